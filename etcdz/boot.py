@@ -1,0 +1,31 @@
+"""What a new actor process is told at its start."""
+
+from typing import Any, NamedTuple
+
+
+class Boot(NamedTuple):
+    """Handed by the zygote to `run(boot)` of the actor's module.
+
+    name            unique in the member: "wal", "listener-1"
+    kind            module below `actors`: "wal", "listener"
+    slot            number among the actors of this kind, 0 for the first
+    incarnation     counts the starts of this name in this member's life, from 1; a member-wide clock makes it grow
+                    over restarts of the member as well
+    run_dir         private directory of the member's sockets
+    endpoint        this actor's own mailbox, which it binds
+    supervisor      the supervisor's mailbox, to which Ready, Heartbeat and Fault go
+    roster          children alive now: (name, kind, slot, incarnation, endpoint)
+    config          MemberConfig.to_dict()
+    options         actor-specific settings from the tree table
+    """
+
+    name: str
+    kind: str
+    slot: int
+    incarnation: int
+    run_dir: str
+    endpoint: str
+    supervisor: str
+    roster: list[tuple[str, str, int, int, str]]
+    config: dict[str, Any]
+    options: dict[str, Any]

@@ -1,0 +1,272 @@
+"""The protocol between processes: every message, who sends it to whom, what answers it, what happens if it is lost.
+
+A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. One frame per destination and turn.
+
+| message       | from -> to              | answer                | if it is lost                                              |
+|---------------|-------------------------|-----------------------|------------------------------------------------------------|
+| Roster        | supervisor -> all       | -                     | sent again whole with every change                         |
+| Stop          | supervisor -> all       | exit                  | SIGTERM, then SIGKILL after the deadline                   |
+| Ready         | all -> supervisor       | Roster                | start deadline runs out, the actor is restarted            |
+| Heartbeat     | all -> supervisor       | -                     | the next one; none for long: killed as hung                |
+| Fault         | all -> supervisor       | -                     | the exit status still tells that it failed                 |
+| Propose       | listener -> raft        | Replies or Refused    | offered again to the next raft incarnation                 |
+| Refused       | raft -> listener        | -                     | the call times out                                         |
+| ReadIndex     | listener -> raft        | ReadStates            | asked again of the next raft incarnation                   |
+| ReadStates    | raft -> listener        | -                     | the call times out                                         |
+| Leadership    | raft -> listener        | -                     | sent again to each new incarnation                         |
+| WalHello      | raft -> wal             | WalState              | sent again to the next wal incarnation                     |
+| WalState      | wal -> raft             | -                     | raft asks the next wal incarnation                         |
+| Append        | raft -> wal             | Appended              | kept by raft until answered, sent again to the next wal    |
+| Appended      | wal -> raft             | -                     | a new raft reads the log again                             |
+| SaveSnapshot  | raft -> wal             | -                     | written again with the next snapshot                       |
+| BackendHello  | raft -> backend         | BackendState          | sent again to the next backend incarnation                 |
+| BackendState  | backend -> raft         | -                     | raft asks the next backend incarnation                     |
+| Apply         | raft -> backend         | Applied, and Replies  | sent again from the consistent index on                    |
+| Applied       | backend -> raft         | -                     | the next one says more                                     |
+| Flush         | raft -> backend         | Flushed               | asked again at the next snapshot-count                     |
+| Flushed       | backend -> raft         | -                     | asked again at the next snapshot-count                     |
+| Read          | listener -> backend     | Replies               | asked again of the next backend incarnation                |
+| Replies       | backend -> listener     | -                     | sent again out of the reply ring by the next backend       |
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgpack
+
+
+class Roster(NamedTuple):
+    """Who is alive. Each child: (name, kind, slot, incarnation, endpoint)."""
+
+    version: int
+    children: list[tuple[str, str, int, int, str]]
+
+
+class Stop(NamedTuple):
+    """Finish what is under way and exit 0 within deadline_s."""
+
+    deadline_s: float
+
+
+class Ready(NamedTuple):
+    """Init has succeeded. info: what the supervisor logs, e.g. which addresses are served."""
+
+    name: str
+    incarnation: int
+    info: dict[str, Any]
+
+
+class Heartbeat(NamedTuple):
+    """Sent from inside the actor's loop. `handled` counts messages, `batches` turns, `busy_us` time spent handling."""
+
+    name: str
+    incarnation: int
+    handled: int
+    batches: int
+    busy_us: int
+    last_tag: int
+    summary: dict[str, Any]
+
+
+class Fault(NamedTuple):
+    """The actor is about to exit. `fatal`: a restart cannot help (corrupt file, newer format): the member stops."""
+
+    name: str
+    incarnation: int
+    fatal: bool
+    reason: str
+
+
+class Propose(NamedTuple):
+    """items: (request id, entry data)."""
+
+    slot: int
+    items: list[tuple[int, bytes]]
+
+
+class Refused(NamedTuple):
+    """items: (request id, name in etcdz.errors)."""
+
+    items: list[tuple[int, str]]
+
+
+class ReadIndex(NamedTuple):
+    """Wants an index at which a linearizable read is safe, for each request id."""
+
+    slot: int
+    ids: list[int]
+
+
+class ReadStates(NamedTuple):
+    """The answer: all of ids may be read once the backend has applied index."""
+
+    index: int
+    ids: list[int]
+
+
+class Leadership(NamedTuple):
+    """What listeners know of raft. `read_index`: while not None, this member is the only voter, and a linearizable
+    read may go straight to the backend, which answers once it has applied that index."""
+
+    incarnation: int
+    term: int
+    leader: int
+    commit: int
+    read_index: int | None
+
+
+class WalHello(NamedTuple):
+    """A raft incarnation presents itself; entries of older raft incarnations are ignored from here on."""
+
+    incarnation: int
+    first_index: int
+
+
+class WalState(NamedTuple):
+    """All that is on disk from first_index on. entries: encoded raftpb.Entry."""
+
+    raft_incarnation: int
+    fresh: bool
+    hard_state: bytes
+    snapshot_index: int
+    snapshot_term: int
+    first_index: int
+    entries: list[bytes]
+    last_index: int
+
+
+class Append(NamedTuple):
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
+
+    incarnation: int
+    seq: int
+    first_index: int
+    entries: list[bytes]
+    hard_state: bytes
+    sync: bool
+
+
+class Appended(NamedTuple):
+    """All Appends of this raft incarnation up to seq are durable; or, with error, these are not and will not be."""
+
+    raft_incarnation: int
+    seq: int
+    error: str
+
+
+class SaveSnapshot(NamedTuple):
+    """Write a .snap file and its WAL marker, release segments wholly below keep_index."""
+
+    incarnation: int
+    index: int
+    term: int
+    conf_state: bytes
+    data: bytes
+    keep_index: int
+
+
+class BackendHello(NamedTuple):
+    """A raft incarnation presents itself to the backend."""
+
+    incarnation: int
+
+
+class BackendState(NamedTuple):
+    """Where the backend stands. members: what `etcdz.membership` loads from."""
+
+    raft_incarnation: int
+    applied_index: int
+    applied_term: int
+    flushed_index: int
+    conf_state: bytes
+    rows: list[tuple[str, bytes, bytes]]
+
+
+class Apply(NamedTuple):
+    """Committed entries, contiguous from first_index, all of this term. kinds: empty if all are normal entries."""
+
+    incarnation: int
+    first_index: int
+    term: int
+    entries: list[bytes]
+    kinds: bytes
+
+
+class Applied(NamedTuple):
+    """Everything up to index is applied; everything up to flushed_index survives power loss."""
+
+    index: int
+    flushed_index: int
+
+
+class Flush(NamedTuple):
+    """Make what is applied durable in the backend's own store."""
+
+    incarnation: int
+
+
+class Flushed(NamedTuple):
+    """The answer; index and term of the last applied entry, conf state and v2 store as a .snap holds them."""
+
+    index: int
+    term: int
+    conf_state: bytes
+    snapshot_data: bytes
+
+
+class Read(NamedTuple):
+    """items: (request id, method tag, request body, index that must be applied first)."""
+
+    slot: int
+    items: list[tuple[int, int, bytes, int]]
+
+
+class Replies(NamedTuple):
+    """items: (request id, gRPC code, response body or error text as bytes). batch: applied index, 0 for reads."""
+
+    incarnation: int
+    batch: int
+    items: list[tuple[int, int, bytes]]
+
+
+MESSAGES: dict[int, type[Any]] = {
+    1: Roster,
+    2: Stop,
+    3: Ready,
+    4: Heartbeat,
+    5: Fault,
+    10: Propose,
+    11: Refused,
+    12: ReadIndex,
+    13: ReadStates,
+    14: Leadership,
+    20: WalHello,
+    21: WalState,
+    22: Append,
+    23: Appended,
+    24: SaveSnapshot,
+    30: BackendHello,
+    31: BackendState,
+    32: Apply,
+    33: Applied,
+    34: Flush,
+    35: Flushed,
+    40: Read,
+    41: Replies,
+}
+TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
+
+_packer = msgpack.Packer(use_bin_type=True, autoreset=True)
+
+
+def encode_frame(batch: Iterable[Any]) -> bytes:
+    """One frame out of messages of this module, in order."""
+    return _packer.pack([(TAGS[type(message)], message) for message in batch])  # type: ignore[no-any-return]
+
+
+def decode_frame(frame: bytes) -> list[Any]:
+    """The messages of a frame. raises ValueError or KeyError for what no actor of this version sends."""
+    return [
+        MESSAGES[tag]._make(fields)
+        for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False, max_buffer_size=0)
+    ]
