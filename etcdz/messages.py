@@ -100,7 +100,7 @@ class ReadIndex(NamedTuple):
 class ReadStates(NamedTuple):
     """The answer: all of ids may be read once the backend has applied index."""
 
-    index: int
+    read_index: int
     ids: list[int]
 
 
@@ -158,8 +158,8 @@ class SaveSnapshot(NamedTuple):
     """Write a .snap file and its WAL marker, release segments wholly below keep_index."""
 
     incarnation: int
-    index: int
-    term: int
+    snapshot_index: int
+    snapshot_term: int
     conf_state: bytes
     data: bytes
     keep_index: int
@@ -193,9 +193,9 @@ class Apply(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """Everything up to index is applied; everything up to flushed_index survives power loss."""
+    """Everything up to applied_index is applied; everything up to flushed_index survives power loss."""
 
-    index: int
+    applied_index: int
     flushed_index: int
 
 
@@ -208,8 +208,8 @@ class Flush(NamedTuple):
 class Flushed(NamedTuple):
     """The answer; index and term of the last applied entry, conf state and v2 store as a .snap holds them."""
 
-    index: int
-    term: int
+    applied_index: int
+    applied_term: int
     conf_state: bytes
     snapshot_data: bytes
 
