@@ -1,0 +1,1 @@
+"""Front doors for people: `etcdz`, `etcdzctl`, `etcdzutl`."""

@@ -1,0 +1,142 @@
+"""What one member is told: typed, immutable, and small enough to be sent to every actor process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from etcdz.config.identity import cluster_id, member_id
+
+UINT32_MAX = 0xFFFF_FFFF
+
+_TUPLES = frozenset(
+    (
+        "listen_client_urls",
+        "advertise_client_urls",
+        "listen_peer_urls",
+        "initial_advertise_peer_urls",
+        "log_outputs",
+        "without_meaning",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberConfig:
+    """All settings of a member, checked. The defaults are those of etcd 3.5.
+
+    URLs are strings as etcd writes them: sorted, without a path. Invariant: every field is a value that msgpack can
+    carry once to_dict() has been through it.
+    """
+
+    name: str = "default"
+    data_dir: str = "default.etcd"
+    wal_dir: str = ""
+    """Directory given by --wal-dir; empty means below data_dir. Ask wal_path."""
+    snapshot_count: int = 100_000
+    """Entries applied between two snapshots."""
+    max_snapshots: int = 5
+    """.snap files kept; 0 keeps all."""
+    max_wals: int = 5
+    """WAL segments kept beyond those that are needed; 0 keeps all."""
+
+    heartbeat_ms: int = 100
+    """Length of a raft tick."""
+    election_ms: int = 1000
+    initial_election_tick_advance: bool = True
+    pre_vote: bool = True
+    strict_reconfig_check: bool = True
+
+    listen_client_urls: tuple[str, ...] = ("http://localhost:2379",)
+    advertise_client_urls: tuple[str, ...] = ("http://localhost:2379",)
+    listen_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
+    initial_advertise_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
+    initial_cluster_text: str = "default=http://localhost:2380"
+    """--initial-cluster as given; only a member without a log looks at it."""
+    initial_cluster_token: str = "etcd-cluster"
+    initial_cluster_state: str = "new"
+
+    quota_backend_bytes: int = 0
+    """0: the default quota; negative: none."""
+    max_txn_ops: int = 128
+    max_request_bytes: int = 1_572_864
+    max_concurrent_streams: int = UINT32_MAX
+    grpc_keepalive_min_time_s: float = 5.0
+    grpc_keepalive_interval_s: float = 7200.0
+    grpc_keepalive_timeout_s: float = 20.0
+    socket_reuse_port: bool = False
+    socket_reuse_address: bool = False
+    warning_apply_s: float = 0.1
+    warning_unary_request_s: float = 0.3
+    unsafe_no_fsync: bool = False
+
+    log_level: str = "info"
+    log_format: str = "json"
+    log_outputs: tuple[str, ...] = ("default",)
+
+    listeners: int = 1
+    """Listener processes, already worked out from the number of cores."""
+    actor_placement: str = "auto"
+    """auto: the supervisor pins actors to cores; none: the kernel decides."""
+    without_meaning: tuple[str, ...] = ()
+    """Names of given flags that tune bbolt and have nothing to act on here."""
+
+    # ---- derived ----
+
+    @property
+    def member_dir(self) -> str:
+        return f"{self.data_dir}/member"
+
+    @property
+    def snap_dir(self) -> str:
+        return f"{self.member_dir}/snap"
+
+    @property
+    def wal_path(self) -> str:
+        return self.wal_dir or f"{self.member_dir}/wal"
+
+    @property
+    def election_ticks(self) -> int:
+        """Ticks without a leader after which a follower campaigns."""
+        return self.election_ms // self.heartbeat_ms
+
+    @property
+    def request_timeout_s(self) -> float:
+        """How long etcd lets a proposal wait: 5 s for queue and disk, two elections beside."""
+        return 5.0 + 2 * self.election_ticks * self.heartbeat_ms / 1000
+
+    @property
+    def initial_cluster(self) -> dict[str, tuple[str, ...]]:
+        """Name -> sorted peer URLs. Requires: the text has passed bootstrap_error()."""
+        return {name: tuple(sorted(urls)) for name, urls in split_initial_cluster(self.initial_cluster_text).items()}
+
+    @property
+    def member_id(self) -> int:
+        """Id that this member gives itself when it bootstraps."""
+        return member_id(self.initial_cluster[self.name], self.initial_cluster_token)
+
+    @property
+    def cluster_id(self) -> int:
+        """Id that the cluster gets when it bootstraps."""
+        token = self.initial_cluster_token
+        return cluster_id([member_id(urls, token) for urls in self.initial_cluster.values()])
+
+    # ---- over a link ----
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by field name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "MemberConfig":
+        """Back from to_dict(), also after msgpack has made lists of the tuples."""
+        arguments: dict[str, Any] = {key: tuple(v) if key in _TUPLES else v for key, v in values.items()}
+        return cls(**arguments)
+
+
+def split_initial_cluster(text: str) -> dict[str, list[str]]:
+    """ "a=http://1,a=http://2,b=http://3 -> name -> URLs as written; an entry without `=` has the URL ""."""
+    urls_of: dict[str, list[str]] = {}
+    for entry in filter(None, text.split(",")):
+        name, _, url = entry.partition("=")
+        urls_of.setdefault(name, []).append(url.strip())
+    return urls_of

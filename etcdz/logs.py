@@ -1,0 +1,192 @@
+"""Log lines as etcd writes them: one JSON object per line, one write per line.
+
+    {"level":"info","ts":"2021-10-15T10:00:00.000Z","caller":"wal/segment.py:41","msg":"cut a segment","path":"..."}
+
+level, ts, caller and msg come first, fields follow in the order given. With --log-format=console the same parts are
+separated by tabs. Source: zap's production encoder as etcd 3.5 configures it.
+
+Not the standard library's logging: its global tree, its formatters and its locks would be configured by whoever
+imports us, and an actor that was forked from the zygote must come up with exactly what its own MemberConfig says.
+A process has one destination, set by configure(); loggers only add who is speaking. Logging never raises.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+LEVELS: Final = {"debug": -1, "info": 0, "warn": 1, "error": 2, "dpanic": 3, "panic": 4, "fatal": 5}
+"""zap's levels. dpanic, panic and fatal only mark a line here: what ends the process is decided elsewhere."""
+
+_FIRST_PER_S: Final = 100
+_THEN_EVERY: Final = 100
+"""Of the same message, this many a second are written and then every hundredth: a flood of errors must not become a
+flood of writes. Source: zap's sampling as etcd 3.5 sets it."""
+_DISTINCT_MAX: Final = 4096
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=lambda value: _plain(value)).encode
+_spaced = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=lambda value: _plain(value)).encode
+
+
+class Logger:
+    """Speaks for one part of the process; get() makes them."""
+
+    __slots__ = ("_who",)
+
+    def __init__(self, who: dict[str, Any]) -> None:
+        self._who = who
+
+    def debug(self, msg: str, /, **fields: Any) -> None:
+        if _destination.level <= -1:
+            _destination.write("debug", msg, self._who, fields)
+
+    def info(self, msg: str, /, **fields: Any) -> None:
+        if _destination.level <= 0:
+            _destination.write("info", msg, self._who, fields)
+
+    def warn(self, msg: str, /, **fields: Any) -> None:
+        if _destination.level <= 1:
+            _destination.write("warn", msg, self._who, fields)
+
+    warning = warn
+
+    def error(self, msg: str, /, **fields: Any) -> None:
+        if _destination.level <= 2:
+            _destination.write("error", msg, self._who, fields)
+
+    def fatal(self, msg: str, /, **fields: Any) -> None:
+        """The line that says why the process ends; ending it is the caller's."""
+        _destination.write("fatal", msg, self._who, fields)
+
+    def log(self, level: str, msg: str, /, **fields: Any) -> None:
+        """With a level from data, such as the notes of the configuration."""
+        if _destination.level <= LEVELS[level]:
+            _destination.write(level, msg, self._who, fields)
+
+
+class Destination:
+    """Where the lines of this process go, and from which level on."""
+
+    __slots__ = ("_counts", "_opened", "_second", "_stamp", "console", "fds", "level")
+
+    def __init__(self, level: str = "info", console: bool = False, outputs: tuple[str, ...] = ("default",)) -> None:
+        """raises OSError: an output file cannot be opened."""
+        self.level = LEVELS[level]
+        self.console = console
+        self.fds: list[int] = []
+        self._opened: list[int] = []
+        self._second = -1
+        self._stamp = ("", "")
+        self._counts: dict[tuple[str, str], int] = {}
+        self._open(outputs)
+
+    def _open(self, outputs: tuple[str, ...]) -> None:
+        if "/dev/null" in outputs:  # as in etcd, one /dev/null silences all others
+            return
+        for output in sorted({"stderr" if output == "default" else output for output in outputs}):
+            if output in ("stderr", "stdout"):
+                self.fds.append(2 if output == "stderr" else 1)
+            else:
+                fd = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                self.fds.append(fd)
+                self._opened.append(fd)
+
+    def close(self) -> None:
+        """Close the files; stdout and stderr stay."""
+        for fd in self._opened:
+            os.close(fd)
+        self.fds, self._opened = [], []
+
+    def write(self, level: str, msg: str, who: Mapping[str, Any], fields: dict[str, Any]) -> None:
+        """One line to every output. Requires: called by a method of Logger, whose caller is named in the line."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._start_second(second)
+        if not self._admit(level, msg):
+            return
+        before, after = self._stamp
+        ts = f"{before}{int((now - second) * 1000):03d}{after}"
+        frame = sys._getframe(2)
+        caller = f"{short_path(frame.f_code.co_filename)}:{frame.f_lineno}"
+        line = (_console_line if self.console else _json_line)(level, ts, caller, msg, {**who, **fields})
+        data = line.encode("utf-8", "backslashreplace")
+        for fd in self.fds:
+            with suppress(OSError):  # a full disk or a closed pipe must not stop the member
+                _write_all(fd, data)
+
+    def _start_second(self, second: int) -> None:
+        self._second = second
+        self._counts.clear()
+        local = time.localtime(second)
+        offset = "Z" if local.tm_gmtoff == 0 else time.strftime("%z", local)
+        self._stamp = (time.strftime("%Y-%m-%dT%H:%M:%S.", local), offset)
+
+    def _admit(self, level: str, msg: str) -> bool:
+        counts = self._counts
+        if len(counts) >= _DISTINCT_MAX:
+            counts.clear()
+        count = counts[level, msg] = counts.get((level, msg), 0) + 1
+        return count <= _FIRST_PER_S or (count - _FIRST_PER_S) % _THEN_EVERY == 0
+
+
+def get(name: str = "", **who: Any) -> Logger:
+    """A logger for one part of the process; its name stands in each line as `actor`, further fields beside it."""
+    return Logger({"actor": name, **who} if name else who)
+
+
+def configure(config: Mapping[str, Any]) -> None:
+    """Set this process's destination from MemberConfig.to_dict(); stderr, JSON and info before the first call.
+
+    raises  OSError: an output file cannot be opened; the old destination stays
+    """
+    global _destination
+    new = Destination(config["log_level"], config["log_format"] == "console", tuple(config["log_outputs"]))
+    _destination.close()
+    _destination = new
+
+
+def short_path(path: str) -> str:
+    """Last directory and file, as zap shortens a caller."""
+    cut = path.rfind("/", 0, path.rfind("/"))
+    return path[cut + 1 :]
+
+
+def _json_line(level: str, ts: str, caller: str, msg: str, fields: dict[str, Any]) -> str:
+    head = f'{{"level":"{level}","ts":"{ts}","caller":{_compact(caller)},"msg":{_compact(msg)}'
+    return f"{head},{_encode(_compact, fields)[1:]}\n" if fields else head + "}\n"
+
+
+def _console_line(level: str, ts: str, caller: str, msg: str, fields: dict[str, Any]) -> str:
+    parts = [ts, level, caller, msg]
+    if fields:
+        parts.append(_encode(_spaced, fields))
+    return "\t".join(parts) + "\n"
+
+
+def _encode(encode: Any, fields: dict[str, Any]) -> str:
+    try:
+        return str(encode(fields))
+    except (TypeError, ValueError, RecursionError):  # keys that are no strings, a loop: say it less well
+        return str(encode({key: repr(value) for key, value in fields.items()}))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: bytes as text, sets as lists, anything else in its own words."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=repr)
+    return str(value)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):  # only a line that a pipe cannot take whole comes here
+        written += os.write(fd, data[written:])
+
+
+_destination = Destination()
