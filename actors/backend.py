@@ -1,0 +1,318 @@
+"""The backend actor: LevelDB, the MVCC index, apply, ranges.
+
+All entries of a turn are applied and written as one LevelDB batch that also holds the consistent index, the term and
+the packed replies; only then do the replies leave. So a restarted backend either finds an entry applied, and its reply
+in the ring, or not applied, and raft sends it again.
+"""
+
+import heapq
+import time
+from pathlib import Path
+from typing import Any
+
+import msgpack
+
+from actors.link import Peer
+from actors.loop import Actor, FatalError, run_actor
+from etcdz import ETCD_VERSION, ids, limits
+from etcdz.boot import Boot
+from etcdz.config import MemberConfig
+from etcdz.errors import Code
+from etcdz.membership import Membership
+from etcdz.messages import (
+    Applied,
+    Apply,
+    BackendHello,
+    BackendState,
+    Flush,
+    Flushed,
+    Read,
+    Replies,
+    encode_frame,
+)
+from etcdz.methods import HASH, HASH_KV, HEALTH, MEMBER_LIST, RANGE, STATUS, TXN
+from etcdz.mvcc.applier import Applier
+from etcdz.mvcc.leveldb import LevelStore, StoreCorrupt
+from etcdz.mvcc.mvcc import Mvcc
+from etcdz.proto import etcdserverpb as pb
+from etcdz.v2snapshot import v2_store_json
+
+RING_BUCKET = "etcdz_replies"
+ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
+
+
+class BackendActor(Actor):
+    """Owns `member/snap/leveldb`."""
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self.config = MemberConfig.from_dict(boot.config)
+        self.handlers |= {
+            Apply: self.on_apply,
+            Read: self.on_read,
+            Flush: self.on_flush,
+            BackendHello: self.on_hello,
+        }
+        self.readers = {
+            RANGE: self.read_range,
+            TXN: self.read_txn,
+            STATUS: self.read_status,
+            HASH: self.read_hash,
+            HASH_KV: self.read_hash_kv,
+            MEMBER_LIST: self.read_member_list,
+            HEALTH: self.read_health,
+        }
+        self.applied_index = 0
+        self.applied_term = 0
+        self.reported_index = 0
+        self.uncommitted = 0
+        """Entries applied in this turn and not yet written."""
+        self.replies: dict[int, list[tuple[int, int, bytes]]] = {}
+        """Replies of this turn to proposals, by listener slot."""
+        self.answers: dict[int, list[tuple[int, int, bytes]]] = {}
+        """Replies of this turn to reads, by listener slot."""
+        self.parked: list[tuple[int, int, int, int, bytes]] = []
+        """Reads that wait for an index: a heap of (index, request id, slot, method, body)."""
+        self.physical: list[tuple[int, int, bytes]] = []
+        """Compactions that are answered when the scrub is through: (slot, request id, reply)."""
+        self.next_applied = 0.0
+        self.next_scrub: float | None = None
+
+    # ---- start ----
+
+    def on_start(self) -> dict[str, Any]:
+        member_id, cluster_id = ids.own_ids(self.config)
+        directory = Path(self.config.data_dir) / "member" / "snap"
+        began = time.monotonic()
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.store = LevelStore(str(directory / "leveldb"))
+        except (StoreCorrupt, OSError) as error:
+            raise FatalError(f"cannot open the backend in {directory}: {error}") from error
+        self.mvcc = Mvcc(self.store, member_id, cluster_id, max_txn_ops=self.config.max_txn_ops)
+        self.applier = Applier(self.mvcc)
+        self.applied_index, self.applied_term = self.mvcc.consistent_index, self.mvcc.raft_term
+        self.reported_index = self.applied_index
+        self.membership = Membership.load(self.store, member_id, cluster_id)
+        self.ring_slot = self._newest_ring_slot()
+        if self.mvcc.scrub_pending:
+            self.next_scrub = 0.0
+        return {"applied_index": self.applied_index, "load_s": round(time.monotonic() - began, 3)}
+
+    # ---- reply ring ----
+
+    def _ring(self) -> list[tuple[int, bytes]]:
+        """(applied index, packed frames by slot) of what the ring holds, oldest first."""
+        rows = [msgpack.unpackb(value) for _, value in self.store.bucket(RING_BUCKET)]
+        return sorted((row[0], row[1]) for row in rows)
+
+    def _newest_ring_slot(self) -> int:
+        return len(self._ring()) % limits.REPLY_RING_SLOTS
+
+    def on_peer_up(self, peer: Peer) -> None:
+        """A listener that we have not met may still wait for answers that a former incarnation of this actor wrote
+        but did not send. It drops what it already has."""
+        if peer.kind != "listener":
+            return
+        for _, frames in self._ring():
+            frame = frames.get(peer.slot)
+            if frame is not None:
+                self.links.send_frame(peer.name, frame)
+
+    # ---- raft ----
+
+    def on_hello(self, hello: BackendHello) -> None:
+        self.raft_incarnation = hello.incarnation
+        self.links.send("raft", self._state())
+
+    def _state(self) -> BackendState:
+        return BackendState(
+            raft_incarnation=self.raft_incarnation,
+            applied_index=self.applied_index,
+            applied_term=self.applied_term,
+            flushed_index=self.store.flushed,
+            conf_state=self.membership.conf_state(),
+            rows=[],
+        )
+
+    def on_apply(self, message: Apply) -> None:
+        skip = self.applied_index + 1 - message.first_index
+        if skip < 0:
+            # A frame of a raft that is gone may have been lost on the way: say where we stand, it starts from there.
+            self.links.send("raft", self._state())
+            return
+        entries = message.entries[skip:] if skip else message.entries
+        if not entries:
+            return
+        self.mvcc.raft_term = self.applied_term = message.term
+        if message.kinds:
+            for kind, data in zip(message.kinds[skip:], entries, strict=True):
+                self._apply_kind(kind, data)
+        else:
+            apply = self.applier.apply
+            for data in entries:
+                self.applied_index += 1
+                result = apply(data)
+                if result is None:
+                    self._apply_special(data)
+                else:
+                    self._queue_reply(result)
+        self.uncommitted += len(entries)
+
+    def _apply_kind(self, kind: int, data: bytes) -> None:
+        self.applied_index += 1
+        if kind == ENTRY_NORMAL:
+            result = self.applier.apply(data)
+            if result is None:
+                self._apply_special(data)
+            else:
+                self._queue_reply(result)
+        else:
+            self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+
+    def _apply_special(self, data: bytes) -> None:
+        """An empty entry (a new leader's), or one that changes what is known of members."""
+        if data:
+            self.membership.apply_entry(data)
+
+    def _queue_reply(self, result: tuple[int, int, bytes]) -> None:
+        request_id = result[0]
+        slot = ids.slot_of(request_id)
+        waiting = self.replies.get(slot)
+        if waiting is None:
+            self.replies[slot] = [result]
+        else:
+            waiting.append(result)
+
+    def on_flush(self, message: Flush) -> None:
+        self._commit(sync=True)
+        flushed = Flushed(
+            applied_index=self.applied_index,
+            applied_term=self.applied_term,
+            conf_state=self.membership.conf_state(),
+            snapshot_data=v2_store_json(self.membership),
+        )
+        self.links.send("raft", flushed)
+
+    # ---- reads ----
+
+    def on_read(self, message: Read) -> None:
+        slot = message.slot
+        applied = self.applied_index
+        answers = self.answers.setdefault(slot, [])
+        for request_id, method, body, index in message.items:
+            if index > applied:
+                heapq.heappush(self.parked, (index, request_id, slot, method, body))
+            else:
+                code, answer = self.readers[method](body)
+                answers.append((request_id, code, answer))
+
+    def _unpark(self) -> None:
+        while self.parked and self.parked[0][0] <= self.applied_index:
+            _, request_id, slot, method, body = heapq.heappop(self.parked)
+            code, answer = self.readers[method](body)
+            self.answers.setdefault(slot, []).append((request_id, code, answer))
+
+    def read_range(self, body: bytes) -> tuple[int, bytes]:
+        return self.mvcc.range_bytes(body)
+
+    def read_txn(self, body: bytes) -> tuple[int, bytes]:
+        return self.mvcc.txn_bytes(body)
+
+    def read_hash(self, body: bytes) -> tuple[int, bytes]:
+        self._commit()
+        return Code.OK, pb.HashResponse(header=self.mvcc.header(), hash=self.mvcc.hash()).SerializeToString()
+
+    def read_hash_kv(self, body: bytes) -> tuple[int, bytes]:
+        self._commit()
+        return self.mvcc.hash_kv_bytes(body)
+
+    def read_member_list(self, body: bytes) -> tuple[int, bytes]:
+        members = self.membership.members()
+        return Code.OK, pb.MemberListResponse(header=self.mvcc.header(), members=members).SerializeToString()
+
+    def read_status(self, body: bytes) -> tuple[int, bytes]:
+        """All but what raft knows (leader, raftIndex), which the listener fills in."""
+        status = pb.StatusResponse(
+            header=self.mvcc.header(),
+            version=ETCD_VERSION,
+            dbSize=self.mvcc.db_size(),
+            dbSizeInUse=self.mvcc.db_size_in_use(),
+            raftIndex=self.applied_index,
+            raftTerm=self.applied_term,
+            raftAppliedIndex=self.applied_index,
+        )
+        return Code.OK, status.SerializeToString()
+
+    def read_health(self, body: bytes) -> tuple[int, bytes]:
+        return Code.OK, b""
+
+    # ---- the turn ----
+
+    def on_turn_end(self) -> None:
+        if self.uncommitted:
+            self._commit()
+            if self.parked:
+                self._unpark()
+        if self.answers:
+            incarnation = self.boot.incarnation
+            for slot, items in self.answers.items():
+                self.links.send(f"listener-{slot}", Replies(incarnation, 0, items))
+            self.answers = {}
+        if self.applied_index - self.reported_index >= limits.APPLIED_EVERY_ENTRIES:
+            self._report_applied()
+
+    def _commit(self, sync: bool = False) -> None:
+        """Write what this turn applied; then send the replies."""
+        frames = {
+            slot: encode_frame([Replies(self.boot.incarnation, self.applied_index, items)])
+            for slot, items in self.replies.items()
+        }
+        extra = list(self.membership.take_rows())
+        if frames:
+            row = msgpack.packb((self.applied_index, frames))
+            extra.append((RING_BUCKET, bytes([self.ring_slot]), row))
+            self.ring_slot = (self.ring_slot + 1) % limits.REPLY_RING_SLOTS
+        self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
+        self.uncommitted = 0
+        for slot, frame in frames.items():
+            self.links.send_frame(f"listener-{slot}", frame)
+        self.replies = {}
+
+    def _report_applied(self) -> None:
+        self.reported_index = self.applied_index
+        self.links.send("raft", Applied(self.applied_index, self.store.flushed))
+
+    # ---- timers ----
+
+    def next_deadline(self) -> float | None:
+        deadline = self.next_scrub
+        if self.reported_index != self.applied_index and (deadline is None or self.next_applied < deadline):
+            deadline = self.next_applied
+        return deadline
+
+    def on_deadline(self, now: float) -> None:
+        if self.reported_index != self.applied_index and now >= self.next_applied:
+            self.next_applied = now + limits.APPLIED_EVERY_S
+            self._report_applied()
+        if self.next_scrub is not None and now >= self.next_scrub:
+            self._scrub(now)
+
+    def _scrub(self, now: float) -> None:
+        done = self.mvcc.scrub(limits.SCRUB_SLICE)
+        self.next_scrub = None if done else now + limits.SCRUB_PAUSE_S
+        if done:
+            for slot, request_id, reply in self.physical:
+                self.answers.setdefault(slot, []).append((request_id, Code.OK, reply))
+            self.physical = []
+
+    def on_stop(self) -> None:
+        self._commit(sync=True)
+        self.store.close()
+
+    def summary(self) -> dict[str, Any]:
+        return {"applied_index": self.applied_index, "revision": self.mvcc.revision, "parked": len(self.parked)}
+
+
+def run(boot: Boot) -> int:
+    return run_actor(BackendActor, boot)

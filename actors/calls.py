@@ -1,0 +1,309 @@
+"""The calls of one listener: from a checked request to its answer, over restarts of the actors in between.
+
+    write          -> Propose   -> raft    ... backend -> Replies
+    linearizable   -> Read      -> backend -> Replies            while raft grants the short way
+                   -> ReadIndex -> raft -> ReadStates -> Read    otherwise
+    serializable   -> Read      -> backend -> Replies
+"""
+
+import time
+from typing import Any, NamedTuple, Protocol
+
+from google.protobuf.message import DecodeError
+
+from actors.link import Links, Peer
+from etcdz import errors, ids, limits
+from etcdz.boot import Boot
+from etcdz.config import MemberConfig
+from etcdz.errors import Code, EtcdError
+from etcdz.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
+from etcdz.methods import (
+    COMPACT,
+    DELETE_RANGE,
+    HASH,
+    HASH_KV,
+    HEALTH,
+    MEMBER_LIST,
+    PUT,
+    RAFT_FIELD,
+    RANGE,
+    STATUS,
+    TXN,
+)
+from etcdz.mvcc import validate
+from etcdz.proto import etcdserverpb as pb
+
+WRITE, READ, WAIT_INDEX = 0, 1, 2
+
+_TAGS: dict[int, bytes] = {method: bytes([field << 3 | 2]) for method, field in RAFT_FIELD.items()}
+_HEADER_TAG = b"\xa2\x06"
+_RESERVED = frozenset((STATUS, HEALTH, MEMBER_LIST))
+
+
+class Caller(Protocol):
+    """Where an answer goes."""
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
+    def flush(self) -> None: ...
+
+
+class Host(Protocol):
+    """What calls need of their actor."""
+
+    boot: Boot
+    links: Links
+    log: Any
+
+    def flush_soon(self) -> None: ...
+
+
+class Call(NamedTuple):
+    """One call that waits. what: as sent to raft (WRITE) or the backend (READ, WAIT_INDEX)."""
+
+    caller: Caller
+    stream_id: int
+    method: int
+    state: int
+    what: bytes
+    began_s: float
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+_LENGTHS: list[bytes] = [_varint(n) for n in range(1 << 14)]
+
+
+def encode_request(request_id: int, tag: bytes, body: bytes) -> bytes:
+    """InternalRaftRequest{header{ID}, <method>: body} without decoding body."""
+    number = _varint(request_id)
+    size = len(body)
+    length = _LENGTHS[size] if size < 1 << 14 else _varint(size)
+    return b"%b%b\x08%b%b%b%b" % (_HEADER_TAG, _LENGTHS[len(number) + 1], number, tag, length, body)
+
+
+class Calls:
+    """All calls in flight of one listener."""
+
+    def __init__(self, host: Host, config: MemberConfig) -> None:
+        self._host = host
+        self._slot = host.boot.slot
+        member_id, _ = ids.own_ids(config)
+        self._ids = ids.RequestIds(member_id, self._slot, time.time_ns() // 1000)
+        self._calls: dict[int, Call] = {}
+        """By request id. Invariant: in the order in which they began, since ids and time only grow."""
+        self._max_request_bytes = config.max_request_bytes
+        self._max_txn_ops = config.max_txn_ops
+        self._timeout_s = limits.REQUEST_TIMEOUT_S + 2 * config.election_ms / 1000
+        self._max = limits.CALLS_IN_FLIGHT_MAX // max(1, config.listeners)
+        self._proposals: list[tuple[int, bytes]] = []
+        self._reads: list[tuple[int, int, bytes, int]] = []
+        self._read_index: list[int] = []
+        self._touched: set[Caller] = set()
+        self._leadership = Leadership(0, 0, 0, 0, None)
+        self._begin = {
+            PUT: self._put,
+            DELETE_RANGE: self._delete_range,
+            TXN: self._txn,
+            COMPACT: self._compact,
+            RANGE: self._range,
+            STATUS: self._status,
+            HASH: self._hash,
+            HASH_KV: self._hash_kv,
+            MEMBER_LIST: self._member_list,
+            HEALTH: self._health,
+        }
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    # ---- begin ----
+
+    def begin(self, caller: Caller, stream_id: int, method: int, body: bytes) -> None:
+        """Check a request and send it on its way, or answer it at once if it is refused."""
+        if len(self._calls) >= self._max and (
+            method not in _RESERVED or len(self._calls) >= self._max + limits.CALLS_RESERVED
+        ):
+            self._refuse(caller, stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
+            return
+        try:
+            error = self._begin[method](caller, stream_id, body)
+        except DecodeError as problem:
+            caller.reply(stream_id, Code.INTERNAL, f"grpc: error unmarshalling request: {problem}".encode())
+            return
+        if error is not None:
+            self._refuse(caller, stream_id, error)
+
+    def _refuse(self, caller: Caller, stream_id: int, error: EtcdError) -> None:
+        caller.reply(stream_id, error.code, error.text.encode())
+
+    def _put(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        error = validate.check_put(pb.PutRequest.FromString(body))
+        return error or self._propose(caller, stream_id, PUT, body)
+
+    def _delete_range(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        error = validate.check_delete_range(pb.DeleteRangeRequest.FromString(body))
+        return error or self._propose(caller, stream_id, DELETE_RANGE, body)
+
+    def _compact(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        pb.CompactionRequest.FromString(body)
+        return self._propose(caller, stream_id, COMPACT, body)
+
+    def _txn(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        request = pb.TxnRequest.FromString(body)
+        error = validate.check_txn(request, self._max_txn_ops)
+        if error is not None:
+            return error
+        if not validate.is_readonly_txn(request):
+            return self._propose(caller, stream_id, TXN, body)
+        self._read(caller, stream_id, TXN, body, linearizable=not validate.is_serializable_txn(request))
+        return None
+
+    def _range(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        request = pb.RangeRequest.FromString(body)
+        error = validate.check_range(request)
+        if error is None:
+            self._read(caller, stream_id, RANGE, body, linearizable=not request.serializable)
+        return error
+
+    def _status(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        self._read(caller, stream_id, STATUS, b"", linearizable=False)
+        return None
+
+    def _hash(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        self._read(caller, stream_id, HASH, b"", linearizable=False)
+        return None
+
+    def _hash_kv(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        pb.HashKVRequest.FromString(body)
+        self._read(caller, stream_id, HASH_KV, body, linearizable=False)
+        return None
+
+    def _member_list(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        request = pb.MemberListRequest.FromString(body)
+        self._read(caller, stream_id, MEMBER_LIST, b"", linearizable=request.linearizable)
+        return None
+
+    def _health(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        if body not in (b"", b"\x0a\x00"):
+            caller.reply(stream_id, Code.NOT_FOUND, b"unknown service")
+        else:
+            caller.reply(stream_id, Code.OK, b"\x08\x01")
+        return None
+
+    def _propose(self, caller: Caller, stream_id: int, method: int, body: bytes) -> EtcdError | None:
+        request_id = self._ids.next()
+        data = encode_request(request_id, _TAGS[method], body)
+        if len(data) > self._max_request_bytes:
+            return errors.REQUEST_TOO_LARGE
+        self._calls[request_id] = Call(caller, stream_id, method, WRITE, data, time.monotonic())
+        if not self._proposals:
+            self._host.flush_soon()
+        self._proposals.append((request_id, data))
+        return None
+
+    def _read(self, caller: Caller, stream_id: int, method: int, body: bytes, linearizable: bool) -> None:
+        request_id = self._ids.next()
+        if not self._reads and not self._read_index:
+            self._host.flush_soon()
+        index = self._leadership.read_index if linearizable else 0
+        state = READ
+        if index is None:
+            state = WAIT_INDEX
+            self._read_index.append(request_id)
+        else:
+            self._reads.append((request_id, method, body, index))
+        self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic())
+
+    # ---- answers ----
+
+    def on_replies(self, message: Replies) -> None:
+        pop = self._calls.pop
+        touched = self._touched
+        for request_id, code, body in message.items:
+            call = pop(request_id, None)
+            if call is None:
+                continue  # answered before, out of the ring, or given up
+            if call.method == STATUS:
+                body = self._complete_status(body)
+            call.caller.reply(call.stream_id, code, body)
+            touched.add(call.caller)
+
+    def _complete_status(self, body: bytes) -> bytes:
+        """Add what only raft knows."""
+        status = pb.StatusResponse.FromString(body)
+        known = self._leadership
+        status.leader = known.leader
+        status.raftIndex = max(status.raftIndex, known.commit)
+        status.raftTerm = max(status.raftTerm, known.term)
+        if not known.leader:
+            status.errors.append(errors.NO_LEADER.text)
+        return status.SerializeToString()  # type: ignore[no-any-return]
+
+    def on_refused(self, message: Refused) -> None:
+        for request_id, name in message.items:
+            self._end(request_id, errors.BY_NAME[name])
+
+    def _end(self, request_id: int, error: EtcdError) -> None:
+        call = self._calls.pop(request_id, None)
+        if call is not None:
+            call.caller.reply(call.stream_id, error.code, error.text.encode())
+            self._touched.add(call.caller)
+
+    def on_read_states(self, message: ReadStates) -> None:
+        for request_id in message.ids:
+            call = self._calls.get(request_id)
+            if call is not None and call.state == WAIT_INDEX:
+                self._calls[request_id] = call._replace(state=READ)
+                self._reads.append((request_id, call.method, call.what, message.read_index))
+
+    def on_leadership(self, message: Leadership) -> None:
+        self._leadership = message
+
+    def expire(self, now: float) -> None:
+        """Give up calls that have waited for longer than etcd's request timeout."""
+        oldest = now - self._timeout_s
+        late = []
+        for request_id, call in self._calls.items():
+            if call.began_s > oldest:
+                break
+            late.append(request_id)
+        for request_id in late:
+            self._end(request_id, errors.TIMEOUT)
+
+    # ---- resync ----
+
+    def on_peer_up(self, peer: Peer) -> None:
+        """Offer what is unanswered to the new incarnation: raft drops what its log already has, reads may be repeated."""
+        if peer.kind == "raft":
+            self._leadership = self._leadership._replace(read_index=None)
+            self._proposals = [(i, c.what) for i, c in self._calls.items() if c.state == WRITE]
+            self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
+        elif peer.kind == "backend":
+            index = self._leadership.read_index or 0
+            self._reads = [(i, c.method, c.what, index) for i, c in self._calls.items() if c.state == READ]
+
+    # ---- the turn ----
+
+    def end_turn(self) -> None:
+        """Queue one message per destination, write once per connection that has answers."""
+        links = self._host.links
+        if self._proposals:
+            links.send("raft", Propose(self._slot, self._proposals))
+            self._proposals = []
+        if self._reads:
+            links.send("backend", Read(self._slot, self._reads))
+            self._reads = []
+        if self._read_index:
+            links.send("raft", ReadIndex(self._slot, self._read_index))
+            self._read_index = []
+        if self._touched:
+            for caller in self._touched:
+                caller.flush()
+            self._touched.clear()

@@ -1,0 +1,262 @@
+"""The listener actor: client connections, calls that wait for their answer.
+
+One event loop (uvloop) holds the connections; the mailbox is one more file descriptor in it. Calls are decoded and
+checked here, and leave undecoded: all that arrived in one turn of the event loop goes out as one frame per destination.
+A call stays in `calls` until its answer comes, so that it can be offered again to a new incarnation of raft or backend.
+"""
+
+import asyncio
+import socket
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvloop
+import zmq
+
+from actors.calls import Calls
+from actors.http1_endpoints import Http1Connection
+from actors.link import Peer
+from actors.loop import Actor, FatalError, run_actor
+from etcdz import limits
+from etcdz.boot import Boot
+from etcdz.config import MemberConfig
+from etcdz.messages import Leadership, ReadStates, Refused, Replies, Stop
+from etcdz.methods import PATHS
+from etcdz.wire import CALL, CANCEL, GrpcServerConnection, Method, ServerSettings, is_http1, unary_methods
+
+TIMER_S = 0.1
+_WRITE_BUFFER_HIGH = 4 << 20
+"""Bytes that wait in one connection's socket before we stop reading from it."""
+
+
+class Connection(asyncio.Protocol):
+    """One client connection: bytes in and out of the sans-IO layers."""
+
+    __slots__ = ("grpc", "http1", "listener", "sniffed", "transport")
+
+    def __init__(self, listener: "ListenerActor") -> None:
+        self.listener = listener
+        self.transport: Any = None
+        self.grpc: Any = None
+        self.http1: Http1Connection | None = None
+        self.sniffed = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER_HIGH)
+        self.listener.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.listener.connections.discard(self)
+        self.grpc = None
+
+    def pause_writing(self) -> None:
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        grpc = self.grpc
+        if grpc is None:
+            self._first_bytes(data)
+            return
+        calls = self.listener.calls
+        for event in grpc.receive(data):
+            if event[0] == CALL:
+                calls.begin(self, event[1], event[2].tag, event[3])
+            elif event[0] == CANCEL:
+                pass  # the answer to a call that is gone is dropped when it comes
+        self.flush()
+
+    def _first_bytes(self, data: bytes) -> None:
+        """HTTP/1.1 and HTTP/2 share the port: the first bytes tell which it is."""
+        if self.http1 is not None:
+            self.http1.receive(data)
+            return
+        self.sniffed += data
+        kind = is_http1(self.sniffed)
+        if kind is None:
+            return
+        data, self.sniffed = self.sniffed, b""
+        if kind:
+            self.http1 = Http1Connection(self.transport, self.listener)
+            self.http1.receive(data)
+        else:
+            self.grpc = self.listener.new_grpc()
+            self.data_received(data)
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """Answer a call; the bytes leave with the next flush."""
+        grpc = self.grpc
+        if grpc is not None:
+            if code:
+                grpc.fail(stream_id, code, body.decode())
+            else:
+                grpc.reply(stream_id, body)
+
+    def flush(self) -> None:
+        """One write for everything that waits."""
+        grpc = self.grpc
+        if grpc is None:
+            return
+        output = grpc.take_output()
+        if output:
+            self.transport.write(output)
+        if grpc.should_close:
+            self.transport.close()
+
+
+class ListenerActor(Actor):
+    """Serves the client URLs, each with SO_REUSEPORT beside the other listeners."""
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self.config = MemberConfig.from_dict(boot.config)
+        self.connections: set[Connection] = set()
+        self.calls = Calls(self, self.config)
+        self.handlers |= {
+            Replies: self.calls.on_replies,
+            Refused: self.calls.on_refused,
+            ReadStates: self.calls.on_read_states,
+            Leadership: self.on_leadership,
+        }
+        self.methods: dict[bytes, Method] = unary_methods(PATHS)
+        self.settings = ServerSettings(
+            max_message_bytes=self.config.max_request_bytes + limits.RECEIVE_OVERHEAD_BYTES,
+            max_concurrent_streams=self.config.max_concurrent_streams,
+        )
+        self.loop_: Any = None
+        self.flush_due = False
+        self.stop_deadline_s = 2.0
+        self.served = False
+
+    # ---- start ----
+
+    def on_start(self) -> dict[str, Any]:
+        self.loop_ = uvloop.new_event_loop()
+        asyncio.set_event_loop(self.loop_)
+        self.servers: list[Any] = []
+        for url in self.config.listen_client_urls:
+            try:
+                self.servers.append(self.loop_.run_until_complete(self._listen(url)))
+            except OSError as error:
+                raise FatalError(f"listen {url}: {error}") from error
+        return {"urls": list(self.config.listen_client_urls)}
+
+    async def _listen(self, url: str) -> Any:
+        parts = urlsplit(url)
+        make = lambda: Connection(self)  # noqa: E731
+        if parts.scheme in ("unix", "unixs"):
+            return await self.loop_.create_unix_server(make, path=parts.netloc + parts.path, backlog=4096)
+        host, port = parts.hostname or "", parts.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted sockets on Linux
+        sock.bind(("127.0.0.1" if host == "localhost" else host, port))
+        return await self.loop_.create_server(make, sock=sock, backlog=4096)
+
+    def new_grpc(self) -> Any:
+        return GrpcServerConnection(self.methods, self.settings, time.monotonic)
+
+    # ---- the loop: uvloop's, not the blocking one ----
+
+    def loop(self) -> None:
+        loop = self.loop_
+        loop.add_reader(self.mailbox.getsockopt(zmq.FD), self._on_mailbox)
+        loop.call_soon(self._on_mailbox)  # the descriptor is edge triggered: look once before waiting for it
+        loop.call_later(TIMER_S, self._on_timer)
+        loop.run_forever()
+
+    def _on_mailbox(self) -> None:
+        began = time.monotonic_ns()
+        try:
+            self.drain()
+            if self.mailbox.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+                self.loop_.call_soon(self._on_mailbox)
+            self.calls.end_turn()
+            self.links.flush()
+        except Exception as error:
+            self._fail(error)
+        self.batches += 1
+        self.busy_ns += time.monotonic_ns() - began
+
+    def flush_soon(self) -> None:
+        """Send what calls have queued once every connection that is readable now has been read."""
+        if not self.flush_due:
+            self.flush_due = True
+            self.loop_.call_soon(self._flush_calls)
+
+    def _flush_calls(self) -> None:
+        self.flush_due = False
+        self.calls.end_turn()
+        self.links.flush()
+
+    def _on_timer(self) -> None:
+        now = time.monotonic()
+        try:
+            self.calls.expire(now)
+            self.calls.end_turn()
+            self.heartbeat(now)
+            self.links.flush()
+        except Exception as error:
+            self._fail(error)
+            return
+        if self.stopping:
+            self.loop_.stop()
+        else:
+            self.loop_.call_later(TIMER_S, self._on_timer)
+
+    def _fail(self, error: Exception) -> None:
+        """An exception in a callback ends the actor, as it does in every other actor."""
+        self.failure = error
+        self.loop_.stop()
+
+    # ---- messages ----
+
+    def on_peer_up(self, peer: Peer) -> None:
+        self.calls.on_peer_up(peer)
+
+    def on_leadership(self, message: Leadership) -> None:
+        self.calls.on_leadership(message)
+        if message.leader and not self.served:
+            self.served = True
+            self.log.info("ready to serve client requests")
+            for url in self.config.listen_client_urls:
+                self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=url)
+
+    def _on_stop(self, stop: Stop) -> None:
+        self.stop_deadline_s = stop.deadline_s
+        self.stopping = True
+        self.loop_.stop()
+
+    # ---- end ----
+
+    def on_stop(self) -> None:
+        """Refuse new connections and streams, let the calls under way finish."""
+        self.loop_.run_until_complete(self._drain_connections())
+
+    async def _drain_connections(self) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.connections):
+            if connection.grpc is not None:
+                connection.grpc.go_away()
+                connection.flush()
+        deadline = time.monotonic() + self.stop_deadline_s * 0.8
+        while len(self.calls) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.flush()
+            connection.transport.close()
+        await asyncio.sleep(0)
+
+    def summary(self) -> dict[str, Any]:
+        return {"connections": len(self.connections), "calls": len(self.calls)}
+
+
+def run(boot: Boot) -> int:
+    return run_actor(ListenerActor, boot)

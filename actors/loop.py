@@ -1,0 +1,209 @@
+"""The one actor loop: drain the mailbox, work, send one frame per destination.
+
+Everything an actor does happens between two polls of its mailbox; it never waits elsewhere. Under load a turn holds
+many messages, at rest one; there is no timer that collects. Only this loop has `except Exception`: to report and exit.
+"""
+
+import gc
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from actors.link import Links, Peer
+from etcdz import limits, logs
+from etcdz.boot import Boot
+from etcdz.messages import TAGS, Fault, Heartbeat, Ready, Roster, Stop, decode_frame, encode_frame
+
+
+class FatalError(Exception):
+    """A restart cannot help (corrupt file, newer format, wrong permissions): the member stops with this reason."""
+
+
+class Actor:
+    """Base of all actors: mailbox, links, heartbeat. Subclasses fill `handlers` and override the `on_` hooks."""
+
+    def __init__(self, boot: Boot) -> None:
+        self.boot = boot
+        self.log = logs.get(boot.name)
+        self.context: zmq.Context[Any] = zmq.Context()
+        self.mailbox: zmq.Socket[bytes] = self.context.socket(zmq.PULL)
+        self.mailbox.setsockopt(zmq.RCVHWM, 0)
+        self.mailbox.setsockopt(zmq.LINGER, 0)
+        self.mailbox.bind(boot.endpoint)
+        self.links = Links(self.context, boot.supervisor)
+        self.handlers: dict[type[Any], Callable[[Any], None]] = {Roster: self._on_roster, Stop: self._on_stop}
+        self.handled = 0
+        self.batches = 0
+        self.busy_ns = 0
+        self.last_tag = 0
+        self._next_heartbeat = 0.0
+        self.stopping = False
+        """Set by Stop and by SIGTERM; the turn under way is finished, then `on_stop` runs."""
+
+    # ---- hooks ----
+
+    def on_start(self) -> dict[str, Any]:
+        """Open files, load state. return what Ready tells the supervisor."""
+        return {}
+
+    def on_peer_up(self, peer: Peer) -> None:
+        """A new incarnation is alive: resync with it."""
+
+    def on_peer_down(self, peer: Peer) -> None:
+        """An incarnation is gone."""
+
+    def on_turn_end(self) -> None:
+        """All messages of this turn are handled: do what was batched, before links are flushed."""
+
+    def next_deadline(self) -> float | None:
+        """When `on_deadline` wants to run, on the monotonic clock in seconds."""
+        return None
+
+    def on_deadline(self, now: float) -> None:
+        """The deadline has come."""
+
+    def on_stop(self) -> None:
+        """Last work before a graceful end."""
+
+    def summary(self) -> dict[str, Any]:
+        """State that the monitor shows; small and cheap."""
+        return {}
+
+    # ---- supervision ----
+
+    def _on_roster(self, roster: Roster) -> None:
+        self.take_roster(roster.children)
+
+    def take_roster(self, children: list[tuple[str, str, int, int, str]]) -> None:
+        new, gone = self.links.update(children, self.boot.name)
+        for peer in gone:
+            self.on_peer_down(peer)
+        for peer in new:
+            self.on_peer_up(peer)
+
+    def _on_stop(self, stop: Stop) -> None:
+        self.stopping = True
+
+    def ready(self, info: dict[str, Any]) -> None:
+        self.links.send("supervisor", Ready(self.boot.name, self.boot.incarnation, info))
+        self.links.flush()
+
+    def heartbeat(self, now: float) -> None:
+        """Send a heartbeat if one is due. Called from inside the loop, so that it vouches for the loop."""
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + limits.HEARTBEAT_S
+            beat = Heartbeat(
+                self.boot.name,
+                self.boot.incarnation,
+                self.handled,
+                self.batches,
+                self.busy_ns // 1000,
+                self.last_tag,
+                self.summary(),
+            )
+            self.links.send("supervisor", beat)
+
+    def handle_frame(self, frame: bytes) -> None:
+        """Run the handlers of all messages of a frame."""
+        handlers = self.handlers
+        for message in decode_frame(frame):
+            kind = type(message)
+            self.last_tag = TAGS[kind]
+            self.handled += 1
+            handlers[kind](message)
+
+    def drain(self) -> None:
+        """Handle what lies in the mailbox, at most a turn's worth."""
+        receive = self.mailbox.recv
+        try:
+            for _ in range(limits.FRAMES_PER_TURN):
+                self.handle_frame(receive(zmq.NOBLOCK))
+        except zmq.Again:
+            pass
+
+    # ---- the loop ----
+
+    def turn(self) -> None:
+        """Wait for messages or a deadline, then one turn."""
+        now = time.monotonic()
+        wake = self._next_heartbeat
+        deadline = self.next_deadline()
+        if deadline is not None and deadline < wake:
+            wake = deadline
+        self.mailbox.poll(max(0, int((wake - now) * 1000 + 0.999)))
+        began = time.monotonic_ns()
+        self.drain()
+        now = began / 1e9
+        if deadline is not None and now >= deadline:
+            self.on_deadline(now)
+        self.on_turn_end()
+        self.heartbeat(now)
+        self.links.flush()
+        self.batches += 1
+        self.busy_ns += time.monotonic_ns() - began
+
+    def loop(self) -> None:
+        """Until told to stop."""
+        while not self.stopping:
+            self.turn()
+
+    def start(self) -> None:
+        """From a fresh process to Ready."""
+        info = self.on_start()
+        settle_garbage_collector()
+        self.ready(info)
+        self.take_roster(self.boot.roster)
+
+    def close(self, linger_ms: int) -> None:
+        self.links.flush()
+        self.links.close(linger_ms)
+        self.mailbox.close(linger=0)
+        self.context.term()
+
+
+def settle_garbage_collector() -> None:
+    """What lives now lives for good: keep it out of collections, and collect seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
+    """Run an actor to its end. return the exit status of the process."""
+    logs.configure(boot.config)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C goes to the whole group: the supervisor orders the end
+    actor = make(boot)
+
+    def stop(signum: int, frame: Any) -> None:
+        actor.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        actor.start()
+        actor.loop()
+        actor.on_stop()
+        actor.close(linger_ms=1000)
+    except FatalError as error:
+        _report(actor, fatal=True, reason=str(error))
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        _report(actor, fatal=False, reason=f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+def _report(actor: Actor, fatal: bool, reason: str) -> None:
+    """Tell the supervisor why this process ends. What waited for other actors is not sent: it may be half done."""
+    actor.log.error("actor failed", actor=actor.boot.name, fatal=fatal, error=reason)
+    supervisor = actor.context.socket(zmq.PUSH)
+    supervisor.connect(actor.boot.supervisor)
+    supervisor.send(encode_frame([Fault(actor.boot.name, actor.boot.incarnation, fatal, reason)]))
+    supervisor.close(linger=500)
+    actor.links.close(linger_ms=0)
+    actor.mailbox.close(linger=0)
+    actor.context.term()

@@ -1,0 +1,442 @@
+"""The raft actor: drives the consensus core, ticks, keeps what is not yet durable.
+
+    Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
+
+It starts without state: the backend says how far it has applied, the wal what it holds, and the core is built from
+these. Until then, and while there is no leader, proposals wait. A proposal whose request id is in the recent log is
+dropped: its answer comes from the backend, so an offer that is made twice enters the log once.
+"""
+
+import random
+import time
+from collections import deque
+from typing import Any
+
+from actors.link import Peer
+from actors.loop import Actor, FatalError, run_actor
+from actors.request_window import RequestWindow
+from etcdz import CLUSTER_VERSION, ids, limits
+from etcdz.boot import Boot
+from etcdz.config import MemberConfig
+from etcdz.membership import Membership
+from etcdz.messages import (
+    Append,
+    Appended,
+    Applied,
+    Apply,
+    BackendHello,
+    BackendState,
+    Flush,
+    Flushed,
+    Leadership,
+    Propose,
+    ReadIndex,
+    ReadStates,
+    Refused,
+    SaveSnapshot,
+    WalHello,
+    WalState,
+)
+from etcdz.raft import (
+    APPEND_THREAD,
+    APPLY_THREAD,
+    ENTRY_NORMAL,
+    LEADER,
+    Config,
+    Entry,
+    HardState,
+    MemoryStorage,
+    Message,
+    RawNode,
+    Snapshot,
+    decode_entry,
+)
+from etcdz.raft import codec
+
+OWN_SLOT = 31
+"""Slot in the ids of what this actor proposes by itself; no listener has it, so no one waits for the reply."""
+
+
+class RaftActor(Actor):
+    """One per member."""
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self.config = MemberConfig.from_dict(boot.config)
+        self.member_id, self.cluster_id = ids.own_ids(self.config)
+        self.handlers |= {
+            WalState: self.on_wal_state,
+            Appended: self.on_appended,
+            BackendState: self.on_backend_state,
+            Applied: self.on_applied,
+            Flushed: self.on_flushed,
+            Propose: self.on_propose,
+            ReadIndex: self.on_read_index,
+        }
+        self.node: RawNode | None = None
+        self.storage = MemoryStorage()
+        self.window = RequestWindow(limits.REQUEST_WINDOW)
+        self.ids = ids.RequestIds(self.member_id, OWN_SLOT, time.time_ns() // 1000)
+        self.backend_state: BackendState | None = None
+        self.proposals: list[bytes] = []
+        """Entry data of this turn, or held until there is a leader."""
+        self.reads: list[tuple[int, list[int]]] = []
+        """(slot, request ids) that wait for a read index."""
+        self.read_batches: dict[bytes, list[tuple[int, list[int]]]] = {}
+        self.appends: deque[tuple[Append, tuple[Message, ...]]] = deque()
+        """Not yet durable, with what to step into the core once they are."""
+        self.append_bytes = 0
+        self.applies: deque[tuple[int, Message]] = deque()
+        """(last index, what to step) of what was handed to the backend and is not yet applied."""
+        self.seq = 0
+        self.applied_index = 0
+        self.handed_index = 0
+        """Last entry handed to the backend."""
+        self.term_of_handed = 0
+        self.snapshot_index = 0
+        self.flushing = False
+        self.refusal = ""
+        self.leadership = Leadership(0, 0, 0, 0, None)
+        self.published = False
+        self.tick_s = self.config.heartbeat_ms / 1000
+        self.next_tick = time.monotonic() + self.tick_s
+
+    # ---- resync with wal and backend ----
+
+    def on_peer_up(self, peer: Peer) -> None:
+        if peer.kind == "backend":
+            self.links.send("backend", BackendHello(self.boot.incarnation))
+        elif peer.kind == "wal":
+            self._greet_wal()
+        elif peer.kind == "listener":
+            self.links.send(peer.name, self.leadership)
+
+    def _greet_wal(self) -> None:
+        if self.node is not None:
+            # A new wal has cut what was torn; everything unacknowledged is sent again, in order. Rewriting is harmless.
+            self.links.send("wal", WalHello(self.boot.incarnation, 1 << 62))
+            for append, _ in self.appends:
+                self.links.send("wal", append)
+        elif self.backend_state is not None:
+            behind = max(limits.CATCH_UP_ENTRIES, limits.REQUEST_WINDOW)
+            first = max(1, self.backend_state.applied_index - behind)
+            self.links.send("wal", WalHello(self.boot.incarnation, first))
+
+    def on_backend_state(self, state: BackendState) -> None:
+        if state.raft_incarnation != self.boot.incarnation:
+            return
+        self.backend_state = state
+        if self.node is None:
+            self._greet_wal()
+            return
+        # A new backend: send again what it has not applied.
+        self.handed_index = state.applied_index
+        self._hand_over(self.storage.entries(state.applied_index + 1, self._committed() + 1, 1 << 62))
+
+    def on_wal_state(self, state: WalState) -> None:
+        if self.node is not None or state.raft_incarnation != self.boot.incarnation:
+            return
+        backend = self.backend_state
+        assert backend is not None  # we greet the wal only then
+        if state.fresh and backend.applied_index == 0:
+            self._bootstrap()
+        else:
+            self._recover(state, backend)
+        self._campaign_if_alone()
+
+    def _bootstrap(self) -> None:
+        """A new cluster: its members are the first entries of every member's log, committed from the start."""
+        entries = Membership.bootstrap_entries(self.config, self.member_id)
+        log = [decode_entry(entry) for entry in entries]
+        hard_state = HardState(term=1, vote=0, commit=len(log))
+        self.storage.append(log)
+        self.storage.set_hard_state(hard_state)
+        self._build(applied=0)
+        self._append(1, entries, codec.encode_hard_state(hard_state), ())
+        self.log.info("starting a new cluster", member_id=f"{self.member_id:x}", cluster_id=f"{self.cluster_id:x}")
+
+    def _recover(self, state: WalState, backend: BackendState) -> None:
+        """The log as the wal has it; the part below is behind a snapshot that the backend's state stands for."""
+        entries = [decode_entry(entry) for entry in state.entries]
+        applied = backend.applied_index
+        if applied > state.last_index:
+            raise FatalError(
+                f"the backend has applied entry {applied}, but the log ends at {state.last_index}: "
+                "the write-ahead log is not the one that this data directory was written with"
+            )
+        base, base_term = state.snapshot_index, state.snapshot_term
+        if entries and entries[0].index > base + 1 or base > applied:
+            # The tail does not join the snapshot: its first entry only tells the term before the second.
+            base, base_term = entries[0].index, entries[0].term
+        entries = [entry for entry in entries if entry.index > base]
+        conf_state = codec.decode_conf_state(backend.conf_state)
+        if base:
+            self.storage.apply_snapshot(Snapshot(base, base_term, conf_state, b""))
+        self.storage.append(entries)
+        hard_state = codec.decode_hard_state(state.hard_state) if state.hard_state else HardState()
+        commit = min(max(hard_state.commit, applied, base), state.last_index)
+        self.storage.set_hard_state(hard_state._replace(commit=commit))
+        self.storage.set_conf_state(conf_state)
+        self.snapshot_index = state.snapshot_index
+        for entry in entries[-limits.REQUEST_WINDOW :]:
+            self.window.add_data(entry.data)
+        self._build(applied)
+        self.log.info("restarting member", commit_index=commit, applied_index=applied, term=hard_state.term)
+
+    def _build(self, applied: int) -> None:
+        self.applied_index = self.handed_index = applied
+        self.node = RawNode(
+            Config(
+                id=self.member_id,
+                election_tick=max(2, self.config.election_ms // self.config.heartbeat_ms),
+                heartbeat_tick=1,
+                storage=self.storage,
+                applied=applied,
+                max_size_per_msg=1 << 20,
+                max_inflight_msgs=512,
+                check_quorum=True,
+                pre_vote=self.config.pre_vote,
+                async_storage_writes=True,
+                random=random.Random(),
+                logger=RaftLog(self.log),
+            )
+        )
+
+    def _campaign_if_alone(self) -> None:
+        """The only voter need not wait for an election timeout."""
+        node = self.node
+        assert node is not None
+        if node.is_only_voter():
+            node.campaign()
+
+    # ---- proposals ----
+
+    def on_propose(self, message: Propose) -> None:
+        refusal = self._why_refused()
+        if refusal:
+            self.links.send(f"listener-{message.slot}", Refused([(item[0], refusal) for item in message.items]))
+            return
+        is_new = self.window.add
+        proposals = self.proposals
+        for request_id, data in message.items:
+            if is_new(request_id):
+                proposals.append(data)
+
+    def _why_refused(self) -> str:
+        if self.refusal:
+            return self.refusal
+        if self.append_bytes > limits.APPEND_BYTES_IN_FLIGHT_MAX:
+            return "RequestTooManyRequests"
+        if self.node is not None and self.handed_index - self.applied_index > limits.APPLY_LAG_MAX:
+            return "RequestTooManyRequests"
+        return ""
+
+    def on_read_index(self, message: ReadIndex) -> None:
+        self.reads.append((message.slot, message.ids))
+
+    def _ask_read_index(self, node: RawNode) -> None:
+        """One quorum round for all reads that wait."""
+        self.seq += 1
+        context = self.seq.to_bytes(8, "big")
+        self.read_batches[context] = self.reads
+        self.reads = []
+        node.read_index(context)
+
+    # ---- the wal's answers ----
+
+    def on_appended(self, message: Appended) -> None:
+        if message.raft_incarnation != self.boot.incarnation:
+            return
+        if message.error != self.refusal:
+            self.refusal = message.error
+            self.log.warn("writes are refused" if message.error else "writes are taken again", reason=message.error)
+        node = self.node
+        while self.appends and self.appends[0][0].seq <= message.seq:
+            append, responses = self.appends.popleft()
+            self.append_bytes -= sum([len(entry) for entry in append.entries])
+            if node is not None:
+                for response in responses:
+                    node.step(response)
+
+    # ---- the backend's answers ----
+
+    def on_applied(self, message: Applied) -> None:
+        self.applied_index = max(self.applied_index, message.applied_index)
+        node = self.node
+        while self.applies and self.applies[0][0] <= self.applied_index:
+            _, response = self.applies.popleft()
+            if node is not None:
+                node.step(response)
+        if not self.flushing and self.applied_index - self.snapshot_index >= self.config.snapshot_count:
+            self.flushing = True
+            self.links.send("backend", Flush(self.boot.incarnation))
+
+    def on_flushed(self, message: Flushed) -> None:
+        """The backend no longer needs the log up to here: compact it, but for what slow followers may ask."""
+        self.flushing = False
+        index = message.applied_index
+        if index <= self.snapshot_index or self.node is None:
+            return
+        self.applied_index = max(self.applied_index, index)
+        self.snapshot_index = index
+        term = self.storage.term(index)
+        save = SaveSnapshot(
+            self.boot.incarnation, index, term, message.conf_state, message.snapshot_data, keep_index=index
+        )
+        self.links.send("wal", save)
+        conf_state = codec.decode_conf_state(message.conf_state)
+        self.storage.create_snapshot(index, conf_state, b"")
+        if index > limits.CATCH_UP_ENTRIES and index - limits.CATCH_UP_ENTRIES >= self.storage.first_index():
+            self.storage.compact(index - limits.CATCH_UP_ENTRIES)
+
+    # ---- the turn ----
+
+    def next_deadline(self) -> float | None:
+        return self.next_tick
+
+    def on_deadline(self, now: float) -> None:
+        while self.next_tick <= now:
+            self.next_tick += self.tick_s
+            if now - self.next_tick > 1.0:
+                self.next_tick = now + self.tick_s  # the process was stopped: time that no one saw does not count
+            if self.node is not None:
+                self.node.tick()
+
+    def on_turn_end(self) -> None:
+        node = self.node
+        if node is None:
+            return
+        if self.leadership.leader:
+            if self.proposals:
+                proposals, self.proposals = self.proposals, []
+                node.propose_batch(proposals)
+            if self.reads:
+                self._ask_read_index(node)
+        while node.has_ready():
+            self._handle_ready(node)
+
+    def _handle_ready(self, node: RawNode) -> None:
+        ready = node.ready()
+        if ready.soft_state is not None:
+            self._note_leadership(node)
+        for state in ready.read_states:
+            for slot, request_ids in self.read_batches.pop(state.context, ()):
+                self.links.send(f"listener-{slot}", ReadStates(state.index, request_ids))
+        for message in ready.messages:
+            if message.to == APPEND_THREAD:
+                self._on_storage_append(message)
+            elif message.to == APPLY_THREAD:
+                self._on_storage_apply(node, message)
+        if self.leadership.read_index is None:
+            self._note_leadership(node)
+
+    def _on_storage_append(self, message: Message) -> None:
+        entries = message.entries
+        hard_state = b""
+        if message.term or message.vote or message.commit:
+            state = HardState(message.term, message.vote, message.commit)
+            hard_state = codec.encode_hard_state(state)
+            self.storage.set_hard_state(state)
+        if entries:
+            self.storage.append(entries)
+        first = entries[0].index if entries else 0
+        self._append(first, [entry.encoded for entry in entries], hard_state, tuple(message.responses))
+
+    def _append(self, first: int, entries: list[bytes], hard_state: bytes, responses: tuple[Message, ...]) -> None:
+        self.seq += 1
+        append = Append(self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses))
+        self.append_bytes += sum([len(entry) for entry in entries])
+        self.appends.append((append, responses))
+        self.links.send("wal", append)
+
+    def _on_storage_apply(self, node: RawNode, message: Message) -> None:
+        entries = message.entries
+        for entry in entries:
+            if entry.type != ENTRY_NORMAL:
+                node.apply_conf_change(codec.decode_conf_change(entry.type, entry.data))
+        for response in message.responses:
+            self.applies.append((entries[-1].index, response))
+        self._hand_over(entries)
+
+    def _hand_over(self, entries: Any) -> None:
+        """Committed entries go to the backend, one message per run of the same term."""
+        start = 0
+        count = len(entries)
+        while start < count:
+            term = entries[start].term
+            end = count if entries[-1].term == term else start + 1
+            while end < count and entries[end].term == term:
+                end += 1
+            self._hand_over_run(term, entries[start:end])
+            start = end
+
+    def _hand_over_run(self, term: int, run: list[Entry]) -> None:
+        kinds = b"" if all([entry[2] == ENTRY_NORMAL for entry in run]) else bytes([entry.type for entry in run])
+        data = [entry[3][entry[4] :] for entry in run]
+        self.links.send("backend", Apply(self.boot.incarnation, run[0].index, term, data, kinds))
+        self.handed_index = run[-1].index
+
+    # ---- leadership ----
+
+    def _committed(self) -> int:
+        node = self.node
+        return node.basic_status().hard_state.commit if node is not None else 0
+
+    def _note_leadership(self, node: RawNode) -> None:
+        """Tell the listeners when leader, term or the short way for reads change."""
+        status = node.basic_status()
+        read_index = None
+        if status.soft_state.role == LEADER and node.is_only_voter() and node.committed_in_term():
+            read_index = status.hard_state.commit
+        known = Leadership(
+            self.boot.incarnation, status.hard_state.term, status.soft_state.lead, status.hard_state.commit, read_index
+        )
+        before, self.leadership = self.leadership, known
+        if (known.leader, known.term, known.read_index) == (before.leader, before.term, before.read_index):
+            return
+        for peer in self.links.of_kind("listener"):
+            self.links.send(peer.name, known)
+        if known.leader == self.member_id and not self.published:
+            self.published = True
+            self._publish()
+
+    def _publish(self) -> None:
+        """Make this member's name and client URLs, and the cluster version, known through the log."""
+        if self.backend_state is not None:
+            for data in Membership.publish_requests(self.config, self.member_id, self.ids, CLUSTER_VERSION):
+                self.proposals.append(data)
+
+    def summary(self) -> dict[str, Any]:
+        known = self.leadership
+        return {
+            "term": known.term,
+            "leader": f"{known.leader:x}",
+            "handed_index": self.handed_index,
+            "not_durable": len(self.appends),
+            "refusal": self.refusal,
+        }
+
+
+class RaftLog:
+    """The core's logger: its lines go to the member's log."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def debug(self, text: str) -> None:
+        self._log.debug(text)
+
+    def info(self, text: str) -> None:
+        self._log.info(text)
+
+    def warn(self, text: str) -> None:
+        self._log.warn(text)
+
+    warning = warn
+
+    def error(self, text: str) -> None:
+        self._log.error(text)
+
+
+def run(boot: Boot) -> int:
+    return run_actor(RaftActor, boot)

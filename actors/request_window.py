@@ -1,0 +1,54 @@
+"""Which requests entered the log lately, so that an offer made again is dropped."""
+
+from collections import deque
+
+from google.protobuf.message import DecodeError
+
+from etcdz.proto import etcdserverpb as pb
+
+
+class RequestWindow:
+    """The request ids of the latest `size` entries.
+
+    Invariant: holds every id that a listener of this member may still offer again, because size is larger than what
+    all listeners together have in flight.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._order: deque[int] = deque()
+        self._known: set[int] = set()
+
+    def add(self, request_id: int) -> bool:
+        """Remember request_id; says whether it was new."""
+        known = self._known
+        if request_id in known:
+            return False
+        known.add(request_id)
+        self._order.append(request_id)
+        if len(self._order) > self._size:
+            known.discard(self._order.popleft())
+        return True
+
+    def add_data(self, data: bytes) -> None:
+        """Remember the request id of an entry that is in the log already."""
+        request_id = request_id_of(data)
+        if request_id:
+            self.add(request_id)
+
+
+def request_id_of(data: bytes) -> int:
+    """The id in the header of an InternalRaftRequest, 0 if it has none."""
+    if data[:2] == b"\xa2\x06" and data[3:4] == b"\x08":
+        value = shift = 0
+        for byte in data[4:14]:
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+    if not data:
+        return 0
+    try:
+        return int(pb.InternalRaftRequest.FromString(data).header.ID)
+    except DecodeError:
+        return 0  # a v2 request: not offered by listeners

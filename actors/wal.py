@@ -1,0 +1,178 @@
+"""The wal actor: log segments, fsync, .snap files. One write and one fdatasync for all that arrived meanwhile.
+
+It acknowledges only what is durable. Entries of a raft incarnation older than the newest that said WalHello are
+ignored: they may still lie in the mailbox after that process died.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from actors.link import Peer
+from actors.loop import Actor, FatalError, run_actor
+from etcdz import ids, limits
+from etcdz.boot import Boot
+from etcdz.config import MemberConfig
+from etcdz.messages import Append, Appended, SaveSnapshot, WalHello, WalState
+from etcdz.proto import etcdserverpb as pb
+from etcdz.wal import Log, RealDisk, WalCorrupt, WalFull, snap
+
+
+class WalActor(Actor):
+    """Owns `member/wal` and `member/snap/*.snap`."""
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self.config = MemberConfig.from_dict(boot.config)
+        self.handlers |= {WalHello: self.on_hello, Append: self.on_append, SaveSnapshot: self.on_save_snapshot}
+        self.raft_incarnation = 0
+        self.waiting: list[Append] = []
+        """Appends not yet durable, in order. On a full disk they stay here and are tried again."""
+        self.retry_at: float | None = None
+        self.disk_full = False
+        self.next_disk_check = 0.0
+        self.fsync_us_max = 0
+        self.log_file: Any = None
+
+    # ---- start ----
+
+    def on_start(self) -> dict[str, Any]:
+        member_dir = Path(self.config.data_dir) / "member"
+        self.wal_dir = Path(self.config.wal_dir) if self.config.wal_dir else member_dir / "wal"
+        self.snap_dir = member_dir / "snap"
+        self.disk = RealDisk(no_fsync=self.config.unsafe_no_fsync)
+        try:
+            self.snap_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.log_file = self._open_log()
+        except WalCorrupt as error:
+            raise FatalError(str(error)) from error
+        except OSError as error:
+            raise FatalError(f"cannot open the log in {self.wal_dir}: {error}") from error
+        return {"last_index": self.log_file.last_index}
+
+    def _open_log(self) -> Any:
+        if not Log.exists(self.disk, str(self.wal_dir)):
+            node_id, cluster_id = ids.own_ids(self.config)
+            metadata = pb.Metadata(NodeID=node_id, ClusterID=cluster_id).SerializeToString()
+            self.snapshot_index, self.snapshot_term = 0, 0
+            return Log.create(self.disk, str(self.wal_dir), metadata)
+        newest = snap.load_newest(self.disk, str(self.snap_dir), Log.snapshot_markers(self.disk, str(self.wal_dir)))
+        self.snapshot_index, self.snapshot_term = (newest.index, newest.term) if newest else (0, 0)
+        log, recovered = Log.open(self.disk, str(self.wal_dir), (self.snapshot_index, self.snapshot_term))
+        self._check_identity(recovered.metadata)
+        return log
+
+    def _check_identity(self, metadata: bytes) -> None:
+        """The log names the member that wrote it; flags that would make another member of it are an error."""
+        found = pb.Metadata.FromString(metadata)
+        self.log.info("recovered log", node_id=f"{found.NodeID:x}", cluster_id=f"{found.ClusterID:x}")
+
+    # ---- messages ----
+
+    def on_peer_up(self, peer: Peer) -> None:
+        """Nothing: a new raft presents itself with WalHello."""
+
+    def on_hello(self, hello: WalHello) -> None:
+        self._sync_waiting()
+        self.raft_incarnation = hello.incarnation
+        log = self.log_file
+        first = max(hello.first_index, log.first_index)
+        entries = log.read_entries(first) if first <= log.last_index else []
+        state = WalState(
+            raft_incarnation=hello.incarnation,
+            fresh=log.last_index == 0,
+            hard_state=log.hard_state,
+            snapshot_index=self.snapshot_index,
+            snapshot_term=self.snapshot_term,
+            first_index=first,
+            entries=entries,
+            last_index=log.last_index,
+        )
+        self.links.send("raft", state)
+
+    def on_append(self, append: Append) -> None:
+        if append.incarnation == self.raft_incarnation:
+            self.waiting.append(append)
+
+    def on_save_snapshot(self, message: SaveSnapshot) -> None:
+        if message.incarnation != self.raft_incarnation:
+            return
+        self._sync_waiting()
+        index, term = message.snapshot_index, message.snapshot_term
+        snap.save(self.disk, str(self.snap_dir), index, term, message.conf_state, message.data)
+        self.log_file.save_snapshot_marker(index, term, message.conf_state)
+        self.snapshot_index, self.snapshot_term = index, term
+        self.log_file.release(message.keep_index, keep=self.config.max_wals)
+        snap.purge(self.disk, str(self.snap_dir), keep=self.config.max_snapshots)
+        self.log.info("saved snapshot", snapshot_index=index)
+
+    # ---- durability ----
+
+    def on_turn_end(self) -> None:
+        if self.waiting and self.retry_at is None:
+            self._sync_waiting()
+
+    def _sync_waiting(self) -> None:
+        """Everything that waits goes to disk with one fdatasync, then is acknowledged."""
+        batch = self.waiting
+        if not batch:
+            return
+        log = self.log_file
+        try:
+            for append in batch:
+                log.append(append.entries, append.first_index, append.hard_state or None)
+            if any(append.sync for append in batch):
+                began = time.monotonic_ns()
+                log.sync()
+                self.fsync_us_max = max(self.fsync_us_max, (time.monotonic_ns() - began) // 1000)
+        except WalFull as error:
+            self._on_full(error)
+            return
+        self.waiting = []
+        self.retry_at = None
+        self.links.send("raft", Appended(self.raft_incarnation, batch[-1].seq, self._space_error()))
+
+    def _on_full(self, error: Exception) -> None:
+        """Nothing of the batch counts as written; it is tried again until there is space."""
+        self.log.error("no space left for the log, trying again", error=str(error))
+        self.disk_full = True
+        self.retry_at = time.monotonic() + limits.DISK_CHECK_S
+        self.links.send("raft", Appended(self.raft_incarnation, 0, "NoSpace"))
+
+    # ---- free space ----
+
+    def _space_error(self) -> str:
+        return "NoSpace" if self.disk_full else ""
+
+    def next_deadline(self) -> float | None:
+        return self.retry_at if self.retry_at is not None else self.next_disk_check
+
+    def on_deadline(self, now: float) -> None:
+        self._check_space()
+        self.next_disk_check = now + limits.DISK_CHECK_S
+        if self.retry_at is not None:
+            self.retry_at = None
+            self._sync_waiting()
+
+    def _check_space(self) -> None:
+        """Tell raft when free space falls below the reserve, and when it is back."""
+        fs = os.statvfs(self.wal_dir)
+        full = fs.f_bavail * fs.f_frsize < limits.DISK_RESERVE_BYTES
+        if full != self.disk_full:
+            self.disk_full = full
+            self.log.warn("free disk space", enough=not full, reserve_bytes=limits.DISK_RESERVE_BYTES)
+            self.links.send("raft", Appended(self.raft_incarnation, 0, self._space_error()))
+
+    def on_stop(self) -> None:
+        self._sync_waiting()
+        self.log_file.close()
+
+    def summary(self) -> dict[str, Any]:
+        fsync_us_max, self.fsync_us_max = self.fsync_us_max, 0
+        last = self.log_file.last_index if self.log_file else 0
+        return {"last_index": last, "fsync_us_max": fsync_us_max, "disk_full": self.disk_full}
+
+
+def run(boot: Boot) -> int:
+    return run_actor(WalActor, boot)

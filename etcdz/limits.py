@@ -1,0 +1,46 @@
+"""Every bound of the member in one place, with asserts on how they relate."""
+
+# ---- actors ----
+HEARTBEAT_S = 0.5
+"""How often an actor tells the supervisor that its loop turns."""
+FRAMES_PER_TURN = 256
+"""Frames that one turn takes out of the mailbox before it works off what it batched."""
+
+# ---- calls ----
+CALLS_IN_FLIGHT_MAX = 4096
+"""Unary calls that one listener admits at a time; beyond, `etcdserver: too many requests`."""
+CALLS_RESERVED = 256
+"""Lane kept free beside these for health, status, alarms and lease keep-alives."""
+REQUEST_TIMEOUT_S = 5.0
+"""A call waits this long plus two election timeouts for its answer, as etcd's."""
+RECEIVE_OVERHEAD_BYTES = 512 * 1024
+"""gRPC receives messages up to --max-request-bytes plus this."""
+
+# ---- raft ----
+APPLY_LAG_MAX = 5_000
+"""Entries between commit and apply beyond which proposals are refused, as in etcd."""
+CATCH_UP_ENTRIES = 5_000
+"""Entries kept in the log behind a snapshot for slow followers."""
+REQUEST_WINDOW = 8_192
+"""Ids of this many latest entries are remembered, so that a proposal offered again enters the log at most once."""
+APPEND_BYTES_IN_FLIGHT_MAX = 64 << 20
+"""Bytes handed to the wal and not yet durable, beyond which proposals are refused."""
+
+# ---- backend ----
+REPLY_RING_SLOTS = 64
+"""Batches whose replies are kept in the store, to be sent again by the next incarnation."""
+APPLIED_EVERY_ENTRIES = 512
+"""The backend tells raft how far it is after this many entries, else with its timer."""
+APPLIED_EVERY_S = 0.1
+SCRUB_SLICE = 1_000
+"""Revisions that one slice of a compaction looks at, so that no apply waits longer than one slice."""
+SCRUB_PAUSE_S = 0.01
+
+# ---- disk ----
+DISK_RESERVE_BYTES = 16 << 20
+"""Below this much free space writes are refused, while there is still room to write down what was accepted."""
+DISK_CHECK_S = 0.1
+
+assert CALLS_IN_FLIGHT_MAX <= APPLY_LAG_MAX
+assert CALLS_IN_FLIGHT_MAX < REQUEST_WINDOW, "every call in flight must still be known when it is offered again"
+assert CALLS_RESERVED < CALLS_IN_FLIGHT_MAX

@@ -1,0 +1,21 @@
+"""The unary methods that work so far, by a small number that travels in messages instead of the path."""
+
+PUT, DELETE_RANGE, TXN, COMPACT = 1, 2, 3, 4
+RANGE = 10
+STATUS, HASH, HASH_KV, MEMBER_LIST, HEALTH = 20, 21, 22, 23, 24
+
+PATHS: dict[bytes, int] = {
+    b"/etcdserverpb.KV/Put": PUT,
+    b"/etcdserverpb.KV/DeleteRange": DELETE_RANGE,
+    b"/etcdserverpb.KV/Txn": TXN,
+    b"/etcdserverpb.KV/Compact": COMPACT,
+    b"/etcdserverpb.KV/Range": RANGE,
+    b"/etcdserverpb.Maintenance/Status": STATUS,
+    b"/etcdserverpb.Maintenance/Hash": HASH,
+    b"/etcdserverpb.Maintenance/HashKV": HASH_KV,
+    b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
+    b"/grpc.health.v1.Health/Check": HEALTH,
+}
+
+RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7}
+"""Field of InternalRaftRequest that carries a method's request body."""
