@@ -1,9 +1,9 @@
 """The calls of one listener: from a checked request to its answer, over restarts of the actors in between.
 
-    write          -> Propose   -> raft    ... backend -> Replies
-    linearizable   -> Read      -> backend -> Replies            while raft grants the short way
-                   -> ReadIndex -> raft -> ReadStates -> Read    otherwise
-    serializable   -> Read      -> backend -> Replies
+write          -> Propose   -> raft    ... backend -> Replies
+linearizable   -> Read      -> backend -> Replies            while raft grants the short way
+               -> ReadIndex -> raft -> ReadStates -> Read    otherwise
+serializable   -> Read      -> backend -> Replies
 """
 
 import time
@@ -280,7 +280,7 @@ class Calls:
     # ---- resync ----
 
     def on_peer_up(self, peer: Peer) -> None:
-        """Offer what is unanswered to the new incarnation: raft drops what its log already has, reads may be repeated."""
+        """Offer what is unanswered to the new incarnation: raft drops what its log has, reads may be repeated."""
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
             self._proposals = [(i, c.what) for i, c in self._calls.items() if c.state == WRITE]

@@ -41,6 +41,7 @@ class Actor:
         self.busy_ns = 0
         self.last_tag = 0
         self._next_heartbeat = 0.0
+        self._wait_ms = -1
         self.stopping = False
         """Set by Stop and by SIGTERM; the turn under way is finished, then `on_stop` runs."""
 
@@ -127,21 +128,40 @@ class Actor:
 
     # ---- the loop ----
 
+    def wait(self, deadline: float) -> bytes | None:
+        """The next frame, or None when deadline (monotonic, seconds) has come.
+
+        A blocking receive with a timeout: half the cost of a poll and a receive. Waits are rounded so that the
+        timeout, a socket option, seldom changes.
+        """
+        wait_ms = max(0, int((deadline - time.monotonic()) * 1000) + 1)
+        if wait_ms > 20:
+            wait_ms -= wait_ms % 10
+        if wait_ms != self._wait_ms:
+            self._wait_ms = wait_ms
+            self.mailbox.setsockopt(zmq.RCVTIMEO, wait_ms)
+        try:
+            return self.mailbox.recv()
+        except zmq.Again:
+            return None
+
     def turn(self) -> None:
         """Wait for messages or a deadline, then one turn."""
-        now = time.monotonic()
         wake = self._next_heartbeat
         deadline = self.next_deadline()
         if deadline is not None and deadline < wake:
             wake = deadline
-        self.mailbox.poll(max(0, int((wake - now) * 1000 + 0.999)))
+        frame = self.wait(wake)
         began = time.monotonic_ns()
-        self.drain()
+        if frame is not None:
+            self.handle_frame(frame)
+            self.drain()
         now = began / 1e9
         if deadline is not None and now >= deadline:
             self.on_deadline(now)
         self.on_turn_end()
-        self.heartbeat(now)
+        if now >= self._next_heartbeat:
+            self.heartbeat(now)
         self.links.flush()
         self.batches += 1
         self.busy_ns += time.monotonic_ns() - began
@@ -175,7 +195,9 @@ def settle_garbage_collector() -> None:
 def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
     """Run an actor to its end. return the exit status of the process."""
     logs.configure(boot.config)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C goes to the whole group: the supervisor orders the end
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal's ^C goes to the whole group: the supervisor orders the end
     actor = make(boot)
 
     def stop(signum: int, frame: Any) -> None:

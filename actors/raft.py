@@ -49,9 +49,9 @@ from etcdz.raft import (
     Message,
     RawNode,
     Snapshot,
+    codec,
     decode_entry,
 )
-from etcdz.raft import codec
 
 OWN_SLOT = 31
 """Slot in the ids of what this actor proposes by itself; no listener has it, so no one waits for the reply."""
@@ -165,7 +165,7 @@ class RaftActor(Actor):
                 "the write-ahead log is not the one that this data directory was written with"
             )
         base, base_term = state.snapshot_index, state.snapshot_term
-        if entries and entries[0].index > base + 1 or base > applied:
+        if (entries and entries[0].index > base + 1) or base > applied:
             # The tail does not join the snapshot: its first entry only tells the term before the second.
             base, base_term = entries[0].index, entries[0].term
         entries = [entry for entry in entries if entry.index > base]
