@@ -257,7 +257,7 @@ class BackendActor(Actor):
         if self.answers:
             incarnation = self.boot.incarnation
             for slot, items in self.answers.items():
-                self.links.send(f"listener-{slot}", Replies(incarnation, 0, items))
+                self.links.send(self.links.listener(slot), Replies(incarnation, 0, items))
             self.answers = {}
         if self.applied_index - self.reported_index >= limits.APPLIED_EVERY_ENTRIES:
             self._report_applied()
@@ -276,7 +276,7 @@ class BackendActor(Actor):
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
         self.uncommitted = 0
         for slot, frame in frames.items():
-            self.links.send_frame(f"listener-{slot}", frame)
+            self.links.send_frame(self.links.listener(slot), frame)
         self.replies = {}
 
     def _report_applied(self) -> None:

@@ -12,7 +12,7 @@ from etcdz.messages import encode_frame
 
 
 class Peer(NamedTuple):
-    """A living incarnation of another actor."""
+    """A living incarnation of another actor. kind: the module below `actors`."""
 
     name: str
     kind: str
@@ -32,6 +32,7 @@ class Links:
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
         self._waiting: dict[str, list[Any]] = {}
         self.peers: dict[str, Peer] = {}
+        self._listeners: dict[int, str] = {}
         self._sockets["supervisor"] = self._connect(supervisor)
 
     def _connect(self, endpoint: str) -> "zmq.Socket[bytes]":
@@ -53,7 +54,12 @@ class Links:
         for peer in new:
             self._sockets[peer.name] = self._connect(peer.endpoint)
         self.peers = alive
+        self._listeners = {peer.slot: peer.name for peer in alive.values() if peer.kind == "listener"}
         return new, gone
+
+    def listener(self, slot: int) -> str:
+        """Name of the listener whose request ids carry slot; empty, a name that nobody has, if there is none."""
+        return self._listeners.get(slot, "")
 
     def send(self, name: str, message: Any) -> None:
         """Queue message for name; it leaves with `flush`."""

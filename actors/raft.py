@@ -214,7 +214,7 @@ class RaftActor(Actor):
     def on_propose(self, message: Propose) -> None:
         refusal = self._why_refused()
         if refusal:
-            self.links.send(f"listener-{message.slot}", Refused([(item[0], refusal) for item in message.items]))
+            self.links.send(self.links.listener(message.slot), Refused([(item[0], refusal) for item in message.items]))
             return
         is_new = self.window.add
         proposals = self.proposals
@@ -321,7 +321,7 @@ class RaftActor(Actor):
             self._note_leadership(node)
         for state in ready.read_states:
             for slot, request_ids in self.read_batches.pop(state.context, ()):
-                self.links.send(f"listener-{slot}", ReadStates(state.index, request_ids))
+                self.links.send(self.links.listener(slot), ReadStates(state.index, request_ids))
         for message in ready.messages:
             if message.to == APPEND_THREAD:
                 self._on_storage_append(message)
