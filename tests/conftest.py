@@ -1,0 +1,15 @@
+"""Flags of the test suite as a whole."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("parity", "random conversations with a real etcd and with etcdz (tests/parity)")
+    group.addoption("--parity-ops", type=int, default=2_400, help="how many random calls (default %(default)s)")
+    group.addoption("--parity-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
+    group.addoption(
+        "--parity-subject",
+        choices=["etcdz", "etcd"],
+        default="etcdz",
+        help="what to hold against the real etcd; `etcd` itself proves the harness",
+    )

@@ -1,0 +1,65 @@
+"""Random conversations: every answer of etcdz is the one that etcd gives."""
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as hypothesis_seed
+from hypothesis import strategies as st
+
+from tests.parity.calls import KILL, RESTART, Call
+from tests.parity.generate import draw_call
+from tests.parity.pair import Pair
+
+_SHORT_CALLS = 40  # about as many are in one short conversation
+_NEWEST_BACK = 60
+
+
+def _share(request: pytest.FixtureRequest, percent: int) -> int:
+    return max(100, int(request.config.getoption("--parity-ops")) * percent // 100)
+
+
+def _report(request: pytest.FixtureRequest, pair: Pair, seed: int) -> None:
+    """With -v: what was asked, and that both kinds of answer came."""
+    if request.config.getoption("verbose") > 0:
+        print(f"\n{pair.calls_made} calls so far, --parity-seed {seed}")
+        for (name, code), count in sorted(pair.tally.items()):
+            print(f"  {name:12} {code:20} {count}")
+
+
+@pytest.mark.timeout(900)
+def test_short_conversations(pair: Pair, seed: int, request: pytest.FixtureRequest) -> None:
+    """hypothesis shrinks a difference to the few calls that show it."""
+
+    @hypothesis_seed(seed)
+    @settings(
+        max_examples=max(1, _share(request, 70) // _SHORT_CALLS),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(st.builds(draw_call, st.randoms()), min_size=_SHORT_CALLS // 2, max_size=_SHORT_CALLS * 3 // 2))
+    def converse(calls: list[Call]) -> None:
+        pair.converse(calls)
+
+    converse()
+    _report(request, pair, seed)
+
+
+@pytest.mark.timeout(900)
+def test_one_long_conversation_over_restarts(pair: Pair, seed: int, request: pytest.FixtureRequest) -> None:
+    """One history that only grows, with both members stopped and killed in the middle of it."""
+    rng = Random(seed)
+    count = _share(request, 30)
+    pauses = {rng.randrange(count): KILL, rng.randrange(count): RESTART}
+    base = pair.begin_conversation()
+    done: list[Call] = []
+    newest = 1
+    for at in range(count):
+        call = Call(pauses[at]) if at in pauses else draw_call(rng, newest)
+        answer = pair.compare(call, base, done)
+        done.append(call)
+        if call.name in ("Put", "Txn", "DeleteRange") and answer.message is not None:
+            newest = answer.message.header.revision - base + 1
+    _report(request, pair, seed)
