@@ -1,0 +1,113 @@
+"""The control socket: requests of `etcdz actors` and the monitor, answered from the loop's own state.
+
+    request   {"verb": "ps", "args": {}}
+    answer    {"ok": true, "result": ...} or {"ok": false, "error": "..."}
+
+ROUTER, JSON. Who may talk to it is decided by the private directory that it lies in.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import zmq
+
+from supervisor import usage
+
+if TYPE_CHECKING:
+    from supervisor.lifecycle import Life
+    from supervisor.loop import Loop
+
+REQUESTS_PER_TURN: Final = 16
+
+
+class ControlError(Exception):
+    """The request cannot be met; the text is for the user."""
+
+
+class Control:
+    """Serves requests between the loop's other work."""
+
+    def __init__(self, context: "zmq.Context[Any]", endpoint: str, loop: "Loop") -> None:
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.bind(endpoint)
+        self._loop = loop
+
+    def serve(self) -> None:
+        """Answer what waits; a few each turn, so that a flood here cannot hold up supervision."""
+        with suppress(zmq.Again):
+            for _ in range(REQUESTS_PER_TURN):
+                *envelope, body = self.socket.recv_multipart(zmq.NOBLOCK)
+                answer = json.dumps(self._answer(body), default=str).encode()
+                self.socket.send_multipart([*envelope, answer], zmq.NOBLOCK)
+
+    def _answer(self, body: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(body)
+            verb, args = VERBS[request["verb"]], request.get("args", {})
+            return {"ok": True, "result": verb(self._loop, args)}
+        except ControlError as error:
+            return {"ok": False, "error": str(error)}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return {"ok": False, "error": f"bad request: {error!r}; known verbs: {', '.join(VERBS)}"}
+
+    def close(self) -> None:
+        self.socket.close(linger=0)
+
+
+def ping(loop: "Loop", args: Mapping[str, Any]) -> dict[str, Any]:
+    """Who answers."""
+    return {"pid": os.getpid(), "name": loop.settings.get("name", ""), "started": loop.lifecycle.started}
+
+
+def ps(loop: "Loop", args: Mapping[str, Any]) -> dict[str, Any]:
+    """Every process of the member."""
+    now = time.monotonic()
+    zygote = _process(loop, "zygote", loop.spawner.pid, now - loop.spawner.started_at, loop.spawner.starts - 1, now)
+    return {
+        "supervisor": _process(loop, "supervisor", os.getpid(), now - loop.began_at, 0, now),
+        "zygote": zygote,
+        "actors": [describe(loop, life, now) for life in loop.lifecycle.lives.values()],
+    }
+
+
+def tree(loop: "Loop", args: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The table that the member runs."""
+    fields = ("name", "kind", "stage", "count", "restart", "start_s", "stop_s", "hang_s", "nice", "options")
+    return [
+        {**{field: getattr(row, field) for field in fields}, "intensity": row.intensity._asdict()} for row in loop.tree
+    ]
+
+
+VERBS: Final[dict[str, Callable[["Loop", Mapping[str, Any]], Any]]] = {"ping": ping, "ps": ps, "tree": tree}
+
+
+def describe(loop: "Loop", life: "Life", now: float) -> dict[str, Any]:
+    """One actor as `ps` shows it. heartbeat: the numbers of its last one, None before the first."""
+    beat = loop.heartbeats.get(life.name)
+    fresh = beat is not None and beat.incarnation == life.incarnation
+    return {
+        **_process(loop, life.name, life.pid, now - life.spawned_at, life.restarts, now),
+        "kind": life.row.kind.rpartition(".")[2],
+        "slot": life.slot,
+        "incarnation": life.incarnation,
+        "state": life.state.value,
+        "heartbeat_age_s": round(now - life.heard_at, 3) if life.ready_at is not None else None,
+        "heartbeat": beat._asdict() if beat is not None and fresh else None,
+    }
+
+
+def _process(loop: "Loop", name: str, pid: int | None, uptime_s: float, restarts: int, now: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": name,
+        "pid": pid,
+        "restarts": restarts,
+        "uptime_s": round(uptime_s, 3) if pid is not None else 0.0,
+        "cpu_percent": loop.meter.cpu_percent(pid, now) if pid is not None else 0.0,
+        "rss_bytes": (usage.rss_bytes(pid) or 0) if pid is not None else 0,
+    }

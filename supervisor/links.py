@@ -1,0 +1,65 @@
+"""The supervisor's sockets: its own mailbox, and one link to each ready actor."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from etcdz.messages import decode_frame, encode_frame
+
+
+class Links:
+    """One PUSH per ready incarnation. Sending never waits: what an actor does not take is lost, or it is hung."""
+
+    def __init__(self, context: "zmq.Context[Any]", run_dir: Path, incarnation: int) -> None:
+        self._context = context
+        self._run_dir = run_dir
+        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self.endpoint = f"ipc://{run_dir}/supervisor.{incarnation}"
+        self.mailbox: zmq.Socket[bytes] = context.socket(zmq.PULL)
+        self.mailbox.bind(self.endpoint)
+
+    def path(self, name: str, incarnation: int) -> Path:
+        return self._run_dir / f"{name}.{incarnation}"
+
+    def endpoint_of(self, name: str, incarnation: int) -> str:
+        """The mailbox that this incarnation binds."""
+        return f"ipc://{self.path(name, incarnation)}"
+
+    def receive(self) -> list[Any]:
+        """All messages that have come. raises ValueError, KeyError or TypeError for what no actor sends."""
+        found: list[Any] = []
+        with suppress(zmq.Again):
+            while True:
+                found.extend(decode_frame(self.mailbox.recv(zmq.NOBLOCK)))
+        return found
+
+    def connect(self, name: str, incarnation: int) -> None:
+        """A link to an incarnation that is ready, so that its mailbox is bound."""
+        self.disconnect(name)
+        link: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
+        link.setsockopt(zmq.LINGER, 0)
+        link.connect(self.endpoint_of(name, incarnation))
+        self._sockets[name] = link
+
+    def disconnect(self, name: str) -> None:
+        link = self._sockets.pop(name, None)
+        if link is not None:
+            link.close(linger=0)
+
+    def send(self, name: str, message: Any) -> None:
+        link = self._sockets.get(name)
+        if link is not None:
+            with suppress(zmq.Again):
+                link.send(encode_frame([message]), zmq.NOBLOCK)
+
+    def forget(self, name: str, incarnation: int) -> None:
+        """An incarnation is dead: its file would only be in the way."""
+        self.disconnect(name)
+        self.path(name, incarnation).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        for name in list(self._sockets):
+            self.disconnect(name)
+        self.mailbox.close(linger=0)

@@ -1,0 +1,57 @@
+"""One member from its start to its end: `run(config)` is what `etcdz` calls."""
+
+import os
+import signal
+
+from etcdz import logs
+from etcdz.config import MemberConfig
+from supervisor import data_dir, linux
+from supervisor.data_dir import DataDir, DataDirError
+from supervisor.loop import Loop
+from supervisor.tree import TREE, Row, TreeError, tree_for
+
+log = logs.get("supervisor")
+
+
+def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
+    """Run the member until it is told to stop or cannot go on.
+
+    return  exit status: 1 if it could not start or stopped by itself, with the reason in the log
+    NB: after an ordered stop by SIGINT or SIGTERM this process ends by that signal, as etcd does, and nothing returns
+    """
+    settings = config.to_dict()
+    logs.configure(settings)
+    try:
+        rows = tree_for(settings, tree)
+        data = data_dir.take(config.data_dir)
+    except (TreeError, DataDirError) as error:
+        log.fatal("failed to start etcdz", error=str(error))
+        return 1
+    try:
+        failure, stop_signal = _run_tree(settings, rows, data)
+    finally:
+        data.release()
+    if failure:
+        log.fatal("the member has stopped", reason=failure)
+        return 1
+    log.info("closed etcdz member", name=config.name, data_dir=config.data_dir)
+    return _end_by(stop_signal)
+
+
+def _run_tree(settings: dict[str, object], rows: tuple[Row, ...], data: DataDir) -> tuple[str, int]:
+    """return (why the member stopped by itself, the signal that told it to)."""
+    linux.become_subreaper()
+    loop = Loop(settings, rows, data.run_dir, data.first_incarnation, data.lock_fd)
+    try:
+        data.publish()
+        return loop.run(), loop.stop_signal
+    finally:
+        loop.close()
+
+
+def _end_by(signum: int) -> int:
+    """End as one who has not caught the signal, so that the parent sees it; a container's first process cannot."""
+    if signum and os.getpid() != 1:
+        signal.signal(signum, signal.SIG_DFL)
+        os.kill(os.getpid(), signum)
+    return 0

@@ -1,0 +1,52 @@
+"""Signals as something to poll: each arrives as a byte in a socket, so that no turn of the loop misses one."""
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from typing import Any, Final
+
+WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+
+
+class Signals:
+    """Takes over the process's handlers until restore(). Requires: the main thread."""
+
+    def __init__(self) -> None:
+        self._socket, self._other = socket.socketpair()
+        self._socket.setblocking(False)
+        self._other.setblocking(False)
+        self._previous_fd = signal.set_wakeup_fd(self._other.fileno(), warn_on_full_buffer=False)
+        self._previous: dict[int, Any] = {signum: signal.signal(signum, _nothing) for signum in WATCHED}
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def received(self) -> list[int]:
+        """Numbers of the signals since the last call, in order; some SIGCHLD may stand for several."""
+        with suppress(BlockingIOError):
+            return list(self._socket.recv(4096))
+        return []
+
+    def restore(self) -> None:
+        signal.set_wakeup_fd(self._previous_fd)
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        self._socket.close()
+        self._other.close()
+
+
+def _nothing(signum: int, frame: Any) -> None:
+    """The wakeup socket tells; a handler is needed so that Python's own does not act."""
+
+
+def ended_children() -> list[tuple[int, int]]:
+    """Reap all children that have ended: (pid, exit status or minus the signal). Never waits."""
+    found = []
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            found.append((pid, os.waitstatus_to_exitcode(status)))
+    return found

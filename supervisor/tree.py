@@ -1,0 +1,107 @@
+"""The tree of one member, as one table. Read this first.
+
+Rows start in the order of their stage, each stage only when all of the stage before are READY; they stop in reverse.
+A process that dies is restarted alone (`one_for_one`): what makes that safe is the resync between actors that
+`etcdz/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `lifecycle.py` keeps the order,
+`member.py` does it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from supervisor.restart import BACKOFF_MAX_S, Intensity, Restart
+
+INTENSITY: Final = Intensity(10, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One kind of actor: what to run, how many, and the rules it lives under."""
+
+    name: str
+    kind: str
+    """Module that holds `run(boot) -> int`. A name, never an import: only the zygote imports actors."""
+    stage: int
+    """Place in the order of start."""
+    count: int = 1
+    numbered: bool = False
+    """Its processes are called name-1, name-2, ... whatever their count, so that scaling renames none."""
+    restart: Restart = Restart.PERMANENT
+    intensity: Intensity = INTENSITY
+    """More restarts than this end the member: clients are better served by another one than by a stuttering one."""
+    start_s: float = 30.0
+    """From spawn to READY."""
+    stop_s: float = 5.0
+    """From Stop to SIGTERM; SIGKILL comes KILL_AFTER_S later."""
+    hang_s: float = 10.0
+    """Without a heartbeat for this long after READY it is killed as hung."""
+    nice: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    """For the actor itself, in Boot.options."""
+
+
+TREE: Final = (
+    # backend and wal read what an earlier life left on disk before they are READY: millions of keys take seconds.
+    Row(name="backend", kind="actors.backend", stage=1, start_s=600.0),
+    Row(name="wal", kind="actors.wal", stage=2, start_s=600.0),
+    Row(name="raft", kind="actors.raft", stage=3, start_s=60.0),
+    Row(name="listener", kind="actors.listener", stage=4, numbered=True),
+)
+
+KILL_AFTER_S: Final = 1.0
+"""From SIGTERM to SIGKILL."""
+
+_POSITIVE: Final = ("start_s", "stop_s", "hang_s")
+
+
+class TreeError(ValueError):
+    """The table cannot be run; says which row and which field."""
+
+
+def tree_for(settings: Mapping[str, Any], tree: tuple[Row, ...] = TREE) -> tuple[Row, ...]:
+    """The table with what the member's settings change in it (MemberConfig.to_dict()), checked."""
+    listeners = int(settings.get("listeners", 1))
+    rows = tuple(replace(row, count=listeners) if row.name == "listener" else row for row in tree)
+    check(rows)
+    return rows
+
+
+def check(rows: tuple[Row, ...]) -> None:
+    """Every field of every row. raises TreeError: before anything starts, so that no member is half started."""
+    if not rows:
+        raise TreeError("the tree is empty")
+    seen: set[str] = set()
+    for row in rows:
+        for name in names(row):
+            if name in seen:
+                raise TreeError(f"row {row.name}: the name {name} is taken")
+            seen.add(name)
+        _check_row(row)
+
+
+def _check_row(row: Row) -> None:
+    def refuse(field_name: str, why: str) -> None:
+        raise TreeError(f"row {row.name}: {field_name}={getattr(row, field_name)!r} {why}")
+
+    if not row.name or not all(c.isalnum() or c in "-_" for c in row.name):
+        refuse("name", "is no file name")  # it becomes part of the mailbox's path
+    if not all(part.isidentifier() for part in row.kind.split(".")):
+        refuse("kind", "is no module name")
+    if row.count < 1 or (row.count > 1 and not row.numbered):
+        refuse("count", "must be 1, or more in a numbered row")
+    if row.restart not in tuple(Restart):
+        refuse("restart", f"is none of {', '.join(Restart)}")
+    if not -20 <= row.nice <= 19:
+        refuse("nice", "is not between -20 and 19")
+    for name in _POSITIVE:
+        if not getattr(row, name) > 0:
+            refuse(name, "must be positive")
+    # A crash loop that waits BACKOFF_MAX_S each time must still overrun the window, or it would never end.
+    if row.intensity.restarts < 0 or row.intensity.seconds <= row.intensity.restarts * BACKOFF_MAX_S:
+        refuse("intensity", "could never be exceeded by a crash loop")
+
+
+def names(row: Row) -> list[str]:
+    """Names of the row's processes by slot."""
+    return [f"{row.name}-{slot + 1}" for slot in range(row.count)] if row.numbered else [row.name]

@@ -1,0 +1,126 @@
+"""The fork server: a Python that has already imported what actors need, and becomes one on request.
+
+Starting Python and its imports takes 150-300 ms; a fork takes a few. It stays single-threaded and makes no zmq
+context, because neither survives a fork. It is replaced to run new code, and its actors live on without it: they are
+children of the supervisor, so that the supervisor gets their exit status and the kernel ends them with it.
+
+    supervisor -> zygote   [name, incarnation, module, nice, Boot]
+    zygote -> supervisor   ["up", modules that failed to import: {name: error}]   once
+                           ["spawned", name, incarnation, pid], or ["failed", name, incarnation, error]
+
+One SEQPACKET message each, packed by msgpack.
+"""
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgpack
+
+from etcdz.boot import Boot
+from supervisor import linux
+
+LIBRARIES: Final = ("zmq", "msgpack", "google.protobuf.message", "plyvel", "uvloop", "etcdz.messages", "etcdz.proto")
+"""Imported beside the actors' modules; one that is missing is left to the actor that needs it."""
+MESSAGE_BYTES_MAX: Final = 1 << 17
+"""Below what a unix socket takes at once by default."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """argv: file descriptor of the socket to the supervisor, pid of the supervisor, modules of the actors."""
+    channel = socket.socket(fileno=int(argv[0]))
+    supervisor = int(argv[1])
+    if not linux.die_with_parent(supervisor, signal.SIGKILL):
+        return 1
+    linux.set_name("etcdz:zygote")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides, not who sends ^C to everybody
+    failed = preimport([*LIBRARIES, *argv[2:]])
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        raise RuntimeError(f"an import has started {threads - 1} threads: a zygote must have none")
+    gc.collect()
+    gc.freeze()  # keeps the collector from writing to pages that are shared with the actors
+    channel.send(msgpack.packb(["up", failed]))
+    while request := channel.recv(MESSAGE_BYTES_MAX):
+        fork_actor(channel, supervisor, msgpack.unpackb(request, strict_map_key=False))
+    return 0
+
+
+def preimport(modules: Sequence[str]) -> dict[str, str]:
+    """return what could not be imported, with the error."""
+    failed = {}
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # the code of an actor: its own process will say it again, with a traceback
+            failed[module] = f"{type(error).__name__}: {error}"
+    return failed
+
+
+def fork_actor(channel: socket.socket, supervisor: int, request: list[Any]) -> None:
+    """Fork twice: the process in between ends at once, and the supervisor, as subreaper, becomes the actor's parent."""
+    name, incarnation, module, nice, boot = request
+    try:
+        between = os.fork()
+    except OSError as error:
+        channel.send(msgpack.packb(["failed", name, incarnation, str(error)]))
+        return
+    if between:
+        os.waitpid(between, 0)
+        return
+    between = os.getpid()
+    try:
+        actor = os.fork()
+    except OSError as error:
+        channel.send(msgpack.packb(["failed", name, incarnation, str(error)]))
+        os._exit(1)
+    if actor:
+        # Sent by this process, which the kernel gives to the supervisor only after its end: no actor can end, and be
+        # reaped, before the supervisor has been told whose pid it was.
+        channel.send(msgpack.packb(["spawned", name, incarnation, actor]))
+        os._exit(0)
+    channel.close()
+    os._exit(become_actor(supervisor, between, module, nice, boot))
+
+
+def become_actor(supervisor: int, between: int, module: str, nice: int, fields: Any) -> int:
+    """Everything that a new actor does; return its exit status, which the caller exits with.
+
+    NB: it exits by os._exit, since the interpreter's own end takes long: run() has to close what it opened.
+    """
+    try:
+        boot = Boot._make(fields)._replace(roster=[tuple(child) for child in fields[7]])
+        if not _adopted(supervisor, between):
+            return 1
+        linux.set_name(f"etcdz:{boot.name}")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if nice:
+            os.nice(nice)
+        status = importlib.import_module(module).run(boot)
+        return int(status or 0)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _adopted(supervisor: int, between: int) -> bool:
+    """Wait until the supervisor is our parent, and bind our life to its. return False if it has died."""
+    while (parent := os.getppid()) == between:
+        time.sleep(0.0001)
+    return parent == supervisor and linux.die_with_parent(supervisor, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The supervisor: pure tables, and real process trees of small fake actors."""

@@ -1,0 +1,22 @@
+"""Runs a member whose tree comes as JSON: `python -m tests.supervisor.fake_member DATA_DIR ROWS`."""
+
+import json
+import sys
+
+from etcdz.config import MemberConfig
+from supervisor.member import run
+from supervisor.restart import Intensity, Restart
+from supervisor.tree import Row
+
+
+def row(fields: dict[str, object]) -> Row:
+    fields = {"kind": "tests.supervisor.fakes.speaker", **fields}
+    if "intensity" in fields:
+        fields["intensity"] = Intensity(*fields["intensity"])  # type: ignore[misc]
+    if "restart" in fields:
+        fields["restart"] = Restart(fields["restart"])
+    return Row(**fields)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(run(MemberConfig(data_dir=sys.argv[1]), tuple(row(fields) for fields in json.loads(sys.argv[2]))))

@@ -1,0 +1,1 @@
+"""Small actors that say on stderr what happens to them, one JSON object a line."""
