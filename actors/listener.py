@@ -23,9 +23,12 @@ from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.messages import Leadership, ReadStates, Refused, Replies, Stop
 from etcdz.methods import PATHS
-from etcdz.wire import CALL, CANCEL, GrpcServerConnection, Method, ServerSettings, is_http1, unary_methods
+from etcdz.wire.request_head import Method
+from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
 
 TIMER_S = 0.1
+_SNIFF = b"PRI"
+"""How an HTTP/2 preface begins, and no method of HTTP/1.1."""
 _WRITE_BUFFER_HIGH = 4 << 20
 """Bytes that wait in one connection's socket before we stop reading from it."""
 
@@ -58,16 +61,21 @@ class Connection(asyncio.Protocol):
         self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._receive(data)
+        except Exception as error:
+            self.listener.fail(error)
+
+    def _receive(self, data: bytes) -> None:
         grpc = self.grpc
         if grpc is None:
             self._first_bytes(data)
             return
         calls = self.listener.calls
         for event in grpc.receive(data):
+            # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
             if event[0] == CALL:
                 calls.begin(self, event[1], event[2].tag, event[3])
-            elif event[0] == CANCEL:
-                pass  # the answer to a call that is gone is dropped when it comes
         self.flush()
 
     def _first_bytes(self, data: bytes) -> None:
@@ -75,17 +83,17 @@ class Connection(asyncio.Protocol):
         if self.http1 is not None:
             self.http1.receive(data)
             return
-        self.sniffed += data
-        kind = is_http1(self.sniffed)
-        if kind is None:
+        data = self.sniffed + data
+        if len(data) < len(_SNIFF):
+            self.sniffed = data
             return
-        data, self.sniffed = self.sniffed, b""
-        if kind:
+        self.sniffed = b""
+        if not data.startswith(_SNIFF):
             self.http1 = Http1Connection(self.transport, self.listener)
             self.http1.receive(data)
         else:
             self.grpc = self.listener.new_grpc()
-            self.data_received(data)
+            self._receive(data)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """Answer a call; the bytes leave with the next flush."""
@@ -122,15 +130,16 @@ class ListenerActor(Actor):
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
         }
-        self.methods: dict[bytes, Method] = unary_methods(PATHS)
+        self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
         self.settings = ServerSettings(
-            max_message_bytes=self.config.max_request_bytes + limits.RECEIVE_OVERHEAD_BYTES,
+            message_bytes_max=self.config.max_request_bytes + limits.RECEIVE_OVERHEAD_BYTES,
             max_concurrent_streams=self.config.max_concurrent_streams,
         )
         self.loop_: Any = None
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.served = False
+        self.failure: Exception | None = None
 
     # ---- start ----
 
@@ -160,7 +169,7 @@ class ListenerActor(Actor):
         return await self.loop_.create_server(make, sock=sock, backlog=4096)
 
     def new_grpc(self) -> Any:
-        return GrpcServerConnection(self.methods, self.settings, time.monotonic)
+        return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
 
     # ---- the loop: uvloop's, not the blocking one ----
 
@@ -170,6 +179,8 @@ class ListenerActor(Actor):
         loop.call_soon(self._on_mailbox)  # the descriptor is edge triggered: look once before waiting for it
         loop.call_later(TIMER_S, self._on_timer)
         loop.run_forever()
+        if self.failure is not None:
+            raise self.failure
 
     def _on_mailbox(self) -> None:
         began = time.monotonic_ns()
@@ -180,7 +191,7 @@ class ListenerActor(Actor):
             self.calls.end_turn()
             self.links.flush()
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
         self.batches += 1
         self.busy_ns += time.monotonic_ns() - began
 
@@ -199,18 +210,28 @@ class ListenerActor(Actor):
         now = time.monotonic()
         try:
             self.calls.expire(now)
+            self._expire_deadlines(now)
             self.calls.end_turn()
             self.heartbeat(now)
             self.links.flush()
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
             return
         if self.stopping:
             self.loop_.stop()
         else:
             self.loop_.call_later(TIMER_S, self._on_timer)
 
-    def _fail(self, error: Exception) -> None:
+    def _expire_deadlines(self, now: float) -> None:
+        """Calls whose client's deadline has passed are answered so; what they caused goes its way."""
+        for connection in self.connections:
+            grpc = connection.grpc
+            deadline = grpc.next_deadline() if grpc is not None else None
+            if deadline is not None and deadline <= now:
+                grpc.expire(now)
+                connection.flush()
+
+    def fail(self, error: Exception) -> None:
         """An exception in a callback ends the actor, as it does in every other actor."""
         self.failure = error
         self.loop_.stop()
