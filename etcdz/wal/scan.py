@@ -1,0 +1,184 @@
+"""Reading segments back: every sum checked, every entry's place noted, damage judged.
+
+A crash leaves a torn tail: of the bytes written after the last fdatasync, some sectors are on disk and others still
+hold zeros. That is cut off: nobody was told that it is durable. Any other damage means that the disk lost or changed
+what it had promised to keep, and the member must not start from it. The two are told apart by what a crash can do:
+
+- it tears only the last segment: one is finished before the next gets its name;
+- it leaves whole sectors (512 bytes), so that a torn frame within the file touches a sector that is zero from the
+  frame's begin, or the sector's, to the sector's end; a length field, which never straddles sectors, is right or zero;
+- it leaves the file short only inside the last frame.
+
+etcd's repair is looser: it cuts where the part of a sector that a frame covers is zero (a few zeros at the end of a
+value will do), and at any length that reaches beyond the file, so that one flipped byte in a length field drops all
+that follows.
+
+Source: etcd 3.5 wal decoder (torn entries) and ReadAll (which records win).
+"""
+
+import re
+from typing import NamedTuple
+
+import google_crc32c
+
+from etcdz.wal import record as rec
+from etcdz.wal.files import WalCorrupt
+from etcdz.wal.offsets import Offsets, Place
+from etcdz.wal.record import BadRecord, Marker
+
+SECTOR_BYTES = 512
+RECORD_HEAD_MAX = 3 + 5 + 1 + 10  # type, crc, tag, length of the data
+_not_zero = re.compile(rb"[^\0]")
+
+
+class Torn(NamedTuple):
+    """A tail that was cut off."""
+
+    path: str
+    offset: int
+    why: str
+
+
+class Scan:
+    """What the segments read so far add up to.
+
+    Invariant: crc is the sum over the data of all records fed (and of the segments before the first one).
+    Invariant: offsets covers the live entries fed, the last one being last_index.
+    """
+
+    __slots__ = (
+        "metadata",
+        "hard_state",
+        "markers",
+        "offsets",
+        "last_index",
+        "last_term",
+        "crc",
+        "end",
+        "torn",
+        "_is_first",
+    )
+
+    def __init__(self, first_index: int) -> None:
+        """first_index: from the name of the first segment that will be fed."""
+        self.metadata: bytes | None = None
+        self.hard_state = b""
+        self.markers: list[Marker] = []
+        self.offsets = Offsets()
+        self.last_index = max(first_index - 1, 0)
+        self.last_term = 0
+        self.crc = 0
+        self.end = 0
+        self.torn: Torn | None = None
+        self._is_first = True
+
+    @property
+    def commit(self) -> int:
+        return rec.decode_hard_state(self.hard_state).commit if self.hard_state else 0
+
+    def feed(self, buf: bytes, path: str, sequence: int, is_last: bool) -> None:
+        """The whole of the next segment. Afterwards `end` is the offset after its last good record.
+
+        raises WalCorrupt
+        """
+        self.end = 0
+        try:
+            self._take_all(buf, sequence)
+            if self.end == 0:
+                raise BadRecord("segment without records")
+            if is_last and _not_zero.search(buf, self.end):
+                raise BadRecord("bytes after the end")
+        except BadRecord as e:
+            if not (is_last and self.end and is_torn(buf, self.end)):
+                raise WalCorrupt(path, self.end, str(e)) from None
+            self.torn = Torn(path, self.end, str(e))
+        self._is_first = False
+
+    def _take_all(self, buf: bytes, sequence: int) -> None:
+        """Takes records until the end of buf or a length field of 0; raises BadRecord with self.end at the bad one."""
+        decode_frame = rec.decode_frame
+        extend = google_crc32c.extend
+        at = 0
+        size = len(buf)
+        while at < size:
+            if buf[at] == 0 and buf[at : at + 8] == bytes(8):
+                return
+            frame = decode_frame(buf, at)
+            kind, crc, start, stop, after = frame
+            if kind == rec.CRC:
+                self._take_crc(crc, at)
+            else:
+                if at == 0:
+                    raise BadRecord("segment does not begin with a crc record")
+                data = buf[start:stop]
+                total = extend(self.crc, data)
+                if total != crc:
+                    raise BadRecord("crc mismatch")
+                if kind == rec.ENTRY:
+                    self._take_entry(data, Place(sequence, at))
+                else:
+                    self._take_other(kind, data)
+                self.crc = crc
+            self.end = at = after
+
+    def _take_crc(self, crc: int, at: int) -> None:
+        if at:
+            raise BadRecord("crc record inside a segment")
+        if not self._is_first and crc != self.crc:
+            raise BadRecord("crc mismatch with the segment before")
+        self.crc = crc
+
+    def _take_entry(self, data: bytes, place: Place) -> None:
+        term, index = rec.decode_position(data)
+        last_index = self.last_index
+        if index > last_index + 1:
+            raise BadRecord(f"entry {index} follows entry {last_index}")
+        if self.offsets.is_due(index, place, last_index):
+            self.offsets.add(index, place)
+        self.last_index = index
+        self.last_term = term
+
+    def _take_other(self, kind: int, data: bytes) -> None:
+        if kind == rec.HARD_STATE:
+            rec.decode_hard_state(data)
+            self.hard_state = data
+        elif kind == rec.METADATA:
+            if self.metadata not in (None, data):
+                raise BadRecord("conflicting metadata found")
+            self.metadata = data
+        elif kind == rec.SNAPSHOT:
+            marker = rec.decode_marker(data)
+            self.markers.append(marker)
+            if marker.snapshot_index > self.last_index:
+                # The leader sent a snapshot: the log goes on after it, what lies before belongs to no run of entries.
+                self.offsets.clear()
+                self.last_index, self.last_term = marker
+        else:
+            raise BadRecord(f"unexpected block type {kind}")
+
+
+def is_torn(buf: bytes, at: int) -> bool:
+    """Whether damage at this offset of the last segment is what a crash leaves; see the top of this file."""
+    body = at + 8
+    if body > len(buf):
+        return True
+    size = int.from_bytes(buf[at:body], "little") & rec.LENGTH_MASK
+    if size == 0:
+        return _has_lost_sector(buf, at, body)
+    stop = min(body + size, len(buf))
+    is_short = stop < body + size
+    try:
+        end = rec.decode_record_head(buf, body)[3]
+    except BadRecord:
+        return (is_short and len(buf) - body < RECORD_HEAD_MAX) or _has_lost_sector(buf, at, stop)
+    return end == body + size and (is_short or _has_lost_sector(buf, at, stop))
+
+
+def _has_lost_sector(buf: bytes, at: int, stop: int) -> bool:
+    """Whether a sector that the frame touches holds nothing but zeros, from the frame's begin to its own end."""
+    while at < stop:
+        sector_end = at - at % SECTOR_BYTES + SECTOR_BYTES
+        if not _not_zero.search(buf, at, sector_end):
+            return True
+        at = sector_end
+    return False
