@@ -1,0 +1,218 @@
+"""raftpb on the wire <-> the core's values.
+
+Fields that are not nullable in raftpb are always written, also when they are zero, as etcd 3.5 does. Messages, which
+carry entries, are written and read by hand so that an entry's bytes go through as they are; the rest is protobuf's.
+
+    message = 0x08 type  0x10 to  0x18 from  0x20 term  0x28 logTerm  0x30 index  { 0x3a length entry }
+              0x40 commit  0x4a length snapshot  0x50 reject  0x58 rejectHint  [0x62 length context]
+              [0x68 vote]  { 0x72 length message }                 the last two only between a core and its storage
+
+raises  google.protobuf.message.DecodeError on bytes that are not of the type, in every decode_*
+Source: raftpb; etcd 3.5's generated code for which fields are written.
+"""
+
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from etcdz.proto import raftpb
+from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, Entry, decode_entry, encode_varint
+from etcdz.raft.messages import (
+    MESSAGE_NAMES,
+    AnyConfChange,
+    ConfChange,
+    ConfChangeSingle,
+    ConfChangeV2,
+    ConfState,
+    HardState,
+    Message,
+    Snapshot,
+)
+
+# State
+
+
+def encode_hard_state(state: HardState) -> bytes:
+    return bytes(raftpb.HardState(term=state.term, vote=state.vote, commit=state.commit).SerializeToString())
+
+
+def decode_hard_state(buf: bytes) -> HardState:
+    parsed = raftpb.HardState.FromString(buf)
+    return HardState(parsed.term, parsed.vote, parsed.commit)
+
+
+def conf_state_to_proto(state: ConfState) -> Any:
+    return raftpb.ConfState(
+        voters=state.voters,
+        learners=state.learners,
+        voters_outgoing=state.voters_outgoing,
+        learners_next=state.learners_next,
+        auto_leave=state.auto_leave,
+    )
+
+
+def conf_state_from_proto(parsed: Any) -> ConfState:
+    return ConfState(
+        tuple(parsed.voters),
+        tuple(parsed.learners),
+        tuple(parsed.voters_outgoing),
+        tuple(parsed.learners_next),
+        parsed.auto_leave,
+    )
+
+
+def encode_conf_state(state: ConfState) -> bytes:
+    return bytes(conf_state_to_proto(state).SerializeToString())
+
+
+def decode_conf_state(buf: bytes) -> ConfState:
+    return conf_state_from_proto(raftpb.ConfState.FromString(buf))
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    metadata = raftpb.SnapshotMetadata(
+        conf_state=conf_state_to_proto(snapshot.conf_state), index=snapshot.index, term=snapshot.term
+    )
+    message = raftpb.Snapshot(metadata=metadata)
+    if snapshot.data:
+        message.data = snapshot.data
+    return bytes(message.SerializeToString())
+
+
+def decode_snapshot(buf: bytes) -> Snapshot:
+    parsed = raftpb.Snapshot.FromString(buf)
+    meta = parsed.metadata
+    return Snapshot(meta.index, meta.term, conf_state_from_proto(meta.conf_state), parsed.data)
+
+
+# Configuration changes
+
+
+def encode_conf_change(change: AnyConfChange) -> tuple[int, bytes]:
+    """(entry type, data of the entry)."""
+    context = {"context": change.context} if change.context else {}
+    if isinstance(change, ConfChange):
+        v1 = raftpb.ConfChange(id=change.id, type=change.type, node_id=change.node_id, **context)
+        return ENTRY_CONF_CHANGE, bytes(v1.SerializeToString())
+    changes = [raftpb.ConfChangeSingle(type=one.type, node_id=one.node_id) for one in change.changes]
+    v2 = raftpb.ConfChangeV2(transition=change.transition, changes=changes, **context)
+    return ENTRY_CONF_CHANGE_V2, bytes(v2.SerializeToString())
+
+
+def decode_conf_change(entry_type: int, data: bytes) -> AnyConfChange:
+    """Requires: entry_type is one of the two conf change types."""
+    if entry_type == ENTRY_CONF_CHANGE:
+        v1 = raftpb.ConfChange.FromString(data)
+        return ConfChange(v1.type, v1.node_id, v1.context, v1.id)
+    v2 = raftpb.ConfChangeV2.FromString(data)
+    changes = tuple(ConfChangeSingle(one.type, one.node_id) for one in v2.changes)
+    return ConfChangeV2(v2.transition, changes, v2.context)
+
+
+# Messages
+
+_NO_SNAPSHOT = encode_snapshot(Snapshot())
+
+
+def _delimited(tag: bytes, data: bytes) -> bytes:
+    return tag + encode_varint(len(data)) + data
+
+
+def encode_message(m: Message) -> bytes:
+    number = encode_varint
+    parts = [
+        b"\x08" + number(m.type) + b"\x10" + number(m.to) + b"\x18" + number(m.from_),
+        b"\x20" + number(m.term) + b"\x28" + number(m.log_term) + b"\x30" + number(m.index),
+    ]
+    for entry in m.entries:
+        parts += (b"\x3a", number(len(entry.encoded)), entry.encoded)
+    parts.append(b"\x40" + number(m.commit))
+    parts.append(_delimited(b"\x4a", _NO_SNAPSHOT if m.snapshot is None else encode_snapshot(m.snapshot)))
+    parts.append((b"\x50\x01\x58" if m.reject else b"\x50\x00\x58") + number(m.reject_hint))
+    if m.context:
+        parts.append(_delimited(b"\x62", m.context))
+    if m.vote:
+        parts.append(b"\x68" + number(m.vote))
+    parts += [_delimited(b"\x72", encode_message(response)) for response in m.responses]
+    return b"".join(parts)
+
+
+def _varint(buf: bytes, at: int) -> tuple[int, int]:
+    """(value, offset behind it)."""
+    value = shift = 0
+    while True:
+        byte = buf[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, at
+        shift += 7
+        if shift > 63:
+            raise DecodeError("varint of more than ten bytes")
+
+
+def _skip(buf: bytes, tag: int, at: int) -> int:
+    """Offset behind a field that we do not know."""
+    wire = tag & 7
+    if wire == 0:
+        return _varint(buf, at)[1]
+    if wire in (1, 5):
+        return at + (8 if wire == 1 else 4)
+    raise DecodeError(f"field {tag >> 3} of wire type {wire}")
+
+
+# Field tag -> attribute; numbers, and those with a length.
+_NUMBERS = {
+    0x08: "type",
+    0x10: "to",
+    0x18: "from_",
+    0x20: "term",
+    0x28: "log_term",
+    0x30: "index",
+    0x40: "commit",
+    0x58: "reject_hint",
+    0x68: "vote",
+}
+
+
+def decode_message(buf: bytes) -> Message:
+    """A snapshot of index 0 is what older members write for none."""
+    fields: dict[str, Any] = {"type": 0}
+    entries: list[Entry] = []
+    responses: list[Message] = []
+    at, end = 0, len(buf)
+    try:
+        while at < end:
+            tag, at = _varint(buf, at)
+            if tag in _NUMBERS:
+                fields[_NUMBERS[tag]], at = _varint(buf, at)
+            elif tag & 7 == 2:
+                length, at = _varint(buf, at)
+                if at + length > end:
+                    raise DecodeError("field reaches beyond the message")
+                _take_delimited(tag, buf[at : at + length], fields, entries, responses)
+                at += length
+            elif tag == 0x50:
+                value, at = _varint(buf, at)
+                fields["reject"] = value != 0
+            else:
+                at = _skip(buf, tag, at)
+    except IndexError:
+        raise DecodeError("message ends within a field") from None
+    if at != end or fields["type"] >= len(MESSAGE_NAMES):
+        raise DecodeError("not a raft message")
+    return Message(**fields, entries=entries, responses=responses)
+
+
+def _take_delimited(
+    tag: int, data: bytes, fields: dict[str, Any], entries: list[Entry], responses: list[Message]
+) -> None:
+    if tag == 0x3A:
+        entries.append(decode_entry(data))
+    elif tag == 0x4A:
+        snapshot = decode_snapshot(data)
+        fields["snapshot"] = snapshot if snapshot.index else None
+    elif tag == 0x62:
+        fields["context"] = data
+    elif tag == 0x72:
+        responses.append(decode_message(data))

@@ -1,0 +1,56 @@
+"""Linearizable reads at the leader (ReadIndex). Source: Raft thesis 6.4, 6.4.1 (leases)."""
+
+from typing import TYPE_CHECKING
+
+from etcdz.raft import heartbeat
+from etcdz.raft.messages import MSG_READ_INDEX_RESP, NO_NODE, Message, ReadState
+from etcdz.raft.read_only import READ_SAFE
+
+if TYPE_CHECKING:
+    from etcdz.raft.raft import Raft
+
+
+def on_read_index(r: "Raft", m: Message) -> None:
+    if r.tracker.single_voter:
+        # Nobody else can have been elected.
+        _answer(r, m, r.log.committed)
+    elif not r.committed_in_term:
+        # What earlier leaders committed is not known yet (thesis 6.4, step 1).
+        r.pending_reads.append(m)
+    else:
+        _confirm(r, m)
+
+
+def release_pending(r: "Raft") -> None:
+    """The commit index rose."""
+    if not r.pending_reads:
+        return
+    if not r.committed_in_term:
+        r.logger.error("pending MsgReadIndex should be released only after first commit in current term")
+        return
+    waiting, r.pending_reads = r.pending_reads, []
+    for m in waiting:
+        _confirm(r, m)
+
+
+def _confirm(r: "Raft", m: Message) -> None:
+    if r.read_only.option != READ_SAFE:
+        _answer(r, m, r.log.committed)
+        return
+    r.read_only.add(r.log.committed, m)
+    r.read_only.ack(r.id, r.read_only.heartbeat_context())
+    heartbeat.broadcast(r)
+
+
+def on_heartbeat_answer(r: "Raft", m: Message) -> None:
+    if r.read_only.option == READ_SAFE and m.context:
+        r.read_only.ack(m.from_, m.context)
+        for read in r.read_only.take_confirmed(r.tracker.config):
+            _answer(r, read.request, read.index)
+
+
+def _answer(r: "Raft", request: Message, index: int) -> None:
+    if request.from_ in (NO_NODE, r.id):
+        r.read_states.append(ReadState(index, request.entries[0].data))
+    else:
+        r.send(Message(MSG_READ_INDEX_RESP, to=request.from_, index=index, entries=request.entries))
