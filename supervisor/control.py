@@ -67,10 +67,10 @@ def ping(loop: "Loop", args: Mapping[str, Any]) -> dict[str, Any]:
 def ps(loop: "Loop", args: Mapping[str, Any]) -> dict[str, Any]:
     """Every process of the member."""
     now = time.monotonic()
-    zygote = _process(loop, "zygote", loop.spawner.pid, now - loop.spawner.started_at, loop.spawner.starts - 1, now)
+    spawner = loop.spawner
     return {
-        "supervisor": _process(loop, "supervisor", os.getpid(), now - loop.began_at, 0, now),
-        "zygote": zygote,
+        "supervisor": _own_process(loop, "supervisor", os.getpid(), loop.began_at, 0, now),
+        "zygote": _own_process(loop, "zygote", spawner.pid, spawner.started_at, spawner.starts - 1, now),
         "actors": [describe(loop, life, now) for life in loop.lifecycle.lives.values()],
     }
 
@@ -89,25 +89,28 @@ VERBS: Final[dict[str, Callable[["Loop", Mapping[str, Any]], Any]]] = {"ping": p
 def describe(loop: "Loop", life: "Life", now: float) -> dict[str, Any]:
     """One actor as `ps` shows it. heartbeat: the numbers of its last one, None before the first."""
     beat = loop.heartbeats.get(life.name)
-    fresh = beat is not None and beat.incarnation == life.incarnation
+    if beat is not None and beat.incarnation != life.incarnation:
+        beat = None
     return {
-        **_process(loop, life.name, life.pid, now - life.spawned_at, life.restarts, now),
+        "name": life.name,
         "kind": life.row.kind.rpartition(".")[2],
         "slot": life.slot,
+        "pid": life.pid,
         "incarnation": life.incarnation,
         "state": life.state.value,
-        "heartbeat_age_s": round(now - life.heard_at, 3) if life.ready_at is not None else None,
-        "heartbeat": beat._asdict() if beat is not None and fresh else None,
+        "restarts": life.restarts,
+        **_usage(loop, life.pid, now - life.spawned_at, now),
+        "heartbeat_age_s": None if life.ready_at is None else round(now - life.heard_at, 3),
+        "heartbeat": None if beat is None else beat._asdict(),
     }
 
 
-def _process(loop: "Loop", name: str, pid: int | None, uptime_s: float, restarts: int, now: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "kind": name,
-        "pid": pid,
-        "restarts": restarts,
-        "uptime_s": round(uptime_s, 3) if pid is not None else 0.0,
-        "cpu_percent": loop.meter.cpu_percent(pid, now) if pid is not None else 0.0,
-        "rss_bytes": (usage.rss_bytes(pid) or 0) if pid is not None else 0,
-    }
+def _own_process(loop: "Loop", name: str, pid: int, began_at: float, restarts: int, now: float) -> dict[str, Any]:
+    return {"name": name, "kind": name, "pid": pid, "restarts": restarts, **_usage(loop, pid, now - began_at, now)}
+
+
+def _usage(loop: "Loop", pid: int | None, uptime_s: float, now: float) -> dict[str, Any]:
+    if pid is None:
+        return {"uptime_s": 0.0, "cpu_percent": 0.0, "rss_bytes": 0}
+    rss_bytes = usage.rss_bytes(pid) or 0
+    return {"uptime_s": round(uptime_s, 3), "cpu_percent": loop.meter.cpu_percent(pid, now), "rss_bytes": rss_bytes}

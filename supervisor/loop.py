@@ -34,7 +34,7 @@ LAST_WORDS_MS: Final = 20
 STOP_SIGNALS: Final[dict[int, str]] = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminated"}
 """With the words that etcd logs."""
 ECHO_S: Final = 0.2
-"""timeout(1) and service managers send the same signal twice, to the process and to its group: that is no second one."""
+"""timeout(1) and service managers send a signal twice, to the process and to its group: that is no second one."""
 
 
 class Loop:
@@ -222,12 +222,15 @@ class Loop:
             return
         self._next_look = now + INTERVAL_S
         pids = {life.name: life.pid for life in self.lifecycle.lives.values() if life.pid is not None}
-        loads = self.meter.look(pids, now, with_wait=not self.placement.spread)
-        cpus = self.placement.look(loads, now)
+        loads = self.meter.look({**pids, **self._own_pids()}, now, with_wait=not self.placement.spread)
+        cpus = self.placement.look({name: load for name, load in loads.items() if name in pids}, now)
         if cpus is not None:
             log.debug("moving actors", cpus=sorted(cpus))
             for pid in pids.values():
                 usage.set_cpus(pid, cpus)
+
+    def _own_pids(self) -> dict[str, int]:
+        return {"supervisor": os.getpid(), "zygote": self.spawner.pid}
 
 
 MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {

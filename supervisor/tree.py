@@ -52,6 +52,9 @@ TREE: Final = (
 KILL_AFTER_S: Final = 1.0
 """From SIGTERM to SIGKILL."""
 
+RESERVED: Final = ("supervisor", "zygote", "control")
+"""Processes of the member that are no actors, and a socket in the run directory."""
+
 _POSITIVE: Final = ("start_s", "stop_s", "hang_s")
 
 
@@ -86,6 +89,8 @@ def _check_row(row: Row) -> None:
 
     if not row.name or not all(c.isalnum() or c in "-_" for c in row.name):
         refuse("name", "is no file name")  # it becomes part of the mailbox's path
+    if row.name in RESERVED:
+        refuse("name", "is reserved")
     if not all(part.isidentifier() for part in row.kind.split(".")):
         refuse("kind", "is no module name")
     if row.count < 1 or (row.count > 1 and not row.numbered):

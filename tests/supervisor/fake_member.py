@@ -14,7 +14,7 @@ def row(fields: dict[str, object]) -> Row:
     if "intensity" in fields:
         fields["intensity"] = Intensity(*fields["intensity"])  # type: ignore[misc]
     if "restart" in fields:
-        fields["restart"] = Restart(fields["restart"])
+        fields["restart"] = Restart(str(fields["restart"]))
     return Row(**fields)  # type: ignore[arg-type]
 
 
