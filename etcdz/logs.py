@@ -2,8 +2,9 @@
 
     {"level":"info","ts":"2021-10-15T10:00:00.000Z","caller":"wal/segment.py:41","msg":"cut a segment","path":"..."}
 
-level, ts, caller and msg come first, fields follow in the order given. With --log-format=console the same parts are
-separated by tabs. Source: zap's production encoder as etcd 3.5 configures it.
+level, ts, caller and msg come first, fields follow in the order given; an underscore in a field's name becomes a dash,
+as in etcd's names: log.info("...", data_dir=path). With --log-format=console the same parts are separated by tabs.
+Source: zap's production encoder as etcd 3.5 configures it.
 
 Not the standard library's logging: its global tree, its formatters and its locks would be configured by whoever
 imports us, and an actor that was forked from the zygote must come up with exactly what its own MemberConfig says.
@@ -100,7 +101,7 @@ class Destination:
             os.close(fd)
         self.fds, self._opened = [], []
 
-    def write(self, level: str, msg: str, who: Mapping[str, Any], fields: dict[str, Any]) -> None:
+    def write(self, level: str, msg: str, who: dict[str, Any], fields: dict[str, Any]) -> None:
         """One line to every output. Requires: called by a method of Logger, whose caller is named in the line."""
         now = time.time()
         second = int(now)
@@ -112,7 +113,7 @@ class Destination:
         ts = f"{before}{int((now - second) * 1000):03d}{after}"
         frame = sys._getframe(2)
         caller = f"{short_path(frame.f_code.co_filename)}:{frame.f_lineno}"
-        line = (_console_line if self.console else _json_line)(level, ts, caller, msg, {**who, **fields})
+        line = (_console_line if self.console else _json_line)(level, ts, caller, msg, who | _dashed(fields))
         data = line.encode("utf-8", "backslashreplace")
         for fd in self.fds:
             with suppress(OSError):  # a full disk or a closed pipe must not stop the member
@@ -165,6 +166,11 @@ def _console_line(level: str, ts: str, caller: str, msg: str, fields: dict[str, 
     if fields:
         parts.append(_encode(_spaced, fields))
     return "\t".join(parts) + "\n"
+
+
+def _dashed(fields: dict[str, Any]) -> dict[str, Any]:
+    """etcd's field names have dashes, which Python's have not."""
+    return {name.replace("_", "-"): value for name, value in fields.items()}
 
 
 def _encode(encode: Any, fields: dict[str, Any]) -> str:

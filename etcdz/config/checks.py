@@ -1,0 +1,121 @@
+"""What must hold before a member may start: etcd's checks in etcd's order and words, and what is not built yet.
+
+Settings come as flag name -> value, complete. Source: etcd 3.5 embed.Config.Validate; log-format as etcd 3.6.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from etcdz.config import urls
+from etcdz.config.flags import SETTINGS
+from etcdz.config.kinds import BOOLEAN
+from etcdz.config.literals import format_duration, quote
+from etcdz.logs import LEVELS
+
+ELECTION_MS_MAX: Final = 50_000
+ADVERTISE_UNSET: Final = "--advertise-client-urls is required when --listen-client-urls is set explicitly"
+
+Settings = Mapping[str, Any]
+
+
+class BadLogLevel(ValueError):
+    """etcd panics over it, with exit status 2 and before it has a log."""
+
+
+def unsupported(given: Mapping[str, Any]) -> str | None:
+    """The first given setting that is known but not built yet. Silence would be a lie to the user."""
+    for name, value in given.items():
+        flag = SETTINGS.get(name)
+        if flag is not None and not flag.is_supported(value):
+            return f"--{name}={_as_text(name, value)} is not supported yet"
+    return None
+
+
+def without_meaning(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Given settings that have nothing to act on here."""
+    return tuple(name for name in given if name in SETTINGS and SETTINGS[name].status.name == "WITHOUT_MEANING")
+
+
+def logging_error(settings: Settings) -> str | None:
+    """Why no log can be written. raises BadLogLevel."""
+    logger, outputs = settings["logger"], settings["log-outputs"]
+    if logger == "capnslog":
+        return "--logger=capnslog is removed in v3.5"
+    if logger != "zap":
+        return f"unknown logger option {quote(logger)}"
+    if len(outputs) > 1 and "default" in outputs:
+        return f"multi logoutput for {quote('default')} is not supported yet"
+    level_of(settings)
+    if settings["log-format"] not in ("json", "console", ""):
+        return f"unknown log format: {settings['log-format']}, supported values json, console"
+    return None
+
+
+def level_of(settings: Settings) -> str:
+    """The log level in small letters, info if empty. raises BadLogLevel."""
+    text: str = settings["log-level"]
+    if text in LEVELS or (text.isupper() and text.lower() in LEVELS):
+        return text.lower()
+    if text:
+        raise BadLogLevel(f"unrecognized level: {quote(text)}")
+    return "info"
+
+
+def member_error(settings: Settings) -> str | None:
+    """The first check that fails once logging is set up; None if all hold."""
+    return next((error for check in _CHECKS if (error := check(settings))), None)
+
+
+def _bind(settings: Settings) -> str | None:
+    for name in ("listen-peer-urls", "listen-client-urls", "listen-metrics-urls"):
+        if error := urls.bind_error(settings[name]):
+            return error
+    return None
+
+
+def _advertise(settings: Settings) -> str | None:
+    for name in ("initial-advertise-peer-urls", "advertise-client-urls"):
+        if error := urls.advertise_error(settings[name]):
+            return f'--{name} {quote(",".join(settings[name]))} must be "host:port" ({error})'
+    return None
+
+
+def _cluster_state(settings: Settings) -> str | None:
+    state = settings["initial-cluster-state"]
+    return None if state in ("new", "existing") else f"unexpected clusterState {quote(state)}"
+
+
+def _ticks(settings: Settings) -> str | None:
+    heartbeat, election = settings["heartbeat-interval"], settings["election-timeout"]
+    if heartbeat == 0:
+        return f"--heartbeat-interval must be >0 (set to {heartbeat}ms)"
+    if election == 0:
+        return f"--election-timeout must be >0 (set to {election}ms)"
+    if 5 * heartbeat > election:
+        return f"--election-timeout[{election}ms] should be at least as 5 times as --heartbeat-interval[{heartbeat}ms]"
+    if election > ELECTION_MS_MAX:
+        return f"--election-timeout[{election}ms] is too long, and should be set less than {ELECTION_MS_MAX}ms"
+    return None
+
+
+def _advertise_is_set(settings: Settings) -> str | None:
+    return None if settings["advertise-client-urls"] else ADVERTISE_UNSET
+
+
+_CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
+    _bind,
+    _advertise,
+    _cluster_state,
+    _ticks,
+    _advertise_is_set,
+)
+
+
+def _as_text(name: str, value: Any) -> str:
+    """A value as the user would write it."""
+    kind = SETTINGS[name].kind
+    if kind in BOOLEAN:
+        return "true" if value else "false"
+    if kind.go_type == "time.Duration":
+        return format_duration(value)
+    return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,432 @@
+"""Every flag of etcd 3.5 to 3.7 and our own, as one table: the order here is the order of --help.
+
+A flag that is not built yet is known all the same: its default is accepted and anything else refused, so that nobody
+runs with a setting that does nothing. Defaults are those of etcd 3.5; what 3.6 and 3.7 added has its default there.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from etcdz.config.kinds import (
+    BOOL,
+    DURATION,
+    HOSTS,
+    IGNORED,
+    INT,
+    INT64,
+    ORIGINS,
+    STRING,
+    UINT,
+    UINT32,
+    UINT64,
+    URLS,
+    WORDS,
+    Kind,
+    choice,
+    choices,
+)
+
+
+class Status(Enum):
+    """How far a flag has come."""
+
+    WORKS = "works"
+    DEFAULT_ONLY = "only its default is supported yet"
+    WITHOUT_MEANING = "accepted; tunes bbolt, which is not used here"
+    OBSOLETE = "ignored, as etcd does"
+
+
+WORKS, DEFAULT_ONLY, WITHOUT_MEANING = Status.WORKS, Status.DEFAULT_ONLY, Status.WITHOUT_MEANING
+
+
+class Flag(NamedTuple):
+    """One flag. default is text, read as if it had been given; field names where its value goes in MemberConfig."""
+
+    name: str
+    kind: Kind
+    default: str
+    status: Status
+    section: str
+    help: str
+    field: str = ""
+
+    @property
+    def default_value(self) -> Any:
+        return self.kind.parse(self.default)
+
+    def is_supported(self, value: Any) -> bool:
+        """Whether this value does what it says; the others are refused."""
+        if self.status is DEFAULT_ONLY:
+            return bool(value == self.default_value)
+        return self.name not in _SUPPORTED or _SUPPORTED[self.name](value)
+
+
+_SUPPORTED: Final[dict[str, Callable[[Any], bool]]] = {
+    "initial-cluster-state": lambda state: state != "existing",
+    "log-outputs": lambda outputs: "systemd/journal" not in outputs,
+    "quota-backend-bytes": lambda quota: quota <= 0,
+}
+"""Flags that work in part."""
+
+_LOCAL_PEER: Final = "http://localhost:2380"
+_LOCAL_CLIENT: Final = "http://localhost:2379"
+_ROTATION: Final = '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}'
+_V2_PHASES: Final = choices("not-yet", "write-only", "write-only-drop-data", "gone")
+
+_Row = tuple[str, Kind, str, Status, str] | tuple[str, Kind, str, Status, str, str]
+
+_MEMBER: Final[tuple[_Row, ...]] = (
+    ("name", STRING, "default", WORKS, "What people call this member.", "name"),
+    ("data-dir", STRING, "", WORKS, "Where the member keeps its data; ${name}.etcd when empty.", "data_dir"),
+    ("wal-dir", STRING, "", WORKS, "Where the write-ahead log goes, when it should not lie in data-dir.", "wal_dir"),
+    ("snapshot-count", UINT64, "100000", WORKS, "Applied entries between two snapshots.", "snapshot_count"),
+    ("heartbeat-interval", UINT, "100", WORKS, "Milliseconds between two heartbeats of the leader.", "heartbeat_ms"),
+    ("election-timeout", UINT, "1000", WORKS, "Milliseconds without a leader before an election.", "election_ms"),
+    (
+        "initial-election-tick-advance",
+        BOOL,
+        "true",
+        WORKS,
+        "Let most of the first election timeout pass at once, so that a start is quick.",
+        "initial_election_tick_advance",
+    ),
+    ("listen-peer-urls", URLS, _LOCAL_PEER, WORKS, "URLs to accept other members on.", "listen_peer_urls"),
+    ("listen-client-urls", URLS, _LOCAL_CLIENT, WORKS, "URLs to accept clients on.", "listen_client_urls"),
+    ("listen-client-http-urls", URLS, "", DEFAULT_ONLY, "URLs to accept HTTP clients on, apart from gRPC."),
+    ("max-snapshots", UINT, "5", WORKS, "Snapshot files to keep; 0 keeps all.", "max_snapshots"),
+    ("max-wals", UINT, "5", WORKS, "Log files to keep; 0 keeps all.", "max_wals"),
+    ("memory-mlock", BOOL, "false", DEFAULT_ONLY, "Keep the member's memory from being swapped out."),
+    (
+        "quota-backend-bytes",
+        INT64,
+        "0",
+        WORKS,
+        "Size of the data at which writes are refused; 0 for the usual quota, negative for none.",
+        "quota_backend_bytes",
+    ),
+    ("backend-bbolt-freelist-type", STRING, "map", WITHOUT_MEANING, "How bbolt keeps its free pages (map or array)."),
+    ("backend-batch-interval", DURATION, "0s", WITHOUT_MEANING, "How long bbolt holds a transaction open."),
+    ("backend-batch-limit", INT, "0", WITHOUT_MEANING, "How many operations bbolt holds in a transaction."),
+    ("max-txn-ops", UINT, "128", WORKS, "Operations allowed in one transaction.", "max_txn_ops"),
+    ("max-request-bytes", UINT, "1572864", WORKS, "Bytes allowed in one request.", "max_request_bytes"),
+    (
+        "max-concurrent-streams",
+        UINT32,
+        "4294967295",
+        WORKS,
+        "Calls that one connection may have open at a time.",
+        "max_concurrent_streams",
+    ),
+    ("enable-grpc-gateway", BOOL, "true", DEFAULT_ONLY, "Offer the gRPC calls as JSON over HTTP as well."),
+    (
+        "grpc-keepalive-min-time",
+        DURATION,
+        "5s",
+        WORKS,
+        "How long a client must wait between two pings.",
+        "grpc_keepalive_min_time_s",
+    ),
+    (
+        "grpc-keepalive-interval",
+        DURATION,
+        "2h",
+        WORKS,
+        "How often to ping a silent client; 0 for never.",
+        "grpc_keepalive_interval_s",
+    ),
+    (
+        "grpc-keepalive-timeout",
+        DURATION,
+        "20s",
+        WORKS,
+        "How long to wait for the answer to a ping before closing the connection; 0 for ever.",
+        "grpc_keepalive_timeout_s",
+    ),
+    ("socket-reuse-port", BOOL, "false", WORKS, "Allow several processes on one port.", "socket_reuse_port"),
+    ("socket-reuse-address", BOOL, "false", WORKS, "Allow a port that is in TIME_WAIT.", "socket_reuse_address"),
+    ("raft-read-timeout", DURATION, "5s", DEFAULT_ONLY, "How long a connection between members may be silent."),
+    ("raft-write-timeout", DURATION, "5s", DEFAULT_ONLY, "How long a write to another member may take."),
+    ("feature-gates", STRING, "", DEFAULT_ONLY, "Features to switch on or off: name=true,name=false."),
+)
+
+_CLUSTERING: Final[tuple[_Row, ...]] = (
+    (
+        "initial-advertise-peer-urls",
+        URLS,
+        _LOCAL_PEER,
+        WORKS,
+        "URLs at which other members reach this one.",
+        "initial_advertise_peer_urls",
+    ),
+    (
+        "initial-cluster",
+        STRING,
+        f"default={_LOCAL_PEER}",
+        WORKS,
+        "All members at the first start: name=url,name=url. Only a single member is supported yet.",
+        "initial_cluster_text",
+    ),
+    (
+        "initial-cluster-state",
+        choice("new", "existing"),
+        "new",
+        WORKS,
+        "Whether to found a cluster ('new') or to join one ('existing', not supported yet).",
+        "initial_cluster_state",
+    ),
+    (
+        "initial-cluster-token",
+        STRING,
+        "etcd-cluster",
+        WORKS,
+        "Keeps clusters with the same URLs apart; part of all ids.",
+        "initial_cluster_token",
+    ),
+    (
+        "advertise-client-urls",
+        URLS,
+        _LOCAL_CLIENT,
+        WORKS,
+        "URLs at which clients reach this member; needed once listen-client-urls is given.",
+        "advertise_client_urls",
+    ),
+    ("discovery", STRING, "", DEFAULT_ONLY, "URL of a v2 discovery service that knows the members."),
+    ("discovery-token", STRING, "", DEFAULT_ONLY, "Token of the cluster in a v3 discovery service."),
+    ("discovery-endpoints", WORDS, "", DEFAULT_ONLY, "Endpoints of the v3 discovery service."),
+    ("discovery-dial-timeout", DURATION, "2s", DEFAULT_ONLY, "How long to connect to v3 discovery."),
+    ("discovery-request-timeout", DURATION, "5s", DEFAULT_ONLY, "How long a request to v3 discovery may take."),
+    ("discovery-keepalive-time", DURATION, "2s", DEFAULT_ONLY, "How often to ping v3 discovery."),
+    ("discovery-keepalive-timeout", DURATION, "6s", DEFAULT_ONLY, "How long to wait for the answer to that ping."),
+    ("discovery-insecure-transport", BOOL, "true", DEFAULT_ONLY, "Talk to v3 discovery without TLS."),
+    ("discovery-insecure-skip-tls-verify", BOOL, "false", DEFAULT_ONLY, "Trust any certificate of v3 discovery."),
+    ("discovery-cert", STRING, "", DEFAULT_ONLY, "Client certificate for v3 discovery."),
+    ("discovery-key", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
+    ("discovery-cacert", STRING, "", DEFAULT_ONLY, "CA that v3 discovery's certificate must come from."),
+    ("discovery-user", STRING, "", DEFAULT_ONLY, "User at v3 discovery, as name or name:password."),
+    ("discovery-password", STRING, "", DEFAULT_ONLY, "Password at v3 discovery."),
+    ("discovery-fallback", choice("proxy", "exit"), "proxy", DEFAULT_ONLY, "What to do when discovery fails."),
+    ("discovery-proxy", STRING, "", DEFAULT_ONLY, "HTTP proxy on the way to the discovery service."),
+    ("discovery-srv", STRING, "", DEFAULT_ONLY, "DNS domain whose SRV records name the members."),
+    ("discovery-srv-name", STRING, "", DEFAULT_ONLY, "Suffix of the SRV service name."),
+    (
+        "strict-reconfig-check",
+        BOOL,
+        "true",
+        WORKS,
+        "Refuse changes of the membership that would cost the quorum.",
+        "strict_reconfig_check",
+    ),
+    ("pre-vote", BOOL, "true", WORKS, "Ask for votes before disturbing a term with an election.", "pre_vote"),
+    ("auto-compaction-retention", STRING, "0", DEFAULT_ONLY, "History to keep when compacting by itself; 0 for all."),
+    ("auto-compaction-mode", STRING, "periodic", DEFAULT_ONLY, "Whether that is a time or a number of revisions."),
+    ("enable-v2", BOOL, "false", DEFAULT_ONLY, "Serve the v2 API."),
+    ("v2-deprecation", _V2_PHASES, "not-yet", DEFAULT_ONLY, "What becomes of v2 data that is found."),
+)
+
+_SECURITY: Final[tuple[_Row, ...]] = (
+    ("cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show to clients."),
+    ("key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
+    ("client-cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show as a client, if another."),
+    ("client-key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
+    ("client-cert-auth", BOOL, "false", DEFAULT_ONLY, "Demand certificates of clients."),
+    ("client-crl-file", STRING, "", DEFAULT_ONLY, "Client certificates that are revoked."),
+    ("client-cert-allowed-hostname", STRING, "", DEFAULT_ONLY, "Host name that a client certificate must bear."),
+    ("trusted-ca-file", STRING, "", DEFAULT_ONLY, "CA that client certificates must come from."),
+    ("auto-tls", BOOL, "false", DEFAULT_ONLY, "Make certificates for clients at the start."),
+    ("peer-cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show to other members."),
+    ("peer-key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
+    ("peer-client-cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show when calling members, if another."),
+    ("peer-client-key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
+    ("peer-client-cert-auth", BOOL, "false", DEFAULT_ONLY, "Demand certificates of other members."),
+    ("peer-trusted-ca-file", STRING, "", DEFAULT_ONLY, "CA that their certificates must come from."),
+    ("peer-cert-allowed-cn", STRING, "", DEFAULT_ONLY, "Common name that their certificates must bear."),
+    ("peer-cert-allowed-hostname", STRING, "", DEFAULT_ONLY, "Host name that their certificates must bear."),
+    ("peer-auto-tls", BOOL, "false", DEFAULT_ONLY, "Make certificates for other members at the start."),
+    ("self-signed-cert-validity", UINT, "1", DEFAULT_ONLY, "Years that certificates made at the start are valid."),
+    ("peer-crl-file", STRING, "", DEFAULT_ONLY, "Certificates of members that are revoked."),
+    ("peer-skip-client-san-verification", BOOL, "false", DEFAULT_ONLY, "Do not look at names in their certificates."),
+    ("cipher-suites", WORDS, "", DEFAULT_ONLY, "TLS cipher suites to offer; empty for the usual ones."),
+    ("tls-min-version", STRING, "TLS1.2", DEFAULT_ONLY, "Oldest TLS version to speak."),
+    ("tls-max-version", STRING, "", DEFAULT_ONLY, "Newest TLS version to speak."),
+    ("cors", ORIGINS, "*", DEFAULT_ONLY, "Web origins that may ask; * for all."),
+    ("host-whitelist", HOSTS, "*", DEFAULT_ONLY, "Host names that HTTP clients may use without TLS; * for all."),
+)
+
+_AUTH: Final[tuple[_Row, ...]] = (
+    ("auth-token", STRING, "simple", DEFAULT_ONLY, "Kind of token ('simple' or 'jwt') and its options."),
+    ("bcrypt-cost", UINT, "10", DEFAULT_ONLY, "Work put into hashing a password, 4 to 31."),
+    ("auth-token-ttl", UINT, "300", DEFAULT_ONLY, "Seconds that a simple token lives."),
+)
+
+_MONITORING: Final[tuple[_Row, ...]] = (
+    ("enable-pprof", BOOL, "false", DEFAULT_ONLY, "Serve profiles under /debug/pprof/."),
+    ("metrics", STRING, "basic", DEFAULT_ONLY, "'extensive' adds histograms of all calls to the metrics."),
+    ("listen-metrics-urls", URLS, "", DEFAULT_ONLY, "URLs to serve metrics and health on, beside the client URLs."),
+)
+
+_LOGGING: Final[tuple[_Row, ...]] = (
+    ("logger", STRING, "zap", WORKS, "Shape of the log; 'zap' is the only one."),
+    (
+        "log-outputs",
+        WORDS,
+        "default",
+        WORKS,
+        "stderr (as by default), stdout or files, by commas.",
+        "log_outputs",
+    ),
+    ("log-level", STRING, "info", WORKS, "Least important lines to write: debug, info, warn, error, panic or fatal."),
+    ("log-format", STRING, "json", WORKS, "json or console."),
+    ("enable-log-rotation", BOOL, "false", DEFAULT_ONLY, "Rotate the log file."),
+    ("log-rotation-config-json", STRING, _ROTATION, DEFAULT_ONLY, "When to rotate it and what to keep."),
+    (
+        "warning-unary-request-duration",
+        DURATION,
+        "300ms",
+        WORKS,
+        "Log a warning about calls that take longer.",
+        "warning_unary_request_s",
+    ),
+)
+
+_TRACING: Final[tuple[_Row, ...]] = (
+    ("enable-distributed-tracing", BOOL, "false", DEFAULT_ONLY, "Send spans to an OpenTelemetry collector."),
+    ("distributed-tracing-address", STRING, "localhost:4317", DEFAULT_ONLY, "Where the collector listens."),
+    ("distributed-tracing-service-name", STRING, "etcd", DEFAULT_ONLY, "Name of the service, for all members."),
+    ("distributed-tracing-instance-id", STRING, "", DEFAULT_ONLY, "Name of this member in the traces."),
+    ("distributed-tracing-sampling-rate", INT, "0", DEFAULT_ONLY, "Spans to send out of a million."),
+)
+
+_PROXY: Final[tuple[_Row, ...]] = (
+    ("proxy", choice("off", "readonly", "on"), "off", DEFAULT_ONLY, "Be a v2 proxy and no member."),
+    ("proxy-failure-wait", UINT, "5000", DEFAULT_ONLY, "Milliseconds before a failed endpoint is tried again."),
+    ("proxy-refresh-interval", UINT, "30000", DEFAULT_ONLY, "Milliseconds between two looks at the endpoints."),
+    ("proxy-dial-timeout", UINT, "1000", DEFAULT_ONLY, "Milliseconds to connect."),
+    ("proxy-write-timeout", UINT, "5000", DEFAULT_ONLY, "Milliseconds to write."),
+    ("proxy-read-timeout", UINT, "0", DEFAULT_ONLY, "Milliseconds to read."),
+)
+
+_FEATURES: Final[tuple[_Row, ...]] = (
+    ("corrupt-check-time", DURATION, "0s", DEFAULT_ONLY, "How often members compare their data; 0 for never."),
+    ("compact-hash-check-time", DURATION, "1m", DEFAULT_ONLY, "How often they compare hashes of compactions."),
+    ("compaction-batch-limit", INT, "1000", DEFAULT_ONLY, "Revisions that a compaction removes at a time."),
+    ("compaction-sleep-interval", DURATION, "10ms", DEFAULT_ONLY, "Rest between two such batches."),
+    (
+        "watch-progress-notify-interval",
+        DURATION,
+        "10m",
+        DEFAULT_ONLY,
+        "How often a quiet watch is told where it is.",
+    ),
+    (
+        "warning-apply-duration",
+        DURATION,
+        "100ms",
+        WORKS,
+        "Log a warning about requests that take longer to apply.",
+        "warning_apply_s",
+    ),
+    ("bootstrap-defrag-threshold-megabytes", UINT, "0", DEFAULT_ONLY, "Defragment at the start if it frees so much."),
+    ("max-learners", INT, "1", DEFAULT_ONLY, "Learners that a cluster may have."),
+    ("downgrade-check-time", DURATION, "5s", DEFAULT_ONLY, "How often to look whether a downgrade is done."),
+    ("snapshot-catchup-entries", UINT64, "5000", DEFAULT_ONLY, "Entries kept for slow followers after a snapshot."),
+)
+
+_EXPERIMENTAL: Final[tuple[_Row, ...]] = (
+    ("experimental-initial-corrupt-check", BOOL, "false", DEFAULT_ONLY, "Compare data with the others before serving."),
+    ("experimental-corrupt-check-time", DURATION, "0s", DEFAULT_ONLY, "See corrupt-check-time."),
+    ("experimental-compact-hash-check-enabled", BOOL, "false", DEFAULT_ONLY, "Compare hashes of compactions."),
+    ("experimental-compact-hash-check-time", DURATION, "1m", DEFAULT_ONLY, "See compact-hash-check-time."),
+    ("experimental-enable-v2v3", STRING, "", DEFAULT_ONLY, "Serve v2 calls from v3 keys below this prefix."),
+    ("experimental-enable-lease-checkpoint", BOOL, "false", DEFAULT_ONLY, "Tell followers what is left of leases."),
+    ("experimental-enable-lease-checkpoint-persist", BOOL, "false", DEFAULT_ONLY, "And write it down."),
+    ("experimental-compaction-batch-limit", INT, "1000", DEFAULT_ONLY, "See compaction-batch-limit."),
+    ("experimental-compaction-sleep-interval", DURATION, "10ms", DEFAULT_ONLY, "See compaction-sleep-interval."),
+    ("experimental-peer-skip-client-san-verification", BOOL, "false", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-watch-progress-notify-interval", DURATION, "10m", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-warning-apply-duration", DURATION, "100ms", WORKS, "See warning-apply-duration; wins over it."),
+    (
+        "experimental-warning-unary-request-duration",
+        DURATION,
+        "300ms",
+        WORKS,
+        "See warning-unary-request-duration; wins over it.",
+    ),
+    ("experimental-txn-mode-write-with-shared-buffer", BOOL, "true", DEFAULT_ONLY, "Share a buffer with the checks."),
+    ("experimental-bootstrap-defrag-threshold-megabytes", UINT, "0", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-downgrade-check-time", DURATION, "5s", DEFAULT_ONLY, "See downgrade-check-time."),
+    ("experimental-memory-mlock", BOOL, "false", DEFAULT_ONLY, "See memory-mlock."),
+    ("experimental-snapshot-catchup-entries", UINT64, "5000", DEFAULT_ONLY, "See snapshot-catchup-entries."),
+    ("experimental-stop-grpc-service-on-defrag", BOOL, "false", DEFAULT_ONLY, "Serve nobody while defragmenting."),
+    ("experimental-enable-distributed-tracing", BOOL, "false", DEFAULT_ONLY, "See enable-distributed-tracing."),
+    ("experimental-distributed-tracing-address", STRING, "localhost:4317", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-distributed-tracing-service-name", STRING, "etcd", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-distributed-tracing-instance-id", STRING, "", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-distributed-tracing-sampling-rate", INT, "0", DEFAULT_ONLY, "See the flag of this name."),
+)
+
+_UNSAFE: Final[tuple[_Row, ...]] = (
+    ("force-new-cluster", BOOL, "false", DEFAULT_ONLY, "Make a cluster of this member alone, out of its data."),
+    ("unsafe-no-fsync", BOOL, "false", WORKS, "Do not wait for the disk. A crash loses data.", "unsafe_no_fsync"),
+)
+
+_ETCDZ: Final[tuple[_Row, ...]] = (
+    ("listeners", UINT, "0", WORKS, "Processes that talk to clients; 0 chooses by the number of cores."),
+    (
+        "actor-placement",
+        choice("auto", "none"),
+        "auto",
+        WORKS,
+        "'auto' binds processes to cores, 'none' leaves that to the kernel.",
+        "actor_placement",
+    ),
+)
+
+SECTIONS: Final = {
+    "Member": _MEMBER,
+    "Clustering": _CLUSTERING,
+    "Security": _SECURITY,
+    "Auth": _AUTH,
+    "Profiling and Monitoring": _MONITORING,
+    "Logging": _LOGGING,
+    "Distributed tracing": _TRACING,
+    "v2 Proxy": _PROXY,
+    "Features": _FEATURES,
+    "Experimental, names of etcd 3.5": _EXPERIMENTAL,
+    "Unsafe": _UNSAFE,
+    "etcdz": _ETCDZ,
+}
+
+_OBSOLETE: Final = (
+    "cluster-active-size",
+    "cluster-remove-delay",
+    "cluster-sync-interval",
+    "config",
+    "force",
+    "max-result-buffer",
+    "max-retry-attempts",
+    "peer-heartbeat-interval",
+    "peer-election-timeout",
+    "retry-interval",
+    "snapshot",
+    "v",
+    "vv",
+    "test.coverprofile",
+    "test.outputdir",
+)
+
+CONTROL: Final = (
+    Flag("config-file", STRING, "", WORKS, "", "Configuration file in YAML."),
+    Flag("version", BOOL, "false", WORKS, "", "Print versions and exit."),
+)
+"""Flags that steer the reading itself."""
+
+SETTINGS: Final = {row[0]: Flag(*row[:4], section, *row[4:]) for section, rows in SECTIONS.items() for row in rows}
+"""Name -> flag, of all that can be set."""
+
+COMMAND_LINE: Final = {
+    **SETTINGS,
+    **{flag.name: flag for flag in CONTROL},
+    **{name: Flag(name, IGNORED, "", Status.OBSOLETE, "", "") for name in _OBSOLETE},
+}
+"""Name -> flag, of all that may stand on the command line."""
