@@ -1,0 +1,37 @@
+"""The wire: HTTP/2 with gRPC and HTTP/1.1, as cores without I/O. Bytes in, events out; answers in, bytes out.
+
+Server, one object per connection (`etcdz.wire.server`):
+
+    conn = GrpcServerConnection(methods, settings, now)
+        methods: Mapping[bytes, Method]     {b"/etcdserverpb.KV/Put": Method(path: bytes, unary: bool, tag: int = 0)}
+        settings: ServerSettings            (message_bytes_max, max_concurrent_streams, window, stream_window, ...)
+        now: Callable[[], float]            a monotonic clock in seconds
+    conn.receive(data: bytes) -> list[tuple]            never raises; events in order:
+        (CALL, stream_id, method, message, deadline, metadata)          a whole unary call
+        (STREAM_OPEN, stream_id, method, metadata, deadline)            a streaming call begins
+        (STREAM_MESSAGE, stream_id, message)
+        (STREAM_END, stream_id)                                         the client will send no more
+        (CANCEL, stream_id)                                             give it up: reset, deadline, connection error
+            deadline    float on the clock of now, or None
+            metadata    dict[bytes, bytes] or None; lower-case names, repeated fields joined by ","; shared by many
+                        calls, so never to be changed
+    conn.reply(stream_id, message: bytes) -> None                       unary: the answer
+    conn.fail(stream_id, code: int, text: str) -> None                  unary or streaming: the error
+    conn.send_message(stream_id, message: bytes) -> None                streaming
+    conn.finish(stream_id, code: int = 0, text: str = "") -> None       streaming
+    conn.take_output() -> bytes                 all that is to be written now (first the greeting): call it once a turn
+    conn.should_close -> bool                   write take_output(), then close the transport
+    conn.connection_lost() -> list[tuple]       the transport is gone: CANCEL for every open call
+    conn.next_deadline() -> float | None        when to call
+    conn.expire(now: float) -> list[tuple]      answers overdue calls itself; CANCEL for each that the application has
+    conn.go_away() -> None                      graceful end: GOAWAY, PING, GOAWAY; should_close once all are served
+    conn.open_streams -> int
+    conn.pending_bytes -> int                   held back by the client's windows, all streams
+    conn.pending_stream_bytes(stream_id) -> int the same for one stream: a watch whose client stalls
+    conn.closed, conn.error_code                ended by an error, and which (HTTP/2 code)
+
+reply, fail, send_message and finish for a stream that is gone do nothing. What is not bounded here is the transport's
+own buffer: stop reading from a client that does not read, and no new calls come.
+
+Which protocol, by the first bytes (`etcdz.wire.sniff`): sniff(data: bytes) -> HTTP2 | HTTP1 | None (need more bytes).
+"""

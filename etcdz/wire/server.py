@@ -1,0 +1,580 @@
+"""The server's end of a gRPC connection: bytes in, calls out; replies in, bytes out.
+
+The short way, which nearly every call takes: HEADERS whose block is known by its bytes, then one DATA frame that is the
+whole message and ends the stream. Such a call has no Stream: `_streams` holds its Head until the message is there, and
+None from then until the reply, which is three pieces of bytes. Everything else goes the long way through
+`connection.py`.
+"""
+
+import heapq
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote_from_bytes
+
+from etcdz.errors import DEADLINE_EXCEEDED, REQUEST_TOO_MANY_REQUESTS, Code
+from etcdz.wire import frames as f
+from etcdz.wire.connection import (
+    BUDGET_PER_CALL,
+    COST_IDLE,
+    COST_RESET,
+    KEPT_BLOCKS_MAX,
+    PING_FINAL,
+    Connection,
+    Event,
+    strip_padding,
+)
+from etcdz.wire.frames import ProtocolError
+from etcdz.wire.header_block import Field
+from etcdz.wire.request_head import (
+    Head,
+    Method,
+    Refusal,
+    check_trailers,
+    decode_timeout,
+    interpret,
+    refuse_timeout,
+    split_timeout,
+)
+from etcdz.wire.stream import Stream
+
+_FRAME_START: Final = struct.Struct(">IB")  # a frame head but for the stream id
+
+CALL: Final = 1
+STREAM_OPEN: Final = 2
+STREAM_MESSAGE: Final = 3
+STREAM_END: Final = 4
+CANCEL: Final = 5
+
+RESPONSE_FIELDS: Final[tuple[Field, ...]] = ((b":status", b"200"), (b"content-type", b"application/grpc"))
+OK_FIELDS: Final[tuple[Field, ...]] = ((b"grpc-status", b"0"),)
+
+_TOO_LONG: Final = (f.FRAME_BYTES_DEFAULT + 1) << 8
+_HEADERS_END: Final = f.END_HEADERS | f.END_STREAM
+_TEXT_SAFE: Final = "".join([chr(c) for c in range(0x20, 0x7F) if c != 0x25])
+_MANY_MESSAGES: Final = "cardinality violation: received multiple request messages for non-client-streaming RPC"
+_NO_MESSAGE: Final = "cardinality violation: received no request message from non-client-streaming RPC"
+
+
+@lru_cache
+def _head_struct(block_bytes: int) -> struct.Struct:
+    """HEADERS with a block of so many bytes, head of DATA, gRPC prefix."""
+    return struct.Struct(f">5sI{block_bytes}sIBIBI")
+
+
+@lru_cache
+def _tail_struct(block_bytes: int) -> struct.Struct:
+    """HEADERS with a block of so many bytes."""
+    return struct.Struct(f">5sI{block_bytes}s")
+
+
+def encode_text(text: str) -> bytes:
+    """A grpc-message: UTF-8, percent-encoded but for printable ASCII other than %. Source: gRPC over HTTP/2."""
+    return quote_from_bytes(text.encode("utf-8", "replace"), _TEXT_SAFE).encode()
+
+
+class ServerSettings(NamedTuple):
+    """message_bytes_max     of one request message, decompressed as well
+    max_concurrent_streams  further ones are refused (REFUSED_STREAM); f.UNLIMITED is not advertised
+    window, stream_window   bytes a client may send ahead, per connection and per stream
+    inbox_bytes_max         incomplete messages of all streams of a connection together
+    header_list_bytes_max   of one header list, as RFC 9113 counts it
+    """
+
+    message_bytes_max: int = 1_572_864 + 524_288
+    max_concurrent_streams: int = 100_000
+    window: int = 16 << 20
+    stream_window: int = 4 << 20
+    inbox_bytes_max: int = 64 << 20
+    header_list_bytes_max: int = 65_536
+
+
+class GrpcServerConnection(Connection):
+    """One client's connection."""
+
+    def __init__(self, methods: Mapping[bytes, Method], settings: ServerSettings, now: Callable[[], float]) -> None:
+        super().__init__(settings.window, settings.stream_window, settings.header_list_bytes_max, now)
+        self._methods = methods
+        self._message_max = settings.message_bytes_max
+        self._streams_max = settings.max_concurrent_streams
+        self._inbox_max = settings.inbox_bytes_max
+        self._inbox_bytes = 0
+        self._preface = f.PREFACE  # what of it is still to come
+        self._known: dict[bytes, Head] = {}  # plain heads by their blocks, for the dynamic table as it is
+        self._heads: dict[tuple[Field, ...], Head] = {}
+        self._draining = False
+        self._final_id = f.STREAM_ID_MAX  # streams above it came after our last GOAWAY
+        self._short_message_max = min(settings.message_bytes_max, settings.stream_window - f.GRPC_PREFIX_BYTES)
+        # The short way of replies, once both blocks of a reply have come to rest: see _prepare_short_way.
+        self._ready = False
+        self._ok_head = self._ok_head_block = self._ok_tail = self._ok_tail_block = b""
+        self._pack_head = _head_struct(0).pack
+        self._pack_tail = _tail_struct(0).pack
+        self._greet(settings)
+
+    def _greet(self, settings: ServerSettings) -> None:
+        offered = [
+            (f.SETTING_INITIAL_WINDOW_SIZE, settings.stream_window),
+            (f.SETTING_MAX_HEADER_LIST_SIZE, settings.header_list_bytes_max),
+        ]
+        if settings.max_concurrent_streams < f.UNLIMITED:
+            offered.append((f.SETTING_MAX_CONCURRENT_STREAMS, settings.max_concurrent_streams))
+        self._out.append(f.encode_settings(offered))
+        if settings.window > f.WINDOW_DEFAULT:
+            self._out.append(f.encode_window_update(0, settings.window - f.WINDOW_DEFAULT))
+
+    @property
+    def should_close(self) -> bool:
+        """Write what take_output gives, then close: an error ended the connection, or draining is through."""
+        return self.closed or (self._final_id < f.STREAM_ID_MAX and not self._streams)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[Event]:
+        """What data, all that the transport had, brings about. Never raises."""
+        if self.closed:
+            return []
+        if self._tail:
+            data = self._tail + data
+            self._tail = b""
+        events = self._events = []
+        try:
+            pos = 0
+            if self._preface:
+                pos = self._match_preface(data)
+            if not self._preface:
+                self._walk(data, pos)
+        except ProtocolError as error:
+            self._fail(error)
+        return events
+
+    def _match_preface(self, data: bytes) -> int:
+        size = min(len(data), len(self._preface))
+        if data[:size] != self._preface[:size]:
+            raise ProtocolError(f.PROTOCOL_ERROR, "not an HTTP/2 client")
+        self._preface = self._preface[size:]
+        return size
+
+    def _walk(self, data: bytes, pos: int) -> None:
+        """All whole frames of data from pos on. raises ProtocolError"""
+        end = len(data)
+        unpack = f.FRAME_HEAD.unpack_from
+        unpack_data = f.DATA_HEAD.unpack_from
+        streams, known, append = self._streams, self._known, self._events.append
+        streams_max, message_max = self._streams_max, self._short_message_max
+        fast = self._fast
+        while end - pos >= 9:
+            size_kind, flags, stream_id = unpack(data, pos)
+            start = pos + 9
+            stop = start + (size_kind >> 8)
+            if stop > end or size_kind >= _TOO_LONG:
+                break
+            kind = size_kind & 0xFF
+            pos = stop
+            if fast:
+                if kind == 0:
+                    head = streams.get(stream_id)
+                    if head.__class__ is Head and flags == 1 and stop - start >= 5:
+                        _, _, _, packed, size = unpack_data(data, start - 9)
+                        if (
+                            not packed
+                            and size == stop - start - 5
+                            and size <= message_max
+                            and (head.length < 0 or head.length == size + 5)
+                        ):
+                            self._use_window(size + 5)
+                            streams[stream_id] = None
+                            append((CALL, stream_id, head.method, data[start + 5 : stop], None, head.metadata))
+                            continue
+                elif kind == 1 and flags == 4 and stream_id > self._last_id and stream_id & 0x80000001 == 1:
+                    head = known.get(data[start:stop])
+                    if head is not None and len(streams) < streams_max:
+                        self._last_id = stream_id
+                        streams[stream_id] = head
+                        continue
+            self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
+            fast = self._fast
+        self._read_ahead(data, pos)
+
+    def _update_fast(self) -> None:
+        self._fast = self._settled and not self._block_id and not self._draining and not self.closed
+        self._prepare_short_way()
+
+    def _prepare_short_way(self) -> None:
+        head, tail = self._encoder.kept(RESPONSE_FIELDS), self._encoder.kept(OK_FIELDS)
+        self._ready = head is not None and tail is not None
+        if head is not None and tail is not None:
+            self._ok_head_block, self._ok_tail_block = head, tail
+            self._ok_head = _FRAME_START.pack(len(head) << 8 | f.HEADERS, f.END_HEADERS)
+            self._ok_tail = _FRAME_START.pack(len(tail) << 8 | f.HEADERS, _HEADERS_END)
+            self._pack_head = _head_struct(len(head)).pack
+            self._pack_tail = _tail_struct(len(tail)).pack
+
+    def _check_headers_id(self, stream_id: int) -> None:
+        if not stream_id & 1:
+            raise ProtocolError(f.PROTOCOL_ERROR, "HEADERS on a stream that a client cannot open")
+        if stream_id <= self._last_id and stream_id not in self._streams:
+            self._check_closed_stream(stream_id)
+
+    def _on_block(self, stream_id: int, flags: int, block: bytes) -> None:
+        decoder = self._decoder
+        head = self._known.get(block)
+        timeout = None
+        if head is None:
+            changes = decoder.changes
+            fields = decoder.decode(block)
+            if decoder.changes != changes:
+                self._known.clear()
+            if stream_id <= self._last_id:
+                self._on_trailers(stream_id, flags, fields)
+                return
+            key, timeout = split_timeout(fields)
+            head = self._heads.get(key) or self._keep_head(key)
+            if head.plain and timeout is None and decoder.changes == changes and len(self._known) < KEPT_BLOCKS_MAX:
+                self._known[block] = head
+        elif stream_id <= self._last_id:
+            self._on_trailers(stream_id, flags, [(b":path", b"")])
+            return
+        self._last_id = stream_id
+        self._open(stream_id, flags, head, timeout)
+
+    def _keep_head(self, key: tuple[Field, ...]) -> Head:
+        head = interpret(key, self._methods)
+        if len(self._heads) >= KEPT_BLOCKS_MAX:
+            self._heads.clear()
+        self._heads[key] = head
+        return head
+
+    def _open(self, stream_id: int, flags: int, head: Head, timeout: bytes | None) -> None:
+        """A new stream. flags: of its HEADERS."""
+        if stream_id > self._final_id or len(self._streams) >= self._streams_max:
+            self._reset(stream_id, f.REFUSED_STREAM)
+            return
+        if head.malformed or (flags & f.END_STREAM and head.length > 0):
+            self._reset(stream_id, f.PROTOCOL_ERROR)
+            return
+        if head.plain and timeout is None and not flags & f.END_STREAM:
+            self._streams[stream_id] = head
+            return
+        stream = self._streams[stream_id] = Stream(stream_id, head)
+        stream.remote_done = bool(flags & f.END_STREAM)
+        refusal = head.refusal
+        if timeout is not None and refusal is None:
+            seconds = decode_timeout(timeout)
+            if seconds is None:
+                refusal = refuse_timeout(timeout)
+            else:
+                stream.deadline = self._now() + seconds
+                self._watch_deadline(stream.deadline, stream_id)
+        if refusal is not None:
+            self._refuse_request(stream, refusal)
+        else:
+            self._announce_open(stream)
+
+    def _announce_open(self, stream: Stream) -> None:
+        head = stream.head
+        if not head.method.unary:
+            stream.announced = True
+            self._events.append((STREAM_OPEN, stream.id, head.method, head.metadata, stream.deadline))
+        if stream.remote_done:
+            self._on_remote_done(stream)
+
+    def _on_trailers(self, stream_id: int, flags: int, fields: list[Field]) -> None:
+        """A second header list on a stream, or one on a stream that is closed."""
+        if stream_id not in self._streams:
+            self._charge(COST_IDLE)
+            if flags & f.END_STREAM:
+                self._early_closed.pop(stream_id, None)
+            return
+        stream = self._stream_of(stream_id)
+        if stream.remote_done:
+            self._reset(stream_id, f.STREAM_CLOSED)
+        elif not flags & f.END_STREAM or check_trailers(fields):
+            self._reset(stream_id, f.PROTOCOL_ERROR)
+        else:
+            self._end_remote(stream)
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._use_window(len(payload))
+        size = len(payload)
+        if flags & f.PADDED:
+            payload = strip_padding(payload)
+        if not payload and not flags & f.END_STREAM:
+            self._charge(COST_IDLE)
+        if stream_id not in self._streams:
+            self._check_closed_stream(stream_id)
+            if flags & f.END_STREAM:
+                self._early_closed.pop(stream_id, None)
+            return
+        stream = self._stream_of(stream_id)
+        if stream.remote_done:
+            self._reset(stream_id, f.STREAM_CLOSED)
+            return
+        stream.received += len(payload)
+        if stream.received > stream.head.length >= 0:
+            self._reset(stream_id, f.PROTOCOL_ERROR)
+            return
+        if not self._use_stream_window(stream, size, bool(flags & f.END_STREAM)):
+            return
+        self._take_payload(stream, payload)
+        if flags & f.END_STREAM and stream_id in self._streams:
+            self._end_remote(stream)
+
+    def _stream_of(self, stream_id: int) -> Stream:
+        held = self._streams[stream_id]
+        if held.__class__ is Stream:
+            return held
+        stream = self._streams[stream_id] = Stream(stream_id, _DELIVERED if held is None else held)
+        stream.remote_done = stream.announced = held is None
+        return stream
+
+    def _end_remote(self, stream: Stream) -> None:
+        stream.remote_done = True
+        if stream.received < stream.head.length:
+            self._reset(stream.id, f.PROTOCOL_ERROR)
+        elif stream.inbox:
+            self._refuse_request(stream, Refusal(Code.INTERNAL, "unexpected EOF"))
+        else:
+            self._on_remote_done(stream)
+
+    def _on_remote_done(self, stream: Stream) -> None:
+        """The client has said all, and no message is left incomplete."""
+        method = stream.head.method
+        if not method.unary:
+            self._events.append((STREAM_END, stream.id))
+        elif stream.message is None:
+            self._refuse_request(stream, Refusal(Code.INTERNAL, _NO_MESSAGE))
+        else:
+            message, stream.message = stream.message, None
+            self._inbox_bytes -= len(message)
+            stream.announced = True
+            metadata = stream.head.metadata
+            self._events.append((CALL, stream.id, method, message, stream.deadline, metadata))
+
+    # -- gRPC messages ---------------------------------------------------------------------------------------------
+
+    def _take_payload(self, stream: Stream, payload: bytes) -> None:
+        """Cuts gRPC messages out of DATA: flag u8 | length u32 | message."""
+        inbox = stream.inbox
+        before = len(inbox)
+        inbox += payload
+        self._inbox_bytes += len(payload)
+        pos = 0
+        while len(inbox) - pos >= f.GRPC_PREFIX_BYTES:
+            size = int.from_bytes(inbox[pos + 1 : pos + 5], "big")
+            refusal = self._check_prefix(stream, inbox[pos], size)
+            if refusal is None and len(inbox) - pos - f.GRPC_PREFIX_BYTES >= size:
+                start = pos + f.GRPC_PREFIX_BYTES
+                pos = start + size
+                refusal = self._take_message(stream, inbox[start - f.GRPC_PREFIX_BYTES] == 1, bytes(inbox[start:pos]))
+            elif refusal is None:
+                break
+            if refusal is not None:
+                self._refuse_request(stream, refusal)
+                return
+        del inbox[:pos]
+        self._inbox_bytes -= pos
+        if len(inbox) > before and self._inbox_bytes > self._inbox_max:
+            self._refuse_request(stream, Refusal(Code.RESOURCE_EXHAUSTED, REQUEST_TOO_MANY_REQUESTS.text))
+
+    def _check_prefix(self, stream: Stream, flag: int, size: int) -> Refusal | None:
+        if flag > 1:
+            return Refusal(Code.INTERNAL, f"grpc: received unexpected payload format {flag}")
+        if flag and not stream.head.gzip:
+            return Refusal(Code.INTERNAL, "grpc: compressed flag set with identity or empty encoding")
+        if size > self._message_max:
+            return self._too_large(size)
+        if stream.message is not None:
+            return Refusal(Code.INTERNAL, _MANY_MESSAGES)
+        return None
+
+    def _too_large(self, size: int) -> Refusal:
+        text = f"grpc: received message larger than max ({size} vs. {self._message_max})"
+        return Refusal(Code.RESOURCE_EXHAUSTED, text)
+
+    def _take_message(self, stream: Stream, packed: bool, message: bytes) -> Refusal | None:
+        if packed:
+            try:
+                unpacker = zlib.decompressobj(wbits=31)
+                message = unpacker.decompress(message, self._message_max + 1)
+            except zlib.error as error:
+                return Refusal(Code.INTERNAL, f"grpc: failed to decompress the received message {error}")
+            if len(message) > self._message_max:
+                return self._too_large(len(message))
+            if not unpacker.eof:
+                return Refusal(Code.INTERNAL, "grpc: failed to decompress the received message unexpected EOF")
+        if stream.head.method.unary:
+            stream.message = message
+            self._inbox_bytes += len(message)
+        else:
+            self._events.append((STREAM_MESSAGE, stream.id, message))
+        return None
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def reply(self, stream_id: int, message: bytes) -> None:
+        """A unary call's answer. For a stream that is gone: nothing."""
+        held = self._streams.pop(stream_id, 0)
+        size = len(message)
+        window = self._send_window - size - 5
+        if held is None and self._ready and size <= self._short_max and window >= 0:
+            self._send_window = window
+            self._budget += BUDGET_PER_CALL
+            out = self._out
+            block = self._ok_head_block
+            out.append(self._pack_head(self._ok_head, stream_id, block, (size + 5) << 8, 0, stream_id, 0, size))
+            out.append(message)
+            out.append(self._pack_tail(self._ok_tail, stream_id, self._ok_tail_block))
+        elif held != 0:
+            self._streams[stream_id] = held
+            stream = self._stream_of(stream_id)
+            self._open_answer(stream)
+            self._queue(stream, message)
+            self._finish(stream, OK_FIELDS)
+
+    def fail(self, stream_id: int, code: int, text: str) -> None:
+        """Ends a call, unary or streaming, with an error. For a stream that is gone: nothing."""
+        if stream_id in self._streams:
+            self._refuse(self._stream_of(stream_id), Refusal(code, text))
+
+    def send_message(self, stream_id: int, message: bytes) -> None:
+        """One message of a streaming answer. See pending_stream_bytes for a client that does not read."""
+        if stream_id in self._streams:
+            stream = self._stream_of(stream_id)
+            if not stream.local_done:
+                self._open_answer(stream)
+                self._queue(stream, message)
+                self._budget += BUDGET_PER_CALL
+                self._flush_stream(stream)
+
+    def finish(self, stream_id: int, code: int = 0, text: str = "") -> None:
+        """Ends a streaming answer after its last message."""
+        if code:
+            self.fail(stream_id, code, text)
+        elif stream_id in self._streams:
+            stream = self._stream_of(stream_id)
+            self._open_answer(stream)
+            self._finish(stream, OK_FIELDS)
+
+    def expire(self, now: float) -> list[Event]:
+        """Answers the calls whose deadline has passed, and tells the application to give them up."""
+        events = self._events = []
+        heap = self._deadlines
+        while heap and heap[0][0] <= now:
+            stream = self._streams.get(heapq.heappop(heap)[1])
+            if stream.__class__ is Stream and not stream.local_done:
+                self._tell_cancelled(stream)
+                self._refuse(stream, Refusal(DEADLINE_EXCEEDED.code, DEADLINE_EXCEEDED.text))
+        return events
+
+    def next_deadline(self) -> float | None:
+        """When expire has something to do next, on the clock of now; None: never."""
+        heap, streams = self._deadlines, self._streams
+        while heap and heap[0][1] not in streams:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def _watch_deadline(self, deadline: float, stream_id: int) -> None:
+        heap, streams = self._deadlines, self._streams
+        if len(heap) > 64 + 2 * len(streams):
+            heap[:] = [entry for entry in heap if entry[1] in streams]
+            heapq.heapify(heap)
+        heapq.heappush(heap, (deadline, stream_id))
+
+    def go_away(self) -> None:
+        """Begins a graceful end: the client is asked to open no more streams; those open are served.
+
+        Two GOAWAYs with a PING between them, so that calls on their way to us are not lost: only what comes after the
+        client has answered the PING is refused. should_close says when all is done. Source: RFC 9113, section 6.8.
+        """
+        if not self._draining and not self.closed:
+            self._draining = True
+            self._update_fast()
+            self._out.append(f.encode_goaway(f.STREAM_ID_MAX, f.NO_ERROR, "graceful_stop"))
+            self._out.append(f.encode_frame(f.PING, 0, 0, PING_FINAL))
+
+    def _on_pong(self, payload: bytes) -> None:
+        if self._draining and payload == PING_FINAL and self._final_id == f.STREAM_ID_MAX:
+            self._final_id = self._last_id
+            self._out.append(f.encode_goaway(self._final_id, f.NO_ERROR))
+        else:
+            self._charge(COST_IDLE)
+
+    def _on_goaway(self, last_id: int, code: int, debug: bytes) -> None:
+        """The client will open no more streams; it closes when it has its answers."""
+
+    def _open_answer(self, stream: Stream) -> None:
+        if stream.opened:
+            return
+        stream.opened = True
+        self._send_block(stream.id, f.END_HEADERS, self._encoder.encode(RESPONSE_FIELDS))
+
+    def _send_block(self, stream_id: int, flags: int, block: bytes) -> None:
+        """Requires: block fits a frame; ours do."""
+        self._out.append(f.encode_frame(f.HEADERS, flags, stream_id, block))
+
+    def _finish(self, stream: Stream, trailers: tuple[Field, ...]) -> None:
+        """Sends the outbox, then the trailers."""
+        if not stream.local_done:
+            stream.local_done = True
+            stream.trailers = trailers
+            self._budget += BUDGET_PER_CALL
+            self._flush_stream(stream)
+
+    def _on_outbox_sent(self, stream: Stream) -> None:
+        trailers = stream.trailers
+        encode = self._encoder.encode if trailers is OK_FIELDS else self._encoder.encode_plain
+        self._end_stream(stream, encode(trailers))
+        if not self._ready:
+            self._prepare_short_way()
+
+    def _end_stream(self, stream: Stream, block: bytes) -> None:
+        """The last HEADERS. A client that is still sending is told to stop. Source: RFC 9113, section 8.1."""
+        self._send_block(stream.id, _HEADERS_END, block)
+        self._forget(stream.id)
+        if not stream.remote_done:
+            self._out.append(f.encode_rst_stream(stream.id, f.NO_ERROR))
+            self._remember_early_closed(stream.id)
+
+    def _refuse_request(self, stream: Stream, refusal: Refusal) -> None:
+        """The client's fault. raises ProtocolError if it has made too many"""
+        self._charge(COST_RESET)
+        self._tell_cancelled(stream)
+        self._refuse(stream, refusal)
+
+    def _tell_cancelled(self, stream: Stream) -> None:
+        if stream.announced and not stream.local_done:
+            stream.announced = False
+            self._events.append((CANCEL, stream.id))
+
+    def _refuse(self, stream: Stream, refusal: Refusal) -> None:
+        """Ends a call with an error: trailers only, or trailers after what was already sent."""
+        if stream.local_done:
+            return
+        fields = ((b"grpc-status", b"%d" % refusal.code), (b"grpc-message", encode_text(refusal.text)), *refusal.fields)
+        if stream.opened:
+            self._finish(stream, fields)
+            return
+        status = (b":status", b"%d" % refusal.http_status)
+        self._end_stream(stream, self._encoder.encode_plain((status, RESPONSE_FIELDS[1], *fields)))
+
+    def _drop(self, stream_id: int, code: int) -> None:
+        stream = self._forget(stream_id)
+        if stream is None:
+            self._events.append((CANCEL, stream_id))
+        elif stream.__class__ is Stream:
+            self._tell_cancelled(stream)
+
+    def _forget(self, stream_id: int) -> Any:
+        stream = super()._forget(stream_id)
+        if stream.__class__ is Stream:
+            self._inbox_bytes -= len(stream.inbox) + len(stream.message or b"")
+            stream.inbox = bytearray()
+            stream.message = None
+        return stream
+
+
+# What a Stream has for its head when the head is no longer needed: the call is delivered.
+_DELIVERED: Final = Head()

@@ -1,0 +1,45 @@
+"""One stream of a connection, for as long as it is more than its head."""
+
+from collections import deque
+
+from etcdz.wire.header_block import Field
+from etcdz.wire.request_head import Head
+
+
+class Stream:
+    """Both directions of a stream.
+
+    remote_done     the other side has sent END_STREAM
+    announced       the application knows of it, and is told if it is cancelled
+    received        bytes of DATA so far, padding excluded, to hold against content-length
+    recv_used       bytes of the window that we granted and that are not yet granted again
+    inbox           an incomplete gRPC message with its prefix
+    message         a unary call's only message, while its END_STREAM is awaited
+    granted         what the other side granted by WINDOW_UPDATE, less what was sent: the window is this plus its
+                    SETTINGS_INITIAL_WINDOW_SIZE, so that a change of that needs no walk over the streams
+    outbox          DATA payload that no window has let out yet; outbox_bytes its size
+    opened          our HEADERS are sent
+    local_done      nothing follows the outbox but `trailers` (server) or END_STREAM (client)
+    """
+
+    __slots__ = (
+        "id", "head", "deadline", "remote_done", "announced", "received", "recv_used", "inbox", "message",
+        "granted", "outbox", "outbox_bytes", "opened", "local_done", "trailers",
+    )  # fmt: skip
+
+    def __init__(self, stream_id: int, head: Head) -> None:
+        self.id = stream_id
+        self.head = head
+        self.deadline: float | None = None
+        self.remote_done = False
+        self.announced = False
+        self.received = 0
+        self.recv_used = 0
+        self.inbox = bytearray()
+        self.message: bytes | None = None
+        self.granted = 0
+        self.outbox: deque[memoryview] = deque()
+        self.outbox_bytes = 0
+        self.opened = False
+        self.local_done = False
+        self.trailers: tuple[Field, ...] = ()
