@@ -438,26 +438,32 @@ class Log:
         end = span.end
         if end is None:
             end = self._offset if file is self._segments[-1].file else file.size()
-        start = span.place.offset
-        buf = file.read(start, end - start)
+        begin = span.place.offset
+        buf = file.read(begin, end - begin)
         out = []
         at = 0
         wanted = span.lo
         crc = None
         try:
             while wanted < span.hi:
-                frame = rec.decode_frame(buf, at)
-                data = buf[frame.start : frame.stop]
-                if crc is not None and google_crc32c.extend(crc, data) != frame.crc:
+                usual = rec.decode_usual_entry(buf, at)
+                if usual is not None:
+                    total, start, stop, after, _, index = usual
+                    data = buf[start:stop]
+                else:
+                    kind, total, start, stop, after = rec.decode_frame(buf, at)
+                    data = buf[start:stop]
+                    index = rec.decode_position(data)[1] if kind == rec.ENTRY else -1
+                if crc is not None and google_crc32c.extend(crc, data) != total:
                     raise rec.BadRecord("crc mismatch")
-                crc = frame.crc
-                if frame.kind == rec.ENTRY and rec.decode_position(data)[1] == wanted:
-                    if wanted >= lo:
+                crc = total
+                if index == wanted:
+                    if index >= lo:
                         out.append(data)
                     wanted += 1
-                at = frame.after
+                at = after
         except rec.BadRecord as e:
-            raise WalCorrupt(file.path, start + at, str(e)) from None
+            raise WalCorrupt(file.path, begin + at, str(e)) from None
         return out
 
 

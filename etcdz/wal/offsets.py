@@ -53,6 +53,10 @@ class Offsets:
         last = self.places[-1]
         return last.sequence != place.sequence or place.offset - last.offset >= POINT_EVERY_BYTES
 
+    def has(self, sequence: int) -> bool:
+        """Whether the last point lies in this segment."""
+        return bool(self.places) and self.places[-1].sequence == sequence
+
     def clear(self) -> None:
         self.indexes.clear()
         self.places.clear()

@@ -38,6 +38,8 @@ _two_words = struct.Struct("<QQ")
 _word = struct.Struct("<Q")
 _crc_extend = google_crc32c.extend
 PADDING = [bytes(n) for n in range(8)]
+PADDED = [0] + [(0x80 | n) << 56 for n in range(1, 8)]  # what padding adds to a length field
+ZEROS = bytes(1 << 16)
 
 
 class BadRecord(ValueError):
@@ -85,8 +87,7 @@ def decode_varint(buf: bytes, at: int) -> tuple[int, int]:
 
 def frame_of(record: bytes) -> bytes:
     pad = -len(record) & 7
-    length = len(record) | (0x80 | pad) << 56 if pad else len(record)
-    return _word.pack(length) + record + PADDING[pad]
+    return _word.pack(len(record) | PADDED[pad]) + record + PADDING[pad]
 
 
 def encode_crc_frame(crc: int) -> bytes:
@@ -118,7 +119,7 @@ class EntryFramer:
         prefix = b"\x1a" + encode_varint(length)
         record_length = 8 + len(prefix) + length
         pad = -record_length & 7
-        field = record_length | (0x80 | pad) << 56 if pad else record_length
+        field = record_length | PADDED[pad]
         if len(self._by_length) >= self.LENGTHS_MAX:
             self._by_length.clear()
         shape = self._by_length[length] = (field, prefix, PADDING[pad])
@@ -175,7 +176,7 @@ def decode_frame(buf: bytes, at: int) -> Frame:
     pad = -size & 7
     stop = at + 8 + size
     after = stop + pad
-    if field != (size | (0x80 | pad) << 56 if pad else size):
+    if field != size | PADDED[pad]:
         raise BadRecord("bad length field")
     if after > len(buf):
         raise BadRecord("ends inside a record")
@@ -205,6 +206,59 @@ def decode_record_head(buf: bytes, at: int) -> tuple[int, int, int, int]:
         raise BadRecord("record without data")
     length, at = decode_varint(buf, at + 1)
     return kind, crc, at, at + length
+
+
+def decode_usual_entry(buf: bytes, at: int) -> tuple[int, int, int, int, int, int] | None:
+    """(crc, start, stop, after, term, index) of an entry's frame of the shape that nearly all have: a crc of five
+    bytes, less than 16 KiB, a term of one byte, an index of up to four. None for anything else, be it unusual or wrong:
+    the general decoders see to that. This one is for reading logs of a million entries in seconds.
+    """
+    if at + 32 > len(buf):
+        return None
+    field, head = _two_words.unpack_from(buf, at)
+    if head & 0xF080808080FFFFFF != 0x80808080100208 or buf[at + 16] != 0x1A:
+        return None
+    length = buf[at + 17]
+    start = at + 18
+    if length > 0x7F:
+        if buf[start] > 0x7F:
+            return None
+        length = length & 0x7F | buf[start] << 7
+        start += 1
+    stop = start + length
+    size = stop - at - 8
+    pad = -size & 7
+    after = stop + pad
+    if field != size | PADDED[pad] or (pad and buf[stop:after] != PADDING[pad]) or length < 10 or after > len(buf):
+        return None
+    # 08 type 10 term 18, then up to four bytes of index
+    tags, i = _two_words.unpack_from(buf, start - 3)
+    if tags & 0xFF80FF00FF000000 != 0x1800100008000000:
+        return None
+    if i & 0x80:
+        if not i & 0x8000:
+            i = i & 0x7F | i >> 1 & 0x3F80
+        elif not i & 0x800000:
+            i = i & 0x7F | i >> 1 & 0x3F80 | i >> 2 & 0x1FC000
+        elif not i & 0x80000000:
+            i = i & 0x7F | i >> 1 & 0x3F80 | i >> 2 & 0x1FC000 | i >> 3 & 0xFE00000
+        else:
+            return None
+    else:
+        i &= 0x7F
+    head >>= 24
+    crc = head & 0x7F | head >> 1 & 0x3F80 | head >> 2 & 0x1FC000 | head >> 3 & 0xFE00000 | head >> 4 & 0xF0000000
+    return crc, start, stop, after, tags >> 48 & 0x7F, i
+
+
+def is_zero(buf: bytes, lo: int, hi: int) -> bool:
+    """Whether all of buf[lo:hi] is zero; by comparing, which runs at the speed of memory."""
+    while lo < hi:
+        upto = min(lo + len(ZEROS), hi)
+        if buf[lo:upto] != (ZEROS if upto - lo == len(ZEROS) else ZEROS[: upto - lo]):
+            return False
+        lo = upto
+    return True
 
 
 def decode_position(entry: bytes) -> tuple[int, int]:

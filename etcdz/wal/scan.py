@@ -16,19 +16,18 @@ that follows.
 Source: etcd 3.5 wal decoder (torn entries) and ReadAll (which records win).
 """
 
-import re
 from typing import NamedTuple
 
 import google_crc32c
 
 from etcdz.wal import record as rec
 from etcdz.wal.files import WalCorrupt
-from etcdz.wal.offsets import Offsets, Place
+from etcdz.wal.offsets import POINT_EVERY, Offsets, Place
 from etcdz.wal.record import BadRecord, Marker
 
 SECTOR_BYTES = 512
 RECORD_HEAD_MAX = 3 + 5 + 1 + 10  # type, crc, tag, length of the data
-_not_zero = re.compile(rb"[^\0]")
+NO_LENGTH = bytes(8)
 
 
 class Torn(NamedTuple):
@@ -86,7 +85,7 @@ class Scan:
             self._take_all(buf, sequence)
             if self.end == 0:
                 raise BadRecord("segment without records")
-            if is_last and _not_zero.search(buf, self.end):
+            if is_last and not rec.is_zero(buf, self.end, len(buf)):
                 raise BadRecord("bytes after the end")
         except BadRecord as e:
             if not (is_last and self.end and is_torn(buf, self.end)):
@@ -96,30 +95,54 @@ class Scan:
 
     def _take_all(self, buf: bytes, sequence: int) -> None:
         """Takes records until the end of buf or a length field of 0; raises BadRecord with self.end at the bad one."""
-        decode_frame = rec.decode_frame
-        extend = google_crc32c.extend
-        at = 0
         size = len(buf)
-        while at < size:
-            if buf[at] == 0 and buf[at : at + 8] == bytes(8):
+        while self.end < size:
+            at = self.end
+            if buf[at] == 0 and buf[at : at + 8] == NO_LENGTH:
                 return
-            frame = decode_frame(buf, at)
-            kind, crc, start, stop, after = frame
+            kind, crc, start, stop, after = rec.decode_frame(buf, at)
             if kind == rec.CRC:
                 self._take_crc(crc, at)
             else:
-                if at == 0:
-                    raise BadRecord("segment does not begin with a crc record")
                 data = buf[start:stop]
-                total = extend(self.crc, data)
-                if total != crc:
-                    raise BadRecord("crc mismatch")
+                self._check_sum(data, crc, at)
                 if kind == rec.ENTRY:
-                    self._take_entry(data, Place(sequence, at))
+                    self._take_entry(*rec.decode_position(data), Place(sequence, at))
                 else:
                     self._take_other(kind, data)
                 self.crc = crc
-            self.end = at = after
+            self.end = after
+            self._take_usual_entries(buf, sequence)
+
+    def _check_sum(self, data: bytes, crc: int, at: int) -> None:
+        if at == 0:
+            raise BadRecord("segment does not begin with a crc record")
+        if google_crc32c.extend(self.crc, data) != crc:
+            raise BadRecord("crc mismatch")
+
+    def _take_usual_entries(self, buf: bytes, sequence: int) -> None:
+        """Takes entries, up to the first frame that is unusual, or wrong: that is left for a closer look."""
+        decode = rec.decode_usual_entry
+        extend = google_crc32c.extend
+        total = self.crc
+        last_index = self.last_index
+        term = self.last_term
+        at = self.end
+        due = self.offsets.indexes[-1] + POINT_EVERY if self.offsets.has(sequence) else 0
+        while (usual := decode(buf, at)) is not None:
+            crc, start, stop, after, entry_term, index = usual
+            if extend(total, buf[start:stop]) != crc or index > last_index + 1:
+                break
+            if index <= last_index or index >= due:
+                due = self._place(index, last_index, Place(sequence, at))
+            term = entry_term
+            last_index = index
+            total = crc
+            at = after
+        self.crc = total
+        self.last_index = last_index
+        self.last_term = term
+        self.end = at
 
     def _take_crc(self, crc: int, at: int) -> None:
         if at:
@@ -128,15 +151,18 @@ class Scan:
             raise BadRecord("crc mismatch with the segment before")
         self.crc = crc
 
-    def _take_entry(self, data: bytes, place: Place) -> None:
-        term, index = rec.decode_position(data)
-        last_index = self.last_index
-        if index > last_index + 1:
-            raise BadRecord(f"entry {index} follows entry {last_index}")
-        if self.offsets.is_due(index, place, last_index):
-            self.offsets.add(index, place)
+    def _take_entry(self, term: int, index: int, place: Place) -> None:
+        if index > self.last_index + 1:
+            raise BadRecord(f"entry {index} follows entry {self.last_index}")
+        self._place(index, self.last_index, place)
         self.last_index = index
         self.last_term = term
+
+    def _place(self, index: int, last_index: int, place: Place) -> int:
+        """Notes where an entry lies, if that is due; return the index at which to ask again."""
+        if self.offsets.is_due(index, place, last_index):
+            self.offsets.add(index, place)
+        return self.offsets.indexes[-1] + POINT_EVERY
 
     def _take_other(self, kind: int, data: bytes) -> None:
         if kind == rec.HARD_STATE:
@@ -178,7 +204,7 @@ def _has_lost_sector(buf: bytes, at: int, stop: int) -> bool:
     """Whether a sector that the frame touches holds nothing but zeros, from the frame's begin to its own end."""
     while at < stop:
         sector_end = at - at % SECTOR_BYTES + SECTOR_BYTES
-        if not _not_zero.search(buf, at, sector_end):
+        if rec.is_zero(buf, at, min(sector_end, len(buf))):
             return True
         at = sector_end
     return False
