@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import grpc
+import psutil
 
 from etcdz.proto import etcdserverpb as pb
 
@@ -140,7 +141,11 @@ class Load:
         self.first = len(record.ops)
         """Where this load's calls begin in record.ops, once it has ended."""
         self.name = b"%d" % record.loads
-        self.channels = [open_channel(target) for _ in range(channels)]
+        self.channels: list[grpc.Channel] = []
+        self.ports: list[int] = []
+        """Local port of each channel's connection as it began."""
+        for _ in range(channels):
+            self._connect(target)
         self.clients = [
             Client(self, self.channels[i % channels], i % channels, i, random.Random(f"{seed}/{record.loads}/{i}"))
             for i in range(clients)
@@ -154,6 +159,14 @@ class Load:
         self._stopping = threading.Event()
         self._resting: deque[Client] = deque()
         self._waker = threading.Thread(target=self._wake_resting, daemon=True)
+
+    def _connect(self, target: str) -> None:
+        """One more connection; what it adds to this process's sockets tells its port, which grpcio does not."""
+        remote = int(target.rpartition(":")[2])
+        before = _local_ports(remote)
+        self.channels.append(open_channel(target))
+        grpc.channel_ready_future(self.channels[-1]).result(timeout=30)
+        self.ports.extend(_local_ports(remote) - before)
 
     def __enter__(self) -> Self:
         self._active = len(self.clients)
@@ -345,6 +358,11 @@ class Client:
             self._droppable.append(op.keys[0])
         elif op.kind == PAIR:
             self._droppable.append(op.keys[1])
+
+
+def _local_ports(remote: int) -> set[int]:
+    connections = psutil.Process().net_connections("tcp")
+    return {c.laddr.port for c in connections if c.raddr and c.raddr.port == remote and c.status == "ESTABLISHED"}
 
 
 def _add_put(ops: Any, key: bytes, value: bytes) -> None:

@@ -1,0 +1,67 @@
+"""Options and fixtures of the crash and bounds tests.
+
+pytest tests/process                            the short form, as in CI
+pytest tests/process --long                     thirty rounds instead of four, and so on
+pytest tests/process --process-subject etcd     a real etcd instead: proves the load and the checker
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.etcd_process import Etcdz, Member, RealEtcd
+from tests.process.trial import Trial
+
+MemberMaker = Callable[..., Member]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("process", "crashes and bounds of real process trees (tests/process)")
+    group.addoption("--long", action="store_true", help="the long form: more rounds, more data")
+    group.addoption("--process-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
+    group.addoption("--process-subject", choices=["etcdz", "etcd"], default="etcdz", help="which member to crash")
+
+
+@pytest.fixture
+def is_long(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--long", default=False))
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Of this test's random choices; pytest shows it when the test fails."""
+    given = request.config.getoption("--process-seed", default=None)
+    chosen = int(given) if given is not None else random.SystemRandom().randrange(1 << 32)
+    print(f"--process-seed {chosen}")
+    return chosen
+
+
+@pytest.fixture
+def make_member(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemberMaker]:
+    """make_member(*flags, where=tmp_path): a member that is not started yet, and ends with the test."""
+    kind = RealEtcd if request.config.getoption("--process-subject", default="etcdz") == "etcd" else Etcdz
+    if kind.why_absent():
+        pytest.skip(str(kind.why_absent()))
+    made: list[Member] = []
+
+    def make(*flags: str, where: Path = tmp_path) -> Member:
+        made.append(kind(where, *flags))
+        return made[-1]
+
+    yield make
+    for member in made:
+        member.kill9()
+
+
+@pytest.fixture
+def make_trial(make_member: MemberMaker, seed: int) -> Callable[..., Trial]:
+    """make_trial(*flags, where=tmp_path): a started member with a record of what is written to it."""
+    return lambda *flags, **options: Trial(make_member(*flags, **options).start(), seed)
+
+
+@pytest.fixture
+def needs_actors(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--process-subject", default="etcdz") == "etcd":
+        pytest.skip("a real etcd has no actors to kill")

@@ -1,0 +1,119 @@
+"""One member, everything that was written to it so far, and what it answered when it was last checked."""
+
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import grpc
+
+from etcdz.proto import etcdserverpb as pb
+from tests.etcd_process import Member
+from tests.process import checker
+from tests.process.checker import Contents, Summary
+from tests.process.load import Load, Record, open_channel, unary
+
+
+class Trial:
+    """A member under test, over all its restarts."""
+
+    def __init__(self, member: Member, seed: int) -> None:
+        self.member = member
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.record = Record()
+        self.contents: Contents | None = None
+        """As last read by verify."""
+
+    def load(self, **options: Any) -> Load:
+        return Load(self.member.target, self.record, self.seed, **options)
+
+    def verify(self) -> Summary:
+        """Holds the store against the record, and against what it answered the last time. raises CheckFailed"""
+        with open_channel(self.member.target) as channel:
+            grpc.channel_ready_future(channel).result(timeout=30)
+            contents = checker.read_all(channel, self.random)
+            before, self.contents = self.contents, contents
+            if before is not None:
+                self._check_goes_on(channel, before, contents)
+        return checker.check(self.record, contents)
+
+    def _check_goes_on(self, channel: grpc.Channel, before: Contents, after: Contents) -> None:
+        """History is what it was, and nothing goes back."""
+        again = checker.hash_kv(channel, before.revision)
+        if again != before.hash_kv:
+            raise checker.CheckFailed(f"HashKV at {before.revision} was {before.hash_kv}, is now {again}")
+        for name in ("revision", "term", "raft_index"):
+            if getattr(after, name) < getattr(before, name):
+                raise checker.CheckFailed(f"{name} was {getattr(before, name)}, is now {getattr(after, name)}")
+
+    def random_moment(self, load: Load, acknowledged: tuple[int, int] = (100, 1_500)) -> None:
+        """Some moment under load. The wait is no synchronisation: it takes the moment off the beat of the answers."""
+        load.wait_acknowledged(load.acknowledged + self.random.randint(*acknowledged))
+        threading.Event().wait(self.random.uniform(0, 0.02))
+
+    # ---- single calls
+
+    def put(self, key: bytes = b"put/probe", value: bytes = b"") -> Any:
+        """One put by a client of its own. NB: not in the record; for stores that are not checked afterwards."""
+        with open_channel(self.member.target) as channel:
+            call = unary(channel, "KV/Put", pb.PutResponse)
+            return call(pb.PutRequest(key=key, value=value), timeout=20, wait_for_ready=True)
+
+    def get(self, key: bytes) -> Any:
+        with open_channel(self.member.target) as channel:
+            call = unary(channel, "KV/Range", pb.RangeResponse)
+            return call(pb.RangeRequest(key=key), timeout=20, wait_for_ready=True)
+
+    # ---- processes
+
+    def actors(self) -> dict[str, dict[str, Any]]:
+        """What `etcdz actors ps --json` says, by name."""
+        command = [sys.executable, "-m", "etcdz.cli.main", "actors", "ps", "--json"]
+        done = subprocess.run(
+            [*command, "--data-dir", str(self.member.data_dir)], capture_output=True, text=True, timeout=30
+        )
+        if done.returncode:
+            raise RuntimeError(f"etcdz actors ps: exit status {done.returncode}: {done.stderr}")
+        return {row["name"]: row for row in json.loads(done.stdout)}
+
+    def wait_restarted(self, before: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
+        """The actors, once `name` is ready with a new process. Each look is a process of its own: no pause needed."""
+        give_up_at = time.monotonic() + 30
+        while True:
+            now = self.actors()
+            if now[name]["state"] == "ready" and now[name]["pid"] != before[name]["pid"]:
+                return now
+            if time.monotonic() > give_up_at:
+                raise TimeoutError(f"{name} is not back: {now[name]}")
+
+
+def wait_gone(pids: Iterable[int], timeout_s: float) -> set[int]:
+    """Waits until none of these processes runs; the ones that still do when the time is over.
+
+    NB: by pidfd: these are not our children, and psutil would wait for a zombie that nobody reaps.
+    """
+    poll = select.poll()
+    open_fds: dict[int, int] = {}
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            fd = os.pidfd_open(pid)
+            open_fds[fd] = pid
+            poll.register(fd, select.POLLIN)
+    give_up_at = time.monotonic() + timeout_s
+    while open_fds and (left_s := give_up_at - time.monotonic()) > 0:
+        for fd, _ in poll.poll(left_s * 1000):
+            poll.unregister(fd)
+            os.close(fd)
+            del open_fds[fd]
+    running = set(open_fds.values())
+    for fd in open_fds:
+        os.close(fd)
+    return running
