@@ -43,6 +43,9 @@ def _padding_nodes(nodes: list[list[int]]) -> frozenset[int]:
 
 _NODES: Final = _build_tree()
 _MAY_END: Final = _padding_nodes(_NODES)
+_KEPT_MAX: Final = 4_096
+_KEPT_BYTES_MAX: Final = 16
+_kept: Final[dict[bytes, bytes]] = {}  # short strings come again: timeouts, tokens
 _rows: Final[list[list[_Step]]] = [[] for _ in _NODES]
 
 
@@ -64,6 +67,17 @@ def _build_row(start: int) -> list[_Step]:
 
 def decode_huffman(data: bytes) -> bytes:
     """The string that data encodes. raises HuffmanError"""
+    text = _kept.get(data)
+    if text is None:
+        text = _decode(data)
+        if len(data) <= _KEPT_BYTES_MAX:
+            if len(_kept) >= _KEPT_MAX:
+                _kept.clear()
+            _kept[data] = text
+    return text
+
+
+def _decode(data: bytes) -> bytes:
     node = 0
     parts = []
     for byte in data:

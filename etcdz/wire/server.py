@@ -104,6 +104,8 @@ class GrpcServerConnection(Connection):
         self._preface = f.PREFACE  # what of it is still to come
         self._known: dict[bytes, Head] = {}  # plain heads by their blocks, for the dynamic table as it is
         self._heads: dict[tuple[Field, ...], Head] = {}
+        # Deadlines of streams that are a Head by now, for the event to come; `_deadlines` has those of all streams.
+        self._due: dict[int, float] = {}
         self._draining = False
         self._final_id = f.STREAM_ID_MAX  # streams above it came after our last GOAWAY
         self._short_message_max = min(settings.message_bytes_max, settings.stream_window - f.GRPC_PREFIX_BYTES)
@@ -162,7 +164,7 @@ class GrpcServerConnection(Connection):
         end = len(data)
         unpack = f.FRAME_HEAD.unpack_from
         unpack_data = f.DATA_HEAD.unpack_from
-        streams, known, append = self._streams, self._known, self._events.append
+        streams, known, due, append = self._streams, self._known, self._due, self._events.append
         streams_max, message_max = self._streams_max, self._short_message_max
         fast = self._fast
         while end - pos >= 9:
@@ -186,14 +188,20 @@ class GrpcServerConnection(Connection):
                         ):
                             self._use_window(size + 5)
                             streams[stream_id] = None
-                            append((CALL, stream_id, head.method, data[start + 5 : stop], None, head.metadata))
+                            deadline = due.pop(stream_id, None) if due else None
+                            append((CALL, stream_id, head.method, data[start + 5 : stop], deadline, head.metadata))
                             continue
                 elif kind == 1 and flags == 4 and stream_id > self._last_id and stream_id & 0x80000001 == 1:
-                    head = known.get(data[start:stop])
-                    if head is not None and len(streams) < streams_max:
+                    block = data[start:stop]
+                    head = known.get(block)
+                    if head is None:
+                        self._on_block(stream_id, flags, block)
+                    elif len(streams) < streams_max:
                         self._last_id = stream_id
                         streams[stream_id] = head
-                        continue
+                    else:
+                        self._on_frame(kind, flags, stream_id, block)
+                    continue
             self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
             fast = self._fast
         self._read_ahead(data, pos)
@@ -255,23 +263,30 @@ class GrpcServerConnection(Connection):
         if head.malformed or (flags & f.END_STREAM and head.length > 0):
             self._reset(stream_id, f.PROTOCOL_ERROR)
             return
-        if head.plain and timeout is None and not flags & f.END_STREAM:
-            self._streams[stream_id] = head
-            return
-        stream = self._streams[stream_id] = Stream(stream_id, head)
-        stream.remote_done = bool(flags & f.END_STREAM)
+        self._streams[stream_id] = head
         refusal = head.refusal
         if timeout is not None and refusal is None:
-            seconds = decode_timeout(timeout)
-            if seconds is None:
-                refusal = refuse_timeout(timeout)
-            else:
-                stream.deadline = self._now() + seconds
-                self._watch_deadline(stream.deadline, stream_id)
+            refusal = self._start_clock(stream_id, timeout)
+        if head.plain and refusal is None and not flags & f.END_STREAM:
+            return
+        stream = self._stream_of(stream_id)
+        stream.remote_done = bool(flags & f.END_STREAM)
         if refusal is not None:
             self._refuse_request(stream, refusal)
         else:
             self._announce_open(stream)
+
+    def _start_clock(self, stream_id: int, timeout: bytes) -> Refusal | None:
+        seconds = decode_timeout(timeout)
+        if seconds is None:
+            return refuse_timeout(timeout)
+        deadline = self._due[stream_id] = self._now() + seconds
+        heap = self._deadlines
+        if len(heap) > 64 + 2 * len(self._streams):
+            heap[:] = [entry for entry in heap if entry[1] in self._streams]
+            heapq.heapify(heap)
+        heapq.heappush(heap, (deadline, stream_id))
+        return None
 
     def _announce_open(self, stream: Stream) -> None:
         head = stream.head
@@ -328,6 +343,7 @@ class GrpcServerConnection(Connection):
             return held
         stream = self._streams[stream_id] = Stream(stream_id, _DELIVERED if held is None else held)
         stream.remote_done = stream.announced = held is None
+        stream.deadline = self._due.pop(stream_id, None)
         return stream
 
     def _end_remote(self, stream: Stream) -> None:
@@ -463,8 +479,11 @@ class GrpcServerConnection(Connection):
         events = self._events = []
         heap = self._deadlines
         while heap and heap[0][0] <= now:
-            stream = self._streams.get(heapq.heappop(heap)[1])
-            if stream.__class__ is Stream and not stream.local_done:
+            stream_id = heapq.heappop(heap)[1]
+            if stream_id not in self._streams:
+                continue
+            stream = self._stream_of(stream_id)
+            if not stream.local_done:
                 self._tell_cancelled(stream)
                 self._refuse(stream, Refusal(DEADLINE_EXCEEDED.code, DEADLINE_EXCEEDED.text))
         return events
@@ -475,13 +494,6 @@ class GrpcServerConnection(Connection):
         while heap and heap[0][1] not in streams:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
-
-    def _watch_deadline(self, deadline: float, stream_id: int) -> None:
-        heap, streams = self._deadlines, self._streams
-        if len(heap) > 64 + 2 * len(streams):
-            heap[:] = [entry for entry in heap if entry[1] in streams]
-            heapq.heapify(heap)
-        heapq.heappush(heap, (deadline, stream_id))
 
     def go_away(self) -> None:
         """Begins a graceful end: the client is asked to open no more streams; those open are served.
@@ -569,6 +581,7 @@ class GrpcServerConnection(Connection):
 
     def _forget(self, stream_id: int) -> Any:
         stream = super()._forget(stream_id)
+        self._due.pop(stream_id, None)
         if stream.__class__ is Stream:
             self._inbox_bytes -= len(stream.inbox) + len(stream.message or b"")
             stream.inbox = bytearray()
