@@ -1,0 +1,41 @@
+"""Alarms as applied state: which member has raised which. Rows of the bucket `alarm`: encoded AlarmMember -> empty."""
+
+from etcdz.mvcc import buckets
+from etcdz.mvcc.store import Store
+from etcdz.proto import etcdserverpb as pb
+
+NONE, NOSPACE, CORRUPT = 0, 1, 2
+
+
+class AlarmTable:
+    """Raised alarms as (alarm type, member id)."""
+
+    __slots__ = ("raised",)
+
+    def __init__(self, store: Store) -> None:
+        self.raised: set[tuple[int, int]] = set()
+        for name, _ in store.iterate(buckets.ALARM, buckets.bucket_end(buckets.ALARM)):
+            member = pb.AlarmMember.FromString(name[len(buckets.ALARM) :])
+            self.raised.add((member.alarm, member.memberID))
+
+    def has(self, alarm: int) -> bool:
+        return any(kind == alarm for kind, _ in self.raised)
+
+    def listed(self, alarm: int) -> list[tuple[int, int]]:
+        """Those of one type, or all for NONE."""
+        return sorted(pair for pair in self.raised if alarm in (NONE, pair[0]))
+
+    def activate(self, alarm: int, member_id: int) -> None:
+        self.raised.add((alarm, member_id))
+
+    def deactivate(self, alarm: int, member_id: int) -> bool:
+        """Whether it was raised."""
+        if (alarm, member_id) not in self.raised:
+            return False
+        self.raised.remove((alarm, member_id))
+        return True
+
+
+def encode_member(alarm: int, member_id: int) -> bytes:
+    encoded: bytes = pb.AlarmMember(memberID=member_id, alarm=alarm).SerializeToString()
+    return encoded

@@ -1,0 +1,229 @@
+"""Runs raft entries on an Mvcc: one InternalRaftRequest in, the answer to its client out.
+
+What an entry asks for and another module answers (v2 requests, membership, auth) comes back as FOREIGN, unapplied.
+Alarms stand above the requests: with NOSPACE raised nothing may grow, with CORRUPT raised nothing is read or written.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from etcdz import errors
+from etcdz.errors import EtcdError
+from etcdz.mvcc import alarms, buckets
+from etcdz.mvcc.alarms import AlarmTable
+from etcdz.mvcc.encoding import decode_varint, message_field
+from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
+from etcdz.proto import etcdserverpb as pb
+
+#: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
+#: and the last is the entry's data.
+Result = tuple[int, int, str | None, bytes]
+FOREIGN = -1
+
+_PUT_TAG = 0x22
+_HEADER_TAG = b"\xa2\x06"
+_V2_TAG = b"\x12"
+
+#: What a put or a lease costs beside its bytes, in etcd's estimate for the quota.
+_PUT_OVERHEAD_BYTES = 256
+_LEASE_OVERHEAD_BYTES = 64
+#: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
+_ROOM_MAX = 4 << 20
+_NO_QUOTA = 1 << 62
+
+
+class Applier:
+    """See the module.
+
+    quota_bytes   size of the store from which on what grows it answers NO_SPACE (it is applied all the same, as in
+                  etcd: members must not differ by the sizes of their stores); 0 is no quota
+    Invariant: `_plain` is true exactly while no alarm is raised; then a put needs no checks but its own.
+    Invariant: the store may grow by `_room` bytes before its size has to be looked at again.
+    """
+
+    def __init__(self, mvcc: Mvcc, quota_bytes: int = 0) -> None:
+        self.mvcc = mvcc
+        self.alarms = AlarmTable(mvcc.store)
+        self.quota_bytes = quota_bytes
+        self._capped = self._corrupt = False
+        self._plain = True
+        self._room = 0 if quota_bytes else _NO_QUOTA
+        self._handlers: dict[str, Callable[[Any], Outcome]] = {
+            "range": mvcc.range,
+            "put": mvcc.put,
+            "delete_range": mvcc.delete_range,
+            "txn": mvcc.txn,
+            "compaction": mvcc.compact,
+            "lease_grant": mvcc.lease_grant,
+            "lease_revoke": mvcc.lease_revoke,
+            "lease_checkpoint": mvcc.lease_checkpoint,
+            "alarm": self._alarm,
+        }
+        self._note_alarms()
+
+    def apply(self, data: bytes) -> Result | None:
+        """Runs a normal entry. return None for an empty one, with which a leader begins its term."""
+        if not data:
+            return None
+        if data[0] == _PUT_TAG and self._plain and self._room > 0:
+            result = self._put_plain(data)
+            if result is not None:
+                self._room -= len(data) + _PUT_OVERHEAD_BYTES
+                return result
+        return self._apply(data)
+
+    def apply_all(self, entries: Iterable[bytes]) -> list[Result]:
+        """The results of a batch, in order, without those of empty entries."""
+        apply = self.apply
+        return [result for data in entries if (result := apply(data)) is not None]
+
+    # the hot path
+
+    def _put_plain(self, data: bytes) -> Result | None:
+        """A put of key and value alone, read off the bytes; None for anything else, and nothing is done then.
+
+        Layout: 22 len ( 0a len key [12 len value] ) a2 06 len ( 08 request id ), each length in its shortest form.
+        The encoded key and value go into the record as they stand here.
+        """
+        try:
+            size = data[1]
+            at = 2
+            if size > 127:
+                size, at = _short_varint(data, 1)
+            end = at + size
+            key_at = at + 2
+            key_end = key_at + data[at + 1]
+            if data[at] != 10 or data[at + 1] > 127 or key_end == key_at or data[end : end + 2] != _HEADER_TAG:
+                return None
+            value_field = b""
+            if key_end != end:
+                size = data[key_end + 1]
+                value_at = key_end + 2
+                if size > 127:
+                    size, value_at = _short_varint(data, key_end + 1)
+                if data[key_end] != 0x12 or not size or value_at + size != end:
+                    return None
+                value_field = b"\x2a" + data[key_end + 1 : end]
+            if data[end + 3] != 8 or data[end + 2] + end + 3 != len(data):
+                return None
+            request_id, behind = decode_varint(data, end + 4)
+        except (IndexError, ValueError):
+            return None
+        if behind != len(data):
+            return None
+        return request_id, 0, None, self.mvcc.put_plain(data[key_at:key_end], data[at:key_end], value_field)
+
+    # everything else
+
+    def _apply(self, data: bytes) -> Result:
+        request, request_id = _decode(data)
+        if request is None:
+            return request_id, FOREIGN, "v2", data
+        for field, message in request.ListFields():
+            handler = self._handlers.get(field.name)
+            if handler is not None:
+                error = self._refuse(field.name, message)
+                if error is not None:
+                    return request_id, *failed(error)
+                outcome = handler(message)
+                if outcome[0] == 0 and self._over_quota(field.name, message):
+                    outcome = failed(errors.NO_SPACE)
+                return request_id, *outcome
+            if field.name not in ("ID", "header"):
+                return request_id, FOREIGN, field.name, data
+        return request_id, FOREIGN, "unknown", data
+
+    def _refuse(self, kind: str, message: Any) -> EtcdError | None:
+        if self._plain or kind in ("alarm", "lease_checkpoint"):
+            return None
+        if self._corrupt:
+            return errors.CORRUPT
+        return errors.NO_SPACE if self._capped and _growth(kind, message) else None
+
+    def _over_quota(self, kind: str, message: Any) -> bool:
+        """Whether a request, just applied, has found the store full."""
+        cost = _growth(kind, message)
+        if not cost or not self.quota_bytes:
+            return False
+        if self._room <= cost:
+            self._room = min(self.quota_bytes - self.mvcc.db_size(), _ROOM_MAX)
+            if self._room <= cost:
+                return True
+        self._room -= cost
+        return False
+
+    # alarms
+
+    def _alarm(self, request: pb.AlarmRequest) -> Outcome:
+        shown: list[tuple[int, int]] = []
+        if request.action == 0:
+            shown = self.alarms.listed(request.alarm)
+        elif request.action == 1 and request.alarm != alarms.NONE:
+            self.alarms.activate(request.alarm, request.memberID)
+            self._write_alarm(request, b"")
+            shown = [(request.alarm, request.memberID)]
+        elif request.action == 2 and self.alarms.deactivate(request.alarm, request.memberID):
+            self._write_alarm(request, None)
+            shown = [(request.alarm, request.memberID)]
+        members = [message_field(b"\x12", alarms.encode_member(kind, member)) for kind, member in shown]
+        return 0, None, self.mvcc.header() + b"".join(members)
+
+    def _write_alarm(self, request: pb.AlarmRequest, value: bytes | None) -> None:
+        self.mvcc.pending[buckets.ALARM + alarms.encode_member(request.alarm, request.memberID)] = value
+        self._note_alarms()
+
+    def _note_alarms(self) -> None:
+        self._capped = self.alarms.has(alarms.NOSPACE)
+        self._corrupt = self.alarms.has(alarms.CORRUPT)
+        self._plain = not (self._capped or self._corrupt)
+
+
+def _short_varint(data: bytes, at: int) -> tuple[int, int]:
+    """decode_varint for lengths; raises ValueError for one that is longer than it needs to be."""
+    value, behind = decode_varint(data, at)
+    if data[behind - 1] == 0 and behind - at > 1:
+        raise ValueError("length not in its shortest form")
+    return value, behind
+
+
+def _decode(data: bytes) -> tuple[Any, int]:
+    """(InternalRaftRequest or None for a v2 request, request id)."""
+    try:
+        request = pb.InternalRaftRequest.FromString(data)
+    except DecodeError:
+        return None, _v2_id(data)
+    if _is_v2(data):
+        return None, _v2_id(data)
+    return request, request.ID or request.header.ID
+
+
+def _is_v2(data: bytes) -> bool:
+    """Field 2 right behind the id: a v2 request, bare or wrapped; no v3 request has it."""
+    at = decode_varint(data, 1)[1] if data[0] == 8 else 0
+    return data[at : at + 1] == _V2_TAG
+
+
+def _v2_id(data: bytes) -> int:
+    return decode_varint(data, 1)[0] if data[0] == 8 else 0
+
+
+def _growth(kind: str, message: Any) -> int:
+    """etcd's estimate of the bytes that a request adds; 0 for what adds none."""
+    if kind == "put":
+        return _PUT_OVERHEAD_BYTES + len(message.key) + len(message.value)
+    if kind == "txn":
+        return max(_operations_growth(message.success), _operations_growth(message.failure))
+    return _LEASE_OVERHEAD_BYTES if kind == "lease_grant" else 0
+
+
+def _operations_growth(operations: Iterable[pb.RequestOp]) -> int:
+    total = 0
+    for op in operations:
+        kind = op.WhichOneof("request")
+        if kind == "request_put":
+            total += _growth("put", op.request_put)
+        elif kind == "request_txn":
+            total += _growth("txn", op.request_txn)
+    return total

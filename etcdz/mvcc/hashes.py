@@ -1,0 +1,136 @@
+"""HashKV and Hash: the numbers by which members compare their data, the same as etcd's for the same history.
+
+HashKV at r, with a compaction at c: CRC-32C over "key", then name and record of every revision <= r in order, where
+  - one <= c counts only if a compaction *at r* would keep it: it is what its key shows at r;
+  - unless nothing at all is kept at r: then every one that the compaction at c has left counts;
+  - a tombstone at c itself never counts, since etcd before 3.5.16 deletes it and later ones keep it.
+Names are revision bytes without the bucket. Source: etcd 3.5.33 server/mvcc/hash.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import google_crc32c
+
+from etcdz import errors
+from etcdz.errors import EtcdError
+from etcdz.mvcc import buckets
+from etcdz.mvcc.encoding import record_key
+from etcdz.mvcc.key_index import KeyIndex
+
+if TYPE_CHECKING:
+    from etcdz.mvcc.mvcc import Mvcc
+
+_PARTS_MAX = 1024
+_NAME_AT = len(buckets.KEY)
+
+
+class KvHash(NamedTuple):
+    """hash: CRC-32C; revision: up to which; compact_revision: of the compaction before, -1 for none."""
+
+    hash: int
+    compact_revision: int
+    revision: int
+
+
+class KvHasher:
+    """Takes records in ascending order of revision."""
+
+    __slots__ = ("_compacted", "_crc", "_index", "_none_kept", "_parts", "_revision", "_scrubbing")
+
+    def __init__(self, index: KeyIndex, compacted: int, revision: int, scrubbing: bool = False) -> None:
+        self._index = index
+        self._compacted = compacted
+        self._revision = revision
+        self._scrubbing = scrubbing
+        self._none_kept: bool | None = None
+        self._crc: int = google_crc32c.value(b"key")
+        self._parts: list[bytes] = []
+
+    def add(self, name: bytes, record: bytes, main: int, tombstone: bool, kept: bool) -> None:
+        """kept: whether the record is what its key shows at the hash's revision; asked only below the compaction."""
+        if main <= self._compacted:
+            if main == self._compacted and tombstone:
+                return
+            if not kept and not self._is_none_kept():
+                return
+        parts = self._parts
+        parts.append(name[_NAME_AT:])
+        parts.append(record)
+        if len(parts) >= _PARTS_MAX:
+            self._fold()
+
+    def result(self) -> KvHash:
+        self._fold()
+        return KvHash(self._crc, self._compacted, self._revision)
+
+    def _fold(self) -> None:
+        self._crc = google_crc32c.extend(self._crc, b"".join(self._parts))
+        self._parts.clear()
+
+    def _is_none_kept(self) -> bool:
+        if self._none_kept is None:
+            self._none_kept = not self._index.shows_any(self._revision, or_tombstone=self._scrubbing)
+        return self._none_kept
+
+
+def hash_kv(mvcc: Mvcc, revision: int) -> KvHash | EtcdError:
+    """At a revision, 0 for the current one; COMPACTED or FUTURE_REV where etcd says so."""
+    stored = mvcc.scrubbing.hashes.get(revision)
+    if stored is not None:
+        return stored
+    compacted = mvcc.compact_revision
+    if 0 < revision < compacted:
+        return errors.COMPACTED
+    if revision > mvcc.revision:
+        return errors.FUTURE_REV
+    if revision <= 0:
+        revision = mvcc.revision
+    index = mvcc.index
+    hasher = KvHasher(index, compacted, revision)
+    none_shown = not index.shows_any(revision, or_tombstone=False)
+    for name, record in _records(mvcc, revision):
+        main, sub, tombstone = buckets.decode_store_key(name)
+        kept = True
+        if main <= compacted:
+            key = record_key(record)
+            kept = not tombstone and index.at(key, revision) == (main, sub)
+            if none_shown and index.at(key, compacted) != (main, sub):
+                continue  # the scrub has yet to take it
+        hasher.add(name, record, main, tombstone, kept)
+    return hasher.result()
+
+
+def _records(mvcc: Mvcc, revision: int) -> Iterator[tuple[bytes, bytes]]:
+    """All records up to a revision, pending ones included: those are newer than all in the store."""
+    end = buckets.KEY + (revision + 1).to_bytes(8, "big")
+    pending = [(name, record) for name, record in mvcc.pending.items() if buckets.KEY < name < end and record]
+    return chain(mvcc.store.iterate(buckets.KEY, end), pending)
+
+
+def hash_all(mvcc: Mvcc) -> int:
+    """CRC-32C over all of etcd's buckets: names, then keys and values, without meta's consistent index and term."""
+    crc = 0
+    left_out = (buckets.CONSISTENT_INDEX, buckets.TERM)
+    for bucket in buckets.ALL:
+        crc = google_crc32c.extend(crc, bucket[:-1])
+        parts: list[bytes] = []
+        for name, value in _bucket_rows(mvcc, bucket):
+            if name not in left_out:
+                parts += (name[len(bucket) :], value)
+            if len(parts) >= _PARTS_MAX:
+                crc = google_crc32c.extend(crc, b"".join(parts))
+                parts.clear()
+        crc = google_crc32c.extend(crc, b"".join(parts))
+    return int(crc)
+
+
+def _bucket_rows(mvcc: Mvcc, bucket: bytes) -> Iterator[tuple[bytes, bytes]]:
+    if bucket == buckets.KEY:
+        return _records(mvcc, mvcc.write_revision)
+    rows: dict[bytes, bytes | None] = dict(mvcc.store.iterate(bucket, buckets.bucket_end(bucket)))
+    rows |= {name: value for name, value in mvcc.pending.items() if name.startswith(bucket)}
+    return iter([(name, value) for name, value in sorted(rows.items()) if value is not None])

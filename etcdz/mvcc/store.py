@@ -1,0 +1,71 @@
+"""What the key-value core wants of a disk, and the same in memory for tests."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from sortedcontainers import SortedDict
+
+
+class Store(Protocol):
+    """An ordered map of bytes to bytes with atomic batches.
+
+    A batch is all there or not at all after a crash, and batches survive in the order of their writes: what a crash
+    leaves is a prefix of them. `write` returns whether this batch, and so all before it, now survives power loss.
+    """
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def iterate(self, lo: bytes, hi: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with lo <= key < hi as they are at the first step, whatever is written meanwhile."""
+
+    def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
+        """One atomic batch; None deletes."""
+
+    def sync(self) -> None:
+        """On return all that was written survives power loss."""
+
+    def size(self) -> int:
+        """Bytes on disk."""
+
+    def size_in_use(self) -> int:
+        """Bytes of what is in it, about."""
+
+    def close(self) -> None: ...
+
+
+class MemoryStore:
+    """A store that forgets; the twin of LevelStore in tests. `durable` is what a power loss would leave."""
+
+    def __init__(self, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.rows = SortedDict(rows)
+        self.durable: dict[bytes, bytes] = dict(self.rows)
+
+    def get(self, key: bytes) -> bytes | None:
+        value: bytes | None = self.rows.get(key)
+        return value
+
+    def iterate(self, lo: bytes, hi: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        rows = [(key, self.rows[key]) for key in self.rows.irange(lo, hi, (True, False), reverse=reverse)]
+        return iter(rows)
+
+    def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
+        for key, value in batch.items():
+            if value is None:
+                self.rows.pop(key, None)
+            else:
+                self.rows[key] = value
+        if sync:
+            self.sync()
+        return sync
+
+    def sync(self) -> None:
+        self.durable = dict(self.rows)
+
+    def size(self) -> int:
+        return self.size_in_use()
+
+    def size_in_use(self) -> int:
+        return sum(len(key) + len(value) for key, value in self.rows.items())
+
+    def close(self) -> None:
+        self.sync()
