@@ -282,7 +282,7 @@ class Member:
     def _say(self, what: str) -> str:
         state = "still running"
         if self._log.ended and self._process is not None:
-            state = f"exit code {self._process.wait()}"
+            state = f"exit code {self._process.wait(5)}"
         return f"{self.kind} {what} ({state}); the end of its log:\n{self.log_tail()}"
 
     def __enter__(self) -> Self:

