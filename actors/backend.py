@@ -18,7 +18,7 @@ from etcdz import ETCD_VERSION, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.errors import Code
-from etcdz.membership import Membership
+from tmp_membership import Membership
 from etcdz.messages import (
     Applied,
     Apply,
@@ -30,14 +30,16 @@ from etcdz.messages import (
     Replies,
     encode_frame,
 )
-from etcdz.methods import HASH, HASH_KV, HEALTH, MEMBER_LIST, RANGE, STATUS, TXN
-from etcdz.mvcc.applier import Applier
-from etcdz.mvcc.leveldb import LevelStore, StoreCorrupt
-from etcdz.mvcc.mvcc import Mvcc
+from etcdz.methods import HASH, HASH_KV, HEALTH, MEMBER_LIST, RANGE, STATUS, TXN, WAIT_SCRUB
+from etcdz.mvcc import buckets
+from etcdz.mvcc.applier import FOREIGN, Applier, Result
+from etcdz.mvcc.leveldb import LevelStore
+from etcdz.mvcc.loading import StoreCorrupt
+from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
-from etcdz.v2snapshot import v2_store_json
 
-RING_BUCKET = "etcdz_replies"
+RING = b"etcdz_replies\0"
+IDENTITY = b"etcdz_meta\0identity"
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 
 
@@ -73,15 +75,17 @@ class BackendActor(Actor):
         """Replies of this turn to reads, by listener slot."""
         self.parked: list[tuple[int, int, int, int, bytes]] = []
         """Reads that wait for an index: a heap of (index, request id, slot, method, body)."""
-        self.physical: list[tuple[int, int, bytes]] = []
+        self.scrub_waiters: list[tuple[int, int, bytes]] = []
         """Compactions that are answered when the scrub is through: (slot, request id, reply)."""
+        self.report_soon = False
+        self.applied_bytes = 0
         self.next_applied = 0.0
+        self.raft_incarnation = 0
         self.next_scrub: float | None = None
 
     # ---- start ----
 
     def on_start(self) -> dict[str, Any]:
-        member_id, cluster_id = ids.own_ids(self.config)
         directory = Path(self.config.data_dir) / "member" / "snap"
         began = time.monotonic()
         try:
@@ -89,25 +93,43 @@ class BackendActor(Actor):
             self.store = LevelStore(str(directory / "leveldb"))
         except (StoreCorrupt, OSError) as error:
             raise FatalError(f"cannot open the backend in {directory}: {error}") from error
-        self.mvcc = Mvcc(self.store, member_id, cluster_id, max_txn_ops=self.config.max_txn_ops)
+        self.member_id, self.cluster_id = self._identity()
+        self.mvcc = Mvcc(self.store, self.member_id, self.cluster_id)
         self.applier = Applier(self.mvcc)
         self.applied_index, self.applied_term = self.mvcc.consistent_index, self.mvcc.raft_term
         self.reported_index = self.applied_index
-        self.membership = Membership.load(self.store, member_id, cluster_id)
-        self.ring_slot = self._newest_ring_slot()
-        if self.mvcc.scrub_pending:
+        self.membership = Membership.load(self.store, self.member_id, self.cluster_id)
+        self.ring_slot = self._next_ring_slot()
+        if self.mvcc.scrubbing.running:
             self.next_scrub = 0.0
         return {"applied_index": self.applied_index, "load_s": round(time.monotonic() - began, 3)}
 
+    def _identity(self) -> tuple[int, int]:
+        """(member id, cluster id): worked out of the flags once, at the first start, then kept."""
+        row = self.store.get(IDENTITY)
+        if row is not None:
+            member_id, cluster_id = msgpack.unpackb(row)
+            return member_id, cluster_id
+        member_id, cluster_id = self.config.member_id, self.config.cluster_id
+        self.store.write({IDENTITY: msgpack.packb((member_id, cluster_id))}, sync=True)
+        return member_id, cluster_id
+
     # ---- reply ring ----
 
-    def _ring(self) -> list[tuple[int, bytes]]:
+    def _ring(self) -> list[tuple[int, dict[int, bytes]]]:
         """(applied index, packed frames by slot) of what the ring holds, oldest first."""
-        rows = [msgpack.unpackb(value) for _, value in self.store.bucket(RING_BUCKET)]
-        return sorted((row[0], row[1]) for row in rows)
+        return sorted(msgpack.unpackb(value, strict_map_key=False) for _, value in self._ring_rows())
 
-    def _newest_ring_slot(self) -> int:
-        return len(self._ring()) % limits.REPLY_RING_SLOTS
+    def _ring_rows(self) -> list[tuple[bytes, bytes]]:
+        return list(self.store.iterate(RING, buckets.bucket_end(RING)))
+
+    def _next_ring_slot(self) -> int:
+        """Slots are used in turn; the newest row is the one with the highest applied index."""
+        newest = max(
+            ((msgpack.unpackb(value, strict_map_key=False)[0], key[-1]) for key, value in self._ring_rows()),
+            default=(0, -1),
+        )
+        return (newest[1] + 1) % limits.REPLY_RING_SLOTS
 
     def on_peer_up(self, peer: Peer) -> None:
         """A listener that we have not met may still wait for answers that a former incarnation of this actor wrote
@@ -128,11 +150,12 @@ class BackendActor(Actor):
     def _state(self) -> BackendState:
         return BackendState(
             raft_incarnation=self.raft_incarnation,
+            member_id=self.member_id,
+            cluster_id=self.cluster_id,
             applied_index=self.applied_index,
             applied_term=self.applied_term,
-            flushed_index=self.store.flushed,
+            flushed_index=self.mvcc.flushed_index,
             conf_state=self.membership.conf_state(),
-            rows=[],
         )
 
     def on_apply(self, message: Apply) -> None:
@@ -147,42 +170,42 @@ class BackendActor(Actor):
         self.mvcc.raft_term = self.applied_term = message.term
         if message.kinds:
             for kind, data in zip(message.kinds[skip:], entries, strict=True):
-                self._apply_kind(kind, data)
+                self.applied_index += 1
+                if kind == ENTRY_NORMAL:
+                    self._take(self.applier.apply(data))
+                else:
+                    self._apply_conf_change(kind, data)
         else:
-            apply = self.applier.apply
+            apply, take = self.applier.apply, self._take
             for data in entries:
                 self.applied_index += 1
-                result = apply(data)
-                if result is None:
-                    self._apply_special(data)
-                else:
-                    self._queue_reply(result)
+                take(apply(data))
         self.uncommitted += len(entries)
+        self.applied_bytes += sum([len(data) for data in entries])
+        if self.applied_bytes >= limits.APPLIED_EVERY_BYTES:
+            self.report_soon = True
 
-    def _apply_kind(self, kind: int, data: bytes) -> None:
-        self.applied_index += 1
-        if kind == ENTRY_NORMAL:
-            result = self.applier.apply(data)
-            if result is None:
-                self._apply_special(data)
-            else:
-                self._queue_reply(result)
-        else:
-            self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+    def _apply_conf_change(self, kind: int, data: bytes) -> None:
+        self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+        self.report_soon = True
 
-    def _apply_special(self, data: bytes) -> None:
-        """An empty entry (a new leader's), or one that changes what is known of members."""
-        if data:
-            self.membership.apply_entry(data)
-
-    def _queue_reply(self, result: tuple[int, int, bytes]) -> None:
-        request_id = result[0]
+    def _take(self, result: Result | None) -> None:
+        """What an entry has brought about: mostly a reply for the listener whose slot the request id carries."""
+        if result is None:
+            return
+        request_id, code, text, body = result
+        if code == FOREIGN:
+            self.membership.apply_entry(body)
+            return
         slot = ids.slot_of(request_id)
+        reply = (request_id, code, body if text is None else text.encode())
+        if self.mvcc.scrubbing.running and self.next_scrub is None:
+            self.next_scrub = 0.0
         waiting = self.replies.get(slot)
         if waiting is None:
-            self.replies[slot] = [result]
+            self.replies[slot] = [reply]
         else:
-            waiting.append(result)
+            waiting.append(reply)
 
     def on_flush(self, message: Flush) -> None:
         self._commit(sync=True)
@@ -190,7 +213,7 @@ class BackendActor(Actor):
             applied_index=self.applied_index,
             applied_term=self.applied_term,
             conf_state=self.membership.conf_state(),
-            snapshot_data=v2_store_json(self.membership),
+            snapshot_data=b"",
         )
         self.links.send("raft", flushed)
 
@@ -201,7 +224,10 @@ class BackendActor(Actor):
         applied = self.applied_index
         answers = self.answers.setdefault(slot, [])
         for request_id, method, body, index in message.items:
-            if index > applied:
+            if method == WAIT_SCRUB:
+                self.scrub_waiters.append((slot, request_id, body))
+                self.next_scrub = self.next_scrub or 0.0
+            elif index > applied:
                 heapq.heappush(self.parked, (index, request_id, slot, method, body))
             else:
                 code, answer = self.readers[method](body)
@@ -214,27 +240,27 @@ class BackendActor(Actor):
             self.answers.setdefault(slot, []).append((request_id, code, answer))
 
     def read_range(self, body: bytes) -> tuple[int, bytes]:
-        return self.mvcc.range_bytes(body)
+        code, text, answer = self.mvcc.range_bytes(body)
+        return code, answer if text is None else text.encode()
 
     def read_txn(self, body: bytes) -> tuple[int, bytes]:
-        return self.mvcc.txn_bytes(body)
+        return _answer(self.mvcc.txn(pb.TxnRequest.FromString(body)))
 
     def read_hash(self, body: bytes) -> tuple[int, bytes]:
         self._commit()
-        return Code.OK, pb.HashResponse(header=self.mvcc.header(), hash=self.mvcc.hash()).SerializeToString()
+        return _answer(self.mvcc.hash())
 
     def read_hash_kv(self, body: bytes) -> tuple[int, bytes]:
         self._commit()
-        return self.mvcc.hash_kv_bytes(body)
+        return _answer(self.mvcc.hash_kv(pb.HashKVRequest.FromString(body)))
 
     def read_member_list(self, body: bytes) -> tuple[int, bytes]:
-        members = self.membership.members()
-        return Code.OK, pb.MemberListResponse(header=self.mvcc.header(), members=members).SerializeToString()
+        members = pb.MemberListResponse(members=self.membership.members()).SerializeToString()
+        return Code.OK, self.mvcc.header() + members
 
     def read_status(self, body: bytes) -> tuple[int, bytes]:
         """All but what raft knows (leader, raftIndex), which the listener fills in."""
         status = pb.StatusResponse(
-            header=self.mvcc.header(),
             version=ETCD_VERSION,
             dbSize=self.mvcc.db_size(),
             dbSizeInUse=self.mvcc.db_size_in_use(),
@@ -242,7 +268,7 @@ class BackendActor(Actor):
             raftTerm=self.applied_term,
             raftAppliedIndex=self.applied_index,
         )
-        return Code.OK, status.SerializeToString()
+        return Code.OK, self.mvcc.header() + status.SerializeToString()
 
     def read_health(self, body: bytes) -> tuple[int, bytes]:
         return Code.OK, b""
@@ -259,7 +285,7 @@ class BackendActor(Actor):
             for slot, items in self.answers.items():
                 self.links.send(self.links.listener(slot), Replies(incarnation, 0, items))
             self.answers = {}
-        if self.applied_index - self.reported_index >= limits.APPLIED_EVERY_ENTRIES:
+        if self.report_soon or self.applied_index - self.reported_index >= limits.APPLIED_EVERY_ENTRIES:
             self._report_applied()
 
     def _commit(self, sync: bool = False) -> None:
@@ -271,7 +297,7 @@ class BackendActor(Actor):
         extra = list(self.membership.take_rows())
         if frames:
             row = msgpack.packb((self.applied_index, frames))
-            extra.append((RING_BUCKET, bytes([self.ring_slot]), row))
+            extra.append((RING, bytes([self.ring_slot]), row))
             self.ring_slot = (self.ring_slot + 1) % limits.REPLY_RING_SLOTS
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
         self.uncommitted = 0
@@ -281,7 +307,9 @@ class BackendActor(Actor):
 
     def _report_applied(self) -> None:
         self.reported_index = self.applied_index
-        self.links.send("raft", Applied(self.applied_index, self.store.flushed))
+        self.report_soon = False
+        self.applied_bytes = 0
+        self.links.send("raft", Applied(self.applied_index, self.mvcc.flushed_index))
 
     # ---- timers ----
 
@@ -302,9 +330,9 @@ class BackendActor(Actor):
         done = self.mvcc.scrub(limits.SCRUB_SLICE)
         self.next_scrub = None if done else now + limits.SCRUB_PAUSE_S
         if done:
-            for slot, request_id, reply in self.physical:
+            for slot, request_id, reply in self.scrub_waiters:
                 self.answers.setdefault(slot, []).append((request_id, Code.OK, reply))
-            self.physical = []
+            self.scrub_waiters = []
 
     def on_stop(self) -> None:
         self._commit(sync=True)
@@ -312,6 +340,11 @@ class BackendActor(Actor):
 
     def summary(self) -> dict[str, Any]:
         return {"applied_index": self.applied_index, "revision": self.mvcc.revision, "parked": len(self.parked)}
+
+
+def _answer(outcome: Outcome) -> tuple[int, bytes]:
+    code, text, body = outcome
+    return code, body if text is None else text.encode()
 
 
 def run(boot: Boot) -> int:

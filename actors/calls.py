@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from actors.link import Links, Peer
 from etcdz import errors, ids, limits
 from etcdz.boot import Boot
-from etcdz.config import MemberConfig
+from etcdz.config import MemberConfig, identity
 from etcdz.errors import Code, EtcdError
 from etcdz.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
 from etcdz.methods import (
@@ -29,13 +29,16 @@ from etcdz.methods import (
     RANGE,
     STATUS,
     TXN,
+    WAIT_SCRUB,
 )
-from etcdz.mvcc import validate
+from etcdz.mvcc import transaction, validate
 from etcdz.proto import etcdserverpb as pb
 
 WRITE, READ, WAIT_INDEX = 0, 1, 2
 
+COMPACT_PHYSICAL = 5
 _TAGS: dict[int, bytes] = {method: bytes([field << 3 | 2]) for method, field in RAFT_FIELD.items()}
+_TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
 _HEADER_TAG = b"\xa2\x06"
 _RESERVED = frozenset((STATUS, HEALTH, MEMBER_LIST))
 
@@ -81,11 +84,11 @@ _LENGTHS: list[bytes] = [_varint(n) for n in range(1 << 14)]
 
 
 def encode_request(request_id: int, tag: bytes, body: bytes) -> bytes:
-    """InternalRaftRequest{header{ID}, <method>: body} without decoding body."""
+    """InternalRaftRequest{<method>: body, header{ID}} without decoding body; fields in the order of their numbers."""
     number = _varint(request_id)
     size = len(body)
     length = _LENGTHS[size] if size < 1 << 14 else _varint(size)
-    return b"%b%b\x08%b%b%b%b" % (_HEADER_TAG, _LENGTHS[len(number) + 1], number, tag, length, body)
+    return b"%b%b%b%b%b\x08%b" % (tag, length, body, _HEADER_TAG, _LENGTHS[len(number) + 1], number)
 
 
 class Calls:
@@ -94,13 +97,14 @@ class Calls:
     def __init__(self, host: Host, config: MemberConfig) -> None:
         self._host = host
         self._slot = host.boot.slot
-        member_id, _ = ids.own_ids(config)
+        # NB: only the low bits matter, and only so that ids of members differ: an id of other flags would do as well.
+        member_id = identity.member_id(config.initial_advertise_peer_urls, config.initial_cluster_token)
         self._ids = ids.RequestIds(member_id, self._slot, time.time_ns() // 1000)
         self._calls: dict[int, Call] = {}
-        """By request id. Invariant: in the order in which they began, since ids and time only grow."""
+        """By request id. Invariant: in the order in which they began, but for compactions that wait for their scrub."""
         self._max_request_bytes = config.max_request_bytes
         self._max_txn_ops = config.max_txn_ops
-        self._timeout_s = limits.REQUEST_TIMEOUT_S + 2 * config.election_ms / 1000
+        self._timeout_s = config.request_timeout_s
         self._max = limits.CALLS_IN_FLIGHT_MAX // max(1, config.listeners)
         self._proposals: list[tuple[int, bytes]] = []
         self._reads: list[tuple[int, int, bytes, int]] = []
@@ -148,21 +152,21 @@ class Calls:
         return error or self._propose(caller, stream_id, PUT, body)
 
     def _delete_range(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        error = validate.check_delete_range(pb.DeleteRangeRequest.FromString(body))
+        error = validate.check_delete(pb.DeleteRangeRequest.FromString(body))
         return error or self._propose(caller, stream_id, DELETE_RANGE, body)
 
     def _compact(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        pb.CompactionRequest.FromString(body)
-        return self._propose(caller, stream_id, COMPACT, body)
+        method = COMPACT_PHYSICAL if pb.CompactionRequest.FromString(body).physical else COMPACT
+        return self._propose(caller, stream_id, method, body)
 
     def _txn(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         request = pb.TxnRequest.FromString(body)
         error = validate.check_txn(request, self._max_txn_ops)
         if error is not None:
             return error
-        if not validate.is_readonly_txn(request):
+        if not transaction.is_read_only(request):
             return self._propose(caller, stream_id, TXN, body)
-        self._read(caller, stream_id, TXN, body, linearizable=not validate.is_serializable_txn(request))
+        self._read(caller, stream_id, TXN, body, linearizable=not transaction.is_serializable(request))
         return None
 
     def _range(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
@@ -189,6 +193,13 @@ class Calls:
         request = pb.MemberListRequest.FromString(body)
         self._read(caller, stream_id, MEMBER_LIST, b"", linearizable=request.linearizable)
         return None
+
+    def begin_health(self, caller: Caller, stream_id: int, linearizable: bool) -> None:
+        """A health check over HTTP/1.1: healthy is who answers a read."""
+        if not self._leadership.leader:
+            caller.reply(stream_id, errors.NO_LEADER.code, b"RAFT NO LEADER")
+        else:
+            self._read(caller, stream_id, HEALTH, b"", linearizable)
 
     def _health(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         if body not in (b"", b"\x0a\x00"):
@@ -232,8 +243,16 @@ class Calls:
                 continue  # answered before, out of the ring, or given up
             if call.method == STATUS:
                 body = self._complete_status(body)
+            elif call.method == COMPACT_PHYSICAL and not code:
+                self._wait_for_scrub(request_id, call, body)
+                continue
             call.caller.reply(call.stream_id, code, body)
             touched.add(call.caller)
+
+    def _wait_for_scrub(self, request_id: int, call: Call, answer: bytes) -> None:
+        """The compaction is in force; its client wants to hear of it only when the space is free."""
+        self._calls[request_id] = call._replace(method=WAIT_SCRUB, state=READ, what=answer)
+        self._reads.append((request_id, WAIT_SCRUB, answer, 0))
 
     def _complete_status(self, body: bytes) -> bytes:
         """Add what only raft knows."""

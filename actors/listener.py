@@ -15,7 +15,7 @@ import uvloop
 import zmq
 
 from actors.calls import Calls
-from actors.http1_endpoints import Http1Connection
+from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from etcdz import limits
@@ -25,10 +25,9 @@ from etcdz.messages import Leadership, ReadStates, Refused, Replies, Stop
 from etcdz.methods import PATHS
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
+from etcdz.wire.sniff import HTTP1, sniff
 
 TIMER_S = 0.1
-_SNIFF = b"PRI"
-"""How an HTTP/2 preface begins, and no method of HTTP/1.1."""
 _WRITE_BUFFER_HIGH = 4 << 20
 """Bytes that wait in one connection's socket before we stop reading from it."""
 
@@ -42,7 +41,7 @@ class Connection(asyncio.Protocol):
         self.listener = listener
         self.transport: Any = None
         self.grpc: Any = None
-        self.http1: Http1Connection | None = None
+        self.http1: Http1Endpoints | None = None
         self.sniffed = b""
 
     def connection_made(self, transport: Any) -> None:
@@ -84,12 +83,13 @@ class Connection(asyncio.Protocol):
             self.http1.receive(data)
             return
         data = self.sniffed + data
-        if len(data) < len(_SNIFF):
+        kind = sniff(data)
+        if kind is None:
             self.sniffed = data
             return
         self.sniffed = b""
-        if not data.startswith(_SNIFF):
-            self.http1 = Http1Connection(self.transport, self.listener)
+        if kind == HTTP1:
+            self.http1 = Http1Endpoints(self.transport, self.listener.calls, self.listener.config.max_request_bytes)
             self.http1.receive(data)
         else:
             self.grpc = self.listener.new_grpc()

@@ -15,10 +15,10 @@ from typing import Any
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from actors.request_window import RequestWindow
-from etcdz import CLUSTER_VERSION, ids, limits
+from etcdz import CLUSTER_VERSION, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
-from etcdz.membership import Membership
+from tmp_membership import bootstrap_peers, publish_requests
 from etcdz.messages import (
     Append,
     Appended,
@@ -37,21 +37,21 @@ from etcdz.messages import (
     WalHello,
     WalState,
 )
+from etcdz.proto import etcdserverpb as pb
 from etcdz.raft import (
-    APPEND_THREAD,
-    APPLY_THREAD,
-    ENTRY_NORMAL,
-    LEADER,
     Config,
     Entry,
     HardState,
     MemoryStorage,
     Message,
+    ProposalDropped,
     RawNode,
     Snapshot,
     codec,
     decode_entry,
 )
+from etcdz.raft.entry import ENTRY_NORMAL
+from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, FOLLOWER, LEADER
 
 OWN_SLOT = 31
 """Slot in the ids of what this actor proposes by itself; no listener has it, so no one waits for the reply."""
@@ -63,7 +63,6 @@ class RaftActor(Actor):
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
-        self.member_id, self.cluster_id = ids.own_ids(self.config)
         self.handlers |= {
             WalState: self.on_wal_state,
             Appended: self.on_appended,
@@ -76,7 +75,7 @@ class RaftActor(Actor):
         self.node: RawNode | None = None
         self.storage = MemoryStorage()
         self.window = RequestWindow(limits.REQUEST_WINDOW)
-        self.ids = ids.RequestIds(self.member_id, OWN_SLOT, time.time_ns() // 1000)
+        self.member_id = 0
         self.backend_state: BackendState | None = None
         self.proposals: list[bytes] = []
         """Entry data of this turn, or held until there is a leader."""
@@ -138,22 +137,29 @@ class RaftActor(Actor):
             return
         backend = self.backend_state
         assert backend is not None  # we greet the wal only then
+        self._check_identity(state, backend)
         if state.fresh and backend.applied_index == 0:
             self._bootstrap()
         else:
             self._recover(state, backend)
         self._campaign_if_alone()
 
+    def _check_identity(self, state: WalState, backend: BackendState) -> None:
+        """Log and backend each know whose they are."""
+        metadata = pb.Metadata.FromString(state.metadata)
+        if (metadata.NodeID, metadata.ClusterID) != (backend.member_id, backend.cluster_id):
+            raise FatalError(
+                f"the write-ahead log is of member {metadata.NodeID:x} in cluster {metadata.ClusterID:x}, the backend "
+                f"of member {backend.member_id:x} in cluster {backend.cluster_id:x}: they do not belong together"
+            )
+        self.member_id = backend.member_id
+
     def _bootstrap(self) -> None:
         """A new cluster: its members are the first entries of every member's log, committed from the start."""
-        entries = Membership.bootstrap_entries(self.config, self.member_id)
-        log = [decode_entry(entry) for entry in entries]
-        hard_state = HardState(term=1, vote=0, commit=len(log))
-        self.storage.append(log)
-        self.storage.set_hard_state(hard_state)
+        self.log.info("starting a new cluster", member_id=f"{self.member_id:x}")
         self._build(applied=0)
-        self._append(1, entries, codec.encode_hard_state(hard_state), ())
-        self.log.info("starting a new cluster", member_id=f"{self.member_id:x}", cluster_id=f"{self.cluster_id:x}")
+        assert self.node is not None
+        self.node.bootstrap(bootstrap_peers(self.config))
 
     def _recover(self, state: WalState, backend: BackendState) -> None:
         """The log as the wal has it; the part below is behind a snapshot that the backend's state stands for."""
@@ -170,13 +176,12 @@ class RaftActor(Actor):
             base, base_term = entries[0].index, entries[0].term
         entries = [entry for entry in entries if entry.index > base]
         conf_state = codec.decode_conf_state(backend.conf_state)
-        if base:
-            self.storage.apply_snapshot(Snapshot(base, base_term, conf_state, b""))
+        self.storage.apply_snapshot(Snapshot(base, base_term, conf_state, b""))
         self.storage.append(entries)
         hard_state = codec.decode_hard_state(state.hard_state) if state.hard_state else HardState()
+        # The commit index is written with the entries that follow it, so that it may be behind what was applied.
         commit = min(max(hard_state.commit, applied, base), state.last_index)
         self.storage.set_hard_state(hard_state._replace(commit=commit))
-        self.storage.set_conf_state(conf_state)
         self.snapshot_index = state.snapshot_index
         for entry in entries[-limits.REQUEST_WINDOW :]:
             self.window.add_data(entry.data)
@@ -192,22 +197,24 @@ class RaftActor(Actor):
                 heartbeat_tick=1,
                 storage=self.storage,
                 applied=applied,
-                max_size_per_msg=1 << 20,
-                max_inflight_msgs=512,
+                max_size_per_msg=limits.RAFT_MESSAGE_BYTES,
+                max_committed_size_per_ready=limits.APPLY_BYTES_IN_FLIGHT_MAX,
+                max_inflight_msgs=limits.RAFT_INFLIGHT_MESSAGES,
                 check_quorum=True,
                 pre_vote=self.config.pre_vote,
                 async_storage_writes=True,
-                random=random.Random(),
+                random=random.Random().randrange,
                 logger=RaftLog(self.log),
             )
         )
 
     def _campaign_if_alone(self) -> None:
-        """The only voter need not wait for an election timeout."""
-        node = self.node
-        assert node is not None
-        if node.is_only_voter():
-            node.campaign()
+        """The only voter need not wait for an election timeout, once it has applied who the voters are."""
+        raft = self.node.raft if self.node is not None else None
+        if raft is None or raft.role != FOLLOWER or not raft.tracker.single_voter:
+            return
+        if not raft.log.has_unapplied_conf_change():
+            self.node.campaign()
 
     # ---- proposals ----
 
@@ -267,6 +274,8 @@ class RaftActor(Actor):
             _, response = self.applies.popleft()
             if node is not None:
                 node.step(response)
+        if not self.leadership.leader:
+            self._campaign_if_alone()
         if not self.flushing and self.applied_index - self.snapshot_index >= self.config.snapshot_count:
             self.flushing = True
             self.links.send("backend", Flush(self.boot.incarnation))
@@ -308,12 +317,20 @@ class RaftActor(Actor):
             return
         if self.leadership.leader:
             if self.proposals:
-                proposals, self.proposals = self.proposals, []
-                node.propose_batch(proposals)
-            if self.reads:
+                self._propose(node)
+            # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
+            if self.reads and node.raft.committed_in_term:
                 self._ask_read_index(node)
         while node.has_ready():
             self._handle_ready(node)
+
+    def _propose(self, node: RawNode) -> None:
+        proposals = self.proposals
+        try:
+            node.propose_batch(proposals)
+        except ProposalDropped:
+            return  # they wait for the next leader, or the end of a leadership transfer
+        self.proposals = []
 
     def _handle_ready(self, node: RawNode) -> None:
         ready = node.ready()
@@ -380,17 +397,17 @@ class RaftActor(Actor):
 
     def _committed(self) -> int:
         node = self.node
-        return node.basic_status().hard_state.commit if node is not None else 0
+        return node.raft.log.committed if node is not None else 0
 
     def _note_leadership(self, node: RawNode) -> None:
         """Tell the listeners when leader, term or the short way for reads change."""
-        status = node.basic_status()
-        read_index = None
-        if status.soft_state.role == LEADER and node.is_only_voter() and node.committed_in_term():
-            read_index = status.hard_state.commit
-        known = Leadership(
-            self.boot.incarnation, status.hard_state.term, status.soft_state.lead, status.hard_state.commit, read_index
-        )
+        raft = node.raft
+        commit = raft.log.committed
+        leads_alone = raft.role == LEADER and raft.tracker.single_voter and raft.committed_in_term
+        read_index = commit if leads_alone else None
+        if leads_alone and self.leadership.read_index is not None and self.leadership.term == raft.term:
+            read_index = self.leadership.read_index
+        known = Leadership(self.boot.incarnation, raft.term, raft.lead, commit, read_index)
         before, self.leadership = self.leadership, known
         if (known.leader, known.term, known.read_index) == (before.leader, before.term, before.read_index):
             return
@@ -403,8 +420,7 @@ class RaftActor(Actor):
     def _publish(self) -> None:
         """Make this member's name and client URLs, and the cluster version, known through the log."""
         if self.backend_state is not None:
-            for data in Membership.publish_requests(self.config, self.member_id, self.ids, CLUSTER_VERSION):
-                self.proposals.append(data)
+            self.proposals += publish_requests(self.config, self.member_id, None, CLUSTER_VERSION)
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership
@@ -429,13 +445,13 @@ class RaftLog:
     def info(self, text: str) -> None:
         self._log.info(text)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         self._log.warn(text)
-
-    warning = warn
 
     def error(self, text: str) -> None:
         self._log.error(text)
+
+    fatal = error
 
 
 def run(boot: Boot) -> int:

@@ -38,17 +38,22 @@ class RequestWindow:
 
 
 def request_id_of(data: bytes) -> int:
-    """The id in the header of an InternalRaftRequest, 0 if it has none."""
-    if data[:2] == b"\xa2\x06" and data[3:4] == b"\x08":
-        value = shift = 0
-        for byte in data[4:14]:
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-    if not data:
-        return 0
+    """The id in the header of an InternalRaftRequest, 0 if it has none.
+
+    The header is field 100, so that it comes last in all requests but those of auth: a2 06 | length | 08 | id.
+    """
+    for size in range(10, 0, -1):
+        at = len(data) - size
+        if data[at - 4 : at] == b"\xa2\x06%c\x08" % (size + 1):
+            return _decode_varint(data[at:])
     try:
         return int(pb.InternalRaftRequest.FromString(data).header.ID)
     except DecodeError:
         return 0  # a v2 request: not offered by listeners
+
+
+def _decode_varint(data: bytes) -> int:
+    value = 0
+    for shift, byte in enumerate(data):
+        value |= (byte & 0x7F) << (7 * shift)
+    return value

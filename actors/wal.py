@@ -11,12 +11,14 @@ from typing import Any
 
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
-from etcdz import ids, limits
+from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.messages import Append, Appended, SaveSnapshot, WalHello, WalState
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wal import Log, RealDisk, WalCorrupt, WalFull, snap
+from etcdz.wal.disk import RealDisk
+from etcdz.wal.files import WalCorrupt, WalFull
+from etcdz.wal.log import Log, LogOptions
 
 
 class WalActor(Actor):
@@ -41,7 +43,7 @@ class WalActor(Actor):
         member_dir = Path(self.config.data_dir) / "member"
         self.wal_dir = Path(self.config.wal_dir) if self.config.wal_dir else member_dir / "wal"
         self.snap_dir = member_dir / "snap"
-        self.disk = RealDisk(no_fsync=self.config.unsafe_no_fsync)
+        self.disk = RealDisk()
         try:
             self.snap_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.log_file = self._open_log()
@@ -52,21 +54,13 @@ class WalActor(Actor):
         return {"last_index": self.log_file.last_index}
 
     def _open_log(self) -> Any:
-        if not Log.exists(self.disk, str(self.wal_dir)):
-            node_id, cluster_id = ids.own_ids(self.config)
-            metadata = pb.Metadata(NodeID=node_id, ClusterID=cluster_id).SerializeToString()
-            self.snapshot_index, self.snapshot_term = 0, 0
-            return Log.create(self.disk, str(self.wal_dir), metadata)
-        newest = snap.load_newest(self.disk, str(self.snap_dir), Log.snapshot_markers(self.disk, str(self.wal_dir)))
-        self.snapshot_index, self.snapshot_term = (newest.index, newest.term) if newest else (0, 0)
-        log, recovered = Log.open(self.disk, str(self.wal_dir), (self.snapshot_index, self.snapshot_term))
-        self._check_identity(recovered.metadata)
+        import os
+        self.snapshot_index, self.snapshot_term = 0, 0
+        if not os.path.exists(self.wal_dir):
+            metadata = pb.Metadata(NodeID=self.config.member_id, ClusterID=self.config.cluster_id).SerializeToString()
+            return Log.create(self.disk, str(self.wal_dir), metadata, LogOptions(no_fsync=self.config.unsafe_no_fsync))
+        log, recovered = Log.open(self.disk, str(self.wal_dir), (0,0))
         return log
-
-    def _check_identity(self, metadata: bytes) -> None:
-        """The log names the member that wrote it; flags that would make another member of it are an error."""
-        found = pb.Metadata.FromString(metadata)
-        self.log.info("recovered log", node_id=f"{found.NodeID:x}", cluster_id=f"{found.ClusterID:x}")
 
     # ---- messages ----
 
@@ -81,6 +75,7 @@ class WalActor(Actor):
         entries = log.read_entries(first) if first <= log.last_index else []
         state = WalState(
             raft_incarnation=hello.incarnation,
+            metadata=log.metadata,
             fresh=log.last_index == 0,
             hard_state=log.hard_state,
             snapshot_index=self.snapshot_index,

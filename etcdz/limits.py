@@ -11,8 +11,6 @@ CALLS_IN_FLIGHT_MAX = 4096
 """Unary calls that one listener admits at a time; beyond, `etcdserver: too many requests`."""
 CALLS_RESERVED = 256
 """Lane kept free beside these for health, status, alarms and lease keep-alives."""
-REQUEST_TIMEOUT_S = 5.0
-"""A call waits this long plus two election timeouts for its answer, as etcd's."""
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 
@@ -25,12 +23,18 @@ REQUEST_WINDOW = 8_192
 """Ids of this many latest entries are remembered, so that a proposal offered again enters the log at most once."""
 APPEND_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes handed to the wal and not yet durable, beyond which proposals are refused."""
+RAFT_MESSAGE_BYTES = 1 << 20
+"""Entries in one append message."""
+RAFT_INFLIGHT_MESSAGES = 512
+APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
+"""Bytes of committed entries handed to the backend and not yet reported applied."""
 
 # ---- backend ----
 REPLY_RING_SLOTS = 64
 """Batches whose replies are kept in the store, to be sent again by the next incarnation."""
 APPLIED_EVERY_ENTRIES = 512
 """The backend tells raft how far it is after this many entries, else with its timer."""
+APPLIED_EVERY_BYTES = 4 << 20
 APPLIED_EVERY_S = 0.1
 SCRUB_SLICE = 1_000
 """Revisions that one slice of a compaction looks at, so that no apply waits longer than one slice."""
@@ -44,3 +48,4 @@ DISK_CHECK_S = 0.1
 assert CALLS_IN_FLIGHT_MAX <= APPLY_LAG_MAX
 assert CALLS_IN_FLIGHT_MAX < REQUEST_WINDOW, "every call in flight must still be known when it is offered again"
 assert CALLS_RESERVED < CALLS_IN_FLIGHT_MAX
+assert APPLIED_EVERY_BYTES * 2 <= APPLY_BYTES_IN_FLIGHT_MAX, "or raft waits for the timer of the backend"

@@ -126,6 +126,7 @@ class WalState(NamedTuple):
     """All that is on disk from first_index on. entries: encoded raftpb.Entry."""
 
     raft_incarnation: int
+    metadata: bytes
     fresh: bool
     hard_state: bytes
     snapshot_index: int
@@ -172,14 +173,15 @@ class BackendHello(NamedTuple):
 
 
 class BackendState(NamedTuple):
-    """Where the backend stands. members: what `etcdz.membership` loads from."""
+    """Where the backend stands."""
 
     raft_incarnation: int
+    member_id: int
+    cluster_id: int
     applied_index: int
     applied_term: int
     flushed_index: int
     conf_state: bytes
-    rows: list[tuple[str, bytes, bytes]]
 
 
 class Apply(NamedTuple):
@@ -266,7 +268,4 @@ def encode_frame(batch: Iterable[Any]) -> bytes:
 
 def decode_frame(frame: bytes) -> list[Any]:
     """The messages of a frame. raises ValueError or KeyError for what no actor of this version sends."""
-    return [
-        MESSAGES[tag]._make(fields)
-        for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False, max_buffer_size=0)
-    ]
+    return [MESSAGES[tag]._make(fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]

@@ -4,6 +4,9 @@ PUT, DELETE_RANGE, TXN, COMPACT = 1, 2, 3, 4
 RANGE = 10
 STATUS, HASH, HASH_KV, MEMBER_LIST, HEALTH = 20, 21, 22, 23, 24
 
+WAIT_SCRUB = 30
+"""Not a method of its own: the second half of a Compact with `physical`, which waits in the backend."""
+
 PATHS: dict[bytes, int] = {
     b"/etcdserverpb.KV/Put": PUT,
     b"/etcdserverpb.KV/DeleteRange": DELETE_RANGE,
