@@ -40,15 +40,17 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def make_member(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemberMaker]:
-    """make_member(*flags, where=tmp_path): a member that is not started yet, and ends with the test."""
+    """make_member(*flags, data_dir=None): a member that is not started yet, and ends with the test."""
     kind = RealEtcd if request.config.getoption("--process-subject", default="etcdz") == "etcd" else Etcdz
     if kind.why_absent():
         pytest.skip(str(kind.why_absent()))
     made: list[Member] = []
 
-    def make(*flags: str, where: Path = tmp_path) -> Member:
-        made.append(kind(where, *flags))
-        return made[-1]
+    def make(*flags: str, data_dir: Path | None = None) -> Member:
+        member = kind(tmp_path, *flags)
+        member.data_dir = data_dir or member.data_dir
+        made.append(member)
+        return member
 
     yield make
     for member in made:
@@ -57,7 +59,7 @@ def make_member(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memb
 
 @pytest.fixture
 def make_trial(make_member: MemberMaker, seed: int) -> Callable[..., Trial]:
-    """make_trial(*flags, where=tmp_path): a started member with a record of what is written to it."""
+    """make_trial(*flags, data_dir=None): a started member with a record of what is written to it."""
     return lambda *flags, **options: Trial(make_member(*flags, **options).start(), seed)
 
 

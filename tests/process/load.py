@@ -21,7 +21,7 @@ import itertools
 import random
 import threading
 import time
-from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -154,10 +154,12 @@ class Load:
         self.acknowledged = 0
         self.acknowledged_at: list[float] = []
         """When each acknowledgement came, in seconds of time.monotonic()."""
+        self.errors: list[Op] = []
+        """As they came."""
         self._changed = threading.Condition()
         self._active = 0
         self._stopping = threading.Event()
-        self._resting: deque[Client] = deque()
+        self._resting: list[Client] = []
         self._waker = threading.Thread(target=self._wake_resting, daemon=True)
 
     def _connect(self, target: str) -> None:
@@ -185,6 +187,14 @@ class Load:
         with self._changed:
             if not self._changed.wait_for(lambda: self.acknowledged >= count, timeout_s):
                 raise TimeoutError(f"{self.acknowledged} of {count} acknowledgements in {timeout_s} s: {self._state()}")
+
+    def wait_errors(self, count: int, wanted: Callable[[Op], bool], timeout_s: float = 60) -> None:
+        """Returns once so many more calls have ended with an error of the wanted kind. raises TimeoutError"""
+        with self._changed:
+            first = len(self.errors)
+            enough = self._changed.wait_for(lambda: sum(map(wanted, self.errors[first:])) >= count, timeout_s)
+            if not enough:
+                raise TimeoutError(f"{len(self.errors) - first} errors in {timeout_s} s: {self._state()}")
 
     def stop(self) -> None:
         """No new calls; returns when all have ended, and enters them in the record."""
@@ -214,10 +224,7 @@ class Load:
 
     def _state(self) -> str:
         under_way = [client.ops[-1] for client in self.clients if client.ops and not client.ops[-1].ended_s]
-        return f"{len(under_way)} under way, e.g. {under_way[:2]}, errors {self._errors()[-2:]}"
-
-    def _errors(self) -> list[Op]:
-        return [op for client in self.clients for op in client.ops[-3:] if op.code is not None]
+        return f"{len(under_way)} under way, e.g. {under_way[:2]}, errors {self.errors[-2:]}"
 
     # ---- called by clients
 
@@ -232,9 +239,11 @@ class Load:
                 self.record.term = term
             self._changed.notify_all()
 
-    def rest(self, client: "Client") -> None:
-        """Client goes on a little later."""
+    def note_failed(self, op: Op, client: "Client") -> None:
+        """Its client goes on a little later."""
         with self._changed:
+            self.errors.append(op)
+            self._changed.notify_all()
             if self.goes_on():
                 self._resting.append(client)
                 return
@@ -337,7 +346,7 @@ class Client:
         if error is not None:
             op.text = str(error.details())
             op.code = error.code()
-            self._load.rest(self)
+            self._load.note_failed(op, self)
             return
         answer = done.result()
         op.revision = answer.header.revision
