@@ -1,40 +1,60 @@
-"""Request ids: which member, which of its listeners, which call.
+"""Ids that name members, clusters and requests.
 
-    id = low 16 bits of the member id | slot (5 bits) | count (43 bits)
+A request id says whose request it is, so that an answer finds its way without a table:
 
-The count starts at the microseconds of the process's start and grows by one a call, so that ids of a restarted
-listener never meet those of the one before: nobody makes a million calls a second. It wraps after 101 days, long after
-the log has forgotten.
+    bits 48-63   low bits of the member's id
+    bits 43-47   slot of the listener in that member
+    bits  0-42   microseconds since 1970 at the listener's start, plus one for each request, mod 2**43
+
+A listener that starts again begins with a later time, so it gives no id twice, unless it gave more than one a
+microsecond. Member and cluster ids are worked out in etcdz.config.identity, from the flags.
+Source: etcd 3.5 pkg/idutil has the member's bits in the same place, and milliseconds below them.
 """
 
-SLOT_BITS = 5
-COUNT_BITS = 43
-SLOTS_MAX = 1 << SLOT_BITS
-_COUNT_MASK = (1 << COUNT_BITS) - 1
-_SLOT_MASK = SLOTS_MAX - 1
+from collections.abc import Iterable
+from itertools import count
+
+from etcdz.config import identity
+
+SLOTS = 32
+SLOT_SHIFT = 43
+MEMBER_SHIFT = 48
+COUNTER_MASK = (1 << SLOT_SHIFT) - 1
+SLOT_MASK = SLOTS - 1
 
 
 class RequestIds:
-    """Ids of one listener. now_us: wall clock at its start, in microseconds."""
+    """Gives the ids of one listener. `next` is called once per request."""
 
-    __slots__ = ("_count", "_head")
+    __slots__ = ("next", "_prefix")
 
     def __init__(self, member_id: int, slot: int, now_us: int) -> None:
-        if not 0 <= slot < SLOTS_MAX:
-            raise ValueError(f"slot {slot} is not below {SLOTS_MAX}")
-        self._head = (member_id & 0xFFFF) << (SLOT_BITS + COUNT_BITS) | slot << COUNT_BITS
-        self._count = now_us & _COUNT_MASK
+        """Requires: 0 <= slot < SLOTS, which no other listener of this member has."""
+        if not 0 <= slot < SLOTS:
+            raise ValueError(f"slot {slot} is not below {SLOTS}")
+        self._prefix = (member_id & 0xFFFF) << MEMBER_SHIFT | slot << SLOT_SHIFT
+        prefix, counter = self._prefix, count(now_us & COUNTER_MASK).__next__
 
-    def next(self) -> int:
-        self._count = count = (self._count + 1) & _COUNT_MASK
-        return self._head | count
+        def next_id() -> int:
+            return prefix | counter() & COUNTER_MASK
+
+        self.next = next_id
+        """The next id. A closure, as it costs half of what a method does."""
+
+    def is_own(self, request_id: int) -> bool:
+        """Whether this listener, in this life or an earlier one, gave this id."""
+        return request_id & ~COUNTER_MASK == self._prefix
 
 
 def slot_of(request_id: int) -> int:
-    """Slot of the listener that made request_id."""
-    return request_id >> COUNT_BITS & _SLOT_MASK
+    return request_id >> SLOT_SHIFT & SLOT_MASK
 
 
 def member_bits(request_id: int) -> int:
-    """Low 16 bits of the id of the member that made request_id."""
-    return request_id >> (SLOT_BITS + COUNT_BITS)
+    """The low 16 bits of the id of the member that gave it."""
+    return request_id >> MEMBER_SHIFT
+
+
+def added_member_id(peer_urls: Iterable[str], token: str, now_s: int) -> int:
+    """Id of a member that joins a running cluster: the time sets it apart from one of these URLs that was removed."""
+    return identity.member_id(peer_urls, f"{token}{now_s}")

@@ -1,0 +1,41 @@
+"""What a member starts with: the newest .snap that its log vouches for, and the log from there on.
+
+A .snap is written before the log is told of it, so after a crash the newest may be unknown to the log, or known to it
+but not yet covered by its commit index. Such a one is passed over: what it stands for is still in the log.
+Source: etcd 3.5 bootstrap (ValidSnapshotEntries, LoadNewestAvailable).
+"""
+
+import posixpath
+from typing import NamedTuple
+
+from etcdz.wal import snap as snaps
+from etcdz.wal.files import Disk, WalMismatch
+from etcdz.wal.log import DEFAULTS, Log, LogOptions, Recovered
+from etcdz.wal.snap import Snap, SnapBroken
+
+
+class Start(NamedTuple):
+    """snap: None if there is none, the log then begins at entry 1. skipped: (name of a newer .snap, why not it)."""
+
+    log: Log
+    recovered: Recovered
+    snap: Snap | None
+    skipped: list[tuple[str, str]]
+
+
+def open_newest(disk: Disk, log_directory: str, snap_directory: str, options: LogOptions = DEFAULTS) -> Start:
+    """Requires: there is a log. raises WalCorrupt, WalInUse; WalMismatch: neither a .snap nor the first entry fits"""
+    skipped = []
+    for name in snaps.list_snaps(disk, snap_directory):
+        try:
+            snap = snaps.load(disk, posixpath.join(snap_directory, name))
+            log, recovered = Log.open(disk, log_directory, (snap.index, snap.term), options)
+        except (SnapBroken, WalMismatch) as e:
+            skipped.append((name, str(e)))
+            continue
+        if (snap.index, snap.term) in recovered.markers:
+            return Start(log, recovered, snap, skipped)
+        log.close()
+        skipped.append((name, f"wal: snapshot {snap.index} is not committed"))
+    log, recovered = Log.open(disk, log_directory, (0, 0), options)
+    return Start(log, recovered, None, skipped)
