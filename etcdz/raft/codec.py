@@ -5,7 +5,8 @@ carry entries, are written and read by hand so that an entry's bytes go through 
 
     message = 0x08 type  0x10 to  0x18 from  0x20 term  0x28 logTerm  0x30 index  { 0x3a length entry }
               0x40 commit  0x4a length snapshot  0x50 reject  0x58 rejectHint  [0x62 length context]
-              [0x68 vote]  { 0x72 length message }                 the last two only between a core and its storage
+
+vote and responses, which only a core and its own storage use, do not travel.
 
 raises  google.protobuf.message.DecodeError on bytes that are not of the type, in every decode_*
 Source: raftpb; etcd 3.5's generated code for which fields are written.
@@ -16,7 +17,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from etcdz.proto import raftpb
-from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, Entry, decode_entry, encode_varint
+from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, decode_entries, encode_varint
 from etcdz.raft.messages import (
     MESSAGE_NAMES,
     AnyConfChange,
@@ -131,9 +132,6 @@ def encode_message(m: Message) -> bytes:
     parts.append((b"\x50\x01\x58" if m.reject else b"\x50\x00\x58") + number(m.reject_hint))
     if m.context:
         parts.append(_delimited(b"\x62", m.context))
-    if m.vote:
-        parts.append(b"\x68" + number(m.vote))
-    parts += [_delimited(b"\x72", encode_message(response)) for response in m.responses]
     return b"".join(parts)
 
 
@@ -170,49 +168,59 @@ _NUMBERS = {
     0x28: "log_term",
     0x30: "index",
     0x40: "commit",
+    0x50: "reject",
     0x58: "reject_hint",
-    0x68: "vote",
 }
+
+
+def _split_entries(buf: bytes, at: int, into: list[bytes]) -> int:
+    """Cut out the run of entries whose first tag is at `at`; offset behind the run."""
+    end = len(buf)
+    while at < end and buf[at] == 0x3A:
+        length = buf[at + 1]
+        at += 2
+        if length >= 0x80:
+            length, at = _varint(buf, at - 1)
+        into.append(buf[at : at + length])
+        at += length
+    if at > end:
+        raise DecodeError("entry reaches beyond the message")
+    return at
 
 
 def decode_message(buf: bytes) -> Message:
     """A snapshot of index 0 is what older members write for none."""
     fields: dict[str, Any] = {"type": 0}
-    entries: list[Entry] = []
-    responses: list[Message] = []
+    entries: list[bytes] = []
     at, end = 0, len(buf)
     try:
         while at < end:
+            if buf[at] == 0x3A:
+                at = _split_entries(buf, at, entries)
+                continue
             tag, at = _varint(buf, at)
-            if tag in _NUMBERS:
-                fields[_NUMBERS[tag]], at = _varint(buf, at)
-            elif tag & 7 == 2:
+            if tag & 7 == 2:
                 length, at = _varint(buf, at)
                 if at + length > end:
                     raise DecodeError("field reaches beyond the message")
-                _take_delimited(tag, buf[at : at + length], fields, entries, responses)
+                _take_delimited(tag, buf[at : at + length], fields)
                 at += length
-            elif tag == 0x50:
-                value, at = _varint(buf, at)
-                fields["reject"] = value != 0
+            elif tag in _NUMBERS:
+                fields[_NUMBERS[tag]], at = _varint(buf, at)
             else:
                 at = _skip(buf, tag, at)
     except IndexError:
         raise DecodeError("message ends within a field") from None
     if at != end or fields["type"] >= len(MESSAGE_NAMES):
         raise DecodeError("not a raft message")
-    return Message(**fields, entries=entries, responses=responses)
+    fields["reject"] = bool(fields.get("reject"))
+    return Message(**fields, entries=decode_entries(entries))
 
 
-def _take_delimited(
-    tag: int, data: bytes, fields: dict[str, Any], entries: list[Entry], responses: list[Message]
-) -> None:
-    if tag == 0x3A:
-        entries.append(decode_entry(data))
-    elif tag == 0x4A:
-        snapshot = decode_snapshot(data)
-        fields["snapshot"] = snapshot if snapshot.index else None
+def _take_delimited(tag: int, data: bytes, fields: dict[str, Any]) -> None:
+    if tag == 0x4A:
+        # The empty one is in every message of etcd 3.5.
+        snapshot = None if data == _NO_SNAPSHOT else decode_snapshot(data)
+        fields["snapshot"] = snapshot if snapshot is not None and snapshot.index else None
     elif tag == 0x62:
         fields["context"] = data
-    elif tag == 0x72:
-        responses.append(decode_message(data))
