@@ -27,6 +27,7 @@ _THEN_EVERY: Final = 100
 """Of the same message, this many a second are written and then every hundredth: a flood of errors must not become a
 flood of writes. Source: zap's sampling as etcd 3.5 sets it."""
 _DISTINCT_MAX: Final = 4096
+_STANDARD: Final = {"stdout": 1, "stderr": 2}
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=lambda value: _plain(value)).encode
 _spaced = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=lambda value: _plain(value)).encode
@@ -88,12 +89,13 @@ class Destination:
         if "/dev/null" in outputs:  # as in etcd, one /dev/null silences all others
             return
         for output in sorted({"stderr" if output == "default" else output for output in outputs}):
-            if output in ("stderr", "stdout"):
-                self.fds.append(2 if output == "stderr" else 1)
-            else:
-                fd = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-                self.fds.append(fd)
-                self._opened.append(fd)
+            if output not in _STANDARD:
+                try:
+                    self._opened.append(os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666))
+                except OSError:
+                    self.close()
+                    raise
+            self.fds.append(_STANDARD.get(output) or self._opened[-1])
 
     def close(self) -> None:
         """Close the files; stdout and stderr stay."""

@@ -54,7 +54,7 @@ def logging_error(settings: Settings) -> str | None:
 def level_of(settings: Settings) -> str:
     """The log level in small letters, info if empty. raises BadLogLevel."""
     text: str = settings["log-level"]
-    if text in LEVELS or (text.isupper() and text.lower() in LEVELS):
+    if text.lower() in LEVELS:
         return text.lower()
     if text:
         raise BadLogLevel(f"unrecognized level: {quote(text)}")

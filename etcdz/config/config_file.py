@@ -12,6 +12,7 @@ all taken; beyond them every flag of the table is a key. Unknown keys do nothing
 about. Source: etcd 3.5 embed.ConfigFromFile.
 """
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -54,6 +55,12 @@ _URL_FLAGS: Final = {
     "listen-metrics-urls": "listen-metrics-urls",
 }
 """URL flag -> what etcd calls it in its message; order of checking. NB: the fourth is etcd's slip, kept for parity."""
+
+_INT, _FLOAT, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
+_NUMBER_WORDS: Final = {
+    _INT: re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]*|[1-9][0-9_]*)$", re.ASCII),
+    _FLOAT: re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", re.ASCII),
+}
 
 _NUMBERS: Final = {"uint": parse_uint, "uint64": parse_uint, "uint32": parse_uint32}
 
@@ -169,12 +176,14 @@ def _load_yaml(text: str) -> Any:
     import yaml  # here, because actors import MemberConfig and never a file
 
     class Loader(yaml.SafeLoader):
-        """YAML without dates: etcd has no setting of that kind, and a name may look like one."""
+        """YAML as Go's parser reads plain words: 1e2 is a number, 12:30 and 2021-10-15 are words."""
 
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT, _TIMESTAMP)]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    for tag, pattern in _NUMBER_WORDS.items():
+        Loader.add_implicit_resolver(tag, pattern, list("-+.0123456789"))
     try:
         return yaml.load(text, Loader)
     except yaml.YAMLError as error:

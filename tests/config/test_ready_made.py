@@ -1,0 +1,55 @@
+"""The files in config/ do what they say."""
+
+import configparser
+from pathlib import Path
+
+import pytest
+import yaml
+
+from etcdz.config import Host, MemberConfig, bootstrap, read
+from tests.config.cases import resolve
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+NO_MEMBERS = {"prometheus.yml"}
+
+
+def load(path: Path) -> MemberConfig:
+    reading = read([f"--config-file={path}"], {}, Host(read_file=lambda name: Path(name).read_text()))
+    assert isinstance(reading.outcome, MemberConfig), reading.outcome
+    assert [note for note in reading.early if note.level == "warn"] == []
+    return reading.outcome
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted(CONFIG.rglob("*.yml")) if path.name not in NO_MEMBERS], ids=lambda path: path.name
+)
+def test_every_file_is_read_whole(path: Path) -> None:
+    config = load(path)
+    assert config.name in config.initial_cluster
+    assert bootstrap.listen_error(config) is None
+
+
+def test_one_member_starts() -> None:
+    config = load(CONFIG / "one-member.yml")
+    assert bootstrap.cluster_error(config, resolve) is None
+    assert config.grpc_keepalive_interval_s == MemberConfig().grpc_keepalive_interval_s
+
+
+def test_three_members_agree_on_one_cluster() -> None:
+    configs = [load(CONFIG / "three-members" / f"{name}.yml") for name in "abc"]
+    assert len({config.cluster_id for config in configs}) == 1
+    assert len({config.member_id for config in configs}) == 3
+    for config in configs:
+        assert "only a cluster of one member is" in str(bootstrap.cluster_error(config, resolve))
+
+
+def test_the_unit_starts_what_is_installed() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.read(CONFIG / "etcdz.service")
+    assert unit["Service"]["ExecStart"] == "/usr/local/bin/etcdz --config-file /etc/etcdz/etcdz.yml"
+    assert unit["Service"]["Environment"].endswith(unit["Service"]["RuntimeDirectory"])
+
+
+def test_prometheus_asks_the_client_port() -> None:
+    scrape = yaml.safe_load((CONFIG / "prometheus.yml").read_text())["scrape_configs"]
+    assert scrape[0]["static_configs"] == [{"targets": ["127.0.0.1:2379"]}]
