@@ -8,6 +8,7 @@ Floods: frames that cost their sender nothing (PING, SETTINGS, resets, empty DAT
 finished calls fill up again. Who overdraws it gets GOAWAY(ENHANCE_YOUR_CALM). Source: RFC 9113, section 10.5.
 """
 
+import heapq
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ COST_IDLE: Final = 1  # empty DATA, PRIORITY, unknown frames
 SMALL_INCREMENT: Final = 64  # WINDOW_UPDATEs below this are taken for an attempt to get the answer in crumbs
 HEADER_BLOCK_BYTES_MAX: Final = 65_536
 CONTINUATIONS_MAX: Final = 64
+LOST: Final = -1
 EARLY_CLOSED_MAX: Final = 1_000
 KEPT_BLOCKS_MAX: Final = 512
 PING_FINAL: Final = b"goodbye!"  # our PING between the two GOAWAYs of a graceful end
@@ -39,6 +41,8 @@ class Connection:
     error_code      the HTTP/2 error code that closed it, 0 if none
     pending_bytes   DATA that the other side's windows hold back, over all streams
     """
+
+    _last_data_flags = 0  # of the last DATA of a stream that is local_done
 
     def __init__(self, window: int, stream_window: int, list_bytes_max: int, now: Callable[[], float]) -> None:
         self.closed = False
@@ -288,12 +292,16 @@ class Connection:
     def _on_pong(self, payload: bytes) -> None:
         self._charge(COST_IDLE)
 
+    def _last_peer_id(self) -> int:
+        """The highest stream that the other side has opened."""
+        raise NotImplementedError
+
     def _stream_of(self, stream_id: int) -> Stream:
         """The stream as a Stream, made one if its head alone was kept. Requires: it is open."""
         raise NotImplementedError
 
     def _drop(self, stream_id: int, code: int) -> None:
-        """The other side has reset an open stream, or the connection is lost."""
+        """An open stream is reset, by either side, with this code; LOST: the connection has ended."""
         raise NotImplementedError
 
     def _on_outbox_sent(self, stream: Stream) -> None:
@@ -335,6 +343,30 @@ class Connection:
             self.pending_bytes -= stream.outbox_bytes
             self._blocked.pop(stream_id, None)
         return stream
+
+    def next_deadline(self) -> float | None:
+        """When expire has something to do next, on the clock of now; None: never."""
+        heap, streams = self._deadlines, self._streams
+        while heap and heap[0][1] not in streams:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def _watch_deadline(self, deadline: float, stream_id: int) -> None:
+        """Entries of streams that are gone stay until they come up, or until most entries are such."""
+        heap, streams = self._deadlines, self._streams
+        if len(heap) > 64 + 2 * len(streams):
+            heap[:] = [entry for entry in heap if entry[1] in streams]
+            heapq.heapify(heap)
+        heapq.heappush(heap, (deadline, stream_id))
+
+    def _overdue(self, now: float) -> list[int]:
+        """The open streams whose deadline has passed; each is told once."""
+        heap, found = self._deadlines, []
+        while heap and heap[0][0] <= now:
+            stream_id = heapq.heappop(heap)[1]
+            if stream_id in self._streams:
+                found.append(stream_id)
+        return found
 
     # -- windows -------------------------------------------------------------------------------------------------
 
@@ -393,7 +425,8 @@ class Connection:
         stream.granted -= size
         stream.outbox_bytes -= size
         self.pending_bytes -= size
-        self._out.append(f.FRAME_HEAD.pack(size << 8 | f.DATA, 0, stream.id))
+        flags = self._last_data_flags if stream.local_done and not stream.outbox else 0
+        self._out.append(f.FRAME_HEAD.pack(size << 8 | f.DATA, flags, stream.id))
         self._out.append(chunk)
         return True
 
@@ -412,7 +445,7 @@ class Connection:
 
     def _fail(self, error: ProtocolError) -> None:
         """Ends the connection for a fault of the other side."""
-        self._out.append(f.encode_goaway(self._last_id, error.code, error.text))
+        self._out.append(f.encode_goaway(self._last_peer_id(), error.code, error.text))
         self.error_code = error.code
         self._close()
 
@@ -422,7 +455,7 @@ class Connection:
         self._tail = b""
         self._block = []
         for stream_id in list(self._streams):
-            self._drop(stream_id, f.CANCEL)
+            self._drop(stream_id, LOST)
 
     def connection_lost(self) -> list[Event]:
         """The transport is gone: the events of all open calls. Nothing will be sent any more."""

@@ -179,7 +179,7 @@ def _find_method(head: Head, path: bytes, methods: Mapping[bytes, Method]) -> Re
         return None
     service, slash, name = path.removeprefix(b"/").rpartition(b"/")
     if not slash:
-        return Refusal(Code.UNIMPLEMENTED, f"malformed method name: {quoted(path)}")
+        return Refusal(Code.RESOURCE_EXHAUSTED, f"malformed method name: {quoted(path)}")
     prefix = b"/" + service + b"/"
     shown = service.decode("utf-8", "replace")
     if any(known.startswith(prefix) for known in methods):

@@ -6,9 +6,7 @@ None from then until the reply, which is three pieces of bytes. Everything else 
 `connection.py`.
 """
 
-import heapq
 import struct
-import zlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -27,6 +25,7 @@ from etcdz.wire.connection import (
     strip_padding,
 )
 from etcdz.wire.frames import ProtocolError
+from etcdz.wire.grpc_message import BadMessage, next_message
 from etcdz.wire.header_block import Field
 from etcdz.wire.request_head import (
     Head,
@@ -281,11 +280,7 @@ class GrpcServerConnection(Connection):
         if seconds is None:
             return refuse_timeout(timeout)
         deadline = self._due[stream_id] = self._now() + seconds
-        heap = self._deadlines
-        if len(heap) > 64 + 2 * len(self._streams):
-            heap[:] = [entry for entry in heap if entry[1] in self._streams]
-            heapq.heapify(heap)
-        heapq.heappush(heap, (deadline, stream_id))
+        self._watch_deadline(deadline, stream_id)
         return None
 
     def _announce_open(self, stream: Stream) -> None:
@@ -327,6 +322,9 @@ class GrpcServerConnection(Connection):
         if stream.remote_done:
             self._reset(stream_id, f.STREAM_CLOSED)
             return
+        if stream.local_done:  # answered already, but the answer waits for a window
+            stream.remote_done = bool(flags & f.END_STREAM)
+            return
         stream.received += len(payload)
         if stream.received > stream.head.length >= 0:
             self._reset(stream_id, f.PROTOCOL_ERROR)
@@ -348,6 +346,8 @@ class GrpcServerConnection(Connection):
 
     def _end_remote(self, stream: Stream) -> None:
         stream.remote_done = True
+        if stream.local_done:
+            return
         if stream.received < stream.head.length:
             self._reset(stream.id, f.PROTOCOL_ERROR)
         elif stream.inbox:
@@ -369,64 +369,34 @@ class GrpcServerConnection(Connection):
             metadata = stream.head.metadata
             self._events.append((CALL, stream.id, method, message, stream.deadline, metadata))
 
-    # -- gRPC messages ---------------------------------------------------------------------------------------------
-
     def _take_payload(self, stream: Stream, payload: bytes) -> None:
-        """Cuts gRPC messages out of DATA: flag u8 | length u32 | message."""
+        """Hands on the gRPC messages that payload completes."""
         inbox = stream.inbox
         before = len(inbox)
         inbox += payload
-        self._inbox_bytes += len(payload)
-        pos = 0
-        while len(inbox) - pos >= f.GRPC_PREFIX_BYTES:
-            size = int.from_bytes(inbox[pos + 1 : pos + 5], "big")
-            refusal = self._check_prefix(stream, inbox[pos], size)
-            if refusal is None and len(inbox) - pos - f.GRPC_PREFIX_BYTES >= size:
-                start = pos + f.GRPC_PREFIX_BYTES
-                pos = start + size
-                refusal = self._take_message(stream, inbox[start - f.GRPC_PREFIX_BYTES] == 1, bytes(inbox[start:pos]))
-            elif refusal is None:
-                break
-            if refusal is not None:
-                self._refuse_request(stream, refusal)
-                return
-        del inbox[:pos]
-        self._inbox_bytes -= pos
+        try:
+            self._cut_messages(stream, inbox)
+        except BadMessage as error:
+            self._inbox_bytes += len(inbox) - before
+            self._refuse_request(stream, Refusal(error.code, error.text))
+            return
+        self._inbox_bytes += len(inbox) - before
         if len(inbox) > before and self._inbox_bytes > self._inbox_max:
-            self._refuse_request(stream, Refusal(Code.RESOURCE_EXHAUSTED, REQUEST_TOO_MANY_REQUESTS.text))
+            refusal = Refusal(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+            self._refuse_request(stream, refusal)
 
-    def _check_prefix(self, stream: Stream, flag: int, size: int) -> Refusal | None:
-        if flag > 1:
-            return Refusal(Code.INTERNAL, f"grpc: received unexpected payload format {flag}")
-        if flag and not stream.head.gzip:
-            return Refusal(Code.INTERNAL, "grpc: compressed flag set with identity or empty encoding")
-        if size > self._message_max:
-            return self._too_large(size)
-        if stream.message is not None:
-            return Refusal(Code.INTERNAL, _MANY_MESSAGES)
-        return None
-
-    def _too_large(self, size: int) -> Refusal:
-        text = f"grpc: received message larger than max ({size} vs. {self._message_max})"
-        return Refusal(Code.RESOURCE_EXHAUSTED, text)
-
-    def _take_message(self, stream: Stream, packed: bool, message: bytes) -> Refusal | None:
-        if packed:
-            try:
-                unpacker = zlib.decompressobj(wbits=31)
-                message = unpacker.decompress(message, self._message_max + 1)
-            except zlib.error as error:
-                return Refusal(Code.INTERNAL, f"grpc: failed to decompress the received message {error}")
-            if len(message) > self._message_max:
-                return self._too_large(len(message))
-            if not unpacker.eof:
-                return Refusal(Code.INTERNAL, "grpc: failed to decompress the received message unexpected EOF")
-        if stream.head.method.unary:
-            stream.message = message
-            self._inbox_bytes += len(message)
-        else:
-            self._events.append((STREAM_MESSAGE, stream.id, message))
-        return None
+    def _cut_messages(self, stream: Stream, inbox: bytearray) -> None:
+        while inbox:
+            if stream.message is not None:
+                raise BadMessage(Code.INTERNAL, _MANY_MESSAGES)
+            message = next_message(inbox, self._message_max, stream.head.gzip)
+            if message is None:
+                return
+            if stream.head.method.unary:
+                stream.message = message
+                self._inbox_bytes += len(message)
+            else:
+                self._events.append((STREAM_MESSAGE, stream.id, message))
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -477,23 +447,12 @@ class GrpcServerConnection(Connection):
     def expire(self, now: float) -> list[Event]:
         """Answers the calls whose deadline has passed, and tells the application to give them up."""
         events = self._events = []
-        heap = self._deadlines
-        while heap and heap[0][0] <= now:
-            stream_id = heapq.heappop(heap)[1]
-            if stream_id not in self._streams:
-                continue
+        for stream_id in self._overdue(now):
             stream = self._stream_of(stream_id)
             if not stream.local_done:
                 self._tell_cancelled(stream)
                 self._refuse(stream, Refusal(DEADLINE_EXCEEDED.code, DEADLINE_EXCEEDED.text))
         return events
-
-    def next_deadline(self) -> float | None:
-        """When expire has something to do next, on the clock of now; None: never."""
-        heap, streams = self._deadlines, self._streams
-        while heap and heap[0][1] not in streams:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
 
     def go_away(self) -> None:
         """Begins a graceful end: the client is asked to open no more streams; those open are served.
@@ -513,6 +472,9 @@ class GrpcServerConnection(Connection):
             self._out.append(f.encode_goaway(self._final_id, f.NO_ERROR))
         else:
             self._charge(COST_IDLE)
+
+    def _last_peer_id(self) -> int:
+        return self._last_id
 
     def _on_goaway(self, last_id: int, code: int, debug: bytes) -> None:
         """The client will open no more streams; it closes when it has its answers."""

@@ -1,0 +1,247 @@
+"""HTTP/1.1, the server's end, without I/O: bytes in, requests out; responses in, bytes out. httptools parses.
+
+Requests may be pipelined and answered in any order; responses leave in the order of the requests. A request that breaks
+a limit or the grammar is answered here, and the connection ends after it: `should_close`.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+import httptools
+
+Header = tuple[bytes, bytes]
+
+PIPELINED_MAX: Final = 64
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_BODY_STATUS: Final = frozenset((204, 304))
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+class Http1Limits(NamedTuple):
+    """Bytes of request line and headers together, and of a body."""
+
+    head_bytes_max: int = 65_536
+    body_bytes_max: int = 2_097_152
+
+
+class Request(NamedTuple):
+    """id: to name it when it is answered. headers: names in lower case, repeated ones joined by a comma."""
+
+    id: int
+    method: bytes
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+
+    @property
+    def path(self) -> bytes:
+        return self.target.partition(b"?")[0]
+
+    @property
+    def query(self) -> bytes:
+        return self.target.partition(b"?")[2]
+
+
+class _Answer:
+    """A response in the making. started: its head is made; done: all of it is in parts."""
+
+    __slots__ = ("head_only", "keep_alive", "http11", "parts", "chunked", "started", "done")
+
+    def __init__(self, head_only: bool, keep_alive: bool, http11: bool) -> None:
+        self.head_only = head_only
+        self.keep_alive = keep_alive
+        self.http11 = http11
+        self.parts: list[bytes] = []
+        self.chunked = False
+        self.started = False
+        self.done = False
+
+
+class _Stop(Exception):
+    """Ends parsing: the request is answered with this status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Http1Connection:
+    """One client's connection.
+
+    should_close    write what take_output gives, then close
+    """
+
+    def __init__(self, limits: Http1Limits) -> None:
+        self.should_close = False
+        self._limits = limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._requests: list[Request] = []
+        self._answers: deque[_Answer] = deque()  # in the order of the requests
+        self._first_id = 1  # id of _answers[0]
+        self._next_id = 1
+        self._out: list[bytes] = []
+        self._ending = False  # nothing more is read
+        self.on_message_begin()
+
+    def receive(self, data: bytes) -> list[Request]:
+        """The requests that data completes. Never raises."""
+        self._requests = []
+        if self._ending:
+            return []
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._ending = True  # no upgrade is offered: what follows the request is in no protocol that we speak
+            self._end_if_answered()
+        except httptools.HttpParserError as error:
+            reason = error.__context__
+            stop = reason if isinstance(reason, _Stop) else _Stop(400, "malformed request")
+            self._refuse(stop)
+        return self._requests
+
+    # -- httptools' callbacks; what they raise arrives as the context of an HttpParserError ---------------------------
+
+    def on_message_begin(self) -> None:
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+
+    def on_url(self, part: bytes) -> None:
+        self._count_head(len(part))
+        self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value) + 4)
+        name = name.lower()
+        headers = self._headers
+        headers[name] = headers[name] + b"," + value if name in headers else value
+
+    def on_headers_complete(self) -> None:
+        if self._parser.get_http_version() == "1.1" and b"host" not in self._headers:
+            raise _Stop(400, "missing required Host header")
+        length = self._headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:19]) > self._limits.body_bytes_max:
+            raise _Stop(413, "request body too large")
+        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._answers:
+            self._out.append(_CONTINUE)
+
+    def on_body(self, part: bytes) -> None:
+        self._body_bytes += len(part)
+        if self._body_bytes > self._limits.body_bytes_max:
+            raise _Stop(413, "request body too large")
+        self._body.append(part)
+
+    def on_message_complete(self) -> None:
+        if len(self._answers) >= PIPELINED_MAX:
+            raise _Stop(503, "too many pipelined requests")
+        method = self._parser.get_method()
+        http11 = self._parser.get_http_version() == "1.1"
+        self._answers.append(_Answer(method == b"HEAD", self._parser.should_keep_alive(), http11))
+        self._requests.append(Request(self._next_id, method, self._target, self._headers, b"".join(self._body)))
+        self._next_id += 1
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > self._limits.head_bytes_max:
+            raise _Stop(431, "request header fields too large")
+
+    def _refuse(self, stop: _Stop) -> None:
+        self._ending = True
+        self._answers.append(_Answer(False, False, True))
+        self._next_id += 1
+        self.respond(self._next_id - 1, stop.status, stop.text.encode() + b"\n", b"text/plain; charset=utf-8")
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def respond(
+        self,
+        request_id: int,
+        status: int,
+        body: bytes = b"",
+        content_type: bytes = b"application/json",
+        headers: Iterable[Header] = (),
+    ) -> None:
+        """A whole response. For a request that is answered already: nothing."""
+        answer = self._find(request_id)
+        if answer is None or answer.started:
+            return
+        answer.started = True
+        fields = list(headers)
+        if status not in _NO_BODY_STATUS:
+            fields += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
+        answer.parts.append(_encode_head(status, fields, answer.keep_alive))
+        if not answer.head_only and status not in _NO_BODY_STATUS:
+            answer.parts.append(body)
+        answer.done = True
+        self._advance()
+
+    def begin(
+        self, request_id: int, status: int, content_type: bytes = b"application/json", headers: Iterable[Header] = ()
+    ) -> None:
+        """The head of a response whose body comes in pieces: send_piece, then end."""
+        answer = self._find(request_id)
+        if answer is None or answer.started:
+            return
+        answer.started = True
+        fields = [*headers, (b"Content-Type", content_type)]
+        answer.chunked = answer.http11
+        if answer.chunked:
+            fields.append((b"Transfer-Encoding", b"chunked"))
+        else:
+            answer.keep_alive = False  # HTTP/1.0: the end of the connection is the end of the body
+        answer.parts.append(_encode_head(status, fields, answer.keep_alive))
+        self._advance()
+
+    def send_piece(self, request_id: int, piece: bytes) -> None:
+        answer = self._find(request_id)
+        if answer is not None and answer.started and not answer.done and piece and not answer.head_only:
+            answer.parts.append(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.chunked else piece)
+            self._advance()
+
+    def end(self, request_id: int) -> None:
+        answer = self._find(request_id)
+        if answer is not None and answer.started and not answer.done:
+            if answer.chunked and not answer.head_only:
+                answer.parts.append(b"0\r\n\r\n")
+            answer.done = True
+            self._advance()
+
+    def take_output(self) -> bytes:
+        """All bytes to be written by now."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def _find(self, request_id: int) -> _Answer | None:
+        at = request_id - self._first_id
+        return self._answers[at] if 0 <= at < len(self._answers) else None
+
+    def _advance(self) -> None:
+        """Lets out what is first in line."""
+        while self._answers and not self.should_close:
+            answer = self._answers[0]
+            self._out += answer.parts
+            answer.parts = []
+            if not answer.done:
+                return
+            self._answers.popleft()
+            self._first_id += 1
+            self.should_close = not answer.keep_alive
+        self._end_if_answered()
+
+    def _end_if_answered(self) -> None:
+        if self._ending and not self._answers:
+            self.should_close = True
+
+
+def _encode_head(status: int, headers: list[Header], keep_alive: bool) -> bytes:
+    lines = [b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b"Status"))]
+    lines += [name + b": " + value for name, value in headers]
+    if not keep_alive:
+        lines.append(b"Connection: close")
+    return b"\r\n".join(lines) + b"\r\n\r\n"
