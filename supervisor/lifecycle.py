@@ -60,7 +60,7 @@ class Signal(NamedTuple):
 
 
 class Publish(NamedTuple):
-    """The set of ready actors has changed: send the roster to all of them."""
+    """The roster has changed: send it to all who stand in it."""
 
 
 class Gone(NamedTuple):
@@ -118,6 +118,11 @@ class Life:
     def alive(self) -> bool:
         """A process exists or is being made."""
         return self.state in (State.STARTING, State.READY, State.STOPPING)
+
+    @property
+    def listed(self) -> bool:
+        """Its mailbox is bound and read."""
+        return self.alive and self.ready_at is not None
 
 
 class Lifecycle:
@@ -232,9 +237,9 @@ class Lifecycle:
         """Nothing lives and nothing will."""
         return self.stopping and not any(life.alive for life in self.lives.values())
 
-    def ready(self) -> list[Life]:
-        """Actors that stand in the roster."""
-        return [life for life in self.lives.values() if life.state is State.READY]
+    def listed(self) -> list[Life]:
+        """Actors that stand in the roster: from READY to their end. Who stops still awaits the others' answers."""
+        return [life for life in self.lives.values() if life.listed]
 
     def next_deadline(self) -> float | None:
         """When on_clock has something to do at the latest, but for hangs, which need no such precision."""
@@ -283,11 +288,11 @@ class Lifecycle:
         return Exit(Ending.FAILED, f"exited with status {status}{cause}", ready_s)
 
     def _ended(self, life: Life, exit: Exit, now: float) -> None:
-        was_ready, was_stopping = life.state is State.READY, life.state is State.STOPPING
+        was_listed, was_stopping = life.listed, life.state is State.STOPPING
         pid, life.pid, life.deadline = life.pid, None, None
         life.state = State.STOPPED
         self._out.append(Gone(life.name, life.incarnation))
-        if was_ready:
+        if was_listed:
             self._out.append(Publish())
         if was_stopping or self.stopping:
             self._note("info", "actor has stopped", life, pid=pid, reason=exit.reason)

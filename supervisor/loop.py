@@ -198,11 +198,11 @@ class Loop:
     def _publish(self, action: life_cycle.Publish) -> None:
         self._roster_version += 1
         roster = Roster(self._roster_version, self._roster())
-        for life in self.lifecycle.ready():
+        for life in self.lifecycle.listed():
             self.links.send(life.name, roster)
 
     def _roster(self) -> list[tuple[str, str, int, int, str]]:
-        return [self._roster_line(life) for life in self.lifecycle.ready()]
+        return [self._roster_line(life) for life in self.lifecycle.listed()]
 
     def _roster_line(self, life: Life) -> tuple[str, str, int, int, str]:
         endpoint = self.links.endpoint_of(life.name, life.incarnation)

@@ -117,9 +117,10 @@ def decide(restart: Restart, intensity: Intensity, history: History, exit: Exit,
     times = (*(at for at in history.times if now - at < intensity.seconds), now)
     unready = history.unready + 1 if exit.ready_s is None else 0
     if len(times) > intensity.restarts:
-        return GiveUp(f"{len(times)} restarts within {intensity.seconds:g} s, the last because it {exit.reason}")
+        limit = f"{intensity.restarts} restarts within {intensity.seconds:g} s"
+        return GiveUp(f"more than {limit} needed, the last time because it {exit.reason}")
     if unready > intensity.restarts:
-        return GiveUp(f"{unready} starts in a row did not become ready, the last because it {exit.reason}")
+        return GiveUp(f"{unready} starts in a row did not become ready, the last time because it {exit.reason}")
     settled = exit.ready_s is not None and exit.ready_s >= SETTLED_S
     short_lives = 0 if settled else history.short_lives + 1
     # The first retry is immediate also for a short life: a life that ended early may have been killed from outside.

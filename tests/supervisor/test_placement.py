@@ -1,0 +1,55 @@
+"""Placement: together at small loads, spread at once under load, together again only after a calm while."""
+
+import pytest
+
+from supervisor.placement import CALM_S, GATHER_BELOW, INTERVAL_S, SPREAD_ABOVE, WAIT_ABOVE, Load, Placement
+
+IDLE = {"wal": Load(0.01, 0.0), "raft": Load(0.02, 0.0)}
+BUSY = {"wal": Load(SPREAD_ABOVE / 2, 0.0), "raft": Load(SPREAD_ABOVE, 0.0)}
+IN_THE_WAY = {"wal": Load(0.2, WAIT_ABOVE), "raft": Load(0.2, 0.1)}
+MIDDLING = {"wal": Load((GATHER_BELOW + SPREAD_ABOVE) / 2, 0.0)}
+
+
+def test_actors_start_together_on_one_cpu() -> None:
+    assert Placement([0, 1, 2], home=4).cpus() == frozenset({1})
+
+
+@pytest.mark.parametrize("load", [BUSY, IN_THE_WAY])
+def test_one_busy_interval_spreads_them(load: dict[str, Load]) -> None:
+    placement = Placement([0, 1], home=0)
+    assert placement.look(IDLE, 0.0) is None
+    assert placement.look(load, INTERVAL_S) == frozenset({0, 1})
+    assert placement.look(load, 2 * INTERVAL_S) is None
+    assert placement.cpus() == frozenset({0, 1})
+
+
+def test_they_gather_only_after_a_calm_while() -> None:
+    placement = Placement([0, 1], home=0)
+    placement.look(BUSY, 0.0)
+    assert placement.look(IDLE, 1.0) is None
+    assert placement.look(IDLE, 1.0 + CALM_S - 0.01) is None
+    assert placement.look(IDLE, 1.0 + CALM_S) == frozenset({0})
+
+
+def test_any_load_within_the_calm_begins_it_anew() -> None:
+    placement = Placement([0, 1], home=0)
+    placement.look(BUSY, 0.0)
+    placement.look(IDLE, 1.0)
+    placement.look(MIDDLING, 2.0)
+    assert placement.look(IDLE, 3.0) is None
+    assert placement.look(IDLE, 1.0 + CALM_S) is None
+    assert placement.look(IDLE, 3.0 + CALM_S) == frozenset({0})
+
+
+def test_a_middling_load_moves_nothing() -> None:
+    placement = Placement([0, 1], home=0)
+    assert placement.look(MIDDLING, 0.0) is None
+    placement.look(BUSY, 1.0)
+    assert placement.look(MIDDLING, 100.0) is None
+
+
+@pytest.mark.parametrize("placement", [Placement([0, 1], 0, "none"), Placement([3], 0)])
+def test_without_a_policy_or_a_choice_nothing_is_pinned(placement: Placement) -> None:
+    assert placement.cpus() == placement.everywhere
+    assert placement.look(BUSY, 0.0) is None
+    assert placement.look(IDLE, 100.0) is None

@@ -1,0 +1,107 @@
+"""The restart decision: the product of restart type and kind of exit, intensity, back-off."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.restart import (
+    BACKOFF_FIRST_S,
+    BACKOFF_MAX_S,
+    SETTLED_S,
+    Again,
+    Ending,
+    Exit,
+    GiveUp,
+    History,
+    Intensity,
+    Rest,
+    Restart,
+    backoff_s,
+    decide,
+)
+
+LENIENT = Intensity(5, 10.0)
+
+AGAIN = {
+    (Restart.PERMANENT, Ending.NORMAL): True,
+    (Restart.PERMANENT, Ending.FAILED): True,
+    (Restart.PERMANENT, Ending.KILLED): True,
+    (Restart.PERMANENT, Ending.HUNG): True,
+    (Restart.PERMANENT, Ending.UNREADY): True,
+    (Restart.TRANSIENT, Ending.NORMAL): False,
+    (Restart.TRANSIENT, Ending.FAILED): True,
+    (Restart.TRANSIENT, Ending.KILLED): True,
+    (Restart.TRANSIENT, Ending.HUNG): True,
+    (Restart.TRANSIENT, Ending.UNREADY): True,
+    (Restart.TEMPORARY, Ending.NORMAL): False,
+    (Restart.TEMPORARY, Ending.FAILED): False,
+    (Restart.TEMPORARY, Ending.KILLED): False,
+    (Restart.TEMPORARY, Ending.HUNG): False,
+    (Restart.TEMPORARY, Ending.UNREADY): False,
+}
+
+
+@pytest.mark.parametrize(("restart", "ending"), list(product(Restart, Ending)))
+@pytest.mark.parametrize("ready_s", [None, 0.0, 60.0])
+def test_restart_type_and_kind_of_exit_decide(restart: Restart, ending: Ending, ready_s: float | None) -> None:
+    decision = decide(restart, LENIENT, History(), Exit(ending, "ended", ready_s), 100.0, 0.5)
+    assert isinstance(decision, Again if AGAIN[restart, ending] else Rest)
+
+
+def lives(count: int, every_s: float, ready_s: float | None, intensity: Intensity = LENIENT) -> list[Again | GiveUp]:
+    """Decisions about a permanent actor that is killed again and again."""
+    history, decisions = History(), []
+    for i in range(count):
+        decision = decide(Restart.PERMANENT, intensity, history, Exit(Ending.KILLED, "died", ready_s), i * every_s, 0.0)
+        assert not isinstance(decision, Rest)
+        decisions.append(decision)
+        if isinstance(decision, GiveUp):
+            break
+        history = decision.history
+    return decisions
+
+
+def waits(decisions: list[Again | GiveUp]) -> list[float]:
+    return [decision.after_s for decision in decisions if isinstance(decision, Again)]
+
+
+def test_the_first_retry_is_immediate_and_short_lives_back_off_exponentially() -> None:
+    decisions = lives(8, every_s=1.0, ready_s=0.01, intensity=Intensity(100, 100.0))
+    first = BACKOFF_FIRST_S
+    assert waits(decisions) == [0.0, first, 2 * first, 4 * first, 8 * first, *[BACKOFF_MAX_S] * 3]
+
+
+def test_after_a_settled_life_the_retry_is_immediate_again() -> None:
+    decisions = lives(20, every_s=3.0, ready_s=SETTLED_S)
+    assert waits(decisions) == [0.0] * 20
+
+
+def test_more_than_r_restarts_within_t_seconds_give_up_with_the_reason() -> None:
+    decisions = lives(20, every_s=1.0, ready_s=60.0)
+    assert len(decisions) == LENIENT.restarts + 1
+    last = decisions[-1]
+    assert isinstance(last, GiveUp)
+    assert last.reason == "more than 5 restarts within 10 s needed, the last time because it died"
+
+
+def test_r_restarts_within_t_seconds_are_allowed_for_ever() -> None:
+    assert not any(isinstance(decision, GiveUp) for decision in lives(100, every_s=2.0, ready_s=1.0))
+
+
+def test_starts_that_never_become_ready_give_up_however_slow_they_are() -> None:
+    decisions = lives(20, every_s=1000.0, ready_s=None)
+    assert len(decisions) == LENIENT.restarts + 1
+    assert isinstance(decisions[-1], GiveUp)
+
+
+def test_no_restart_is_allowed_with_intensity_zero() -> None:
+    assert isinstance(lives(1, every_s=1.0, ready_s=60.0, intensity=Intensity(0, 1.0))[0], GiveUp)
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
+def test_back_off_is_bounded_and_jitter_takes_at_most_half(short_lives: int, jitter: float) -> None:
+    full = backoff_s(short_lives, 0.0)
+    assert 0 <= full <= BACKOFF_MAX_S
+    assert full / 2 <= backoff_s(short_lives, jitter) <= full

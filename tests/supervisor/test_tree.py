@@ -1,0 +1,62 @@
+"""The table is checked field by field before anything starts."""
+
+from typing import Any
+
+import pytest
+
+from supervisor.restart import Intensity
+from supervisor.tree import TREE, Row, TreeError, check, names, tree_for
+
+
+def test_the_members_own_table_is_sound_and_starts_backend_wal_raft_listeners() -> None:
+    rows = tree_for({"listeners": 3})
+    assert [row.name for row in sorted(rows, key=lambda row: row.stage)] == ["backend", "wal", "raft", "listener"]
+    assert [name for row in rows for name in names(row)][-3:] == ["listener-1", "listener-2", "listener-3"]
+
+
+def test_a_single_listener_has_the_name_that_it_keeps_when_scaled() -> None:
+    assert names(tree_for({"listeners": 1})[-1]) == ["listener-1"]
+
+
+GOOD: dict[str, Any] = {"name": "a", "kind": "actors.a", "stage": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "../a"}, "name"),
+        ({"name": "supervisor"}, "reserved"),
+        ({"kind": "actors..a"}, "kind"),
+        ({"kind": "actors/a"}, "kind"),
+        ({"count": 0, "numbered": True}, "count"),
+        ({"count": 2}, "count"),
+        ({"restart": "sometimes"}, "restart"),
+        ({"nice": 20}, "nice"),
+        ({"start_s": 0.0}, "start_s"),
+        ({"stop_s": -1.0}, "stop_s"),
+        ({"hang_s": 0.0}, "hang_s"),
+        ({"intensity": Intensity(-1, 1.0)}, "intensity"),
+        ({"intensity": Intensity(100, 1.0)}, "intensity"),
+    ],
+)
+def test_a_bad_field_is_refused_by_name(fields: dict[str, Any], message: str) -> None:
+    check((Row(**GOOD),))
+    with pytest.raises(TreeError, match=message):
+        check((Row(**{**GOOD, **fields}),))
+
+
+def test_names_are_unique() -> None:
+    with pytest.raises(TreeError, match="taken"):
+        check((Row(**GOOD), Row(**GOOD)))
+    with pytest.raises(TreeError, match="a-1"):
+        check((Row(**{**GOOD, "numbered": True}), Row(**{**GOOD, "name": "a-1"})))
+
+
+def test_an_empty_tree_is_refused() -> None:
+    with pytest.raises(TreeError):
+        check(())
+
+
+def test_the_table_names_modules_below_actors() -> None:
+    assert all(row.kind.startswith("actors.") for row in TREE)
