@@ -18,7 +18,7 @@ from etcdz import ETCD_VERSION, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.errors import Code
-from tmp_membership import Membership
+from etcdz.membership import Membership
 from etcdz.messages import (
     Applied,
     Apply,
@@ -37,6 +37,7 @@ from etcdz.mvcc.leveldb import LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
+from etcdz.v2snapshot import v2_store_json
 
 RING = b"etcdz_replies\0"
 IDENTITY = b"etcdz_meta\0identity"
@@ -156,6 +157,7 @@ class BackendActor(Actor):
             applied_term=self.applied_term,
             flushed_index=self.mvcc.flushed_index,
             conf_state=self.membership.conf_state(),
+            cluster_version=self.membership.version or "",
         )
 
     def on_apply(self, message: Apply) -> None:
@@ -186,7 +188,9 @@ class BackendActor(Actor):
             self.report_soon = True
 
     def _apply_conf_change(self, kind: int, data: bytes) -> None:
-        self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+        error = self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+        if error is not None:
+            self.log.warn("configuration change refused", index=self.applied_index, error=error.text)
         self.report_soon = True
 
     def _take(self, result: Result | None) -> None:
@@ -213,7 +217,7 @@ class BackendActor(Actor):
             applied_index=self.applied_index,
             applied_term=self.applied_term,
             conf_state=self.membership.conf_state(),
-            snapshot_data=b"",
+            snapshot_data=v2_store_json(self.membership),
         )
         self.links.send("raft", flushed)
 

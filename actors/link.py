@@ -36,7 +36,7 @@ class Links:
         self._sockets["supervisor"] = self._connect(supervisor)
 
     def _connect(self, endpoint: str) -> "zmq.Socket[bytes]":
-        socket = self._context.socket(zmq.PUSH)
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
         # Internal pushes never block: what is in flight is bounded where calls are admitted, not here.
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.LINGER, 0)

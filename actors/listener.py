@@ -186,7 +186,7 @@ class ListenerActor(Actor):
         began = time.monotonic_ns()
         try:
             self.drain()
-            if self.mailbox.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            if int(self.mailbox.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
                 self.loop_.call_soon(self._on_mailbox)
             self.calls.end_turn()
             self.links.flush()

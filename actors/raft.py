@@ -18,7 +18,8 @@ from actors.request_window import RequestWindow
 from etcdz import CLUSTER_VERSION, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
-from tmp_membership import bootstrap_peers, publish_requests
+from etcdz.ids import RequestIds
+from etcdz.membership import attributes_request, bootstrap_peers, version_request
 from etcdz.messages import (
     Append,
     Appended,
@@ -159,7 +160,7 @@ class RaftActor(Actor):
         self.log.info("starting a new cluster", member_id=f"{self.member_id:x}")
         self._build(applied=0)
         assert self.node is not None
-        self.node.bootstrap(bootstrap_peers(self.config))
+        self.node.bootstrap(bootstrap_peers(self.config.initial_cluster, self.config.initial_cluster_token))
 
     def _recover(self, state: WalState, backend: BackendState) -> None:
         """The log as the wal has it; the part below is behind a snapshot that the backend's state stands for."""
@@ -210,11 +211,11 @@ class RaftActor(Actor):
 
     def _campaign_if_alone(self) -> None:
         """The only voter need not wait for an election timeout, once it has applied who the voters are."""
-        raft = self.node.raft if self.node is not None else None
-        if raft is None or raft.role != FOLLOWER or not raft.tracker.single_voter:
+        node = self.node
+        if node is None or node.raft.role != FOLLOWER or not node.raft.tracker.single_voter:
             return
-        if not raft.log.has_unapplied_conf_change():
-            self.node.campaign()
+        if not node.raft.log.has_unapplied_conf_change():
+            node.campaign()
 
     # ---- proposals ----
 
@@ -419,8 +420,13 @@ class RaftActor(Actor):
 
     def _publish(self) -> None:
         """Make this member's name and client URLs, and the cluster version, known through the log."""
-        if self.backend_state is not None:
-            self.proposals += publish_requests(self.config, self.member_id, None, CLUSTER_VERSION)
+        config = self.config
+        ids_ = RequestIds(self.member_id, OWN_SLOT, time.time_ns() // 1000)
+        self.proposals.append(
+            attributes_request(ids_.next(), self.member_id, config.name, config.advertise_client_urls)
+        )
+        if self.backend_state is not None and self.backend_state.cluster_version != CLUSTER_VERSION:
+            self.proposals.append(version_request(ids_.next(), CLUSTER_VERSION))
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership

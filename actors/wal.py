@@ -16,9 +16,13 @@ from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.messages import Append, Appended, SaveSnapshot, WalHello, WalState
 from etcdz.proto import etcdserverpb as pb
+from etcdz.wal import snap
 from etcdz.wal.disk import RealDisk
-from etcdz.wal.files import WalCorrupt, WalFull
+from etcdz.wal.files import WalCorrupt, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions
+from etcdz.wal.segment import list_segments
+from etcdz.wal.snap import Snap
+from etcdz.wal.start import open_newest
 
 
 class WalActor(Actor):
@@ -36,31 +40,34 @@ class WalActor(Actor):
         self.next_disk_check = 0.0
         self.fsync_us_max = 0
         self.log_file: Any = None
+        self.snapshot_index = self.snapshot_term = 0
 
     # ---- start ----
 
     def on_start(self) -> dict[str, Any]:
-        member_dir = Path(self.config.data_dir) / "member"
-        self.wal_dir = Path(self.config.wal_dir) if self.config.wal_dir else member_dir / "wal"
-        self.snap_dir = member_dir / "snap"
+        self.wal_dir, self.snap_dir = self.config.wal_path, self.config.snap_dir
         self.disk = RealDisk()
         try:
-            self.snap_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.log_file = self._open_log()
-        except WalCorrupt as error:
-            raise FatalError(str(error)) from error
-        except OSError as error:
-            raise FatalError(f"cannot open the log in {self.wal_dir}: {error}") from error
-        return {"last_index": self.log_file.last_index}
+            Path(self.snap_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._open_log()
+        except (WalCorrupt, WalMismatch, WalInUse, OSError) as error:
+            raise FatalError(f"cannot open the log: {error}") from error
+        return {"last_index": self.log_file.last_index, "snapshot_index": self.snapshot_index}
 
-    def _open_log(self) -> Any:
-        import os
-        self.snapshot_index, self.snapshot_term = 0, 0
-        if not os.path.exists(self.wal_dir):
+    def _open_log(self) -> None:
+        options = LogOptions(no_fsync=self.config.unsafe_no_fsync)
+        if not list_segments(self.disk.list(self.wal_dir) if self.disk.exists(self.wal_dir) else []):
             metadata = pb.Metadata(NodeID=self.config.member_id, ClusterID=self.config.cluster_id).SerializeToString()
-            return Log.create(self.disk, str(self.wal_dir), metadata, LogOptions(no_fsync=self.config.unsafe_no_fsync))
-        log, recovered = Log.open(self.disk, str(self.wal_dir), (0,0))
-        return log
+            self.log_file = Log.create(self.disk, self.wal_dir, metadata, options)
+            return
+        start = open_newest(self.disk, self.wal_dir, self.snap_dir, options)
+        self.log_file = start.log
+        if start.snap is not None:
+            self.snapshot_index, self.snapshot_term = start.snap.index, start.snap.term
+        for name, why in start.skipped:
+            self.log.warn("passed over a snapshot file", name=name, reason=why)
+        if start.recovered.torn is not None:
+            self.log.warn("cut off the torn end of the log", torn=str(start.recovered.torn))
 
     # ---- messages ----
 
@@ -95,12 +102,16 @@ class WalActor(Actor):
             return
         self._sync_waiting()
         index, term = message.snapshot_index, message.snapshot_term
-        snap.save(self.disk, str(self.snap_dir), index, term, message.conf_state, message.data)
-        self.log_file.save_snapshot_marker(index, term, message.conf_state)
+        try:
+            snap.save(self.disk, self.snap_dir, Snap(index, term, message.conf_state, message.data))
+            self.log_file.save_snapshot_marker(index, term, message.conf_state)
+        except WalFull as error:
+            self.log.error("no space left for a snapshot", error=str(error))
+            return  # the log stays as long as it is until the next one
         self.snapshot_index, self.snapshot_term = index, term
-        self.log_file.release(message.keep_index, keep=self.config.max_wals)
-        snap.purge(self.disk, str(self.snap_dir), keep=self.config.max_snapshots)
-        self.log.info("saved snapshot", snapshot_index=index)
+        removed = self.log_file.release(message.keep_index, keep=self.config.max_wals)
+        snap.purge(self.disk, self.snap_dir, keep=self.config.max_snapshots)
+        self.log.info("saved snapshot", snapshot_index=index, released_segments=len(removed))
 
     # ---- durability ----
 

@@ -182,6 +182,7 @@ class BackendState(NamedTuple):
     applied_term: int
     flushed_index: int
     conf_state: bytes
+    cluster_version: str
 
 
 class Apply(NamedTuple):
