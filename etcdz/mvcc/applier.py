@@ -15,6 +15,7 @@ from etcdz.mvcc import alarms, buckets
 from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.encoding import decode_varint, message_field
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
+from etcdz.mvcc.put_entry import PUT_TAG, decode_put
 from etcdz.proto import etcdserverpb as pb
 
 #: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
@@ -22,8 +23,6 @@ from etcdz.proto import etcdserverpb as pb
 Result = tuple[int, int, str | None, bytes]
 FOREIGN = -1
 
-_PUT_TAG = 0x22
-_HEADER_TAG = b"\xa2\x06"
 _V2_TAG = b"\x12"
 
 #: What a put or a lease costs beside its bytes, in etcd's estimate for the quota.
@@ -31,6 +30,8 @@ _PUT_OVERHEAD_BYTES = 256
 _LEASE_OVERHEAD_BYTES = 64
 #: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
 _ROOM_MAX = 4 << 20
+#: No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more.
+_GROWTH_MAX = 64
 _NO_QUOTA = 1 << 62
 
 
@@ -50,6 +51,7 @@ class Applier:
         self._capped = self._corrupt = False
         self._plain = True
         self._room = 0 if quota_bytes else _NO_QUOTA
+        self._put_plain = mvcc.put_plain
         self._handlers: dict[str, Callable[[Any], Outcome]] = {
             "range": mvcc.range,
             "put": mvcc.put,
@@ -67,53 +69,17 @@ class Applier:
         """Runs a normal entry. return None for an empty one, with which a leader begins its term."""
         if not data:
             return None
-        if data[0] == _PUT_TAG and self._plain and self._room > 0:
-            result = self._put_plain(data)
-            if result is not None:
+        if data[0] == PUT_TAG and self._plain and self._room > 0:
+            put = decode_put(data)
+            if put is not None:
                 self._room -= len(data) + _PUT_OVERHEAD_BYTES
-                return result
+                return put[0], 0, None, self._put_plain(put[1], put[2], put[3])
         return self._apply(data)
 
     def apply_all(self, entries: Iterable[bytes]) -> list[Result]:
         """The results of a batch, in order, without those of empty entries."""
         apply = self.apply
         return [result for data in entries if (result := apply(data)) is not None]
-
-    # the hot path
-
-    def _put_plain(self, data: bytes) -> Result | None:
-        """A put of key and value alone, read off the bytes; None for anything else, and nothing is done then.
-
-        Layout: 22 len ( 0a len key [12 len value] ) a2 06 len ( 08 request id ), each length in its shortest form.
-        The encoded key and value go into the record as they stand here.
-        """
-        try:
-            size = data[1]
-            at = 2
-            if size > 127:
-                size, at = _short_varint(data, 1)
-            end = at + size
-            key_at = at + 2
-            key_end = key_at + data[at + 1]
-            if data[at] != 10 or data[at + 1] > 127 or key_end == key_at or data[end : end + 2] != _HEADER_TAG:
-                return None
-            value_field = b""
-            if key_end != end:
-                size = data[key_end + 1]
-                value_at = key_end + 2
-                if size > 127:
-                    size, value_at = _short_varint(data, key_end + 1)
-                if data[key_end] != 0x12 or not size or value_at + size != end:
-                    return None
-                value_field = b"\x2a" + data[key_end + 1 : end]
-            if data[end + 3] != 8 or data[end + 2] + end + 3 != len(data):
-                return None
-            request_id, behind = decode_varint(data, end + 4)
-        except (IndexError, ValueError):
-            return None
-        if behind != len(data):
-            return None
-        return request_id, 0, None, self.mvcc.put_plain(data[key_at:key_end], data[at:key_end], value_field)
 
     # everything else
 
@@ -128,7 +94,7 @@ class Applier:
                 if error is not None:
                     return request_id, *failed(error)
                 outcome = handler(message)
-                if outcome[0] == 0 and self._over_quota(field.name, message):
+                if outcome[0] == 0 and self._over_quota(field.name, message, len(data)):
                     outcome = failed(errors.NO_SPACE)
                 return request_id, *outcome
             if field.name not in ("ID", "header"):
@@ -142,10 +108,15 @@ class Applier:
             return errors.CORRUPT
         return errors.NO_SPACE if self._capped and _growth(kind, message) else None
 
-    def _over_quota(self, kind: str, message: Any) -> bool:
-        """Whether a request, just applied, has found the store full."""
+    def _over_quota(self, kind: str, message: Any, size: int) -> bool:
+        """Whether a request of size bytes, just applied, has found the store full."""
+        if not self.quota_bytes:
+            return False
+        if self._room > size * _GROWTH_MAX:  # far from full: spare the walk over a transaction
+            self._room -= size + _PUT_OVERHEAD_BYTES
+            return False
         cost = _growth(kind, message)
-        if not cost or not self.quota_bytes:
+        if not cost:
             return False
         if self._room <= cost:
             self._room = min(self.quota_bytes - self.mvcc.db_size(), _ROOM_MAX)
@@ -178,14 +149,6 @@ class Applier:
         self._capped = self.alarms.has(alarms.NOSPACE)
         self._corrupt = self.alarms.has(alarms.CORRUPT)
         self._plain = not (self._capped or self._corrupt)
-
-
-def _short_varint(data: bytes, at: int) -> tuple[int, int]:
-    """decode_varint for lengths; raises ValueError for one that is longer than it needs to be."""
-    value, behind = decode_varint(data, at)
-    if data[behind - 1] == 0 and behind - at > 1:
-        raise ValueError("length not in its shortest form")
-    return value, behind
 
 
 def _decode(data: bytes) -> tuple[Any, int]:

@@ -35,7 +35,8 @@ REVISION_BYTES = 17
 PUT_KEY_BYTES = len(KEY) + REVISION_BYTES
 TOMBSTONE_KEY_BYTES = PUT_KEY_BYTES + 1
 
-_FIRST_SUB = b"_" + bytes(8)
+#: The end of most revision keys: that of the first or only change of a transaction.
+FIRST_SUB = b"_" + bytes(8)
 _revision = Struct(">QcQ")
 _store_key = Struct(">4sQcQ")
 
@@ -66,7 +67,7 @@ def decode_revision(value: bytes) -> tuple[int, int]:
 def put_key(main: int, sub: int) -> bytes:
     """Store key of the record of a put."""
     if sub == 0:  # all but transactions and range deletes
-        return KEY + main.to_bytes(8, "big") + _FIRST_SUB
+        return KEY + main.to_bytes(8, "big") + FIRST_SUB
     return _store_key.pack(KEY, main, b"_", sub)
 
 

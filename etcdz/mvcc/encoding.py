@@ -83,20 +83,20 @@ def record_key(record: bytes) -> bytes:
 class HeaderPieces:
     """Header fields of answers of one member at one raft term. A revision is all that varies between answers.
 
-    Invariant: `_front[n]` is everything before a revision varint of n bytes, with the field's length right for that n.
+    Invariant: `front[n]` is everything before a revision varint of n bytes, with the field's length right for that n.
     """
 
-    __slots__ = ("_back", "_front")
+    __slots__ = ("back", "front")
 
     def __init__(self, cluster_id: int, member_id: int, raft_term: int) -> None:
         ids = int_field(b"\x08", cluster_id) + int_field(b"\x10", member_id) + b"\x18"
-        self._back = int_field(b"\x20", raft_term)
-        self._front = [b"\x0a" + encode_varint(len(ids) + n + len(self._back)) + ids for n in range(11)]
+        self.back = int_field(b"\x20", raft_term)
+        self.front = [b"\x0a" + encode_varint(len(ids) + n + len(self.back)) + ids for n in range(11)]
 
     def field(self, revision: int) -> bytes:
         """Field 1 of any response message, at a revision >= 1."""
         number = encode_varint(revision)
-        return self._front[len(number)] + number + self._back
+        return self.front[len(number)] + number + self.back
 
 
 def revision_header(revision: int) -> bytes:

@@ -10,7 +10,7 @@ Names are revision bytes without the bucket. Source: etcd 3.5.33 server/mvcc/has
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import google_crc32c
@@ -77,31 +77,56 @@ class KvHasher:
         return self._none_kept
 
 
-def hash_kv(mvcc: Mvcc, revision: int) -> KvHash | EtcdError:
-    """At a revision, 0 for the current one; COMPACTED or FUTURE_REV where etcd says so."""
-    stored = mvcc.scrubbing.hashes.get(revision)
-    if stored is not None:
-        return stored
-    compacted = mvcc.compact_revision
-    if 0 < revision < compacted:
-        return errors.COMPACTED
-    if revision > mvcc.revision:
-        return errors.FUTURE_REV
-    if revision <= 0:
-        revision = mvcc.revision
-    index = mvcc.index
-    hasher = KvHasher(index, compacted, revision)
-    none_shown = not index.shows_any(revision, or_tombstone=False)
-    for name, record in _records(mvcc, revision):
+class HashKvJob:
+    """HashKV in slices, since a million records take seconds.
+
+    Changes go on between steps: they are newer than the hash's revision. Only another compaction disturbs, and then
+    it begins again, or finds its revision compacted.
+    """
+
+    __slots__ = ("_compacted", "_hasher", "_mvcc", "_revision", "_rows", "now")
+
+    def __init__(self, mvcc: Mvcc, revision: int) -> None:
+        """revision: 0 for the current one."""
+        self._mvcc = mvcc
+        self.now = mvcc.revision
+        self._revision = revision if revision > 0 else self.now
+        self._start()
+
+    def _start(self) -> None:
+        mvcc, revision = self._mvcc, self._revision
+        self._compacted = mvcc.compact_revision
+        self._hasher = KvHasher(mvcc.index, self._compacted, revision)
+        self._rows = _records(mvcc, revision)
+
+    def step(self, limit: int | None = None) -> KvHash | EtcdError | None:
+        """Takes up to limit records (None for all). return the hash, COMPACTED or FUTURE_REV, or None: more to do."""
+        mvcc, revision = self._mvcc, self._revision
+        stored = mvcc.scrubbing.hashes.get(revision)
+        if stored is not None:
+            return stored
+        if revision > self.now:
+            return errors.FUTURE_REV
+        if revision < mvcc.compact_revision:
+            return errors.COMPACTED
+        if mvcc.compact_revision != self._compacted:
+            self._start()
+        seen = 0
+        for name, record in islice(self._rows, limit):
+            seen += 1
+            self._take(name, record)
+        return None if seen == limit else self._hasher.result()
+
+    def _take(self, name: bytes, record: bytes) -> None:
         main, sub, tombstone = buckets.decode_store_key(name)
         kept = True
-        if main <= compacted:
+        if main <= self._compacted:
+            index = self._mvcc.index
             key = record_key(record)
-            kept = not tombstone and index.at(key, revision) == (main, sub)
-            if none_shown and index.at(key, compacted) != (main, sub):
-                continue  # the scrub has yet to take it
-        hasher.add(name, record, main, tombstone, kept)
-    return hasher.result()
+            kept = not tombstone and index.at(key, self._revision) == (main, sub)
+            if not kept and index.at(key, self._compacted) != (main, sub):
+                return  # dead since the compaction: the scrub takes it, or has just done so
+        self._hasher.add(name, record, main, tombstone, kept)
 
 
 def _records(mvcc: Mvcc, revision: int) -> Iterator[tuple[bytes, bytes]]:

@@ -175,14 +175,10 @@ class KeyIndex:
         """Keys in [lo, hi) that exist now, ascending, limit 0 for all. hi b"" is the one key lo."""
         if hi == b"":
             return [lo] if self.latest(lo) is not None else []
-        return list(islice(self._live(lo, hi), limit or None))
-
-    def _live(self, lo: bytes, hi: bytes | None) -> Iterator[bytes]:
-        entries = self.entries
-        for key in self._walk(lo, hi):
-            entry = entries[key]
-            if type(entry) is int or not entry.mains[-1] & 1:  # type: ignore[union-attr]
-                yield key
+        walk = self._walk(lo, hi)
+        if self._dead:
+            walk = filter(self.latest, walk)
+        return list(islice(walk, limit or None))
 
     def revisions_at(self, lo: bytes, hi: bytes | None, revision: int) -> Iterator[tuple[int, int]]:
         """(main, sub) as of a main revision of the keys in [lo, hi) that existed then, in key order."""

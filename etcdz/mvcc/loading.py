@@ -9,8 +9,6 @@ from etcdz.mvcc.leases import LeaseTable
 from etcdz.mvcc.store import Store
 from etcdz.proto import mvccpb
 
-_FIRST_SUB_TAIL = b"_" + bytes(8)
-
 
 class StoreCorrupt(Exception):
     """The store does not hold what it must: the member has to stop."""
@@ -68,7 +66,7 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
         size = record[1]
         at = size + 2
         key = record[2:at] if size < 128 else record_key(record)
-        if name[12:] == _FIRST_SUB_TAIL:
+        if name[12:] == buckets.FIRST_SUB:
             sub = 0
         else:
             sub = int.from_bytes(name[13:21], "big")

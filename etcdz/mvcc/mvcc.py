@@ -15,7 +15,7 @@ from etcdz.mvcc import buckets, hashes, ranges, transaction
 from etcdz.mvcc.buckets import put_key, tombstone_key
 from etcdz.mvcc.compaction import Scrub
 from etcdz.mvcc.encoding import HeaderPieces, bytes_field, encode_varint, int_field, message_field
-from etcdz.mvcc.key_index import KeyIndex
+from etcdz.mvcc.key_index import History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable, lease_key
 from etcdz.mvcc.loading import StoreCorrupt, load
 from etcdz.mvcc.store import Store
@@ -58,6 +58,7 @@ class Mvcc:
         self.member_id = member_id
         self.cluster_id = cluster_id
         self.index = KeyIndex()
+        self._entries = self.index.entries
         self.leases = LeaseTable(lease_ttl_min_s)
         self.checkpoint_persist = checkpoint_persist
         self.pending: dict[bytes, bytes | None] = {}
@@ -111,32 +112,31 @@ class Mvcc:
         """The revision that a read inside the running transaction sees, and that its answers carry."""
         return self.revision + 1 if self._changes else self.revision
 
-    def write_put(self, key: bytes, key_field: bytes, value_field: bytes, lease_id: int) -> None:
-        """Puts a key at the next revision. key_field, value_field: encoded for a KeyValue, the value's may be empty."""
+    def write_put(self, key: bytes, key_field: bytes, value_field: bytes, lease_id: int = 0) -> None:
+        """Puts a key at the next revision. key_field, value_field: encoded for a KeyValue, the value's may be empty.
+
+        The hottest code of a member: what KeyIndex.put does stands here too, for keys with a history.
+        """
         main = self.revision + 1
         changes = self._changes
-        created, version = self.index.put(key, main, changes)
+        entry = self._entries.get(key)
+        if entry.__class__ is History and not changes and entry.subs is None and not entry.mains[-1] & 1:
+            entry.mains.append(main << 1)
+            entry.version = version = entry.version + 1
+            created = entry.created
+        else:
+            created, version = self.index.put(key, main, changes)
         mod = encode_varint(main)
-        record = b"".join(
-            (
-                key_field,
-                b"\x10",
-                mod if created == main else encode_varint(created),
-                b"\x18",
-                mod,
-                b"\x20",
-                encode_varint(version),
-                value_field,
-            )
-        )
+        create = mod if created == main else encode_varint(created)
+        parts = (key_field, b"\x10", create, b"\x18", mod, b"\x20", encode_varint(version), value_field)
+        record = b"".join(parts)
         leases = self.leases
         if lease_id:
             record += b"\x30" + encode_varint(lease_id)
             leases.attach(key, lease_id)
         elif leases.lease_of:
             leases.detach(key)
-        self.pending[put_key(main, changes)] = record
-        self._young[key] = record
+        self.pending[put_key(main, changes)] = self._young[key] = record
         self._young_bytes += len(record) + CACHE_OVERHEAD_BYTES
         self._changes = changes + 1
 
@@ -177,23 +177,19 @@ class Mvcc:
         """A put whose checks have passed. return the encoded prev_kv field, or nothing."""
         key, lease_id = request.key, request.lease
         value_field = bytes_field(b"\x2a", request.value)
-        prev_field = b""
-        if request.prev_kv or request.ignore_value or request.ignore_lease:
-            record = self.record_now(key)
-            if record is not None:
-                before = mvccpb.KeyValue.FromString(record)
-                if request.ignore_value:
-                    value_field = bytes_field(b"\x2a", before.value)
-                if request.ignore_lease:
-                    lease_id = before.lease
-                if request.prev_kv:
-                    prev_field = message_field(b"\x12", record)
+        record = self.record_now(key) if request.prev_kv or request.ignore_value or request.ignore_lease else None
+        if record is not None and (request.ignore_value or request.ignore_lease):
+            before = mvccpb.KeyValue.FromString(record)
+            if request.ignore_value:
+                value_field = bytes_field(b"\x2a", before.value)
+            if request.ignore_lease:
+                lease_id = before.lease
         self.write_put(key, bytes_field(b"\x0a", key), value_field, lease_id)
-        return prev_field
+        return message_field(b"\x12", record) if record is not None and request.prev_kv else b""
 
     def put_plain(self, key: bytes, key_field: bytes, value_field: bytes) -> bytes:
-        """A put without options as a transaction of its own: the hot one. return the encoded PutResponse."""
-        self.write_put(key, key_field, value_field, 0)
+        """A put without options as a transaction of its own. return the encoded PutResponse."""
+        self.write_put(key, key_field, value_field)
         self.revision += 1
         self._changes = 0
         return self._pieces.field(self.revision)
@@ -306,8 +302,12 @@ class Mvcc:
             self._rotate()
         return record
 
-    def record_of(self, key: bytes) -> bytes:
-        """record_now of a key that exists."""
+    def records_of(self, keys: Iterable[bytes]) -> list[bytes]:
+        """record_now of keys that exist."""
+        young, old, fetch = self._young.get, self._old.get, self._record_of
+        return [young(key) or old(key) or fetch(key) for key in keys]
+
+    def _record_of(self, key: bytes) -> bytes:
         record = self.record_now(key)
         if record is None:
             raise StoreCorrupt(f"index has lost key {key!r}")
@@ -374,12 +374,23 @@ class Mvcc:
     # hashes
 
     def hash_kv(self, request: pb.HashKVRequest) -> Outcome:
-        """NB: the answer to a hash of a compaction that ran here names the compaction before it, as etcd's does."""
-        found = hashes.hash_kv(self, request.revision)
+        """All at once; `hash_kv_step` is for those who have other things to do meanwhile."""
+        outcome = self.hash_kv_step(hashes.HashKvJob(self, request.revision))
+        assert outcome is not None, "a step without limit is the last"
+        return outcome
+
+    def hash_kv_step(self, job: hashes.HashKvJob, limit: int | None = None) -> Outcome | None:
+        """Goes on with a HashKvJob. return the outcome of the call, or None: step again.
+
+        NB: the hash at a compaction that ran here names the compaction before it, as etcd's does.
+        """
+        found = job.step(limit)
+        if found is None:
+            return None
         if isinstance(found, EtcdError):
             return failed(found)
         fields = int_field(b"\x10", found.hash) + int_field(b"\x18", found.compact_revision)
-        return 0, None, self.header() + fields + int_field(b"\x20", found.revision)
+        return 0, None, self.header_at(job.now) + fields + int_field(b"\x20", found.revision)
 
     def hash(self) -> Outcome:
         return 0, None, self.header() + int_field(b"\x10", hashes.hash_all(self))

@@ -73,7 +73,7 @@ def run(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
 
 def records_now(mvcc: Mvcc, lo: bytes, hi: bytes | None, limit: int = 0) -> list[bytes]:
     """Encoded KeyValues of the keys that exist now, in key order; limit 0 is none."""
-    return [mvcc.record_of(key) for key in mvcc.index.keys_now(lo, hi, limit)]
+    return mvcc.records_of(mvcc.index.keys_now(lo, hi, limit))
 
 
 def _records_at(mvcc: Mvcc, lo: bytes, hi: bytes | None, revision: int, limit: int) -> tuple[list[bytes], int]:

@@ -25,24 +25,18 @@ _EQUAL, _GREATER, _LESS, _NOT_EQUAL = range(4)
 _NO_KEY = mvccpb.KeyValue()
 
 
-class _Step:
-    """One txn message on the path: whether its compares held, and the operations of that branch with their kinds.
-
-    A nested transaction stands among them as the _Step that it has become.
-    """
-
-    __slots__ = ("operations", "succeeded")
-
-    def __init__(self, succeeded: bool, operations: list[tuple[str | None, Any]]) -> None:
-        self.succeeded = succeeded
-        self.operations = operations
+#: An operation of the path with its kind; a nested transaction stands there as the _Step that it has become.
+_Operation = tuple[str | None, Any]
+_Step = tuple[bool, list[_Operation]]
+"""One txn message on the path: whether its compares held, and the operations of that branch."""
 
 
 def run(mvcc: Mvcc, request: pb.TxnRequest) -> EtcdError | bytes:
     """The fields of a TxnResponse behind its header. An error means that nothing was changed."""
-    path = _decide(mvcc, request)
-    error = _check(mvcc, path)
-    return error if error is not None else _apply(mvcc, path)
+    flat: list[_Operation] = []
+    path = _decide(mvcc, request, flat)
+    error = _check(mvcc, flat)
+    return error if error is not None else _apply(mvcc, path, _Headers(mvcc.revision))
 
 
 def is_read_only(request: pb.TxnRequest) -> bool:
@@ -63,16 +57,23 @@ def _all_operations(request: pb.TxnRequest) -> Iterator[pb.RequestOp]:
 # compares
 
 
-def _decide(mvcc: Mvcc, request: pb.TxnRequest) -> _Step:
-    succeeded = all(_holds(mvcc, compare) for compare in request.compare)
-    operations: list[tuple[str | None, Any]] = []
+def _decide(mvcc: Mvcc, request: pb.TxnRequest, flat: list[_Operation]) -> _Step:
+    """The path from here on; flat collects its operations without the nesting, in order."""
+    succeeded = True
+    for compare in request.compare:
+        if not _holds(mvcc, compare):
+            succeeded = False
+            break
+    operations: list[_Operation] = []
     for op in request.success if succeeded else request.failure:
         kind = op.WhichOneof("request")
-        operation = getattr(op, kind) if kind else None
         if kind == "request_txn":
-            operation = _decide(mvcc, operation)
-        operations.append((kind, operation))
-    return _Step(succeeded, operations)
+            operations.append((kind, _decide(mvcc, op.request_txn, flat)))
+        else:
+            operation = (kind, getattr(op, kind) if kind else None)
+            operations.append(operation)
+            flat.append(operation)
+    return succeeded, operations
 
 
 def _holds(mvcc: Mvcc, compare: pb.Compare) -> bool:
@@ -123,9 +124,8 @@ def _compare(result: int, found: Any, operand: Any) -> bool:
 # checks
 
 
-def _check(mvcc: Mvcc, path: _Step) -> EtcdError | None:
+def _check(mvcc: Mvcc, flat: list[_Operation]) -> EtcdError | None:
     """Puts first, then ranges, each in order."""
-    flat = list(_flatten(path))
     for kind, operation in flat:
         if kind == "request_put" and (error := _check_put(mvcc, operation)):
             return error
@@ -133,14 +133,6 @@ def _check(mvcc: Mvcc, path: _Step) -> EtcdError | None:
         if kind == "request_range" and (error := _check_range(mvcc, operation)):
             return error
     return None
-
-
-def _flatten(path: _Step) -> Iterator[tuple[str | None, Any]]:
-    for kind, operation in path.operations:
-        if kind == "request_txn":
-            yield from _flatten(operation)
-        else:
-            yield kind, operation
 
 
 def _check_put(mvcc: Mvcc, request: pb.PutRequest) -> EtcdError | None:
@@ -163,23 +155,47 @@ def _check_range(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | None:
 # operations
 
 
-def _apply(mvcc: Mvcc, path: _Step) -> bytes:
+class _Headers:
+    """The headers inside one transaction: before its first change, and from then on. A put's whole answer as well."""
+
+    __slots__ = ("after", "before", "put")
+
+    def __init__(self, revision: int) -> None:
+        self.before = revision_header(revision)
+        self.after = revision_header(revision + 1)
+        self.put = message_field(b"\x1a", message_field(b"\x12", self.after))
+
+
+def _apply(mvcc: Mvcc, path: _Step, headers: _Headers) -> bytes:
     """The fields `succeeded` and `responses` of a TxnResponse."""
-    parts = [b"\x10\x01"] if path.succeeded else []
-    for kind, operation in path.operations:
+    succeeded, operations = path
+    parts = [b"\x10\x01"] if succeeded else []
+    for kind, operation in operations:
         if kind == "request_put":
-            fields = mvcc.put_in_txn(operation)
-            response = message_field(b"\x12", revision_header(mvcc.write_revision) + fields)
-        elif kind == "request_range":
-            found = ranges.run(mvcc, operation)
-            assert isinstance(found, bytes), "ranges are checked before the first operation"
-            response = message_field(b"\x0a", revision_header(mvcc.write_revision) + found)
-        elif kind == "request_delete_range":
-            fields = mvcc.delete_in_txn(operation)
-            response = message_field(b"\x1a", revision_header(mvcc.write_revision) + fields)
+            prev_field = mvcc.put_in_txn(operation)
+            if not prev_field:
+                parts.append(headers.put)
+                continue
+            response = message_field(b"\x12", headers.after + prev_field)
         elif kind == "request_txn":
-            response = message_field(b"\x22", b"\x0a\x00" + _apply(mvcc, operation))  # its header is empty in etcd
+            response = message_field(b"\x22", b"\x0a\x00" + _apply(mvcc, operation, headers))  # etcd's is empty too
         else:
-            response = b""
+            response = _read_or_delete(mvcc, kind, operation, headers)
         parts.append(message_field(b"\x1a", response))
     return b"".join(parts)
+
+
+def _read_or_delete(mvcc: Mvcc, kind: str | None, operation: Any, headers: _Headers) -> bytes:
+    """A ResponseOp; its header shows the changes so far, a delete's own included."""
+    if kind == "request_range":
+        fields = ranges.run(mvcc, operation)
+        if isinstance(fields, EtcdError):
+            raise AssertionError(f"range not checked before the transaction: {fields.name}")
+        tag = b"\x0a"
+    elif kind == "request_delete_range":
+        fields = mvcc.delete_in_txn(operation)
+        tag = b"\x1a"
+    else:
+        return b""
+    changed = mvcc.write_revision != mvcc.revision
+    return message_field(tag, (headers.after if changed else headers.before) + fields)
