@@ -20,7 +20,8 @@ STORE_VERSION = 2
 EVENT_SLOTS = 1000
 _STATS = (
     "getsSuccess getsFail setsSuccess setsFail deleteSuccess deleteFail updateSuccess updateFail createSuccess"
-    " createFail compareAndSwapSuccess compareAndSwapFail compareAndDeleteSuccess compareAndDeleteFail expireCount watchers"
+    " createFail compareAndSwapSuccess compareAndSwapFail compareAndDeleteSuccess compareAndDeleteFail expireCount"
+    " watchers"
 )
 
 

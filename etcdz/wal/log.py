@@ -80,7 +80,8 @@ class Log:
     cut_failure    why the tail could not be cut when it was due (it grows on, and a cut is tried again), or None
 
     Invariant: the tail segment up to _offset is synced; _pending holds what follows it, framed and summed into _crc.
-    Invariant: _offsets covers what is synced; _points what of _pending may become a point of it.
+    Invariant: _offsets covers what is synced; _points, (index, last index before it, offset), what of _pending may
+    become a point of it.
     Requires: no call after one that raised anything but WalFull.
     """
 
@@ -124,7 +125,7 @@ class Log:
         self._crc = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
-        self._points: list[tuple[int, int]] = []
+        self._points: list[tuple[int, int, int]] = []
         self._offsets = Offsets()
         self._framer = EntryFramer()
         self._synced = Mark(0, b"", 0, 0, self.marker)
@@ -248,7 +249,8 @@ class Log:
                 raise ValueError(f"wal: entry {first_index} cannot follow entry {self.last_index}")
             count = len(entries)
             for lo in range(0, count, POINT_EVERY):
-                self._points.append((first_index + lo, self._offset + self._pending_bytes))
+                before = self.last_index if lo == 0 else first_index + lo - 1
+                self._points.append((first_index + lo, before, self._offset + self._pending_bytes))
                 pieces: list[bytes] = []
                 batch = entries if count <= POINT_EVERY else entries[lo : lo + POINT_EVERY]
                 self._crc = self._framer.frames(batch, self._crc, pieces)
@@ -268,7 +270,7 @@ class Log:
         self._push(frame)
         if index > self.last_index:
             self.last_index, self.last_term = self.marker
-            self._points.append((CLEAR, 0))
+            self._points.append((CLEAR, 0, 0))
         self.sync()
 
     def _push(self, data: bytes) -> None:
@@ -300,16 +302,13 @@ class Log:
     def _place_points(self) -> None:
         """Moves what _points says into the offsets, now that it is on disk."""
         offsets = self._offsets
-        last_index = self._synced.last_index
         sequence = self._segments[-1].segment.sequence
-        for index, offset in self._points:
+        for index, last_index, offset in self._points:
+            place = Place(sequence, offset)
             if index == CLEAR:
                 offsets.clear()
-                continue
-            place = Place(sequence, offset)
-            if offsets.is_due(index, place, last_index):
+            elif offsets.is_due(index, place, last_index):
                 offsets.add(index, place)
-            last_index = index
 
     def _remember(self) -> None:
         self._synced = Mark(self._crc, self.hard_state, self.last_index, self.last_term, self.marker)

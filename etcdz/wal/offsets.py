@@ -78,7 +78,7 @@ class Offsets:
             place = self.places[i]
             upto, end = hi, None
             if i + 1 < len(self.indexes):
-                upto = self.indexes[i + 1]
+                upto = min(hi, self.indexes[i + 1])
                 if self.places[i + 1].sequence == place.sequence:
                     end = self.places[i + 1].offset
             out.append(Span(self.indexes[i], upto, place, end))
