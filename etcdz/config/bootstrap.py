@@ -7,13 +7,11 @@ up only when the URLs differ as text: a member that is consistent with itself ne
 from collections.abc import Callable, Mapping, Sequence
 
 from etcdz.config.literals import quote
-from etcdz.config.member import MemberConfig, split_initial_cluster
-from etcdz.config.urls import is_ip, parse_url, parse_urls
+from etcdz.config.member import MemberConfig
+from etcdz.config.urls import is_ip, parse_url
 
 Resolve = Callable[[str], str]
 """Host name -> address. raises OSError: unknown."""
-
-UrlsOf = dict[str, tuple[str, ...]]
 
 
 def listen_error(config: MemberConfig) -> str | None:
@@ -31,7 +29,7 @@ def listen_error(config: MemberConfig) -> str | None:
 def cluster_error(config: MemberConfig, resolve: Resolve) -> str | None:
     """Why this member cannot found its cluster; only for a member without a log."""
     try:
-        urls_of = {name: _normal(urls) for name, urls in split_initial_cluster(config.initial_cluster_text).items()}
+        urls_of = config.initial_cluster
     except ValueError as error:
         return f"error setting up initial cluster: {error}"
     if config.name not in urls_of:
@@ -44,10 +42,6 @@ def cluster_error(config: MemberConfig, resolve: Resolve) -> str | None:
     if len(urls_of) > 1:
         return f"--initial-cluster={_as_text(urls_of)} is not supported yet: only a cluster of one member is"
     return None
-
-
-def _normal(urls: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted(url for text in urls for url in parse_urls(text)))
 
 
 def _advertise_error(config: MemberConfig, initial: tuple[str, ...], resolve: Resolve) -> str | None:

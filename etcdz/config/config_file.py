@@ -12,6 +12,7 @@ all taken; beyond them every flag of the table is a key. Unknown keys do nothing
 about. Source: etcd 3.5 embed.ConfigFromFile.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -56,11 +57,17 @@ _URL_FLAGS: Final = {
 }
 """URL flag -> what etcd calls it in its message; order of checking. NB: the fourth is etcd's slip, kept for parity."""
 
-_INT, _FLOAT, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
-_NUMBER_WORDS: Final = {
-    _INT: re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]*|[1-9][0-9_]*)$", re.ASCII),
-    _FLOAT: re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", re.ASCII),
+_INT, _FLOAT, _BOOL = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool"))
+_MERGE, _VALUE, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("merge", "value", "timestamp"))
+_WORDS: Final = {
+    _INT: (r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]*|[1-9][0-9_]*)$", "-+0123456789"),
+    _FLOAT: (
+        r"[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$",
+        "-+.0123456789",
+    ),
+    _BOOL: (r"(?:y|Y|n|N)$", "yYnN"),
 }
+"""What Go's YAML parser takes for numbers and (beside what everybody does) for bools, and their first letters."""
 
 _NUMBERS: Final = {"uint": parse_uint, "uint64": parse_uint, "uint32": parse_uint32}
 
@@ -89,7 +96,7 @@ def read(text: str, flags: Mapping[str, Flag] = SETTINGS) -> ConfigFile:
         raise _mismatch(document, "value", "embed.configYAML")
     values: dict[str, Any] = {}
     notes: list[Note] = []
-    for key, value in document.items():
+    for key, value in _sorted_items(document):
         name = str(key).lower()
         if value is None:
             continue
@@ -102,12 +109,17 @@ def read(text: str, flags: Mapping[str, Flag] = SETTINGS) -> ConfigFile:
     return ConfigFile(_with_parsed_texts(values, flags), notes)
 
 
+def _sorted_items(mapping: dict[Any, Any]) -> list[tuple[Any, Any]]:
+    """By key, as etcd's way over JSON leaves them: this decides which of two errors is seen."""
+    return sorted(mapping.items(), key=lambda item: str(item[0]))
+
+
 def _read_section(name: str, section: Any, flags: Mapping[str, Flag]) -> dict[str, Any]:
     go_type, short = _SECTION_TYPES.get(name, _SECURITY_TYPE)
     if not isinstance(section, dict):
         raise _mismatch(section, f"struct field configYAML.{name}", go_type)
     values = {}
-    for key, value in section.items():
+    for key, value in _sorted_items(section):
         flag = flags.get(_SECTIONS[name].get(str(key).lower(), ""))
         if flag is not None and value is not None:
             values[flag.name] = _typed(flag.kind, value, f"struct field {short}.{name}.{str(key).lower()}")
@@ -137,7 +149,8 @@ def _number(go_type: str, value: int | float, where: str) -> int:
             return _NUMBERS.get(go_type, parse_int)(str(int(value)))
     except (ValueError, OverflowError):
         pass
-    raise ValueError(_words(f"number {value}", where, go_type)) from None
+    shown = f"{float(value):.0f}" if isinstance(value, int) and abs(value) >= 2**64 else value  # a float by then
+    raise ValueError(_words(f"number {shown}", where, go_type)) from None
 
 
 def _mismatch(value: Any, where: str, go_type: str) -> ValueError:
@@ -182,8 +195,12 @@ def _load_yaml(text: str) -> Any:
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT, _TIMESTAMP)]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    for tag, pattern in _NUMBER_WORDS.items():
-        Loader.add_implicit_resolver(tag, pattern, list("-+.0123456789"))
+    for tag, (pattern, first_letters) in _WORDS.items():
+        Loader.add_implicit_resolver(tag, re.compile(pattern, re.ASCII), list(first_letters))
+    Loader.bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
+    Loader.add_constructor(_FLOAT, _construct_float)
+    for tag in (_MERGE, _VALUE):  # "<<" and "=" where no key is expected
+        Loader.add_constructor(tag, lambda loader, node: str(node.value))
     try:
         return yaml.load(text, Loader)
     except yaml.YAMLError as error:
@@ -191,3 +208,11 @@ def _load_yaml(text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark is not None else ""
         raise ValueError(f"error converting YAML to JSON: yaml: {where}{problem}") from None
+
+
+def _construct_float(loader: Any, node: Any) -> float:
+    value = float(loader.construct_yaml_float(node))
+    if not math.isfinite(value):
+        word = "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+        raise ValueError(f"error converting YAML to JSON: json: unsupported value: {word}")
+    return value

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from etcdz.config.identity import cluster_id, member_id
+from etcdz.config.urls import parse_member_url
 
 UINT32_MAX = 0xFFFF_FFFF
 
@@ -106,8 +107,12 @@ class MemberConfig:
 
     @property
     def initial_cluster(self) -> dict[str, tuple[str, ...]]:
-        """Name -> sorted peer URLs. Requires: the text has passed bootstrap_error()."""
-        return {name: tuple(sorted(urls)) for name, urls in split_initial_cluster(self.initial_cluster_text).items()}
+        """Name -> sorted peer URLs in normal form.
+
+        raises  ValueError: a bad URL, which bootstrap.cluster_error() finds before a first start; a member that has
+                run before never asks
+        """
+        return parse_initial_cluster(self.initial_cluster_text)
 
     @property
     def member_id(self) -> int:
@@ -133,10 +138,13 @@ class MemberConfig:
         return cls(**arguments)
 
 
-def split_initial_cluster(text: str) -> dict[str, list[str]]:
-    """ "a=http://1,a=http://2,b=http://3 -> name -> URLs as written; an entry without `=` has the URL ""."""
+def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
+    """a=http://1:1,a=http://2:1,b=http://3:1 -> name -> sorted URLs; an entry without `=` has the URL "".
+
+    raises  ValueError: etcd's words about the first bad URL
+    """
     urls_of: dict[str, list[str]] = {}
     for entry in filter(None, text.split(",")):
         name, _, url = entry.partition("=")
-        urls_of.setdefault(name, []).append(url.strip())
-    return urls_of
+        urls_of.setdefault(name, []).append(parse_member_url(url.strip()).text)
+    return {name: tuple(sorted(urls)) for name, urls in urls_of.items()}

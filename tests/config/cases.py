@@ -41,8 +41,8 @@ def bad_client_url(url: str, message: str) -> Case:
     return Case(argv, 2, f'invalid value "{url}" for flag -listen-client-urls: {message}')
 
 
-def bad_type(text: str, found: str, go_type: str) -> Case:
-    name = text.partition(":")[0]
+def bad_type(text: str, found: str, go_type: str, key: str = "") -> Case:
+    name = key or text.partition(":")[0]
     return in_file(
         text,
         "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
@@ -226,6 +226,10 @@ FILES = (
     bad_type('snapshot-count: "5"\n', "string", "uint64"),
     bad_type("snapshot-count: -1\n", "number -1", "uint64"),
     bad_type("snapshot-count: 1.5\n", "number 1.5", "uint64"),
+    bad_type("snapshot-count: 99999999999999999999\n", "number 100000000000000000000", "uint64"),
+    bad_type("name: y\n", "bool", "string"),
+    bad_type("name: <<\nlog-outputs: =\n", "string", "[]string", key="log-outputs"),
+    in_file("name: 5\ndata-dir: -.inf\n", "error converting YAML to JSON: json: unsupported value: -Inf"),
     bad_type("max-snapshots: true\n", "bool", "uint"),
     bad_type("grpc-keepalive-interval: 5s\n", "string", "time.Duration"),
     bad_type("pre-vote: maybe\n", "string", "bool"),
