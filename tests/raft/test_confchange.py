@@ -8,6 +8,7 @@ from etcdz.raft import ConfChangeError, ConfChangeSingle, ConfState
 from etcdz.raft.confchange import check_invariants, enter_joint, leave_joint, restore, simple
 from etcdz.raft.describe import describe_changes, describe_config, parse_changes
 from etcdz.raft.tracker import TrackedConfig, Tracker
+from tests.raft.twins import RANDOMLY
 
 CHANGE = st.builds(ConfChangeSingle, st.integers(0, 3), st.integers(0, 6))
 VOTERS = st.sets(st.integers(1, 6), min_size=1)
@@ -25,6 +26,7 @@ def joint(tracker: Tracker, changes: list[ConfChangeSingle], auto_leave: bool = 
     return twin
 
 
+@RANDOMLY
 @given(VOTERS, st.lists(CHANGE, max_size=6))
 def test_one_change_at_a_time_and_all_at_once_jointly_end_alike(
     voters: set[int], changes: list[ConfChangeSingle]
@@ -45,6 +47,7 @@ def test_one_change_at_a_time_and_all_at_once_jointly_end_alike(
     assert learners == at_once.config.learners
 
 
+@RANDOMLY
 @given(VOTERS, st.lists(CHANGE, max_size=6), st.booleans())
 def test_a_restored_configuration_is_the_one_that_was_saved(
     voters: set[int], changes: list[ConfChangeSingle], auto_leave: bool
@@ -58,6 +61,7 @@ def test_a_restored_configuration_is_the_one_that_was_saved(
     assert after.progress.keys() == before.progress.keys()
 
 
+@RANDOMLY
 @given(VOTERS, st.lists(CHANGE, max_size=8))
 def test_a_refused_change_leaves_no_trace(voters: set[int], changes: list[ConfChangeSingle]) -> None:
     tracker = tracker_of(ConfState(tuple(voters)))

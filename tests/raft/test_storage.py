@@ -1,7 +1,7 @@
 """MemoryStorage against a dictionary that does the same slowly, and the errors that a Storage may raise."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdz.raft import ConfState, Entry, InvariantBroken, MemoryStorage, Snapshot
@@ -13,6 +13,7 @@ STEP = st.one_of(
     st.tuples(st.just("compact"), st.integers(1, 8), st.just(0)),
     st.tuples(st.just("snapshot"), st.integers(-3, 6), st.just(0)),
 )
+from tests.raft.twins import RANDOMLY
 
 
 class SlowStorage:
@@ -31,12 +32,11 @@ class SlowStorage:
         self.terms = {at: term for at, term in self.terms.items() if at >= index}
 
 
-@settings(max_examples=200)
+@RANDOMLY
 @given(st.lists(STEP, max_size=30))
 def test_it_holds_what_a_dictionary_would(steps: list[tuple[str, int, int]]) -> None:
-    fast, slow, term = MemoryStorage(), SlowStorage(), 0
-    for step, offset, count in steps:
-        term += 1
+    fast, slow = MemoryStorage(), SlowStorage()
+    for term, (step, offset, count) in enumerate(steps, 1):
         if step == "append":
             start = max(fast.last_index() + 1 + offset, 1)
             entries = [entry(term, start + at) for at in range(count)]
