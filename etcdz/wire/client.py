@@ -23,6 +23,7 @@ MESSAGE: Final = 1
 DONE: Final = 2
 GOAWAY: Final = 3
 
+_TIMEOUT_LITERAL: Final = b"\0\x0cgrpc-timeout"
 _UNARY: Final = Head()
 _STREAMING: Final = Head()
 _STREAMING.method = Method(b"", False)
@@ -89,6 +90,14 @@ def encode_timeout(seconds: float) -> bytes:
     return b"%dH" % (_TIMEOUT_DIGITS_END - 1)
 
 
+def _own_fields(timeout_s: float | None, metadata: tuple[Field, ...]) -> bytes:
+    """What differs from call to call, as the end of a header block; nothing of it enters the dynamic table."""
+    if timeout_s is None:
+        return plain_block(metadata)
+    value = encode_timeout(timeout_s)
+    return _TIMEOUT_LITERAL + bytes((len(value),)) + value + plain_block(metadata)
+
+
 class GrpcClientConnection(Connection):
     """One connection to a server."""
 
@@ -127,10 +136,12 @@ class GrpcClientConnection(Connection):
         self, path: bytes, message: bytes, timeout_s: float | None = None, metadata: tuple[Field, ...] = ()
     ) -> int:
         """Starts a unary call; its stream id. raises CannotOpen"""
-        block = self._kept_heads.get(path) if timeout_s is None and not metadata else None
+        block = self._kept_heads.get(path)
+        if block is not None and (timeout_s is not None or metadata):
+            block += _own_fields(timeout_s, metadata)
         size = len(message)
         window = self._send_window - size - f.GRPC_PREFIX_BYTES
-        if block is None or size > self._short_max or window < 0 or self._going:
+        if block is None or len(block) > f.FRAME_BYTES_DEFAULT or size > self._short_max or window < 0:
             stream = self._open(_UNARY, path, timeout_s, metadata)
             self._queue(stream, message)
             stream.local_done = True
@@ -138,6 +149,8 @@ class GrpcClientConnection(Connection):
             return stream.id
         stream_id = self._take_id()
         self._streams[stream_id] = None
+        if timeout_s is not None:
+            self._watch_deadline(self._now() + timeout_s, stream_id)
         self._send_window = window
         out = self._out
         out.append(f.FRAME_HEAD.pack(len(block) << 8 | f.HEADERS, f.END_HEADERS, stream_id))
@@ -190,21 +203,19 @@ class GrpcClientConnection(Connection):
 
     def _open(self, head: Head, path: bytes, timeout_s: float | None, metadata: tuple[Field, ...]) -> Stream:
         stream_id = self._take_id()
-        block = self._encode_head(path)
         if timeout_s is not None:
-            metadata = ((b"grpc-timeout", encode_timeout(timeout_s)), *metadata)
             self._watch_deadline(self._now() + timeout_s, stream_id)
-        block += plain_block(metadata)
-        kind, flags = f.HEADERS, f.END_HEADERS
-        size_max = self._peer_frame_max
-        if len(block) > size_max:
-            flags = 0
-        self._out.append(f.encode_frame(kind, flags, stream_id, block[:size_max]))
-        for at in range(size_max, len(block), size_max):
-            flags = f.END_HEADERS if at + size_max >= len(block) else 0
-            self._out.append(f.encode_frame(f.CONTINUATION, flags, stream_id, block[at : at + size_max]))
+        self._send_block(stream_id, self._encode_head(path) + _own_fields(timeout_s, metadata))
         stream = self._streams[stream_id] = Stream(stream_id, head)
         return stream
+
+    def _send_block(self, stream_id: int, block: bytes) -> None:
+        size = f.FRAME_BYTES_DEFAULT
+        kind = f.HEADERS
+        for at in range(0, len(block), size):
+            flags = f.END_HEADERS if at + size >= len(block) else 0
+            self._out.append(f.encode_frame(kind, flags, stream_id, block[at : at + size]))
+            kind = f.CONTINUATION
 
     def _encode_head(self, path: bytes) -> bytes:
         settings = self._settings

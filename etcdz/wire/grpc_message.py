@@ -12,6 +12,12 @@ from etcdz.errors import Code
 
 PREFIX_BYTES: Final = 5
 _GZIP: Final = 31
+_GO_REASONS: Final = {  # zlib's words -> Go's
+    "incorrect header check": "gzip: invalid header",
+    "unknown compression method": "gzip: invalid header",
+    "incorrect data check": "gzip: invalid checksum",
+    "incorrect length check": "gzip: invalid checksum",
+}
 
 
 class BadMessage(Exception):
@@ -59,9 +65,15 @@ def _gunzip(message: bytes, limit: int) -> bytes:
     try:
         message = unpacker.decompress(message, limit + 1)
     except zlib.error as error:
-        raise BadMessage(Code.INTERNAL, f"grpc: failed to decompress the received message {error}") from None
+        raise _not_gzip(_GO_REASONS.get(str(error).rpartition(": ")[2], "flate: corrupt input")) from None
     if len(message) > limit:
         raise _too_large(len(message), limit)
     if not unpacker.eof:
-        raise BadMessage(Code.INTERNAL, "grpc: failed to decompress the received message unexpected EOF")
+        raise _not_gzip("unexpected EOF")
+    if unpacker.unused_data:
+        raise _not_gzip("gzip: invalid header")  # Go looks for another member there
     return message
+
+
+def _not_gzip(reason: str) -> BadMessage:
+    return BadMessage(Code.INTERNAL, f"grpc: failed to decompress the received message {reason}")

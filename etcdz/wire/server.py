@@ -54,7 +54,6 @@ _TOO_LONG: Final = (f.FRAME_BYTES_DEFAULT + 1) << 8
 _HEADERS_END: Final = f.END_HEADERS | f.END_STREAM
 _TEXT_SAFE: Final = "".join([chr(c) for c in range(0x20, 0x7F) if c != 0x25])
 _MANY_MESSAGES: Final = "cardinality violation: received multiple request messages for non-client-streaming RPC"
-_NO_MESSAGE: Final = "cardinality violation: received no request message from non-client-streaming RPC"
 
 
 @lru_cache
@@ -331,6 +330,7 @@ class GrpcServerConnection(Connection):
             return
         if not self._use_stream_window(stream, size, bool(flags & f.END_STREAM)):
             return
+        stream.remote_done = bool(flags & f.END_STREAM)
         self._take_payload(stream, payload)
         if flags & f.END_STREAM and stream_id in self._streams:
             self._end_remote(stream)
@@ -351,7 +351,7 @@ class GrpcServerConnection(Connection):
         if stream.received < stream.head.length:
             self._reset(stream.id, f.PROTOCOL_ERROR)
         elif stream.inbox:
-            self._refuse_request(stream, Refusal(Code.INTERNAL, "unexpected EOF"))
+            self._refuse_request(stream, Refusal(Code.UNKNOWN, "unexpected EOF"))
         else:
             self._on_remote_done(stream)
 
@@ -361,7 +361,7 @@ class GrpcServerConnection(Connection):
         if not method.unary:
             self._events.append((STREAM_END, stream.id))
         elif stream.message is None:
-            self._refuse_request(stream, Refusal(Code.INTERNAL, _NO_MESSAGE))
+            self._refuse_request(stream, Refusal(Code.UNKNOWN, "EOF"))
         else:
             message, stream.message = stream.message, None
             self._inbox_bytes -= len(message)

@@ -25,6 +25,9 @@ PUT = Method(b"/etcdserverpb.KV/Put", True, 3)
 METHODS = {method.path: method for method in (UNARY, STREAM, PUT)}
 
 
+DEFAULTS = ServerSettings()
+
+
 def answer(conn: GrpcServerConnection, events: list[tuple]) -> None:
     """The echo service itself, as a step from events to replies."""
     for event in events:
@@ -90,7 +93,7 @@ class EchoProtocol(asyncio.Protocol):
 class EchoServer:
     """Runs in a thread of its own. Use as a context manager; `port` is where it listens."""
 
-    def __init__(self, settings: ServerSettings = ServerSettings(), unix_path: str | None = None) -> None:  # noqa: B008
+    def __init__(self, settings: ServerSettings = DEFAULTS, unix_path: str | None = None) -> None:
         self.settings = settings
         self.unix_path = unix_path
         self.connections: set[EchoProtocol] = set()
