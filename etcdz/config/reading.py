@@ -38,6 +38,10 @@ class Host(NamedTuple):
     default_host: Callable[[], str] = lambda: ""
 
 
+NO_HOST: Final = Host()
+"""A machine without files, with one core."""
+
+
 class ExitRequest(NamedTuple):
     """The process shall end.
 
@@ -69,12 +73,12 @@ class _Sources(NamedTuple):
     config_path: str = ""
 
 
-def parse(argv: Sequence[str], environ: Mapping[str, str], host: Host = Host()) -> MemberConfig | ExitRequest:  # noqa: B008
+def parse(argv: Sequence[str], environ: Mapping[str, str], host: Host = NO_HOST) -> MemberConfig | ExitRequest:
     """The configuration that read() comes to."""
     return read(argv, environ, host).outcome
 
 
-def read(argv: Sequence[str], environ: Mapping[str, str], host: Host = Host()) -> Reading:  # noqa: B008
+def read(argv: Sequence[str], environ: Mapping[str, str], host: Host = NO_HOST) -> Reading:
     """Read everything there is. argv is without the program's name."""
     try:
         line = command_line.split(argv, COMMAND_LINE)
