@@ -17,7 +17,6 @@ from etcdz.wire import frames as f
 from etcdz.wire.connection import (
     BUDGET_PER_CALL,
     COST_IDLE,
-    COST_RESET,
     KEPT_BLOCKS_MAX,
     PING_FINAL,
     Connection,
@@ -513,8 +512,7 @@ class GrpcServerConnection(Connection):
             self._remember_early_closed(stream.id)
 
     def _refuse_request(self, stream: Stream, refusal: Refusal) -> None:
-        """The client's fault. raises ProtocolError if it has made too many"""
-        self._charge(COST_RESET)
+        """The client's fault."""
         self._tell_cancelled(stream)
         self._refuse(stream, refusal)
 
