@@ -24,7 +24,10 @@ class Peer(NamedTuple):
 class Links:
     """Outgoing links by name, with what waits to be sent at the end of the turn.
 
-    A message to a name that is not alive is dropped: `etcdz.messages` says for each what resync does about it.
+    A message to a name that is not in the roster waits for it: a new incarnation may be heard of by its first message
+    before the roster that names it comes, and would else wait for the answer for ever. What was meant for a former
+    incarnation tells so by its fields. What waited for an incarnation that is gone is dropped: `etcdz.messages` says
+    for each message what resync does about it.
     """
 
     def __init__(self, context: "zmq.Context[Any]", supervisor: str) -> None:
@@ -58,8 +61,8 @@ class Links:
         return new, gone
 
     def listener(self, slot: int) -> str:
-        """Name of the listener whose request ids carry slot; empty, a name that nobody has, if there is none."""
-        return self._listeners.get(slot, "")
+        """Name of the listener whose request ids carry slot, alive or not: the tree counts its names from 1."""
+        return self._listeners.get(slot) or f"listener-{slot + 1}"
 
     def send(self, name: str, message: Any) -> None:
         """Queue message for name; it leaves with `flush`."""
@@ -71,10 +74,10 @@ class Links:
 
     def send_frame(self, name: str, frame: bytes) -> None:
         """Send a frame that is already encoded, after what waits for name."""
-        waiting = self._waiting.pop(name, None)
         socket = self._sockets.get(name)
         if socket is None:
             return
+        waiting = self._waiting.pop(name, None)
         if waiting:
             socket.send(encode_frame(waiting), zmq.NOBLOCK)
         socket.send(frame, zmq.NOBLOCK)
@@ -83,11 +86,14 @@ class Links:
         """One frame to each destination that something waits for."""
         if not self._waiting:
             return
+        held = {}
         for name, batch in self._waiting.items():
             socket = self._sockets.get(name)
             if socket is not None:
                 socket.send(encode_frame(batch), zmq.NOBLOCK)
-        self._waiting = {}
+            else:
+                held[name] = batch
+        self._waiting = held
 
     def of_kind(self, kind: str) -> list[Peer]:
         return [peer for peer in self.peers.values() if peer.kind == kind]
