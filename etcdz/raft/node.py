@@ -183,7 +183,7 @@ class RawNode:
         datas = [encode_conf_change(change)[1] for change in changes]
         raft.log.append([make_entry(ENTRY_CONF_CHANGE, 1, at, data) for at, data in enumerate(datas, 1)])
         raft.log.committed = len(changes)
-        # They come up in committed_entries as well and do no harm the second time; but a campaign need not wait.
+        # They come up in committed_entries as well and do no harm the second time; the member knows its peers now.
         for change in changes:
             raft.apply_conf_change(change.as_v2())
 

@@ -187,7 +187,7 @@ class Cluster:
     def tick(self, node: int, count: int = 1) -> None:
         for _ in range(count):
             self.members[node].raw.tick()
-        self.settle()
+            self.settle()
 
     def elect(self, node: int) -> Member:
         self.members[node].raw.campaign()

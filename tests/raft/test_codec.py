@@ -31,6 +31,7 @@ from etcdz.raft.codec import (
     encode_snapshot,
 )
 from etcdz.raft.entry import decode_entries, entries_bytes, limit_bytes, make_entries, payloads_bytes
+from tests.raft.twins import RANDOMLY
 
 U64 = st.integers(0, 2**64 - 1)
 ENTRY = st.builds(make_entry, st.integers(0, 2), U64, U64, st.binary(max_size=300))
@@ -47,6 +48,8 @@ MESSAGE = st.builds(
     index=U64,
     entries=st.lists(ENTRY, max_size=5),
     commit=U64,
+    vote=st.just(0),
+    responses=st.just(()),
     snapshot=st.none() | SNAPSHOT,
     reject=st.booleans(),
     reject_hint=U64,
@@ -57,7 +60,6 @@ CONTEXT = st.binary(max_size=20)
 CHANGE = st.builds(ConfChange, st.integers(0, 3), U64, CONTEXT, U64) | st.builds(
     ConfChangeV2, st.integers(0, 2), CHANGES, CONTEXT
 )
-from tests.raft.twins import RANDOMLY
 
 # (type, term, index, data) and the bytes that etcd 3.5 writes for it.
 ENTRIES = [

@@ -11,6 +11,7 @@ from etcdz.raft.log import Log
 from etcdz.raft.unstable import Unstable
 from tests.raft.cluster import Log as Lines
 from tests.raft.cluster import entry
+from tests.raft.twins import RANDOMLY
 
 
 def terms_of(log: Log) -> list[int]:
@@ -39,7 +40,6 @@ def make(stable: tuple[int, ...] = (), unstable: tuple[int, ...] = (), applying_
         ((3, 5), (4,), None),  # a hole
     ],
 )
-from tests.raft.twins import RANDOMLY
 def test_log_matching_thesis_3_5(
     split: int, prev: tuple[int, int], added: tuple[int, ...], after: list[int] | None
 ) -> None:

@@ -10,6 +10,7 @@ from etcdz.raft.describe import describe_progress
 from etcdz.raft.inflights import Inflights
 from etcdz.raft.progress import PROBE, REPLICATE, SNAPSHOT, Progress
 from etcdz.raft.tracker import TrackedConfig, Tracker
+from tests.raft.twins import RANDOMLY
 
 
 def make(state: int = PROBE, match: int = 3, next: int = 8, window: int = 4, bytes_max: int = 0) -> Progress:
@@ -57,7 +58,6 @@ def test_a_copied_window_is_its_own() -> None:
     ("state", "pending", "next_after"),
     [(REPLICATE, 0, 4), (PROBE, 0, 4), (SNAPSHOT, 10, 11), (SNAPSHOT, 0, 4)],
 )
-from tests.raft.twins import RANDOMLY
 def test_probing_starts_behind_the_match_or_the_snapshot_sent(state: int, pending: int, next_after: int) -> None:
     progress = make(state)
     progress.pending_snapshot = pending

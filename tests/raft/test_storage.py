@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from etcdz.raft import ConfState, Entry, InvariantBroken, MemoryStorage, Snapshot
 from etcdz.raft.errors import Compacted, SnapshotOutOfDate, StorageError, Unavailable
 from tests.raft.cluster import entry
+from tests.raft.twins import RANDOMLY
 
 STEP = st.one_of(
     st.tuples(st.just("append"), st.integers(-6, 0), st.integers(1, 12)),
     st.tuples(st.just("compact"), st.integers(1, 8), st.just(0)),
     st.tuples(st.just("snapshot"), st.integers(-3, 6), st.just(0)),
 )
-from tests.raft.twins import RANDOMLY
 
 
 class SlowStorage:
