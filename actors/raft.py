@@ -80,6 +80,8 @@ class RaftActor(Actor):
         self.backend_state: BackendState | None = None
         self.proposals: list[bytes] = []
         """Entry data of this turn, or held until there is a leader."""
+        self.unchecked: list[tuple[int, bytes]] = []
+        """Proposals that came before the log was read: until then nobody knows whether they are in it."""
         self.reads: list[tuple[int, list[int]]] = []
         """(slot, request ids) that wait for a read index."""
         self.read_batches: dict[bytes, list[tuple[int, list[int]]]] = {}
@@ -143,6 +145,8 @@ class RaftActor(Actor):
             self._bootstrap()
         else:
             self._recover(state, backend)
+        self._take_proposals(self.unchecked)
+        self.unchecked = []
         self._campaign_if_alone()
 
     def _check_identity(self, state: WalState, backend: BackendState) -> None:
@@ -224,9 +228,16 @@ class RaftActor(Actor):
         if refusal:
             self.links.send(self.links.listener(message.slot), Refused([(item[0], refusal) for item in message.items]))
             return
+        if self.node is None:
+            self.unchecked.extend(message.items)
+        else:
+            self._take_proposals(message.items)
+
+    def _take_proposals(self, items: list[tuple[int, bytes]]) -> None:
+        """Those that are not in the log yet. Requires: the window holds what the log does."""
         is_new = self.window.add
         proposals = self.proposals
-        for request_id, data in message.items:
+        for request_id, data in items:
             if is_new(request_id):
                 proposals.append(data)
 
