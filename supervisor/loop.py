@@ -222,7 +222,7 @@ class Loop:
             return
         self._next_look = now + INTERVAL_S
         pids = {life.name: life.pid for life in self.lifecycle.lives.values() if life.pid is not None}
-        loads = self.meter.look({**pids, **self._own_pids()}, now, with_wait=not self.placement.spread)
+        loads = self.meter.look({**pids, **self._own_pids()}, now, self.placement.wants_wait)
         cpus = self.placement.look({name: load for name, load in loads.items() if name in pids}, now)
         if cpus is not None:
             log.debug("moving actors", cpus=sorted(cpus))

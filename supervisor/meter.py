@@ -9,30 +9,40 @@ from supervisor.placement import Load
 WINDOW_S: Final = 1.0
 
 
+Reading = tuple[float, float, float | None]
+"""When, CPU seconds, seconds waited if they were read."""
+
+
+def _load(before: Reading, after: Reading) -> Load:
+    seconds = after[0] - before[0]
+    waited_s = 0.0 if before[2] is None or after[2] is None else after[2] - before[2]
+    return Load((after[1] - before[1]) / seconds, waited_s / seconds)
+
+
 class Meter:
     """Remembers the last readings by pid. Time is an argument."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[float, float, float | None]] = {}
-        """pid -> (when, CPU seconds, waited seconds) at the last look."""
+        self._last: dict[int, Reading] = {}
+        """By pid, at the last look."""
         self._windows: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
         """pid -> two readings (when, CPU seconds), at least WINDOW_S apart; ps measures from the older one."""
 
     def look(self, pids: Mapping[str, int], now: float, with_wait: bool) -> dict[str, Load]:
-        """Load of each actor since the last look. Waiting costs a file per thread to read, so it is asked for."""
+        """Load of each process since the last look.
+
+        with_wait   also how long it waited for a CPU, which costs a file per thread to read; 0 the first time
+        """
         last, self._last = self._last, {}
         loads = {}
         for name, pid in pids.items():
             cpu = usage.cpu_s(pid)
             if cpu is None:
                 continue
-            wait = usage.wait_s(pid) if with_wait else None
-            self._last[pid] = (now, cpu, wait)
+            self._last[pid] = (now, cpu, usage.wait_s(pid) if with_wait else None)
             self._roll(pid, now, cpu)
             if pid in last and now > last[pid][0]:
-                when, cpu_then, wait_then = last[pid]
-                waited = 0.0 if wait is None or wait_then is None else (wait - wait_then) / (now - when)
-                loads[name] = Load((cpu - cpu_then) / (now - when), waited)
+                loads[name] = _load(last[pid], self._last[pid])
         self._windows = {pid: window for pid, window in self._windows.items() if pid in self._last}
         return loads
 

@@ -35,6 +35,8 @@ class Placement:
         self.enabled = policy == "auto" and len(self.everywhere) > 1
         self.spread = not self.enabled
         self._calm_since: float | None = None
+        self.wants_wait = False
+        """The next look needs waiting times: actors share a CPU, and use enough of it to be in one another's way."""
 
     def cpus(self) -> frozenset[int]:
         """For an actor that starts now."""
@@ -45,6 +47,7 @@ class Placement:
         if not self.enabled:
             return None
         cpu = sum(load.cpu for load in loads.values())
+        self.wants_wait = not self.spread and cpu > WAIT_ABOVE / 2
         wait = sum(load.wait for load in loads.values())
         if not self.spread:
             return self._move(cpu > SPREAD_ABOVE or wait > WAIT_ABOVE)

@@ -1,4 +1,4 @@
-"""What a process uses, read from /proc. Every function answers None for a process that is gone."""
+"""What a process uses, and where it may run. A process that is gone is no error: it uses None or nothing."""
 
 import os
 import time
@@ -17,7 +17,7 @@ def cpu_s(pid: int) -> float | None:
         return None
 
 
-def wait_s(pid: int) -> float | None:
+def wait_s(pid: int) -> float:
     """Time that its threads were runnable without a CPU."""
     total_ns = 0
     for thread in threads(pid):
