@@ -323,6 +323,9 @@ class Log:
         tail.truncate(self._offset)
         with contextlib.suppress(WalFull):
             tail.preallocate(min(size, self._options.segment_bytes))
+        # Or what was given up could come back in a crash, sector by sector among what is written in its place.
+        if not self._options.no_fsync:
+            tail.sync()
 
     # --- segments
 
@@ -473,8 +476,6 @@ def has_log(disk: Disk, directory: str) -> bool:
 
 def _check(scan: Scan, snapshot: tuple[int, int] | None, path: str) -> None:
     """Whether what was read can be started from. raises WalCorrupt, WalMismatch"""
-    if scan.metadata is None:
-        raise WalCorrupt(path, scan.end, "no metadata")
     if scan.commit > scan.last_index:
         raise WalCorrupt(path, scan.end, f"the log ends at {scan.last_index}, but {scan.commit} was committed")
     if snapshot is None:

@@ -262,13 +262,19 @@ def is_zero(buf: bytes, lo: int, hi: int) -> bool:
 
 
 def decode_position(entry: bytes) -> tuple[int, int]:
-    """(term, index) of an encoded raftpb.Entry, fields in order: type, term, index, data. raises BadRecord"""
-    if entry[:1] != b"\x08" or entry[2:3] != b"\x10":
+    """(term, index) of an encoded raftpb.Entry, fields in order: type, term, index, data.
+
+    raises BadRecord: also for a change of the configuration without data, which nobody writes, but which a hard state
+    looks like
+    """
+    if entry[:1] != b"\x08" or entry[2:3] != b"\x10" or entry[1] > 2:
         raise BadRecord("not an entry")
     term, at = decode_varint(entry, 3)
     if entry[at : at + 1] != b"\x18":
         raise BadRecord("not an entry")
-    index, _ = decode_varint(entry, at + 1)
+    index, at = decode_varint(entry, at + 1)
+    if entry[at : at + 1] != b"\x22" and (at != len(entry) or entry[1]):
+        raise BadRecord("not an entry")
     return term, index
 
 
@@ -284,6 +290,8 @@ def decode_hard_state(data: bytes) -> HardState:
             raise BadRecord("no hard state")
         value, at = decode_varint(data, at + 1)
         values.append(value)
+    if at != len(data):
+        raise BadRecord("no hard state")
     return HardState(*values)
 
 
@@ -301,5 +309,7 @@ def decode_marker(data: bytes) -> Marker:
     index, at = decode_varint(data, 1)
     if data[at : at + 1] != b"\x10":
         raise BadRecord("no snapshot marker")
-    term, _ = decode_varint(data, at + 1)
+    term, at = decode_varint(data, at + 1)
+    if data[at : at + 1] not in (b"", b"\x1a"):
+        raise BadRecord("no snapshot marker")
     return Marker(index, term)

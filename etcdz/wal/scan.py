@@ -13,6 +13,10 @@ etcd's repair is looser: it cuts where the part of a sector that a frame covers 
 value will do), and at any length that reaches beyond the file, so that one flipped byte in a length field drops all
 that follows.
 
+The sum does not cover a record's type, and an entry without data has the shape of a hard state. So that a flipped type
+is found as well, what raft never does is refused: a term that falls, from an entry to the next in the log (not to one
+that rewrites: that may be of a lower term) or from hard state to hard state.
+
 Source: etcd 3.5 wal decoder (torn entries) and ReadAll (which records win).
 """
 
@@ -56,6 +60,8 @@ class Scan:
         "end",
         "torn",
         "_is_first",
+        "_has_metadata",
+        "_state_term",
     )
 
     def __init__(self, first_index: int) -> None:
@@ -70,6 +76,8 @@ class Scan:
         self.end = 0
         self.torn: Torn | None = None
         self._is_first = True
+        self._has_metadata = False
+        self._state_term = 1
 
     @property
     def commit(self) -> int:
@@ -81,16 +89,17 @@ class Scan:
         raises WalCorrupt
         """
         self.end = 0
+        self._has_metadata = False
         try:
             self._take_all(buf, sequence)
-            if self.end == 0:
-                raise BadRecord("segment without records")
             if is_last and not rec.is_zero(buf, self.end, len(buf)):
                 raise BadRecord("bytes after the end")
         except BadRecord as e:
             if not (is_last and self.end and is_torn(buf, self.end)):
                 raise WalCorrupt(path, self.end, str(e)) from None
             self.torn = Torn(path, self.end, str(e))
+        if not self._has_metadata:
+            raise WalCorrupt(path, 0, "segment without metadata")
         self._is_first = False
 
     def _take_all(self, buf: bytes, sequence: int) -> None:
@@ -131,9 +140,11 @@ class Scan:
         due = self.offsets.indexes[-1] + POINT_EVERY if self.offsets.has(sequence) else 0
         while (usual := decode(buf, at)) is not None:
             crc, start, stop, after, entry_term, index = usual
-            if extend(total, buf[start:stop]) != crc or index > last_index + 1:
+            if extend(total, buf[start:stop]) != crc:
                 break
-            if index <= last_index or index >= due:
+            if index > last_index and (index > last_index + 1 or entry_term < term):
+                break
+            if index >= due or index <= last_index:
                 due = self._place(index, last_index, Place(sequence, at))
             term = entry_term
             last_index = index
@@ -154,6 +165,8 @@ class Scan:
     def _take_entry(self, term: int, index: int, place: Place) -> None:
         if index > self.last_index + 1:
             raise BadRecord(f"entry {index} follows entry {self.last_index}")
+        if term < self.last_term and index > self.last_index:
+            raise BadRecord(f"entry of term {term} follows one of term {self.last_term}")
         self._place(index, self.last_index, place)
         self.last_index = index
         self.last_term = term
@@ -166,12 +179,16 @@ class Scan:
 
     def _take_other(self, kind: int, data: bytes) -> None:
         if kind == rec.HARD_STATE:
-            rec.decode_hard_state(data)
+            term = rec.decode_hard_state(data).term
+            if not 0 < self._state_term <= term:
+                raise BadRecord(f"hard state of term {term} follows one of term {self._state_term}")
+            self._state_term = term
             self.hard_state = data
         elif kind == rec.METADATA:
             if self.metadata not in (None, data):
                 raise BadRecord("conflicting metadata found")
             self.metadata = data
+            self._has_metadata = True
         elif kind == rec.SNAPSHOT:
             marker = rec.decode_marker(data)
             self.markers.append(marker)
@@ -191,8 +208,9 @@ def is_torn(buf: bytes, at: int) -> bool:
     size = int.from_bytes(buf[at:body], "little") & rec.LENGTH_MASK
     if size == 0:
         return _has_lost_sector(buf, at, body)
-    stop = min(body + size, len(buf))
-    is_short = stop < body + size
+    after = body + size + (-size & 7)
+    is_short = len(buf) < after
+    stop = min(after, len(buf))
     try:
         end = rec.decode_record_head(buf, body)[3]
     except BadRecord:

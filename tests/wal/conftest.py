@@ -65,7 +65,7 @@ def real_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
 
     def full_pwrite(fd: int, data: bytes, offset: int) -> int:
         end = take(fd, offset + len(data))
-        if end <= offset:
+        if data and end <= offset:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return pwrite(fd, data[: end - offset], offset)
 

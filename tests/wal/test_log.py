@@ -115,6 +115,18 @@ def test_an_entry_rewrites_all_entries_of_the_same_or_higher_index(case: Case) -
     assert log.read_entries(5) == []
 
 
+def test_a_rewrite_may_be_of_a_lower_term(case: Case) -> None:
+    """Figure 8 of the Raft paper, (b) to (c): entry 2 of term 3 gives way to one of term 2."""
+    log = Log.create(case.disk, case.wal, b"meta", SMALL)
+    log.append([entry(1, 1), entry(2, 3)], 1)
+    log.append([entry(2, 2), entry(3, 4)], 2)
+    log.sync()
+    log.close()
+    log, recovered = Log.open(case.disk, case.wal, options=SMALL)
+    assert log.read_entries(1) == [entry(1, 1), entry(2, 2), entry(3, 4)]
+    assert recovered.last_term == 4
+
+
 def test_an_entry_must_follow_the_last(case: Case) -> None:
     log = Log.create(case.disk, case.wal, b"meta", SMALL)
     with pytest.raises(ValueError, match="entry 2 cannot follow entry 0"):
@@ -246,13 +258,13 @@ def test_segments_wholly_below_are_released_but_for_the_newest(case: Case) -> No
     assert [s.first_index for s in log.segments] == [121, 141, 161]
     assert len(case.disk.list(case.wal)) == 3
     log.close()
-    with pytest.raises(WalMismatch, match="no file|not found"):
+    with pytest.raises(WalMismatch, match="file not found"):
         Log.open(case.disk, case.wal, (0, 0), SMALL)
 
 
 def test_a_log_is_held_by_one_process(case: Case) -> None:
     log = Log.create(case.disk, case.wal, b"meta", SMALL)
-    with pytest.raises(WalInUse, match="0000000000000000-0000000000000000.wal"):
+    with pytest.raises(WalInUse, match="0000000000000000-0000000000000000"):
         Log.open(case.disk, case.wal, options=SMALL)
     log.append(entries(1, 30, data=bytes(200)), 1)
     log.sync()
