@@ -84,13 +84,14 @@ class HashKvJob:
     it begins again, or finds its revision compacted.
     """
 
-    __slots__ = ("_compacted", "_hasher", "_mvcc", "_revision", "_rows", "now")
+    __slots__ = ("_asked", "_compacted", "_hasher", "_mvcc", "_revision", "_rows", "now")
 
     def __init__(self, mvcc: Mvcc, revision: int) -> None:
-        """revision: 0 for the current one."""
+        """revision: 0 for the current one; a negative one has the hash of no records, as in etcd."""
         self._mvcc = mvcc
         self.now = mvcc.revision
-        self._revision = revision if revision > 0 else self.now
+        self._asked = revision
+        self._revision = revision or self.now
         self._start()
 
     def _start(self) -> None:
@@ -102,12 +103,12 @@ class HashKvJob:
     def step(self, limit: int | None = None) -> KvHash | EtcdError | None:
         """Takes up to limit records (None for all). return the hash, COMPACTED or FUTURE_REV, or None: more to do."""
         mvcc, revision = self._mvcc, self._revision
-        stored = mvcc.scrubbing.hashes.get(revision)
+        stored = mvcc.scrubbing.hashes.get(self._asked)
         if stored is not None:
             return stored
         if revision > self.now:
             return errors.FUTURE_REV
-        if revision < mvcc.compact_revision:
+        if 0 < revision < mvcc.compact_revision:
             return errors.COMPACTED
         if mvcc.compact_revision != self._compacted:
             self._start()
@@ -131,7 +132,7 @@ class HashKvJob:
 
 def _records(mvcc: Mvcc, revision: int) -> Iterator[tuple[bytes, bytes]]:
     """All records up to a revision, pending ones included: those are newer than all in the store."""
-    end = buckets.KEY + (revision + 1).to_bytes(8, "big")
+    end = buckets.KEY + max(revision + 1, 0).to_bytes(8, "big")
     pending = [(name, record) for name, record in mvcc.pending.items() if buckets.KEY < name < end and record]
     return chain(mvcc.store.iterate(buckets.KEY, end), pending)
 

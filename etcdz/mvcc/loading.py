@@ -54,15 +54,14 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
     parse = mvccpb.KeyValue.FromString
     has_leases = bool(leases.by_id)
     last = floor
-    first_fields = b""
+    first_fields = _first_fields(last)
     for name, record in store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)):
         main = int.from_bytes(name[4:12], "big")
         if main > last:
             if main != last + 1:
                 raise StoreCorrupt(f"store: revisions {last + 1} to {main - 1} are missing")
             last = main
-            mod = encode_varint(main)
-            first_fields = b"\x10" + mod + b"\x18" + mod + b"\x20\x01"
+            first_fields = _first_fields(main)
         size = record[1]
         at = size + 2
         key = record[2:at] if size < 128 else record_key(record)
@@ -85,6 +84,12 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
         if has_leases:
             _attach(leases, key, parse(record).lease)
     return last
+
+
+def _first_fields(main: int) -> bytes:
+    """What stands behind the key in the record of a key that was created by that revision."""
+    mod = encode_varint(main)
+    return b"\x10" + mod + b"\x18" + mod + b"\x20\x01"
 
 
 def _attach(leases: LeaseTable, key: bytes, lease_id: int) -> None:

@@ -26,6 +26,7 @@ _SORT_KEYS: dict[int, Callable[[Any], Any]] = {
     4: lambda kv: kv.value,
 }
 _NONE, _DESCEND = 0, 2
+_LIMIT_MAX = 1 << 62  # beyond, it is none
 
 
 def range_end(end: bytes) -> bytes | None:
@@ -51,7 +52,7 @@ def run(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
         return int_field(b"\x20", _count(mvcc, lo, hi, None if revision == now else revision))
     limit = request.limit
     filters = _filters(request)
-    fetch = limit + 1 if limit > 0 and request.sort_order == _NONE and not filters else 0
+    fetch = limit + 1 if 0 < limit < _LIMIT_MAX and request.sort_order == _NONE and not filters else 0
     if revision == now:
         records = records_now(mvcc, lo, hi, fetch)
         count = len(records) if not fetch or len(records) < fetch else _count(mvcc, lo, hi, None)

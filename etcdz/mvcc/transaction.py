@@ -79,7 +79,7 @@ def _decide(mvcc: Mvcc, request: pb.TxnRequest, flat: list[_Operation]) -> _Step
 def _holds(mvcc: Mvcc, compare: pb.Compare) -> bool:
     """Over a range it must hold for every key. On a missing key all is zero, but no value compare holds."""
     target = compare.target
-    if not compare.range_end and target <= _MOD:
+    if not compare.range_end and _VERSION <= target <= _MOD:
         latest = mvcc.index.latest(compare.key)  # all that is asked for is in the index
         if latest is None:
             return _compare(compare.result, 0, _operand(compare, target))
