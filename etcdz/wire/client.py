@@ -123,7 +123,7 @@ class GrpcClientConnection(Connection):
         """How many calls may be started now."""
         if self._going or self.closed:
             return 0
-        return max(0, min(self._streams_max - len(self._streams), (f.STREAM_ID_MAX + 1 - self._next_id) // 2))
+        return max(0, min(self._streams_max - len(self._streams), (f.STREAM_ID_MAX - self._next_id) // 2 + 1))
 
     @property
     def should_close(self) -> bool:

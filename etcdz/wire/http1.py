@@ -122,7 +122,10 @@ class Http1Connection:
         headers[name] = headers[name] + b"," + value if name in headers else value
 
     def on_headers_complete(self) -> None:
-        if self._parser.get_http_version() == "1.1" and b"host" not in self._headers:
+        version = self._parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise _Stop(505, "HTTP version not supported")
+        if version == "1.1" and b"host" not in self._headers:
             raise _Stop(400, "missing required Host header")
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:19]) > self._limits.body_bytes_max:
