@@ -40,6 +40,8 @@ from etcdz.proto import etcdserverpb as pb
 from etcdz.v2snapshot import v2_store_json
 
 RING = b"etcdz_replies\0"
+STORAGE_VERSION = buckets.META + b"storageVersion"
+STORAGE_VERSION_MAX = (3, 6)
 IDENTITY = b"etcdz_meta\0identity"
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 
@@ -94,6 +96,7 @@ class BackendActor(Actor):
             self.store = LevelStore(str(directory / "leveldb"))
         except (StoreCorrupt, OSError) as error:
             raise FatalError(f"cannot open the backend in {directory}: {error}") from error
+        self._check_format(directory)
         self.member_id, self.cluster_id = self._identity()
         self.mvcc = Mvcc(self.store, self.member_id, self.cluster_id)
         self.applier = Applier(self.mvcc)
@@ -104,6 +107,16 @@ class BackendActor(Actor):
         if self.mvcc.scrubbing.running:
             self.next_scrub = 0.0
         return {"applied_index": self.applied_index, "load_s": round(time.monotonic() - began, 3)}
+
+    def _check_format(self, directory: Path) -> None:
+        """etcd marks a store so from 3.6 on; one that is newer than all we know may mean anything."""
+        text = (self.store.get(STORAGE_VERSION) or b"").decode("ascii", "replace")
+        numbers = tuple(int(part) if part.isdigit() else 1 << 31 for part in text.split(".")[:2] if text)
+        if numbers > STORAGE_VERSION_MAX:
+            known = ".".join(map(str, STORAGE_VERSION_MAX))
+            raise FatalError(
+                f"the backend in {directory} is of storage version {text}, newer than {known}, which this is for"
+            )
 
     def _identity(self) -> tuple[int, int]:
         """(member id, cluster id): worked out of the flags once, at the first start, then kept."""
