@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,19 @@ Start = Callable[..., FakeMember]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def runtime_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="run-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def start(tmp_path: Path, runtime_dir: Path) -> Iterator[Start]:
     """Starts members in the same data directory; fields change the rows of the same name."""
     members: list[FakeMember] = []
 
     def make(**fields: dict[str, Any]) -> FakeMember:
         rows = [{**row, **fields.get(str(row["name"]), {})} for row in ROWS]
-        members.append(FakeMember(tmp_path / "data", *rows))
+        members.append(FakeMember(tmp_path / "data", runtime_dir, rows))
         return members[-1]
 
     yield make
@@ -195,7 +202,7 @@ def test_a_dead_zygote_is_replaced_and_its_actors_live_on(start: Start) -> None:
 # ---- the supervisor dies ----
 
 
-def test_kill_9_of_the_supervisor_leaves_no_orphan_and_the_next_start_cleans_up(start: Start) -> None:
+def test_kill_9_of_the_supervisor_leaves_no_orphan_and_is_tidied_up_after(start: Start, runtime_dir: Path) -> None:
     member = start()
     member.wait_ready(*NAMES)
     pids = member.pids()
@@ -206,6 +213,7 @@ def test_kill_9_of_the_supervisor_leaves_no_orphan_and_the_next_start_cleans_up(
     again = start()
     again.wait_ready(*NAMES)
     assert not run_dir.exists()
+    assert len(list(runtime_dir.iterdir())) == 1
     incarnations = {line["incarnation"] for line in member.lines if "fake" in line}
     assert min(line["incarnation"] for line in again.lines if "fake" in line) > max(incarnations)
 
