@@ -139,6 +139,7 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.served = False
+        self.draining = False
         self.failure: Exception | None = None
 
     # ---- start ----
@@ -217,10 +218,9 @@ class ListenerActor(Actor):
         except Exception as error:
             self.fail(error)
             return
-        if self.stopping:
+        if self.stopping and not self.draining:
             self.loop_.stop()
-        else:
-            self.loop_.call_later(TIMER_S, self._on_timer)
+        self.loop_.call_later(TIMER_S, self._on_timer)
 
     def _expire_deadlines(self, now: float) -> None:
         """Calls whose client's deadline has passed are answered so; what they caused goes its way."""
@@ -251,13 +251,15 @@ class ListenerActor(Actor):
 
     def _on_stop(self, stop: Stop) -> None:
         self.stop_deadline_s = stop.deadline_s
-        self.stopping = True
-        self.loop_.stop()
+        if not self.stopping:
+            self.stopping = True
+            self.loop_.stop()
 
     # ---- end ----
 
     def on_stop(self) -> None:
         """Refuse new connections and streams, let the calls under way finish."""
+        self.draining = True
         self.loop_.run_until_complete(self._drain_connections())
 
     async def _drain_connections(self) -> None:

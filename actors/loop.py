@@ -19,6 +19,9 @@ from etcdz.boot import Boot
 from etcdz.messages import TAGS, Fault, Heartbeat, Ready, Roster, Stop, decode_frame, encode_frame
 
 
+_READABLE = int(zmq.POLLIN)
+
+
 class FatalError(Exception):
     """A restart cannot help (corrupt file, newer format, wrong permissions): the member stops with this reason."""
 
@@ -119,12 +122,12 @@ class Actor:
 
     def drain(self) -> None:
         """Handle what lies in the mailbox, at most a turn's worth."""
-        receive = self.mailbox.recv
-        try:
-            for _ in range(limits.FRAMES_PER_TURN):
-                self.handle_frame(receive(zmq.NOBLOCK))
-        except zmq.Again:
-            pass
+        mailbox = self.mailbox
+        for _ in range(limits.FRAMES_PER_TURN):
+            # Asking first costs a tenth of the exception that an empty mailbox would raise.
+            if not mailbox.get(zmq.EVENTS) & _READABLE:  # type: ignore[operator]
+                return
+            self.handle_frame(mailbox.recv(zmq.NOBLOCK))
 
     # ---- the loop ----
 

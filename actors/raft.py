@@ -88,6 +88,9 @@ class RaftActor(Actor):
         self.appends: deque[tuple[Append, tuple[Message, ...]]] = deque()
         """Not yet durable, with what to step into the core once they are."""
         self.append_bytes = 0
+        self.lazy_hard_state = b""
+        """A commit index that is not handed to the wal yet: it goes with the next entries, or with the next tick."""
+        self.lazy_responses: list[Message] = []
         self.applies: deque[tuple[int, Message]] = deque()
         """(last index, what to step) of what was handed to the backend and is not yet applied."""
         self.seq = 0
@@ -322,6 +325,8 @@ class RaftActor(Actor):
                 self.next_tick = now + self.tick_s  # the process was stopped: time that no one saw does not count
             if self.node is not None:
                 self.node.tick()
+        if self.lazy_hard_state:
+            self._append(0, [], b"", ())
 
     def on_turn_end(self) -> None:
         node = self.node
@@ -364,8 +369,14 @@ class RaftActor(Actor):
         hard_state = b""
         if message.term or message.vote or message.commit:
             state = HardState(message.term, message.vote, message.commit)
-            hard_state = codec.encode_hard_state(state)
+            before, _ = self.storage.initial_state()
             self.storage.set_hard_state(state)
+            hard_state = codec.encode_hard_state(state)
+            if not entries and (state.term, state.vote) == (before.term, before.vote):
+                # Only the commit index rose: nothing depends on it being on disk, so it goes with the next append.
+                self.lazy_hard_state = hard_state
+                self.lazy_responses += message.responses
+                return
         if entries:
             self.storage.append(entries)
         first = entries[0].index if entries else 0
@@ -373,6 +384,9 @@ class RaftActor(Actor):
 
     def _append(self, first: int, entries: list[bytes], hard_state: bytes, responses: tuple[Message, ...]) -> None:
         self.seq += 1
+        if self.lazy_hard_state:
+            hard_state, self.lazy_hard_state = hard_state or self.lazy_hard_state, b""
+            responses, self.lazy_responses = (*self.lazy_responses, *responses), []
         append = Append(self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses))
         self.append_bytes += sum([len(entry) for entry in entries])
         self.appends.append((append, responses))
