@@ -18,6 +18,7 @@ from etcdz.wal.files import SyncFailed, WalFull, WalInUse
 
 SECTOR_BYTES = 512
 Change = Callable[[bytearray], None]
+Rename = Callable[[dict[str, "Inode | Directory"]], object]
 
 
 class Inode:
@@ -52,7 +53,7 @@ class Inode:
         self.durable = bytes(self.live)
         self.changes.clear()
 
-    def after_crash(self, random: Random) -> "Inode":
+    def after_crash(self, random: Random, seen: object) -> "Inode":
         content = bytearray(self.durable)
         for change in self.changes:
             for piece in change:
@@ -118,114 +119,132 @@ class FakeFile:
             self._inode.holder = None
 
 
-class FakeDisk:
-    """free_bytes: what files may still grow by. sync_fails: whether the next fdatasync does."""
+class Directory:
+    """names: what one sees. durable: what is on the platter. changes: what leads from one to the other, in order."""
 
     def __init__(self) -> None:
+        self.names: dict[str, Inode | Directory] = {}
+        self.durable: dict[str, Inode | Directory] = {}
+        self.changes: list[Rename] = []
+
+    def change(self, change: Rename) -> None:
+        change(self.names)
+        self.changes.append(change)
+
+    def sync(self) -> None:
+        self.durable = dict(self.names)
+        self.changes.clear()
+
+    def after_crash(self, random: Random, seen: "dict[int, Inode | Directory]") -> "Directory":
+        names = dict(self.durable)
+        for change in self.changes[: random.randint(0, len(self.changes))]:
+            change(names)
+        after = Directory()
+        for name, node in names.items():
+            if id(node) not in seen:
+                seen[id(node)] = node.after_crash(random, seen)
+            after.names[name] = seen[id(node)]
+        after.sync()
+        return after
+
+
+class FakeDisk:
+    """free_bytes: what files may still grow by. sync_fails: whether every fdatasync does. syncs: how many so far."""
+
+    def __init__(self, root: Directory | None = None) -> None:
         self.free_bytes = 1 << 40
         self.sync_fails = False
         self.syncs = 0
-        self._directories: dict[str, dict[str, Inode | None]] = {"/": {}}
-        self._durable: dict[str, dict[str, Inode | None]] = {"/": {}}
-        self._changes: dict[str, list[Change_]] = {"/": []}
+        self._root = root or Directory()
+
+    def crash(self, random: Random) -> "FakeDisk":
+        return FakeDisk(self._root.after_crash(random, {}))
 
     def take(self, count: int) -> None:
         self.free_bytes -= count
 
-    # --- names: a directory maps a name to its file, or to None where it is a directory
+    def _find(self, path: str) -> Inode | Directory:
+        node: Inode | Directory = self._root
+        for name in path.strip("/").split("/") if path.strip("/") else ():
+            found = node.names.get(name) if isinstance(node, Directory) else None
+            if found is None:
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+            node = found
+        return node
 
-    def _apply(self, directory: str, change: "Change_") -> None:
-        change(self._directories[directory])
-        self._changes[directory].append(change)
+    def _file(self, path: str) -> Inode:
+        node = self._find(path)
+        assert isinstance(node, Inode)
+        return node
 
-    def _inode(self, path: str) -> Inode:
+    def _directory(self, path: str) -> Directory:
+        node = self._find(path)
+        assert isinstance(node, Directory)
+        return node
+
+    def _parent(self, path: str) -> tuple[Directory, str]:
         directory, name = posixpath.split(path)
-        found = self._directories.get(directory, {}).get(name)
-        if found is None:
-            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
-        return found
+        return self._directory(directory), name
 
     def create(self, path: str) -> FakeFile:
-        directory, name = posixpath.split(path)
-        if directory not in self._directories:
-            raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+        parent, name = self._parent(path)
+        old = parent.names.get(name)
+        if isinstance(old, Inode):
+            FakeFile(self, path, old).truncate(0)
+            return FakeFile(self, path, old)
         inode = Inode()
-        self._apply(directory, lambda names: names.__setitem__(name, inode))
+        parent.change(lambda names: names.__setitem__(name, inode))
         return FakeFile(self, path, inode)
 
     def open(self, path: str, write: bool) -> FakeFile:
-        return FakeFile(self, path, self._inode(path))
+        return FakeFile(self, path, self._file(path))
 
     def exists(self, path: str) -> bool:
-        directory, name = posixpath.split(path)
-        return path in self._directories or name in self._directories.get(directory, {})
+        try:
+            self._find(path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def list(self, directory: str) -> list[str]:
-        if directory not in self._directories:
-            raise FileNotFoundError(errno.ENOENT, "No such file or directory", directory)
-        return sorted(self._directories[directory])
+        return sorted(self._directory(directory).names)
 
     def make_directory(self, path: str) -> None:
-        if path in self._directories:
+        if self.exists(path):
             return
-        parent, name = posixpath.split(path)
-        self.make_directory(parent)
-        self._directories[path], self._durable[path], self._changes[path] = {}, {}, []
-        self._apply(parent, lambda names: names.__setitem__(name, None))
+        self.make_directory(posixpath.dirname(path))
+        parent, name = self._parent(path)
+        made = Directory()
+        parent.change(lambda names: names.__setitem__(name, made))
 
     def rename(self, source: str, target: str) -> None:
-        (directory, before), (target_directory, after) = posixpath.split(source), posixpath.split(target)
-        assert directory == target_directory, "the log renames within a directory only"
-        if before not in self._directories[directory]:
-            raise FileNotFoundError(errno.ENOENT, "No such file or directory", source)
-        if source in self._directories:
-            for of in (self._directories, self._durable, self._changes):
-                of[target] = of.pop(source)
-        self._apply(directory, lambda names: names.__setitem__(after, names.pop(before)) if before in names else None)
+        (parent, before), (target_parent, after) = self._parent(source), self._parent(target)
+        assert parent is target_parent, "nothing here is renamed into another directory"
+        node = self._find(source)
+
+        def change(names: dict[str, Inode | Directory]) -> None:
+            names.pop(before, None)
+            names[after] = node
+
+        parent.change(change)
 
     def remove(self, path: str) -> None:
-        self.take(-len(self._inode(path).live))
-        directory, name = posixpath.split(path)
-        self._apply(directory, lambda names: names.pop(name, None))
+        self.take(-len(self._file(path).live))
+        self._unlink(path)
 
     def remove_tree(self, path: str) -> None:
-        if path not in self._directories:
+        if not self.exists(path):
             return
-        for name, inode in list(self._directories[path].items()):
+        for name, node in list(self._directory(path).names.items()):
             inner = posixpath.join(path, name)
-            self.remove_tree(inner) if inode is None else self.remove(inner)
-        parent, name = posixpath.split(path)
-        for of in (self._directories, self._durable, self._changes):
-            of.pop(path)
-        self._apply(parent, lambda names: names.pop(name, None))
+            self.remove_tree(inner) if isinstance(node, Directory) else self.remove(inner)
+        self._unlink(path)
+
+    def _unlink(self, path: str) -> None:
+        parent, name = self._parent(path)
+        parent.change(lambda names: names.pop(name, None))
 
     def sync_directory(self, path: str) -> None:
-        self._durable[path] = dict(self._directories[path])
-        self._changes[path] = []
-
-    # --- the crash
-
-    def crash(self, random: Random) -> "FakeDisk":
-        after = FakeDisk()
-        inodes: dict[int, Inode] = {}
-        for directory in self._directories:
-            names = dict(self._durable[directory])
-            kept = random.randint(0, len(self._changes[directory]))
-            for change in self._changes[directory][:kept]:
-                change(names)
-            for name, inode in names.items():
-                if inode is not None:
-                    names[name] = inodes.setdefault(id(inode), inode.after_crash(random))
-            after._directories[directory] = names
-            after._durable[directory] = dict(names)
-            after._changes[directory] = []
-        for directory, names in after._directories.items():
-            # A directory whose name did not survive is not there, whatever is in it.
-            for name in [
-                n for n, i in names.items() if i is None and posixpath.join(directory, n) not in self._directories
-            ]:
-                del names[name]
-        return after
-
-
-Change_ = Callable[[dict[str, "Inode | None"]], object]
+        if self.sync_fails:
+            raise SyncFailed(errno.EIO, "fsync: Input/output error", path)
+        self._directory(path).sync()
