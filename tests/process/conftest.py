@@ -6,7 +6,7 @@ pytest tests/process --process-subject etcd     a real etcd instead: proves the 
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--long", action="store_true", help="the long form: more rounds, more data")
     group.addoption("--process-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
     group.addoption("--process-subject", choices=["etcdz", "etcd"], default="etcdz", help="which member to crash")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure comes with the end of each member's log."""
+    report = yield
+    if report.failed:
+        for member in getattr(item, "members", ()):
+            report.sections.append((f"log of {member.data_dir}", member.log_tail(60)))
+    return report
 
 
 @pytest.fixture
@@ -45,6 +55,7 @@ def make_member(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memb
     if kind.why_absent():
         pytest.skip(str(kind.why_absent()))
     made: list[Member] = []
+    request.node.members = made
 
     def make(*flags: str, data_dir: Path | None = None) -> Member:
         member = kind(tmp_path, *flags)

@@ -111,13 +111,16 @@ class SmallDisk(Mount):
         return shutil.disk_usage(self.path).free
 
     def fill(self, leave_bytes: int) -> None:
-        """Grows the ballast until so much is free."""
-        grow = self.free_bytes() - leave_bytes
-        if grow <= 0:
-            return
+        """Grows the ballast until no more than so much is free, whatever others take meanwhile."""
+        step = 4 << 20
         with self.ballast.open("ab") as ballast:
-            with suppress(OSError):  # the member takes space at the same time
-                os.posix_fallocate(ballast.fileno(), ballast.tell(), grow)
+            end = ballast.tell()
+            while (grow := self.free_bytes() - leave_bytes) > 0:
+                try:
+                    os.posix_fallocate(ballast.fileno(), end, min(grow, step))
+                    end += min(grow, step)
+                except OSError:
+                    step = max(step // 2, 4096)
 
     def relieve(self) -> None:
         """Frees what fill took."""
