@@ -4,13 +4,11 @@ NB: never connect one PUSH to two endpoints (it deals messages out in turn), nev
 receiver's queue is lost without a sound): the endpoint carries the incarnation, and a new incarnation is a new link.
 """
 
-from collections import deque
 from typing import Any, NamedTuple
 
 import zmq
 
-from etcdz import limits
-from etcdz.messages import decode_frame, encode_frame
+from etcdz.messages import encode_frame
 
 
 class Peer(NamedTuple):
@@ -38,7 +36,6 @@ class Links:
         self._waiting: dict[str, list[Any]] = {}
         self.peers: dict[str, Peer] = {}
         self._listeners: dict[int, str] = {}
-        self._early: dict[str, deque[Any]] = {}
         self._sockets["supervisor"] = self._connect(supervisor)
 
     def _connect(self, endpoint: str) -> "zmq.Socket[bytes]":
@@ -59,8 +56,6 @@ class Links:
             self._waiting.pop(peer.name, None)
         for peer in new:
             self._sockets[peer.name] = self._connect(peer.endpoint)
-            for message in self._early.pop(peer.name, ()):
-                self.send(peer.name, message)
         self.peers = alive
         self._listeners = {peer.slot: peer.name for peer in alive.values() if peer.kind == "listener"}
         return new, gone

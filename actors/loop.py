@@ -18,7 +18,6 @@ from etcdz import limits, logs
 from etcdz.boot import Boot
 from etcdz.messages import TAGS, Fault, Heartbeat, Ready, Roster, Stop, decode_frame, encode_frame
 
-
 _READABLE = int(zmq.POLLIN)
 
 

@@ -5,8 +5,6 @@ HEARTBEAT_S = 0.5
 """How often an actor tells the supervisor that its loop turns."""
 FRAMES_PER_TURN = 256
 """Frames that one turn takes out of the mailbox before it works off what it batched."""
-EARLY_MESSAGES_MAX = 64
-"""Messages kept for an actor that the roster does not name yet: what it asked in its first milliseconds."""
 
 # ---- calls ----
 CALLS_IN_FLIGHT_MAX = 4096
