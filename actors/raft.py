@@ -460,6 +460,7 @@ class RaftActor(Actor):
             "leader": f"{known.leader:x}",
             "handed_index": self.handed_index,
             "not_durable": len(self.appends),
+            "log_entries": self.storage.last_index() - self.storage.first_index() + 1,
             "refusal": self.refusal,
         }
 
