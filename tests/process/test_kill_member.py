@@ -20,7 +20,7 @@ def test_a_member_killed_at_random_moments_loses_nothing(make_trial: Callable[..
     for number in range(30 if is_long else 4):
         with trial.load(big_one_in=10 if is_long else 50) as load:
             trial.random_moment(load)
-            trial.member.kill9()
+            trial.crash(load)
         trial.member.start()
         print(f"round {number + 1}: {trial.verify()}")
 
@@ -30,7 +30,7 @@ def test_a_member_killed_while_it_recovers_loses_nothing(make_trial: Callable[..
     for _ in range(8 if is_long else 1):
         with trial.load() as load:
             trial.random_moment(load)
-            trial.member.kill9()
+            trial.crash(load)
         for _ in range(3):
             trial.member.start()
             trial.member.kill9()

@@ -32,7 +32,7 @@ def test_a_power_cut_loses_nothing_acknowledged(
                 if adversary != "as it comes":
                     write_back_some(disk, trial)
                 disk.cut_power()
-                trial.member.kill9()
+                trial.crash(load)
             disk.come_back()
             trial.member.start()
             print(f"round {number + 1}: {trial.verify()}")
@@ -55,7 +55,7 @@ def test_torn_files_lose_nothing_acknowledged(make_trial: Callable[..., Trial], 
     for number in range(20 if is_long else 3):
         with trial.load() as load:
             trial.random_moment(load)
-            trial.member.kill9()
+            trial.crash(load)
         data_dir = trial.member.data_dir
         done = [damage.tear_wal(data_dir, trial.record, trial.random), damage.tear_leveldb(data_dir, trial.random)]
         print(f"round {number + 1}: {done}")
@@ -75,7 +75,7 @@ def test_a_store_that_fell_back_is_recovered_from_the_log(make_trial: Callable[.
     trial.member.start()
     with trial.load() as load:
         trial.random_moment(load)
-        trial.member.kill9()
+        trial.crash(load)
     shutil.rmtree(store)
     store.with_name("older").rename(store)
     trial.member.start()
@@ -136,5 +136,7 @@ def test_a_log_that_lost_what_the_store_has_applied_is_refused(make_trial: Calla
     whole = segment.read_bytes()
     walk = damage.frames(whole)
     segment.write_bytes(whole[: walk[len(walk) // 2].lo])
-    with pytest.raises(MemberFailed, match=r"exit code [1-9](?s:.*)the backend has applied entry \d+, but the log ends"):
+    with pytest.raises(
+        MemberFailed, match=r"exit code [1-9](?s:.*)the backend has applied entry \d+, but the log ends"
+    ):
         trial.member.start()

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -58,6 +59,12 @@ class Trial:
         """Some moment under load. The wait is no synchronisation: it takes the moment off the beat of the answers."""
         load.wait_acknowledged(load.acknowledged + self.random.randint(*acknowledged))
         threading.Event().wait(self.random.uniform(0, 0.02))
+
+    def crash(self, load: Load) -> None:
+        """kill -9 of all processes at once, and the end of the load."""
+        os.killpg(self.member.pid, signal.SIGKILL)
+        load.stop()
+        self.member.kill9()
 
     # ---- single calls
 
