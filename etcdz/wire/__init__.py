@@ -4,7 +4,7 @@ Server, one object per connection (`etcdz.wire.server`):
 
     conn = GrpcServerConnection(methods, settings, now)
         methods: Mapping[bytes, Method]     {b"/etcdserverpb.KV/Put": Method(path: bytes, unary: bool, tag: int = 0)}
-        settings: ServerSettings            (message_bytes_max, max_concurrent_streams, window, stream_window, ...)
+        settings: ServerSettings            (message_bytes_max, max_concurrent_streams, window, ..., all with defaults)
         now: Callable[[], float]            a monotonic clock in seconds
     conn.receive(data: bytes) -> list[tuple]            never raises; events in order:
         (CALL, stream_id, method, message, deadline, metadata)          a whole unary call
@@ -32,6 +32,27 @@ Server, one object per connection (`etcdz.wire.server`):
 
 reply, fail, send_message and finish for a stream that is gone do nothing. What is not bounded here is the transport's
 own buffer: stop reading from a client that does not read, and no new calls come.
+
+Client (`etcdz.wire.client`), one object per connection:
+
+    conn = GrpcClientConnection(ClientSettings(authority=b"host:2379", ...), now)
+    conn.call(path: bytes, message: bytes, timeout_s=None, metadata=()) -> stream_id        unary; raises CannotOpen
+    conn.open(path, timeout_s=None, metadata=()) -> stream_id                               streaming; raises CannotOpen
+    conn.send_message(stream_id, message), half_close(stream_id), cancel(stream_id)
+    conn.receive(data) -> list[tuple]           never raises:
+        (DONE, stream_id, code, text, message)  the end of each call, exactly once; message: of a unary call with code 0
+        (MESSAGE, stream_id, message)           streaming
+        (GOAWAY, last_id, code, debug)          no new calls: room is 0 from here on
+    conn.room -> int                            how many calls may be started now
+    take_output, expire, next_deadline, should_close, connection_lost and the counts as above
+
+Blocking (`etcdz.wire.blocking`), one thread per channel; targets host:port, http://host:port, unix:path:
+
+    Channel(target).unary(path: str, body: bytes, timeout=None, metadata=()) -> bytes       raises RpcError(code, text)
+    Channel(target).stream(path, ...) -> BlockingStream                     send, close_send, recv(timeout), cancel
+
+HTTP/1.1 (`etcdz.wire.http1`): Http1Connection(Http1Limits()).receive(data) -> list[Request(id, method, target, headers,
+body)]; respond(id, status, body, content_type, headers), or begin, send_piece, end; take_output, should_close.
 
 Which protocol, by the first bytes (`etcdz.wire.sniff`): sniff(data: bytes) -> HTTP2 | HTTP1 | None (need more bytes).
 """

@@ -12,7 +12,15 @@ from urllib.parse import unquote_to_bytes
 
 from etcdz.errors import Code
 from etcdz.wire import frames as f
-from etcdz.wire.connection import BUDGET_PER_CALL, KEPT_BLOCKS_MAX, LOST, Connection, Event, strip_padding
+from etcdz.wire.connection import (
+    BUDGET_PER_CALL,
+    KEPT_BLOCK_BYTES_MAX,
+    KEPT_BLOCKS_MAX,
+    LOST,
+    Connection,
+    Event,
+    strip_padding,
+)
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.grpc_message import BadMessage, next_message
 from etcdz.wire.header_block import Field, plain_block
@@ -325,7 +333,7 @@ class GrpcClientConnection(Connection):
         answer = _Answer(self._decoder.decode(block))
         if self._decoder.changes != changes:
             self._known.clear()
-        elif len(self._known) < KEPT_BLOCKS_MAX:
+        elif len(self._known) < KEPT_BLOCKS_MAX and len(block) <= KEPT_BLOCK_BYTES_MAX:
             self._known[block] = answer
         return answer
 

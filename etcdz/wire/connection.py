@@ -31,6 +31,7 @@ CONTINUATIONS_MAX: Final = 64
 LOST: Final = -1
 EARLY_CLOSED_MAX: Final = 1_000
 KEPT_BLOCKS_MAX: Final = 512
+KEPT_BLOCK_BYTES_MAX: Final = 2_048  # longer ones are rare and would make what is kept large
 PING_FINAL: Final = b"goodbye!"  # our PING between the two GOAWAYs of a graceful end
 
 

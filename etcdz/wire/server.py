@@ -6,20 +6,17 @@ None from then until the reply, which is three pieces of bytes. Everything else 
 `connection.py`.
 """
 
-import struct
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote_from_bytes
 
 from etcdz.errors import DEADLINE_EXCEEDED, REQUEST_TOO_MANY_REQUESTS, Code
 from etcdz.wire import frames as f
+from etcdz.wire.answers import AnsweringConnection
 from etcdz.wire.connection import (
-    BUDGET_PER_CALL,
     COST_IDLE,
+    KEPT_BLOCK_BYTES_MAX,
     KEPT_BLOCKS_MAX,
     PING_FINAL,
-    Connection,
     Event,
     strip_padding,
 )
@@ -38,45 +35,26 @@ from etcdz.wire.request_head import (
 )
 from etcdz.wire.stream import Stream
 
-_FRAME_START: Final = struct.Struct(">IB")  # a frame head but for the stream id
-
 CALL: Final = 1
 STREAM_OPEN: Final = 2
 STREAM_MESSAGE: Final = 3
 STREAM_END: Final = 4
 CANCEL: Final = 5
 
-RESPONSE_FIELDS: Final[tuple[Field, ...]] = ((b":status", b"200"), (b"content-type", b"application/grpc"))
-OK_FIELDS: Final[tuple[Field, ...]] = ((b"grpc-status", b"0"),)
+STREAMS_MAX: Final = 262_144
 
 _TOO_LONG: Final = (f.FRAME_BYTES_DEFAULT + 1) << 8
-_HEADERS_END: Final = f.END_HEADERS | f.END_STREAM
-_TEXT_SAFE: Final = "".join([chr(c) for c in range(0x20, 0x7F) if c != 0x25])
+_BUSY: Final = Refusal(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
 _MANY_MESSAGES: Final = "cardinality violation: received multiple request messages for non-client-streaming RPC"
-
-
-@lru_cache
-def _head_struct(block_bytes: int) -> struct.Struct:
-    """HEADERS with a block of so many bytes, head of DATA, gRPC prefix."""
-    return struct.Struct(f">5sI{block_bytes}sIBIBI")
-
-
-@lru_cache
-def _tail_struct(block_bytes: int) -> struct.Struct:
-    """HEADERS with a block of so many bytes."""
-    return struct.Struct(f">5sI{block_bytes}s")
-
-
-def encode_text(text: str) -> bytes:
-    """A grpc-message: UTF-8, percent-encoded but for printable ASCII other than %. Source: gRPC over HTTP/2."""
-    return quote_from_bytes(text.encode("utf-8", "replace"), _TEXT_SAFE).encode()
 
 
 class ServerSettings(NamedTuple):
     """message_bytes_max     of one request message, decompressed as well
-    max_concurrent_streams  further ones are refused (REFUSED_STREAM); f.UNLIMITED is not advertised
+    max_concurrent_streams  further ones are refused (REFUSED_STREAM); f.UNLIMITED is not advertised, and STREAMS_MAX is
+                            the bound then
     window, stream_window   bytes a client may send ahead, per connection and per stream
     inbox_bytes_max         incomplete messages of all streams of a connection together
+    outbox_bytes_max        answers that the client's windows hold back; while there are more, new calls are refused
     header_list_bytes_max   of one header list, as RFC 9113 counts it
     """
 
@@ -85,17 +63,19 @@ class ServerSettings(NamedTuple):
     window: int = 16 << 20
     stream_window: int = 4 << 20
     inbox_bytes_max: int = 64 << 20
+    outbox_bytes_max: int = 64 << 20
     header_list_bytes_max: int = 65_536
 
 
-class GrpcServerConnection(Connection):
+class GrpcServerConnection(AnsweringConnection):
     """One client's connection."""
 
     def __init__(self, methods: Mapping[bytes, Method], settings: ServerSettings, now: Callable[[], float]) -> None:
-        super().__init__(settings.window, settings.stream_window, settings.header_list_bytes_max, now)
+        list_bytes_max = settings.header_list_bytes_max
+        super().__init__(settings.window, settings.stream_window, list_bytes_max, settings.outbox_bytes_max, now)
         self._methods = methods
         self._message_max = settings.message_bytes_max
-        self._streams_max = settings.max_concurrent_streams
+        self._streams_max = min(settings.max_concurrent_streams, STREAMS_MAX)
         self._inbox_max = settings.inbox_bytes_max
         self._inbox_bytes = 0
         self._preface = f.PREFACE  # what of it is still to come
@@ -106,11 +86,6 @@ class GrpcServerConnection(Connection):
         self._draining = False
         self._final_id = f.STREAM_ID_MAX  # streams above it came after our last GOAWAY
         self._short_message_max = min(settings.message_bytes_max, settings.stream_window - f.GRPC_PREFIX_BYTES)
-        # The short way of replies, once both blocks of a reply have come to rest: see _prepare_short_way.
-        self._ready = False
-        self._ok_head = self._ok_head_block = self._ok_tail = self._ok_tail_block = b""
-        self._pack_head = _head_struct(0).pack
-        self._pack_tail = _tail_struct(0).pack
         self._greet(settings)
 
     def _greet(self, settings: ServerSettings) -> None:
@@ -204,18 +179,9 @@ class GrpcServerConnection(Connection):
         self._read_ahead(data, pos)
 
     def _update_fast(self) -> None:
-        self._fast = self._settled and not self._block_id and not self._draining and not self.closed
+        welcome = not self._draining and not self.closed and self.pending_bytes <= self._outbox_max
+        self._fast = self._settled and not self._block_id and welcome
         self._prepare_short_way()
-
-    def _prepare_short_way(self) -> None:
-        head, tail = self._encoder.kept(RESPONSE_FIELDS), self._encoder.kept(OK_FIELDS)
-        self._ready = head is not None and tail is not None
-        if head is not None and tail is not None:
-            self._ok_head_block, self._ok_tail_block = head, tail
-            self._ok_head = _FRAME_START.pack(len(head) << 8 | f.HEADERS, f.END_HEADERS)
-            self._ok_tail = _FRAME_START.pack(len(tail) << 8 | f.HEADERS, _HEADERS_END)
-            self._pack_head = _head_struct(len(head)).pack
-            self._pack_tail = _tail_struct(len(tail)).pack
 
     def _check_headers_id(self, stream_id: int) -> None:
         if not stream_id & 1:
@@ -237,16 +203,22 @@ class GrpcServerConnection(Connection):
                 return
             key, timeout = split_timeout(fields)
             head = self._heads.get(key) or self._keep_head(key)
-            if head.plain and timeout is None and decoder.changes == changes and len(self._known) < KEPT_BLOCKS_MAX:
-                self._known[block] = head
+            if head.plain and timeout is None and decoder.changes == changes:
+                self._keep_block(block, head)
         elif stream_id <= self._last_id:
             self._on_trailers(stream_id, flags, [(b":path", b"")])
             return
         self._last_id = stream_id
         self._open(stream_id, flags, head, timeout)
 
+    def _keep_block(self, block: bytes, head: Head) -> None:
+        if len(block) <= KEPT_BLOCK_BYTES_MAX and len(self._known) < KEPT_BLOCKS_MAX:
+            self._known[block] = head
+
     def _keep_head(self, key: tuple[Field, ...]) -> Head:
         head = interpret(key, self._methods)
+        if sum([len(name) + len(value) for name, value in key]) > KEPT_BLOCK_BYTES_MAX:
+            return head
         if len(self._heads) >= KEPT_BLOCKS_MAX:
             self._heads.clear()
         self._heads[key] = head
@@ -262,6 +234,10 @@ class GrpcServerConnection(Connection):
             return
         self._streams[stream_id] = head
         refusal = head.refusal
+        if self.pending_bytes > self._outbox_max:
+            refusal = _BUSY
+        elif not self._fast:
+            self._update_fast()
         if timeout is not None and refusal is None:
             refusal = self._start_clock(stream_id, timeout)
         if head.plain and refusal is None and not flags & f.END_STREAM:
@@ -381,8 +357,7 @@ class GrpcServerConnection(Connection):
             return
         self._inbox_bytes += len(inbox) - before
         if len(inbox) > before and self._inbox_bytes > self._inbox_max:
-            refusal = Refusal(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
-            self._refuse_request(stream, refusal)
+            self._refuse_request(stream, _BUSY)
 
     def _cut_messages(self, stream: Stream, inbox: bytearray) -> None:
         while inbox:
@@ -398,50 +373,6 @@ class GrpcServerConnection(Connection):
                 self._events.append((STREAM_MESSAGE, stream.id, message))
 
     # -- writing ---------------------------------------------------------------------------------------------------
-
-    def reply(self, stream_id: int, message: bytes) -> None:
-        """A unary call's answer. For a stream that is gone: nothing."""
-        held = self._streams.pop(stream_id, 0)
-        size = len(message)
-        window = self._send_window - size - 5
-        if held is None and self._ready and size <= self._short_max and window >= 0:
-            self._send_window = window
-            self._budget += BUDGET_PER_CALL
-            out = self._out
-            block = self._ok_head_block
-            out.append(self._pack_head(self._ok_head, stream_id, block, (size + 5) << 8, 0, stream_id, 0, size))
-            out.append(message)
-            out.append(self._pack_tail(self._ok_tail, stream_id, self._ok_tail_block))
-        elif held != 0:
-            self._streams[stream_id] = held
-            stream = self._stream_of(stream_id)
-            self._open_answer(stream)
-            self._queue(stream, message)
-            self._finish(stream, OK_FIELDS)
-
-    def fail(self, stream_id: int, code: int, text: str) -> None:
-        """Ends a call, unary or streaming, with an error. For a stream that is gone: nothing."""
-        if stream_id in self._streams:
-            self._refuse(self._stream_of(stream_id), Refusal(code, text))
-
-    def send_message(self, stream_id: int, message: bytes) -> None:
-        """One message of a streaming answer. See pending_stream_bytes for a client that does not read."""
-        if stream_id in self._streams:
-            stream = self._stream_of(stream_id)
-            if not stream.local_done:
-                self._open_answer(stream)
-                self._queue(stream, message)
-                self._budget += BUDGET_PER_CALL
-                self._flush_stream(stream)
-
-    def finish(self, stream_id: int, code: int = 0, text: str = "") -> None:
-        """Ends a streaming answer after its last message."""
-        if code:
-            self.fail(stream_id, code, text)
-        elif stream_id in self._streams:
-            stream = self._stream_of(stream_id)
-            self._open_answer(stream)
-            self._finish(stream, OK_FIELDS)
 
     def expire(self, now: float) -> list[Event]:
         """Answers the calls whose deadline has passed, and tells the application to give them up."""
@@ -478,39 +409,6 @@ class GrpcServerConnection(Connection):
     def _on_goaway(self, last_id: int, code: int, debug: bytes) -> None:
         """The client will open no more streams; it closes when it has its answers."""
 
-    def _open_answer(self, stream: Stream) -> None:
-        if stream.opened:
-            return
-        stream.opened = True
-        self._send_block(stream.id, f.END_HEADERS, self._encoder.encode(RESPONSE_FIELDS))
-
-    def _send_block(self, stream_id: int, flags: int, block: bytes) -> None:
-        """Requires: block fits a frame; ours do."""
-        self._out.append(f.encode_frame(f.HEADERS, flags, stream_id, block))
-
-    def _finish(self, stream: Stream, trailers: tuple[Field, ...]) -> None:
-        """Sends the outbox, then the trailers."""
-        if not stream.local_done:
-            stream.local_done = True
-            stream.trailers = trailers
-            self._budget += BUDGET_PER_CALL
-            self._flush_stream(stream)
-
-    def _on_outbox_sent(self, stream: Stream) -> None:
-        trailers = stream.trailers
-        encode = self._encoder.encode if trailers is OK_FIELDS else self._encoder.encode_plain
-        self._end_stream(stream, encode(trailers))
-        if not self._ready:
-            self._prepare_short_way()
-
-    def _end_stream(self, stream: Stream, block: bytes) -> None:
-        """The last HEADERS. A client that is still sending is told to stop. Source: RFC 9113, section 8.1."""
-        self._send_block(stream.id, _HEADERS_END, block)
-        self._forget(stream.id)
-        if not stream.remote_done:
-            self._out.append(f.encode_rst_stream(stream.id, f.NO_ERROR))
-            self._remember_early_closed(stream.id)
-
     def _refuse_request(self, stream: Stream, refusal: Refusal) -> None:
         """The client's fault."""
         self._tell_cancelled(stream)
@@ -520,17 +418,6 @@ class GrpcServerConnection(Connection):
         if stream.announced and not stream.local_done:
             stream.announced = False
             self._events.append((CANCEL, stream.id))
-
-    def _refuse(self, stream: Stream, refusal: Refusal) -> None:
-        """Ends a call with an error: trailers only, or trailers after what was already sent."""
-        if stream.local_done:
-            return
-        fields = ((b"grpc-status", b"%d" % refusal.code), (b"grpc-message", encode_text(refusal.text)), *refusal.fields)
-        if stream.opened:
-            self._finish(stream, fields)
-            return
-        status = (b":status", b"%d" % refusal.http_status)
-        self._end_stream(stream, self._encoder.encode_plain((status, RESPONSE_FIELDS[1], *fields)))
 
     def _drop(self, stream_id: int, code: int) -> None:
         stream = self._forget(stream_id)

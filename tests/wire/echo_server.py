@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import re
 import sys
 import threading
 import time
@@ -25,6 +26,8 @@ PUT = Method(b"/etcdserverpb.KV/Put", True, 3)
 METHODS = {method.path: method for method in (UNARY, STREAM, PUT)}
 
 
+_FAIL = re.compile(rb"fail:([0-9]{1,2}):(.*)", re.DOTALL)
+_BIG = re.compile(rb"big:([0-9]{1,7})")
 DEFAULTS = ServerSettings()
 
 
@@ -34,11 +37,10 @@ def answer(conn: GrpcServerConnection, events: list[tuple]) -> None:
         kind, stream_id = event[:2]
         if kind == CALL:
             message = event[3]
-            if message.startswith(b"fail:"):
-                _, code, text = message.decode().split(":", 2)
-                conn.fail(stream_id, int(code), text)
-            elif message.startswith(b"big:"):
-                conn.reply(stream_id, b"b" * int(message[4:]))
+            if failure := _FAIL.fullmatch(message):
+                conn.fail(stream_id, int(failure[1]), failure[2].decode("utf-8", "replace"))
+            elif big := _BIG.fullmatch(message):
+                conn.reply(stream_id, b"b" * int(big[1]))
             elif message != b"never":
                 conn.reply(stream_id, message)
         elif kind == STREAM_MESSAGE:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from etcdz.wire import frames as f
-from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.server import STREAMS_MAX, GrpcServerConnection, ServerSettings
 from tests.wire.conversation import (
     CALL_FIELDS,
     HELLO,
@@ -170,6 +170,26 @@ def test_incomplete_messages_are_bounded_over_all_streams() -> None:
     assert conn._inbox_bytes == 0
 
 
+def test_a_client_that_takes_no_answers_gets_no_new_calls_until_it_does() -> None:
+    """1 MB of answers waits for the window; a message just sent does not count."""
+    from tests.wire.echo_server import answer
+
+    conn = GrpcServerConnection(METHODS, ServerSettings(outbox_bytes_max=1_000_000), Clock())
+    conn.receive(HELLO + settings((4, 0)))
+    conn.take_output()
+    answered_ids, lines, reader = set(), [], Reader()
+    for stream_id in range(1, 2_001, 2):
+        events = conn.receive(call(stream_id, b"big:100000"))
+        answered_ids |= {event[1] for event in events}
+        answer(conn, events)
+        lines += reader.lines(conn.take_output())
+    assert len(answered_ids) == 10 and conn.pending_bytes == 1_000_050
+    assert sum("grpc-message=etcdserver: too many requests" in line for line in lines) == 990
+    conn.receive(settings((4, 1 << 20)) + window_update(0, 1 << 30))
+    assert conn.pending_bytes == 0 and conn.open_streams == 0
+    assert len(conn.receive(call(3_001) + call(3_003))) == 2
+
+
 def test_small_gzip_bomb_is_not_unpacked() -> None:
     import gzip
 
@@ -193,3 +213,12 @@ def test_tables_of_header_blocks_stay_small() -> None:
         conn.receive(call(2 * number + 1, b"x", [*CALL_FIELDS, (b"token", b"%d" % number)]))
         conn.reply(2 * number + 1, b"x")
     assert not conn.closed and len(conn._known) <= 512 and len(conn._heads) <= 512
+    kept = len(conn._known) + len(conn._heads)
+    conn.receive(call(20_001, b"x", [*CALL_FIELDS, (b"token", b"x" * 3_000)]))
+    assert len(conn._known) + len(conn._heads) == kept
+
+
+def test_unlimited_streams_are_limited_all_the_same() -> None:
+    conn = GrpcServerConnection(METHODS, ServerSettings(max_concurrent_streams=f.UNLIMITED), Clock())
+    assert Reader().lines(conn.take_output())[0] == "SETTINGS 4=4194304 6=65536"
+    assert conn._streams_max == STREAMS_MAX

@@ -8,6 +8,7 @@ import gzip
 import pytest
 
 from etcdz.wire import frames as f
+from etcdz.wire.answers import encode_text
 from etcdz.wire.server import (
     CALL,
     CANCEL,
@@ -16,7 +17,6 @@ from etcdz.wire.server import (
     STREAM_OPEN,
     GrpcServerConnection,
     ServerSettings,
-    encode_text,
 )
 from tests.wire.conversation import (
     CALL_FIELDS,

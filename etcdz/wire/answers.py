@@ -1,0 +1,159 @@
+"""The writing half of the server's end: replies, errors and streams of messages become frames.
+
+The short way of a reply: once the blocks of HEADERS and trailers have come to rest in the client's dynamic table, the
+frames around a message differ only in two numbers, and one pack makes each of them.
+"""
+
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote_from_bytes
+
+from etcdz.wire import frames as f
+from etcdz.wire.connection import BUDGET_PER_CALL, Connection
+from etcdz.wire.header_block import Field
+from etcdz.wire.request_head import Refusal
+from etcdz.wire.stream import Stream
+
+RESPONSE_FIELDS: Final[tuple[Field, ...]] = ((b":status", b"200"), (b"content-type", b"application/grpc"))
+OK_FIELDS: Final[tuple[Field, ...]] = ((b"grpc-status", b"0"),)
+
+_FRAME_START: Final = struct.Struct(">IB")  # a frame head but for the stream id
+_HEADERS_END: Final = f.END_HEADERS | f.END_STREAM
+_TEXT_SAFE: Final = "".join([chr(c) for c in range(0x20, 0x7F) if c != 0x25])
+
+
+@lru_cache
+def _head_struct(block_bytes: int) -> struct.Struct:
+    """HEADERS with a block of so many bytes, head of DATA, gRPC prefix."""
+    return struct.Struct(f">5sI{block_bytes}sIBIBI")
+
+
+@lru_cache
+def _tail_struct(block_bytes: int) -> struct.Struct:
+    """HEADERS with a block of so many bytes."""
+    return struct.Struct(f">5sI{block_bytes}s")
+
+
+def encode_text(text: str) -> bytes:
+    """A grpc-message: UTF-8, percent-encoded but for printable ASCII other than %. Source: gRPC over HTTP/2."""
+    return quote_from_bytes(text.encode("utf-8", "replace"), _TEXT_SAFE).encode()
+
+
+class AnsweringConnection(Connection):
+    """What a server's connection sends. Requires: the half that reads gives `_stream_of`."""
+
+    def __init__(
+        self, window: int, stream_window: int, list_bytes_max: int, outbox_bytes_max: int, now: Callable[[], float]
+    ) -> None:
+        super().__init__(window, stream_window, list_bytes_max, now)
+        self._outbox_max = outbox_bytes_max
+        # The short way of replies, once both blocks of a reply have come to rest: see _prepare_short_way.
+        self._ready = False
+        self._ok_head = self._ok_head_block = self._ok_tail = self._ok_tail_block = b""
+        self._pack_head = _head_struct(0).pack
+        self._pack_tail = _tail_struct(0).pack
+
+    def reply(self, stream_id: int, message: bytes) -> None:
+        """A unary call's answer. For a stream that is gone: nothing."""
+        held = self._streams.pop(stream_id, 0)
+        size = len(message)
+        window = self._send_window - size - 5
+        if held is None and self._ready and size <= self._short_max and window >= 0:
+            self._send_window = window
+            self._budget += BUDGET_PER_CALL
+            out = self._out
+            block = self._ok_head_block
+            out.append(self._pack_head(self._ok_head, stream_id, block, (size + 5) << 8, 0, stream_id, 0, size))
+            out.append(message)
+            out.append(self._pack_tail(self._ok_tail, stream_id, self._ok_tail_block))
+        elif held != 0:
+            self._streams[stream_id] = held
+            stream = self._stream_of(stream_id)
+            self._open_answer(stream)
+            self._queue(stream, message)
+            self._finish(stream, OK_FIELDS)
+
+    def fail(self, stream_id: int, code: int, text: str) -> None:
+        """Ends a call, unary or streaming, with an error. For a stream that is gone: nothing."""
+        if stream_id in self._streams:
+            self._refuse(self._stream_of(stream_id), Refusal(code, text))
+
+    def send_message(self, stream_id: int, message: bytes) -> None:
+        """One message of a streaming answer. See pending_stream_bytes for a client that does not read."""
+        if stream_id in self._streams:
+            stream = self._stream_of(stream_id)
+            if not stream.local_done:
+                self._open_answer(stream)
+                self._queue(stream, message)
+                self._budget += BUDGET_PER_CALL
+                self._flush_stream(stream)
+
+    def finish(self, stream_id: int, code: int = 0, text: str = "") -> None:
+        """Ends a streaming answer after its last message."""
+        if code:
+            self.fail(stream_id, code, text)
+        elif stream_id in self._streams:
+            stream = self._stream_of(stream_id)
+            self._open_answer(stream)
+            self._finish(stream, OK_FIELDS)
+
+    def _prepare_short_way(self) -> None:
+        head, tail = self._encoder.kept(RESPONSE_FIELDS), self._encoder.kept(OK_FIELDS)
+        self._ready = head is not None and tail is not None
+        if head is not None and tail is not None:
+            self._ok_head_block, self._ok_tail_block = head, tail
+            self._ok_head = _FRAME_START.pack(len(head) << 8 | f.HEADERS, f.END_HEADERS)
+            self._ok_tail = _FRAME_START.pack(len(tail) << 8 | f.HEADERS, _HEADERS_END)
+            self._pack_head = _head_struct(len(head)).pack
+            self._pack_tail = _tail_struct(len(tail)).pack
+
+    def _open_answer(self, stream: Stream) -> None:
+        if stream.opened:
+            return
+        stream.opened = True
+        self._send_block(stream.id, f.END_HEADERS, self._encoder.encode(RESPONSE_FIELDS))
+
+    def _send_block(self, stream_id: int, flags: int, block: bytes) -> None:
+        """Requires: block fits a frame; ours do."""
+        self._out.append(f.encode_frame(f.HEADERS, flags, stream_id, block))
+
+    def _queue(self, stream: Stream, message: bytes) -> None:
+        super()._queue(stream, message)
+        if self.pending_bytes > self._outbox_max:
+            self._fast = False  # the long way looks at it, and comes back to the short way when there is room again
+
+    def _finish(self, stream: Stream, trailers: tuple[Field, ...]) -> None:
+        """Sends the outbox, then the trailers."""
+        if not stream.local_done:
+            stream.local_done = True
+            stream.trailers = trailers
+            self._budget += BUDGET_PER_CALL
+            self._flush_stream(stream)
+
+    def _on_outbox_sent(self, stream: Stream) -> None:
+        trailers = stream.trailers
+        encode = self._encoder.encode if trailers is OK_FIELDS else self._encoder.encode_plain
+        self._end_stream(stream, encode(trailers))
+        if not self._ready:
+            self._prepare_short_way()
+
+    def _end_stream(self, stream: Stream, block: bytes) -> None:
+        """The last HEADERS. A client that is still sending is told to stop. Source: RFC 9113, section 8.1."""
+        self._send_block(stream.id, _HEADERS_END, block)
+        self._forget(stream.id)
+        if not stream.remote_done:
+            self._out.append(f.encode_rst_stream(stream.id, f.NO_ERROR))
+            self._remember_early_closed(stream.id)
+
+    def _refuse(self, stream: Stream, refusal: Refusal) -> None:
+        """Ends a call with an error: trailers only, or trailers after what was already sent."""
+        if stream.local_done:
+            return
+        fields = ((b"grpc-status", b"%d" % refusal.code), (b"grpc-message", encode_text(refusal.text)), *refusal.fields)
+        if stream.opened:
+            self._finish(stream, fields)
+            return
+        status = (b":status", b"%d" % refusal.http_status)
+        self._end_stream(stream, self._encoder.encode_plain((status, RESPONSE_FIELDS[1], *fields)))
