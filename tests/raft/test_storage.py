@@ -10,7 +10,7 @@ from tests.raft.cluster import entry
 from tests.raft.twins import RANDOMLY
 
 STEP = st.one_of(
-    st.tuples(st.just("append"), st.integers(-6, 0), st.integers(1, 12)),
+    st.tuples(st.just("append"), st.integers(-6, 0), st.sampled_from((1, 3, 12, 100))),
     st.tuples(st.just("compact"), st.integers(1, 8), st.just(0)),
     st.tuples(st.just("snapshot"), st.integers(-3, 6), st.just(0)),
 )
@@ -55,6 +55,16 @@ def test_it_holds_what_a_dictionary_would(steps: list[tuple[str, int, int]]) -> 
         assert {index: fast.term(index) for index in range(first - 1, last + 1)} == slow.terms
         if last >= first:
             assert [one.index for one in fast.entries(first, last + 1)] == list(range(first, last + 1))
+
+
+def test_compacting_little_by_little_is_compacting_at_once() -> None:
+    """Most of these leave compacted entries at the head of the list for later."""
+    storage = filled((1,) * 500)
+    for index in range(3, 400, 3):
+        storage.compact(index)
+        storage.append([entry(2, storage.last_index() + 1)])
+        assert [one.index for one in storage.entries(index + 1, index + 4)] == [index + 1, index + 2, index + 3]
+        assert storage.term(storage.last_index()) == 2
 
 
 def filled(terms: tuple[int, ...] = (3, 4, 5, 6), before: int = 2) -> MemoryStorage:
