@@ -56,11 +56,15 @@ class DataDir:
         return f"ipc://{self.run_dir}/control"
 
     def publish(self) -> None:
-        """Let tools find the member."""
+        """Let tools find the member. A full disk must not keep it from starting: it can still be read."""
         record = {"pid": os.getpid(), "run_dir": str(self.run_dir), "control": self.control}
         temporary = self.path / f"{RECORD_NAME}.tmp"
-        temporary.write_text(json.dumps(record) + "\n")
-        temporary.replace(self.path / RECORD_NAME)
+        try:
+            temporary.write_text(json.dumps(record) + "\n")
+            temporary.replace(self.path / RECORD_NAME)
+        except OSError as error:
+            log.warn("cannot write where tools look for the member", path=str(temporary), error=str(error))
+            temporary.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Remove what only a running member has. The lock's file stays: removing it would race with the next start."""

@@ -19,6 +19,9 @@ from supervisor.tree import KILL_AFTER_S, Row, names
 SIGKILL: Final = 9
 SIGTERM: Final = 15
 
+SPAWN_S: Final = 15.0
+"""From Spawn to the process being there: milliseconds, or a zygote's own start."""
+
 STALL_S: Final = 2.0
 """on_clock comes several times a second. A longer gap means that we were paused (SIGSTOP, a frozen cgroup) and most
 likely the actors with us: then old heartbeats are no sign of a hang."""
@@ -42,7 +45,10 @@ class Spawn(NamedTuple):
 
 
 class ReplaceZygote(NamedTuple):
-    """It did not spawn in time."""
+    """It did not spawn this incarnation in time, and must not do so any more."""
+
+    name: str
+    incarnation: int
 
 
 class Ask(NamedTuple):
@@ -157,7 +163,9 @@ class Lifecycle:
             self._out.append(Signal(pid, SIGKILL))
         else:
             life.pid = pid
-            if life.state is State.STOPPING:  # it may not have a mailbox yet, and has nothing to finish
+            if life.state is State.STARTING:
+                life.deadline = now + life.row.start_s
+            else:  # stopping: it may not have a mailbox yet, and has nothing to finish
                 self._out.append(Signal(pid, SIGKILL))
         return self._taken()
 
@@ -268,7 +276,7 @@ class Lifecycle:
         self._next_incarnation += 1
         life.spawned_at = life.heard_at = now
         life.ready_at = None
-        life.deadline = now + life.row.start_s
+        life.deadline = now + min(life.row.start_s, SPAWN_S)
         life.reason = ""
         life.ending = None
         life.terminated = False
@@ -337,12 +345,11 @@ class Lifecycle:
                 self._stop_harder(life, now)
 
     def _not_ready_in_time(self, life: Life, now: float) -> None:
-        reason = f"was not ready within {life.row.start_s:g} s"
         if life.pid is not None:
-            self._kill(life, Ending.UNREADY, reason)
+            self._kill(life, Ending.UNREADY, f"was not ready within {life.row.start_s:g} s")
         else:
-            self._out.append(ReplaceZygote())
-            self._ended(life, Exit(Ending.UNREADY, reason, None), now)
+            self._out.append(ReplaceZygote(life.name, life.incarnation))
+            self._ended(life, Exit(Ending.UNREADY, "could not be spawned: the zygote is silent", None), now)
 
     def _kill(self, life: Life, ending: Ending, reason: str) -> None:
         if life.ending is None and life.pid is not None:
@@ -352,8 +359,8 @@ class Lifecycle:
             self._out.append(Signal(life.pid, SIGKILL))
 
     def _stop_harder(self, life: Life, now: float) -> None:
-        if life.pid is None:
-            life.deadline = None
+        if life.pid is None:  # still being spawned: if that comes about after all, on_spawned kills it
+            self._ended(life, Exit(Ending.UNREADY, "could not be spawned: the zygote is silent", None), now)
             return
         signum = SIGKILL if life.terminated else SIGTERM
         life.terminated = True

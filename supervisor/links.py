@@ -6,7 +6,8 @@ from typing import Any
 
 import zmq
 
-from etcdz.messages import decode_frame, encode_frame
+from etcdz.limits import FRAMES_PER_TURN
+from etcdz.messages import encode_frame
 
 
 class Links:
@@ -27,12 +28,12 @@ class Links:
         """The mailbox that this incarnation binds."""
         return f"ipc://{self.path(name, incarnation)}"
 
-    def receive(self) -> list[Any]:
-        """All messages that have come. raises ValueError, KeyError or TypeError for what no actor sends."""
-        found: list[Any] = []
+    def receive(self) -> list[bytes]:
+        """Frames that have come, not decoded; the rest stays for the next turn."""
+        found: list[bytes] = []
         with suppress(zmq.Again):
-            while True:
-                found.extend(decode_frame(self.mailbox.recv(zmq.NOBLOCK)))
+            for _ in range(FRAMES_PER_TURN):
+                found.append(self.mailbox.recv(zmq.NOBLOCK))
         return found
 
     def connect(self, name: str, incarnation: int) -> None:

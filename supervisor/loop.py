@@ -15,7 +15,7 @@ import zmq
 
 from etcdz import logs
 from etcdz.boot import Boot
-from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop
+from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop, decode_frame
 from supervisor import lifecycle as life_cycle
 from supervisor import usage
 from supervisor.control import Control
@@ -119,11 +119,13 @@ class Loop:
     # ---- events ----
 
     def _messages(self) -> list[Any]:
-        try:
-            return self.links.receive()
-        except (ValueError, KeyError, TypeError) as error:  # an actor gone mad must not take the member with it
-            log.error("dropped a frame that no actor of this version sends", error=repr(error))
-            return []
+        messages: list[Any] = []
+        for frame in self.links.receive():
+            try:
+                messages.extend(decode_frame(frame))
+            except (ValueError, KeyError, TypeError) as error:  # an actor gone mad must not take the member with it
+                log.error("dropped a frame that no actor of this version sends", error=repr(error))
+        return messages
 
     def _take_spawned(self) -> None:
         for event in self.spawner.events():
@@ -240,7 +242,7 @@ MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {
 }
 ACTIONS: Final[dict[type[Any], Callable[[Loop, Any], None]]] = {
     life_cycle.Spawn: Loop._spawn,
-    life_cycle.ReplaceZygote: lambda loop, action: loop.spawner.replace(),
+    life_cycle.ReplaceZygote: lambda loop, action: loop.spawner.replace(action.name, action.incarnation),
     life_cycle.Ask: lambda loop, action: loop.links.send(action.name, Stop(action.deadline_s)),
     life_cycle.Signal: Loop._signal,
     life_cycle.Publish: Loop._publish,

@@ -26,6 +26,10 @@ DEATHS_MAX: Final = 5
 """Zygotes in a row that died before they were up, after which spawning is given up."""
 
 
+LAST_REPORTS_S: Final = 1.0
+"""For a newborn's report after its zygote was killed; it takes microseconds, unless somebody stopped the process."""
+
+
 class Spawned(NamedTuple):
     """An actor lives."""
 
@@ -52,6 +56,10 @@ class Spawner:
         self._on_replaced = on_replaced
         self._waiting: dict[tuple[str, int], bytes] = {}
         """Requests without an answer, by name and incarnation."""
+        self._unsent: list[bytes] = []
+        """Requests for which the socket had no room."""
+        self._found: list[Spawned | Failed] = []
+        """Answers that events() has not handed out yet."""
         self._deaths = 0
         self.started_at = 0.0
         self.starts = 0
@@ -83,23 +91,28 @@ class Spawner:
         self.started_at = time.monotonic()
         self.starts += 1
 
-    def replace(self) -> None:
-        """Start a new zygote, which reads the code anew, and put the unanswered requests to it."""
+    def replace(self, name: str = "", incarnation: int = 0) -> None:
+        """Start a new zygote, which reads the code anew, and put to it what is not answered, but for the one named."""
         self._end()
+        self._waiting.pop((name, incarnation), None)
         self._start()
         self._on_replaced()
-        for request in list(self._waiting.values()):
-            self._send(request)
+        self._unsent = list(self._waiting.values())
+        self._send()
 
     def close(self) -> None:
         """End the zygote and wait for that."""
-        self._waiting.clear()
         self._end()
 
     def _end(self) -> None:
-        self._channel.close()
+        """End the zygote. What it has forked, and what it has not, is known afterwards: no actor must run twice."""
         self._process.kill()  # looks first whether it was reaped already
         self._process.wait()
+        self._channel.settimeout(LAST_REPORTS_S)
+        with suppress(OSError):
+            while report := self._channel.recv(MESSAGE_BYTES_MAX):
+                self._on_report(msgpack.unpackb(report))
+        self._channel.close()
 
     # ---- actors ----
 
@@ -107,48 +120,49 @@ class Spawner:
         """Ask for an actor; events() tells what became of it."""
         request = msgpack.packb([boot.name, boot.incarnation, module, nice, list(boot)])
         self._waiting[boot.name, boot.incarnation] = request
-        self._send(request)
+        self._unsent.append(request)
+        self._send()
 
-    def forget(self) -> None:
-        """Expect no answers any more."""
-        self._waiting.clear()
-
-    def _send(self, request: bytes) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # dead: events() will see it and replace it
-            self._channel.send(request)
+    def _send(self) -> None:
+        with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):  # full, or dead: events() sees to both
+            while self._unsent:
+                self._channel.send(self._unsent[0])
+                del self._unsent[0]
 
     def events(self) -> list[Spawned | Failed]:
-        """What has come since the last call; never waits."""
-        found: list[Spawned | Failed] = []
-        try:
-            while report := self._channel.recv(MESSAGE_BYTES_MAX):
-                found.extend(self._on_report(msgpack.unpackb(report)))
-            found.extend(self._on_death())
-        except BlockingIOError:
-            pass
-        except ConnectionResetError:
-            found.extend(self._on_death())
+        """What has come since the last call; never waits for a living zygote."""
+        self._receive()
+        self._send()
+        found, self._found = self._found, []
         return found
 
-    def _on_report(self, report: list[Any]) -> list[Spawned | Failed]:
+    def _receive(self) -> None:
+        try:
+            while report := self._channel.recv(MESSAGE_BYTES_MAX):
+                self._on_report(msgpack.unpackb(report))
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            pass
+        self._on_death()
+
+    def _on_report(self, report: list[Any]) -> None:
         verb, *fields = report
         if verb == "up":
             self._deaths = 0
             for module, error in fields[0].items():
                 log.warn("cannot import a module ahead", module=module, error=error)
-            return []
+            return
         name, incarnation, answer = fields
         self._waiting.pop((name, incarnation), None)
-        return [(Spawned if verb == "spawned" else Failed)(name, incarnation, answer)]
+        self._found.append((Spawned if verb == "spawned" else Failed)(name, incarnation, answer))
 
-    def _on_death(self) -> list[Spawned | Failed]:
+    def _on_death(self) -> None:
         self._deaths += 1
         log.warn("the zygote has died, starting another", zygote_pid=self.pid, deaths_in_a_row=self._deaths)
-        if self._deaths <= DEATHS_MAX:
-            self.replace()
-            return []
-        self._deaths = 0
-        lost = [Failed(name, incarnation, "the zygote dies again and again") for name, incarnation in self._waiting]
-        self._waiting.clear()
+        if self._deaths > DEATHS_MAX:
+            self._deaths = 0
+            lost = (Failed(name, incarnation, "the zygote dies again and again") for name, incarnation in self._waiting)
+            self._found.extend(lost)
+            self._waiting.clear()
         self.replace()
-        return list(lost)

@@ -76,17 +76,22 @@ def fork_actor(channel: socket.socket, supervisor: int, request: list[Any]) -> N
         os.waitpid(between, 0)
         return
     between = os.getpid()
+    reported, report = os.pipe()
     try:
         actor = os.fork()
     except OSError as error:
         channel.send(msgpack.packb(["failed", name, incarnation, str(error)]))
         os._exit(1)
     if actor:
-        # Sent by this process, which the kernel gives to the supervisor only after its end: no actor can end, and be
-        # reaped, before the supervisor has been told whose pid it was.
+        # Reported before it runs, so that no actor can run, or end and be reaped, without the supervisor's knowing it.
         channel.send(msgpack.packb(["spawned", name, incarnation, actor]))
+        os.write(report, b"1")
         os._exit(0)
     channel.close()
+    os.close(report)
+    if not os.read(reported, 1):
+        os._exit(1)
+    os.close(reported)
     os._exit(become_actor(supervisor, between, module, nice, boot))
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from supervisor.lifecycle import (
     SIGKILL,
     SIGTERM,
+    SPAWN_S,
     STALL_S,
     Action,
     Ask,
@@ -115,7 +116,7 @@ def test_one_that_is_not_ready_in_time_is_killed_and_started_again() -> None:
 def test_one_that_is_never_spawned_gets_another_zygote() -> None:
     life = lifecycle()
     life.begin(0.0)
-    assert works(life.on_clock(30.0)) == [ReplaceZygote(), Gone("store", 100), Spawn("store", 101)]
+    assert works(life.on_clock(SPAWN_S)) == [ReplaceZygote("store", 100), Gone("store", 100), Spawn("store", 101)]
 
 
 def test_a_process_that_nobody_waits_for_any_more_is_killed() -> None:
@@ -287,6 +288,15 @@ def test_a_stop_during_the_start_kills_what_is_not_ready_and_stops_the_rest_in_o
     assert works(life.stop(0.0)) == []
     assert works(life.on_spawned("log", 101, 9, 0.1)) == [Signal(9, SIGKILL)]
     assert works(life.on_exit(9, -9, 0.2)) == [Gone("log", 101), Ask("store", 5.0)]
+
+
+def test_a_spawn_that_never_comes_about_does_not_hold_up_the_stop() -> None:
+    life = lifecycle()
+    life.begin(0.0)
+    life.stop(0.0)
+    life.on_clock(5.0)  # the deadline of the stop
+    assert life.finished
+    assert works(life.on_spawned("store", 100, 9, 5.1)) == [Signal(9, SIGKILL)]
 
 
 def test_a_spawn_that_fails_while_stopping_does_not_hold_up_the_stop() -> None:

@@ -199,6 +199,19 @@ def test_a_dead_zygote_is_replaced_and_its_actors_live_on(start: Start) -> None:
     assert [member.pid_of("store"), member.pid_of("door")] == [before[0], before[2]]
 
 
+def test_a_zygote_that_hangs_is_replaced_and_forks_nothing_any_more(start: Start) -> None:
+    member = start(log={"start_s": 3.0})
+    member.wait_ready(*NAMES)
+    after = member.mark()
+    (zygote,) = set(children(member.process.pid)) - {member.pid_of(name) for name in NAMES}
+    os.kill(zygote, signal.SIGSTOP)
+    member.kill("log")
+    member.wait_logged("actor has ended", after, reason="could not be spawned: the zygote is silent")
+    wait_dead([zygote])
+    member.wait_ready("log", after=after)
+    assert len([line for line in member.lines[after:] if line.get("event") == "entered"]) == 1
+
+
 # ---- the supervisor dies ----
 
 
