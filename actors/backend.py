@@ -7,6 +7,7 @@ in the ring, or not applied, and raft sends it again.
 
 import heapq
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import msgpack
 
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
+from actors.reserve import Reserve
 from etcdz import ETCD_VERSION, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
@@ -24,6 +26,7 @@ from etcdz.messages import (
     Apply,
     BackendHello,
     BackendState,
+    Durable,
     Flush,
     Flushed,
     Read,
@@ -54,6 +57,7 @@ class BackendActor(Actor):
         self.config = MemberConfig.from_dict(boot.config)
         self.handlers |= {
             Apply: self.on_apply,
+            Durable: self.on_durable,
             Read: self.on_read,
             Flush: self.on_flush,
             BackendHello: self.on_hello,
@@ -72,6 +76,9 @@ class BackendActor(Actor):
         self.reported_index = 0
         self.uncommitted = 0
         """Entries applied in this turn and not yet written."""
+        self.staged: deque[Apply] = deque()
+        """Entries that are committed as soon as they are durable, in order. Invariant: of raft_incarnation."""
+        self.durable_index = 0
         self.replies: dict[int, list[tuple[int, int, bytes]]] = {}
         """Replies of this turn to proposals, by listener slot."""
         self.answers: dict[int, list[tuple[int, int, bytes]]] = {}
@@ -93,6 +100,8 @@ class BackendActor(Actor):
         began = time.monotonic()
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.reserve = Reserve(directory)
+            self.reserve.tend()
             self.store = LevelStore(str(directory / "leveldb"))
         except (StoreCorrupt, OSError) as error:
             raise FatalError(f"cannot open the backend in {directory}: {error}") from error
@@ -159,6 +168,8 @@ class BackendActor(Actor):
 
     def on_hello(self, hello: BackendHello) -> None:
         self.raft_incarnation = hello.incarnation
+        self.staged.clear()
+        self.durable_index = 0
         self.links.send("raft", self._state())
 
     def _state(self) -> BackendState:
@@ -174,6 +185,24 @@ class BackendActor(Actor):
         )
 
     def on_apply(self, message: Apply) -> None:
+        if not message.staged:
+            self._apply(message)
+        elif message.incarnation == self.raft_incarnation:
+            self.staged.append(message)
+            self._apply_staged()
+
+    def on_durable(self, message: Durable) -> None:
+        """NB: comes by another link than the entries it speaks of, and may come first."""
+        if message.raft_incarnation == self.raft_incarnation:
+            self.durable_index = max(self.durable_index, message.durable_index)
+            self._apply_staged()
+
+    def _apply_staged(self) -> None:
+        staged = self.staged
+        while staged and staged[0].first_index + len(staged[0].entries) - 1 <= self.durable_index:
+            self._apply(staged.popleft())
+
+    def _apply(self, message: Apply) -> None:
         skip = self.applied_index + 1 - message.first_index
         if skip < 0:
             # A frame of a raft that is gone may have been lost on the way: say where we stand, it starts from there.
@@ -316,6 +345,8 @@ class BackendActor(Actor):
             row = msgpack.packb((self.applied_index, frames))
             extra.append((RING, bytes([self.ring_slot]), row))
             self.ring_slot = (self.ring_slot + 1) % limits.REPLY_RING_SLOTS
+        if self.reserve.tend():
+            self.log.warn("free disk space", reserve_held=self.reserve.held, reserve_bytes=limits.STORE_RESERVE_BYTES)
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
         self.uncommitted = 0
         for slot, frame in frames.items():

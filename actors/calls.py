@@ -214,15 +214,12 @@ class Calls:
         if len(data) > self._max_request_bytes:
             return errors.REQUEST_TOO_LARGE
         self._calls[request_id] = Call(caller, stream_id, method, WRITE, data, time.monotonic())
-        if not self._proposals:
-            self._host.flush_soon()
         self._proposals.append((request_id, data))
+        self._host.flush_soon()
         return None
 
     def _read(self, caller: Caller, stream_id: int, method: int, body: bytes, linearizable: bool) -> None:
         request_id = self._ids.next()
-        if not self._reads and not self._read_index:
-            self._host.flush_soon()
         index = self._leadership.read_index if linearizable else 0
         state = READ
         if index is None:
@@ -231,6 +228,7 @@ class Calls:
         else:
             self._reads.append((request_id, method, body, index))
         self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic())
+        self._host.flush_soon()
 
     # ---- answers ----
 

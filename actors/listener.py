@@ -197,8 +197,11 @@ class ListenerActor(Actor):
         self.busy_ns += time.monotonic_ns() - began
 
     def flush_soon(self) -> None:
-        """Send what calls have queued once every connection that is readable now has been read."""
-        if not self.flush_due:
+        """Send what calls have queued once every connection that is readable now has been read; a lone call at once."""
+        if len(self.calls) <= limits.CALLS_BATCHED_FROM:
+            self.calls.end_turn()
+            self.links.flush()
+        elif not self.flush_due:
             self.flush_due = True
             self.loop_.call_soon(self._flush_calls)
 

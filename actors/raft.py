@@ -10,6 +10,7 @@ dropped: its answer comes from the backend, so an offer that is made twice enter
 import random
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from actors.link import Peer
@@ -379,15 +380,35 @@ class RaftActor(Actor):
                 return
         if entries:
             self.storage.append(entries)
+        staged = bool(entries) and self._may_stage(entries)
         first = entries[0].index if entries else 0
-        self._append(first, [entry.encoded for entry in entries], hard_state, tuple(message.responses))
+        self._append(first, [entry.encoded for entry in entries], hard_state, tuple(message.responses), staged)
+        if staged:
+            self._hand_over_run(entries[0].term, entries, staged=True)
 
-    def _append(self, first: int, entries: list[bytes], hard_state: bytes, responses: tuple[Message, ...]) -> None:
+    def _may_stage(self, entries: Sequence[Entry]) -> bool:
+        """Whether the backend may have these now and apply them on the wal's word, which saves a client the way
+        through this process: only while durable here means committed, and nothing before them is still to be handed
+        over."""
+        return (
+            self.leadership.read_index is not None
+            and entries[0].index == self.handed_index + 1
+            and all([entry[2] == ENTRY_NORMAL for entry in entries])
+        )
+
+    def _append(
+        self,
+        first: int,
+        entries: list[bytes],
+        hard_state: bytes,
+        responses: tuple[Message, ...],
+        staged: bool = False,
+    ) -> None:
         self.seq += 1
         if self.lazy_hard_state:
             hard_state, self.lazy_hard_state = hard_state or self.lazy_hard_state, b""
             responses, self.lazy_responses = (*self.lazy_responses, *responses), []
-        append = Append(self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses))
+        append = Append(self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses), staged)
         self.append_bytes += sum([len(entry) for entry in entries])
         self.appends.append((append, responses))
         self.links.send("wal", append)
@@ -399,7 +420,8 @@ class RaftActor(Actor):
                 node.apply_conf_change(codec.decode_conf_change(entry.type, entry.data))
         for response in message.responses:
             self.applies.append((entries[-1].index, response))
-        self._hand_over(entries)
+        if entries[-1].index > self.handed_index:
+            self._hand_over(entries[max(0, self.handed_index + 1 - entries[0].index) :])
 
     def _hand_over(self, entries: Any) -> None:
         """Committed entries go to the backend, one message per run of the same term."""
@@ -413,10 +435,10 @@ class RaftActor(Actor):
             self._hand_over_run(term, entries[start:end])
             start = end
 
-    def _hand_over_run(self, term: int, run: list[Entry]) -> None:
+    def _hand_over_run(self, term: int, run: Sequence[Entry], staged: bool = False) -> None:
         kinds = b"" if all([entry[2] == ENTRY_NORMAL for entry in run]) else bytes([entry.type for entry in run])
         data = [entry[3][entry[4] :] for entry in run]
-        self.links.send("backend", Apply(self.boot.incarnation, run[0].index, term, data, kinds))
+        self.links.send("backend", Apply(self.boot.incarnation, run[0].index, term, data, kinds, staged))
         self.handed_index = run[-1].index
 
     # ---- leadership ----

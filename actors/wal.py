@@ -4,17 +4,17 @@ It acknowledges only what is durable. Entries of a raft incarnation older than t
 ignored: they may still lie in the mailbox after that process died.
 """
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
+from actors import reserve
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
-from etcdz.messages import Append, Appended, SaveSnapshot, WalHello, WalState
+from etcdz.messages import Append, Appended, Durable, SaveSnapshot, WalHello, WalState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wal import snap
 from etcdz.wal.disk import RealDisk
@@ -137,6 +137,11 @@ class WalActor(Actor):
             return
         self.waiting = []
         self.retry_at = None
+        staged = [append for append in batch if append.staged]
+        if staged:
+            # Before raft hears of it: the backend's answer is what a client waits for.
+            last_index = staged[-1].first_index + len(staged[-1].entries) - 1
+            self.links.send("backend", Durable(self.raft_incarnation, last_index))
         self.links.send("raft", Appended(self.raft_incarnation, batch[-1].seq, self._space_error()))
 
     def _on_full(self, error: Exception) -> None:
@@ -162,9 +167,10 @@ class WalActor(Actor):
             self._sync_waiting()
 
     def _check_space(self) -> None:
-        """Tell raft when free space falls below the reserve, and when it is back."""
-        fs = os.statvfs(self.wal_dir)
-        full = fs.f_bavail * fs.f_frsize < limits.DISK_RESERVE_BYTES
+        """Tell raft when free space falls below the reserve, and when it is back; the backend's disk may be another."""
+        log_free = reserve.free_bytes(self.wal_dir)
+        store_free = reserve.free_bytes(self.snap_dir) - reserve.missing_bytes(self.snap_dir)
+        full = min(log_free, store_free) < limits.DISK_RESERVE_BYTES
         if full != self.disk_full:
             self.disk_full = full
             self.log.warn("free disk space", enough=not full, reserve_bytes=limits.DISK_RESERVE_BYTES)

@@ -9,6 +9,8 @@ FRAMES_PER_TURN = 256
 # ---- calls ----
 CALLS_IN_FLIGHT_MAX = 4096
 """Unary calls that one listener admits at a time; beyond, `etcdserver: too many requests`."""
+CALLS_BATCHED_FROM = 2
+"""With more calls than this in flight a listener reads all that is readable before it sends them on."""
 CALLS_RESERVED = 256
 """Lane kept free beside these for health, status, alarms and lease keep-alives."""
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
@@ -43,6 +45,9 @@ SCRUB_PAUSE_S = 0.01
 # ---- disk ----
 DISK_RESERVE_BYTES = 16 << 20
 """Below this much free space writes are refused, while there is still room to write down what was accepted."""
+STORE_RESERVE_BYTES = 32 << 20
+"""Set aside for the store, and given up when less than DISK_RESERVE_BYTES are free (actors/reserve.py). Room for
+LevelDB to write a full log to a table when it is opened, and for what was admitted before the disk was full."""
 DISK_CHECK_S = 0.1
 
 assert CALLS_IN_FLIGHT_MAX <= APPLY_LAG_MAX

@@ -22,6 +22,7 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | BackendHello  | raft -> backend         | BackendState          | sent again to the next backend incarnation                 |
 | BackendState  | backend -> raft         | -                     | raft asks the next backend incarnation                     |
 | Apply         | raft -> backend         | Applied, and Replies  | sent again from the consistent index on                    |
+| Durable       | wal -> backend          | -                     | raft hands over what is committed, to the next backend too |
 | Applied       | backend -> raft         | -                     | the next one says more                                     |
 | Flush         | raft -> backend         | Flushed               | asked again at the next snapshot-count                     |
 | Flushed       | backend -> raft         | -                     | asked again at the next snapshot-count                     |
@@ -137,7 +138,10 @@ class WalState(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty).
+
+    staged: the backend has the same entries already and waits for Durable.
+    """
 
     incarnation: int
     seq: int
@@ -145,6 +149,7 @@ class Append(NamedTuple):
     entries: list[bytes]
     hard_state: bytes
     sync: bool
+    staged: bool
 
 
 class Appended(NamedTuple):
@@ -186,13 +191,25 @@ class BackendState(NamedTuple):
 
 
 class Apply(NamedTuple):
-    """Committed entries, contiguous from first_index, all of this term. kinds: empty if all are normal entries."""
+    """Entries, contiguous from first_index, all of this term. kinds: empty if all are normal entries.
+
+    They are committed, or, if staged, will be as soon as the wal says that they are durable: the sender is the only
+    voter, so that nobody else has to agree.
+    """
 
     incarnation: int
     first_index: int
     term: int
     entries: list[bytes]
     kinds: bytes
+    staged: bool
+
+
+class Durable(NamedTuple):
+    """Staged entries of this raft incarnation up to durable_index are on disk, and so committed."""
+
+    raft_incarnation: int
+    durable_index: int
 
 
 class Applied(NamedTuple):
@@ -254,6 +271,7 @@ MESSAGES: dict[int, type[Any]] = {
     33: Applied,
     34: Flush,
     35: Flushed,
+    36: Durable,
     40: Read,
     41: Replies,
 }

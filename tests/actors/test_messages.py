@@ -16,6 +16,7 @@ def table() -> dict[str, tuple[str, set[str]]]:
     """message -> (sender, receivers) of the table in the module's docstring."""
     rows = re.findall(r"^\| (\w+) +\| (\w+) -> (\w+) ", messages.__doc__ or "", re.M)
     everyone = {*ACTORS, "supervisor"}
+    rows = [row for row in rows if row[0] != "message"]
     return {name: (source, everyone - {"supervisor"} if target == "all" else {target}) for name, source, target in rows}
 
 
