@@ -39,8 +39,13 @@ class _Holder:
 
     def get(self) -> Pair:
         if self._pair is None:
-            self._pair = make_pair(self._factory.mktemp("pair"), RealEtcd, self._subject)
-            self._pair.start()
+            pair = make_pair(self._factory.mktemp("pair"), RealEtcd, self._subject)
+            try:
+                pair.start()
+            except BaseException:
+                pair.close()
+                raise
+            self._pair = pair
         return self._pair
 
     def drop(self) -> None:

@@ -12,7 +12,13 @@ from tests.parity.generate import draw_call
 from tests.parity.pair import Pair
 
 _SHORT_CALLS = 40  # about as many are in one short conversation
-_NEWEST_BACK = 60
+_STRETCHES = 8
+
+
+def _conversations() -> st.SearchStrategy[tuple[list[Call], ...]]:
+    """Some lists of 5 calls on average. One list would be short as well, or could not shrink to a few calls."""
+    stretch = st.lists(st.builds(draw_call, st.randoms(), st.just(15)), max_size=2 * _SHORT_CALLS // _STRETCHES)
+    return st.tuples(*[stretch] * _STRETCHES)
 
 
 def _share(request: pytest.FixtureRequest, percent: int) -> int:
@@ -39,9 +45,9 @@ def test_short_conversations(pair: Pair, seed: int, request: pytest.FixtureReque
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.lists(st.builds(draw_call, st.randoms()), min_size=_SHORT_CALLS // 2, max_size=_SHORT_CALLS * 3 // 2))
-    def converse(calls: list[Call]) -> None:
-        pair.converse(calls)
+    @given(_conversations())
+    def converse(calls: tuple[list[Call], ...]) -> None:
+        pair.converse([call for stretch in calls for call in stretch])
 
     converse()
     _report(request, pair, seed)
