@@ -15,13 +15,11 @@ import contextlib
 import posixpath
 from typing import NamedTuple
 
-import google_crc32c
-
 from etcdz.wal import record as rec
 from etcdz.wal.files import Disk, File, WalCorrupt, WalExists, WalFull, WalMismatch
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import EntryFramer, Marker
-from etcdz.wal.scan import Scan, Torn
+from etcdz.wal.scan import Scan, Torn, live_entries
 from etcdz.wal.segment import Segment, list_segments, parse_name, select_segments
 
 SEGMENT_BYTES = 64_000_000
@@ -139,13 +137,14 @@ class Log:
         if has_log(disk, directory):
             raise WalExists(f"wal: '{directory}' holds a log already")
         log = cls(disk, directory, metadata, options)
+        first = Segment(0, 0)
+        head, crc = log._head(0)
+        marker, log._crc = rec.encode_frame(rec.SNAPSHOT, rec.encode_marker(log.marker, None), crc)
         temporary = directory + ".tmp"
         disk.remove_tree(temporary)
-        first = Segment(0, 0)
         try:
             disk.make_directory(temporary)
-            marker = rec.encode_frame(rec.SNAPSHOT, rec.encode_marker(log.marker, None), log._head(0)[1])
-            file = log._prepare(posixpath.join(temporary, first.name), log._head(0)[0] + marker[0])
+            file = log._prepare(posixpath.join(temporary, first.name), head + marker)
         except WalFull:
             disk.remove_tree(temporary)
             raise
@@ -157,8 +156,7 @@ class Log:
             disk.sync_directory(posixpath.dirname(directory) or ".")
         file.path = posixpath.join(directory, first.name)
         log._segments.append(OpenSegment(first, file))
-        log._crc = marker[1]
-        log._offset = len(log._head(0)[0]) + len(marker[0])
+        log._offset = len(head) + len(marker)
         log._remember()
         return log
 
@@ -264,13 +262,25 @@ class Log:
 
     def save_snapshot_marker(self, index: int, term: int, conf_state: bytes) -> None:
         """Notes, durably, that there is a .snap of this position. Beyond the last index (a leader sent it), the log
-        goes on after it. raises WalFull, as sync does"""
+        goes on after it. raises WalFull, as sync does
+
+        A marker counts only once the commit index covers it, and what lies before it may be released right away. So
+        where the hard state lags behind, one that covers it follows, in the same sync.
+
+        Requires: a hard state, if index lies beyond the last
+        """
+        if index > self.last_index and not self.hard_state:
+            raise ValueError(f"wal: snapshot {index} beyond entry {self.last_index}, but no hard state")
         self.marker = Marker(index, term)
         frame, self._crc = rec.encode_frame(rec.SNAPSHOT, rec.encode_marker(self.marker, conf_state), self._crc)
         self._push(frame)
         if index > self.last_index:
             self.last_index, self.last_term = self.marker
             self._points.append((CLEAR, 0, 0))
+        if self.hard_state:
+            state = rec.decode_hard_state(self.hard_state)
+            if state.commit < index:
+                self.append([], 0, rec.encode_hard_state(state._replace(commit=index)))
         self.sync()
 
     def _push(self, data: bytes) -> None:
@@ -435,38 +445,13 @@ class Log:
         return out
 
     def _read_span(self, span: Span, lo: int) -> list[bytes]:
-        """The entries of a span from lo on. Checks each sum against the one before it in the span."""
+        """The entries of a span from lo on."""
         file = next(s.file for s in self._segments if s.segment.sequence == span.place.sequence)
         end = span.end
         if end is None:
             end = self._offset if file is self._segments[-1].file else file.size()
         begin = span.place.offset
-        buf = file.read(begin, end - begin)
-        out = []
-        at = 0
-        wanted = span.lo
-        crc = None
-        try:
-            while wanted < span.hi:
-                usual = rec.decode_usual_entry(buf, at)
-                if usual is not None:
-                    total, start, stop, after, _, index = usual
-                    data = buf[start:stop]
-                else:
-                    kind, total, start, stop, after = rec.decode_frame(buf, at)
-                    data = buf[start:stop]
-                    index = rec.decode_position(data)[1] if kind == rec.ENTRY else -1
-                if crc is not None and google_crc32c.extend(crc, data) != total:
-                    raise rec.BadRecord("crc mismatch")
-                crc = total
-                if index == wanted:
-                    if index >= lo:
-                        out.append(data)
-                    wanted += 1
-                at = after
-        except rec.BadRecord as e:
-            raise WalCorrupt(file.path, begin + at, str(e)) from None
-        return out
+        return live_entries(file.read(begin, end - begin), span, lo, file.path)
 
 
 def has_log(disk: Disk, directory: str) -> bool:
@@ -486,5 +471,6 @@ def _check(scan: Scan, snapshot: tuple[int, int] | None, path: str) -> None:
         raise WalMismatch(f"wal: snapshot not found: index {index}, term {term}")
     if term not in terms:
         raise WalMismatch(f"wal: snapshot mismatch: index {index} has term {terms[-1]}, not {term}")
-    if scan.offsets.indexes and scan.offsets.indexes[0] > index + 1:
-        raise WalMismatch(f"wal: entries {index + 1} to {scan.offsets.indexes[0] - 1} are missing")
+    first = scan.offsets.indexes[0] if scan.offsets.indexes else scan.last_index + 1
+    if first > index + 1:
+        raise WalMismatch(f"wal: entries {index + 1} to {first - 1} are missing")

@@ -26,7 +26,7 @@ import google_crc32c
 
 from etcdz.wal import record as rec
 from etcdz.wal.files import WalCorrupt
-from etcdz.wal.offsets import POINT_EVERY, Offsets, Place
+from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import BadRecord, Marker
 
 SECTOR_BYTES = 512
@@ -47,6 +47,9 @@ class Scan:
 
     Invariant: crc is the sum over the data of all records fed (and of the segments before the first one).
     Invariant: offsets covers the live entries fed, the last one being last_index.
+    Invariant: _jump is a marker beyond last_index that nothing has confirmed yet. A leader sent a snapshot, after which
+    the log is to go on; a hard state that commits it or an entry that follows it confirms that it was taken. Where the
+    power went before, the log goes on as if it had never come.
     """
 
     __slots__ = (
@@ -62,6 +65,7 @@ class Scan:
         "_is_first",
         "_has_metadata",
         "_state_term",
+        "_jump",
     )
 
     def __init__(self, first_index: int) -> None:
@@ -78,6 +82,7 @@ class Scan:
         self._is_first = True
         self._has_metadata = False
         self._state_term = 1
+        self._jump: Marker | None = None
 
     @property
     def commit(self) -> int:
@@ -131,6 +136,8 @@ class Scan:
 
     def _take_usual_entries(self, buf: bytes, sequence: int) -> None:
         """Takes entries, up to the first frame that is unusual, or wrong: that is left for a closer look."""
+        if self._jump is not None:
+            return
         decode = rec.decode_usual_entry
         extend = google_crc32c.extend
         total = self.crc
@@ -163,6 +170,9 @@ class Scan:
         self.crc = crc
 
     def _take_entry(self, term: int, index: int, place: Place) -> None:
+        if self._jump is not None and index == self._jump.snapshot_index + 1:
+            self._take_jump(self._jump)
+        self._jump = None
         if index > self.last_index + 1:
             raise BadRecord(f"entry {index} follows entry {self.last_index}")
         if term < self.last_term and index > self.last_index:
@@ -179,11 +189,13 @@ class Scan:
 
     def _take_other(self, kind: int, data: bytes) -> None:
         if kind == rec.HARD_STATE:
-            term = rec.decode_hard_state(data).term
+            term, _, commit = rec.decode_hard_state(data)
             if not 0 < self._state_term <= term:
                 raise BadRecord(f"hard state of term {term} follows one of term {self._state_term}")
             self._state_term = term
             self.hard_state = data
+            if self._jump is not None and commit >= self._jump.snapshot_index:
+                self._take_jump(self._jump)
         elif kind == rec.METADATA:
             if self.metadata not in (None, data):
                 raise BadRecord("conflicting metadata found")
@@ -192,12 +204,47 @@ class Scan:
         elif kind == rec.SNAPSHOT:
             marker = rec.decode_marker(data)
             self.markers.append(marker)
-            if marker.snapshot_index > self.last_index:
-                # The leader sent a snapshot: the log goes on after it, what lies before belongs to no run of entries.
-                self.offsets.clear()
-                self.last_index, self.last_term = marker
+            self._jump = marker if marker.snapshot_index > self.last_index else None
         else:
             raise BadRecord(f"unexpected block type {kind}")
+
+    def _take_jump(self, marker: Marker) -> None:
+        """What lies before belongs to no run of entries any more."""
+        self.offsets.clear()
+        self.last_index, self.last_term = marker
+        self._jump = None
+
+
+def live_entries(buf: bytes, span: Span, lo: int, path: str) -> list[bytes]:
+    """The entries lo <= index < span.hi of a span whose bytes are buf. Each sum is checked against the one before.
+
+    raises WalCorrupt: the disk has changed since they were written
+    """
+    out = []
+    at = 0
+    wanted = span.lo
+    crc = None
+    try:
+        while wanted < span.hi:
+            usual = rec.decode_usual_entry(buf, at)
+            if usual is not None:
+                total, start, stop, after, _, index = usual
+                data = buf[start:stop]
+            else:
+                kind, total, start, stop, after = rec.decode_frame(buf, at)
+                data = buf[start:stop]
+                index = rec.decode_position(data)[1] if kind == rec.ENTRY else -1
+            if crc is not None and google_crc32c.extend(crc, data) != total:
+                raise BadRecord("crc mismatch")
+            crc = total
+            if index == wanted:
+                if index >= lo:
+                    out.append(data)
+                wanted += 1
+            at = after
+    except BadRecord as e:
+        raise WalCorrupt(path, span.place.offset + at, str(e)) from None
+    return out
 
 
 def is_torn(buf: bytes, at: int) -> bool:

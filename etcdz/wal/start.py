@@ -26,6 +26,7 @@ class Start(NamedTuple):
 def open_newest(disk: Disk, log_directory: str, snap_directory: str, options: LogOptions = DEFAULTS) -> Start:
     """Requires: there is a log. raises WalCorrupt, WalInUse; WalMismatch: neither a .snap nor the first entry fits"""
     skipped = []
+    torn = None
     for name in snaps.list_snaps(disk, snap_directory):
         try:
             snap = snaps.load(disk, posixpath.join(snap_directory, name))
@@ -33,9 +34,10 @@ def open_newest(disk: Disk, log_directory: str, snap_directory: str, options: Lo
         except (SnapBroken, WalMismatch) as e:
             skipped.append((name, str(e)))
             continue
+        torn = torn or recovered.torn  # what one attempt has cut off, the next does not see
         if (snap.index, snap.term) in recovered.markers:
-            return Start(log, recovered, snap, skipped)
+            return Start(log, recovered._replace(torn=torn), snap, skipped)
         log.close()
         skipped.append((name, f"wal: snapshot {snap.index} is not committed"))
     log, recovered = Log.open(disk, log_directory, (0, 0), options)
-    return Start(log, recovered, None, skipped)
+    return Start(log, recovered._replace(torn=torn or recovered.torn), None, skipped)

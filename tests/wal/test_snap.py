@@ -82,13 +82,13 @@ def test_a_snap_has_its_name_only_once_it_is_durable() -> None:
 # --- start
 
 
-def a_member(case: Case, snapshots: tuple[int, ...], commit: int) -> str:
+def a_member(case: Case, snapshots: tuple[int, ...]) -> str:
     """A log of 120 entries in several segments, with a .snap and a marker at each of these indexes."""
     directory = f"{case.root}/snap"
     case.disk.make_directory(directory)
     log = Log.create(case.disk, case.wal, b"meta", SMALL)
     for lo in range(1, 121, 20):
-        log.append(entries(lo, lo + 20, data=bytes(200)), lo, hard_state(commit=min(commit, lo + 19)))
+        log.append(entries(lo, lo + 20, data=bytes(200)), lo, hard_state(commit=lo + 19))
         log.sync()
         for index in snapshots:
             if lo <= index < lo + 20:
@@ -99,7 +99,7 @@ def a_member(case: Case, snapshots: tuple[int, ...], commit: int) -> str:
 
 
 def test_a_start_is_the_newest_snap_and_the_log_from_there(case: Case) -> None:
-    directory = a_member(case, (30, 90), commit=120)
+    directory = a_member(case, (30, 90))
     start = open_newest(case.disk, case.wal, directory, SMALL)
     assert (start.snap, start.skipped) == (snap_of(90), [])
     assert start.log.read_entries(91) == entries(91, 121, data=bytes(200))
@@ -108,7 +108,7 @@ def test_a_start_is_the_newest_snap_and_the_log_from_there(case: Case) -> None:
 
 def test_a_snap_that_the_log_does_not_know_is_passed_over(case: Case) -> None:
     """The crash came after the .snap and before its marker."""
-    directory = a_member(case, (30,), commit=120)
+    directory = a_member(case, (30,))
     snaps.save(case.disk, directory, snap_of(90))
     start = open_newest(case.disk, case.wal, directory, SMALL)
     assert start.snap == snap_of(30)
@@ -117,15 +117,31 @@ def test_a_snap_that_the_log_does_not_know_is_passed_over(case: Case) -> None:
 
 
 def test_a_snap_that_is_not_committed_is_passed_over(case: Case) -> None:
-    directory = a_member(case, (30, 90), commit=80)
+    """A leader sent it, and the power went between its marker and the hard state that commits it."""
+    directory = a_member(case, (30,))
+    snaps.save(case.disk, directory, snap_of(500, term=4))
+    log = open_newest(case.disk, case.wal, directory, SMALL).log
+    tail = f"{case.wal}/{log.segments[-1].name}"
+    log.save_snapshot_marker(500, 4, CONF_STATE)
+    log.close()
+    file = case.disk.open(tail, write=True)
+    file.truncate(len(file.read(0, file.size()).rstrip(b"\0")) - 10)
+    file.close()
     start = open_newest(case.disk, case.wal, directory, SMALL)
+    assert start.recovered.torn is not None
+    assert start.skipped == [(snap_of(500, term=4).name, "wal: snapshot 500 is not committed")]
     assert start.snap == snap_of(30)
-    assert start.skipped == [(snap_of(90).name, "wal: snapshot 90 is not committed")]
+    for _ in range(2):
+        assert start.log.read_entries(31) == entries(31, start.log.last_index + 1, data=bytes(200))
+        start.log.append(entries(121, 130, data=bytes(200)), 121)
+        start.log.sync()
+        start.log.close()
+        start = open_newest(case.disk, case.wal, directory, SMALL)
 
 
 def test_a_broken_snap_is_passed_over() -> None:
     case = fake_case()
-    directory = a_member(case, (30, 90), commit=120)
+    directory = a_member(case, (30, 90))
     file = case.disk.open(f"{directory}/{snap_of(90).name}", write=True)
     file.truncate(0)
     start = open_newest(case.disk, case.wal, directory, SMALL)
@@ -134,7 +150,7 @@ def test_a_broken_snap_is_passed_over() -> None:
 
 
 def test_without_a_snap_the_log_must_begin_at_the_first_entry(case: Case) -> None:
-    directory = a_member(case, (), commit=120)
+    directory = a_member(case, ())
     start = open_newest(case.disk, case.wal, directory, SMALL)
     assert start.snap is None
     assert start.log.read_entries(1) == entries(1, 121, data=bytes(200))
