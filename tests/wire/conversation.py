@@ -128,6 +128,16 @@ def rst_stream(stream_id: int, code: int = f.CANCEL) -> bytes:
 HELLO = f.PREFACE + settings()
 
 
+def split_frames(sent: bytes) -> list[bytes]:
+    """One chunk a frame."""
+    chunks, pos = [], 0
+    while pos < len(sent):
+        end = pos + 9 + int.from_bytes(sent[pos : pos + 3], "big")
+        chunks.append(sent[pos:end])
+        pos = end
+    return chunks
+
+
 class Reader:
     """Turns the bytes of one direction into lines; knows nothing but hpack and frame heads."""
 

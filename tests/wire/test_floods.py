@@ -1,5 +1,6 @@
 """Frames that cost their sender nothing end in ENHANCE_YOUR_CALM, with bounded memory. Source: RFC 9113, 10.5."""
 
+import gzip
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -26,6 +27,7 @@ from tests.wire.conversation import (
     settings,
     window_update,
 )
+from tests.wire.echo_server import answer
 
 
 def odd_ids() -> Iterator[int]:
@@ -89,8 +91,6 @@ FRAMES_MAX = 30_000
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_flood_ends_in_enhance_your_calm(name: str) -> None:
-    from tests.wire.echo_server import answer
-
     conn = GrpcServerConnection(METHODS, ServerSettings(), Clock())
     conn.receive(HELLO)
     conn.take_output()
@@ -135,8 +135,6 @@ def test_header_list_of_the_limit_is_served() -> None:
 
 def test_time_and_answered_calls_make_up_for_pings() -> None:
     """What a busy honest client does all day long: a PING per call, or one now and then."""
-    from tests.wire.echo_server import answer
-
     clock = Clock()
     conn = GrpcServerConnection(METHODS, ServerSettings(), clock)
     conn.receive(HELLO)
@@ -172,8 +170,6 @@ def test_incomplete_messages_are_bounded_over_all_streams() -> None:
 
 def test_a_client_that_takes_no_answers_gets_no_new_calls_until_it_does() -> None:
     """1 MB of answers waits for the window; a message just sent does not count."""
-    from tests.wire.echo_server import answer
-
     conn = GrpcServerConnection(METHODS, ServerSettings(outbox_bytes_max=1_000_000), Clock())
     conn.receive(HELLO + settings((4, 0)))
     conn.take_output()
@@ -191,8 +187,6 @@ def test_a_client_that_takes_no_answers_gets_no_new_calls_until_it_does() -> Non
 
 
 def test_small_gzip_bomb_is_not_unpacked() -> None:
-    import gzip
-
     bomb = gzip.compress(bytes(50_000_000), 9)
     conn = GrpcServerConnection(METHODS, ServerSettings(), Clock())
     conn.receive(HELLO)

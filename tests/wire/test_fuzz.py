@@ -9,6 +9,7 @@ from etcdz.wire import frames as f
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.http1 import Http1Connection, Http1Limits
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.stream import Stream
 from tests.wire.conversation import (
     CALL_FIELDS,
     ECHO,
@@ -82,8 +83,6 @@ def run(chunks: list[bytes], reply: bool) -> tuple[bytes, list[tuple], GrpcServe
 
 def check_books(conn: GrpcServerConnection) -> None:
     """What is counted is what is there."""
-    from etcdz.wire.stream import Stream
-
     streams = [stream for stream in conn._streams.values() if isinstance(stream, Stream)]
     assert conn.pending_bytes == sum(sum(map(len, stream.outbox)) for stream in streams)
     assert all(stream.outbox_bytes == sum(map(len, stream.outbox)) for stream in streams)

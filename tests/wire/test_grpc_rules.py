@@ -4,6 +4,7 @@ Texts and codes are grpc-go's, as etcd 3.5 gives them. Source: gRPC over HTTP/2.
 """
 
 import gzip
+from urllib.parse import unquote
 
 import pytest
 
@@ -36,6 +37,7 @@ from tests.wire.conversation import (
     rst_stream,
     serve,
     settings,
+    split_frames,
 )
 
 END = f.END_STREAM | f.END_HEADERS
@@ -134,8 +136,6 @@ CASES = [
 
 @pytest.mark.parametrize(("sent", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_rule(sent: bytes, expected: list[str]) -> None:
-    from tests.wire.test_rfc9113 import split_frames
-
     by_frames, events, conn = serve([HELLO, *split_frames(sent)], LIMIT)
     assert by_frames[1:] == expected
     by_bytes, byte_events, _ = serve([bytes((byte,)) for byte in HELLO + sent], LIMIT)
@@ -251,8 +251,6 @@ def test_answers_are_indexed_after_their_first_use_and_equal() -> None:
 
 @pytest.mark.parametrize("text", ["", "plain", "50%", "é", "tab\t", "~ ", "\udc80"])
 def test_texts_survive_percent_encoding(text: str) -> None:
-    from urllib.parse import unquote
-
     encoded = encode_text(text)
     assert all(0x20 <= byte < 0x7F for byte in encoded)
     assert unquote(encoded.decode()) == text.replace("\udc80", "?")

@@ -1,6 +1,7 @@
 """Clients and servers that others wrote, against ours: grpcio, h2, h2load, nghttp; and our Channel over sockets."""
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -250,8 +251,6 @@ def test_channel_connects_anew_when_the_server_drains(echo: EchoServer) -> None:
 
 
 def test_channel_without_a_server() -> None:
-    import socket
-
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with Channel(f"127.0.0.1:{unused.getsockname()[1]}") as channel, pytest.raises(RpcError) as caught:

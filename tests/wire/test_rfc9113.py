@@ -29,6 +29,7 @@ from tests.wire.conversation import (
     rst_stream,
     serve,
     settings,
+    split_frames,
     window_update,
 )
 
@@ -241,15 +242,6 @@ REQUEST_CASES = [
     ("8.2.2 te: trailers is optional", call(1, fields=changed((b"te", None))), answered(1, 5)),
 ]  # fmt: skip
 CASES = [*FRAME_CASES, *STREAM_CASES, *CONTROL_CASES, *REQUEST_CASES]
-
-
-def split_frames(sent: bytes) -> list[bytes]:
-    chunks, pos = [], 0
-    while pos < len(sent):
-        end = pos + 9 + int.from_bytes(sent[pos : pos + 3], "big")
-        chunks.append(sent[pos:end])
-        pos = end
-    return chunks
 
 
 def greeted(lines: list[str]) -> list[str]:
