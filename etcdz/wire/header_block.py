@@ -1,7 +1,7 @@
 """HPACK header blocks: a lean decoder for what clients send, and an encoder that never shifts its own indexes.
 
 Why not `hpack` itself: Go's client puts a new grpc-timeout into the dynamic table with every call, so that no block
-repeats and each must be decoded; `hpack` takes 30 us for that, this decoder 4. `hpack` is its obvious twin in the tests.
+repeats and each must be decoded: 30 us with `hpack`, 4 with this decoder. `hpack` is its obvious twin in the tests.
 
     field = 1xxxxxxx index                     from a table
           | 01xxxxxx name index or name, value  literal, enters the dynamic table
