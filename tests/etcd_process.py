@@ -178,7 +178,7 @@ class Member:
     def wait_for_log(self, text: str, timeout_s: float = 30) -> None:
         """Returns once a log line of this run holds `text`; raises MemberFailed otherwise."""
         if not self._log.wait_for(text, timeout_s):
-            raise MemberFailed(self._say(f"did not log {text!r}"))
+            raise MemberFailed(self.report(f"did not log {text!r}"))
 
     def wait(self, timeout_s: float = 30) -> int:
         """Waits for the member to end by itself; its exit code (negative: the signal)."""
@@ -187,7 +187,7 @@ class Member:
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise MemberFailed(self._say(f"did not end within {timeout_s:g} s")) from None
+            raise MemberFailed(self.report(f"did not end within {timeout_s:g} s")) from None
 
     # --- start and end
 
@@ -203,7 +203,7 @@ class Member:
             self._spawn()
             if self._log.wait_for(READY, self._start_timeout_s):
                 return self
-            problem = self._say("did not become ready")
+            problem = self.report("did not become ready")
             self.kill9()
             # Between the choice of a port and the bind, a neighbour may have taken it.
             if not fresh or "address already in use" not in problem.lower():
@@ -279,10 +279,12 @@ class Member:
         self._process = None
         return code
 
-    def _say(self, what: str) -> str:
-        state = "still running"
-        if self._log.ended and self._process is not None:
-            state = f"exit code {self._process.wait(5)}"
+    def report(self, what: str) -> str:
+        """What happened to the member, in words: its exit code if it has ended, and the end of its log."""
+        code = self._process.poll() if self._process else None
+        if code is None and self._process and self._log.ended:
+            code = self._process.wait(5)
+        state = "still running" if code is None else f"exit code {code}"
         return f"{self.kind} {what} ({state}); the end of its log:\n{self.log_tail()}"
 
     def __enter__(self) -> Self:

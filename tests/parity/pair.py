@@ -76,7 +76,7 @@ class Side:
             return Answer("OK", "", answer_class.FromString(future.result()))
         except grpc.RpcError as error:
             if not self.member.running:
-                raise MemberFailed(f"{self.member.kind} died:\n{self.member.log_tail()}") from None
+                raise MemberFailed(self.member.report("died")) from None
             return Answer(error.code().name, error.details() or "", None)
 
     def ask(self, name: str, request: Any) -> Answer:
