@@ -1,24 +1,30 @@
-"""Which CPU each actor runs on: one rule for small loads, one for large. Pure; `member.py` measures and applies.
+"""Which CPU each actor runs on: one rule for small loads, one for large. Pure; `loop.py` measures and applies.
 
 A single caller's request passes through every actor in turn, and a hand-over between two CPUs, one of which has to
 wake up, costs several times one on the same CPU: at small loads all actors share one CPU. Under load they must spread
-at once, and come together again only after a calm while (hysteresis), since moving costs caches.
+at once, and come together again only after a calm while, since moving costs caches. If they had to spread again soon
+after that, the next calm has to be longer.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-SPREAD_ABOVE: Final = 0.80
-"""Of one CPU, by all actors together over one interval. Measured over INTERVAL_S, so a burst spreads within 2 of it."""
-WAIT_ABOVE: Final = 0.25
-"""Time spent runnable but not running, as a share of the interval: they are in one another's way."""
-GATHER_BELOW: Final = 0.45
-CALM_S: Final = 3.0
 INTERVAL_S: Final = 0.1
+"""From look to look: a burst is seen, and spread, within two of them."""
+SPREAD_ABOVE: Final = 0.9
+"""Of one CPU, by all actors together over one interval: nearly saturated. One caller leaves gaps, while the disk syncs
+and while it thinks itself."""
+WAIT_ABOVE: Final = 1.5
+"""Time runnable without a CPU, of all actors together, as a share of the interval. With one caller at most one actor at
+a time has something to do, and this stays about 1 even if other programs hog the CPU; above, actors hinder actors."""
+GATHER_BELOW: Final = 0.7
+"""What fits on one CPU again."""
+CALM_S: Final = 3.0
+CALM_MAX_S: Final = 48.0
 
 
 class Load(NamedTuple):
-    """One actor since the last look, in CPU seconds per second."""
+    """One actor since the last look, in seconds per second."""
 
     cpu: float
     wait: float
@@ -29,14 +35,16 @@ class Placement:
     """Answers each look with the CPUs that every actor may use."""
 
     def __init__(self, cpus: Sequence[int], home: int, policy: str = "auto") -> None:
-        """cpus: what the member may use. home: position of the CPU to gather on. policy: "auto" or "none"."""
+        """cpus: what the member may use. home: any number, chooses the CPU to gather on. policy: "auto" or "none"."""
         self.everywhere = frozenset(cpus)
         self.together = frozenset((sorted(cpus)[home % len(cpus)],))
         self.enabled = policy == "auto" and len(self.everywhere) > 1
         self.spread = not self.enabled
-        self._calm_since: float | None = None
         self.wants_wait = False
-        """The next look needs waiting times: actors share a CPU, and use enough of it to be in one another's way."""
+        """The next look needs waiting times: actors share a CPU and use it."""
+        self._calm_since: float | None = None
+        self._calm_s = CALM_S
+        self._gathered_at = float("-inf")
 
     def cpus(self) -> frozenset[int]:
         """For an actor that starts now."""
@@ -47,19 +55,27 @@ class Placement:
         if not self.enabled:
             return None
         cpu = sum(load.cpu for load in loads.values())
-        self.wants_wait = not self.spread and cpu > WAIT_ABOVE / 2
-        wait = sum(load.wait for load in loads.values())
-        if not self.spread:
-            return self._move(cpu > SPREAD_ABOVE or wait > WAIT_ABOVE)
+        moved = self._maybe_gather(cpu, now) if self.spread else self._maybe_spread(cpu, loads, now)
+        self.wants_wait = not self.spread and cpu > SPREAD_ABOVE / 10
+        return self.cpus() if moved else None
+
+    def _maybe_spread(self, cpu: float, loads: Mapping[str, Load], now: float) -> bool:
+        if cpu <= SPREAD_ABOVE and sum(load.wait for load in loads.values()) <= WAIT_ABOVE:
+            return False
+        soon = now - self._gathered_at < 2 * self._calm_s
+        self._calm_s = min(CALM_MAX_S, 2 * self._calm_s) if soon else CALM_S
+        self._calm_since = None
+        self.spread = True
+        return True
+
+    def _maybe_gather(self, cpu: float, now: float) -> bool:
         if cpu >= GATHER_BELOW:
             self._calm_since = None
-        elif self._calm_since is None:
+            return False
+        if self._calm_since is None:
             self._calm_since = now
-        return self._move(self._calm_since is None or now - self._calm_since < CALM_S)
-
-    def _move(self, spread: bool) -> frozenset[int] | None:
-        if spread == self.spread:
-            return None
-        self.spread = spread
-        self._calm_since = None
-        return self.cpus()
+        if now - self._calm_since < self._calm_s:
+            return False
+        self._gathered_at = now
+        self.spread = False
+        return True

@@ -85,7 +85,9 @@ class Spawner:
             stdin=subprocess.DEVNULL,
             pass_fds=(other.fileno(), *self._pass_fds),
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # what a terminal sends to its group reaches the supervisor, which orders the end
+            # What a terminal sends to its group reaches only the supervisor, which orders the end. Not a session of its
+            # own: the kernel's autogroups would then give all actors together no more CPU than one client program.
+            process_group=0,
         )
         other.close()
         self.started_at = time.monotonic()

@@ -2,11 +2,12 @@
 
 import pytest
 
-from supervisor.placement import CALM_S, GATHER_BELOW, INTERVAL_S, SPREAD_ABOVE, WAIT_ABOVE, Load, Placement
+from supervisor.placement import CALM_MAX_S, CALM_S, GATHER_BELOW, INTERVAL_S, SPREAD_ABOVE, WAIT_ABOVE, Load, Placement
 
 IDLE = {"wal": Load(0.01, 0.0), "raft": Load(0.02, 0.0)}
 BUSY = {"wal": Load(SPREAD_ABOVE / 2, 0.0), "raft": Load(SPREAD_ABOVE, 0.0)}
 IN_THE_WAY = {"wal": Load(0.2, WAIT_ABOVE), "raft": Load(0.2, 0.1)}
+HOGGED = {"wal": Load(0.2, 0.5), "raft": Load(0.2, 0.5)}
 MIDDLING = {"wal": Load((GATHER_BELOW + SPREAD_ABOVE) / 2, 0.0)}
 
 
@@ -41,9 +42,25 @@ def test_any_load_within_the_calm_begins_it_anew() -> None:
     assert placement.look(IDLE, 3.0 + CALM_S) == frozenset({0})
 
 
+def test_a_gathering_that_did_not_last_makes_the_next_one_wait_longer() -> None:
+    placement, now, waits = Placement([0, 1], home=0), 0.0, []
+    for _ in range(7):
+        assert placement.look(BUSY, now) == placement.everywhere
+        began = now
+        while placement.look(IDLE, now) is None:
+            now += 0.25
+        waits.append(now - began)
+    assert waits == [CALM_S, 2 * CALM_S, 4 * CALM_S, 8 * CALM_S, CALM_MAX_S, CALM_MAX_S, CALM_MAX_S]
+    now += 2 * CALM_MAX_S
+    placement.look(BUSY, now)
+    placement.look(IDLE, now)
+    assert placement.look(IDLE, now + CALM_S) == placement.together
+
+
 def test_a_middling_load_moves_nothing() -> None:
     placement = Placement([0, 1], home=0)
     assert placement.look(MIDDLING, 0.0) is None
+    assert placement.look(HOGGED, 0.5) is None
     placement.look(BUSY, 1.0)
     assert placement.look(MIDDLING, 100.0) is None
 
