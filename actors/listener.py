@@ -273,12 +273,16 @@ class ListenerActor(Actor):
                 connection.grpc.go_away()
                 connection.flush()
         deadline = time.monotonic() + self.stop_deadline_s * 0.8
-        while len(self.calls) and time.monotonic() < deadline:
+        while self._is_serving() and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.flush()
             connection.transport.close()
         await asyncio.sleep(0)
+
+    def _is_serving(self) -> bool:
+        """Whether a client may still have a call on its way to us, or wait for an answer."""
+        return any(c.grpc is not None and not c.grpc.should_close for c in self.connections)
 
     def summary(self) -> dict[str, Any]:
         return {"connections": len(self.connections), "calls": len(self.calls)}
