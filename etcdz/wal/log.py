@@ -18,7 +18,7 @@ from typing import NamedTuple
 from etcdz.wal import record as rec
 from etcdz.wal.files import Disk, File, WalCorrupt, WalExists, WalFull, WalMismatch
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
-from etcdz.wal.record import EntryFramer, Marker
+from etcdz.wal.record import Marker
 from etcdz.wal.scan import Scan, Torn, live_entries
 from etcdz.wal.segment import Segment, list_segments, parse_name, select_segments
 
@@ -102,7 +102,6 @@ class Log:
         "_pending_bytes",
         "_points",
         "_offsets",
-        "_framer",
         "_synced",
     )
 
@@ -125,7 +124,6 @@ class Log:
         self._pending_bytes = 0
         self._points: list[tuple[int, int, int]] = []
         self._offsets = Offsets()
-        self._framer = EntryFramer()
         self._synced = Mark(0, b"", 0, 0, self.marker)
 
     # --- a new log, or one that is there
@@ -251,7 +249,7 @@ class Log:
                 self._points.append((first_index + lo, before, self._offset + self._pending_bytes))
                 pieces: list[bytes] = []
                 batch = entries if count <= POINT_EVERY else entries[lo : lo + POINT_EVERY]
-                self._crc = self._framer.frames(batch, self._crc, pieces)
+                self._crc = rec.encode_frames(rec.ENTRY, batch, self._crc, pieces)
                 self._push(b"".join(pieces))
             self.last_term = rec.decode_position(entries[-1])[0]
             self.last_index = first_index + count - 1

@@ -94,62 +94,62 @@ def encode_crc_frame(crc: int) -> bytes:
     return frame_of(b"\x08\x04\x10" + encode_varint(crc))
 
 
+# What depends on the length of a record's data alone: (length field, tag and length of the data, padding). Entries come
+# in few lengths, so this is worked out once for each.
+_shapes: dict[int, tuple[int, bytes, bytes]] = {}
+SHAPES_MAX = 4096
+
+
+def _shape(length: int) -> tuple[int, bytes, bytes]:
+    """For a record whose crc takes five bytes."""
+    prefix = b"\x1a" + encode_varint(length)
+    size = 8 + len(prefix) + length
+    pad = -size & 7
+    if len(_shapes) >= SHAPES_MAX:
+        _shapes.clear()
+    shape = _shapes[length] = (size | PADDED[pad], prefix, PADDING[pad])
+    return shape
+
+
+def _short_crc_frame(kind: int, data: bytes, crc: int) -> bytes:
+    """For the one record in sixteen whose crc takes less than five bytes."""
+    return frame_of(b"\x08%c\x10%b\x1a%b%b" % (kind, encode_varint(crc), encode_varint(len(data)), data))
+
+
 def encode_frame(kind: int, data: bytes, crc: int) -> tuple[bytes, int]:
     """A frame of any kind but CRC, and the running crc after it."""
-    crc = _crc_extend(crc, data)
-    record = b"\x08%c\x10%b\x1a%b%b" % (kind, encode_varint(crc), encode_varint(len(data)), data)
-    return frame_of(record), crc
+    out: list[bytes] = []
+    crc = encode_frames(kind, [data], crc, out)
+    return b"".join(out), crc
 
 
-class EntryFramer:
-    """Makes entry frames in bulk: this is the hottest loop of the log.
+def encode_frames(kind: int, datas: list[bytes], crc: int, out: list[bytes]) -> int:
+    """Appends the pieces of one frame per data to out; return the running crc after them.
 
-    What depends on an entry's length alone (length field, length varint, padding) is computed once per length. The type
-    tag and a five-byte crc fill a word of their own, packed together with the length field; the one crc in sixteen
-    below 2**28 takes the slow way, as its varint is shorter.
+    The hottest loop of the log. The type tag and a five-byte crc fill one word, packed together with the length field.
     """
-
-    __slots__ = ("_by_length",)
-    LENGTHS_MAX = 4096
-
-    def __init__(self) -> None:
-        self._by_length: dict[int, tuple[int, bytes, bytes]] = {}
-
-    def _shape(self, length: int) -> tuple[int, bytes, bytes]:
-        prefix = b"\x1a" + encode_varint(length)
-        record_length = 8 + len(prefix) + length
-        pad = -record_length & 7
-        field = record_length | PADDED[pad]
-        if len(self._by_length) >= self.LENGTHS_MAX:
-            self._by_length.clear()
-        shape = self._by_length[length] = (field, prefix, PADDING[pad])
-        return shape
-
-    def frames(self, entries: list[bytes], crc: int, out: list[bytes]) -> int:
-        """Appends the pieces of one frame per entry to out; return the running crc after them."""
-        shapes = self._by_length
-        pack = _two_words.pack
-        extend = _crc_extend
-        push = out.extend
-        for entry in entries:
-            crc = extend(crc, entry)
-            if crc < 0x10000000:
-                record = b"\x08\x02\x10%b\x1a%b%b" % (encode_varint(crc), encode_varint(len(entry)), entry)
-                out.append(frame_of(record))
-                continue
-            length = len(entry)
-            shape = shapes.get(length)
-            if shape is None:
-                shape = self._shape(length)
-            field, prefix, padding = shape
-            # 08 02 10, then the crc in groups of seven bits, the lowest first, each but the last with its top bit set.
-            head = (
-                0x100208
-                | (crc & 0x7F | (crc & 0x3F80) << 1 | (crc & 0x1FC000) << 2 | (crc & 0xFE00000) << 3 | 0x80808080) << 24
-                | (crc >> 28) << 56
-            )
-            push((pack(field, head), prefix, entry, padding))
-        return crc
+    shapes = _shapes
+    pack = _two_words.pack
+    extend = _crc_extend
+    push = out.extend
+    tags = 0x100008 | kind << 8
+    for data in datas:
+        crc = extend(crc, data)
+        if crc < 0x10000000:
+            out.append(_short_crc_frame(kind, data, crc))
+            continue
+        shape = shapes.get(len(data))
+        if shape is None:
+            shape = _shape(len(data))
+        field, prefix, padding = shape
+        # The crc in groups of seven bits, the lowest first, each but the last with its top bit set.
+        head = (
+            tags
+            | (crc & 0x7F | (crc & 0x3F80) << 1 | (crc & 0x1FC000) << 2 | (crc & 0xFE00000) << 3 | 0x80808080) << 24
+            | (crc >> 28) << 56
+        )
+        push((pack(field, head), prefix, data, padding))
+    return crc
 
 
 class Frame(NamedTuple):
