@@ -2,7 +2,8 @@
 
 record.py    one frame of a segment: bytes <-> values (pure)
 segment.py   segment names, and which of them a start needs (pure)
-scan.py      reading segments back: checks, torn tails, where each entry lies (pure)
+offsets.py   where each entry lies, sparsely (pure)
+scan.py      reading segments back: checks, and torn tails told from damage (pure)
 log.py       the log itself: append, sync, cut, release, read
 snap.py      .snap files
 start.py     newest .snap that the log vouches for + the log from there: what a member starts with
