@@ -22,7 +22,7 @@ from supervisor.control import Control
 from supervisor.lifecycle import Action, Life, Lifecycle
 from supervisor.links import Links
 from supervisor.meter import Meter
-from supervisor.placement import INTERVAL_S, Placement
+from supervisor.placement import Placement
 from supervisor.signals import Signals, ended_children
 from supervisor.spawner import Spawned, Spawner
 from supervisor.tree import Row
@@ -110,7 +110,7 @@ class Loop:
     def _wait_ms(self) -> int:
         """Until the next deadline, and never longer than the placement's interval: on_clock expects that."""
         now = time.monotonic()
-        wake = self._next_look if self.placement.enabled else now + 2 * INTERVAL_S
+        wake = self._next_look
         deadline = self.lifecycle.next_deadline()
         if deadline is not None:
             wake = min(wake, deadline)
@@ -222,7 +222,7 @@ class Loop:
     def _place(self, now: float) -> None:
         if now < self._next_look:
             return
-        self._next_look = now + INTERVAL_S
+        self._next_look = now + self.placement.interval_s
         pids = {life.name: life.pid for life in self.lifecycle.lives.values() if life.pid is not None}
         loads = self.meter.look({**pids, **self._own_pids()}, now, self.placement.wants_wait)
         cpus = self.placement.look({name: load for name, load in loads.items() if name in pids}, now)

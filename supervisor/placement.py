@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 INTERVAL_S: Final = 0.1
-"""From look to look: a burst is seen, and spread, within two of them."""
+"""From look to look."""
+IDLE_INTERVAL_S: Final = 0.2
+"""While hardly anything runs. A burst is spread within this and one INTERVAL_S."""
+IDLE_BELOW: Final = 0.1
 SPREAD_ABOVE: Final = 0.9
 """Of one CPU, by all actors together over one interval: nearly saturated. One caller leaves gaps, while the disk syncs
 and while it thinks itself."""
@@ -40,6 +43,8 @@ class Placement:
         self.together = frozenset((sorted(cpus)[home % len(cpus)],))
         self.enabled = policy == "auto" and len(self.everywhere) > 1
         self.spread = not self.enabled
+        self.interval_s = INTERVAL_S if self.enabled else IDLE_INTERVAL_S
+        """Until the next look."""
         self.wants_wait = False
         """The next look needs waiting times: actors share a CPU and use it."""
         self._calm_since: float | None = None
@@ -56,7 +61,8 @@ class Placement:
             return None
         cpu = sum(load.cpu for load in loads.values())
         moved = self._maybe_gather(cpu, now) if self.spread else self._maybe_spread(cpu, loads, now)
-        self.wants_wait = not self.spread and cpu > SPREAD_ABOVE / 10
+        self.interval_s = INTERVAL_S if cpu > IDLE_BELOW else IDLE_INTERVAL_S
+        self.wants_wait = not self.spread and cpu > IDLE_BELOW
         return self.cpus() if moved else None
 
     def _maybe_spread(self, cpu: float, loads: Mapping[str, Load], now: float) -> bool:
