@@ -101,6 +101,9 @@ class RaftActor(Actor):
         self.term_of_handed = 0
         self.snapshot_index = 0
         self.flushing = False
+        """The backend has been asked for a flush."""
+        self.flushed: Flushed | None = None
+        """Its answer, until the snapshot is saved."""
         self.refusal = ""
         self.leadership = Leadership(0, 0, 0, 0, None)
         self.published = False
@@ -135,6 +138,7 @@ class RaftActor(Actor):
         if self.node is None:
             self._greet_wal()
             return
+        self.flushing = False  # a flush that the one before was asked for is not answered any more
         # A new backend: send again what it has not applied.
         self.handed_index = state.applied_index
         self._hand_over(self.storage.entries(state.applied_index + 1, self._committed() + 1, 1 << 62))
@@ -297,11 +301,25 @@ class RaftActor(Actor):
             self.links.send("backend", Flush(self.boot.incarnation))
 
     def on_flushed(self, message: Flushed) -> None:
-        """The backend no longer needs the log up to here: compact it, but for what slow followers may ask."""
         self.flushing = False
-        index = message.applied_index
-        if index <= self.snapshot_index or self.node is None:
+        self.flushed = message
+
+    def _maybe_save_snapshot(self, node: RawNode) -> None:
+        """The backend no longer needs the log up to here: compact it, but for what slow followers may ask.
+
+        NB: the backend applies staged entries before this process hears that they are durable, so it may be ahead. A
+        marker that the hard state on disk has not committed counts for nothing when the log is read again, and the
+        segments before it are released: so first the commit index, then the marker.
+        """
+        message = self.flushed
+        if message is None or node.raft.log.committed < message.applied_index:
             return
+        self.flushed = None
+        index = message.applied_index
+        if index <= self.snapshot_index:
+            return
+        if self.lazy_hard_state:
+            self._append(0, [], b"", ())
         self.applied_index = max(self.applied_index, index)
         self.snapshot_index = index
         term = self.storage.term(index)
@@ -341,6 +359,8 @@ class RaftActor(Actor):
                 self._ask_read_index(node)
         while node.has_ready():
             self._handle_ready(node)
+        if self.flushed is not None:
+            self._maybe_save_snapshot(node)
 
     def _propose(self, node: RawNode) -> None:
         proposals = self.proposals
