@@ -36,7 +36,7 @@ assert SWITCH_BYTES * 2 < WRITE_BUFFER_BYTES
 _NOWHERE = b"\0"  # before every bucket
 
 
-class StoreBroken(Exception):
+class StoreBroken(OSError):
     """LevelDB failed: the process has to end."""
 
 

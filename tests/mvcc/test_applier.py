@@ -1,0 +1,217 @@
+"""Raft entries of every kind: whom they answer, and what the ones for other modules come back as."""
+
+from typing import Any
+
+import pytest
+
+from etcdz import errors
+from etcdz.mvcc.applier import FOREIGN, Applier, Result
+from etcdz.mvcc.mvcc import Mvcc
+from etcdz.mvcc.store import MemoryStore
+from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import leasepb, membershippb
+
+ID = 0x694D_0199_9AAB_0C01
+
+
+def _entry(request_id: int = ID, **request: Any) -> bytes:
+    encoded: bytes = pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), **request).SerializeToString()
+    return encoded
+
+
+class _Member:
+    def __init__(self, store: MemoryStore | None = None, quota_bytes: int = 0) -> None:
+        self.store = store or MemoryStore()
+        self.mvcc = Mvcc(self.store, 1, 2, lease_ttl_min_s=2, checkpoint_persist=True)
+        self.applier = Applier(self.mvcc, quota_bytes)
+
+    def __call__(self, **request: Any) -> Result:
+        result = self.applier.apply(_entry(**request))
+        assert result is not None
+        return result
+
+    def refuses(self, error: errors.EtcdError, **request: Any) -> None:
+        assert self(**request) == (ID, error.code, error.text, b"")
+
+    def reopened(self) -> "_Member":
+        self.mvcc.commit(self.mvcc.consistent_index + 1, 1)
+        return _Member(self.store)
+
+    def keys(self) -> list[bytes]:
+        answer = pb.RangeResponse.FromString(self.mvcc.range(pb.RangeRequest(key=b"\0", range_end=b"\0"))[2])
+        return [kv.key for kv in answer.kvs]
+
+
+def test_an_empty_entry_has_no_result() -> None:
+    assert _Member().applier.apply(b"") is None
+
+
+@pytest.mark.parametrize("request_id", [1, 127, 1 << 28, ID, (1 << 64) - 1])
+@pytest.mark.parametrize("options", [{}, {"prev_kv": True}])
+def test_the_result_carries_the_request_id(request_id: int, options: dict[str, bool]) -> None:
+    result = _Member().applier.apply(_entry(request_id, put=pb.PutRequest(key=b"a", value=b"v", **options)))
+    assert result is not None
+    assert result[:3] == (request_id, 0, None)
+    assert pb.PutResponse.FromString(result[3]).header.revision == 2
+
+
+def test_an_id_of_etcd_before_headers_counts_too() -> None:
+    entry = pb.InternalRaftRequest(ID=7, put=pb.PutRequest(key=b"a")).SerializeToString()
+    result = _Member().applier.apply(entry)
+    assert result is not None
+    assert result[0] == 7
+
+
+V2 = {"Method": "PUT", "Path": "/0/members/8e9e05c52164694d/attributes", "Val": "{}", "Dir": False, "PrevIndex": 0}
+V2_BYTES = pb.Request(ID=9, **V2).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("data", "request_id", "kind"),
+    [
+        (V2_BYTES, 9, "v2"),
+        (pb.Request(ID=ID, Method="SYNC", Path="", Val="", Time=5).SerializeToString(), ID, "v2"),
+        (b"\x08\x09\x12" + bytes([len(V2_BYTES)]) + V2_BYTES, 9, "v2"),
+        (_entry(cluster_version_set=membershippb.ClusterVersionSetRequest(ver="3.5.0")), ID, "cluster_version_set"),
+        (
+            _entry(cluster_member_attr_set=membershippb.ClusterMemberAttrSetRequest(member_ID=5)),
+            ID,
+            "cluster_member_attr_set",
+        ),
+        (_entry(auth_enable=pb.AuthEnableRequest()), ID, "auth_enable"),
+    ],
+)
+def test_what_is_for_another_module_comes_back_untouched(data: bytes, request_id: int, kind: str) -> None:
+    member = _Member()
+    assert member.applier.apply(data) == (request_id, FOREIGN, kind, data)
+    assert member.mvcc.revision == 1
+
+
+def test_a_batch_has_a_result_per_entry_and_none_for_empty_ones() -> None:
+    entries = [_entry(ID + i, put=pb.PutRequest(key=b"a")) for i in range(3)]
+    results = _Member().applier.apply_all([entries[0], b"", *entries[1:]])
+    assert [result[0] for result in results] == [ID, ID + 1, ID + 2]
+
+
+# leases
+
+
+def test_a_put_needs_a_lease_that_is_there() -> None:
+    member = _Member()
+    member.refuses(errors.LEASE_NOT_FOUND, put=pb.PutRequest(key=b"a", lease=5))
+    member.refuses(errors.LEASE_NOT_FOUND, put=pb.PutRequest(key=b"a", lease=5, ignore_value=True))
+    member.refuses(errors.KEY_NOT_FOUND, put=pb.PutRequest(key=b"a", ignore_value=True))
+    operation = pb.RequestOp(request_put=pb.PutRequest(key=b"a", lease=5, ignore_value=True))
+    member.refuses(errors.KEY_NOT_FOUND, txn=pb.TxnRequest(success=[operation]))
+    assert member.mvcc.revision == 1
+
+
+def test_granting() -> None:
+    member = _Member()
+    answer = pb.LeaseGrantResponse.FromString(member(lease_grant=pb.LeaseGrantRequest(ID=5, TTL=1))[3])
+    assert (answer.ID, answer.TTL, answer.header.revision) == (5, 2, 1), "raised to the least TTL"
+    member.refuses(errors.LEASE_EXIST, lease_grant=pb.LeaseGrantRequest(ID=5, TTL=9))
+    member.refuses(errors.LEASE_NOT_FOUND, lease_grant=pb.LeaseGrantRequest(ID=0, TTL=9))
+    member.refuses(errors.LEASE_TTLTOO_LARGE, lease_grant=pb.LeaseGrantRequest(ID=6, TTL=9_000_000_001))
+    member.refuses(errors.LEASE_NOT_FOUND, lease_revoke=pb.LeaseRevokeRequest(ID=6))
+    member.mvcc.commit(3, 1)
+    rows = list(member.store.iterate(b"lease\0", b"lease\x01"))
+    assert rows == [(b"lease\0" + (5).to_bytes(8, "big"), leasepb.Lease(ID=5, TTL=2).SerializeToString())]
+
+
+def test_revoking_deletes_the_keys_that_hang_on_it_at_one_revision() -> None:
+    member = _Member()
+    for lease_id in (5, -6):
+        member(lease_grant=pb.LeaseGrantRequest(ID=lease_id, TTL=60))
+    for key, lease_id in [(b"c", 5), (b"a", 5), (b"moved", 5), (b"freed", 5), (b"other", -6)]:
+        member(put=pb.PutRequest(key=key, lease=lease_id))
+    member(put=pb.PutRequest(key=b"moved", lease=-6))
+    member(put=pb.PutRequest(key=b"freed"))
+    member(put=pb.PutRequest(key=b"a", value=b"kept", ignore_lease=True))
+    member(put=pb.PutRequest(key=b"gone", lease=5))
+    member(delete_range=pb.DeleteRangeRequest(key=b"gone"))
+    member = member.reopened()
+    revision = member.mvcc.revision
+    assert sorted(member.mvcc.leases.by_id[5].keys) == [b"a", b"c"]
+    answer = pb.LeaseRevokeResponse.FromString(member(lease_revoke=pb.LeaseRevokeRequest(ID=5))[3])
+    assert answer.header.revision == revision + 1
+    assert member.keys() == [b"freed", b"moved", b"other"]
+    member = member.reopened()
+    assert sorted(member.mvcc.leases.by_id) == [-6]
+    assert sorted(member.mvcc.leases.by_id[-6].keys) == [b"moved", b"other"]
+
+
+def test_revoking_a_lease_without_keys_changes_no_revision() -> None:
+    member = _Member()
+    member(lease_grant=pb.LeaseGrantRequest(ID=5, TTL=60))
+    member(lease_revoke=pb.LeaseRevokeRequest(ID=5))
+    assert member.mvcc.revision == 1
+    assert member.reopened().mvcc.leases.by_id == {}
+
+
+def test_a_checkpoint_outlives_a_restart() -> None:
+    member = _Member()
+    member(lease_grant=pb.LeaseGrantRequest(ID=5, TTL=60))
+    checkpoints = [pb.LeaseCheckpoint(ID=5, remaining_TTL=33), pb.LeaseCheckpoint(ID=404, remaining_TTL=1)]
+    assert member(lease_checkpoint=pb.LeaseCheckpointRequest(checkpoints=checkpoints))[1] == 0
+    assert member.reopened().mvcc.leases.by_id[5].remaining_s == 33
+
+
+# alarms and quota
+
+PUT = {"put": pb.PutRequest(key=b"a", value=b"v")}
+BIG_TXN = {"txn": pb.TxnRequest(failure=[pb.RequestOp(request_put=pb.PutRequest(key=b"z"))])}
+READ_TXN = {"txn": pb.TxnRequest(success=[pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=b"a"))])}
+DELETE = {"delete_range": pb.DeleteRangeRequest(key=b"nothing")}
+
+
+def _alarm(action: int, alarm: int, member_id: int = 11) -> dict[str, Any]:
+    return {"alarm": pb.AlarmRequest(action=action, alarm=alarm, memberID=member_id)}
+
+
+def test_with_nospace_nothing_may_grow() -> None:
+    member = _Member()
+    member(**PUT)
+    answer = pb.AlarmResponse.FromString(member(**_alarm(1, 1))[3])
+    assert [(alarm.memberID, alarm.alarm) for alarm in answer.alarms] == [(11, 1)]
+    for full in (member, member.reopened()):
+        for request in (PUT, BIG_TXN, {"lease_grant": pb.LeaseGrantRequest(ID=5, TTL=9)}):
+            full.refuses(errors.NO_SPACE, **request)
+        for request in (DELETE, READ_TXN, {"compaction": pb.CompactionRequest(revision=full.mvcc.revision)}):
+            assert full(**request)[1] == 0
+    member(**_alarm(2, 1))
+    assert member(**PUT)[1] == 0
+    assert member.reopened()(**PUT)[1] == 0
+
+
+def test_with_corrupt_nothing_is_read_or_written() -> None:
+    member = _Member()
+    member(**_alarm(1, 2))
+    for request in (PUT, BIG_TXN, READ_TXN, DELETE, {"compaction": pb.CompactionRequest(revision=1)}):
+        member.refuses(errors.CORRUPT, **request)
+    assert member(**_alarm(2, 2))[1] == 0
+    assert member(**PUT)[1] == 0
+
+
+def test_an_alarm_of_one_member_stays_when_another_one_is_taken_back() -> None:
+    member = _Member()
+    for member_id in (11, 12):
+        member(**_alarm(1, 1, member_id))
+    member(**_alarm(2, 1, 11))
+    member.refuses(errors.NO_SPACE, **PUT)
+    listed = pb.AlarmResponse.FromString(member(**_alarm(0, 0))[3])
+    assert [alarm.memberID for alarm in listed.alarms] == [12]
+    assert not pb.AlarmResponse.FromString(member(**_alarm(2, 1, 99))[3]).alarms
+
+
+def test_over_the_quota_a_write_is_applied_and_answered_with_no_space() -> None:
+    member = _Member(quota_bytes=60_000)
+    codes = []
+    for number in range(100):
+        codes.append(member(put=pb.PutRequest(key=b"k%02d" % number, value=bytes(1000)))[1])
+        member.mvcc.commit(number + 1, 1)
+    full = codes.index(errors.NO_SPACE.code)
+    assert 30 < full < 60
+    assert set(codes[full:]) == {errors.NO_SPACE.code}
+    assert len(member.keys()) == 100
+    assert member(**DELETE)[1] == 0
