@@ -1,4 +1,4 @@
-"""Links to the other actors of the member: one PUSH socket per living incarnation, one frame per turn.
+"""Links to the other actors of the member: one per living incarnation, one frame per destination and turn.
 
 NB: never connect one PUSH to two endpoints (it deals messages out in turn), never reuse an endpoint name (a dead
 receiver's queue is lost without a sound): the endpoint carries the incarnation, and a new incarnation is a new link.
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import zmq
 
+from actors.mailbox import Link
 from etcdz.messages import encode_frame
 
 
@@ -30,21 +31,17 @@ class Links:
     for each message what resync does about it.
     """
 
-    def __init__(self, context: "zmq.Context[Any]", supervisor: str) -> None:
+    def __init__(self, context: "zmq.Context[Any]", incarnation: int, supervisor: str) -> None:
         self._context = context
-        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._incarnation = incarnation
+        self._links: dict[str, Link] = {}
         self._waiting: dict[str, list[Any]] = {}
         self.peers: dict[str, Peer] = {}
         self._listeners: dict[int, str] = {}
-        self._sockets["supervisor"] = self._connect(supervisor)
-
-    def _connect(self, endpoint: str) -> "zmq.Socket[bytes]":
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
-        # Internal pushes never block: what is in flight is bounded where calls are admitted, not here.
-        socket.setsockopt(zmq.SNDHWM, 0)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(endpoint)
-        return socket
+        self._supervisor: zmq.Socket[bytes] = context.socket(zmq.PUSH)
+        self._supervisor.setsockopt(zmq.SNDHWM, 0)
+        self._supervisor.setsockopt(zmq.LINGER, 0)
+        self._supervisor.connect(supervisor)
 
     def update(self, children: list[tuple[str, str, int, int, str]], own_name: str) -> tuple[list[Peer], list[Peer]]:
         """Take a new roster. return (peers that are new incarnations, peers that are gone)."""
@@ -52,10 +49,10 @@ class Links:
         gone = [peer for name, peer in self.peers.items() if alive.get(name) != peer]
         new = [peer for name, peer in alive.items() if self.peers.get(name) != peer]
         for peer in gone:
-            self._sockets.pop(peer.name).close(linger=0)
+            self._links.pop(peer.name).close(linger_ms=0)
             self._waiting.pop(peer.name, None)
         for peer in new:
-            self._sockets[peer.name] = self._connect(peer.endpoint)
+            self._links[peer.name] = Link(self._context, peer.endpoint, self._incarnation)
         self.peers = alive
         self._listeners = {peer.slot: peer.name for peer in alive.values() if peer.kind == "listener"}
         return new, gone
@@ -72,15 +69,19 @@ class Links:
         else:
             waiting.append(message)
 
+    def tell_supervisor(self, message: Any) -> None:
+        """Send message to the supervisor now."""
+        self._supervisor.send(encode_frame([message]), zmq.NOBLOCK)
+
     def send_frame(self, name: str, frame: bytes) -> None:
         """Send a frame that is already encoded, after what waits for name."""
-        socket = self._sockets.get(name)
-        if socket is None:
+        link = self._links.get(name)
+        if link is None:
             return
         waiting = self._waiting.pop(name, None)
         if waiting:
-            socket.send(encode_frame(waiting), zmq.NOBLOCK)
-        socket.send(frame, zmq.NOBLOCK)
+            link.send(encode_frame(waiting))
+        link.send(frame)
 
     def flush(self) -> None:
         """One frame to each destination that something waits for."""
@@ -88,9 +89,9 @@ class Links:
             return
         held = {}
         for name, batch in self._waiting.items():
-            socket = self._sockets.get(name)
-            if socket is not None:
-                socket.send(encode_frame(batch), zmq.NOBLOCK)
+            link = self._links.get(name)
+            if link is not None:
+                link.send(encode_frame(batch))
             else:
                 held[name] = batch
         self._waiting = held
@@ -100,6 +101,7 @@ class Links:
 
     def close(self, linger_ms: int) -> None:
         """Let go of all sockets, giving what was sent linger_ms to leave."""
-        for socket in self._sockets.values():
-            socket.close(linger=linger_ms)
-        self._sockets.clear()
+        for link in self._links.values():
+            link.close(linger_ms)
+        self._links.clear()
+        self._supervisor.close(linger=linger_ms)

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
-import zmq
 
 from actors.calls import Calls
 from actors.http1_endpoints import Http1Endpoints
@@ -176,8 +175,9 @@ class ListenerActor(Actor):
 
     def loop(self) -> None:
         loop = self.loop_
-        loop.add_reader(self.mailbox.getsockopt(zmq.FD), self._on_mailbox)
-        loop.call_soon(self._on_mailbox)  # the descriptor is edge triggered: look once before waiting for it
+        for descriptor in self.mailbox.descriptors:
+            loop.add_reader(descriptor, self._on_mailbox)
+        loop.call_soon(self._on_mailbox)  # ZeroMQ's descriptor is edge triggered: look once before waiting for it
         loop.call_later(TIMER_S, self._on_timer)
         loop.run_forever()
         if self.failure is not None:
@@ -187,7 +187,7 @@ class ListenerActor(Actor):
         began = time.monotonic_ns()
         try:
             self.drain()
-            if int(self.mailbox.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            if self.mailbox.pending():
                 self.loop_.call_soon(self._on_mailbox)
             self.calls.end_turn()
             self.links.flush()

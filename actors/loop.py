@@ -14,11 +14,10 @@ from typing import Any
 import zmq
 
 from actors.link import Links, Peer
+from actors.mailbox import Mailbox
 from etcdz import limits, logs
 from etcdz.boot import Boot
 from etcdz.messages import TAGS, Fault, Heartbeat, Ready, Roster, Stop, decode_frame, encode_frame
-
-_READABLE = int(zmq.POLLIN)
 
 
 class FatalError(Exception):
@@ -32,18 +31,14 @@ class Actor:
         self.boot = boot
         self.log = logs.get(boot.name)
         self.context: zmq.Context[Any] = zmq.Context()
-        self.mailbox: zmq.Socket[bytes] = self.context.socket(zmq.PULL)
-        self.mailbox.setsockopt(zmq.RCVHWM, 0)
-        self.mailbox.setsockopt(zmq.LINGER, 0)
-        self.mailbox.bind(boot.endpoint)
-        self.links = Links(self.context, boot.supervisor)
+        self.mailbox = Mailbox(self.context, boot.endpoint)
+        self.links = Links(self.context, boot.incarnation, boot.supervisor)
         self.handlers: dict[type[Any], Callable[[Any], None]] = {Roster: self._on_roster, Stop: self._on_stop}
         self.handled = 0
         self.batches = 0
         self.busy_ns = 0
         self.last_tag = 0
         self._next_heartbeat = 0.0
-        self._wait_ms = -1
         self.stopping = False
         """Set by Stop and by SIGTERM; the turn under way is finished, then `on_stop` runs."""
 
@@ -84,6 +79,7 @@ class Actor:
     def take_roster(self, children: list[tuple[str, str, int, int, str]]) -> None:
         new, gone = self.links.update(children, self.boot.name)
         for peer in gone:
+            self.mailbox.forget(peer.incarnation)
             self.on_peer_down(peer)
         for peer in new:
             self.on_peer_up(peer)
@@ -92,8 +88,7 @@ class Actor:
         self.stopping = True
 
     def ready(self, info: dict[str, Any]) -> None:
-        self.links.send("supervisor", Ready(self.boot.name, self.boot.incarnation, info))
-        self.links.flush()
+        self.links.tell_supervisor(Ready(self.boot.name, self.boot.incarnation, info))
 
     def heartbeat(self, now: float) -> None:
         """Send a heartbeat if one is due. Called from inside the loop, so that it vouches for the loop."""
@@ -108,9 +103,9 @@ class Actor:
                 self.last_tag,
                 self.summary(),
             )
-            self.links.send("supervisor", beat)
+            self.links.tell_supervisor(beat)
 
-    def handle_frame(self, frame: bytes) -> None:
+    def handle_frame(self, frame: bytes | memoryview) -> None:
         """Run the handlers of all messages of a frame."""
         handlers = self.handlers
         for message in decode_frame(frame):
@@ -121,31 +116,10 @@ class Actor:
 
     def drain(self) -> None:
         """Handle what lies in the mailbox, at most a turn's worth."""
-        mailbox = self.mailbox
-        for _ in range(limits.FRAMES_PER_TURN):
-            # Asking first costs a tenth of the exception that an empty mailbox would raise.
-            if not mailbox.get(zmq.EVENTS) & _READABLE:  # type: ignore[operator]
-                return
-            self.handle_frame(mailbox.recv(zmq.NOBLOCK))
+        for frame in self.mailbox.take(limits.FRAMES_PER_TURN):
+            self.handle_frame(frame)
 
     # ---- the loop ----
-
-    def wait(self, deadline: float) -> bytes | None:
-        """The next frame, or None when deadline (monotonic, seconds) has come.
-
-        A blocking receive with a timeout: half the cost of a poll and a receive. Waits are rounded so that the
-        timeout, a socket option, seldom changes.
-        """
-        wait_ms = max(0, int((deadline - time.monotonic()) * 1000) + 1)
-        if wait_ms > 20:
-            wait_ms -= wait_ms % 10
-        if wait_ms != self._wait_ms:
-            self._wait_ms = wait_ms
-            self.mailbox.setsockopt(zmq.RCVTIMEO, wait_ms)
-        try:
-            return self.mailbox.recv()
-        except zmq.Again:
-            return None
 
     def turn(self) -> None:
         """Wait for messages or a deadline, then one turn."""
@@ -153,11 +127,9 @@ class Actor:
         deadline = self.next_deadline()
         if deadline is not None and deadline < wake:
             wake = deadline
-        frame = self.wait(wake)
+        self.mailbox.wait(max(0.0, wake - time.monotonic()))
         began = time.monotonic_ns()
-        if frame is not None:
-            self.handle_frame(frame)
-            self.drain()
+        self.drain()
         now = began / 1e9
         if deadline is not None and now >= deadline:
             self.on_deadline(now)
@@ -183,7 +155,7 @@ class Actor:
     def close(self, linger_ms: int) -> None:
         self.links.flush()
         self.links.close(linger_ms)
-        self.mailbox.close(linger=0)
+        self.mailbox.close()
         self.context.term()
 
 
@@ -229,5 +201,5 @@ def _report(actor: Actor, fatal: bool, reason: str) -> None:
     supervisor.send(encode_frame([Fault(actor.boot.name, actor.boot.incarnation, fatal, reason)]))
     supervisor.close(linger=500)
     actor.links.close(linger_ms=0)
-    actor.mailbox.close(linger=0)
+    actor.mailbox.close()
     actor.context.term()

@@ -285,6 +285,6 @@ def encode_frame(batch: Iterable[Any]) -> bytes:
     return _packer.pack([(TAGS[type(message)], message) for message in batch])  # type: ignore[no-any-return]
 
 
-def decode_frame(frame: bytes) -> list[Any]:
+def decode_frame(frame: bytes | memoryview) -> list[Any]:
     """The messages of a frame. raises ValueError or KeyError for what no actor of this version sends."""
     return [MESSAGES[tag]._make(fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
