@@ -10,6 +10,7 @@ polls: a thread reads the member's log, and whoever waits is woken by its lines 
 
 import importlib.util
 import os
+import select
 import shutil
 import signal
 import socket
@@ -160,7 +161,7 @@ class Member:
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._exit_code() is None
 
     def processes(self) -> list[psutil.Process]:
         """The member's processes that are alive, the first one started first."""
@@ -184,10 +185,28 @@ class Member:
         """Waits for the member to end by itself; its exit code (negative: the signal)."""
         if self._process is None:
             raise MemberFailed(f"{self.kind} is not running")
-        try:
-            return self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            raise MemberFailed(self.report(f"did not end within {timeout_s:g} s")) from None
+        code = self._exit_code(timeout_s)
+        if code is None:
+            raise MemberFailed(self.report(f"did not end within {timeout_s:g} s"))
+        return code
+
+    def _exit_code(self, timeout_s: float = 0) -> int | None:
+        """Of the running or ended process; None if it runs on. Leaves it a zombie.
+
+        As long as it is one, its number belongs to nobody else: only then may a signal be sent to its group. Machines
+        give a number out again within minutes, and a test would kill a neighbour's member.
+        """
+        assert self._process is not None
+        if timeout_s:
+            ended = os.pidfd_open(self._process.pid)
+            try:
+                select.select([ended], [], [], timeout_s)
+            finally:
+                os.close(ended)
+        found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     # --- start and end
 
@@ -261,19 +280,16 @@ class Member:
             return None
         family = self.processes()
         if how is signal.SIGKILL:
-            _kill_group(process.pid)
-        elif process.poll() is None:
-            process.send_signal(how)
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            pass
+            _signal_group(process.pid, how)
+        else:
+            os.kill(process.pid, how)
+        self._exit_code(timeout_s)
         # A child may have left the group, and in a clean stop must be gone by itself; neither may outlive the test.
-        _kill_group(process.pid)
+        _signal_group(process.pid, signal.SIGKILL)
+        code = process.wait()
         _, alive = psutil.wait_procs(family, timeout=1)
         for child in alive:
             child.kill()
-        code = process.wait()
         if self._reader is not None:
             self._reader.join(timeout=5)
         self._process = None
@@ -281,9 +297,7 @@ class Member:
 
     def report(self, what: str) -> str:
         """What happened to the member, in words: its exit code if it has ended, and the end of its log."""
-        code = self._process.poll() if self._process else None
-        if code is None and self._process and self._log.ended:
-            code = self._process.wait(5)
+        code = self._exit_code(5 if self._log.ended else 0) if self._process else None
         state = "still running" if code is None else f"exit code {code}"
         return f"{self.kind} {what} ({state}); the end of its log:\n{self.log_tail()}"
 
@@ -296,9 +310,10 @@ class Member:
         self.stop()
 
 
-def _kill_group(leader: int) -> None:
+def _signal_group(leader: int, how: signal.Signals) -> None:
+    """leader: a child that has not been reaped."""
     try:
-        os.killpg(leader, signal.SIGKILL)
+        os.killpg(leader, how)
     except ProcessLookupError:
         pass
 
