@@ -8,9 +8,11 @@ import random
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from etcdz.proto import raftpb, walpb
 from tests.process.load import Record
 
 SECTOR_BYTES: Final = 512
+_HARD_STATE, _SNAPSHOT = 3, 5
 
 
 class Frame(NamedTuple):
@@ -35,6 +37,11 @@ def segments(data_dir: Path) -> list[Path]:
     return sorted(wal_dir(data_dir).glob("*.wal"))
 
 
+def newest_snapshot(data_dir: Path) -> int:
+    """Index of the newest .snap file, 0 if there is none."""
+    return max((int(path.stem.split("-")[1], 16) for path in (data_dir / "member" / "snap").glob("*.snap")), default=0)
+
+
 def frames(data: bytes) -> list[Frame]:
     out = []
     at = 0
@@ -46,6 +53,21 @@ def frames(data: bytes) -> list[Frame]:
         padding = top & 7 if top & 0x80 else 0
         out.append(Frame(at, at + 8 + length + padding, at + 8, at + 8 + length))
         at += 8 + length + padding
+    return out
+
+
+def markers(data_dir: Path) -> list[tuple[int, int]]:
+    """(index of a snapshot's marker, commit index of the last hard state before it) of all that the log holds."""
+    out = []
+    commit = 0
+    for segment in segments(data_dir):
+        data = segment.read_bytes()
+        for frame in frames(data):
+            record = walpb.Record.FromString(data[frame.record_lo : frame.record_hi])
+            if record.type == _HARD_STATE:
+                commit = raftpb.HardState.FromString(record.data).commit
+            elif record.type == _SNAPSHOT:
+                out.append((walpb.Snapshot.FromString(record.data).index, commit))
     return out
 
 

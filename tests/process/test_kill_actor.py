@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.process import damage
 from tests.process.load import Load
 from tests.process.trial import Trial
 
@@ -27,6 +28,7 @@ def test_clients_do_not_notice_that_it_was_killed(name: str, make_trial: Callabl
             trial.random_moment(load)
             actors, killed_at = kill_one(trial, load, actors, name)
             stalls_ms.append(round(load.longest_stall_s(killed_at) * 1000))
+        assert_snapshots_go_on(trial, load)
     print(f"{name}: longest stalls {stalls_ms} ms, {trial.verify()}")
     assert trial.record.errors() == []
 
@@ -61,6 +63,16 @@ def kill_one(
     others = after.keys() - {name}
     assert {other: after[other]["pid"] for other in others} == {other: before[other]["pid"] for other in others}
     return after, killed_at
+
+
+def assert_snapshots_go_on(trial: Trial, load: Load) -> None:
+    """Whatever was under way when an actor was killed: else the log would grow for ever."""
+    before = damage.newest_snapshot(trial.member.data_dir)
+    for _ in range(10):
+        load.wait_acknowledged(load.acknowledged + 700)
+        if damage.newest_snapshot(trial.member.data_dir) > before:
+            return
+    raise AssertionError(f"no snapshot after {before}")
 
 
 def channels_of(load: Load, pid: int) -> set[int]:
