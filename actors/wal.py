@@ -36,6 +36,10 @@ class WalActor(Actor):
         self.waiting: list[Append] = []
         """Appends not yet durable, in order. On a full disk they stay here and are tried again."""
         self.retry_at: float | None = None
+        self.ack: Appended | None = None
+        """What raft is not told yet. Nobody waits for it while entries are staged, and raft's work on it would be in
+        the way of the backend's: it goes out just before the next fsync, or at ack_at."""
+        self.ack_at = 0.0
         self.disk_full = False
         self.next_disk_check = 0.0
         self.fsync_us_max = 0
@@ -76,6 +80,7 @@ class WalActor(Actor):
 
     def on_hello(self, hello: WalHello) -> None:
         self._sync_waiting()
+        self.ack = None
         self.raft_incarnation = hello.incarnation
         log = self.log_file
         first = max(hello.first_index, log.first_index)
@@ -125,6 +130,8 @@ class WalActor(Actor):
         if not batch:
             return
         log = self.log_file
+        self._send_ack()
+        self.links.flush()  # whoever gets it works while this process waits for the disk
         try:
             for append in batch:
                 log.append(append.entries, append.first_index, append.hard_state or None)
@@ -137,12 +144,19 @@ class WalActor(Actor):
             return
         self.waiting = []
         self.retry_at = None
+        self.ack = Appended(self.raft_incarnation, batch[-1].seq, self._space_error())
         staged = [append for append in batch if append.staged]
         if staged:
-            # Before raft hears of it: the backend's answer is what a client waits for.
             last_index = staged[-1].first_index + len(staged[-1].entries) - 1
             self.links.send("backend", Durable(self.raft_incarnation, last_index))
-        self.links.send("raft", Appended(self.raft_incarnation, batch[-1].seq, self._space_error()))
+        if not all([append.staged or not append.entries for append in batch]):
+            self._send_ack()
+        self.ack_at = time.monotonic() + limits.LAZY_ACK_S
+
+    def _send_ack(self) -> None:
+        if self.ack is not None:
+            self.links.send("raft", self.ack)
+            self.ack = None
 
     def _on_full(self, error: Exception) -> None:
         """Nothing of the batch counts as written; it is tried again until there is space."""
@@ -157,9 +171,14 @@ class WalActor(Actor):
         return "NoSpace" if self.disk_full else ""
 
     def next_deadline(self) -> float | None:
-        return self.retry_at if self.retry_at is not None else self.next_disk_check
+        deadline = self.retry_at if self.retry_at is not None else self.next_disk_check
+        return min(deadline, self.ack_at) if self.ack is not None else deadline
 
     def on_deadline(self, now: float) -> None:
+        if now >= self.ack_at:
+            self._send_ack()
+        if now < self.next_disk_check and self.retry_at is None:
+            return
         self._check_space()
         self.next_disk_check = now + limits.DISK_CHECK_S
         if self.retry_at is not None:

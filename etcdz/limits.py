@@ -30,6 +30,8 @@ RAFT_MESSAGE_BYTES = 1 << 20
 RAFT_INFLIGHT_MESSAGES = 512
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
+LAZY_ACK_S = 0.002
+"""How long the wal may keep from raft that staged entries are durable."""
 
 # ---- backend ----
 REPLY_RING_SLOTS = 64
