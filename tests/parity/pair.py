@@ -65,7 +65,9 @@ class Side:
             self._channel = None
 
     def begin(self, path: str, body: bytes) -> Any:
-        """Sends the call and returns its future."""
+        """Sends the call, or lets it wait for a connection; its future. raises MemberFailed: none will come."""
+        if not self.member.running:
+            raise MemberFailed(self.member.report("died"))
         stub = self._stubs.get(path)
         if stub is None:
             stub = self._stubs[path] = self._channel.unary_unary(path)

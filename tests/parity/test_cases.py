@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from etcdz.proto import etcdserverpb as pb
 from tests.parity.calls import Call, parse_call, read_case
-from tests.parity.pair import Pair
+from tests.parity.pair import Difference, Pair
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.txt"))
 
@@ -39,3 +40,13 @@ def test_an_unknown_method_names_the_line() -> None:
 
 def test_restart_and_kill_are_calls_too() -> None:
     assert [parse_call("RESTART"), parse_call(" KILL\n")] == [Call("RESTART"), Call("KILL")]
+
+
+def test_a_difference_is_told_and_does_not_spoil_what_follows(pair: Pair) -> None:
+    base = pair.begin_conversation()
+    pair.compare(parse_call('Put key: "a"'), base, [])
+    pair.sides[1].must("Put", pb.PutRequest(key=b"behind the back"))
+    with pytest.raises(Difference) as told:
+        pair.compare(parse_call('Range key: "a" revision: 2'), base, [parse_call('Put key: "a"')])
+    assert 'Put key: "a"\nRange key: "a" revision: 2' in str(told.value)
+    pair.converse([parse_call('Put key: "b" prev_kv: true')])

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from tests.parity.calls import KILL, RESTART, Call
 from tests.parity.generate import draw_call
-from tests.parity.pair import Pair
+from tests.parity.pair import Difference, Pair
+from tests.parity.shrink import shrink
 
 _SHORT_CALLS = 40  # about as many are in one short conversation
 _STRETCHES = 8
+_SHRINK_TRIES = 150
 
 
 def _conversations() -> st.SearchStrategy[tuple[list[Call], ...]]:
@@ -62,10 +64,30 @@ def test_one_long_conversation_over_restarts(pair: Pair, seed: int, request: pyt
     base = pair.begin_conversation()
     done: list[Call] = []
     newest = 1
-    for at in range(count):
-        call = Call(pauses[at]) if at in pauses else draw_call(rng, newest)
-        answer = pair.compare(call, base, done)
-        done.append(call)
-        if call.name in ("Put", "Txn", "DeleteRange") and answer.message is not None:
-            newest = answer.message.header.revision - base + 1
+    try:
+        for at in range(count):
+            call = Call(pauses[at]) if at in pauses else draw_call(rng, newest)
+            answer = pair.compare(call, base, done)
+            done.append(call)
+            if call.name in ("Put", "Txn", "DeleteRange") and answer.message is not None:
+                newest = answer.message.header.revision - base + 1
+    except Difference as difference:
+        raise _smallest(pair, difference) from None
     _report(request, pair, seed)
+
+
+def _smallest(pair: Pair, difference: Difference) -> Difference:
+    """The difference in the shortest part of the conversation that was found to have one."""
+    found = [difference]
+
+    def differs(calls: list[Call]) -> bool:
+        try:
+            pair.converse(calls)
+        except Difference as smaller:
+            found.append(smaller)
+            return True
+        return False
+
+    # The last words of a conversation ask for everything, so that a difference may also show there.
+    shrink(difference.calls, differs, tries=_SHRINK_TRIES)
+    return min(found, key=lambda each: len(each.calls))
