@@ -1,7 +1,11 @@
 """Takes compacted revisions out of the store in slices, so that no request waits longer than one slice.
 
 Meta says how far it got: scheduledCompactRev is written with the compaction, finishedCompactRev with the last slice.
-After a restart between the two it begins again; records that are gone already are simply not met.
+After a restart between the two it begins again at the finished one; records that are gone already are not met.
+
+What the finished compaction has kept is one revision per key at most, so it need not be walked over again: records
+from there on are looked at, in order, and the first one of a key that makes a kept one obsolete takes it along. A
+compaction so costs what was written since the last one; etcd's costs the whole store.
 """
 
 from __future__ import annotations
@@ -11,70 +15,60 @@ from typing import TYPE_CHECKING
 
 from etcdz.mvcc import buckets
 from etcdz.mvcc.encoding import record_key
-from etcdz.mvcc.hashes import KvHash, KvHasher
 
 if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc
-
-#: Hashes of compactions that are remembered, as in etcd.
-HASHES_KEPT = 10
 
 
 class Scrub:
     """One compaction at a time; a newer one takes over the work of one that is under way.
 
-    hashes    compacted revision -> hash of all revisions up to it, as it was just before
+    Invariant: below `finished` the store holds what the compaction there keeps, less what this scrub took so far.
     """
 
-    __slots__ = ("_cursor", "_hasher", "_mvcc", "hashes", "running", "target")
+    __slots__ = ("_cursor", "_mvcc", "finished", "running", "target")
 
     def __init__(self, mvcc: Mvcc, finished: int) -> None:
         self._mvcc = mvcc
-        self.target = mvcc.compact_revision
-        self.running = self.target > finished
-        self.hashes: dict[int, KvHash] = {}
-        self._cursor = buckets.KEY
-        self._hasher: KvHasher | None = None  # no hash of what an earlier process began
+        self.finished = finished
+        self.start(mvcc.compact_revision)
 
-    def start(self, before: int, target: int) -> None:
-        """A new compaction; before: the revision of the last one."""
-        # An interrupted scrub leaves revisions of unknown fate below `before`: etcd stores no hash then, nor do we.
-        self._hasher = None if self.running else KvHasher(self._mvcc.index, before, target, scrubbing=True)
+    def start(self, target: int) -> None:
+        """A compaction at a revision, above the one of the last."""
         self.target = target
-        self.running = True
-        self._cursor = buckets.KEY
+        self.running = target > self.finished
+        self._cursor = _first_name(self.finished)
 
     def step(self, limit: int) -> bool:
         """Looks at up to limit records. return whether nothing is left to do."""
         if not self.running:
             return True
-        store, index, target, hasher = self._mvcc.store, self._mvcc.index, self.target, self._hasher
+        store, index, target, finished = self._mvcc.store, self._mvcc.index, self.target, self.finished
         batch: dict[bytes, bytes | None] = {}
         seen = 0
         name = b""
-        end = buckets.KEY + (target + 1).to_bytes(8, "big")
-        for name, record in islice(store.iterate(self._cursor, end), limit):
+        for name, record in islice(store.iterate(self._cursor, _first_name(target + 1)), limit):
             seen += 1
-            main, sub, tombstone = buckets.decode_store_key(name)
+            main, sub, _ = buckets.decode_store_key(name)
             key = record_key(record)
-            kept = index.keeps(key, main, sub, target)
-            if hasher is not None:
-                hasher.add(name, record, main, tombstone, kept)
-            if not kept:
+            obsolete = index.oldest(key)
+            if not index.keeps(key, main, sub, target):
                 batch[name] = None
+            if obsolete is not None and obsolete[0] < finished and index.oldest(key) != obsolete:
+                batch[buckets.put_key(*obsolete)] = None
         if seen < limit:
-            self._finish(batch)
+            batch[buckets.FINISHED_COMPACT] = buckets.encode_revision(target)
+            self.running = False
         else:
             self._cursor = name + b"\0"
         if batch:
             store.write(batch)
+        if not self.running:
+            store.reclaim(_first_name(finished), _first_name(target + 1))
+            self.finished = target
         return not self.running
 
-    def _finish(self, batch: dict[bytes, bytes | None]) -> None:
-        batch[buckets.FINISHED_COMPACT] = buckets.encode_revision(self.target)
-        self.running = False
-        if self._hasher is not None:
-            self.hashes[self.target] = self._hasher.result()
-            self._hasher = None
-            while len(self.hashes) > HASHES_KEPT:
-                del self.hashes[min(self.hashes)]
+
+def _first_name(main: int) -> bytes:
+    """Store key before all of a main revision."""
+    return buckets.KEY + max(main, 0).to_bytes(8, "big")

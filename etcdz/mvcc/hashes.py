@@ -5,6 +5,8 @@ HashKV at r, with a compaction at c: CRC-32C over "key", then name and record of
   - unless nothing at all is kept at r: then every one that the compaction at c has left counts;
   - a tombstone at c itself never counts, since etcd before 3.5.16 deletes it and later ones keep it.
 Names are revision bytes without the bucket. Source: etcd 3.5.33 server/mvcc/hash.go.
+NB: at c itself etcd before 3.5.9 answers COMPACTED; later ones may answer from memory with the hash that was there
+before the compaction, until they are restarted. We answer what they do from then on.
 """
 
 from __future__ import annotations
@@ -39,13 +41,12 @@ class KvHash(NamedTuple):
 class KvHasher:
     """Takes records in ascending order of revision."""
 
-    __slots__ = ("_compacted", "_crc", "_index", "_none_kept", "_parts", "_revision", "_scrubbing")
+    __slots__ = ("_compacted", "_crc", "_index", "_none_kept", "_parts", "_revision")
 
-    def __init__(self, index: KeyIndex, compacted: int, revision: int, scrubbing: bool = False) -> None:
+    def __init__(self, index: KeyIndex, compacted: int, revision: int) -> None:
         self._index = index
         self._compacted = compacted
         self._revision = revision
-        self._scrubbing = scrubbing
         self._none_kept: bool | None = None
         self._crc: int = google_crc32c.value(b"key")
         self._parts: list[bytes] = []
@@ -73,7 +74,7 @@ class KvHasher:
 
     def _is_none_kept(self) -> bool:
         if self._none_kept is None:
-            self._none_kept = not self._index.shows_any(self._revision, or_tombstone=self._scrubbing)
+            self._none_kept = not self._index.shows_any(self._revision)
         return self._none_kept
 
 
@@ -84,13 +85,12 @@ class HashKvJob:
     it begins again, or finds its revision compacted.
     """
 
-    __slots__ = ("_asked", "_compacted", "_hasher", "_mvcc", "_revision", "_rows", "now")
+    __slots__ = ("_compacted", "_hasher", "_mvcc", "_revision", "_rows", "now")
 
     def __init__(self, mvcc: Mvcc, revision: int) -> None:
         """revision: 0 for the current one; a negative one has the hash of no records, as in etcd."""
         self._mvcc = mvcc
         self.now = mvcc.revision
-        self._asked = revision
         self._revision = revision or self.now
         self._start()
 
@@ -103,9 +103,6 @@ class HashKvJob:
     def step(self, limit: int | None = None) -> KvHash | EtcdError | None:
         """Takes up to limit records (None for all). return the hash, COMPACTED or FUTURE_REV, or None: more to do."""
         mvcc, revision = self._mvcc, self._revision
-        stored = mvcc.scrubbing.hashes.get(self._asked)
-        if stored is not None:
-            return stored
         if revision > self.now:
             return errors.FUTURE_REV
         if 0 < revision < mvcc.compact_revision:

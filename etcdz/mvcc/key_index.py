@@ -215,12 +215,21 @@ class KeyIndex:
 
     # compaction
 
+    def oldest(self, key: bytes) -> tuple[int, int] | None:
+        """(main, sub) of the first revision that the index has of a key."""
+        entry = self.entries.get(key)
+        if entry is None:
+            return None
+        if type(entry) is int:
+            return entry >> 32 & _MASK64, entry & _MASK32
+        return entry.mains[0] >> 1, entry.sub_at(0)  # type: ignore[union-attr]
+
     def keeps(self, key: bytes, main: int, sub: int, compacted: int) -> bool:
         """Whether a compaction keeps the record (main, sub) of key, main <= compacted; forgets what it does not keep.
 
         Kept is a key's last revision up to the compacted one, unless it is a tombstone of an older revision. The
         tombstone *at* the compacted revision stays until the next compaction, for watchers that start there.
-        Requires: a compaction visits the records in ascending order, each once.
+        Requires: a compaction visits the records in ascending order. It may leave out those that the one before kept.
         """
         entry = self.entries.get(key)
         if entry is None:
@@ -239,14 +248,9 @@ class KeyIndex:
         self._fold(key, history)
         return kept
 
-    def shows_any(self, revision: int, or_tombstone: bool) -> bool:
-        """Whether any key existed at a main revision, or (on demand) was deleted by it."""
-        if next(iter(self.revisions_at(b"", None, revision)), None) is not None:
-            return True
-        if not or_tombstone:
-            return False
-        deleted = revision << 1 | 1
-        return any(type(e) is not int and deleted in e.mains for e in self.entries.values())  # type: ignore[union-attr]
+    def shows_any(self, revision: int) -> bool:
+        """Whether any key existed at a main revision."""
+        return next(iter(self.revisions_at(b"", None, revision)), None) is not None
 
     def _unfold(self, entry: int) -> History:
         main = entry >> 32 & _MASK64

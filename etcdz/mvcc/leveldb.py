@@ -44,7 +44,9 @@ class LevelStore:
     """A Store in a directory of its own. One process at a time; LevelDB's LOCK file sees to that.
 
     Invariant: LevelDB's memory holds what was written since the last switch, about `_log_bytes`.
-    Invariant: `_dump` is the thread of the last switch; it is joined before the next one.
+    Invariant: `_dumps` are the threads of switches that may not have ended.
+    Invariant: `_reclaim` is a range that the next switch compacts as well: deleted records stay in tables, and each
+    walk over them skips one after the other, until a compaction comes by.
     """
 
     def __init__(self, path: str | Path, *, switch_bytes: int = SWITCH_BYTES) -> None:
@@ -53,8 +55,9 @@ class LevelStore:
         self._switch_bytes = switch_bytes
         self._log_bytes = 0
         self._synced = True  # LevelDB writes what it finds in logs to tables, and syncs those, before it opens
-        self._dump: threading.Thread | None = None
+        self._dumps: list[threading.Thread] = []
         self._dump_error: Exception | None = None
+        self._reclaim = (_NOWHERE, _NOWHERE)
         self._db = self._open()
         self.get = self._db.get
 
@@ -122,28 +125,34 @@ class LevelStore:
     def _switch(self) -> None:
         """Syncs the log, then has LevelDB begin the next one. On return writes go there."""
         self.sync()
-        self._join_dump()
+        self._reap_dumps()
         before = self._logs()[-1]
-        self._dump = threading.Thread(target=self._run_dump, name="leveldb-dump", daemon=True)
-        self._dump.start()
+        dump = threading.Thread(target=self._run_dump, args=self._reclaim, name="leveldb-dump", daemon=True)
+        self._dumps.append(dump)
+        self._reclaim = (_NOWHERE, _NOWHERE)
+        dump.start()
         while self._logs()[-1] == before:
-            if not self._dump.is_alive() and self._logs()[-1] == before:
+            if not dump.is_alive() and self._logs()[-1] == before:
                 raise StoreBroken(f"{self.path}: no new log: {self._dump_error}")
             time.sleep(SWITCH_POLL_S)
         self._log_bytes = 0
 
-    def _run_dump(self) -> None:
+    def _run_dump(self, lo: bytes, hi: bytes) -> None:
+        """NB: a dump goes before any compaction, so a long one of an earlier switch holds up none."""
         try:
-            self._db.compact_range(start=_NOWHERE, stop=_NOWHERE)
-        except Exception as error:  # a thread has no one above it: whoever waits for it reports
+            self._db.compact_range(start=lo, stop=hi)
+        except Exception as error:  # a thread has no one above it: whoever comes by next reports
             self._dump_error = error
 
-    def _join_dump(self) -> None:
-        if self._dump is not None:
-            self._dump.join()
-            self._dump = None
-            if self._dump_error is not None:
-                raise StoreBroken(f"{self.path}: {self._dump_error}")
+    def _reap_dumps(self) -> None:
+        self._dumps = [dump for dump in self._dumps if dump.is_alive()]
+        if self._dump_error is not None:
+            raise StoreBroken(f"{self.path}: {self._dump_error}")
+
+    def reclaim(self, lo: bytes, hi: bytes) -> None:
+        """Waits for the next switch, since a compaction of its own would switch the log unsynced."""
+        before = self._reclaim
+        self._reclaim = (lo, hi) if before[0] == _NOWHERE else (min(lo, before[0]), max(hi, before[1]))
 
     def _logs(self) -> list[int]:
         """Numbers of the log files, ascending."""
@@ -162,14 +171,17 @@ class LevelStore:
 
     def size_in_use(self) -> int:
         """LevelDB's estimate of what tables hold, and what the log holds."""
-        return int(self._db.approximate_size(b"", b"\xff")) + self._log_bytes
+        return min(int(self._db.approximate_size(b"", b"\xff")) + self._log_bytes, self.size())
 
     def compact(self) -> None:
-        """Rewrites all tables without what was deleted or overwritten; long, and other threads go on meanwhile."""
-        self._db.compact_range()
+        """Rewrites all tables without what was deleted or overwritten, in the background."""
+        self._reclaim = (b"", b"\xff")
+        self._switch()
 
     def close(self) -> None:
         """raises StoreBroken"""
         self.sync()
-        self._join_dump()
+        for dump in self._dumps:
+            dump.join()
+        self._reap_dumps()
         self._db.close()

@@ -221,8 +221,8 @@ class Mvcc:
             return failed(errors.COMPACTED)
         if revision > self.revision:
             return failed(errors.FUTURE_REV)
-        self.scrubbing.start(self.compact_revision, revision)
         self.compact_revision = revision
+        self.scrubbing.start(revision)
         self.pending[buckets.SCHEDULED_COMPACT] = buckets.encode_revision(revision)
         return 0, None, self.header()
 
@@ -380,10 +380,7 @@ class Mvcc:
         return outcome
 
     def hash_kv_step(self, job: hashes.HashKvJob, limit: int | None = None) -> Outcome | None:
-        """Goes on with a HashKvJob. return the outcome of the call, or None: step again.
-
-        NB: the hash at a compaction that ran here names the compaction before it, as etcd's does.
-        """
+        """Goes on with a HashKvJob. return the outcome of the call, or None: step again."""
         found = job.step(limit)
         if found is None:
             return None

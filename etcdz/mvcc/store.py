@@ -24,6 +24,9 @@ class Store(Protocol):
     def sync(self) -> None:
         """On return all that was written survives power loss."""
 
+    def reclaim(self, lo: bytes, hi: bytes) -> None:
+        """Much between lo and hi was deleted: the store may give back the space, in its own time."""
+
     def size(self) -> int:
         """Bytes on disk."""
 
@@ -60,6 +63,9 @@ class MemoryStore:
 
     def sync(self) -> None:
         self.durable = dict(self.rows)
+
+    def reclaim(self, lo: bytes, hi: bytes) -> None:
+        pass
 
     def size(self) -> int:
         return self.size_in_use()

@@ -119,8 +119,6 @@ def _same_history(subject: Subject, twin: Twin) -> None:
 
 
 def _same_hash(subject: Subject, twin: Twin, revision: int) -> None:
-    if revision in subject.mvcc.scrubbing.hashes:
-        return
     code, _, body = subject.mvcc.hash_kv(pb.HashKVRequest(revision=revision))
     answer = pb.HashKVResponse.FromString(body)
     assert (code, answer.hash, answer.compact_revision) == (0, twin.hash_kv(revision), twin.compacted)
