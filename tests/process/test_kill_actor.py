@@ -33,6 +33,28 @@ def test_clients_do_not_notice_that_it_was_killed(name: str, make_trial: Callabl
     assert trial.record.errors() == []
 
 
+def test_clients_do_not_notice_that_several_were_killed_at_once(
+    make_trial: Callable[..., Trial], is_long: bool
+) -> None:
+    trial = make_trial(*FLAGS)
+    stalls_ms = []
+    with trial.load() as load:
+        for _ in range(20 if is_long else 3):
+            trial.random_moment(load)
+            before = trial.actors()
+            victims = trial.random.sample(["raft", "wal", "backend"], trial.random.randint(2, 3))
+            killed_at = time.monotonic()
+            for name in victims:
+                os.kill(before[name]["pid"], signal.SIGKILL)
+            load.wait_acknowledged(load.acknowledged + 4 * len(load.clients))
+            for name in victims:
+                trial.wait_restarted(before, name)
+            stalls_ms.append(round(load.longest_stall_s(killed_at) * 1000))
+        assert_snapshots_go_on(trial, load)
+    print(f"longest stalls {stalls_ms} ms, {trial.verify()}")
+    assert trial.record.errors() == []
+
+
 def test_a_killed_listener_costs_only_its_own_connections(make_trial: Callable[..., Trial], is_long: bool) -> None:
     trial = make_trial(*FLAGS)
     actors = trial.actors()
