@@ -2,32 +2,32 @@
 
 A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. One frame per destination and turn.
 
-| message       | from -> to              | answer                | if it is lost                                              |
-|---------------|-------------------------|-----------------------|------------------------------------------------------------|
-| Roster        | supervisor -> all       | -                     | sent again whole with every change                         |
-| Stop          | supervisor -> all       | exit                  | SIGTERM, then SIGKILL after the deadline                   |
-| Ready         | all -> supervisor       | Roster                | start deadline runs out, the actor is restarted            |
-| Heartbeat     | all -> supervisor       | -                     | the next one; none for long: killed as hung                |
-| Fault         | all -> supervisor       | -                     | the exit status still tells that it failed                 |
-| Propose       | listener -> raft        | Replies or Refused    | offered again to the next raft incarnation                 |
-| Refused       | raft -> listener        | -                     | the call times out                                         |
-| ReadIndex     | listener -> raft        | ReadStates            | asked again of the next raft incarnation                   |
-| ReadStates    | raft -> listener        | -                     | the call times out                                         |
-| Leadership    | raft -> listener        | -                     | sent again to each new incarnation                         |
-| WalHello      | raft -> wal             | WalState              | sent again to the next wal incarnation                     |
-| WalState      | wal -> raft             | -                     | raft asks the next wal incarnation                         |
-| Append        | raft -> wal             | Appended              | kept by raft until answered, sent again to the next wal    |
-| Appended      | wal -> raft             | -                     | a new raft reads the log again                             |
-| SaveSnapshot  | raft -> wal             | -                     | written again with the next snapshot                       |
-| BackendHello  | raft -> backend         | BackendState          | sent again to the next backend incarnation                 |
-| BackendState  | backend -> raft         | -                     | raft asks the next backend incarnation                     |
-| Apply         | raft -> backend         | Applied, and Replies  | sent again from the consistent index on                    |
-| Durable       | wal -> backend          | -                     | raft hands over what is committed, to the next backend too |
-| Applied       | backend -> raft         | -                     | the next one says more                                     |
-| Flush         | raft -> backend         | Flushed               | asked again at the next snapshot-count                     |
-| Flushed       | backend -> raft         | -                     | asked again at the next snapshot-count                     |
-| Read          | listener -> backend     | Replies               | asked again of the next backend incarnation                |
-| Replies       | backend -> listener     | -                     | sent again out of the reply ring by the next backend       |
+| message       | from -> to              | answer               | if it is lost                                    |
+|---------------|-------------------------|----------------------|--------------------------------------------------|
+| Roster        | supervisor -> all       | -                    | sent again whole with every change               |
+| Stop          | supervisor -> all       | exit                 | SIGTERM, then SIGKILL after the deadline         |
+| Ready         | all -> supervisor       | Roster               | start deadline runs out, the actor is restarted  |
+| Heartbeat     | all -> supervisor       | -                    | the next one; none for long: killed as hung      |
+| Fault         | all -> supervisor       | -                    | the exit status still tells that it failed       |
+| Propose       | listener -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
+| Refused       | raft -> listener        | -                    | the call times out                               |
+| ReadIndex     | listener -> raft        | ReadStates           | asked again of the next raft incarnation         |
+| ReadStates    | raft -> listener        | -                    | the call times out                               |
+| Leadership    | raft -> listener        | -                    | sent again to each new incarnation               |
+| WalHello      | raft -> wal             | WalState             | sent again to the next wal incarnation           |
+| WalState      | wal -> raft             | -                    | raft asks the next wal incarnation               |
+| Append        | raft -> wal             | Appended             | kept until answered, then sent to a new wal      |
+| Appended      | wal -> raft             | -                    | a new raft reads the log again                   |
+| SaveSnapshot  | raft -> wal             | -                    | written again with the next snapshot             |
+| BackendHello  | raft -> backend         | BackendState         | sent again to the next backend incarnation       |
+| BackendState  | backend -> raft         | -                    | raft asks the next backend incarnation           |
+| Apply         | raft -> backend         | Applied, and Replies | sent again from the consistent index on          |
+| Durable       | wal -> backend          | -                    | raft tells the next backend what is committed    |
+| Applied       | backend -> raft         | -                    | the next one says more                           |
+| Flush         | raft -> backend         | Flushed              | asked again at the next snapshot-count           |
+| Flushed       | backend -> raft         | -                    | asked again at the next snapshot-count           |
+| Read          | listener -> backend     | Replies              | asked again of the next backend incarnation      |
+| Replies       | backend -> listener     | -                    | the next backend sends its reply ring again      |
 """
 
 from collections.abc import Iterable

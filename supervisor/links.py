@@ -56,9 +56,11 @@ class Links:
                 link.send(encode_frame([message]), zmq.NOBLOCK)
 
     def forget(self, name: str, incarnation: int) -> None:
-        """An incarnation is dead: its file would only be in the way."""
+        """An incarnation is dead: its files would only be in the way."""
         self.disconnect(name)
-        self.path(name, incarnation).unlink(missing_ok=True)
+        endpoint = self.path(name, incarnation)
+        for path in endpoint.parent.glob(f"{endpoint.name}*"):  # actors may keep further sockets beside their mailbox
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         for name in list(self._sockets):
