@@ -25,15 +25,17 @@ class Tally:
     latencies   seconds of each call that was answered, in the order of their answers; one array per kind of request
     errors      text -> calls that ended with it
     done        calls that have ended
+    ended       when the last of them did
     in_flight   calls that are out
     """
 
-    __slots__ = ("done", "errors", "in_flight", "latencies")
+    __slots__ = ("done", "ended", "errors", "in_flight", "latencies")
 
     def __init__(self, kinds: int) -> None:
         self.latencies: list[array[float]] = [array("d") for _ in range(kinds)]
         self.errors: Counter[str] = Counter()
         self.done = 0
+        self.ended = 0.0
         self.in_flight = 0
 
 
@@ -148,6 +150,8 @@ class Line(asyncio.Protocol):
             else:
                 self._tally.errors[event[3] or _CODE_NAMES.get(event[2], f"code {event[2]}")] += 1
         self.idle += freed
-        self._tally.done += freed
-        self._tally.in_flight -= freed
+        if freed:
+            self._tally.done += freed
+            self._tally.ended = now
+            self._tally.in_flight -= freed
         return freed

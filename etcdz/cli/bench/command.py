@@ -5,6 +5,7 @@ wrong command line; 130 after Ctrl-C, with a report of what was measured until t
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,7 +66,8 @@ def run(options: Options) -> Outcome:
 
 def _afterwards(options: Options, measured: Measured, compactor: Compactor) -> tuple[list[str], dict[str, Any]]:
     """Notes and JSON members beside the figures."""
-    notes = [f"A connection was lost for good: {text}" for text in measured.lost] + compactor.notes
+    lost = Counter(measured.lost)
+    notes = [f"Connections that were lost for good: {count}; {text}" for text, count in lost.items()] + compactor.notes
     extras: dict[str, Any] = {}
     if options.compact_interval_s:
         extras["compactions"] = compactor.count

@@ -53,7 +53,7 @@ class Stop(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one process measured. lost: of each connection that ended for good, why."""
+    """What one process measured. ended: when the last call did; lost: of each connection that ended for good, why."""
 
     latencies: list["array[float]"]
     errors: dict[str, int]
@@ -95,6 +95,8 @@ def run(share: Share, control: Connection) -> None:
     loop.add_reader(control.fileno(), generator.on_control)
     loop.create_task(generator.connect_all())
     loop.run_forever()
+    loop.remove_reader(control.fileno())
+    os.set_blocking(control.fileno(), True)  # NB: the loop has changed that, and a result is more than a pipe holds
     if generator.result is not None:
         control.send(generator.result)
     os._exit(0)  # NB: the parent's buffers and exit handlers, copied by the fork, are not ours to run
@@ -131,11 +133,12 @@ class Generator:
         if isinstance(message, Go):
             self._begin(message.start)
         else:
-            self._finish()
+            self._finish(stopped=True)
 
     def _begin(self, start: float) -> None:
         self._running = True
         self._cpu_before = time.process_time()
+        self._tally.ended = start
         if self._share.rate:
             self._schedule = Schedule(self._supply, start, self._share.rate)
         now = clock()
@@ -146,15 +149,16 @@ class Generator:
 
     def _finish_if_done(self) -> None:
         if self._tally.in_flight == 0 and (self._alive == 0 or self._supply.exhausted):
-            self._finish()
+            self._finish(stopped=False)
 
-    def _finish(self) -> None:
-        """Measured, or told to stop."""
+    def _finish(self, stopped: bool) -> None:
+        """All is measured, or we are told to stop."""
         if self.result is None:
             tally = self._tally
             cpu_s = time.process_time() - self._cpu_before if self._running else 0.0
             self._share.progress[self._share.number] = tally.done
-            self.result = Result(tally.latencies, dict(tally.errors), clock(), cpu_s, self._lost)
+            ended = clock() if stopped else tally.ended
+            self.result = Result(tally.latencies, dict(tally.errors), ended, cpu_s, self._lost)
             self._running = False
             self._loop.stop()
 
@@ -238,7 +242,7 @@ class Generator:
             return f"{endpoint.text}: no answer within {self._share.dial_s:g} s"
         except OSError as error:
             line.abort()
-            return f"{endpoint.text}: {(error.strerror or str(error)).lower()}"
+            return f"{endpoint.text}: {error.strerror.lower() if error.strerror else error}"
         return ""
 
     def on_lost(self, line: Line) -> None:

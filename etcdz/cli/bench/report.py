@@ -115,7 +115,9 @@ def to_text(outcome: Outcome) -> str:
             f"The load generator was busy {outcome.busy_percent:.0f} % of the time: it may have been the limit,"
             " and not the server. Try more --processes."
         )
-    return "\n".join([*parts, *[f"{note}\n" for note in notes]])
+    if notes:
+        parts.append("\n".join(notes) + "\n")
+    return "\n".join(parts)
 
 
 def _summary(outcome: Outcome, every: Figures | None) -> str:
