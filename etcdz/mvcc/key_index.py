@@ -68,7 +68,7 @@ class KeyIndex:
     """All keys and their revisions.
 
     Invariant: `_keys` and `_fresh` together hold each key of `entries` once. New keys wait in `_fresh` until someone
-    asks for a range, so that a put of a new key costs no search of its place.
+    asks for a range or they become too many, so that a put of a new key mostly costs no search of its place.
     Invariant: `_dead` holds the keys whose last revision is a tombstone; counting a range needs no walk over it.
     """
 
@@ -115,19 +115,15 @@ class KeyIndex:
         entry.append(main, sub, 1)  # type: ignore[union-attr]
         self._dead.add(key)
 
-    def add_new(self, key: bytes, entry: int) -> None:
-        """Adds a key that is not there yet, with its packed entry."""
-        self.entries[key] = entry
-        self._fresh.append(key)
-
     def restore(self, key: bytes, main: int, sub: int, created: int, version: int) -> None:
-        """Adds the revision of a put that a store holds, in ascending order; created and version as its record says."""
-        entry = self.entries.get(key)
-        if entry is None:
-            self.entries[key] = pack(main, sub, created, version)
-            self._fresh.append(key)
-        else:
+        """Adds the revision of a put that a store holds, in ascending order; created and version as its record says.
+
+        Requires: `adopt` after the last one.
+        """
+        if key in self.entries:
             self.put(key, main, sub)
+        else:
+            self.entries[key] = pack(main, sub, created, version)
 
     def restore_tombstone(self, key: bytes, main: int, sub: int) -> None:
         """Adds a tombstone that a store holds. After a compaction at its revision it may be all that is left."""
@@ -135,10 +131,13 @@ class KeyIndex:
         if entry is None:
             history = self.entries[key] = History(0, 0)
             history.append(main, sub, 1)
-            self._fresh.append(key)
             self._dead.add(key)
         elif type(entry) is int or not entry.mains[-1] & 1:  # type: ignore[union-attr]
             self.tombstone(key, main, sub)
+
+    def adopt(self) -> None:
+        """Sorts all keys, at the end of a load."""
+        self._keys = SortedList(self.entries)
 
     # single keys
 
@@ -193,11 +192,12 @@ class KeyIndex:
         self.merge()
         return max(0, self._span(self._keys, lo, hi) - self._span(self._dead, lo, hi))
 
-    def merge(self) -> None:
-        """Sorts the new keys in."""
-        if self._fresh:
-            self._keys.update(self._fresh)
-            self._fresh.clear()
+    def merge(self, spare: int = 0) -> None:
+        """Sorts the new keys in, all but `spare` of them."""
+        fresh = self._fresh
+        if len(fresh) > spare:
+            self._keys.update(fresh[spare:])
+            del fresh[spare:]
 
     def _walk(self, lo: bytes, hi: bytes | None) -> Iterable[bytes]:
         self.merge()

@@ -47,49 +47,51 @@ def _compaction(store: Store, key: bytes) -> int:
 
 
 def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int) -> int:
-    """return the last main revision; those above floor must follow on one another."""
-    entries = index.entries
-    restore, restore_tombstone = index.restore, index.restore_tombstone
-    fresh = index.add_new
-    parse = mvccpb.KeyValue.FromString
+    """return the last main revision; those above floor must follow on one another.
+
+    A record of a key not met before, whose two revisions are the same bytes and whose version is 1, was the key's
+    first: most records of a large store are that, and they are not worth a parser each.
+    """
+    entries, restore, parse = index.entries, index.restore, mvccpb.KeyValue.FromString
     has_leases = bool(leases.by_id)
     last = floor
-    first_fields = _first_fields(last)
+    n = 1  # bytes of a revision's varint
     for name, record in store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)):
         main = int.from_bytes(name[4:12], "big")
         if main > last:
             if main != last + 1:
                 raise StoreCorrupt(f"store: revisions {last + 1} to {main - 1} are missing")
             last = main
-            first_fields = _first_fields(main)
-        size = record[1]
-        at = size + 2
-        key = record[2:at] if size < 128 else record_key(record)
-        if name[12:] == buckets.FIRST_SUB:
-            sub = 0
-        else:
+        sub = 0
+        if name[12:] != buckets.FIRST_SUB:
             sub = int.from_bytes(name[13:21], "big")
             if len(name) == buckets.TOMBSTONE_KEY_BYTES:
-                restore_tombstone(key, main, sub)
-                leases.detach(key)
+                _restore_tombstone(index, leases, record_key(record), main, sub)
                 continue
-        if key not in entries:
-            if main == last and size < 128 and record.startswith(first_fields, at):
-                fresh(key, main << 32 | sub)  # written once: the most common record of a large store
-            else:
-                kv = parse(record)
-                restore(key, main, sub, kv.create_revision, kv.version)
-        else:
+        if main >> 7 * n:
+            n = len(encode_varint(main))
+        at = record[1] + 2
+        key = record[2:at] if at < 130 else record_key(record)
+        if key in entries:
             restore(key, main, sub, 0, 0)
+        elif (
+            record[at + 1 : at + 1 + n] == record[at + 2 + n : at + 2 + n + n]
+            and record[at + 2 + n + n : at + 4 + n + n] == b"\x20\x01"
+            and at < 130
+        ):
+            entries[key] = main << 32 | sub
+        else:
+            kv = parse(record)
+            restore(key, main, sub, kv.create_revision, kv.version)
         if has_leases:
             _attach(leases, key, parse(record).lease)
+    index.adopt()
     return last
 
 
-def _first_fields(main: int) -> bytes:
-    """What stands behind the key in the record of a key that was created by that revision."""
-    mod = encode_varint(main)
-    return b"\x10" + mod + b"\x18" + mod + b"\x20\x01"
+def _restore_tombstone(index: KeyIndex, leases: LeaseTable, key: bytes, main: int, sub: int) -> None:
+    index.restore_tombstone(key, main, sub)
+    leases.detach(key)
 
 
 def _attach(leases: LeaseTable, key: bytes, lease_id: int) -> None:

@@ -27,6 +27,8 @@ Outcome = tuple[int, str | None, bytes]
 #: Bytes of records kept in memory by key, and what a kept record costs beside its bytes.
 CACHE_BYTES = 64 << 20
 CACHE_OVERHEAD_BYTES = 160
+#: New keys that may wait for their place in key order; sorting them in takes the next range 2 us each.
+FRESH_KEYS_MAX = 20_000
 
 
 def failed(error: EtcdError) -> Outcome:
@@ -353,6 +355,7 @@ class Mvcc:
             self.flushed_index = consistent_index
         if self._young_bytes > self._young_bytes_max:
             self._rotate()
+        self.index.merge(FRESH_KEYS_MAX)
         return durable
 
     def flush(self) -> int:
