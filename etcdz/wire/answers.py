@@ -49,6 +49,7 @@ class AnsweringConnection(Connection):
     ) -> None:
         super().__init__(window, stream_window, list_bytes_max, now)
         self._outbox_max = outbox_bytes_max
+        self._blocks_sent = 0  # HEADERS that went the long way; those of the short way come with DATA
         # The short way of replies, once both blocks of a reply have come to rest: see _prepare_short_way.
         self._ready = False
         self._ok_head = self._ok_head_block = self._ok_tail = self._ok_tail_block = b""
@@ -117,6 +118,7 @@ class AnsweringConnection(Connection):
 
     def _send_block(self, stream_id: int, flags: int, block: bytes) -> None:
         """Requires: block fits a frame; ours do."""
+        self._blocks_sent += 1
         self._out.append(f.encode_frame(f.HEADERS, flags, stream_id, block))
 
     def _queue(self, stream: Stream, message: bytes) -> None:

@@ -65,6 +65,7 @@ class Connection:
         self._block: list[bytes] = []
         self._block_bytes = 0
         self._send_window = f.WINDOW_DEFAULT
+        self._granted = f.WINDOW_DEFAULT  # in all; what of it is not in _send_window is DATA that was sent
         self._peer_window = f.WINDOW_DEFAULT
         self._peer_frame_max = f.FRAME_BYTES_DEFAULT
         self._short_max = f.FRAME_BYTES_DEFAULT - f.GRPC_PREFIX_BYTES  # a message that surely fits one fresh frame
@@ -209,6 +210,7 @@ class Connection:
         if increment == 0:
             raise ProtocolError(f.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
         self._send_window += increment
+        self._granted += increment
         if self._send_window > f.WINDOW_MAX:
             raise ProtocolError(f.FLOW_CONTROL_ERROR, "connection window overflows")
         self._flush_blocked()
@@ -237,6 +239,7 @@ class Connection:
             return
         self._charge(COST_ANSWERED)
         self._out.append(f.encode_frame(f.PING, f.ACK, 0, payload))
+        self._on_pinged()
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -289,6 +292,9 @@ class Connection:
 
     def _on_goaway(self, last_id: int, code: int, debug: bytes) -> None:
         raise NotImplementedError
+
+    def _on_pinged(self) -> None:
+        """A PING has come and its answer is on its way. raises ProtocolError: one too many"""
 
     def _on_pong(self, payload: bytes) -> None:
         self._charge(COST_IDLE)

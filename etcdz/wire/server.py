@@ -23,6 +23,7 @@ from etcdz.wire.connection import (
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.grpc_message import BadMessage, next_message
 from etcdz.wire.header_block import Field
+from etcdz.wire.keepalive import ASK, GIVE_UP, PING_ALIVE, WAIT, KeepaliveRules, Pulse, Strikes
 from etcdz.wire.request_head import (
     Head,
     Method,
@@ -56,6 +57,7 @@ class ServerSettings(NamedTuple):
     inbox_bytes_max         incomplete messages of all streams of a connection together
     outbox_bytes_max        answers that the client's windows hold back; while there are more, new calls are refused
     header_list_bytes_max   of one header list, as RFC 9113 counts it
+    keepalive               None: the client may PING as it likes, within the budget, and is never sent one
     """
 
     message_bytes_max: int = 1_572_864 + 524_288
@@ -65,6 +67,7 @@ class ServerSettings(NamedTuple):
     inbox_bytes_max: int = 64 << 20
     outbox_bytes_max: int = 64 << 20
     header_list_bytes_max: int = 65_536
+    keepalive: KeepaliveRules | None = None
 
 
 class GrpcServerConnection(AnsweringConnection):
@@ -86,6 +89,10 @@ class GrpcServerConnection(AnsweringConnection):
         self._draining = False
         self._final_id = f.STREAM_ID_MAX  # streams above it came after our last GOAWAY
         self._short_message_max = min(settings.message_bytes_max, settings.stream_window - f.GRPC_PREFIX_BYTES)
+        rules = settings.keepalive
+        self._strikes = None if rules is None else Strikes(rules.min_time_s)
+        self._pulse = None if rules is None else Pulse(rules, now())
+        self._heard = False  # anything since the last keep_alive
         self._greet(settings)
 
     def _greet(self, settings: ServerSettings) -> None:
@@ -110,6 +117,7 @@ class GrpcServerConnection(AnsweringConnection):
         """What data, all that the transport had, brings about. Never raises."""
         if self.closed:
             return []
+        self._heard = True
         if self._tail:
             data = self._tail + data
             self._tail = b""
@@ -395,6 +403,19 @@ class GrpcServerConnection(AnsweringConnection):
             self._update_fast()
             self._out.append(f.encode_goaway(f.STREAM_ID_MAX, f.NO_ERROR, "graceful_stop"))
             self._out.append(f.encode_frame(f.PING, 0, 0, PING_FINAL))
+
+    def keep_alive(self, now: float) -> bool:
+        """Looks after a silent client, now and then; False: it is dead, give up the transport and what waits in it."""
+        heard, self._heard = self._heard, False
+        found = WAIT if self._pulse is None or self.closed else self._pulse.look(now, heard)
+        if found == ASK:
+            self._out.append(f.encode_frame(f.PING, 0, 0, PING_ALIVE))
+        return found != GIVE_UP
+
+    def _on_pinged(self) -> None:
+        sent = self._granted - self._send_window + self._blocks_sent
+        if self._strikes is not None and self._strikes.is_over(self._now(), sent, bool(self._streams)):
+            raise ProtocolError(f.ENHANCE_YOUR_CALM, "too_many_pings")
 
     def _on_pong(self, payload: bytes) -> None:
         if self._draining and payload == PING_FINAL and self._final_id == f.STREAM_ID_MAX:
