@@ -114,7 +114,7 @@ class Generator:
         self._tally = Tally(len(workload.kinds))
         self._supply = Supply(workload, share.draw, share.piece)
         self._lines = [Line(self, self._tally, workload.path, callers, clock) for _, callers in share.lines]
-        self._alive = len(self._lines)
+        self._callers = sum(callers for _, callers in share.lines)  # on lines that are not lost for good
         self._lost: list[str] = []
         self._running = False
         self._cpu_before = 0.0
@@ -148,7 +148,7 @@ class Generator:
         self._finish_if_done()
 
     def _finish_if_done(self) -> None:
-        if self._tally.in_flight == 0 and (self._alive == 0 or self._supply.exhausted):
+        if self._tally.in_flight == 0 and (self._callers == 0 or self._supply.exhausted):
             self._finish(stopped=False)
 
     def _finish(self, stopped: bool) -> None:
@@ -254,7 +254,7 @@ class Generator:
     async def _reconnect(self, line: Line) -> None:
         """Try one endpoint after the other until one answers or the time is over; meanwhile its callers wait."""
         share = self._share
-        at = share.lines[self._lines.index(line)][0]
+        at, callers = share.lines[self._lines.index(line)]
         give_up, pause = clock() + share.dial_s, RETRY_FIRST_S
         while True:
             error = await self._connect(line, at)
@@ -266,6 +266,6 @@ class Generator:
             await asyncio.sleep(pause)
             pause = min(2 * pause, RETRY_MAX_S)
         self._lost.append(error)
-        self._alive -= 1
+        self._callers -= callers
         if self._running:
             self._finish_if_done()
