@@ -36,6 +36,10 @@ from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd
 VALUE = b"v" * 256
 KEY = b"compare00"
 _ATTEMPTS = 3  # at a measurement during which the machine did other things
+_DISTURBED = (
+    "NB: other programs were busy during some of this. Such rows are not to be relied on: whoever has more processes "
+    "gets more of a contended CPU, and a lone call waits longer at each hop. CPU us/request stays comparable."
+)
 _WARM_UP_REQUESTS = {"loaded": 5_000, "single": 500}
 
 
@@ -55,7 +59,7 @@ def _txn_of_puts(count: int) -> bytes:
     return bytes(txn.SerializeToString())
 
 
-_SIZES = ("--key-size=8", f"--val-size={len(VALUE)}")
+_SIZES = ("--key-size=8", f"--val-size={len(VALUE)}", "--key-space-size=10000")
 KINDS = {
     "put": Kind(
         "/etcdserverpb.KV/Put",
@@ -129,7 +133,7 @@ class H2Load:
 
 
 class EtcdzBench:
-    """`etcdz bench`: our own wire layer, several processes; keys differ from request to request."""
+    """`etcdz bench`: our own wire layer, in Python, so that it takes more of the CPUs; writes go to 10,000 keys."""
 
     name = "etcdz bench"
 
@@ -272,15 +276,18 @@ def run_rounds(plan: Plan, generator: Generator, say: Callable[[str], None]) -> 
             order = _SIDES if (round_at + row_at) % 2 == 0 else _SIDES[::-1]
             for side in order:
                 label = f"{f'round {round_at}' if round_at else 'warm-up'}  {side:7} {row.name:14}"
+                tries: list[Sample] = []
                 for _attempt in range(_ATTEMPTS if round_at else 1):
                     sample, versions[side] = _run_fresh(plan, side, row, requests[row.name], generator)
                     say(f"{label} {_one_line(sample)}")
+                    tries.append(sample)
                     if sample.others_percent <= plan.others_max:
                         break
+                quietest = min(tries, key=lambda each: each.others_percent)
                 if round_at:
-                    samples[row.name, side].append(sample)
+                    samples[row.name, side].append(quietest)
                 elif side == "etcd":
-                    etcd_per_second = sample.measured.per_second
+                    etcd_per_second = quietest.measured.per_second
             if round_at == 0:
                 wanted = plan.requests or int(etcd_per_second * plan.seconds)
                 requests[row.name] = max(row.connections * row.streams, wanted)
@@ -475,7 +482,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(json.dumps(result, indent=2))
     else:
         heading = f"{generator.name}, {plan.rounds} rounds, {len(VALUE)} B values, {machine['cpus']} CPUs"
-        print_table(rows, versions, heading, Console(width=None if sys.stdout.isatty() else 150))
+        console = Console(width=None if sys.stdout.isatty() else 150)
+        print_table(rows, versions, heading, console)
+        if max(row[side]["others_percent"] for row in rows for side in _SIDES) > arguments.others_max:
+            console.print(_DISTURBED)
     return 0
 
 
