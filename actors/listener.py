@@ -22,11 +22,14 @@ from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.messages import Leadership, ReadStates, Refused, Replies, Stop
 from etcdz.methods import PATHS
+from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
 from etcdz.wire.sniff import HTTP1, sniff
 
 TIMER_S = 0.1
+KEEPALIVE_LOOK_S_MAX = 2.0
+"""Silent clients are looked for at least so often, and more often where their timeout is short."""
 _WRITE_BUFFER_HIGH = 4 << 20
 """Bytes that wait in one connection's socket before we stop reading from it."""
 
@@ -130,10 +133,17 @@ class ListenerActor(Actor):
             Leadership: self.on_leadership,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
+        config = self.config
+        keepalive = rules_of_flags(
+            config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
+        )
         self.settings = ServerSettings(
             message_bytes_max=self.config.max_request_bytes + limits.RECEIVE_OVERHEAD_BYTES,
             max_concurrent_streams=self.config.max_concurrent_streams,
+            keepalive=keepalive,
         )
+        self.keepalive_every_s = min(KEEPALIVE_LOOK_S_MAX, keepalive.timeout_s / 10)
+        self.next_keepalive = 0.0
         self.loop_: Any = None
         self.flush_due = False
         self.stop_deadline_s = 2.0
@@ -215,6 +225,9 @@ class ListenerActor(Actor):
         try:
             self.calls.expire(now)
             self._expire_deadlines(now)
+            if now >= self.next_keepalive:
+                self.next_keepalive = now + self.keepalive_every_s
+                self._keep_alive(now)
             self.calls.end_turn()
             self.heartbeat(now)
             self.links.flush()
@@ -233,6 +246,17 @@ class ListenerActor(Actor):
             if deadline is not None and deadline <= now:
                 grpc.expire(now)
                 connection.flush()
+
+    def _keep_alive(self, now: float) -> None:
+        """Clients that have been silent for long are sent a PING; those that were before, and still are, are dead."""
+        for connection in list(self.connections):
+            grpc = connection.grpc
+            if grpc is None:
+                continue
+            if grpc.keep_alive(now):
+                connection.flush()
+            else:
+                connection.transport.abort()
 
     def fail(self, error: Exception) -> None:
         """An exception in a callback ends the actor, as it does in every other actor."""
