@@ -129,7 +129,7 @@ class Pair:
         for side in self.sides:
             side.must("DeleteRange", pb.DeleteRangeRequest(key=b"\0", range_end=b"\0"))
         heads = [side.must("Range", pb.RangeRequest(key=b"-")).header.revision for side in self.sides]
-        base = max(heads) + 2
+        base = int(max(heads)) + 2
         for side, head in zip(self.sides, heads, strict=True):
             for _ in range(base - 1 - head):
                 side.must("Put", pb.PutRequest(key=b"-"))
