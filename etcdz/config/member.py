@@ -43,9 +43,7 @@ class MemberConfig:
     heartbeat_ms: int = 100
     """Length of a raft tick."""
     election_ms: int = 1000
-    initial_election_tick_advance: bool = True
     pre_vote: bool = True
-    strict_reconfig_check: bool = True
 
     listen_client_urls: tuple[str, ...] = ("http://localhost:2379",)
     advertise_client_urls: tuple[str, ...] = ("http://localhost:2379",)
@@ -65,7 +63,6 @@ class MemberConfig:
     grpc_keepalive_interval_s: float = 7200.0
     grpc_keepalive_timeout_s: float = 20.0
     socket_reuse_port: bool = False
-    socket_reuse_address: bool = False
     warning_apply_s: float = 0.1
     warning_unary_request_s: float = 0.3
     unsafe_no_fsync: bool = False

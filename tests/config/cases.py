@@ -308,6 +308,8 @@ OURS = (
     Case(("--cert-file=x",), 2, "--cert-file=x is not supported yet"),
     Case(("--enable-v2",), 2, "--enable-v2=true is not supported yet"),
     Case(("--initial-cluster-state=existing",), 2, "--initial-cluster-state=existing is not supported yet"),
+    Case(("--initial-election-tick-advance=F",), 2, "--initial-election-tick-advance=false is not supported yet"),
+    Case(("--strict-reconfig-check=false",), 2, "--strict-reconfig-check=false is not supported yet"),
     Case(("--quota-backend-bytes=1",), 2, "--quota-backend-bytes=1 is not supported yet"),
     Case(("--corrupt-check-time=90m",), 2, "--corrupt-check-time=1h30m0s is not supported yet"),
     Case(

@@ -54,7 +54,7 @@ ACCEPTED = (
     Case((*FREE, "--advertise-client-urls=http://u:p@b:2,http://a:1#f, http://[::1]:3"), -1, ""),
     Case((*FREE, "--heartbeat-interval=30", "--election-timeout=1010", "--snapshot-count=0x10"), -1, ""),
     Case((*FREE, "--data-dir=d", "--wal-dir=w", "--pre-vote=F", "--initial-cluster-token="), -1, ""),
-    Case((*FREE, "--initial-election-tick-advance=0", "--quota-backend-bytes=-1"), -1, ""),
+    Case((*FREE, "--initial-election-tick-advance=1", "--quota-backend-bytes=-1"), -1, ""),
     Case(FREE, -1, "", {"ETCD_NAME": "e", "ETCD_SNAPSHOT_COUNT": "7", "ETCD_INITIAL_CLUSTER_TOKEN": "t"}),
     Case(
         (f"--config-file={FILE}", "--name=ignored"),
@@ -103,7 +103,6 @@ def in_etcds_words(config: MemberConfig) -> dict[str, Any]:
         "member-dir": config.member_dir,
         "heartbeat-interval": format_duration(config.heartbeat_ms * 10**6),
         "election-timeout": format_duration(config.election_ticks * config.heartbeat_ms * 10**6),
-        "initial-election-tick-advance": config.initial_election_tick_advance,
         "snapshot-count": config.snapshot_count,
         "initial-advertise-peer-urls": list(config.initial_advertise_peer_urls),
         "listen-peer-urls": list(config.listen_peer_urls),

@@ -145,7 +145,7 @@ def test_a_file_may_come_from_the_environment() -> None:
 
 
 def test_a_file_has_sections() -> None:
-    assert accept(file="socket-options: {reuse-port: true, REUSE-address: true}\n").socket_reuse_address
+    assert accept(file="socket-options: {reuse-port: true, REUSE-address: true}\n").socket_reuse_port
     assert accept(file="client-transport-security: {cert-file: '', client-cert-auth: false, unheard-of: 1}\n")
 
 
