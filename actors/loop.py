@@ -83,6 +83,7 @@ class Actor:
             self.on_peer_down(peer)
         for peer in new:
             self.on_peer_up(peer)
+            self.mailbox.admit(peer.incarnation)
 
     def _on_stop(self, stop: Stop) -> None:
         self.stopping = True

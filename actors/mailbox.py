@@ -8,6 +8,9 @@ ZeroMQ otherwise: both lose nothing while the receiver lives. Measured on one CP
     plain frame     = messages (msgpack array, so never 0x01): what the supervisor sends
 
 The two ways may overtake each other; the number puts the frames of a link back in order.
+
+A frame also overtakes the roster that names its sender, which comes from the supervisor: it waits for it. Else the
+answer would go to the sender's dead predecessor, and a question that is asked once would wait for ever.
 """
 
 import select
@@ -47,6 +50,14 @@ class Mailbox:
         """By sender: the number of the frame that is due."""
         self._held: dict[int, dict[int, memoryview]] = {}
         """By sender: frames that came before their turn."""
+        self._known: set[int] = set()
+        """Senders that the roster names."""
+        self._gone: set[int] = set()
+        """Senders that it named once: what they sent last and comes late is dropped, as resync expects."""
+        self._early: dict[int, list[bytes]] = {}
+        """By sender: frames that came before the roster."""
+        self._admitted: list[bytes | memoryview] = []
+        """Of these, what may be taken now."""
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -54,8 +65,8 @@ class Mailbox:
         return self._lane.fileno(), int(self._zmq.getsockopt(zmq.FD))
 
     def pending(self) -> bool:
-        """Whether ZeroMQ has more, of which its descriptor will not tell again."""
-        return bool(self._zmq.get(zmq.EVENTS) & _READABLE)  # type: ignore[operator]
+        """Whether there is more, of which no descriptor will tell again."""
+        return bool(self._admitted) or bool(self._zmq.get(zmq.EVENTS) & _READABLE)  # type: ignore[operator]
 
     def wait(self, timeout_s: float) -> None:
         """Until there may be something to take, or the time is over."""
@@ -64,7 +75,7 @@ class Mailbox:
 
     def take(self, frames_max: int) -> list[bytes | memoryview]:
         """What has arrived, at most about frames_max frames."""
-        taken: list[bytes | memoryview] = []
+        taken, self._admitted = self._admitted, []
         receive = self._lane.recv
         try:
             while len(taken) < frames_max:
@@ -81,6 +92,10 @@ class Mailbox:
             taken.append(frame)
             return
         _, sender, number = SEQUENCED.unpack_from(frame)
+        if sender not in self._known:
+            if sender not in self._gone:
+                self._early.setdefault(sender, []).append(frame)
+            return
         due = self._next.get(sender, 1)
         messages = memoryview(frame)[SEQUENCED.size :]
         if number != due:
@@ -97,8 +112,17 @@ class Mailbox:
             due += 1
         self._next[sender] = due
 
+    def admit(self, sender: int) -> None:
+        """The roster names this incarnation: what it has sent may be taken."""
+        self._known.add(sender)
+        for frame in self._early.pop(sender, ()):
+            self._sort(frame, self._admitted)
+
     def forget(self, sender: int) -> None:
-        """The sender's process is gone. What it sent last may still come; that is no longer waited for."""
+        """The sender's process is gone."""
+        self._known.discard(sender)
+        self._gone.add(sender)
+        self._next.pop(sender, None)
         self._held.pop(sender, None)
 
     def close(self) -> None:

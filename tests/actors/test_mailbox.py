@@ -30,6 +30,8 @@ def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
 @pytest.fixture
 def mailbox(context: "zmq.Context[zmq.Socket[bytes]]", directory: Path) -> Iterator[Mailbox]:
     mailbox = Mailbox(context, f"ipc://{directory}/raft.7")
+    for sender in (5, 6):
+        mailbox.admit(sender)
     yield mailbox
     mailbox.close()
 
@@ -82,6 +84,28 @@ def test_a_frame_that_overtook_another_waits_for_it(mailbox: Mailbox) -> None:
     for number in (3, 1, 2):
         mailbox._sort(SEQUENCED.pack(MARK, 5, number) + b"%d" % number, taken)
     assert [bytes(frame) for frame in taken] == [b"1", b"2", b"3"]
+
+
+def test_frames_of_a_sender_wait_until_the_roster_names_it(
+    context: "zmq.Context[zmq.Socket[bytes]]", mailbox: Mailbox, link: Link, directory: Path
+) -> None:
+    early = Link(context, f"ipc://{directory}/raft.7", 8)
+    sent = [SMALL + b"early", LARGE, SMALL]
+    for frame in sent:
+        early.send(frame)
+    link.send(SMALL + b"known")
+    assert collect(mailbox, 1) == [SMALL + b"known"]
+    mailbox.admit(8)
+    assert collect(mailbox, 3) == sent
+    early.close(linger_ms=0)
+
+
+def test_late_frames_of_a_sender_that_is_gone_are_dropped(mailbox: Mailbox, link: Link) -> None:
+    mailbox.forget(5)
+    taken: list[bytes | memoryview] = []
+    mailbox._sort(SEQUENCED.pack(MARK, 5, 1) + b"late", taken)
+    mailbox.admit(9)
+    assert taken == [] and not mailbox.pending()
 
 
 def test_frames_of_the_supervisor_have_no_number(
