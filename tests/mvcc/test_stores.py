@@ -68,7 +68,7 @@ def test_both_hold_the_same_over_switches_and_a_restart(
     tmp_path_factory: pytest.TempPathFactory, batches: list[dict[bytes, bytes | None]], switch_bytes: int
 ) -> None:
     path = tmp_path_factory.mktemp("db")
-    level, memory = LevelStore(path, switch_bytes=switch_bytes), MemoryStore()
+    level, memory = LevelStore(path, switch_bytes=switch_bytes, sync_ahead_bytes=700), MemoryStore()
     for batch in batches:
         level.write(batch)
         memory.write(batch)
