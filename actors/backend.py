@@ -301,8 +301,10 @@ class BackendActor(Actor):
         return _answer(self.mvcc.hash_kv(pb.HashKVRequest.FromString(body)))
 
     def read_member_list(self, body: bytes) -> tuple[int, bytes]:
-        members = pb.MemberListResponse(members=self.membership.members()).SerializeToString()
-        return Code.OK, self.mvcc.header() + members
+        """NB: etcd's answers about members carry no revision."""
+        header = pb.ResponseHeader(cluster_id=self.cluster_id, member_id=self.member_id, raft_term=self.mvcc.raft_term)
+        members = self.membership.members()
+        return Code.OK, pb.MemberListResponse(header=header, members=members).SerializeToString()
 
     def read_status(self, body: bytes) -> tuple[int, bytes]:
         """All but what raft knows (leader, raftIndex), which the listener fills in."""

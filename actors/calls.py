@@ -18,6 +18,7 @@ from etcdz.config import MemberConfig, identity
 from etcdz.errors import Code, EtcdError
 from etcdz.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
 from etcdz.methods import (
+    ALARM,
     COMPACT,
     DELETE_RANGE,
     HASH,
@@ -40,7 +41,7 @@ COMPACT_PHYSICAL = 5
 _TAGS: dict[int, bytes] = {method: bytes([field << 3 | 2]) for method, field in RAFT_FIELD.items()}
 _TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
 _HEADER_TAG = b"\xa2\x06"
-_RESERVED = frozenset((STATUS, HEALTH, MEMBER_LIST))
+_RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
 
 
 class Caller(Protocol):
@@ -110,7 +111,7 @@ class Calls:
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
         self._touched: set[Caller] = set()
-        self._leadership = Leadership(0, 0, 0, 0, None)
+        self._leadership = Leadership(0, 0, 0, 0, None, 0)
         self._begin = {
             PUT: self._put,
             DELETE_RANGE: self._delete_range,
@@ -122,6 +123,7 @@ class Calls:
             HASH_KV: self._hash_kv,
             MEMBER_LIST: self._member_list,
             HEALTH: self._health,
+            ALARM: self._alarm,
         }
 
     def __len__(self) -> int:
@@ -158,6 +160,11 @@ class Calls:
     def _compact(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         method = COMPACT_PHYSICAL if pb.CompactionRequest.FromString(body).physical else COMPACT
         return self._propose(caller, stream_id, method, body)
+
+    def _alarm(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        """NB: in etcd 3.5 even asking for alarms goes through the log."""
+        pb.AlarmRequest.FromString(body)
+        return self._propose(caller, stream_id, ALARM, body)
 
     def _txn(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         request = pb.TxnRequest.FromString(body)
@@ -200,6 +207,12 @@ class Calls:
             caller.reply(stream_id, errors.NO_LEADER.code, b"RAFT NO LEADER")
         else:
             self._read(caller, stream_id, HEALTH, b"", linearizable)
+
+    def begin_ready(self, caller: Caller, index: int) -> None:
+        """Answered once the backend has applied index."""
+        request_id = self._ids.next()
+        self._reads.append((request_id, HEALTH, b"", index))
+        self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic())
 
     def _health(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         if body not in (b"", b"\x0a\x00"):

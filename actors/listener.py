@@ -34,6 +34,9 @@ _WRITE_BUFFER_HIGH = 4 << 20
 """Bytes that wait in one connection's socket before we stop reading from it."""
 
 
+_NOT_READY, _ASKING, _READY = range(3)
+
+
 class Connection(asyncio.Protocol):
     """One client connection: bytes in and out of the sans-IO layers."""
 
@@ -118,6 +121,19 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
 
+class _Probe:
+    """The caller of our own first read."""
+
+    def __init__(self, listener: "ListenerActor") -> None:
+        self._listener = listener
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        self._listener.on_probe(code == 0)
+
+    def flush(self) -> None:
+        pass
+
+
 class ListenerActor(Actor):
     """Serves the client URLs, each with SO_REUSEPORT beside the other listeners."""
 
@@ -147,7 +163,7 @@ class ListenerActor(Actor):
         self.loop_: Any = None
         self.flush_due = False
         self.stop_deadline_s = 2.0
-        self.served = False
+        self.readiness = _NOT_READY
         self.draining = False
         self.failure: Exception | None = None
 
@@ -270,11 +286,19 @@ class ListenerActor(Actor):
 
     def on_leadership(self, message: Leadership) -> None:
         self.calls.on_leadership(message)
-        if message.leader and not self.served:
-            self.served = True
-            self.log.info("ready to serve client requests")
-            for url in self.config.listen_client_urls:
-                self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=url)
+        if message.ready_index and self.readiness == _NOT_READY:
+            self.readiness = _ASKING
+            self.calls.begin_ready(_Probe(self), message.ready_index)
+
+    def on_probe(self, served: bool) -> None:
+        """Whether the backend has applied what makes this member known."""
+        if not served:
+            self.readiness = _NOT_READY  # raft or backend did not answer in time; the next Leadership asks again
+            return
+        self.readiness = _READY
+        self.log.info("ready to serve client requests")
+        for url in self.config.listen_client_urls:
+            self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=url)
 
     def _on_stop(self, stop: Stop) -> None:
         self.stop_deadline_s = stop.deadline_s

@@ -11,6 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from actors.link import Peer
@@ -105,8 +106,12 @@ class RaftActor(Actor):
         self.flushed: Flushed | None = None
         """Its answer, until the snapshot is saved."""
         self.refusal = ""
-        self.leadership = Leadership(0, 0, 0, 0, None)
+        self.leadership = Leadership(0, 0, 0, 0, None, 0)
+        self.publishing: list[bytes] = []
+        """What tells the cluster of this member, until it is in the log."""
         self.published = False
+        self.publish_index = 0
+        """Where it stands in the log; 0: nowhere yet."""
         self.tick_s = self.config.heartbeat_ms / 1000
         self.next_tick = time.monotonic() + self.tick_s
 
@@ -352,6 +357,8 @@ class RaftActor(Actor):
         if node is None:
             return
         if self.leadership.leader:
+            if self.publishing:
+                self._propose_publishing(node)
             if self.proposals:
                 self._propose(node)
             # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
@@ -361,6 +368,12 @@ class RaftActor(Actor):
             self._handle_ready(node)
         if self.flushed is not None:
             self._maybe_save_snapshot(node)
+
+    def _propose_publishing(self, node: RawNode) -> None:
+        with suppress(ProposalDropped):
+            node.propose_batch(self.publishing)
+            self.publishing = []
+            self.publish_index = node.raft.log.last_index()
 
     def _propose(self, node: RawNode) -> None:
         proposals = self.proposals
@@ -382,7 +395,7 @@ class RaftActor(Actor):
                 self._on_storage_append(message)
             elif message.to == APPLY_THREAD:
                 self._on_storage_apply(node, message)
-        if self.leadership.read_index is None:
+        if self.leadership.read_index is None or not self.leadership.ready_index:
             self._note_leadership(node)
 
     def _on_storage_append(self, message: Message) -> None:
@@ -475,9 +488,10 @@ class RaftActor(Actor):
         read_index = commit if leads_alone else None
         if leads_alone and self.leadership.read_index is not None and self.leadership.term == raft.term:
             read_index = self.leadership.read_index
-        known = Leadership(self.boot.incarnation, raft.term, raft.lead, commit, read_index)
+        ready_index = self.publish_index if self.publish_index <= commit else 0
+        known = Leadership(self.boot.incarnation, raft.term, raft.lead, commit, read_index, ready_index)
         before, self.leadership = self.leadership, known
-        if (known.leader, known.term, known.read_index) == (before.leader, before.term, before.read_index):
+        if known._replace(commit=before.commit) == before:
             return
         for peer in self.links.of_kind("listener"):
             self.links.send(peer.name, known)
@@ -489,11 +503,11 @@ class RaftActor(Actor):
         """Make this member's name and client URLs, and the cluster version, known through the log."""
         config = self.config
         ids_ = RequestIds(self.member_id, OWN_SLOT, time.time_ns() // 1000)
-        self.proposals.append(
+        self.publishing.append(
             attributes_request(ids_.next(), self.member_id, config.name, config.advertise_client_urls)
         )
         if self.backend_state is not None and self.backend_state.cluster_version != CLUSTER_VERSION:
-            self.proposals.append(version_request(ids_.next(), CLUSTER_VERSION))
+            self.publishing.append(version_request(ids_.next(), CLUSTER_VERSION))
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership

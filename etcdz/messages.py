@@ -106,14 +106,19 @@ class ReadStates(NamedTuple):
 
 
 class Leadership(NamedTuple):
-    """What listeners know of raft. `read_index`: while not None, this member is the only voter, and a linearizable
-    read may go straight to the backend, which answers once it has applied that index."""
+    """What listeners know of raft.
+
+    read_index      while not None, this member is the only voter, and a linearizable read may go straight to the
+                    backend, which answers once it has applied that index
+    ready_index     once it is applied, the cluster knows this member's name and URLs: clients may come; 0: not yet
+    """
 
     incarnation: int
     term: int
     leader: int
     commit: int
     read_index: int | None
+    ready_index: int
 
 
 class WalHello(NamedTuple):

@@ -1,6 +1,6 @@
 """The unary methods that work so far, by a small number that travels in messages instead of the path."""
 
-PUT, DELETE_RANGE, TXN, COMPACT = 1, 2, 3, 4
+PUT, DELETE_RANGE, TXN, COMPACT, ALARM = 1, 2, 3, 4, 6
 RANGE = 10
 STATUS, HASH, HASH_KV, MEMBER_LIST, HEALTH = 20, 21, 22, 23, 24
 
@@ -14,11 +14,12 @@ PATHS: dict[bytes, int] = {
     b"/etcdserverpb.KV/Compact": COMPACT,
     b"/etcdserverpb.KV/Range": RANGE,
     b"/etcdserverpb.Maintenance/Status": STATUS,
+    b"/etcdserverpb.Maintenance/Alarm": ALARM,
     b"/etcdserverpb.Maintenance/Hash": HASH,
     b"/etcdserverpb.Maintenance/HashKV": HASH_KV,
     b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
     b"/grpc.health.v1.Health/Check": HEALTH,
 }
 
-RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7}
+RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7, ALARM: 10}
 """Field of InternalRaftRequest that carries a method's request body."""

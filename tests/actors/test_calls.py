@@ -62,7 +62,7 @@ class Setup:
         return self.sent.take()
 
     def grant(self, index: int | None) -> None:
-        self.calls.on_leadership(Leadership(1, 2, 9, 4, index))
+        self.calls.on_leadership(Leadership(1, 2, 9, 4, index, 3))
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_an_actor_handles_what_the_table_sends_it_and_nothing_else(actor: str) -
 def test_a_frame_comes_back_as_it_went_in() -> None:
     batch = [
         messages.Propose(3, [(1 << 63, b"a"), (2, b"")]),
-        messages.Leadership(1, 2, 3, 4, None),
+        messages.Leadership(1, 2, 3, 4, None, 0),
         messages.Replies(7, 9, [(5, 0, b"x" * 300)]),
     ]
     back = messages.decode_frame(messages.encode_frame(batch))
