@@ -46,6 +46,8 @@ STREAMS_MAX: Final = 262_144
 
 _TOO_LONG: Final = (f.FRAME_BYTES_DEFAULT + 1) << 8
 _BUSY: Final = Refusal(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+LEAST_TIMEOUT_S: Final = 1e-6  # a shorter one is over before the call could be read
+_TOO_LATE: Final = Refusal(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
 _MANY_MESSAGES: Final = "cardinality violation: received multiple request messages for non-client-streaming RPC"
 
 
@@ -261,6 +263,8 @@ class GrpcServerConnection(AnsweringConnection):
         seconds = decode_timeout(timeout)
         if seconds is None:
             return refuse_timeout(timeout)
+        if seconds < LEAST_TIMEOUT_S:
+            return _TOO_LATE
         deadline = self._due[stream_id] = self._now() + seconds
         self._watch_deadline(deadline, stream_id)
         return None
