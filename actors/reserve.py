@@ -2,8 +2,9 @@
 
 The wal asks for writes to be refused when little space is left, and its segments are allocated ahead; but what was
 admitted before must still be applied, and a store that has failed for want of space cannot even be opened again
-without some: LevelDB writes its log to a table first. So a file holds STORE_RESERVE_BYTES, and is given up when free
-space falls below DISK_RESERVE_BYTES. Writes stay refused until it can be there again.
+without some: LevelDB writes its log to a table first. So a file holds STORE_RESERVE_BYTES, and is given up when the store
+itself is about to run out of space; not earlier, for whoever fills the disk would take it as well, and most programs
+end when it is full. Writes stay refused until it can be there again.
 """
 
 import os
@@ -41,7 +42,7 @@ class Reserve:
         """Gives it up when space is short, takes it again when there is plenty. return whether that changed"""
         free = free_bytes(self._directory)
         if self.held:
-            if free < limits.DISK_RESERVE_BYTES:
+            if free < limits.STORE_SHORT_BYTES:
                 self._give_up()
                 return True
         elif free >= limits.STORE_RESERVE_BYTES + 2 * limits.DISK_RESERVE_BYTES:
