@@ -111,7 +111,7 @@ class SmallDisk(Mount):
         return shutil.disk_usage(self.path).free
 
     def fill(self, leave_bytes: int) -> None:
-        """Grows the ballast until no more than so much is free, whatever others take meanwhile."""
+        """Grows the ballast until no more than so much is free, or none: then it gives up, as dd does."""
         step = 4 << 20
         with self.ballast.open("ab") as ballast:
             end = ballast.tell()
@@ -120,6 +120,8 @@ class SmallDisk(Mount):
                     os.posix_fallocate(ballast.fileno(), end, min(grow, step))
                     end += min(grow, step)
                 except OSError:
+                    if step == 4096:
+                        return
                     step = max(step // 2, 4096)
 
     def relieve(self) -> None:

@@ -43,10 +43,14 @@ def test_a_full_disk_refuses_writes_and_recovers_with_space(
     with trial.load() as load:
         small_disk.fill(leave_bytes)
         wait_refused(load, 200)
-        trial.member.kill9()
-    small_disk.relieve()
+        trial.crash(load)
     trial.member.start()
     print("killed while full:", trial.verify())
+    with trial.load() as load:
+        wait_refused(load, 100)
+        small_disk.relieve()
+        load.wait_acknowledged(load.acknowledged + 200)
+    print("started while full, and space again:", trial.verify())
     trial.member.kill9()
 
 
