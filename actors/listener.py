@@ -9,7 +9,6 @@ import asyncio
 import socket
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvloop
 
@@ -19,6 +18,7 @@ from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from etcdz import limits
 from etcdz.boot import Boot
+from etcdz.client_sockets import Address, address_of, bind_tcp
 from etcdz.config import MemberConfig
 from etcdz.messages import Leadership, ReadStates, Refused, Replies, Stop
 from etcdz.methods import PATHS
@@ -173,26 +173,27 @@ class ListenerActor(Actor):
         self.loop_ = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop_)
         self.servers: list[Any] = []
-        for url in self.config.listen_client_urls:
+        self.addresses: list[str] = []
+        for address in dict.fromkeys(map(address_of, self.config.listen_client_urls)):
+            if address.path and self.boot.slot:
+                continue  # one file is one socket: it is the first listener's
             try:
-                self.servers.append(self.loop_.run_until_complete(self._listen(url)))
+                self.loop_.run_until_complete(self._listen(address))
             except OSError as error:
-                raise FatalError(f"listen {url}: {error}") from error
-        return {"urls": list(self.config.listen_client_urls)}
+                raise FatalError(f"listen {address.text}: {error}") from error
+        return {"addresses": self.addresses}
 
-    async def _listen(self, url: str) -> Any:
-        parts = urlsplit(url)
+    async def _listen(self, address: Address) -> None:
         make = lambda: Connection(self)  # noqa: E731
-        if parts.scheme in ("unix", "unixs"):
-            return await self.loop_.create_unix_server(make, path=parts.netloc + parts.path, backlog=4096)
-        host, port = parts.hostname or "", parts.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted sockets on Linux
-        sock.bind(("127.0.0.1" if host == "localhost" else host, port))
-        return await self.loop_.create_server(make, sock=sock, backlog=4096)
+        if address.path:
+            server = await self.loop_.create_unix_server(make, path=address.path, backlog=4096)
+        else:
+            sock = bind_tcp(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted sockets on Linux
+            address = Address(*sock.getsockname()[:2])
+            server = await self.loop_.create_server(make, sock=sock, backlog=4096)
+        self.servers.append(server)
+        self.addresses.append(address.text)
 
     def new_grpc(self) -> Any:
         return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
@@ -297,8 +298,8 @@ class ListenerActor(Actor):
             return
         self.readiness = _READY
         self.log.info("ready to serve client requests")
-        for url in self.config.listen_client_urls:
-            self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=url)
+        for address in self.addresses:
+            self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
 
     def _on_stop(self, stop: Stop) -> None:
         self.stop_deadline_s = stop.deadline_s

@@ -16,8 +16,8 @@ import zmq
 from etcdz import logs
 from etcdz.boot import Boot
 from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop, decode_frame
+from supervisor import announcements, usage
 from supervisor import lifecycle as life_cycle
-from supervisor import usage
 from supervisor.control import Control
 from supervisor.lifecycle import Action, Life, Lifecycle
 from supervisor.links import Links
@@ -166,6 +166,7 @@ class Loop:
             self.stop_signal = signum
             self._stop_signal_at = now
             log.info("received signal; shutting down", signal=STOP_SIGNALS[signum])
+            announcements.closing(self.settings)
             self._do(self.lifecycle.stop(now))
         elif now - self._stop_signal_at > ECHO_S:
             log.warn("received a second signal; killing all", signal=STOP_SIGNALS[signum])

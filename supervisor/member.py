@@ -4,8 +4,9 @@ import os
 import signal
 
 from etcdz import logs
+from etcdz.client_sockets import AddressError, Claim
 from etcdz.config import MemberConfig
-from supervisor import data_dir, linux
+from supervisor import announcements, data_dir, linux
 from supervisor.data_dir import DataDir, DataDirError
 from supervisor.loop import Loop
 from supervisor.tree import TREE, Row, TreeError, tree_for
@@ -28,14 +29,28 @@ def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
     try:
-        failure, stop_signal = _run_tree(settings, rows, data)
+        with _claim(config, rows) as claim:
+            announcements.starting(config, claim.urls)
+            failure, stop_signal = _run_tree({**settings, "listen_client_urls": claim.urls}, rows, data)
+    except AddressError as error:
+        announcements.closing(settings)
+        announcements.closed(settings)
+        announcements.refused(str(error))
+        return 1
     finally:
         data.release()
     if failure:
         log.fatal("the member has stopped", reason=failure)
         return 1
-    log.info("closed etcdz member", name=config.name, data_dir=config.data_dir)
+    announcements.closed(settings)
     return _end_by(stop_signal)
+
+
+def _claim(config: MemberConfig, rows: tuple[Row, ...]) -> Claim:
+    """The addresses that this tree will listen on. raises AddressError"""
+    announcements.configuring(config)
+    urls = config.listen_client_urls if any(row.name == "listener" for row in rows) else ()
+    return Claim(urls, shared=config.socket_reuse_port)
 
 
 def _run_tree(settings: dict[str, object], rows: tuple[Row, ...], data: DataDir) -> tuple[str, int]:
