@@ -2,9 +2,9 @@
 
 The wal asks for writes to be refused when little space is left, and its segments are allocated ahead; but what was
 admitted before must still be applied, and a store that has failed for want of space cannot even be opened again
-without some: LevelDB writes its log to a table first. So a file holds STORE_RESERVE_BYTES, and is given up when the store
-itself is about to run out of space; not earlier, for whoever fills the disk would take it as well, and most programs
-end when it is full. Writes stay refused until it can be there again.
+without some: LevelDB writes its log to a table first. So a file holds STORE_RESERVE_BYTES, and is given up when the
+store itself is about to run out of space; not earlier, for whoever fills the disk would take it as well, and most
+programs end when it is full. Writes stay refused until it can be there again.
 """
 
 import os
