@@ -16,6 +16,7 @@ import msgpack
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from actors.reserve import Reserve
+from actors.slow_requests import is_slow, warn_apply, warn_read
 from etcdz import ETCD_VERSION, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
@@ -40,6 +41,7 @@ from etcdz.mvcc.leveldb import LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
+from etcdz.raft.entry import decode_payloads
 from etcdz.v2snapshot import v2_store_json
 
 RING = b"etcdz_replies\0"
@@ -76,9 +78,8 @@ class BackendActor(Actor):
         self.reported_index = 0
         self.uncommitted = 0
         """Entries applied in this turn and not yet written."""
-        self.staged: deque[Apply] = deque()
-        """Entries that are committed as soon as they are durable, in order. Invariant: of raft_incarnation."""
-        self.durable_index = 0
+        self.early: deque[Apply] = deque()
+        """What the wal has handed over before raft's entries in front of it came. Invariant: of raft_incarnation."""
         self.replies: dict[int, list[tuple[int, int, bytes]]] = {}
         """Replies of this turn to proposals, by listener slot."""
         self.answers: dict[int, list[tuple[int, int, bytes]]] = {}
@@ -168,8 +169,7 @@ class BackendActor(Actor):
 
     def on_hello(self, hello: BackendHello) -> None:
         self.raft_incarnation = hello.incarnation
-        self.staged.clear()
-        self.durable_index = 0
+        self.early.clear()
         self.links.send("raft", self._state())
 
     def _state(self) -> BackendState:
@@ -185,33 +185,34 @@ class BackendActor(Actor):
         )
 
     def on_apply(self, message: Apply) -> None:
-        if not message.staged:
-            self._apply(message)
-        elif message.incarnation == self.raft_incarnation:
-            self.staged.append(message)
-            self._apply_staged()
-
-    def on_durable(self, message: Durable) -> None:
-        """NB: comes by another link than the entries it speaks of, and may come first."""
-        if message.raft_incarnation == self.raft_incarnation:
-            self.durable_index = max(self.durable_index, message.durable_index)
-            self._apply_staged()
-
-    def _apply_staged(self) -> None:
-        staged = self.staged
-        while staged and staged[0].first_index + len(staged[0].entries) - 1 <= self.durable_index:
-            self._apply(staged.popleft())
-
-    def _apply(self, message: Apply) -> None:
-        skip = self.applied_index + 1 - message.first_index
-        if skip < 0:
+        if message.first_index > self.applied_index + 1:
             # A frame of a raft that is gone may have been lost on the way: say where we stand, it starts from there.
             self.links.send("raft", self._state())
             return
+        self._apply(message)
+        self._apply_early()
+
+    def on_durable(self, message: Durable) -> None:
+        """Entries that need nobody's word but the wal's."""
+        if message.raft_incarnation != self.raft_incarnation:
+            return  # of a raft that is gone: its successor has read them off the log, and hands them over
+        payloads = decode_payloads(message.entries, message.term)
+        self.early.append(Apply(message.raft_incarnation, message.first_index, message.term, payloads, b""))
+        self._apply_early()
+
+    def _apply_early(self) -> None:
+        """NB: what the wal hands over may overtake what raft has handed over before: it waits for it."""
+        early = self.early
+        while early and early[0].first_index <= self.applied_index + 1:
+            self._apply(early.popleft())
+
+    def _apply(self, message: Apply) -> None:
+        skip = self.applied_index + 1 - message.first_index
         entries = message.entries[skip:] if skip else message.entries
         if not entries:
             return
         self.mvcc.raft_term = self.applied_term = message.term
+        began = time.monotonic()
         if message.kinds:
             for kind, data in zip(message.kinds[skip:], entries, strict=True):
                 self.applied_index += 1
@@ -224,6 +225,10 @@ class BackendActor(Actor):
             for data in entries:
                 self.applied_index += 1
                 take(apply(data))
+        took = time.monotonic() - began
+        if is_slow(took, len(entries), self.config.warning_apply_s):
+            replies = [reply for slot in self.replies.values() for reply in slot]
+            warn_apply(self.log, took, self.config.warning_apply_s, entries, replies)
         self.uncommitted += len(entries)
         self.applied_bytes += sum([len(data) for data in entries])
         if self.applied_bytes >= limits.APPLIED_EVERY_BYTES:
@@ -269,6 +274,8 @@ class BackendActor(Actor):
         slot = message.slot
         applied = self.applied_index
         answers = self.answers.setdefault(slot, [])
+        before = len(answers)
+        began = time.monotonic()
         for request_id, method, body, index in message.items:
             if method == WAIT_SCRUB:
                 self.scrub_waiters.append((slot, request_id, body))
@@ -278,6 +285,9 @@ class BackendActor(Actor):
             else:
                 code, answer = self.readers[method](body)
                 answers.append((request_id, code, answer))
+        took = time.monotonic() - began
+        if is_slow(took, len(message.items), self.config.warning_apply_s):
+            warn_read(self.log, took, self.config.warning_apply_s, message.items, answers[before:])
 
     def _unpark(self) -> None:
         while self.parked and self.parked[0][0] <= self.applied_index:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from google.protobuf.message import DecodeError
 
 from actors.link import Links, Peer
+from actors.slow_requests import SlowCalls, request_of
 from etcdz import errors, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig, identity
@@ -106,6 +107,7 @@ class Calls:
         self._max_request_bytes = config.max_request_bytes
         self._max_txn_ops = config.max_txn_ops
         self._timeout_s = config.request_timeout_s
+        self._slow = SlowCalls(host.log, config.warning_unary_request_s, config.log_level)
         self._max = limits.CALLS_IN_FLIGHT_MAX // max(1, config.listeners)
         self._proposals: list[tuple[int, bytes]] = []
         self._reads: list[tuple[int, int, bytes, int]] = []
@@ -248,6 +250,7 @@ class Calls:
     def on_replies(self, message: Replies) -> None:
         pop = self._calls.pop
         touched = self._touched
+        slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
             call = pop(request_id, None)
             if call is None:
@@ -257,8 +260,15 @@ class Calls:
             elif call.method == COMPACT_PHYSICAL and not code:
                 self._wait_for_scrub(request_id, call, body)
                 continue
+            if call.began_s < slow_before:
+                self._report_slow(call, code, body)
             call.caller.reply(call.stream_id, code, body)
             touched.add(call.caller)
+
+    def _report_slow(self, call: Call, code: int, body: bytes) -> None:
+        method = COMPACT if call.method in (COMPACT_PHYSICAL, WAIT_SCRUB) else call.method
+        request = request_of(method, call.what) if call.state == WRITE else call.what
+        self._slow.report(call.caller, method, request, code, body, call.began_s)
 
     def _wait_for_scrub(self, request_id: int, call: Call, answer: bytes) -> None:
         """The compaction is in force; its client wants to hear of it only when the space is free."""
@@ -283,6 +293,8 @@ class Calls:
     def _end(self, request_id: int, error: EtcdError) -> None:
         call = self._calls.pop(request_id, None)
         if call is not None:
+            if call.began_s < time.monotonic() - self._slow.over_s:
+                self._report_slow(call, error.code, b"")
             call.caller.reply(call.stream_id, error.code, error.text.encode())
             self._touched.add(call.caller)
 

@@ -100,6 +100,12 @@ class Connection(asyncio.Protocol):
             self.grpc = self.listener.new_grpc()
             self._receive(data)
 
+    @property
+    def remote(self) -> str:
+        """The client's address, for a log line."""
+        name = self.transport.get_extra_info("peername")
+        return Address(name[0].removeprefix("::ffff:"), name[1]).text if isinstance(name, tuple) else str(name or "@")
+
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """Answer a call; the bytes leave with the next flush."""
         grpc = self.grpc

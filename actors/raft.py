@@ -415,17 +415,23 @@ class RaftActor(Actor):
             self.storage.append(entries)
         staged = bool(entries) and self._may_stage(entries)
         first = entries[0].index if entries else 0
-        self._append(first, [entry.encoded for entry in entries], hard_state, tuple(message.responses), staged)
+        self._append(
+            first,
+            [entry.encoded for entry in entries],
+            hard_state,
+            tuple(message.responses),
+            entries[0].term if staged else 0,
+        )
         if staged:
-            self._hand_over_run(entries[0].term, entries, staged=True)
+            self.handed_index = entries[-1].index
 
     def _may_stage(self, entries: Sequence[Entry]) -> bool:
-        """Whether the backend may have these now and apply them on the wal's word, which saves a client the way
-        through this process: only while durable here means committed, and nothing before them is still to be handed
-        over."""
+        """Whether the wal may hand these to the backend by itself, which saves a client the way through this process:
+        only while durable here means committed, and nothing before them is still to be handed over."""
         return (
             self.leadership.read_index is not None
             and entries[0].index == self.handed_index + 1
+            and entries[0].term == entries[-1].term
             and all([entry[2] == ENTRY_NORMAL for entry in entries])
         )
 
@@ -435,13 +441,15 @@ class RaftActor(Actor):
         entries: list[bytes],
         hard_state: bytes,
         responses: tuple[Message, ...],
-        staged: bool = False,
+        staged_term: int = 0,
     ) -> None:
         self.seq += 1
         if self.lazy_hard_state:
             hard_state, self.lazy_hard_state = hard_state or self.lazy_hard_state, b""
             responses, self.lazy_responses = (*self.lazy_responses, *responses), []
-        append = Append(self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses), staged)
+        append = Append(
+            self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses), staged_term
+        )
         self.append_bytes += sum([len(entry) for entry in entries])
         self.appends.append((append, responses))
         self.links.send("wal", append)
@@ -468,10 +476,10 @@ class RaftActor(Actor):
             self._hand_over_run(term, entries[start:end])
             start = end
 
-    def _hand_over_run(self, term: int, run: Sequence[Entry], staged: bool = False) -> None:
+    def _hand_over_run(self, term: int, run: Sequence[Entry]) -> None:
         kinds = b"" if all([entry[2] == ENTRY_NORMAL for entry in run]) else bytes([entry.type for entry in run])
         data = [entry[3][entry[4] :] for entry in run]
-        self.links.send("backend", Apply(self.boot.incarnation, run[0].index, term, data, kinds, staged))
+        self.links.send("backend", Apply(self.boot.incarnation, run[0].index, term, data, kinds))
         self.handed_index = run[-1].index
 
     # ---- leadership ----

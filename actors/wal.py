@@ -38,7 +38,8 @@ class WalActor(Actor):
         self.retry_at: float | None = None
         self.ack: Appended | None = None
         """What raft is not told yet. Nobody waits for it while entries are staged, and raft's work on it would be in
-        the way of the backend's: it goes out just before the next fsync, or at ack_at."""
+        the way of the calls under way: it goes out at ack_at, or when it stands for many bytes."""
+        self.ack_bytes = 0
         self.ack_at = 0.0
         self.disk_full = False
         self.next_disk_check = 0.0
@@ -130,8 +131,6 @@ class WalActor(Actor):
         if not batch:
             return
         log = self.log_file
-        self._send_ack()
-        self.links.flush()  # whoever gets it works while this process waits for the disk
         try:
             for append in batch:
                 log.append(append.entries, append.first_index, append.hard_state or None)
@@ -145,18 +144,25 @@ class WalActor(Actor):
         self.waiting = []
         self.retry_at = None
         self.ack = Appended(self.raft_incarnation, batch[-1].seq, self._space_error())
-        staged = [append for append in batch if append.staged]
-        if staged:
-            last_index = staged[-1].first_index + len(staged[-1].entries) - 1
-            self.links.send("backend", Durable(self.raft_incarnation, last_index))
-        if not all([append.staged or not append.entries for append in batch]):
+        acked_bytes = 0
+        for append in batch:
+            if append.term:
+                entries = append.entries
+                self.links.send("backend", Durable(self.raft_incarnation, append.first_index, append.term, entries))
+                acked_bytes += sum([len(entry) for entry in entries])
+            elif append.entries:
+                acked_bytes = limits.LAZY_ACK_BYTES
+        if self.ack_bytes == 0:
+            self.ack_at = time.monotonic() + limits.LAZY_ACK_S
+        self.ack_bytes += acked_bytes
+        if self.ack_bytes >= limits.LAZY_ACK_BYTES or self.disk_full:
             self._send_ack()
-        self.ack_at = time.monotonic() + limits.LAZY_ACK_S
 
     def _send_ack(self) -> None:
         if self.ack is not None:
             self.links.send("raft", self.ack)
             self.ack = None
+            self.ack_bytes = 0
 
     def _on_full(self, error: Exception) -> None:
         """Nothing of the batch counts as written; it is tried again until there is space."""

@@ -30,8 +30,9 @@ RAFT_MESSAGE_BYTES = 1 << 20
 RAFT_INFLIGHT_MESSAGES = 512
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
-LAZY_ACK_S = 0.002
-"""How long the wal may keep from raft that staged entries are durable."""
+LAZY_ACK_S = 0.01
+"""How long the wal may keep from raft that staged entries are durable, and for how many bytes of them."""
+LAZY_ACK_BYTES = 1 << 20
 
 # ---- backend ----
 REPLY_RING_SLOTS = 64
@@ -57,4 +58,5 @@ DISK_CHECK_S = 0.1
 assert CALLS_IN_FLIGHT_MAX <= APPLY_LAG_MAX
 assert CALLS_IN_FLIGHT_MAX < REQUEST_WINDOW, "every call in flight must still be known when it is offered again"
 assert CALLS_RESERVED < CALLS_IN_FLIGHT_MAX
+assert LAZY_ACK_BYTES * 2 <= APPEND_BYTES_IN_FLIGHT_MAX, "or raft refuses what the wal has written long ago"
 assert APPLIED_EVERY_BYTES * 2 <= APPLY_BYTES_IN_FLIGHT_MAX, "or raft waits for the timer of the backend"

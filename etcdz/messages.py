@@ -145,7 +145,8 @@ class WalState(NamedTuple):
 class Append(NamedTuple):
     """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty).
 
-    staged: the backend has the same entries already and waits for Durable.
+    term: of the entries if they are staged, which says that they are committed as soon as they are durable, because
+    the sender is the only voter; the wal then hands them to the backend itself. 0: they are not.
     """
 
     incarnation: int
@@ -154,7 +155,7 @@ class Append(NamedTuple):
     entries: list[bytes]
     hard_state: bytes
     sync: bool
-    staged: bool
+    term: int
 
 
 class Appended(NamedTuple):
@@ -196,25 +197,22 @@ class BackendState(NamedTuple):
 
 
 class Apply(NamedTuple):
-    """Entries, contiguous from first_index, all of this term. kinds: empty if all are normal entries.
-
-    They are committed, or, if staged, will be as soon as the wal says that they are durable: the sender is the only
-    voter, so that nobody else has to agree.
-    """
+    """Committed entries, contiguous from first_index, all of this term: their data. kinds: empty if all are normal."""
 
     incarnation: int
     first_index: int
     term: int
     entries: list[bytes]
     kinds: bytes
-    staged: bool
 
 
 class Durable(NamedTuple):
-    """Staged entries of this raft incarnation up to durable_index are on disk, and so committed."""
+    """Staged entries that are on disk now, and so committed: encoded, normal, contiguous, all of this term."""
 
     raft_incarnation: int
-    durable_index: int
+    first_index: int
+    term: int
+    entries: list[bytes]
 
 
 class Applied(NamedTuple):
