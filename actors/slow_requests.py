@@ -32,11 +32,12 @@ def warn_apply(log: Any, took_s: float, limit_s: float, entries: Sequence[bytes]
         request = pb.InternalRaftRequest.FromString(data)
     except DecodeError:  # of etcd's v2 API
         return
-    if not data:  # with which a leader begins its term
+    text = raft_request_text(request)
+    if not text:  # of the v2 API as well, or empty: a leader begins its term so
         return
     reply = next((reply for reply in replies if reply[0] == request.header.ID), None)
     size = f"size:{len(reply[2])}" if reply is not None and not reply[1] else ""
-    _warn(log, took_s, limit_s, "", raft_request_text(request), size, reply, len(entries))
+    _warn(log, took_s, limit_s, "", text, size, reply, len(entries))
 
 
 def warn_read(
