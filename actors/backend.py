@@ -90,6 +90,8 @@ class BackendActor(Actor):
         """Compactions that are answered when the scrub is through: (slot, request id, reply)."""
         self.report_soon = False
         self.applied_bytes = 0
+        self.untended_bytes = 0
+        self.next_tend = 0.0
         self.next_applied = 0.0
         self.raft_incarnation = 0
         self.next_scrub: float | None = None
@@ -230,7 +232,9 @@ class BackendActor(Actor):
             replies = [reply for slot in self.replies.values() for reply in slot]
             warn_apply(self.log, took, self.config.warning_apply_s, entries, replies)
         self.uncommitted += len(entries)
-        self.applied_bytes += sum([len(data) for data in entries])
+        size = sum([len(data) for data in entries])
+        self.applied_bytes += size
+        self.untended_bytes += size
         if self.applied_bytes >= limits.APPLIED_EVERY_BYTES:
             self.report_soon = True
 
@@ -357,13 +361,19 @@ class BackendActor(Actor):
             row = msgpack.packb((self.applied_index, frames))
             extra.append((RING, bytes([self.ring_slot]), row))
             self.ring_slot = (self.ring_slot + 1) % limits.REPLY_RING_SLOTS
-        if self.reserve.tend():
+        if (self.untended_bytes >= limits.TEND_EVERY_BYTES or time.monotonic() >= self.next_tend) and self._tend():
             self.log.warn("free disk space", reserve_held=self.reserve.held, reserve_bytes=limits.STORE_RESERVE_BYTES)
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
         self.uncommitted = 0
         for slot, frame in frames.items():
             self.links.send_frame(self.links.listener(slot), frame)
         self.replies = {}
+
+    def _tend(self) -> bool:
+        """Look at the reserve: often enough for what this process writes, and seldom enough to cost nothing."""
+        self.untended_bytes = 0
+        self.next_tend = time.monotonic() + limits.DISK_CHECK_S
+        return self.reserve.tend()
 
     def _report_applied(self) -> None:
         self.reported_index = self.applied_index

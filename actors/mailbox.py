@@ -43,6 +43,8 @@ class Mailbox:
         self._lane = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._lane.bind(lane_path(endpoint))
         self._zmq.bind(endpoint)
+        # NB: recv(n) would allocate n bytes each time: that is a mapping made, faulted in and taken down per frame.
+        self._buffer = memoryview(bytearray(LANE_BYTES_MAX + SEQUENCED.size))
         self._poll = select.epoll()
         self._poll.register(self._lane.fileno(), select.EPOLLIN)
         self._poll.register(self._zmq.getsockopt(zmq.FD), select.EPOLLIN)
@@ -76,10 +78,11 @@ class Mailbox:
     def take(self, frames_max: int) -> list[bytes | memoryview]:
         """What has arrived, at most about frames_max frames."""
         taken, self._admitted = self._admitted, []
-        receive = self._lane.recv
+        receive, buffer = self._lane.recv_into, self._buffer
         try:
             while len(taken) < frames_max:
-                self._sort(receive(LANE_BYTES_MAX + SEQUENCED.size), taken)
+                size = receive(buffer)
+                self._sort(bytes(buffer[:size]), taken)
         except BlockingIOError:
             pass
         while len(taken) < frames_max and self.pending():

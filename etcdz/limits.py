@@ -54,6 +54,8 @@ full log to a table when it is opened, and for what was admitted before the disk
 STORE_SHORT_BYTES = 4 << 20
 """With less free space than this, the store's reserve is given up."""
 DISK_CHECK_S = 0.1
+TEND_EVERY_BYTES = 1 << 20
+"""The backend looks at its reserve after writing so much, or after DISK_CHECK_S."""
 
 assert CALLS_IN_FLIGHT_MAX <= APPLY_LAG_MAX
 assert CALLS_IN_FLIGHT_MAX < REQUEST_WINDOW, "every call in flight must still be known when it is offered again"
