@@ -1,6 +1,7 @@
 """The raft actor: drives the consensus core, ticks, keeps what is not yet durable.
 
-    Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
+    only voter      Propose -> core -> Append (staged) -> wal -> Durable -> backend;  Appended comes later
+    otherwise       Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
 
 It starts without state: the backend says how far it has applied, the wal what it holds, and the core is built from
 these. Until then, and while there is no leader, proposals wait. A proposal whose request id is in the recent log is
@@ -16,6 +17,7 @@ from typing import Any
 
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
+from actors.recovery import DoNotBelongTogether, check_identity, recover
 from actors.request_window import RequestWindow
 from etcdz import CLUSTER_VERSION, limits
 from etcdz.boot import Boot
@@ -40,7 +42,6 @@ from etcdz.messages import (
     WalHello,
     WalState,
 )
-from etcdz.proto import etcdserverpb as pb
 from etcdz.raft import (
     Config,
     Entry,
@@ -49,9 +50,7 @@ from etcdz.raft import (
     Message,
     ProposalDropped,
     RawNode,
-    Snapshot,
     codec,
-    decode_entry,
 )
 from etcdz.raft.entry import ENTRY_NORMAL
 from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, FOLLOWER, LEADER
@@ -153,24 +152,18 @@ class RaftActor(Actor):
             return
         backend = self.backend_state
         assert backend is not None  # we greet the wal only then
-        self._check_identity(state, backend)
-        if state.fresh and backend.applied_index == 0:
-            self._bootstrap()
-        else:
-            self._recover(state, backend)
+        self.member_id = backend.member_id
+        try:
+            check_identity(state, backend)
+            if state.fresh and backend.applied_index == 0:
+                self._bootstrap()
+            else:
+                self._recover(state, backend)
+        except DoNotBelongTogether as error:
+            raise FatalError(str(error)) from error
         self._take_proposals(self.unchecked)
         self.unchecked = []
         self._campaign_if_alone()
-
-    def _check_identity(self, state: WalState, backend: BackendState) -> None:
-        """Log and backend each know whose they are."""
-        metadata = pb.Metadata.FromString(state.metadata)
-        if (metadata.NodeID, metadata.ClusterID) != (backend.member_id, backend.cluster_id):
-            raise FatalError(
-                f"the write-ahead log is of member {metadata.NodeID:x} in cluster {metadata.ClusterID:x}, the backend "
-                f"of member {backend.member_id:x} in cluster {backend.cluster_id:x}: they do not belong together"
-            )
-        self.member_id = backend.member_id
 
     def _bootstrap(self) -> None:
         """A new cluster: its members are the first entries of every member's log, committed from the start."""
@@ -180,31 +173,18 @@ class RaftActor(Actor):
         self.node.bootstrap(bootstrap_peers(self.config.initial_cluster, self.config.initial_cluster_token))
 
     def _recover(self, state: WalState, backend: BackendState) -> None:
-        """The log as the wal has it; the part below is behind a snapshot that the backend's state stands for."""
-        entries = [decode_entry(entry) for entry in state.entries]
-        applied = backend.applied_index
-        if applied > state.last_index:
-            raise FatalError(
-                f"the backend has applied entry {applied}, but the log ends at {state.last_index}: "
-                "the write-ahead log is not the one that this data directory was written with"
-            )
-        base, base_term = state.snapshot_index, state.snapshot_term
-        if (entries and entries[0].index > base + 1) or base > applied:
-            # The tail does not join the snapshot: its first entry only tells the term before the second.
-            base, base_term = entries[0].index, entries[0].term
-        entries = [entry for entry in entries if entry.index > base]
-        conf_state = codec.decode_conf_state(backend.conf_state)
-        self.storage.apply_snapshot(Snapshot(base, base_term, conf_state, b""))
-        self.storage.append(entries)
-        hard_state = codec.decode_hard_state(state.hard_state) if state.hard_state else HardState()
-        # The commit index is written with the entries that follow it, so that it may be behind what was applied.
-        commit = min(max(hard_state.commit, applied, base), state.last_index)
-        self.storage.set_hard_state(hard_state._replace(commit=commit))
+        found = recover(state, backend)
+        self.storage.apply_snapshot(found.base)
+        self.storage.append(found.entries)
+        self.storage.set_hard_state(found.hard_state)
         self.snapshot_index = state.snapshot_index
-        for entry in entries[-limits.REQUEST_WINDOW :]:
+        for entry in found.entries[-limits.REQUEST_WINDOW :]:
             self.window.add_data(entry.data)
+        applied = backend.applied_index
         self._build(applied)
-        self.log.info("restarting member", commit_index=commit, applied_index=applied, term=hard_state.term)
+        self.log.info(
+            "restarting member", commit_index=found.hard_state.commit, applied_index=applied, term=found.hard_state.term
+        )
 
     def _build(self, applied: int) -> None:
         self.applied_index = self.handed_index = applied
