@@ -9,6 +9,7 @@ polls: a thread reads the member's log, and whoever waits is woken by its lines 
 """
 
 import importlib.util
+import json
 import os
 import select
 import shutil
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
@@ -341,3 +343,11 @@ class Etcdz(Member):
     @classmethod
     def program(cls) -> list[str] | None:
         return [sys.executable, "-m", "etcdz.cli.main"]
+
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(type_, error, trace)
+        # A killed member's sockets are left to its next start, which does not come.
+        with suppress(FileNotFoundError):
+            shutil.rmtree(json.loads((self.data_dir / "etcdz.json").read_text())["run_dir"], ignore_errors=True)

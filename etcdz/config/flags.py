@@ -101,7 +101,7 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         INT64,
         "0",
         WORKS,
-        "Size of the data at which writes are refused; 0 for the usual quota, negative for none.",
+        "Size of the data at which writes are refused; 0 or less for none yet (etcd: 0 for 2 GiB).",
         "quota_backend_bytes",
     ),
     ("backend-bbolt-freelist-type", STRING, "map", WITHOUT_MEANING, "How bbolt keeps its free pages (map or array)."),
