@@ -61,10 +61,12 @@ class Trial:
         threading.Event().wait(self.random.uniform(0, 0.02))
 
     def crash(self, load: Load) -> None:
-        """kill -9 of all processes at once, and the end of the load."""
+        """kill -9 of all processes at once, and the end of the load. On return none of them has a file open."""
+        family = {process.pid for process in self.member.processes()}
         os.killpg(self.member.pid, signal.SIGKILL)
         load.stop()
         self.member.kill9()
+        assert wait_gone(family, timeout_s=30) == set()
 
     # ---- single calls
 
