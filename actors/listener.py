@@ -171,6 +171,8 @@ class ListenerActor(Actor):
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
         self.draining = False
+        self.crowded = False
+        """Whether the supervisor knows that many calls are under way."""
         self.failure: Exception | None = None
 
     # ---- start ----
@@ -240,12 +242,16 @@ class ListenerActor(Actor):
 
     def _flush_calls(self) -> None:
         self.flush_due = False
+        if not self.crowded and len(self.calls) >= limits.CROWD_CALLS:
+            self.crowded = True
+            self.heartbeat_now()
         self.calls.end_turn()
         self.links.flush()
 
     def _on_timer(self) -> None:
         now = time.monotonic()
         try:
+            self.crowded = len(self.calls) >= limits.CROWD_CALLS
             self.calls.expire(now)
             self._expire_deadlines(now)
             if now >= self.next_keepalive:

@@ -106,6 +106,11 @@ class Actor:
             )
             self.links.tell_supervisor(beat)
 
+    def heartbeat_now(self) -> None:
+        """One that is not due yet, because the supervisor should know."""
+        self._next_heartbeat = 0.0
+        self.heartbeat(time.monotonic())
+
     def handle_frame(self, frame: bytes | memoryview) -> None:
         """Run the handlers of all messages of a frame."""
         handlers = self.handlers

@@ -11,6 +11,8 @@ CALLS_IN_FLIGHT_MAX = 4096
 """Unary calls that one listener admits at a time; beyond, `etcdserver: too many requests`."""
 CALLS_BATCHED_FROM = 2
 """With more calls than this in flight a listener reads all that is readable before it sends them on."""
+CROWD_CALLS = 16
+"""A listener with so many calls under way tells the supervisor at once, which gives the actors more room."""
 CALLS_RESERVED = 256
 """Lane kept free beside these for health, status, alarms and lease keep-alives."""
 RECEIVE_OVERHEAD_BYTES = 512 * 1024

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import zmq
 
-from etcdz import logs
+from etcdz import limits, logs
 from etcdz.boot import Boot
 from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop, decode_frame
 from supervisor import announcements, usage
@@ -155,6 +155,8 @@ class Loop:
     def _on_heartbeat(self, beat: Heartbeat, now: float) -> None:
         self.heartbeats[beat.name] = beat
         self.lifecycle.on_heartbeat(beat.name, beat.incarnation, now)
+        if beat.summary.get("calls", 0) >= limits.CROWD_CALLS:
+            self._move(self.placement.crowd(now))
 
     def _on_fault(self, fault: Fault, now: float) -> None:
         self._do(self.lifecycle.on_fault(fault.name, fault.incarnation, fault.fatal, fault.reason, now))
@@ -226,11 +228,16 @@ class Loop:
         self._next_look = now + self.placement.interval_s
         pids = {life.name: life.pid for life in self.lifecycle.lives.values() if life.pid is not None}
         loads = self.meter.look({**pids, **self._own_pids()}, now, self.placement.wants_wait)
-        cpus = self.placement.look({name: load for name, load in loads.items() if name in pids}, now)
-        if cpus is not None:
-            log.debug("moving actors", cpus=sorted(cpus))
-            for pid in pids.values():
-                usage.set_cpus(pid, cpus)
+        self._move(self.placement.look({name: load for name, load in loads.items() if name in pids}, now))
+
+    def _move(self, cpus: frozenset[int] | None) -> None:
+        """All actors to these CPUs; None: they stay."""
+        if cpus is None:
+            return
+        log.debug("moving actors", cpus=sorted(cpus))
+        for life in self.lifecycle.lives.values():
+            if life.pid is not None:
+                usage.set_cpus(life.pid, cpus)
 
     def _own_pids(self) -> dict[str, int]:
         return {"supervisor": os.getpid(), "zygote": self.spawner.pid}

@@ -3,7 +3,8 @@
 A single caller's request passes through every actor in turn, and a hand-over between two CPUs, one of which has to
 wake up, costs several times one on the same CPU: at small loads all actors share one CPU. Under load they must spread
 at once, and come together again only after a calm while, since moving costs caches. If they had to spread again soon
-after that, the next calm has to be longer.
+after that, the next calm has to be longer. A listener that has many calls under way says so at once; for all else there
+are the looks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,14 +66,24 @@ class Placement:
         self.wants_wait = not self.spread and cpu > IDLE_BELOW
         return self.cpus() if moved else None
 
+    def crowd(self, now: float) -> frozenset[int] | None:
+        """Many callers at once: there is work for several actors at a time, whatever the last look has said."""
+        if not self.enabled or self.spread:
+            return None
+        self._spread(now)
+        return self.cpus()
+
     def _maybe_spread(self, cpu: float, loads: Mapping[str, Load], now: float) -> bool:
         if cpu <= SPREAD_ABOVE and sum(load.wait for load in loads.values()) <= WAIT_ABOVE:
             return False
+        self._spread(now)
+        return True
+
+    def _spread(self, now: float) -> None:
         soon = now - self._gathered_at < 2 * self._calm_s
         self._calm_s = min(CALM_MAX_S, 2 * self._calm_s) if soon else CALM_S
         self._calm_since = None
         self.spread = True
-        return True
 
     def _maybe_gather(self, cpu: float, now: float) -> bool:
         if cpu >= GATHER_BELOW:

@@ -24,6 +24,13 @@ def test_one_busy_interval_spreads_them(load: dict[str, Load]) -> None:
     assert placement.cpus() == frozenset({0, 1})
 
 
+def test_a_crowd_of_callers_spreads_them_without_waiting_for_a_look() -> None:
+    placement = Placement([0, 1], home=0)
+    assert placement.crowd(0.01) == frozenset({0, 1})
+    assert placement.crowd(0.02) is None
+    assert Placement([0, 1], home=0, policy="none").crowd(0.01) is None
+
+
 def test_they_gather_only_after_a_calm_while() -> None:
     placement = Placement([0, 1], home=0)
     placement.look(BUSY, 0.0)
