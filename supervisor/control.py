@@ -2,57 +2,101 @@
 
     request   {"verb": "ps", "args": {}}
     answer    {"ok": true, "result": ...} or {"ok": false, "error": "..."}
+    piece     {"ok": true, "more": true, "result": ...}   before the answer, any number of them
 
-ROUTER, JSON. Who may talk to it is decided by the private directory that it lies in.
+ROUTER, JSON. Only processes of this user may talk to it: the directory is private, and each peer's credentials are
+asked of the kernel (SO_PEERCRED) when it connects. What can be asked stands in verbs.py.
 """
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from supervisor import usage
-
 if TYPE_CHECKING:
-    from supervisor.lifecycle import Life
     from supervisor.loop import Loop
 
 REQUESTS_PER_TURN: Final = 16
+QUEUED_MAX: Final = 10_000
+"""Pieces that wait for one asker; who takes them no more is given up."""
+
+LATER: Final = object()
+"""What a verb returns that has kept its request and will answer it."""
 
 
 class ControlError(Exception):
     """The request cannot be met; the text is for the user."""
 
 
+class Request:
+    """Somebody asks. A verb returns its result, or returns LATER and sooner or later calls `answer` or `refuse`."""
+
+    __slots__ = ("args", "verb", "_envelope", "_socket")
+
+    def __init__(self, verb: str, args: Mapping[str, Any], envelope: list[bytes], socket: "zmq.Socket[bytes]") -> None:
+        self.verb = verb
+        self.args = args
+        self._envelope = envelope
+        self._socket = socket
+
+    def answer(self, result: Any) -> bool:
+        """The last thing that is said. return False if nobody listens any more."""
+        return self._send({"ok": True, "result": result})
+
+    def piece(self, result: Any) -> bool:
+        """Something before the answer. return False if nobody listens any more: then forget this request."""
+        return self._send({"ok": True, "more": True, "result": result})
+
+    def refuse(self, error: str) -> bool:
+        return self._send({"ok": False, "error": error})
+
+    def _send(self, answer: dict[str, Any]) -> bool:
+        try:
+            self._socket.send_multipart([*self._envelope, _encode(answer)], zmq.NOBLOCK)
+        except zmq.ZMQError:  # the asker is gone (EHOSTUNREACH), has stopped reading (EAGAIN), or the member ends
+            return False
+        return True
+
+
+Verb = Callable[["Loop", Request], Any]
+
+
 class Control:
     """Serves requests between the loop's other work."""
 
-    def __init__(self, context: "zmq.Context[Any]", endpoint: str, loop: "Loop") -> None:
+    def __init__(self, context: "zmq.Context[Any]", endpoint: str, loop: "Loop", verbs: Mapping[str, Verb]) -> None:
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.socket.setsockopt(zmq.SNDHWM, QUEUED_MAX)
+        self.socket.setsockopt(zmq.IPC_FILTER_UID, os.geteuid())
         self.socket.bind(endpoint)
         self._loop = loop
+        self._verbs = verbs
 
     def serve(self) -> None:
         """Answer what waits; a few each turn, so that a flood here cannot hold up supervision."""
         with suppress(zmq.Again):
             for _ in range(REQUESTS_PER_TURN):
                 *envelope, body = self.socket.recv_multipart(zmq.NOBLOCK)
-                self.socket.send_multipart([*envelope, self._answer(body)], zmq.NOBLOCK)
+                self._serve_one(envelope, body)
 
-    def _answer(self, body: bytes) -> bytes:
+    def _serve_one(self, envelope: list[bytes], body: bytes) -> None:
+        request = Request("", {}, envelope, self.socket)
         try:
-            request = json.loads(body)
-            verb, args = VERBS[request["verb"]], request.get("args", {})
-            return _encode({"ok": True, "result": verb(self._loop, args)})
+            asked = json.loads(body)
+            request.verb, request.args = asked["verb"], dict(asked.get("args", {}))
+            result = self._verbs[request.verb](self._loop, request)
         except ControlError as error:
-            return _encode({"ok": False, "error": str(error)})
+            request.refuse(str(error))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return _encode({"ok": False, "error": f"bad request: {error!r}; known verbs: {', '.join(VERBS)}"})
+            request.refuse(f"bad request: {error!r}; known verbs: {', '.join(self._verbs)}")
+        else:
+            if result is not LATER:
+                request.answer(result)
 
     def close(self) -> None:
         self.socket.close(linger=0)
@@ -61,60 +105,3 @@ class Control:
 def _encode(answer: dict[str, Any]) -> bytes:
     """What JSON does not know, such as bytes in a heartbeat's summary, in Python's words."""
     return json.dumps(answer, default=str, skipkeys=True).encode()
-
-
-def ping(loop: "Loop", args: Mapping[str, Any]) -> dict[str, Any]:
-    """Who answers."""
-    return {"pid": os.getpid(), "name": loop.settings.get("name", ""), "started": loop.lifecycle.started}
-
-
-def ps(loop: "Loop", args: Mapping[str, Any]) -> dict[str, Any]:
-    """Every process of the member."""
-    now = time.monotonic()
-    spawner = loop.spawner
-    return {
-        "supervisor": _own_process(loop, "supervisor", os.getpid(), loop.began_at, 0, now),
-        "zygote": _own_process(loop, "zygote", spawner.pid, spawner.started_at, spawner.starts - 1, now),
-        "actors": [describe(loop, life, now) for life in loop.lifecycle.lives.values()],
-    }
-
-
-def tree(loop: "Loop", args: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The table that the member runs."""
-    fields = ("name", "kind", "stage", "count", "restart", "start_s", "stop_s", "hang_s", "nice", "options")
-    return [
-        {**{field: getattr(row, field) for field in fields}, "intensity": row.intensity._asdict()} for row in loop.tree
-    ]
-
-
-VERBS: Final[dict[str, Callable[["Loop", Mapping[str, Any]], Any]]] = {"ping": ping, "ps": ps, "tree": tree}
-
-
-def describe(loop: "Loop", life: "Life", now: float) -> dict[str, Any]:
-    """One actor as `ps` shows it. heartbeat: the numbers of its last one, None before the first."""
-    beat = loop.heartbeats.get(life.name)
-    if beat is not None and beat.incarnation != life.incarnation:
-        beat = None
-    return {
-        "name": life.name,
-        "kind": life.row.kind.rpartition(".")[2],
-        "slot": life.slot,
-        "pid": life.pid,
-        "incarnation": life.incarnation,
-        "state": life.state.value,
-        "restarts": life.restarts,
-        **_usage(loop, life.pid, now - life.spawned_at, now),
-        "heartbeat_age_s": None if life.ready_at is None else round(now - life.heard_at, 3),
-        "heartbeat": None if beat is None else beat._asdict(),
-    }
-
-
-def _own_process(loop: "Loop", name: str, pid: int, began_at: float, restarts: int, now: float) -> dict[str, Any]:
-    return {"name": name, "kind": name, "pid": pid, "restarts": restarts, **_usage(loop, pid, now - began_at, now)}
-
-
-def _usage(loop: "Loop", pid: int | None, uptime_s: float, now: float) -> dict[str, Any]:
-    if pid is None:
-        return {"uptime_s": 0.0, "cpu_percent": 0.0, "rss_bytes": 0}
-    rss_bytes = usage.rss_bytes(pid) or 0
-    return {"uptime_s": round(uptime_s, 3), "cpu_percent": loop.meter.cpu_percent(pid, now), "rss_bytes": rss_bytes}

@@ -26,6 +26,7 @@ from supervisor.placement import Placement
 from supervisor.signals import Signals, ended_children
 from supervisor.spawner import Spawned, Spawner
 from supervisor.tree import Row
+from supervisor.verbs import VERBS
 
 log = logs.get("supervisor")
 
@@ -55,7 +56,7 @@ class Loop:
         self.context: zmq.Context[Any] = zmq.Context()
         self.links = Links(self.context, run_dir, incarnation)
         self.poller.register(self.links.mailbox, zmq.POLLIN)
-        self.control = Control(self.context, f"ipc://{run_dir}/control", self)
+        self.control = Control(self.context, f"ipc://{run_dir}/control", self, VERBS)
         self.poller.register(self.control.socket, zmq.POLLIN)
         self.run_dir = run_dir
         self.lifecycle = Lifecycle(tree, incarnation + 1, random.random)
