@@ -16,12 +16,13 @@ from actors.calls import Calls
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
+from actors.streams import Streams
 from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.client_sockets import Address, address_of, bind_tcp
 from etcdz.config import MemberConfig
 from etcdz.messages import Leadership, ReadStates, Refused, Replies, Stop
-from etcdz.methods import PATHS
+from etcdz.methods import PATHS, STREAM_PATHS
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
@@ -32,6 +33,8 @@ KEEPALIVE_LOOK_S_MAX = 2.0
 """Silent clients are looked for at least so often, and more often where their timeout is short."""
 _WRITE_BUFFER_HIGH = 4 << 20
 """Bytes that wait in one connection's socket before we stop reading from it."""
+_BACKED_UP_BYTES = 256 << 10
+"""The same before streams stop sending."""
 
 
 _NOT_READY, _ASKING, _READY = range(3)
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.listener.connections.discard(self)
+        self.listener.streams.lose(self)
         self.grpc = None
 
     def pause_writing(self) -> None:
@@ -63,6 +67,11 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.transport.resume_reading()
+        try:
+            self.listener.streams.look_writable(self)
+            self.listener.flush_soon()
+        except Exception as error:
+            self.listener.fail(error)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -75,11 +84,15 @@ class Connection(asyncio.Protocol):
         if grpc is None:
             self._first_bytes(data)
             return
-        calls = self.listener.calls
+        calls, streams = self.listener.calls, self.listener.streams
         for event in grpc.receive(data):
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
             if event[0] == CALL:
                 calls.begin(self, event[1], event[2].tag, event[3])
+            else:
+                streams.take(self, event)
+        if streams.waiting:
+            streams.look_writable(self)
         self.flush()
 
     def _first_bytes(self, data: bytes) -> None:
@@ -99,6 +112,11 @@ class Connection(asyncio.Protocol):
         else:
             self.grpc = self.listener.new_grpc()
             self._receive(data)
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether so much waits in the socket that streams should send no more for now."""
+        return self.transport.get_write_buffer_size() > _BACKED_UP_BYTES  # type: ignore[no-any-return]
 
     @property
     def remote(self) -> str:
@@ -148,6 +166,7 @@ class ListenerActor(Actor):
         self.config = MemberConfig.from_dict(boot.config)
         self.connections: set[Connection] = set()
         self.calls = Calls(self, self.config)
+        self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
         self.handlers |= {
             Replies: self.calls.on_replies,
             Refused: self.calls.on_refused,
@@ -155,6 +174,7 @@ class ListenerActor(Actor):
             Leadership: self.on_leadership,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
+        self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}
         config = self.config
         keepalive = rules_of_flags(
             config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
@@ -225,6 +245,7 @@ class ListenerActor(Actor):
             if self.mailbox.pending():
                 self.loop_.call_soon(self._on_mailbox)
             self.calls.end_turn()
+            self.streams.flush()
             self.links.flush()
         except Exception as error:
             self.fail(error)
@@ -253,11 +274,13 @@ class ListenerActor(Actor):
         try:
             self.crowded = len(self.calls) >= limits.CROWD_CALLS
             self.calls.expire(now)
+            self.streams.expire(now)
             self._expire_deadlines(now)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
                 self._keep_alive(now)
             self.calls.end_turn()
+            self.streams.flush()
             self.heartbeat(now)
             self.links.flush()
         except Exception as error:
@@ -273,7 +296,8 @@ class ListenerActor(Actor):
             grpc = connection.grpc
             deadline = grpc.next_deadline() if grpc is not None else None
             if deadline is not None and deadline <= now:
-                grpc.expire(now)
+                for event in grpc.expire(now):
+                    self.streams.take(connection, event)
                 connection.flush()
 
     def _keep_alive(self, now: float) -> None:
@@ -299,6 +323,7 @@ class ListenerActor(Actor):
 
     def on_leadership(self, message: Leadership) -> None:
         self.calls.on_leadership(message)
+        self.streams.on_leader(bool(message.leader))
         if message.ready_index and self.readiness == _NOT_READY:
             self.readiness = _ASKING
             self.calls.begin_ready(_Probe(self), message.ready_index)
@@ -333,6 +358,7 @@ class ListenerActor(Actor):
             if connection.grpc is not None:
                 connection.grpc.go_away()
                 connection.flush()
+        self.streams.drain()
         deadline = time.monotonic() + self.stop_deadline_s * 0.8
         while self._is_serving() and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
@@ -346,7 +372,7 @@ class ListenerActor(Actor):
         return any(c.grpc is not None and not c.grpc.should_close for c in self.connections)
 
     def summary(self) -> dict[str, Any]:
-        return {"connections": len(self.connections), "calls": len(self.calls)}
+        return {"connections": len(self.connections), "calls": len(self.calls), "streams": len(self.streams)}
 
 
 def run(boot: Boot) -> int:

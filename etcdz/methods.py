@@ -1,4 +1,4 @@
-"""The unary methods that work so far, by a small number that travels in messages instead of the path."""
+"""The methods that work so far, by a small number that travels in messages instead of the path."""
 
 PUT, DELETE_RANGE, TXN, COMPACT, ALARM = 1, 2, 3, 4, 6
 RANGE = 10
@@ -20,6 +20,9 @@ PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
     b"/grpc.health.v1.Health/Check": HEALTH,
 }
+
+STREAM_PATHS: dict[bytes, int] = {}
+"""Methods with a stream in either direction; each has its service in the listener (actors/streams.py)."""
 
 RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7, ALARM: 10}
 """Field of InternalRaftRequest that carries a method's request body."""

@@ -91,6 +91,31 @@ class AnsweringConnection(Connection):
                 self._budget += BUDGET_PER_CALL
                 self._flush_stream(stream)
 
+    def send_parts(self, stream_id: int, head: bytes, body: bytes) -> None:
+        """One message of a streaming answer, in two parts; the second is kept as it is, so many streams may share it.
+
+        The short way, for a stream that is open and whose window is as well: one frame.
+        """
+        stream = self._streams.get(stream_id)
+        if stream.__class__ is not Stream:
+            if stream_id in self._streams:
+                self.send_message(stream_id, head + body)
+            return
+        size = len(head) + len(body) + f.GRPC_PREFIX_BYTES
+        room = min(self._send_window, self._peer_window + stream.granted, self._peer_frame_max)
+        if size <= room and stream.opened and not stream.outbox and not stream.local_done:
+            self._send_window -= size
+            stream.granted -= size
+            self._budget += BUDGET_PER_CALL
+            prefixed = f.DATA_HEAD.pack(size << 8 | f.DATA, 0, stream_id, 0, size - f.GRPC_PREFIX_BYTES)
+            self._out.append(prefixed + head)
+            self._out.append(body)
+        elif not stream.local_done:
+            self._open_answer(stream)
+            self._queue(stream, head, body)
+            self._budget += BUDGET_PER_CALL
+            self._flush_stream(stream)
+
     def finish(self, stream_id: int, code: int = 0, text: str = "") -> None:
         """Ends a streaming answer after its last message."""
         if code:
@@ -121,8 +146,8 @@ class AnsweringConnection(Connection):
         self._blocks_sent += 1
         self._out.append(f.encode_frame(f.HEADERS, flags, stream_id, block))
 
-    def _queue(self, stream: Stream, message: bytes) -> None:
-        super()._queue(stream, message)
+    def _queue(self, stream: Stream, message: bytes, body: bytes = b"") -> None:
+        super()._queue(stream, message, body)
         if self.pending_bytes > self._outbox_max:
             self._fast = False  # the long way looks at it, and comes back to the short way when there is room again
 

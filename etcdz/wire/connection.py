@@ -399,10 +399,13 @@ class Connection:
         stream.recv_used = used
         return True
 
-    def _queue(self, stream: Stream, message: bytes) -> None:
-        """One gRPC message, uncompressed, into the outbox."""
-        size = len(message) + f.GRPC_PREFIX_BYTES
-        stream.outbox.append(memoryview(len(message).to_bytes(f.GRPC_PREFIX_BYTES, "big") + message))
+    def _queue(self, stream: Stream, message: bytes, body: bytes = b"") -> None:
+        """One gRPC message, uncompressed, into the outbox; its second part, if any, is not copied."""
+        size = len(message) + len(body)
+        stream.outbox.append(memoryview(size.to_bytes(f.GRPC_PREFIX_BYTES, "big") + message))
+        if body:
+            stream.outbox.append(memoryview(body))
+        size += f.GRPC_PREFIX_BYTES
         stream.outbox_bytes += size
         self.pending_bytes += size
 
