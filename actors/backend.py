@@ -21,6 +21,7 @@ from etcdz import ETCD_VERSION, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.errors import Code
+from etcdz.ids import LESSOR_SLOT
 from etcdz.membership import Membership
 from etcdz.messages import (
     Applied,
@@ -30,11 +31,27 @@ from etcdz.messages import (
     Durable,
     Flush,
     Flushed,
+    LeaseEvents,
+    LeaseHello,
+    LeaseNews,
+    LeaseNewsEnd,
+    LeaseTable,
     Read,
     Replies,
     encode_frame,
 )
-from etcdz.methods import HASH, HASH_KV, HEALTH, MEMBER_LIST, RANGE, STATUS, TXN, WAIT_SCRUB
+from etcdz.methods import (
+    HASH,
+    HASH_KV,
+    HEALTH,
+    LEASE_LEASES,
+    LEASE_TIME_TO_LIVE,
+    MEMBER_LIST,
+    RANGE,
+    STATUS,
+    TXN,
+    WAIT_SCRUB,
+)
 from etcdz.mvcc import buckets
 from etcdz.mvcc.applier import FOREIGN, Applier, Result
 from etcdz.mvcc.leveldb import LevelStore
@@ -63,6 +80,8 @@ class BackendActor(Actor):
             Read: self.on_read,
             Flush: self.on_flush,
             BackendHello: self.on_hello,
+            LeaseHello: self.on_lease_hello,
+            LeaseNews: self.on_lease_news,
         }
         self.readers = {
             RANGE: self.read_range,
@@ -72,6 +91,8 @@ class BackendActor(Actor):
             HASH_KV: self.read_hash_kv,
             MEMBER_LIST: self.read_member_list,
             HEALTH: self.read_health,
+            LEASE_TIME_TO_LIVE: self.read_lease_time_to_live,
+            LEASE_LEASES: self.read_lease_leases,
         }
         self.applied_index = 0
         self.applied_term = 0
@@ -88,6 +109,10 @@ class BackendActor(Actor):
         """Reads that wait for an index: a heap of (index, request id, slot, method, body)."""
         self.scrub_waiters: list[tuple[int, int, bytes]] = []
         """Compactions that are answered when the scrub is through: (slot, request id, reply)."""
+        self.lease_hellos: list[int] = []
+        """Indices from which on the lessor wants to know all leases."""
+        self.lease_news: list[int] = []
+        """Numbers that the lessor gets at the end of this turn."""
         self.report_soon = False
         self.applied_bytes = 0
         self.untended_bytes = 0
@@ -110,7 +135,13 @@ class BackendActor(Actor):
             raise FatalError(f"cannot open the backend in {directory}: {error}") from error
         self._check_format(directory)
         self.member_id, self.cluster_id = self._identity()
-        self.mvcc = Mvcc(self.store, self.member_id, self.cluster_id)
+        self.mvcc = Mvcc(
+            self.store,
+            self.member_id,
+            self.cluster_id,
+            lease_ttl_min_s=self.config.lease_ttl_min_s,
+            checkpoint_persist=self.config.lease_checkpoint_persist,
+        )
         self.applier = Applier(self.mvcc)
         self.applied_index, self.applied_term = self.mvcc.consistent_index, self.mvcc.raft_term
         self.reported_index = self.applied_index
@@ -160,10 +191,11 @@ class BackendActor(Actor):
     def on_peer_up(self, peer: Peer) -> None:
         """A listener that we have not met may still wait for answers that a former incarnation of this actor wrote
         but did not send. It drops what it already has."""
-        if peer.kind != "listener":
+        slot = LESSOR_SLOT if peer.kind == "lessor" else peer.slot
+        if peer.kind not in ("listener", "lessor"):
             return
         for _, frames in self._ring():
-            frame = frames.get(peer.slot)
+            frame = frames.get(slot)
             if frame is not None:
                 self.links.send_frame(peer.name, frame)
 
@@ -335,6 +367,32 @@ class BackendActor(Actor):
     def read_health(self, body: bytes) -> tuple[int, bytes]:
         return Code.OK, b""
 
+    # ---- leases ----
+
+    def on_lease_hello(self, message: LeaseHello) -> None:
+        self.lease_hellos.append(message.at_index)
+
+    def on_lease_news(self, message: LeaseNews) -> None:
+        self.lease_news.append(message.number)
+
+    def _tell_lessor(self) -> None:
+        """At the end of a turn: all that is applied is written, and its lease events are queued."""
+        send = self.links.send
+        for number in self.lease_news:
+            send("lessor", LeaseNewsEnd(number))
+        self.lease_news = []
+        due = [index for index in self.lease_hellos if index <= self.applied_index]
+        if due:
+            self.lease_hellos = [index for index in self.lease_hellos if index > self.applied_index]
+            rows = self.mvcc.leases.rows()
+            send("lessor", LeaseTable(max(due), self.cluster_id, self.member_id, self.mvcc.revision, rows))
+
+    def read_lease_time_to_live(self, body: bytes) -> tuple[int, bytes]:
+        return Code.OK, self.mvcc.lease_time_to_live(body)
+
+    def read_lease_leases(self, body: bytes) -> tuple[int, bytes]:
+        return Code.OK, self.mvcc.lease_leases(body)
+
     # ---- the turn ----
 
     def on_turn_end(self) -> None:
@@ -342,10 +400,12 @@ class BackendActor(Actor):
             self._commit()
             if self.parked:
                 self._unpark()
+        if self.lease_hellos or self.lease_news:
+            self._tell_lessor()
         if self.answers:
             incarnation = self.boot.incarnation
             for slot, items in self.answers.items():
-                self.links.send(self.links.listener(slot), Replies(incarnation, 0, items))
+                self.links.send(self.links.listener(slot), Replies(incarnation, 0, items, self.mvcc.revision))
             self.answers = {}
         if self.report_soon or self.applied_index - self.reported_index >= limits.APPLIED_EVERY_ENTRIES:
             self._report_applied()
@@ -353,7 +413,7 @@ class BackendActor(Actor):
     def _commit(self, sync: bool = False) -> None:
         """Write what this turn applied; then send the replies."""
         frames = {
-            slot: encode_frame([Replies(self.boot.incarnation, self.applied_index, items)])
+            slot: encode_frame([Replies(self.boot.incarnation, self.applied_index, items, self.mvcc.revision)])
             for slot, items in self.replies.items()
         }
         extra = list(self.membership.take_rows())
@@ -365,6 +425,10 @@ class BackendActor(Actor):
             self.log.warn("free disk space", reserve_held=self.reserve.held, reserve_bytes=limits.STORE_RESERVE_BYTES)
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
         self.uncommitted = 0
+        if self.mvcc.leases.events:
+            # NB: before the replies: whoever has heard of a change finds that the lessor has.
+            self.links.send("lessor", LeaseEvents(self.mvcc.revision, self.mvcc.leases.take_events()))
+            self.links.flush()
         for slot, frame in frames.items():
             self.links.send_frame(self.links.listener(slot), frame)
         self.replies = {}

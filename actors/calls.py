@@ -4,6 +4,8 @@ write          -> Propose   -> raft    ... backend -> Replies
 linearizable   -> Read      -> backend -> Replies            while raft grants the short way
                -> ReadIndex -> raft -> ReadStates -> Read    otherwise
 serializable   -> Read      -> backend -> Replies
+keep-alive     -> LeaseCalls -> lessor -> LeaseAnswers
+lease's time   -> LeaseCalls -> lessor -> LeaseAnswers -> Read     the backend adds what it knows: header, keys
 """
 
 import time
@@ -17,7 +19,8 @@ from etcdz import errors, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig, identity
 from etcdz.errors import Code, EtcdError
-from etcdz.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
+from etcdz.lease import lessor
+from etcdz.messages import Leadership, LeaseAnswers, LeaseCalls, Propose, Read, ReadIndex, ReadStates, Refused, Replies
 from etcdz.methods import (
     ALARM,
     COMPACT,
@@ -25,6 +28,11 @@ from etcdz.methods import (
     HASH,
     HASH_KV,
     HEALTH,
+    LEASE_GRANT,
+    LEASE_KEEP_ALIVE,
+    LEASE_LEASES,
+    LEASE_REVOKE,
+    LEASE_TIME_TO_LIVE,
     MEMBER_LIST,
     PUT,
     RAFT_FIELD,
@@ -36,13 +44,19 @@ from etcdz.methods import (
 from etcdz.mvcc import transaction, validate
 from etcdz.proto import etcdserverpb as pb
 
-WRITE, READ, WAIT_INDEX = 0, 1, 2
+WRITE, READ, WAIT_INDEX, ASK_LESSOR = 0, 1, 2, 3
 
 COMPACT_PHYSICAL = 5
 _TAGS: dict[int, bytes] = {method: bytes([field << 3 | 2]) for method, field in RAFT_FIELD.items()}
 _TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
 _HEADER_TAG = b"\xa2\x06"
-_RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
+_RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST, LEASE_KEEP_ALIVE))
+_LESSOR_METHODS = {
+    LEASE_KEEP_ALIVE: lessor.KEEP_ALIVE,
+    LEASE_TIME_TO_LIVE: lessor.TIME_TO_LIVE,
+    LEASE_LEASES: lessor.LEASES,
+}
+_LEASE_ID_MAX = (1 << 63) - 1
 
 
 class Caller(Protocol):
@@ -63,7 +77,7 @@ class Host(Protocol):
 
 
 class Call(NamedTuple):
-    """One call that waits. what: as sent to raft (WRITE) or the backend (READ, WAIT_INDEX)."""
+    """One call that waits. what: as sent to raft (WRITE) or the backend (READ, WAIT_INDEX), else the request."""
 
     caller: Caller
     stream_id: int
@@ -93,6 +107,13 @@ def encode_request(request_id: int, tag: bytes, body: bytes) -> bytes:
     return b"%b%b%b%b%b\x08%b" % (tag, length, body, _HEADER_TAG, _LENGTHS[len(number) + 1], number)
 
 
+def _lease_id(call: Call) -> int:
+    if call.method == LEASE_LEASES:
+        return 0
+    kind = pb.LeaseKeepAliveRequest if call.method == LEASE_KEEP_ALIVE else pb.LeaseTimeToLiveRequest
+    return kind.FromString(call.what).ID  # type: ignore[no-any-return]
+
+
 class Calls:
     """All calls in flight of one listener."""
 
@@ -112,8 +133,11 @@ class Calls:
         self._proposals: list[tuple[int, bytes]] = []
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
+        self._lease_calls: list[tuple[int, int, int]] = []
+        self._revision = 1
+        """The latest that an answer of the backend has shown."""
         self._touched: set[Caller] = set()
-        self._leadership = Leadership(0, 0, 0, 0, None, 0)
+        self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
         self._begin = {
             PUT: self._put,
             DELETE_RANGE: self._delete_range,
@@ -126,6 +150,11 @@ class Calls:
             MEMBER_LIST: self._member_list,
             HEALTH: self._health,
             ALARM: self._alarm,
+            LEASE_GRANT: self._lease_grant,
+            LEASE_REVOKE: self._lease_revoke,
+            LEASE_TIME_TO_LIVE: self._lease_time_to_live,
+            LEASE_LEASES: self._lease_leases,
+            LEASE_KEEP_ALIVE: self._lease_keep_alive,
         }
 
     def __len__(self) -> int:
@@ -203,6 +232,37 @@ class Calls:
         self._read(caller, stream_id, MEMBER_LIST, b"", linearizable=request.linearizable)
         return None
 
+    def _lease_grant(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        request = pb.LeaseGrantRequest.FromString(body)
+        while not request.ID:
+            request.ID = self._ids.next() & _LEASE_ID_MAX
+            body = request.SerializeToString()
+        return self._propose(caller, stream_id, LEASE_GRANT, body)
+
+    def _lease_revoke(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        pb.LeaseRevokeRequest.FromString(body)
+        return self._propose(caller, stream_id, LEASE_REVOKE, body)
+
+    def _lease_time_to_live(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        self._ask_lessor(caller, stream_id, LEASE_TIME_TO_LIVE, body, pb.LeaseTimeToLiveRequest.FromString(body).ID)
+        return None
+
+    def _lease_leases(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        pb.LeaseLeasesRequest.FromString(body)
+        self._ask_lessor(caller, stream_id, LEASE_LEASES, body, 0)
+        return None
+
+    def _lease_keep_alive(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        """One message of a keep-alive stream."""
+        self._ask_lessor(caller, stream_id, LEASE_KEEP_ALIVE, body, pb.LeaseKeepAliveRequest.FromString(body).ID)
+        return None
+
+    def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes, lease_id: int) -> None:
+        request_id = self._ids.next()
+        self._lease_calls.append((request_id, _LESSOR_METHODS[method], lease_id))
+        self._calls[request_id] = Call(caller, stream_id, method, ASK_LESSOR, body, time.monotonic())
+        self._host.flush_soon()
+
     def begin_health(self, caller: Caller, stream_id: int, linearizable: bool) -> None:
         """A health check over HTTP/1.1: healthy is who answers a read."""
         if not self._leadership.leader:
@@ -250,6 +310,7 @@ class Calls:
     def on_replies(self, message: Replies) -> None:
         pop = self._calls.pop
         touched = self._touched
+        self._revision = max(self._revision, message.revision)
         slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
             call = pop(request_id, None)
@@ -285,6 +346,23 @@ class Calls:
         if not known.leader:
             status.errors.append(errors.NO_LEADER.text)
         return status.SerializeToString()  # type: ignore[no-any-return]
+
+    def on_lease_answers(self, message: LeaseAnswers) -> None:
+        """Keep-alives are answered; for all else the backend has the rest of the answer."""
+        calls = self._calls
+        for request_id, body in message.items:
+            call = calls.get(request_id)
+            if call is None or call.state != ASK_LESSOR:
+                continue
+            if call.method == LEASE_KEEP_ALIVE:
+                del calls[request_id]
+                call.caller.reply(call.stream_id, Code.OK, body)
+                self._touched.add(call.caller)
+                continue
+            if call.method == LEASE_TIME_TO_LIVE:
+                body += b"\1" if pb.LeaseTimeToLiveRequest.FromString(call.what).keys else b"\0"
+            calls[request_id] = call._replace(state=READ, what=body)
+            self._reads.append((request_id, call.method, body, 0))
 
     def on_refused(self, message: Refused) -> None:
         for request_id, name in message.items:
@@ -330,6 +408,9 @@ class Calls:
         elif peer.kind == "backend":
             index = self._leadership.read_index or 0
             self._reads = [(i, c.method, c.what, index) for i, c in self._calls.items() if c.state == READ]
+        elif peer.kind == "lessor":
+            asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
+            self._lease_calls = [(i, _LESSOR_METHODS[c.method], _lease_id(c)) for i, c in asking]
 
     # ---- the turn ----
 
@@ -345,6 +426,9 @@ class Calls:
         if self._read_index:
             links.send("raft", ReadIndex(self._slot, self._read_index))
             self._read_index = []
+        if self._lease_calls:
+            links.send("lessor", LeaseCalls(self._slot, self._revision, self._lease_calls))
+            self._lease_calls = []
         if self._touched:
             for caller in self._touched:
                 caller.flush()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import zmq
 
 from actors.mailbox import Link
+from etcdz.ids import LESSOR_SLOT
 from etcdz.messages import encode_frame
 
 
@@ -55,6 +56,7 @@ class Links:
             self._links[peer.name] = Link(self._context, peer.endpoint, self._incarnation)
         self.peers = alive
         self._listeners = {peer.slot: peer.name for peer in alive.values() if peer.kind == "listener"}
+        self._listeners[LESSOR_SLOT] = "lessor"  # proposes as well
         return new, gone
 
     def listener(self, slot: int) -> str:

@@ -57,6 +57,7 @@ from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, FOLLOWER, LEADER
 
 OWN_SLOT = 31
 """Slot in the ids of what this actor proposes by itself; no listener has it, so no one waits for the reply."""
+_TOLD_OF_LEADERS = ("listener", "lessor")
 
 
 class RaftActor(Actor):
@@ -105,7 +106,7 @@ class RaftActor(Actor):
         self.flushed: Flushed | None = None
         """Its answer, until the snapshot is saved."""
         self.refusal = ""
-        self.leadership = Leadership(0, 0, 0, 0, None, 0)
+        self.leadership = Leadership(0, 0, 0, 0, None, 0, 0)
         self.publishing: list[bytes] = []
         """What tells the cluster of this member, until it is in the log."""
         self.published = False
@@ -121,7 +122,7 @@ class RaftActor(Actor):
             self.links.send("backend", BackendHello(self.boot.incarnation))
         elif peer.kind == "wal":
             self._greet_wal()
-        elif peer.kind == "listener":
+        elif peer.kind in _TOLD_OF_LEADERS:
             self.links.send(peer.name, self.leadership)
 
     def _greet_wal(self) -> None:
@@ -477,12 +478,16 @@ class RaftActor(Actor):
         if leads_alone and self.leadership.read_index is not None and self.leadership.term == raft.term:
             read_index = self.leadership.read_index
         ready_index = self.publish_index if self.publish_index <= commit else 0
-        known = Leadership(self.boot.incarnation, raft.term, raft.lead, commit, read_index, ready_index)
+        lead_index = commit if raft.role == LEADER and raft.committed_in_term else 0
+        if lead_index and self.leadership.lead_index and self.leadership.term == raft.term:
+            lead_index = self.leadership.lead_index
+        known = Leadership(self.boot.incarnation, raft.term, raft.lead, commit, read_index, ready_index, lead_index)
         before, self.leadership = self.leadership, known
         if known._replace(commit=before.commit) == before:
             return
-        for peer in self.links.of_kind("listener"):
-            self.links.send(peer.name, known)
+        for kind in _TOLD_OF_LEADERS:
+            for peer in self.links.of_kind(kind):
+                self.links.send(peer.name, known)
         if known.leader == self.member_id and not self.published:
             self.published = True
             self._publish()

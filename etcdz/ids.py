@@ -17,6 +17,8 @@ from itertools import count
 from etcdz.config import identity
 
 SLOTS = 32
+LESSOR_SLOT = 30
+"""In the ids of what the lessor proposes."""
 SLOT_SHIFT = 43
 MEMBER_SHIFT = 48
 COUNTER_MASK = (1 << SLOT_SHIFT) - 1

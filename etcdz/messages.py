@@ -2,32 +2,41 @@
 
 A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. One frame per destination and turn.
 
-| message       | from -> to              | answer               | if it is lost                                    |
-|---------------|-------------------------|----------------------|--------------------------------------------------|
-| Roster        | supervisor -> all       | -                    | sent again whole with every change               |
-| Stop          | supervisor -> all       | exit                 | SIGTERM, then SIGKILL after the deadline         |
-| Ready         | all -> supervisor       | Roster               | start deadline runs out, the actor is restarted  |
-| Heartbeat     | all -> supervisor       | -                    | the next one; none for long: killed as hung      |
-| Fault         | all -> supervisor       | -                    | the exit status still tells that it failed       |
-| Propose       | listener -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
-| Refused       | raft -> listener        | -                    | the call times out                               |
-| ReadIndex     | listener -> raft        | ReadStates           | asked again of the next raft incarnation         |
-| ReadStates    | raft -> listener        | -                    | the call times out                               |
-| Leadership    | raft -> listener        | -                    | sent again to each new incarnation               |
-| WalHello      | raft -> wal             | WalState             | sent again to the next wal incarnation           |
-| WalState      | wal -> raft             | -                    | raft asks the next wal incarnation               |
-| Append        | raft -> wal             | Appended             | kept until answered, then sent to a new wal      |
-| Appended      | wal -> raft             | -                    | a new raft reads the log again                   |
-| SaveSnapshot  | raft -> wal             | -                    | written again with the next snapshot             |
-| BackendHello  | raft -> backend         | BackendState         | sent again to the next backend incarnation       |
-| BackendState  | backend -> raft         | -                    | raft asks the next backend incarnation           |
-| Apply         | raft -> backend         | Applied, and Replies | sent again from the consistent index on          |
-| Durable       | wal -> backend          | -                    | raft tells the next backend what is committed    |
-| Applied       | backend -> raft         | -                    | the next one says more                           |
-| Flush         | raft -> backend         | Flushed              | asked again at the next snapshot-count           |
-| Flushed       | backend -> raft         | -                    | asked again at the next snapshot-count           |
-| Read          | listener -> backend     | Replies              | asked again of the next backend incarnation      |
-| Replies       | backend -> listener     | -                    | the next backend sends its reply ring again      |
+| message       | from -> to                 | answer               | if it is lost                                    |
+|---------------|----------------------------|----------------------|--------------------------------------------------|
+| Roster        | supervisor -> all          | -                    | sent again whole with every change               |
+| Stop          | supervisor -> all          | exit                 | SIGTERM, then SIGKILL after the deadline         |
+| Ready         | all -> supervisor          | Roster               | start deadline runs out, the actor is restarted  |
+| Heartbeat     | all -> supervisor          | -                    | the next one; none for long: killed as hung      |
+| Fault         | all -> supervisor          | -                    | the exit status still tells that it failed       |
+| Propose       | listener, lessor -> raft   | Replies or Refused   | offered again to the next raft incarnation       |
+| Refused       | raft -> listener, lessor   | -                    | the call times out                               |
+| ReadIndex     | listener -> raft           | ReadStates           | asked again of the next raft incarnation         |
+| ReadStates    | raft -> listener           | -                    | the call times out                               |
+| Leadership    | raft -> listener, lessor   | -                    | sent again to each new incarnation               |
+| WalHello      | raft -> wal                | WalState             | sent again to the next wal incarnation           |
+| WalState      | wal -> raft                | -                    | raft asks the next wal incarnation               |
+| Append        | raft -> wal                | Appended             | kept until answered, then sent to a new wal      |
+| Appended      | wal -> raft                | -                    | a new raft reads the log again                   |
+| SaveSnapshot  | raft -> wal                | -                    | written again with the next snapshot             |
+| BackendHello  | raft -> backend            | BackendState         | sent again to the next backend incarnation       |
+| BackendState  | backend -> raft            | -                    | raft asks the next backend incarnation           |
+| Apply         | raft -> backend            | Applied, and Replies | sent again from the consistent index on          |
+| Durable       | wal -> backend             | -                    | raft tells the next backend what is committed    |
+| Applied       | backend -> raft            | -                    | the next one says more                           |
+| Flush         | raft -> backend            | Flushed              | asked again at the next snapshot-count           |
+| Flushed       | backend -> raft            | -                    | asked again at the next snapshot-count           |
+| Read          | listener -> backend        | Replies              | asked again of the next backend incarnation      |
+| Replies       | backend -> listener, lessor | -                   | the next backend sends its reply ring again      |
+| LeaseCalls    | listener -> lessor         | LeaseAnswers         | asked again of the next lessor incarnation       |
+| LeaseAnswers  | lessor -> listener         | -                    | as above; if the listener is gone, nobody waits  |
+| LeaseHello    | lessor -> backend          | LeaseTable           | sent again to the next backend incarnation       |
+| LeaseTable    | backend -> lessor          | -                    | the lessor asks the next backend incarnation     |
+| LeaseEvents   | backend -> lessor          | -                    | the next backend's table holds what they said    |
+| LeaseNews     | lessor -> backend          | LeaseNewsEnd         | calls that it decides wait for the next table    |
+| LeaseNewsEnd  | backend -> lessor          | -                    | as above                                         |
+
+The lessor proposes with a slot of its own (etcdz.ids), so that what is meant for it finds it as a listener's does.
 """
 
 from collections.abc import Iterable
@@ -119,6 +128,8 @@ class Leadership(NamedTuple):
     commit: int
     read_index: int | None
     ready_index: int
+    lead_index: int
+    """0, or: this member leads, and this entry of its term is committed."""
 
 
 class WalHello(NamedTuple):
@@ -245,11 +256,63 @@ class Read(NamedTuple):
 
 
 class Replies(NamedTuple):
-    """items: (request id, gRPC code, response body or error text as bytes). batch: applied index, 0 for reads."""
+    """items: (request id, gRPC code, response body or error text as bytes). batch: applied index, 0 for reads.
+    revision: the backend's when this was sent."""
 
     incarnation: int
     batch: int
     items: list[tuple[int, int, bytes]]
+    revision: int
+
+
+class LeaseCalls(NamedTuple):
+    """items: (request id, KEEP_ALIVE, TIME_TO_LIVE or LEASES of etcdz.lease.lessor, lease id). revision: the latest
+    that the listener has seen in an answer."""
+
+    slot: int
+    revision: int
+    items: list[tuple[int, int, int]]
+
+
+class LeaseAnswers(NamedTuple):
+    """items: (request id, body): what the lessor has to say, see etcdz.lease.lessor."""
+
+    items: list[tuple[int, bytes]]
+
+
+class LeaseHello(NamedTuple):
+    """A lessor wants to know all leases once the backend has applied at_index, and from then on every change."""
+
+    at_index: int
+
+
+class LeaseTable(NamedTuple):
+    """All leases, as (id, TTL, remaining) one after the other. at_index: as asked for."""
+
+    at_index: int
+    cluster_id: int
+    member_id: int
+    revision: int
+    leases: list[int]
+
+
+class LeaseEvents(NamedTuple):
+    """What was applied, in order: (GRANTED, GONE or REMAINS of etcdz.lease.lessor, lease id, seconds)."""
+
+    revision: int
+    items: list[tuple[int, int, int]]
+
+
+class LeaseNews(NamedTuple):
+    """Wants to be told when everything that the backend knows by now is sent."""
+
+    number: int
+
+
+class LeaseNewsEnd(NamedTuple):
+    """Everything is."""
+
+    number: int
 
 
 MESSAGES: dict[int, type[Any]] = {
@@ -277,6 +340,13 @@ MESSAGES: dict[int, type[Any]] = {
     36: Durable,
     40: Read,
     41: Replies,
+    60: LeaseCalls,
+    61: LeaseAnswers,
+    62: LeaseHello,
+    63: LeaseTable,
+    64: LeaseEvents,
+    65: LeaseNews,
+    66: LeaseNewsEnd,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 

@@ -4,6 +4,8 @@ PUT, DELETE_RANGE, TXN, COMPACT, ALARM = 1, 2, 3, 4, 6
 RANGE = 10
 STATUS, HASH, HASH_KV, MEMBER_LIST, HEALTH = 20, 21, 22, 23, 24
 
+LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE, LEASE_LEASES, LEASE_KEEP_ALIVE = 40, 41, 42, 43, 44
+
 WAIT_SCRUB = 30
 """Not a method of its own: the second half of a Compact with `physical`, which waits in the backend."""
 
@@ -17,6 +19,10 @@ PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Maintenance/Alarm": ALARM,
     b"/etcdserverpb.Maintenance/Hash": HASH,
     b"/etcdserverpb.Maintenance/HashKV": HASH_KV,
+    b"/etcdserverpb.Lease/LeaseGrant": LEASE_GRANT,
+    b"/etcdserverpb.Lease/LeaseRevoke": LEASE_REVOKE,
+    b"/etcdserverpb.Lease/LeaseTimeToLive": LEASE_TIME_TO_LIVE,
+    b"/etcdserverpb.Lease/LeaseLeases": LEASE_LEASES,
     b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
     b"/grpc.health.v1.Health/Check": HEALTH,
 }
@@ -24,5 +30,5 @@ PATHS: dict[bytes, int] = {
 STREAM_PATHS: dict[bytes, int] = {}
 """Methods with a stream in either direction; each has its service in the listener (actors/streams.py)."""
 
-RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7, ALARM: 10}
+RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7, LEASE_GRANT: 8, LEASE_REVOKE: 9, ALARM: 10}
 """Field of InternalRaftRequest that carries a method's request body."""

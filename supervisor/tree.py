@@ -46,7 +46,8 @@ TREE: Final = (
     Row(name="backend", kind="actors.backend", stage=1, start_s=600.0),
     Row(name="wal", kind="actors.wal", stage=2, start_s=600.0),
     Row(name="raft", kind="actors.raft", stage=3, start_s=60.0),
-    Row(name="listener", kind="actors.listener", stage=4, numbered=True),
+    Row(name="lessor", kind="actors.lessor", stage=4),
+    Row(name="listener", kind="actors.listener", stage=5, numbered=True),
 )
 
 KILL_AFTER_S: Final = 1.0

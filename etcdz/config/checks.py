@@ -102,12 +102,20 @@ def _advertise_is_set(settings: Settings) -> str | None:
     return None if settings["advertise-client-urls"] else ADVERTISE_UNSET
 
 
+def _lease_checkpoint(settings: Settings) -> str | None:
+    enable = "experimental-enable-lease-checkpoint"
+    if settings[f"{enable}-persist"] and not settings[enable]:
+        return f"setting {enable}-persist requires {enable}"
+    return None
+
+
 _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _bind,
     _advertise,
     _cluster_state,
     _ticks,
     _advertise_is_set,
+    _lease_checkpoint,
 )
 
 

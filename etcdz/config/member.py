@@ -66,6 +66,8 @@ class MemberConfig:
     warning_apply_s: float = 0.1
     warning_unary_request_s: float = 0.3
     unsafe_no_fsync: bool = False
+    lease_checkpoint: bool = False
+    lease_checkpoint_persist: bool = False
 
     log_level: str = "info"
     log_format: str = "json"
@@ -96,6 +98,11 @@ class MemberConfig:
     def election_ticks(self) -> int:
         """Ticks without a leader after which a follower campaigns."""
         return self.election_ms // self.heartbeat_ms
+
+    @property
+    def lease_ttl_min_s(self) -> int:
+        """No lease is shorter than an election and half of one may take."""
+        return -(-(3 * self.election_ticks // 2 * self.heartbeat_ms) // 1000)
 
     @property
     def request_timeout_s(self) -> float:

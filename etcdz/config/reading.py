@@ -228,6 +228,12 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
     if not settings["data-dir"]:
         fields["data_dir"] = f"{settings['name']}.etcd"
         late.append(Note("warn", "'data-dir' was empty; using default", {"data-dir": fields["data_dir"]}))
+    if fields["lease_checkpoint"] and not fields["lease_checkpoint_persist"]:
+        text = (
+            "Detected that checkpointing is enabled without persistence. "
+            "Consider enabling experimental-enable-lease-checkpoint-persist"
+        )
+        late.append(Note("warn", text, {}))
     without_meaning = checks.without_meaning(given)
     if without_meaning:
         text = "flags that tune bbolt have no meaning for LevelDB - ignoring"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from etcdz import errors
 from etcdz.errors import EtcdError
+from etcdz.lease.lessor import CLOCK, NOT_KNOWN
 from etcdz.mvcc import buckets, hashes, ranges, transaction
 from etcdz.mvcc.buckets import put_key, tombstone_key
 from etcdz.mvcc.compaction import Scrub
@@ -252,12 +253,30 @@ class Mvcc:
     def lease_checkpoint(self, request: pb.LeaseCheckpointRequest) -> Outcome:
         """Notes what is left of TTLs; leases that are gone are passed over."""
         for checkpoint in request.checkpoints:
-            lease = self.leases.by_id.get(checkpoint.ID)
-            if lease is not None:
-                lease.remaining_s = checkpoint.remaining_TTL
-                if self.checkpoint_persist:
-                    self.pending[lease_key(checkpoint.ID)] = lease.encode()
+            lease = self.leases.checkpoint(checkpoint.ID, checkpoint.remaining_TTL)
+            if lease is not None and self.checkpoint_persist:
+                self.pending[lease_key(checkpoint.ID)] = lease.encode()
         return 0, None, self.header()
+
+    def lease_time_to_live(self, body: bytes) -> bytes:
+        """A LeaseTimeToLiveResponse. body: the lessor's CLOCK, then one byte: whether the keys are wanted."""
+        lease_id, left_s = CLOCK.unpack_from(body)
+        lease = self.leases.by_id.get(lease_id)
+        fields = self.header() + int_field(b"\x10", lease_id)
+        if lease is None:
+            return fields + int_field(b"\x18", -1)
+        left_s = lease.ttl_s if left_s == NOT_KNOWN else left_s
+        fields += int_field(b"\x18", left_s) + int_field(b"\x20", lease.ttl_s)
+        keys = sorted(lease.keys) if body[CLOCK.size] else []
+        return fields + b"".join([message_field(b"\x2a", key) for key in keys])
+
+    def lease_leases(self, body: bytes) -> bytes:
+        """A LeaseLeasesResponse. body: ids in the lessor's order; those that it has not heard of yet come last."""
+        known = dict.fromkeys(int.from_bytes(body[at : at + 8], "big", signed=True) for at in range(0, len(body), 8))
+        by_id = self.leases.by_id
+        ids = [lease_id for lease_id in known if lease_id in by_id]
+        ids += [lease_id for lease_id in by_id if lease_id not in known]
+        return self.header() + b"".join([message_field(b"\x12", int_field(b"\x08", lease_id)) for lease_id in ids])
 
     # reads
 

@@ -62,7 +62,7 @@ class Setup:
         return self.sent.take()
 
     def grant(self, index: int | None) -> None:
-        self.calls.on_leadership(Leadership(1, 2, 9, 4, index, 3))
+        self.calls.on_leadership(Leadership(1, 2, 9, 4, index, 3, 0))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_an_answered_call_makes_room_for_the_next(setup: Setup) -> None:
     for stream_id in range(limits.CALLS_IN_FLIGHT_MAX):
         setup.begin(stream_id, PUT, PUT_BODY)
     [(_, message)] = setup.turn()
-    setup.calls.on_replies(Replies(1, 1, [(message.items[0][0], 0, b"done")]))
+    setup.calls.on_replies(Replies(1, 1, [(message.items[0][0], 0, b"done")], 1))
     setup.begin(-1, PUT, PUT_BODY)
     assert -1 not in setup.client.answers
 
@@ -126,7 +126,7 @@ def test_an_answered_call_makes_room_for_the_next(setup: Setup) -> None:
 def test_an_answer_that_comes_again_out_of_the_ring_is_dropped(setup: Setup) -> None:
     setup.begin(1, PUT, PUT_BODY)
     [(_, message)] = setup.turn()
-    reply = Replies(1, 7, [(message.items[0][0], 0, b"done")])
+    reply = Replies(1, 7, [(message.items[0][0], 0, b"done")], 1)
     setup.calls.on_replies(reply)
     setup.calls.on_replies(reply)
     assert setup.client.answers[1] == (0, b"done")
@@ -136,7 +136,7 @@ def test_a_new_raft_is_offered_what_is_unanswered_under_the_same_ids(setup: Setu
     setup.begin(1, PUT, PUT_BODY)
     setup.begin(3, PUT, PUT_BODY)
     [(_, first)] = setup.turn()
-    setup.calls.on_replies(Replies(1, 1, [(first.items[0][0], 0, b"")]))
+    setup.calls.on_replies(Replies(1, 1, [(first.items[0][0], 0, b"")], 1))
     setup.calls.on_peer_up(RAFT)
     assert setup.turn() == [("raft", Propose(2, [first.items[1]]))]
 

@@ -9,15 +9,18 @@ import pytest
 from etcdz import messages
 
 ROOT = Path(__file__).resolve().parents[2]
-ACTORS = ("listener", "raft", "wal", "backend")
+ACTORS = ("listener", "raft", "wal", "backend", "lessor")
 
 
 def table() -> dict[str, tuple[str, set[str]]]:
-    """message -> (sender, receivers) of the table in the module's docstring."""
-    rows = re.findall(r"^\| (\w+) +\| (\w+) -> (\w+) ", messages.__doc__ or "", re.M)
+    """message -> (senders, receivers) of the table in the module's docstring."""
+    rows = re.findall(r"^\| (\w+) +\| ([\w, ]+) -> ([\w, ]+?) +\|", messages.__doc__ or "", re.M)
     everyone = {*ACTORS, "supervisor"}
     rows = [row for row in rows if row[0] != "message"]
-    return {name: (source, everyone - {"supervisor"} if target == "all" else {target}) for name, source, target in rows}
+    return {
+        name: (source, everyone - {"supervisor"} if target == "all" else set(target.split(", ")))
+        for name, source, target in rows
+    }
 
 
 def handled_by(actor: str) -> set[str]:
@@ -43,8 +46,8 @@ def test_an_actor_handles_what_the_table_sends_it_and_nothing_else(actor: str) -
 def test_a_frame_comes_back_as_it_went_in() -> None:
     batch = [
         messages.Propose(3, [(1 << 63, b"a"), (2, b"")]),
-        messages.Leadership(1, 2, 3, 4, None, 0),
-        messages.Replies(7, 9, [(5, 0, b"x" * 300)]),
+        messages.Leadership(1, 2, 3, 4, None, 0, 0),
+        messages.Replies(7, 9, [(5, 0, b"x" * 300)], 4),
     ]
     back = messages.decode_frame(messages.encode_frame(batch))
     assert [type(message) for message in back] == [type(message) for message in batch]

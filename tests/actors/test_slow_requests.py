@@ -128,7 +128,7 @@ class Listener:
         links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
         host: Any = SimpleNamespace(boot=SimpleNamespace(slot=0), links=links, log=self.log, flush_soon=lambda: None)
         self.calls = Calls(host, MemberConfig(warning_unary_request_s=limit_s, log_level=log_level))
-        self.calls.on_leadership(Leadership(1, 2, 9, 4, 0, 3))
+        self.calls.on_leadership(Leadership(1, 2, 9, 4, 0, 3, 0))
 
     def call(self, took_s: float, method: int, request: Any, response: Any, code: int = 0) -> None:
         self.calls.begin(Client(), 1, method, request.SerializeToString())
@@ -137,7 +137,7 @@ class Listener:
         assert isinstance(message, Propose | Read)
         self.now += took_s
         body = b"no" if code else response.SerializeToString()
-        self.calls.on_replies(Replies(1, 0, [(message.items[0][0], code, body)]))
+        self.calls.on_replies(Replies(1, 0, [(message.items[0][0], code, body)], 1))
 
 
 def test_a_slow_call_is_told_of_once_and_a_quick_one_never(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,5 +193,5 @@ def test_the_member_is_no_client_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
     listener.calls.end_turn()
     listener.now += 9.0
     [read] = listener.sent
-    listener.calls.on_replies(Replies(1, 0, [(read.items[0][0], 0, b"")]))
+    listener.calls.on_replies(Replies(1, 0, [(read.items[0][0], 0, b"")], 1))
     assert listener.log.lines == []

@@ -1,0 +1,1 @@
+"""Leases in time: the clocks of one member. Which leases there are, and their keys, is applied state (etcdz.mvcc)."""
