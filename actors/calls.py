@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.message import DecodeError
 
+from actors.keep_alives import KeepAlives
 from actors.link import Links, Peer
 from actors.slow_requests import SlowCalls, request_of
 from etcdz import errors, ids, limits
@@ -29,7 +30,6 @@ from etcdz.methods import (
     HASH_KV,
     HEALTH,
     LEASE_GRANT,
-    LEASE_KEEP_ALIVE,
     LEASE_LEASES,
     LEASE_REVOKE,
     LEASE_TIME_TO_LIVE,
@@ -50,12 +50,7 @@ COMPACT_PHYSICAL = 5
 _TAGS: dict[int, bytes] = {method: bytes([field << 3 | 2]) for method, field in RAFT_FIELD.items()}
 _TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
 _HEADER_TAG = b"\xa2\x06"
-_RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST, LEASE_KEEP_ALIVE))
-_LESSOR_METHODS = {
-    LEASE_KEEP_ALIVE: lessor.KEEP_ALIVE,
-    LEASE_TIME_TO_LIVE: lessor.TIME_TO_LIVE,
-    LEASE_LEASES: lessor.LEASES,
-}
+_RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
 _LEASE_ID_MAX = (1 << 63) - 1
 
 
@@ -107,11 +102,11 @@ def encode_request(request_id: int, tag: bytes, body: bytes) -> bytes:
     return b"%b%b%b%b%b\x08%b" % (tag, length, body, _HEADER_TAG, _LENGTHS[len(number) + 1], number)
 
 
-def _lease_id(call: Call) -> int:
-    if call.method == LEASE_LEASES:
-        return 0
-    kind = pb.LeaseKeepAliveRequest if call.method == LEASE_KEEP_ALIVE else pb.LeaseTimeToLiveRequest
-    return kind.FromString(call.what).ID  # type: ignore[no-any-return]
+def _question(request_id: int, method: int, body: bytes) -> tuple[int, int, int]:
+    """For the lessor."""
+    if method == LEASE_LEASES:
+        return request_id, lessor.LEASES, 0
+    return request_id, lessor.TIME_TO_LIVE, pb.LeaseTimeToLiveRequest.FromString(body).ID
 
 
 class Calls:
@@ -134,6 +129,7 @@ class Calls:
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
         self._lease_calls: list[tuple[int, int, int]] = []
+        self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon)
         self._revision = 1
         """The latest that an answer of the backend has shown."""
         self._touched: set[Caller] = set()
@@ -154,7 +150,6 @@ class Calls:
             LEASE_REVOKE: self._lease_revoke,
             LEASE_TIME_TO_LIVE: self._lease_time_to_live,
             LEASE_LEASES: self._lease_leases,
-            LEASE_KEEP_ALIVE: self._lease_keep_alive,
         }
 
     def __len__(self) -> int:
@@ -244,22 +239,18 @@ class Calls:
         return self._propose(caller, stream_id, LEASE_REVOKE, body)
 
     def _lease_time_to_live(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        self._ask_lessor(caller, stream_id, LEASE_TIME_TO_LIVE, body, pb.LeaseTimeToLiveRequest.FromString(body).ID)
+        pb.LeaseTimeToLiveRequest.FromString(body)
+        self._ask_lessor(caller, stream_id, LEASE_TIME_TO_LIVE, body)
         return None
 
     def _lease_leases(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         pb.LeaseLeasesRequest.FromString(body)
-        self._ask_lessor(caller, stream_id, LEASE_LEASES, body, 0)
+        self._ask_lessor(caller, stream_id, LEASE_LEASES, body)
         return None
 
-    def _lease_keep_alive(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        """One message of a keep-alive stream."""
-        self._ask_lessor(caller, stream_id, LEASE_KEEP_ALIVE, body, pb.LeaseKeepAliveRequest.FromString(body).ID)
-        return None
-
-    def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes, lease_id: int) -> None:
+    def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes) -> None:
         request_id = self._ids.next()
-        self._lease_calls.append((request_id, _LESSOR_METHODS[method], lease_id))
+        self._lease_calls.append(_question(request_id, method, body))
         self._calls[request_id] = Call(caller, stream_id, method, ASK_LESSOR, body, time.monotonic())
         self._host.flush_soon()
 
@@ -351,13 +342,11 @@ class Calls:
         """Keep-alives are answered; for all else the backend has the rest of the answer."""
         calls = self._calls
         for request_id, body in message.items:
+            if request_id < 0:
+                self.keep_alives.on_answer(request_id, body)
+                continue
             call = calls.get(request_id)
             if call is None or call.state != ASK_LESSOR:
-                continue
-            if call.method == LEASE_KEEP_ALIVE:
-                del calls[request_id]
-                call.caller.reply(call.stream_id, Code.OK, body)
-                self._touched.add(call.caller)
                 continue
             if call.method == LEASE_TIME_TO_LIVE:
                 body += b"\1" if pb.LeaseTimeToLiveRequest.FromString(call.what).keys else b"\0"
@@ -396,6 +385,7 @@ class Calls:
             late.append(request_id)
         for request_id in late:
             self._end(request_id, errors.TIMEOUT)
+        self.keep_alives.expire(now)
 
     # ---- resync ----
 
@@ -410,7 +400,8 @@ class Calls:
             self._reads = [(i, c.method, c.what, index) for i, c in self._calls.items() if c.state == READ]
         elif peer.kind == "lessor":
             asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
-            self._lease_calls = [(i, _LESSOR_METHODS[c.method], _lease_id(c)) for i, c in asking]
+            self._lease_calls = [_question(request_id, call.method, call.what) for request_id, call in asking]
+            self.keep_alives.ask_again()
 
     # ---- the turn ----
 
@@ -426,9 +417,11 @@ class Calls:
         if self._read_index:
             links.send("raft", ReadIndex(self._slot, self._read_index))
             self._read_index = []
-        if self._lease_calls:
-            links.send("lessor", LeaseCalls(self._slot, self._revision, self._lease_calls))
+        if self._lease_calls or self.keep_alives.questions:
+            questions = self.keep_alives.questions + self._lease_calls
+            links.send("lessor", LeaseCalls(self._slot, self._revision, questions))
             self._lease_calls = []
+            self.keep_alives.questions = []
         if self._touched:
             for caller in self._touched:
                 caller.flush()

@@ -22,7 +22,7 @@ from etcdz.boot import Boot
 from etcdz.client_sockets import Address, address_of, bind_tcp
 from etcdz.config import MemberConfig
 from etcdz.messages import Leadership, LeaseAnswers, ReadStates, Refused, Replies, Stop
-from etcdz.methods import PATHS, STREAM_PATHS
+from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, STREAM_PATHS
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
@@ -167,6 +167,7 @@ class ListenerActor(Actor):
         self.connections: set[Connection] = set()
         self.calls = Calls(self, self.config)
         self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
+        self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.handlers |= {
             Replies: self.calls.on_replies,
             Refused: self.calls.on_refused,
@@ -253,9 +254,13 @@ class ListenerActor(Actor):
         self.batches += 1
         self.busy_ns += time.monotonic_ns() - began
 
+    @property
+    def under_way(self) -> int:
+        return len(self.calls) + len(self.calls.keep_alives)
+
     def flush_soon(self) -> None:
         """Send what calls have queued once every connection that is readable now has been read; a lone call at once."""
-        if len(self.calls) <= limits.CALLS_BATCHED_FROM:
+        if self.under_way <= limits.CALLS_BATCHED_FROM:
             self.calls.end_turn()
             self.links.flush()
         elif not self.flush_due:
@@ -264,7 +269,7 @@ class ListenerActor(Actor):
 
     def _flush_calls(self) -> None:
         self.flush_due = False
-        if not self.crowded and len(self.calls) >= limits.CROWD_CALLS:
+        if not self.crowded and self.under_way >= limits.CROWD_CALLS:
             self.crowded = True
             self.heartbeat_now()
         self.calls.end_turn()
@@ -273,7 +278,7 @@ class ListenerActor(Actor):
     def _on_timer(self) -> None:
         now = time.monotonic()
         try:
-            self.crowded = len(self.calls) >= limits.CROWD_CALLS
+            self.crowded = self.under_way >= limits.CROWD_CALLS
             self.calls.expire(now)
             self.streams.expire(now)
             self._expire_deadlines(now)

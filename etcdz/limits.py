@@ -14,7 +14,11 @@ CALLS_BATCHED_FROM = 2
 CROWD_CALLS = 16
 """A listener with so many calls under way tells the supervisor at once, which gives the actors more room."""
 CALLS_RESERVED = 256
-"""Lane kept free beside these for health, status, alarms and lease keep-alives."""
+"""Lane kept free beside these for health, status and alarms."""
+KEEP_ALIVES_IN_FLIGHT = 1_024
+"""Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
+KEEP_ALIVES_QUEUED = 65_536
+"""Of one stream, beyond these. etcd's client keeps all its leases on one stream and renews them in bursts."""
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 

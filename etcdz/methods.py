@@ -27,7 +27,9 @@ PATHS: dict[bytes, int] = {
     b"/grpc.health.v1.Health/Check": HEALTH,
 }
 
-STREAM_PATHS: dict[bytes, int] = {}
+STREAM_PATHS: dict[bytes, int] = {
+    b"/etcdserverpb.Lease/LeaseKeepAlive": LEASE_KEEP_ALIVE,
+}
 """Methods with a stream in either direction; each has its service in the listener (actors/streams.py)."""
 
 RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7, LEASE_GRANT: 8, LEASE_REVOKE: 9, ALARM: 10}

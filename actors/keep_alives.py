@@ -1,0 +1,167 @@
+"""Keep-alives of one listener: messages of LeaseKeepAlive streams go to the lessor, its answers back, in order.
+
+They are no calls: none of the bounds of calls applies to them, and they wait for nothing that calls wait for. A stream
+has at most STREAM_IN_FLIGHT messages under way; what else its client sends waits here, as it would in etcd's socket.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from actors.streams import StreamCall, end_for_resumption
+from etcdz import errors, limits
+from etcdz.errors import Code, EtcdError
+from etcdz.lease.lessor import KEEP_ALIVE
+from etcdz.proto import etcdserverpb as pb
+
+_PARSE = pb.LeaseKeepAliveRequest.FromString
+
+
+class Waiting(NamedTuple):
+    """A keep-alive under way. place: in its stream."""
+
+    stream: "KeepAliveStream"
+    place: int
+    lease_id: int
+    began_s: float
+
+
+class KeepAlives:
+    """All keep-alives of a listener that wait for the lessor."""
+
+    def __init__(self, timeout_s: float, flush_soon: Callable[[], None]) -> None:
+        self._timeout_s = timeout_s
+        self._flush_soon = flush_soon
+        self._waiting: dict[int, Waiting] = {}
+        """By id. Invariant: in the order in which they began."""
+        # Below zero, where no id of a call is: the lessor's answers come for both.
+        self._next_id = count(-1, -1).__next__
+        self.questions: list[tuple[int, int, int]] = []
+        """For the lessor, with the end of the turn."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def serve(self, call: StreamCall) -> "KeepAliveStream":
+        return KeepAliveStream(self, call)
+
+    def ask(self, stream: "KeepAliveStream", place: int, lease_id: int) -> None:
+        number = self._next_id()
+        self._waiting[number] = Waiting(stream, place, lease_id, time.monotonic())
+        self.questions.append((number, KEEP_ALIVE, lease_id))
+        self._flush_soon()
+
+    def on_answer(self, number: int, body: bytes) -> None:
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            waiting.stream.on_answer(waiting.place, body)
+
+    def ask_again(self) -> None:
+        """A new lessor: what is unanswered, in order."""
+        self.questions = [(number, KEEP_ALIVE, waiting.lease_id) for number, waiting in self._waiting.items()]
+
+    def expire(self, now: float) -> None:
+        """There has been no leader, or no revoke, for longer than etcd would wait: their streams end."""
+        oldest = now - self._timeout_s
+        late = []
+        for waiting in self._waiting.values():
+            if waiting.began_s > oldest:
+                break
+            late.append(waiting.stream)
+        for stream in late:
+            stream.fail(errors.TIMEOUT)
+
+
+class KeepAliveStream:
+    """One LeaseKeepAlive call."""
+
+    __slots__ = ("_answered", "_asked", "_call", "_draining", "_early", "_ended", "_keep_alives", "_queue")
+
+    def __init__(self, keep_alives: KeepAlives, call: StreamCall) -> None:
+        self._keep_alives = keep_alives
+        self._call = call
+        self._queue: deque[int] = deque()
+        """Leases of messages that are not under way yet."""
+        self._asked = 0
+        self._answered = 0
+        self._early: dict[int, bytes] = {}
+        """Answers that have overtaken one that must be sent before: by place."""
+        self._ended = False
+        """The client will send no more."""
+        self._draining = False
+
+    # ---- from the client ----
+
+    def on_message(self, body: bytes) -> None:
+        try:
+            lease_id = _PARSE(body).ID
+        except DecodeError as problem:
+            self._call.finish(Code.INTERNAL, f"grpc: failed to unmarshal the received message: {problem}")
+            return
+        if self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
+            self._ask(lease_id)
+        elif len(self._queue) < limits.KEEP_ALIVES_QUEUED:
+            self._queue.append(lease_id)
+        else:
+            self.fail(errors.REQUEST_TOO_MANY_REQUESTS)
+
+    def on_end(self) -> None:
+        self._ended = True
+        self._maybe_finish()
+
+    def on_gone(self) -> None:
+        self._queue.clear()
+        self._early.clear()  # what is under way is done all the same, and answered to nobody
+
+    def on_writable(self) -> None:
+        self._go_on()
+
+    def on_drain(self) -> None:
+        self._draining = True
+        self._queue.clear()  # not begun: the client sends them again elsewhere
+        self._maybe_finish()
+
+    # ---- to the client ----
+
+    def on_answer(self, place: int, body: bytes) -> None:
+        call = self._call
+        if place != self._answered:
+            self._early[place] = body
+            return
+        call.send(body)
+        self._answered += 1
+        while self._early and self._answered in self._early:
+            call.send(self._early.pop(self._answered))
+            self._answered += 1
+        call.touch()
+        if self._queue:
+            self._go_on()
+        elif self._ended or self._draining:
+            self._maybe_finish()
+
+    def fail(self, error: EtcdError) -> None:
+        self._call.finish(error.code, error.text)
+        self._call.touch()
+
+    def _ask(self, lease_id: int) -> None:
+        place = self._asked
+        self._asked += 1
+        self._keep_alives.ask(self, place, lease_id)
+
+    def _go_on(self) -> None:
+        """With the next that wait, unless the client does not read what it has asked for."""
+        while self._queue and self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._call.is_clogged:
+            self._ask(self._queue.popleft())
+        self._maybe_finish()
+
+    def _maybe_finish(self) -> None:
+        if self._queue or self._asked != self._answered:
+            return
+        if self._ended:
+            self._call.finish()
+        elif self._draining:
+            end_for_resumption(self._call)
