@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pyte
 FLAGS = ("--snapshot-count=700", "--listeners=2")
 
 
-@pytest.mark.parametrize("name", ["raft", "wal", "backend"])
+@pytest.mark.parametrize("name", ["raft", "wal", "backend", "lessor"])
 def test_clients_do_not_notice_that_it_was_killed(name: str, make_trial: Callable[..., Trial], is_long: bool) -> None:
     trial = make_trial(*FLAGS)
     actors = trial.actors()
