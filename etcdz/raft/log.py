@@ -221,7 +221,7 @@ class Log:
         """Whether a configuration change is committed and not applied. Reads page by page: there may be many."""
         lo = self.applied + 1
         while lo <= self.committed:
-            page = self.slice(lo, self.committed + 1, self.applying_bytes_max)
+            page = self._slice_unapplied(lo, self.committed + 1, self.applying_bytes_max)
             if any(entry.type != ENTRY_NORMAL for entry in page):
                 return True
             lo += len(page)
@@ -244,7 +244,13 @@ class Log:
         if not self.has_committed(allow_unstable):
             return ()
         room = self.applying_bytes_max - self.applying_bytes
-        return self.slice(self.applying + 1, self._appliable(allow_unstable) + 1, room)
+        return self._slice_unapplied(self.applying + 1, self._appliable(allow_unstable) + 1, room)
+
+    def _slice_unapplied(self, lo: int, hi: int, bytes_max: int) -> Sequence[Entry]:
+        try:
+            return self.slice(lo, hi, bytes_max)
+        except Compacted as error:
+            broken(self.logger, f"unexpected error when getting unapplied entries ({error})")
 
     def _appliable(self, allow_unstable: bool) -> int:
         return self.committed if allow_unstable else min(self.committed, self.unstable.offset - 1)

@@ -5,7 +5,7 @@ that is raised ends the file.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from etcdz.raft import (
@@ -13,15 +13,11 @@ from etcdz.raft import (
     ConfChangeV2,
     Config,
     ConfState,
-    Entry,
     HardState,
-    MemoryStorage,
     Message,
     RaftError,
-    RawNode,
     Snapshot,
 )
-from etcdz.raft.codec import decode_conf_change
 from etcdz.raft.describe import (
     describe_entries,
     describe_message,
@@ -29,7 +25,6 @@ from etcdz.raft.describe import (
     describe_ready,
     parse_changes,
 )
-from etcdz.raft.entry import ENTRY_NORMAL
 from etcdz.raft.messages import (
     APPEND_THREAD,
     APPLY_THREAD,
@@ -43,9 +38,9 @@ from etcdz.raft.messages import (
 )
 from etcdz.raft.read_only import READ_LEASE_BASED, READ_SAFE
 from tests.raft.datadriven import Directive
+from tests.raft.talk_member import HistoryStorage, Node
+from tests.raft.talk_output import LEVELS, Output
 
-LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE")
-_QUIET = len(LEVELS) - 1
 _THREADS = (APPEND_THREAD, APPLY_THREAD)
 _TRANSITIONS = {
     "auto": TRANSITION_AUTO,
@@ -54,105 +49,21 @@ _TRANSITIONS = {
 }
 _READ_ONLY = {"safe": READ_SAFE, "lease-based": READ_LEASE_BASED}
 # Arguments of add-nodes that are fields of Config.
-_NUMBER_OPTIONS = {"inflight": "max_inflight_msgs", "max-committed-size-per-ready": "max_committed_size_per_ready"}
+_NUMBER_OPTIONS = {
+    "inflight": "max_inflight_msgs",
+    "max-committed-size-per-ready": "max_committed_size_per_ready",
+    "max-size-per-msg": "max_size_per_msg",
+    "max-uncommitted-size": "max_uncommitted_size",
+    "max-inflight-bytes": "max_inflight_bytes",
+}
 _BOOL_OPTIONS = {
     "async-storage-writes": "async_storage_writes",
     "prevote": "pre_vote",
     "checkquorum": "check_quorum",
+    "disable-proposal-forwarding": "disable_proposal_forwarding",
     "disable-conf-change-validation": "disable_conf_change_validation",
     "step-down-on-removal": "step_down_on_removal",
 }
-
-
-class Output:
-    """What is said: log lines of the nodes and words of the environment, in sequence."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.level = 0
-
-    @property
-    def quiet(self) -> bool:
-        return self.level == _QUIET
-
-    def write(self, text: str) -> None:
-        if not self.quiet:
-            self.text += text
-
-    def _log(self, level: int, text: str) -> None:
-        if self.level <= level:
-            self.write(f"{LEVELS[level]} {text}" + ("" if text.endswith("\n") else "\n"))
-
-    def debug(self, text: str) -> None:
-        self._log(0, text)
-
-    def info(self, text: str) -> None:
-        self._log(1, text)
-
-    def warning(self, text: str) -> None:
-        self._log(2, text)
-
-    def error(self, text: str) -> None:
-        self._log(3, text)
-
-    def fatal(self, text: str) -> None:
-        self._log(4, text)
-
-    def indented(self, work: Callable[[], object]) -> None:
-        """Do work; what it says is set in by two blanks, also if it raises."""
-        before, self.text = self.text, ""
-        try:
-            work()
-        finally:
-            lines = self.text.removesuffix("\n").split("\n") if self.text else []
-            self.text = before + "".join(f"  {line}\n" for line in lines)
-
-
-class HistoryStorage(MemoryStorage):
-    """A storage whose snapshot is always the newest state that was applied."""
-
-    __slots__ = ("history",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.history: list[Snapshot] = []
-
-    def snapshot(self) -> Snapshot:
-        return self.history[-1]
-
-
-class Node:
-    def __init__(self, config: Config, storage: HistoryStorage) -> None:
-        self.config = config
-        self.storage = storage
-        self.raw = RawNode(config)
-        self.append_work: list[Message] = []
-        self.apply_work: list[Message] = []
-
-    @property
-    def id(self) -> int:
-        return self.config.id
-
-    def append(self, state: HardState, entries: Sequence[Entry], snapshot: Snapshot | None) -> None:
-        """What an append thread does."""
-        if state != HardState():
-            self.storage.set_hard_state(state)
-        if snapshot is not None and snapshot.index:
-            if entries:
-                raise RaftError("can't apply snapshot and entries at the same time")
-            self.storage.apply_snapshot(snapshot)
-        else:
-            self.storage.append(entries)
-
-    def apply(self, entries: Sequence[Entry]) -> None:
-        """What an apply thread does. The state machine appends each payload to what it has."""
-        history = self.storage.history
-        for entry in entries:
-            state, update = history[-1].conf_state, entry.data
-            if entry.type != ENTRY_NORMAL:
-                change = decode_conf_change(entry.type, entry.data)
-                state, update = self.raw.apply_conf_change(change), change.context
-            history.append(Snapshot(entry.index, entry.term, state, history[-1].data + update))
 
 
 class Environment:
@@ -272,6 +183,24 @@ class Environment:
         message = Message(MSG_SNAP, term=term, from_=source, to=target, snapshot=node.storage.snapshot())
         self.messages.append(message)
         self.out.write(describe_message(message))
+
+    # Beyond etcd-io/raft's own commands
+
+    def propose_batch(self, d: Directive) -> None:
+        self.node(d.first_number()).raw.propose_batch([argument.key.encode() for argument in d.arguments[1:]])
+
+    def read_index(self, d: Directive) -> None:
+        self.node(d.first_number()).raw.read_index(d.arguments[1].key.encode())
+
+    def report_snapshot(self, d: Directive) -> None:
+        reporter, peer = d.numbers()
+        self.node(reporter).raw.report_snapshot(peer, failed=d.boolean(d.value("failed")))
+
+    def restart(self, d: Directive) -> None:
+        node = self.node(d.first_number())
+        # What it said to itself dies with it; what is on its way to others does not.
+        self.messages = [m for m in self.messages if m.to != node.id or not _is_local(m)]
+        node.restart()
 
     # Work that nodes hand out
 
@@ -450,7 +379,11 @@ def _is_for(m: Message, number: int, drop: bool, wanted: int | None) -> bool:
     if m.to != number or (wanted is not None and m.type != wanted):
         return False
     # Whatever a member says to itself cannot get lost.
-    return not (drop and (m.from_ == m.to or m.from_ in _THREADS or m.to in _THREADS))
+    return not (drop and _is_local(m))
+
+
+def _is_local(m: Message) -> bool:
+    return m.from_ == m.to or m.from_ in _THREADS or m.to in _THREADS
 
 
 def _bootstrap_and_options(d: Directive) -> tuple[Snapshot, dict[str, Any]]:
@@ -491,10 +424,14 @@ _COMMANDS: dict[str, Callable[[Environment, Directive], None]] = {
     "process-apply-thread": Environment.process_apply_thread,
     "process-ready": Environment.process_ready,
     "propose": Environment.propose,
+    "propose-batch": Environment.propose_batch,
     "propose-conf-change": Environment.propose_conf_change,
     "raft-log": Environment.raft_log,
     "raft-state": Environment.raft_state,
+    "read-index": Environment.read_index,
+    "report-snapshot": Environment.report_snapshot,
     "report-unreachable": Environment.report_unreachable,
+    "restart": Environment.restart,
     "send-snapshot": Environment.send_snapshot,
     "set-randomized-election-timeout": Environment.set_randomized_election_timeout,
     "stabilize": Environment.stabilize,

@@ -236,3 +236,18 @@ def test_a_long_log_does_not_slow_a_step_down() -> None:
         member.propose(*[b"x"] * 64)
         member.work()
     assert looked_at == 641
+
+
+def test_a_driver_that_compacts_what_is_not_applied_is_stopped() -> None:
+    member = Member(1, ConfState((1,)), async_storage_writes=True)
+    member.raw.campaign()
+    member.work()
+    member.raw.propose(b"x")
+    ready = member.raw.ready()
+    (write,) = ready.messages
+    member.storage.append(write.entries)
+    member.storage.compact(write.entries[-1].index)
+    for response in write.responses:
+        member.raw.step(response)
+    with pytest.raises(InvariantBroken, match="getting unapplied entries"):
+        member.raw.ready()

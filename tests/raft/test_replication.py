@@ -140,6 +140,21 @@ def test_a_follower_skips_terms_that_the_leader_cannot_have_thesis_3_5() -> None
     assert probes((1, 3, 3, 3, 3, 3, 3, 3, 7), (1, 3, 3, 4, 4, 5, 5, 5, 6)) == [9, 8, 3]
 
 
+def test_an_append_that_comes_again_changes_nothing_thesis_3_7() -> None:
+    follower = Member(2, THREE)
+    first, second = (
+        Message(MSG_APP, to=2, from_=1, term=1, index=at - 1, log_term=1, entries=[entry(1, at)])
+        for at in (FIRST, FIRST + 1)
+    )
+    for append in (first, second):
+        follower.raw.step(append)
+    follower.work()
+    # The answer to the first was lost: the leader sends it again. What came behind it stays.
+    follower.raw.step(first)
+    assert [(m.index, m.reject) for m in follower.work()] == [(FIRST, False)]
+    assert follower.storage.last_index() == follower.raw.raft.log.last_index() == FIRST + 1
+
+
 def test_an_append_below_the_commit_index_is_answered_with_it() -> None:
     member = Member(2, THREE, terms=(1, 1, 1))
     member.storage.set_hard_state(HardState(1, 0, FIRST + 2))
