@@ -12,6 +12,7 @@ Source: LevelDB doc/log_format.md.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
 
@@ -50,6 +51,23 @@ def sound_bytes(data: bytes) -> int:
         if not open_record:
             end = at
     return end
+
+
+def sound_records(data: bytes) -> Iterator[bytes]:
+    """The whole records before the first bad fragment."""
+    view = memoryview(data)
+    at = 0
+    record: list[memoryview] | None = None
+    while (fragment := _fragment(view, at)) is not None:
+        kind, end = fragment
+        if (kind in (_MIDDLE, _LAST)) != (record is not None):
+            return
+        start = at if BLOCK_BYTES - at % BLOCK_BYTES >= _header.size else at + BLOCK_BYTES - at % BLOCK_BYTES
+        record = [*(record or ()), view[start + _header.size : end]]
+        at = end
+        if kind in (_WHOLE, _LAST):
+            yield b"".join(record)
+            record = None
 
 
 def _fragment(view: memoryview, at: int) -> tuple[int, int] | None:
