@@ -52,7 +52,7 @@ from etcdz.methods import (
     TXN,
     WAIT_SCRUB,
 )
-from etcdz.mvcc import buckets
+from etcdz.mvcc import buckets, checkpoint
 from etcdz.mvcc.applier import FOREIGN, Applier, Result
 from etcdz.mvcc.leveldb import LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
@@ -130,6 +130,7 @@ class BackendActor(Actor):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.reserve = Reserve(directory)
             self.reserve.tend()
+            checkpoint.remove_stale(directory)
             self.store = LevelStore(str(directory / "leveldb"))
         except (StoreCorrupt, OSError) as error:
             raise FatalError(f"cannot open the backend in {directory}: {error}") from error

@@ -8,6 +8,7 @@ A call stays in `calls` until its answer comes, so that it can be offered again 
 import asyncio
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -16,13 +17,14 @@ from actors.calls import Calls
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
+from actors.snapshots import Snapshots
 from actors.streams import Streams
 from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.client_sockets import Address, address_of, bind_tcp
 from etcdz.config import MemberConfig
 from etcdz.messages import Leadership, LeaseAnswers, ReadStates, Refused, Replies, Stop
-from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, STREAM_PATHS
+from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
@@ -168,6 +170,7 @@ class ListenerActor(Actor):
         self.calls = Calls(self, self.config)
         self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
+        self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
         self.handlers |= {
             Replies: self.calls.on_replies,
             Refused: self.calls.on_refused,

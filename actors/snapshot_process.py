@@ -1,4 +1,4 @@
-"""Writes a member's store to stdout as a bbolt file. A process of its own, of a listener that has a client to send it to.
+"""Writes a member's store to stdout as a bbolt file. A process of its own, of a listener that has a client for it.
 
     python -m actors.snapshot_process <directory of the store>
 
@@ -25,6 +25,8 @@ from etcdz.mvcc.store import Store
 
 SIZE_BYTES = 8
 BUFFER_BYTES = 256 << 10
+NICE = 10
+"""Nobody waits for a snapshot as for a put."""
 
 
 class _Output:
@@ -67,21 +69,33 @@ def send(store: Store, target: BinaryIO) -> None:
     output.finish()
 
 
-def _end_with_stdin() -> None:
-    """NB: the checkpoint is left behind; whoever makes the next one removes it."""
+def _end_with_stdin(main: int) -> None:
+    """main: the thread to interrupt, which may be blocked in a write; it removes the checkpoint on its way out."""
     while os.read(0, 1):
         pass
-    os._exit(1)
+    signal.pthread_kill(main, signal.SIGTERM)
+
+
+def _on_term(signum: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and must not come in the middle of tidying up
+    raise SystemExit(1)
 
 
 def main(directory: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C: the listener ends first, and we with it
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    os.nice(NICE)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # not only where the listener is pinned
+    signal.signal(signal.SIGTERM, _on_term)
+    threading.Thread(target=_end_with_stdin, args=[threading.get_ident()], daemon=True).start()
     try:
         with open_checkpoint(Path(directory)) as store:
             send(store, sys.stdout.buffer)
+    except BrokenPipeError:
+        return 1  # nobody reads: nothing to say
     except OSError as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except SystemExit:
         return 1
     return 0
 
@@ -89,4 +103,4 @@ def main(directory: str) -> int:
 if __name__ == "__main__":
     status = main(sys.argv[1])
     sys.stderr.flush()
-    os._exit(status)  # nothing is left to do, and the thread waits on
+    os._exit(status)  # nothing is left to do; what stdout still holds is for nobody

@@ -22,6 +22,9 @@ KEEP_ALIVES_QUEUED = 65_536
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 
+SNAPSHOTS_MAX = 4
+"""Snapshots that one listener sends at a time, each from a process of its own."""
+
 # ---- raft ----
 APPLY_LAG_MAX = 5_000
 """Entries between commit and apply beyond which proposals are refused, as in etcd."""

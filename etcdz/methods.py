@@ -5,6 +5,7 @@ RANGE = 10
 STATUS, HASH, HASH_KV, MEMBER_LIST, HEALTH = 20, 21, 22, 23, 24
 
 LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE, LEASE_LEASES, LEASE_KEEP_ALIVE = 40, 41, 42, 43, 44
+SNAPSHOT = 25
 
 WAIT_SCRUB = 30
 """Not a method of its own: the second half of a Compact with `physical`, which waits in the backend."""
@@ -29,6 +30,7 @@ PATHS: dict[bytes, int] = {
 
 STREAM_PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Lease/LeaseKeepAlive": LEASE_KEEP_ALIVE,
+    b"/etcdserverpb.Maintenance/Snapshot": SNAPSHOT,
 }
 """Methods with a stream in either direction; each has its service in the listener (actors/streams.py)."""
 

@@ -41,7 +41,7 @@ class _Page(NamedTuple):
 
     at: int
     flags: int
-    count: int
+    elements: int
     data: bytes
 
 
@@ -149,7 +149,7 @@ class BoltFile:
                 continue
             child = self._read_tree_page(number)
             yield child, number
-            if not child.count:
+            if not child.elements:
                 self._fail(child.at, f"page {number} below a branch is empty")
             if child.flags == p.BRANCH:
                 if len(ways) >= DEPTH_MAX:
@@ -206,7 +206,7 @@ class BoltFile:
         content = HEADER_BYTES + ELEMENT_BYTES * count
         if not count or content > len(data):
             self._fail(at, f"branch of {count} elements in {len(data)} bytes")
-        children = []
+        children: list[int] = []
         element = HEADER_BYTES
         last = b""
         for pos, key_bytes, number in BRANCH_ELEMENT.iter_unpack(data[HEADER_BYTES:content]):
@@ -230,7 +230,7 @@ class BoltFile:
         page = self._read_page(self.meta.freelist)
         if page.flags != p.FREELIST:
             self._fail(page.at, f"freelist page with flags {page.flags:#x}")
-        start, count = HEADER_BYTES, page.count
+        start, count = HEADER_BYTES, page.elements
         if count == p.COUNT_MAX:
             count = int.from_bytes(page.data[start : start + 8], "little")
             start += 8
