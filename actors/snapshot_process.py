@@ -77,7 +77,7 @@ def _end_with_stdin(main: int) -> None:
 
 
 def _on_term(signum: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and must not come in the middle of tidying up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(1)
 
 
@@ -89,7 +89,10 @@ def main(directory: str) -> int:
     threading.Thread(target=_end_with_stdin, args=[threading.get_ident()], daemon=True).start()
     try:
         with open_checkpoint(Path(directory)) as store:
-            send(store, sys.stdout.buffer)
+            try:
+                send(store, sys.stdout.buffer)
+            finally:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing may come in the middle of tidying up
     except BrokenPipeError:
         return 1  # nobody reads: nothing to say
     except OSError as error:
