@@ -36,8 +36,16 @@ METHODS: dict[str, tuple[str, Any, Any]] = {
     "Compact": ("/etcdserverpb.KV/Compact", pb.CompactionRequest, pb.CompactionResponse),
     "HashKV": ("/etcdserverpb.Maintenance/HashKV", pb.HashKVRequest, pb.HashKVResponse),
     "Status": ("/etcdserverpb.Maintenance/Status", pb.StatusRequest, pb.StatusResponse),
+    "LeaseGrant": ("/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantRequest, pb.LeaseGrantResponse),
+    "LeaseRevoke": ("/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeRequest, pb.LeaseRevokeResponse),
+    "LeaseKeepAlive": ("/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse),
+    "LeaseTimeToLive": ("/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveResponse),
+    "LeaseLeases": ("/etcdserverpb.Lease/LeaseLeases", pb.LeaseLeasesRequest, pb.LeaseLeasesResponse),
     "MemberList": ("/etcdserverpb.Cluster/MemberList", pb.MemberListRequest, pb.MemberListResponse),
 }
+
+STREAMS = frozenset(["/etcdserverpb.Lease/LeaseKeepAlive"])
+"""Called with one message; the answer is one message."""
 
 _REVISION_FIELDS = {
     "RangeRequest": (

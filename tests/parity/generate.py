@@ -18,7 +18,8 @@ RANGE_ENDS = [b"\x00", b"b", b"c", b"d0", b"a", b"e", b"\xff", b"a\x00\x00", b"\
 _SIX_KEYS_AT_MOST = [b"c", b"b", b""]  # range ends, from "a" on
 VALUES = [b"1", b"2", b"3", b"", b"\x00\xff", b"v" * 300]
 LIMITS = [1, 2, 3, 10, -1, -(1 << 63), (1 << 63) - 1]
-LEASES = [1, -1, 7587848943239472601]
+LEASES = [1, 2, 7587848943239472601]  # NB: etcd forgets those below zero when it starts again
+LEASE_TTLS = [600, 600, 1000, 9_000_000_000, 9_000_000_001, (1 << 63) - 1]  # none runs out in a conversation
 ODD_REVISIONS = [-1, -(1 << 63), FAR, (1 << 63) - 1]
 ODD_ENUMS = [5, 99, -1]
 MAX_TXN_OPS = 128  # etcd's --max-txn-ops
@@ -34,6 +35,11 @@ def draw_call(rng: Random, newest: int = 20) -> Call:
         (_draw_txn, "Txn", 20),
         (_draw_compact, "Compact", 4),
         (_draw_hash, "HashKV", 4),
+        (_draw_grant, "LeaseGrant", 4),
+        (_draw_revoke, "LeaseRevoke", 2),
+        (_draw_keep_alive, "LeaseKeepAlive", 2),
+        (_draw_time_to_live, "LeaseTimeToLive", 3),
+        (_draw_leases, "LeaseLeases", 1),
         (_draw_status, "Status", 1),
         (_draw_member_list, "MemberList", 1),
     ]
@@ -107,7 +113,7 @@ def _draw_put(rng: Random, newest: int) -> Any:
         request.ignore_value = True
         if _chance(rng, 70):
             request.value = b""
-    if _chance(rng, 4):
+    if _chance(rng, 12):
         request.lease = _pick(rng, LEASES)
     return request
 
@@ -127,6 +133,31 @@ def _draw_compact(rng: Random, newest: int) -> Any:
 
 def _draw_hash(rng: Random, newest: int) -> Any:
     return pb.HashKVRequest(revision=_revision(rng, newest) if _chance(rng, 60) else 0)
+
+
+def _lease(rng: Random) -> int:
+    return 99 if _chance(rng, 5) else _pick(rng, LEASES)
+
+
+def _draw_grant(rng: Random, newest: int) -> Any:
+    ttls = LEASE_TTLS[:3] if _chance(rng, 70) else LEASE_TTLS
+    return pb.LeaseGrantRequest(ID=_pick(rng, LEASES), TTL=_pick(rng, ttls))
+
+
+def _draw_revoke(rng: Random, newest: int) -> Any:
+    return pb.LeaseRevokeRequest(ID=0 if _chance(rng, 3) else _lease(rng))
+
+
+def _draw_keep_alive(rng: Random, newest: int) -> Any:
+    return pb.LeaseKeepAliveRequest(ID=_lease(rng))
+
+
+def _draw_time_to_live(rng: Random, newest: int) -> Any:
+    return pb.LeaseTimeToLiveRequest(ID=_lease(rng), keys=_chance(rng, 70))
+
+
+def _draw_leases(rng: Random, newest: int) -> Any:
+    return pb.LeaseLeasesRequest()
 
 
 def _draw_status(rng: Random, newest: int) -> Any:

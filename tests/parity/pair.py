@@ -7,7 +7,7 @@ import grpc
 
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, MemberFailed
-from tests.parity.calls import KILL, METHODS, RESTART, Call, at_base
+from tests.parity.calls import KILL, METHODS, RESTART, STREAMS, Call, at_base
 
 CALL_TIMEOUT_S = 30
 _CHANNEL_OPTIONS = [
@@ -70,8 +70,10 @@ class Side:
             raise MemberFailed(self.member.report("died"))
         stub = self._stubs.get(path)
         if stub is None:
-            stub = self._stubs[path] = self._channel.unary_unary(path)
-        return stub.future(body, timeout=CALL_TIMEOUT_S, wait_for_ready=True)
+            of_kind = self._channel.stream_unary if path in STREAMS else self._channel.unary_unary
+            stub = self._stubs[path] = of_kind(path)
+        request = iter([body]) if path in STREAMS else body
+        return stub.future(request, timeout=CALL_TIMEOUT_S, wait_for_ready=True)
 
     def finish(self, future: Any, answer_class: Any) -> Answer:
         try:
@@ -128,6 +130,8 @@ class Pair:
         """
         for side in self.sides:
             side.must("DeleteRange", pb.DeleteRangeRequest(key=b"\0", range_end=b"\0"))
+            for lease in side.must("LeaseLeases", pb.LeaseLeasesRequest()).leases:
+                side.must("LeaseRevoke", pb.LeaseRevokeRequest(ID=lease.ID))
         heads = [side.must("Range", pb.RangeRequest(key=b"-")).header.revision for side in self.sides]
         base = int(max(heads)) + 2
         for side, head in zip(self.sides, heads, strict=True):
@@ -193,6 +197,7 @@ class Pair:
 
 
 _LAST_WORDS = [
+    Call("LeaseLeases", pb.LeaseLeasesRequest()),
     Call("Range", pb.RangeRequest(key=b"\0", range_end=b"\0")),
     Call("HashKV", pb.HashKVRequest()),
     Call("Status", pb.StatusRequest()),
@@ -213,7 +218,19 @@ def _alike(side: Side, call: Call, answer: Answer) -> Answer:
         message = _alike_status(side)
     elif call.name == "HashKV":
         message.hash_revision = 0  # new in 3.6
+    elif call.name == "LeaseTimeToLive":
+        message.TTL = _alike_left(message)
+        message.keys.sort()  # etcd's come as Go's maps have them
+    elif call.name == "LeaseLeases":
+        ids = sorted(lease.ID for lease in message.leases)  # those of one TTL have no order after a restart
+        message = type(message)(header=message.header, leases=[pb.LeaseStatus(ID=lease_id) for lease_id in ids])
     return answer._replace(message=message)
+
+
+def _alike_left(answer: Any) -> int:
+    """What is left of a lease, but for the seconds that a conversation may take (a new leader adds some)."""
+    left, granted = answer.TTL, answer.grantedTTL
+    return granted if granted and granted - 300 < left <= granted + 1 else left
 
 
 def _alike_status(side: Side) -> Any:

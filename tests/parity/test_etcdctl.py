@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, RealEtcd, find_program
 from tests.parity.pair import Pair, make_pair
 
@@ -69,7 +70,13 @@ def _run(program: str, member: Member, line: Line) -> Output:
     return Output(done.returncode, _alike(_alike_json_text(out), member), _alike(err, member))
 
 
+GRANTED = (0x77, 0x78)
+"""Leases that are there from the start: etcdctl lets the member choose the ids of those that it grants."""
 _PATTERNS = [
+    (re.compile(r"\blease [0-9a-f]{16}\b"), "lease ID"),
+    (re.compile(r"\b(lease [0-9a-f]+ granted.*remaining\()\d+s"), r"\1TTL"),
+    (re.compile(r'"TTL" : \d+'), "TTL"),  # fields
+    (re.compile(r"\b[0-9a-f]{16}\b"), "HEX"),
     (re.compile(r"\btook = [\d.]+(ns|µs|ms|s|m)\b"), "took = T"),  # simple health
     (re.compile(r'("Took"|Took) *:? *"?[\d.]+(ns|µs|ms|s|m)"?'), "Took T"),
     (re.compile(r"\b[\d.]+(ns|µs|ms)\b"), "T"),
@@ -101,7 +108,7 @@ def _alike_json_text(text: str) -> str:
 def _alike_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            key: "ALIKE" if key in ("dbSize", "dbSizeInUse", "took") else _alike_json(inner)
+            key: "ALIKE" if key in ("dbSize", "dbSizeInUse", "took", "ttl") else _alike_json(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list):
@@ -115,6 +122,9 @@ class _Session:
     def __init__(self, pair: Pair, program: str) -> None:
         members = [side.member for side in pair.sides]
         self.outputs: list[tuple[Output, Output]] = []
+        for side in pair.sides:
+            for lease_id in GRANTED:
+                side.must("LeaseGrant", pb.LeaseGrantRequest(ID=lease_id, TTL=3000))
         with ThreadPoolExecutor(2) as pool:
             for text in LINES:
                 for side in pair.sides:

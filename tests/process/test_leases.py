@@ -1,0 +1,282 @@
+"""Leases on a real process tree: what a killed actor, a killed member and a stalled one mean for them."""
+
+import os
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from etcdz.proto import etcdserverpb as pb
+from tests.process.load import open_channel, unary
+from tests.process.trial import Trial
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+
+FAST = ("--heartbeat-interval=10", "--election-timeout=100")
+"""The smallest TTL is one second then."""
+TIMEOUT_S = 20
+TICK_S = 0.5
+"""etcd looks for leases that have run out twice a second."""
+
+
+class KeepAliveStream:
+    """One LeaseKeepAlive call."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._requests: queue.Queue[Any] = queue.Queue()
+        call = channel.stream_stream(
+            "/etcdserverpb.Lease/LeaseKeepAlive",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=pb.LeaseKeepAliveResponse.FromString,
+        )
+        self._answers = call(iter(self._requests.get, None), timeout=60)
+
+    def send(self, lease_id: int) -> None:
+        self._requests.put(pb.LeaseKeepAliveRequest(ID=lease_id))
+
+    def receive(self) -> Any:
+        return next(self._answers)
+
+    def renew(self, lease_id: int) -> int:
+        """The TTL that is answered."""
+        self.send(lease_id)
+        answer = self.receive()
+        assert lease_id == answer.ID
+        return int(answer.TTL)
+
+    def end(self) -> None:
+        """Half-closes; the member ends the call without an error."""
+        self._requests.put(None)
+        assert list(self._answers) == []
+
+
+class Client:
+    """The calls of these tests."""
+
+    def __init__(self, target: str) -> None:
+        self.channel = open_channel(target)
+
+    def call(self, path: str, request: Any, answer: Any) -> Any:
+        return unary(self.channel, path, answer)(request, timeout=TIMEOUT_S, wait_for_ready=True)
+
+    def grant(self, lease_id: int, ttl_s: int) -> Any:
+        return self.call("Lease/LeaseGrant", pb.LeaseGrantRequest(ID=lease_id, TTL=ttl_s), pb.LeaseGrantResponse)
+
+    def revoke(self, lease_id: int) -> Any:
+        return self.call("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=lease_id), pb.LeaseRevokeResponse)
+
+    def put(self, key: bytes, lease_id: int) -> Any:
+        return self.call("KV/Put", pb.PutRequest(key=key, lease=lease_id), pb.PutResponse)
+
+    def put_later(self, key: bytes, lease_id: int) -> Any:
+        stub = unary(self.channel, "KV/Put", pb.PutResponse)
+        return stub.future(pb.PutRequest(key=key, lease=lease_id), timeout=TIMEOUT_S)
+
+    def keys(self) -> list[bytes]:
+        request = pb.RangeRequest(key=b"\0", range_end=b"\0", keys_only=True)
+        return [kv.key for kv in self.call("KV/Range", request, pb.RangeResponse).kvs]
+
+    def left(self, lease_id: int) -> Any:
+        request = pb.LeaseTimeToLiveRequest(ID=lease_id, keys=True)
+        return self.call("Lease/LeaseTimeToLive", request, pb.LeaseTimeToLiveResponse)
+
+    def leases(self) -> list[int]:
+        return [
+            each.ID for each in self.call("Lease/LeaseLeases", pb.LeaseLeasesRequest(), pb.LeaseLeasesResponse).leases
+        ]
+
+    def wait_gone(self, lease_id: int, timeout_s: float) -> float:
+        """When the lease was seen to be gone, on the monotonic clock."""
+        give_up_at = time.monotonic() + timeout_s
+        while self.left(lease_id).TTL >= 0 or lease_id in self.leases():
+            assert time.monotonic() < give_up_at, f"lease {lease_id} lives longer than {timeout_s} s"
+        return time.monotonic()
+
+    def stream(self) -> KeepAliveStream:
+        return KeepAliveStream(self.channel)
+
+
+@pytest.fixture
+def trial(make_trial: Callable[..., Trial]) -> Trial:
+    return make_trial(*FAST)
+
+
+@pytest.fixture
+def client(trial: Trial) -> Iterator[Client]:
+    client = Client(trial.member.target)
+    yield client
+    client.channel.close()
+
+
+def test_a_lease_ends_when_its_time_is_over_and_takes_its_keys_along(client: Client) -> None:
+    granted_at = time.monotonic()
+    assert client.grant(7, 1).TTL == 1
+    revision = client.put(b"a", 7).header.revision
+    client.put(b"b", 7)
+    ended_at = client.wait_gone(7, 10)
+    assert ended_at - granted_at >= 1.0
+    request = pb.RangeRequest(key=b"a", range_end=b"c", revision=revision + 1)
+    assert client.call("KV/Range", request, pb.RangeResponse).count == 2
+    assert client.keys() == []
+    request = pb.RangeRequest(key=b"a")
+    assert client.call("KV/Range", request, pb.RangeResponse).header.revision == revision + 2, "one revision for both"
+
+
+def test_a_lease_lives_as_long_as_it_is_kept_alive_and_no_longer(client: Client) -> None:
+    client.grant(7, 1)
+    stream = client.stream()
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        assert stream.renew(7) == 1
+    renewed_at = time.monotonic()
+    stream.end()
+    lived_s = client.wait_gone(7, 10) - renewed_at
+    assert 0.9 <= lived_s <= 1.0 + TICK_S + 1.0  # a second for the calls of a busy machine
+    assert client.stream().renew(7) == 0
+
+
+def test_answers_come_in_the_order_of_the_questions(client: Client) -> None:
+    for lease_id in range(1, 11):
+        client.grant(lease_id, 1000)
+    stream = client.stream()
+    asked = [lease_id for _ in range(300) for lease_id in range(1, 13)]
+    for lease_id in asked:
+        stream.send(lease_id)
+    answers = [stream.receive() for _ in asked]
+    assert [answer.ID for answer in answers] == asked
+    assert {answer.ID: answer.TTL for answer in answers} == {**dict.fromkeys(range(1, 11), 1000), 11: 0, 12: 0}
+    stream.end()
+
+
+def test_a_chosen_id_is_taken_and_a_missing_one_is_given(client: Client) -> None:
+    given = client.grant(0, 100).ID
+    assert given > 0
+    assert client.leases() == [given]
+    client.revoke(given)
+    with pytest.raises(grpc.RpcError) as refused:
+        client.revoke(given)
+    assert (refused.value.code(), refused.value.details()) == (
+        grpc.StatusCode.NOT_FOUND,
+        "etcdserver: requested lease not found",
+    )
+
+
+def test_leases_are_listed_in_the_order_of_their_ends(client: Client) -> None:
+    for lease_id, ttl_s in [(1, 500), (2, 50), (3, 5000)]:
+        client.grant(lease_id, ttl_s)
+    assert client.leases() == [2, 1, 3]
+
+
+def test_a_member_that_starts_again_gives_every_lease_its_time_again(trial: Trial, client: Client) -> None:
+    for lease_id in (5, 6):
+        client.grant(lease_id, 2)
+        client.put(b"key/%d" % lease_id, lease_id)
+    client.revoke(6)
+    client.channel.close()
+    for end in (trial.member.stop, trial.member.kill9):
+        end()
+        started_at = time.monotonic()
+        trial.member.start()
+        client.channel = open_channel(trial.member.target)
+        left = client.left(5)
+        assert (left.grantedTTL, list(left.keys)) == (2, [b"key/5"])
+        assert client.leases() == [5]
+    lived_s = client.wait_gone(5, 20) - started_at
+    assert lived_s >= 2.0
+    assert client.keys() == []
+
+
+# ---- actors
+
+
+def stopped(trial: Trial, name: str) -> tuple[dict[str, Any], int]:
+    """The actors, and the pid of one that does nothing from here on, so that what is sent to it is under way."""
+    actors = trial.actors()
+    pid = actors[name]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    return actors, pid
+
+
+@pytest.mark.usefixtures("needs_actors")
+@pytest.mark.parametrize("name", ["lessor", "raft"])
+def test_a_keep_alive_under_way_is_answered_after_a_restart(name: str, trial: Trial, client: Client) -> None:
+    client.grant(7, 30)
+    stream = client.stream()
+    assert stream.renew(7) == 30
+    actors, pid = stopped(trial, name)
+    stream.send(7)
+    os.kill(pid, signal.SIGKILL)
+    assert stream.receive().TTL == 30
+    trial.wait_restarted(actors, name)
+    assert stream.renew(7) == 30
+    assert client.left(7).TTL >= 28
+    stream.end()
+
+
+@pytest.mark.usefixtures("needs_actors")
+def test_calls_about_a_lease_under_way_are_answered_after_a_restart(trial: Trial, client: Client) -> None:
+    client.grant(7, 30)
+    ask = unary(client.channel, "Lease/LeaseTimeToLive", pb.LeaseTimeToLiveResponse)
+    for name in ("lessor", "backend"):
+        actors, pid = stopped(trial, name)
+        answer = ask.future(pb.LeaseTimeToLiveRequest(ID=7), timeout=TIMEOUT_S)
+        os.kill(pid, signal.SIGKILL)
+        assert answer.result().grantedTTL == 30
+        trial.wait_restarted(actors, name)
+
+
+@pytest.mark.usefixtures("needs_actors")
+def test_a_put_with_a_lease_survives_its_backend(trial: Trial, client: Client) -> None:
+    client.grant(7, 30)
+    actors, pid = stopped(trial, "backend")
+    answers = [client.put_later(b"%d" % number, 7) for number in range(5)]
+    os.kill(pid, signal.SIGKILL)
+    assert [answer.result().header.revision for answer in answers] == [2, 3, 4, 5, 6]
+    trial.wait_restarted(actors, "backend")
+    assert list(client.left(7).keys) == [b"0", b"1", b"2", b"3", b"4"]
+    client.revoke(7)
+    assert client.keys() == []
+
+
+@pytest.mark.usefixtures("needs_actors")
+def test_keep_alives_do_not_wait_for_applies(trial: Trial, client: Client) -> None:
+    client.grant(7, 30)
+    stream = client.stream()
+    assert stream.renew(7) == 30
+    _, pid = stopped(trial, "backend")
+    waiting = client.put_later(b"a", 7)
+    try:
+        assert [stream.renew(7) for _ in range(50)] == [30] * 50
+        assert not waiting.done()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert waiting.result().header.revision == 2
+
+
+@pytest.mark.usefixtures("needs_actors")
+def test_no_lease_that_is_kept_alive_ends_while_actors_are_killed(trial: Trial, client: Client, is_long: bool) -> None:
+    kept = range(1, 21)
+    for lease_id in kept:
+        client.grant(lease_id, 2)
+        client.put(b"kept/%d" % lease_id, lease_id)
+    client.grant(99, 2)
+    stream = client.stream()
+    for name in ["lessor", "raft", "backend", "wal", "lessor"] * (4 if is_long else 1):
+        actors = trial.actors()
+        os.kill(actors[name]["pid"], signal.SIGKILL)
+        until = time.monotonic() + 0.7  # a third of a TTL for each
+        while time.monotonic() < until:
+            assert {stream.renew(lease_id) for lease_id in kept} == {2}
+        trial.wait_restarted(actors, name)
+    assert len(client.keys()) == len(kept)
+    assert sorted(set(client.leases()) - {99}) == list(kept)
+    renewed_at = time.monotonic()
+    stream.end()
+    for lease_id in kept:
+        client.wait_gone(lease_id, 20)
+    assert 1.9 <= time.monotonic() - renewed_at <= 2.0 + TICK_S + 2.0
+    assert client.keys() == []
