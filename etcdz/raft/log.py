@@ -78,8 +78,6 @@ class Log:
 
     def matches(self, term: int, index: int) -> bool:
         """Whether the entry at index is known and has this term: then the logs are equal up to there."""
-        if index > self.last_index():
-            return False
         try:
             return self.term(index) == term
         except (Compacted, Unavailable):
@@ -114,6 +112,7 @@ class Log:
             if after < self.committed:
                 broken(self.logger, f"after({after}) is out of range [committed({self.committed})]")
             self.unstable.append(entries)
+            return entries[-1].index
         return self.last_index()
 
     def find_conflict(self, entries: Sequence[Entry]) -> int:
@@ -166,7 +165,7 @@ class Log:
         """
         if index <= self.committed or not self.matches(term, index):
             return False
-        self.commit_to(index)
+        self.committed = index
         return True
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -231,7 +230,7 @@ class Log:
 
     def has_committed(self, allow_unstable: bool) -> bool:
         """Whether next_committed would return anything."""
-        if self.applying_paused or self.unstable.snapshot is not None:
+        if self.applying >= self.committed or self.applying_paused or self.unstable.snapshot is not None:
             return False
         return self.applying < self._appliable(allow_unstable)
 
@@ -248,12 +247,15 @@ class Log:
 
     def _slice_unapplied(self, lo: int, hi: int, bytes_max: int) -> Sequence[Entry]:
         try:
+            if hi <= self.unstable.offset:
+                return self.storage.entries(lo, hi, bytes_max)
             return self.slice(lo, hi, bytes_max)
-        except Compacted as error:
+        except (Compacted, Unavailable) as error:
             broken(self.logger, f"unexpected error when getting unapplied entries ({error})")
 
     def _appliable(self, allow_unstable: bool) -> int:
-        return self.committed if allow_unstable else min(self.committed, self.unstable.offset - 1)
+        committed = self.committed
+        return committed if allow_unstable or committed < self.unstable.offset else self.unstable.offset - 1
 
     def accept_applying(self, index: int, size: int, allow_unstable: bool) -> None:
         """Entries up to index, size bytes of them, were handed out."""

@@ -8,8 +8,9 @@ Order rules of a Ready (Raft thesis 3.8: promises only after they are on disk)
                   responses, those to this member by step(). Any number of Readys may be under way.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from etcdz.raft import leader
 from etcdz.raft.codec import encode_conf_change
@@ -49,6 +50,9 @@ from etcdz.raft.raft import Raft
 from etcdz.raft.tracker import TrackedConfig
 
 _STORAGE_THREADS = (APPEND_THREAD, APPLY_THREAD)
+_NOTHING_YET = HardState()
+# Of all fields in their order. The generated Message() costs three times as much, and each batch makes five of them.
+_message: Callable[[tuple[Any, ...]], Message] = partial(tuple.__new__, Message)
 
 
 class Ready(NamedTuple):
@@ -190,52 +194,50 @@ class RawNode:
     # Out
 
     def has_ready(self) -> bool:
-        raft = self.raft
-        unstable = raft.log.unstable
+        # The path of every batch, like ready(): what is likely comes first, and nothing is made only to be compared.
+        raft, log = self.raft, self.raft.log
+        unstable = log.unstable
         return bool(
             raft.messages
             or raft.after_append
-            or unstable.in_progress < unstable.end
-            or raft.log.has_committed(not self._async)
+            or unstable.in_progress < unstable.offset + len(unstable.entries)
+            or log.has_committed(not self._async)
             or raft.read_states
-            or raft.soft_state != self._seen_soft_state
-            or raft.hard_state not in (self._seen_hard_state, HardState())
+            or (raft.lead, raft.role) != self._seen_soft_state
+            or self._changed_hard_state() is not None
             or unstable.next_snapshot() is not None
         )
+
+    def _changed_hard_state(self) -> HardState | None:
+        raft = self.raft
+        now = (raft.term, raft.vote, raft.log.committed)
+        return None if now == self._seen_hard_state or now == _NOTHING_YET else HardState._make(now)
 
     def ready(self) -> Ready:
         """Everything there is to do, now in the caller's hands: it is not handed out again."""
         raft, log = self.raft, self.raft.log
-        soft_state, hard_state = raft.soft_state, raft.hard_state
-        entries = log.unstable.next_entries()
-        snapshot = log.unstable.next_snapshot()
+        unstable, seen = log.unstable, self._seen_hard_state
+        soft_state = None if (raft.lead, raft.role) == self._seen_soft_state else raft.soft_state
+        hard_state = self._changed_hard_state()
+        entries, snapshot = unstable.next_entries(), unstable.next_snapshot()
         committed = log.next_committed(not self._async)
-        seen = self._seen_hard_state
-        must_sync = bool(entries) or hard_state.vote != seen.vote or hard_state.term != seen.term
-        changed = hard_state if hard_state not in (seen, HardState()) else None
-        messages, after_append = raft.messages, raft.after_append
+        must_sync = bool(entries) or raft.term != seen.term or raft.vote != seen.vote
+        messages = raft.messages
         if self._async:
-            messages = messages + self._storage_messages(changed, entries, snapshot, committed)
+            self._add_storage_messages(messages, hard_state, entries, snapshot, committed)
         else:
-            messages = messages + [m for m in after_append if m.to != raft.id]
+            messages += [m for m in raft.after_append if m.to != raft.id]
             self._plan_advance(snapshot, committed)
-        ready = Ready(
-            soft_state if soft_state != self._seen_soft_state else None,
-            changed,
-            raft.read_states,
-            entries,
-            snapshot,
-            committed,
-            messages,
-            must_sync,
-        )
+        ready = Ready(soft_state, hard_state, raft.read_states, entries, snapshot, committed, messages, must_sync)
         self._accept(ready)
         return ready
 
     def _accept(self, ready: Ready) -> None:
         raft, log = self.raft, self.raft.log
-        self._seen_soft_state = ready.soft_state or self._seen_soft_state
-        self._seen_hard_state = ready.hard_state or self._seen_hard_state
+        if ready.soft_state is not None:
+            self._seen_soft_state = ready.soft_state
+        if ready.hard_state is not None:
+            self._seen_hard_state = ready.hard_state
         raft.messages, raft.after_append, raft.read_states = [], [], []
         log.unstable.accept_in_progress()
         committed = ready.committed_entries
@@ -262,41 +264,27 @@ class RawNode:
         if committed:
             self._on_advance.append(self._apply_response(committed))
 
-    def _storage_messages(
+    def _add_storage_messages(
         self,
+        messages: list[Message],
         hard_state: HardState | None,
         entries: Sequence[Entry],
         snapshot: Snapshot | None,
         committed: Sequence[Entry],
-    ) -> list[Message]:
+    ) -> None:
         raft = self.raft
-        messages = []
         if entries or hard_state is not None or snapshot is not None or raft.after_append:
             # Our own acknowledgement of entries comes before the one that moves them out of the unstable log, where
             # their terms are looked up fastest.
             responses = raft.after_append
             if raft.log.unstable.entries or snapshot is not None:
-                responses = [*responses, self._append_response(snapshot)]
-            term, vote, commit = hard_state or HardState()
-            messages.append(
-                Message(
-                    MSG_STORAGE_APPEND,
-                    to=APPEND_THREAD,
-                    from_=raft.id,
-                    term=term,
-                    vote=vote,
-                    commit=commit,
-                    entries=entries,
-                    snapshot=snapshot,
-                    responses=responses,
-                )
-            )
+                responses.append(self._append_response(snapshot))
+            term, vote, commit = hard_state or _NOTHING_YET
+            write = (MSG_STORAGE_APPEND, APPEND_THREAD, raft.id, term, 0, 0, entries, commit, vote, snapshot)
+            messages.append(_message((*write, False, 0, b"", responses)))
         if committed:
-            responses = [self._apply_response(committed)]
-            messages.append(
-                Message(MSG_STORAGE_APPLY, to=APPLY_THREAD, from_=raft.id, entries=committed, responses=responses)
-            )
-        return messages
+            work = (MSG_STORAGE_APPLY, APPLY_THREAD, raft.id, 0, 0, 0, committed, 0, 0, None)
+            messages.append(_message((*work, False, 0, b"", (self._apply_response(committed),))))
 
     def _append_response(self, snapshot: Snapshot | None) -> Message:
         """Says that all that is unstable now is durable, if our term is still the same when it comes back.
@@ -304,24 +292,16 @@ class RawNode:
         It names the end of the whole log, not of the entries that go out with it: the answer to an older append may
         have been dropped for its term, and this one then speaks for those entries as well.
         """
-        raft, log = self.raft, self.raft.log
-        index = log_term = 0
-        if log.unstable.entries:
-            index = log.last_index()
-            log_term = log.term(index)
-        return Message(
-            MSG_STORAGE_APPEND_RESP,
-            to=raft.id,
-            from_=APPEND_THREAD,
-            term=raft.term,
-            log_term=log_term,
-            index=index,
-            snapshot=snapshot,
-        )
+        raft = self.raft
+        entries = raft.log.unstable.entries
+        term, index = (entries[-1].term, entries[-1].index) if entries else (0, 0)
+        done = (MSG_STORAGE_APPEND_RESP, raft.id, APPEND_THREAD, raft.term, term, index, (), 0, 0, snapshot)
+        return _message((*done, False, 0, b"", ()))
 
     def _apply_response(self, committed: Sequence[Entry]) -> Message:
         # Committed is committed in every term, so this has none.
-        return Message(MSG_STORAGE_APPLY_RESP, to=self.raft.id, from_=APPLY_THREAD, entries=committed)
+        done = (MSG_STORAGE_APPLY_RESP, self.raft.id, APPLY_THREAD, 0, 0, 0, committed, 0, 0, None)
+        return _message((*done, False, 0, b"", ()))
 
     # Looking inside
 

@@ -53,7 +53,7 @@ class Unstable:
 
     def accept_in_progress(self) -> None:
         """All of it was handed out for writing."""
-        self.in_progress = self.end
+        self.in_progress = self.offset + len(self.entries)
         self.snapshot_in_progress = self.snapshot is not None
 
     def stable_to(self, term: int, index: int) -> None:
