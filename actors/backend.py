@@ -15,9 +15,11 @@ import msgpack
 
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
+from actors.quota import QuotaGuard
 from actors.reserve import Reserve
 from actors.slow_requests import is_slow, warn_apply, warn_read
-from etcdz import ETCD_VERSION, ids, limits
+from actors.upkeep import Upkeep, check_at_start, defragment_at_start
+from etcdz import ETCD_VERSION, downgrade, errors, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.errors import Code
@@ -38,23 +40,23 @@ from etcdz.messages import (
     LeaseTable,
     Read,
     Replies,
+    Scrub,
     encode_frame,
 )
 from etcdz.methods import (
-    HASH,
-    HASH_KV,
+    DOWNGRADE,
     HEALTH,
     LEASE_LEASES,
     LEASE_TIME_TO_LIVE,
     MEMBER_LIST,
+    MOVE_LEADER,
     RANGE,
     STATUS,
     TXN,
-    WAIT_SCRUB,
 )
-from etcdz.mvcc import buckets, checkpoint
+from etcdz.mvcc import alarms, buckets, checkpoint
 from etcdz.mvcc.applier import FOREIGN, Applier, Result
-from etcdz.mvcc.leveldb import LevelStore
+from etcdz.mvcc.leveldb import SWITCH_BYTES, LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
@@ -82,17 +84,18 @@ class BackendActor(Actor):
             BackendHello: self.on_hello,
             LeaseHello: self.on_lease_hello,
             LeaseNews: self.on_lease_news,
+            Scrub: self.on_scrub,
         }
         self.readers = {
             RANGE: self.read_range,
             TXN: self.read_txn,
             STATUS: self.read_status,
-            HASH: self.read_hash,
-            HASH_KV: self.read_hash_kv,
             MEMBER_LIST: self.read_member_list,
             HEALTH: self.read_health,
             LEASE_TIME_TO_LIVE: self.read_lease_time_to_live,
             LEASE_LEASES: self.read_lease_leases,
+            MOVE_LEADER: self.read_move_leader,
+            DOWNGRADE: self.read_downgrade,
         }
         self.applied_index = 0
         self.applied_term = 0
@@ -107,8 +110,6 @@ class BackendActor(Actor):
         """Replies of this turn to reads, by listener slot."""
         self.parked: list[tuple[int, int, int, int, bytes]] = []
         """Reads that wait for an index: a heap of (index, request id, slot, method, body)."""
-        self.scrub_waiters: list[tuple[int, int, bytes]] = []
-        """Compactions that are answered when the scrub is through: (slot, request id, reply)."""
         self.lease_hellos: list[int] = []
         """Indices from which on the lessor wants to know all leases."""
         self.lease_news: list[int] = []
@@ -119,7 +120,6 @@ class BackendActor(Actor):
         self.next_tend = 0.0
         self.next_applied = 0.0
         self.raft_incarnation = 0
-        self.next_scrub: float | None = None
 
     # ---- start ----
 
@@ -131,7 +131,7 @@ class BackendActor(Actor):
             self.reserve = Reserve(directory)
             self.reserve.tend()
             checkpoint.remove_stale(directory)
-            self.store = LevelStore(str(directory / "leveldb"))
+            self.store = LevelStore(str(directory / "leveldb"), switch_bytes=_switch_bytes(self.config.quota_bytes))
         except (StoreCorrupt, OSError) as error:
             raise FatalError(f"cannot open the backend in {directory}: {error}") from error
         self._check_format(directory)
@@ -143,13 +143,19 @@ class BackendActor(Actor):
             lease_ttl_min_s=self.config.lease_ttl_min_s,
             checkpoint_persist=self.config.lease_checkpoint_persist,
         )
-        self.applier = Applier(self.mvcc)
+        self.applier = Applier(self.mvcc, self.config.quota_bytes)
+        self.quota = QuotaGuard(self.applier, self.links, self.log, self.member_id)
+        self.upkeep = Upkeep(self, self.config.corrupt_check_s)
         self.applied_index, self.applied_term = self.mvcc.consistent_index, self.mvcc.raft_term
         self.reported_index = self.applied_index
         self.membership = Membership.load(self.store, self.member_id, self.cluster_id)
         self.ring_slot = self._next_ring_slot()
-        if self.mvcc.scrubbing.running:
-            self.next_scrub = 0.0
+        defragment_at_start(self.store, self.config.bootstrap_defrag_mb, self.log)
+        if self.config.initial_corrupt_check:
+            try:
+                check_at_start(self.mvcc, self.config.request_timeout_s, self.log)
+            except OSError as error:
+                raise FatalError(f"{self.member_id:x} found data inconsistency: {error}") from error
         return {"applied_index": self.applied_index, "load_s": round(time.monotonic() - began, 3)}
 
     def _check_format(self, directory: Path) -> None:
@@ -195,6 +201,8 @@ class BackendActor(Actor):
         slot = LESSOR_SLOT if peer.kind == "lessor" else peer.slot
         if peer.kind not in ("listener", "lessor"):
             return
+        if peer.kind == "listener":
+            self.quota.greet(peer.name)
         for _, frames in self._ring():
             frame = frames.get(slot)
             if frame is not None:
@@ -284,11 +292,11 @@ class BackendActor(Actor):
         request_id, code, text, body = result
         if code == FOREIGN:
             self.membership.apply_entry(body)
-            return
+            if text != "downgrade_info_set":
+                return
+            code, text, body = Code.OK, None, self._downgrade_answer()
         slot = ids.slot_of(request_id)
         reply = (request_id, code, body if text is None else text.encode())
-        if self.mvcc.scrubbing.running and self.next_scrub is None:
-            self.next_scrub = 0.0
         waiting = self.replies.get(slot)
         if waiting is None:
             self.replies[slot] = [reply]
@@ -310,13 +318,13 @@ class BackendActor(Actor):
     def on_read(self, message: Read) -> None:
         slot = message.slot
         applied = self.applied_index
+        long = self.upkeep.long
         answers = self.answers.setdefault(slot, [])
         before = len(answers)
         began = time.monotonic()
         for request_id, method, body, index in message.items:
-            if method == WAIT_SCRUB:
-                self.scrub_waiters.append((slot, request_id, body))
-                self.next_scrub = self.next_scrub or 0.0
+            if method in long:
+                long[method](slot, request_id, body)
             elif index > applied:
                 heapq.heappush(self.parked, (index, request_id, slot, method, body))
             else:
@@ -339,14 +347,6 @@ class BackendActor(Actor):
     def read_txn(self, body: bytes) -> tuple[int, bytes]:
         return _answer(self.mvcc.txn(pb.TxnRequest.FromString(body)))
 
-    def read_hash(self, body: bytes) -> tuple[int, bytes]:
-        self._commit()
-        return _answer(self.mvcc.hash())
-
-    def read_hash_kv(self, body: bytes) -> tuple[int, bytes]:
-        self._commit()
-        return _answer(self.mvcc.hash_kv(pb.HashKVRequest.FromString(body)))
-
     def read_member_list(self, body: bytes) -> tuple[int, bytes]:
         """NB: etcd's answers about members carry no revision."""
         header = pb.ResponseHeader(cluster_id=self.cluster_id, member_id=self.member_id, raft_term=self.mvcc.raft_term)
@@ -355,18 +355,62 @@ class BackendActor(Actor):
 
     def read_status(self, body: bytes) -> tuple[int, bytes]:
         """All but what raft knows (leader, raftIndex), which the listener fills in."""
+        known, membership = self.mvcc, self.membership
         status = pb.StatusResponse(
             version=ETCD_VERSION,
-            dbSize=self.mvcc.db_size(),
-            dbSizeInUse=self.mvcc.db_size_in_use(),
+            dbSize=known.db_size(),
+            dbSizeInUse=known.db_size_in_use(),
             raftIndex=self.applied_index,
             raftTerm=self.applied_term,
             raftAppliedIndex=self.applied_index,
+            errors=[f"memberID:{member_id} alarm:{kind} " for kind, member_id in self._alarms()],
+            isLearner=membership.is_learner,
+            storageVersion=(self.store.get(STORAGE_VERSION) or b"").decode(),
+            dbSizeQuota=self.config.quota_backend_bytes or limits.QUOTA_DEFAULT_BYTES,
+            downgradeInfo=pb.DowngradeInfo(enabled=bool(membership.downgrade), targetVersion=membership.downgrade),
         )
-        return Code.OK, self.mvcc.header() + status.SerializeToString()
+        return Code.OK, known.header() + status.SerializeToString()
+
+    def _alarms(self) -> list[tuple[str, int]]:
+        """(name, member id) of what is raised."""
+        return [(alarms.name_of(kind), member_id) for kind, member_id in self.applier.alarms.listed(alarms.NONE)]
 
     def read_health(self, body: bytes) -> tuple[int, bytes]:
-        return Code.OK, b""
+        """The names of the alarms that are raised."""
+        return Code.OK, " ".join([name for name, _ in self._alarms()]).encode()
+
+    def read_move_leader(self, body: bytes) -> tuple[int, bytes]:
+        """NB: whoever leads alone can hand over to itself, and to nobody else."""
+        target = pb.MoveLeaderRequest.FromString(body).targetID
+        if target == self.member_id and not self.membership.is_learner:
+            return Code.OK, b""
+        return errors.BAD_LEADER_TRANSFEREE.code, errors.BAD_LEADER_TRANSFEREE.text.encode()
+
+    def read_downgrade(self, body: bytes) -> tuple[int, bytes]:
+        """Whether a downgrade may begin or end; the listener proposes it then."""
+        request, known = pb.DowngradeRequest.FromString(body), self.membership
+        error = downgrade.check(request.action, request.version, known.version, known.downgrade)
+        if error is None:
+            return Code.OK, self._downgrade_answer()
+        if request.action == downgrade.ENABLE:
+            self.log.warn("reject downgrade request", error=error.text)
+        return error.code, error.text.encode()
+
+    def _downgrade_answer(self) -> bytes:
+        version: bytes = pb.DowngradeResponse(version=self.membership.version or "").SerializeToString()
+        return self.mvcc.header() + version
+
+    # ---- long work ----
+
+    def on_scrub(self, message: Scrub) -> None:
+        self.upkeep.on_scrub(message)
+
+    def commit_pending(self) -> None:
+        if self.uncommitted:
+            self._commit()
+
+    def raise_corrupt(self) -> None:
+        self.quota.raise_alarm(alarms.CORRUPT)
 
     # ---- leases ----
 
@@ -404,15 +448,27 @@ class BackendActor(Actor):
         if self.lease_hellos or self.lease_news:
             self._tell_lessor()
         if self.answers:
-            incarnation = self.boot.incarnation
-            for slot, items in self.answers.items():
-                self.links.send(self.links.listener(slot), Replies(incarnation, 0, items, self.mvcc.revision))
-            self.answers = {}
+            self._send_answers()
+        upkeep = self.upkeep
+        if self.mvcc.scrubbing.running is not upkeep.is_told:
+            upkeep.tell_compactor()
+        if upkeep.next_at is not None and upkeep.next_at <= (now := time.monotonic()):
+            self.links.flush()
+            upkeep.work(now)
+            self._send_answers()
         if self.report_soon or self.applied_index - self.reported_index >= limits.APPLIED_EVERY_ENTRIES:
             self._report_applied()
 
+    def _send_answers(self) -> None:
+        incarnation = self.boot.incarnation
+        for slot, items in self.answers.items():
+            self.links.send(self.links.listener(slot), Replies(incarnation, 0, items, self.mvcc.revision))
+        self.answers = {}
+
     def _commit(self, sync: bool = False) -> None:
         """Write what this turn applied; then send the replies."""
+        if self.applier.exceeded or self.applier.alarm_news:
+            self.quota.note(self.replies)
         frames = {
             slot: encode_frame([Replies(self.boot.incarnation, self.applied_index, items, self.mvcc.revision)])
             for slot, items in self.replies.items()
@@ -445,29 +501,24 @@ class BackendActor(Actor):
         self.report_soon = False
         self.applied_bytes = 0
         self.links.send("raft", Applied(self.applied_index, self.mvcc.flushed_index))
+        self.quota.announce()
 
     # ---- timers ----
 
     def next_deadline(self) -> float | None:
-        deadline = self.next_scrub
+        deadline = self.upkeep.next_at
         if self.reported_index != self.applied_index and (deadline is None or self.next_applied < deadline):
             deadline = self.next_applied
-        return deadline
+        quota = self.quota.next_at
+        return deadline if quota is None or (deadline is not None and deadline < quota) else quota
 
     def on_deadline(self, now: float) -> None:
         if self.reported_index != self.applied_index and now >= self.next_applied:
             self.next_applied = now + limits.APPLIED_EVERY_S
             self._report_applied()
-        if self.next_scrub is not None and now >= self.next_scrub:
-            self._scrub(now)
-
-    def _scrub(self, now: float) -> None:
-        done = self.mvcc.scrub(limits.SCRUB_SLICE)
-        self.next_scrub = None if done else now + limits.SCRUB_PAUSE_S
-        if done:
-            for slot, request_id, reply in self.scrub_waiters:
-                self.answers.setdefault(slot, []).append((request_id, Code.OK, reply))
-            self.scrub_waiters = []
+        if self.quota.next_at is not None and now >= self.quota.next_at:
+            for slot, items in self.quota.on_deadline(now).items():
+                self.answers.setdefault(slot, []).extend(items)
 
     def on_stop(self) -> None:
         self._commit(sync=True)
@@ -475,6 +526,12 @@ class BackendActor(Actor):
 
     def summary(self) -> dict[str, Any]:
         return {"applied_index": self.applied_index, "revision": self.mvcc.revision, "parked": len(self.parked)}
+
+
+def _switch_bytes(quota_bytes: int) -> int:
+    """How large LevelDB's log may get. What is overwritten counts until the log goes into tables: under a small quota
+    that must not be much."""
+    return min(SWITCH_BYTES, max(1 << 20, quota_bytes // 8)) if quota_bytes else SWITCH_BYTES
 
 
 def _answer(outcome: Outcome) -> tuple[int, bytes]:

@@ -9,23 +9,37 @@ lease's time   -> LeaseCalls -> lessor -> LeaseAnswers -> Read     the backend a
 """
 
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.message import DecodeError
 
 from actors.keep_alives import KeepAlives
 from actors.link import Links, Peer
+from actors.maintenance import Begin, Maintenance, SpaceGate, Ways
 from actors.slow_requests import SlowCalls, request_of
 from etcdz import errors, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig, identity
 from etcdz.errors import Code, EtcdError
 from etcdz.lease import lessor
-from etcdz.messages import Leadership, LeaseAnswers, LeaseCalls, Propose, Read, ReadIndex, ReadStates, Refused, Replies
+from etcdz.messages import (
+    Leadership,
+    LeaseAnswers,
+    LeaseCalls,
+    Propose,
+    Read,
+    ReadIndex,
+    ReadStates,
+    Refused,
+    Replies,
+    Room,
+)
 from etcdz.methods import (
     ALARM,
     COMPACT,
     DELETE_RANGE,
+    DOWNGRADE,
     HASH,
     HASH_KV,
     HEALTH,
@@ -36,6 +50,7 @@ from etcdz.methods import (
     MEMBER_LIST,
     PUT,
     RAFT_FIELD,
+    RAISE_NOSPACE,
     RANGE,
     STATUS,
     TXN,
@@ -47,11 +62,10 @@ from etcdz.proto import etcdserverpb as pb
 WRITE, READ, WAIT_INDEX, ASK_LESSOR = 0, 1, 2, 3
 
 COMPACT_PHYSICAL = 5
-_TAGS: dict[int, bytes] = {method: bytes([field << 3 | 2]) for method, field in RAFT_FIELD.items()}
-_TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
 _HEADER_TAG = b"\xa2\x06"
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
 _LEASE_ID_MAX = (1 << 63) - 1
+_NO_SPACE = errors.NO_SPACE.code, errors.NO_SPACE.text.encode()
 
 
 class Caller(Protocol):
@@ -94,6 +108,11 @@ def _varint(value: int) -> bytes:
 _LENGTHS: list[bytes] = [_varint(n) for n in range(1 << 14)]
 
 
+_TAGS: dict[int, bytes] = {method: _varint(field << 3 | 2) for method, field in RAFT_FIELD.items()}
+_TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
+_TAGS[RAISE_NOSPACE] = _TAGS[ALARM]
+
+
 def encode_request(request_id: int, tag: bytes, body: bytes) -> bytes:
     """InternalRaftRequest{<method>: body, header{ID}} without decoding body; fields in the order of their numbers."""
     number = _varint(request_id)
@@ -119,7 +138,9 @@ class Calls:
         member_id = identity.member_id(config.initial_advertise_peer_urls, config.initial_cluster_token)
         self._ids = ids.RequestIds(member_id, self._slot, time.time_ns() // 1000)
         self._calls: dict[int, Call] = {}
-        """By request id. Invariant: in the order in which they began, but for compactions that wait for their scrub."""
+        """By request id. Invariant: in the order in which they began."""
+        self._patient: dict[int, Call] = {}
+        """Reads that may take as long as they take; the same by request id."""
         self._max_request_bytes = config.max_request_bytes
         self._max_txn_ops = config.max_txn_ops
         self._timeout_s = config.request_timeout_s
@@ -134,7 +155,7 @@ class Calls:
         """The latest that an answer of the backend has shown."""
         self._touched: set[Caller] = set()
         self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
-        self._begin = {
+        self._begin: dict[int, Begin] = {
             PUT: self._put,
             DELETE_RANGE: self._delete_range,
             TXN: self._txn,
@@ -151,6 +172,17 @@ class Calls:
             LEASE_TIME_TO_LIVE: self._lease_time_to_live,
             LEASE_LEASES: self._lease_leases,
         }
+        ways = Ways(self._propose, self._read, self._read_patiently, lambda: self._leadership.leader)
+        self._maintenance = Maintenance(ways)
+        self._begin |= self._maintenance.begin
+        self._gate = SpaceGate(ways, self._begin)
+        self._second: dict[int, Callable[[int, Call, int, bytes], tuple[int, bytes] | None]] = {
+            STATUS: self._complete_status,
+            COMPACT_PHYSICAL: self._wait_for_scrub,
+            DOWNGRADE: self._set_downgrade,
+            RAISE_NOSPACE: lambda request_id, call, code, body: _NO_SPACE,
+        }
+        """What becomes of replies to these methods: (code, answer), or None if there is more to wait for."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -214,13 +246,11 @@ class Calls:
         return None
 
     def _hash(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        self._read(caller, stream_id, HASH, b"", linearizable=False)
-        return None
+        return self._read_patiently(caller, stream_id, HASH, b"")
 
     def _hash_kv(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         pb.HashKVRequest.FromString(body)
-        self._read(caller, stream_id, HASH_KV, body, linearizable=False)
-        return None
+        return self._read_patiently(caller, stream_id, HASH_KV, body)
 
     def _member_list(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         request = pb.MemberListRequest.FromString(body)
@@ -296,22 +326,39 @@ class Calls:
         self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic())
         self._host.flush_soon()
 
+    def _read_patiently(self, caller: Caller, stream_id: int, method: int, body: bytes) -> EtcdError | None:
+        """A read of the backend as it is, that takes long: no request timeout ends it, as in etcd."""
+        if len(self._patient) >= limits.PATIENT_CALLS_MAX:
+            return errors.REQUEST_TOO_MANY_REQUESTS
+        self._wait_patiently(self._ids.next(), Call(caller, stream_id, method, READ, body, time.monotonic()))
+        return None
+
+    def _wait_patiently(self, request_id: int, call: Call) -> None:
+        self._patient[request_id] = call
+        self._reads.append((request_id, call.method, call.what, 0))
+        self._host.flush_soon()
+
     # ---- answers ----
+
+    def on_room(self, message: Room) -> None:
+        self._maintenance.on_room(message)
+        self._gate.on_room(message)
 
     def on_replies(self, message: Replies) -> None:
         pop = self._calls.pop
         touched = self._touched
         self._revision = max(self._revision, message.revision)
+        second = self._second
         slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
-            call = pop(request_id, None)
+            call = pop(request_id, None) or self._patient.pop(request_id, None)
             if call is None:
                 continue  # answered before, out of the ring, or given up
-            if call.method == STATUS:
-                body = self._complete_status(body)
-            elif call.method == COMPACT_PHYSICAL and not code:
-                self._wait_for_scrub(request_id, call, body)
-                continue
+            if call.method in second:
+                answer = second[call.method](request_id, call, code, body)
+                if answer is None:
+                    continue
+                code, body = answer
             if call.began_s < slow_before:
                 self._report_slow(call, code, body)
             call.caller.reply(call.stream_id, code, body)
@@ -322,12 +369,21 @@ class Calls:
         request = request_of(method, call.what) if call.state == WRITE else call.what
         self._slow.report(call.caller, method, request, code, body, call.began_s)
 
-    def _wait_for_scrub(self, request_id: int, call: Call, answer: bytes) -> None:
+    def _wait_for_scrub(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:
         """The compaction is in force; its client wants to hear of it only when the space is free."""
-        self._calls[request_id] = call._replace(method=WAIT_SCRUB, state=READ, what=answer)
-        self._reads.append((request_id, WAIT_SCRUB, answer, 0))
+        if code:
+            return code, body
+        self._wait_patiently(request_id, call._replace(method=WAIT_SCRUB, state=READ, what=body))
+        return None
 
-    def _complete_status(self, body: bytes) -> bytes:
+    def _set_downgrade(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:
+        """Nothing speaks against what was asked for: it is only now that anything changes."""
+        if code or not pb.DowngradeRequest.FromString(call.what).action:
+            return code, body
+        error = self._maintenance.set_downgrade(call.caller, call.stream_id, call.what)
+        return None if error is None else (error.code, error.text.encode())
+
+    def _complete_status(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes]:
         """Add what only raft knows."""
         status = pb.StatusResponse.FromString(body)
         known = self._leadership
@@ -335,8 +391,8 @@ class Calls:
         status.raftIndex = max(status.raftIndex, known.commit)
         status.raftTerm = max(status.raftTerm, known.term)
         if not known.leader:
-            status.errors.append(errors.NO_LEADER.text)
-        return status.SerializeToString()  # type: ignore[no-any-return]
+            status.errors.insert(0, errors.NO_LEADER.text)
+        return code, status.SerializeToString()
 
     def on_lease_answers(self, message: LeaseAnswers) -> None:
         """Keep-alives are answered; for all else the backend has the rest of the answer."""
@@ -398,6 +454,7 @@ class Calls:
         elif peer.kind == "backend":
             index = self._leadership.read_index or 0
             self._reads = [(i, c.method, c.what, index) for i, c in self._calls.items() if c.state == READ]
+            self._reads += [(i, c.method, c.what, 0) for i, c in self._patient.items()]
         elif peer.kind == "lessor":
             asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
             self._lease_calls = [_question(request_id, call.method, call.what) for request_id, call in asking]

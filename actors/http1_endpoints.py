@@ -6,6 +6,7 @@ Source: etcd 3.5 etcdhttp; texts and headers as its answers carry them.
 import json
 from email.utils import formatdate
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 from actors.calls import Calls
 from etcdz import CLUSTER_VERSION, ETCD_VERSION
@@ -32,6 +33,8 @@ class Http1Endpoints:
     def __init__(self, transport: Transport, calls: Calls, body_bytes_max: int) -> None:
         self._transport = transport
         self._calls = calls
+        self._excluded: dict[int, frozenset[str]] = {}
+        """Alarms that a health check under way does not mind, by its id."""
         self._http = Http1Connection(Http1Limits(body_bytes_max=body_bytes_max))
 
     def receive(self, data: bytes) -> None:
@@ -61,11 +64,17 @@ class Http1Endpoints:
 
     def _health(self, request: Request) -> None:
         """Healthy is who can read what the quorum agrees on, or with serializable=true what it has itself."""
-        linearizable = b"serializable=true" not in request.query.split(b"&")
+        query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
+        self._excluded[request.id] = frozenset(query.get("exclude", ()))
+        linearizable = query.get("serializable", [""])[0] != "true"
         self._calls.begin_health(self, request.id, linearizable)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        """The answer to a health check: the backend's, or why there is none."""
+        """The answer to a health check: the backend's, which names the alarms that are raised, or why there is none."""
+        excluded = self._excluded.pop(stream_id, frozenset())
+        alarms = [name for name in body.decode().split() if name not in excluded] if code == 0 else []
+        if alarms:
+            code, body = 1, f"ALARM {alarms[0]}".encode()
         if code == 0:
             self._respond(stream_id, 200, _compact_json({"health": "true", "reason": ""}), _PLAIN)
         else:

@@ -23,7 +23,7 @@ from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.client_sockets import Address, address_of, bind_tcp
 from etcdz.config import MemberConfig
-from etcdz.messages import Leadership, LeaseAnswers, ReadStates, Refused, Replies, Stop
+from etcdz.messages import Leadership, LeaseAnswers, ReadStates, Refused, Replies, Room, Stop
 from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
@@ -177,6 +177,7 @@ class ListenerActor(Actor):
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
+            Room: self.calls.on_room,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
         self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}

@@ -19,7 +19,7 @@ from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from actors.recovery import DoNotBelongTogether, check_identity, recover
 from actors.request_window import RequestWindow
-from etcdz import CLUSTER_VERSION, limits
+from etcdz import CLUSTER_VERSION, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.ids import RequestIds
@@ -57,7 +57,7 @@ from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, FOLLOWER, LEADER
 
 OWN_SLOT = 31
 """Slot in the ids of what this actor proposes by itself; no listener has it, so no one waits for the reply."""
-_TOLD_OF_LEADERS = ("listener", "lessor")
+_TOLD_OF_LEADERS = ("listener", "lessor", "compactor")
 
 
 class RaftActor(Actor):
@@ -220,6 +220,8 @@ class RaftActor(Actor):
     def on_propose(self, message: Propose) -> None:
         refusal = self._why_refused()
         if refusal:
+            if message.slot in ids.DEAF_SLOTS:
+                return
             self.links.send(self.links.listener(message.slot), Refused([(item[0], refusal) for item in message.items]))
             return
         if self.node is None:

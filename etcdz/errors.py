@@ -139,6 +139,7 @@ DOWNGRADE_IN_PROCESS = EtcdError(
 NO_INFLIGHT_DOWNGRADE = EtcdError(
     "NoInflightDowngrade", Code.FAILED_PRECONDITION, "etcdserver: no inflight downgrade job"
 )
+UNKNOWN_METHOD = EtcdError("UnknownMethod", Code.UNKNOWN, "etcdserver: unknown method")
 CANCELED = EtcdError("Canceled", Code.CANCELED, "etcdserver: request canceled")
 DEADLINE_EXCEEDED = EtcdError("DeadlineExceeded", Code.DEADLINE_EXCEEDED, "etcdserver: context deadline exceeded")
 

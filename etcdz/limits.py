@@ -50,9 +50,22 @@ APPLIED_EVERY_ENTRIES = 512
 """The backend tells raft how far it is after this many entries, else with its timer."""
 APPLIED_EVERY_BYTES = 4 << 20
 APPLIED_EVERY_S = 0.1
-SCRUB_SLICE = 1_000
-"""Revisions that one slice of a compaction looks at, so that no apply waits longer than one slice."""
-SCRUB_PAUSE_S = 0.01
+SCRUB_SLICE = 250
+"""Revisions that one slice of a compaction looks at, so that no apply waits longer than one slice. A batch of etcd's
+(--compaction-batch-limit) is several slices, its sleep is spread over the pauses between them."""
+SCRUB_PAUSE_S = 0.0025
+"""After a slice, where no flag says otherwise."""
+HASH_SLICE = 500
+"""Records that one slice of a hash reads."""
+SLICE_SHARE = 0.5
+"""Of the backend's time that hashes may take."""
+DEFRAG_LOOK_S = 0.02
+"""How often a defragmentation is looked after."""
+QUOTA_DEFAULT_BYTES = 2 << 30
+QUOTA_NEAR_BYTES = 16 << 20
+"""With less room than this, listeners are told how much, and ask before they propose what grows the store."""
+PATIENT_CALLS_MAX = 256
+"""Calls of one listener that may take as long as they take: hashes, defragmentations, physical compactions."""
 
 # ---- disk ----
 DISK_RESERVE_BYTES = 16 << 20

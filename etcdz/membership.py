@@ -176,6 +176,12 @@ class Membership:
         """By id, as etcd lists them."""
         return [self.by_id[id_] for id_ in sorted(self.by_id)]
 
+    @property
+    def is_learner(self) -> bool:
+        """Whether this member has no vote yet."""
+        own = self.by_id.get(self.member_id)
+        return own is not None and own.is_learner
+
     def members(self) -> list[Any]:
         """pb.Member of each, by id."""
         return [member.to_message() for member in self.sorted_members()]

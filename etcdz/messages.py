@@ -13,7 +13,7 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Refused       | raft -> listener, lessor   | -                    | the call times out                               |
 | ReadIndex     | listener -> raft           | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates    | raft -> listener           | -                    | the call times out                               |
-| Leadership    | raft -> listener, lessor   | -                    | sent again to each new incarnation               |
+| Leadership    | raft -> listener, lessor, compactor | -           | sent again to each new incarnation               |
 | WalHello      | raft -> wal                | WalState             | sent again to the next wal incarnation           |
 | WalState      | wal -> raft                | -                    | raft asks the next wal incarnation               |
 | Append        | raft -> wal                | Appended             | kept until answered, then sent to a new wal      |
@@ -35,8 +35,12 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | LeaseEvents   | backend -> lessor          | -                    | the next backend's table holds what they said    |
 | LeaseNews     | lessor -> backend          | LeaseNewsEnd         | calls that it decides wait for the next table    |
 | LeaseNewsEnd  | backend -> lessor          | -                    | as above                                         |
+| Room          | backend -> listener        | -                    | sent again when it changes, and to each new one  |
+| Scrub         | compactor -> backend       | ScrubState           | asked again of the next backend incarnation      |
+| ScrubState    | backend -> compactor       | -                    | a new compactor asks, and so does one that waits |
 
 The lessor proposes with a slot of its own (etcdz.ids), so that what is meant for it finds it as a listener's does.
+The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
 
 from collections.abc import Iterable
@@ -315,6 +319,34 @@ class LeaseNewsEnd(NamedTuple):
     number: int
 
 
+class Room(NamedTuple):
+    """room: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
+
+    member_id: int
+    room: int | None
+    is_capped: bool
+
+
+class Scrub(NamedTuple):
+    """Look at up to so many records that a compaction has put out of reach; 0: only say where you stand.
+
+    notes: what the next compactor incarnation must know of this one; the backend keeps it in memory. Empty: as before.
+    """
+
+    incarnation: int
+    records: int
+    notes: bytes
+
+
+class ScrubState(NamedTuple):
+    """running: there is something to scrub. notes: the last that were sent, for a compactor that has none."""
+
+    revision: int
+    compact_revision: int
+    running: bool
+    notes: bytes
+
+
 MESSAGES: dict[int, type[Any]] = {
     1: Roster,
     2: Stop,
@@ -340,6 +372,9 @@ MESSAGES: dict[int, type[Any]] = {
     36: Durable,
     40: Read,
     41: Replies,
+    42: Room,
+    50: Scrub,
+    51: ScrubState,
     60: LeaseCalls,
     61: LeaseAnswers,
     62: LeaseHello,

@@ -3,12 +3,14 @@
 PUT, DELETE_RANGE, TXN, COMPACT, ALARM = 1, 2, 3, 4, 6
 RANGE = 10
 STATUS, HASH, HASH_KV, MEMBER_LIST, HEALTH = 20, 21, 22, 23, 24
+DEFRAGMENT, MOVE_LEADER, DOWNGRADE = 25, 26, 27
 
 LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE, LEASE_LEASES, LEASE_KEEP_ALIVE = 40, 41, 42, 43, 44
 SNAPSHOT = 25
 
-WAIT_SCRUB = 30
-"""Not a method of its own: the second half of a Compact with `physical`, which waits in the backend."""
+WAIT_SCRUB, RAISE_NOSPACE, SET_DOWNGRADE = 30, 31, 32
+"""No methods of their own: the second halves of a Compact with `physical`, which waits in the backend, and of a
+Downgrade; and what becomes of a call that the store has no room for."""
 
 PATHS: dict[bytes, int] = {
     b"/etcdserverpb.KV/Put": PUT,
@@ -24,6 +26,9 @@ PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Lease/LeaseRevoke": LEASE_REVOKE,
     b"/etcdserverpb.Lease/LeaseTimeToLive": LEASE_TIME_TO_LIVE,
     b"/etcdserverpb.Lease/LeaseLeases": LEASE_LEASES,
+    b"/etcdserverpb.Maintenance/Defragment": DEFRAGMENT,
+    b"/etcdserverpb.Maintenance/MoveLeader": MOVE_LEADER,
+    b"/etcdserverpb.Maintenance/Downgrade": DOWNGRADE,
     b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
     b"/grpc.health.v1.Health/Check": HEALTH,
 }
@@ -34,5 +39,14 @@ STREAM_PATHS: dict[bytes, int] = {
 }
 """Methods with a stream in either direction; each has its service in the listener (actors/streams.py)."""
 
-RAFT_FIELD: dict[int, int] = {PUT: 4, DELETE_RANGE: 5, TXN: 6, COMPACT: 7, LEASE_GRANT: 8, LEASE_REVOKE: 9, ALARM: 10}
+RAFT_FIELD: dict[int, int] = {
+    PUT: 4,
+    DELETE_RANGE: 5,
+    TXN: 6,
+    COMPACT: 7,
+    LEASE_GRANT: 8,
+    LEASE_REVOKE: 9,
+    ALARM: 10,
+    SET_DOWNGRADE: 1302,
+}
 """Field of InternalRaftRequest that carries a method's request body."""

@@ -47,6 +47,7 @@ TREE: Final = (
     Row(name="wal", kind="actors.wal", stage=2, start_s=600.0),
     Row(name="raft", kind="actors.raft", stage=3, start_s=60.0),
     Row(name="lessor", kind="actors.lessor", stage=4),
+    Row(name="compactor", kind="actors.compactor", stage=4),
     Row(name="listener", kind="actors.listener", stage=5, numbered=True),
 )
 

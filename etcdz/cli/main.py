@@ -89,8 +89,9 @@ def _start_error(config: MemberConfig) -> str | None:
     if initialized:
         fields = {"data-dir": config.data_dir, "dir-type": "member"}
         log.info("server has been already initialized", **fields)
-        return None
-    return bootstrap.cluster_error(config, _resolve)
+    elif error := bootstrap.cluster_error(config, _resolve):
+        return error
+    return bootstrap.retention_error(config)
 
 
 def has_log(config: MemberConfig) -> bool:

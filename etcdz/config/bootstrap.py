@@ -6,6 +6,7 @@ up only when the URLs differ as text: a member that is consistent with itself ne
 
 from collections.abc import Callable, Mapping, Sequence
 
+from etcdz.autocompaction import parse_retention
 from etcdz.config.literals import quote
 from etcdz.config.member import MemberConfig
 from etcdz.config.urls import is_ip, parse_url
@@ -23,6 +24,15 @@ def listen_error(config: MemberConfig) -> str | None:
     for text in config.listen_client_urls:
         if parse_url(text).is_secure:
             return f"TLS key/cert (--cert-file, --key-file) must be provided for client url {text} with HTTPS scheme"
+    return None
+
+
+def retention_error(config: MemberConfig) -> str | None:
+    """Why the member could not compact by itself. At every start, after all else."""
+    try:
+        parse_retention(config.auto_compaction_mode, config.auto_compaction_retention)
+    except ValueError as error:
+        return str(error)
     return None
 
 

@@ -6,6 +6,7 @@ Settings come as flag name -> value, complete. Source: etcd 3.5 embed.Config.Val
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from etcdz.autocompaction import PERIODIC, REVISION
 from etcdz.config import urls
 from etcdz.config.flags import SETTINGS
 from etcdz.config.kinds import BOOLEAN
@@ -109,6 +110,11 @@ def _lease_checkpoint(settings: Settings) -> str | None:
     return None
 
 
+def _compaction_mode(settings: Settings) -> str | None:
+    mode = settings["auto-compaction-mode"]
+    return None if mode in ("", PERIODIC, REVISION) else f"unknown auto-compaction-mode {quote(mode)}"
+
+
 _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _bind,
     _advertise,
@@ -116,6 +122,7 @@ _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _ticks,
     _advertise_is_set,
     _lease_checkpoint,
+    _compaction_mode,
 )
 
 

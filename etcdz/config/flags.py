@@ -65,7 +65,6 @@ class Flag(NamedTuple):
 _SUPPORTED: Final[dict[str, Callable[[Any], bool]]] = {
     "initial-cluster-state": lambda state: state != "existing",
     "log-outputs": lambda outputs: "systemd/journal" not in outputs,
-    "quota-backend-bytes": lambda quota: quota <= 0,
 }
 """Flags that work in part."""
 
@@ -101,7 +100,7 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         INT64,
         "0",
         WORKS,
-        "Size of the data at which writes are refused; 0 or less for none yet (etcd: 0 for 2 GiB).",
+        "Size of the data at which writes are refused; 0 for 2 GiB, negative for no limit.",
         "quota_backend_bytes",
     ),
     ("backend-bbolt-freelist-type", STRING, "map", WITHOUT_MEANING, "How bbolt keeps its free pages (map or array)."),
@@ -223,8 +222,22 @@ _CLUSTERING: Final[tuple[_Row, ...]] = (
         "Refuse changes of the membership that would cost the quorum.",
     ),
     ("pre-vote", BOOL, "true", WORKS, "Ask for votes before disturbing a term with an election.", "pre_vote"),
-    ("auto-compaction-retention", STRING, "0", DEFAULT_ONLY, "History to keep when compacting by itself; 0 for all."),
-    ("auto-compaction-mode", STRING, "periodic", DEFAULT_ONLY, "Whether that is a time or a number of revisions."),
+    (
+        "auto-compaction-retention",
+        STRING,
+        "0",
+        WORKS,
+        "History to keep when compacting by itself: hours, a time as 90m, or revisions; 0 for all.",
+        "auto_compaction_retention",
+    ),
+    (
+        "auto-compaction-mode",
+        STRING,
+        "periodic",
+        WORKS,
+        "Whether that is a time ('periodic') or a number of revisions ('revision').",
+        "auto_compaction_mode",
+    ),
     ("enable-v2", BOOL, "false", DEFAULT_ONLY, "Serve the v2 API."),
     ("v2-deprecation", _V2_PHASES, "not-yet", DEFAULT_ONLY, "What becomes of v2 data that is found."),
 )
@@ -312,10 +325,24 @@ _PROXY: Final[tuple[_Row, ...]] = (
 )
 
 _FEATURES: Final[tuple[_Row, ...]] = (
-    ("corrupt-check-time", DURATION, "0s", DEFAULT_ONLY, "How often members compare their data; 0 for never."),
+    (
+        "corrupt-check-time",
+        DURATION,
+        "0s",
+        WORKS,
+        "How often to check that data is what it was; 0 for never.",
+        "corrupt_check_s",
+    ),
     ("compact-hash-check-time", DURATION, "1m", DEFAULT_ONLY, "How often they compare hashes of compactions."),
-    ("compaction-batch-limit", INT, "1000", DEFAULT_ONLY, "Revisions that a compaction removes at a time."),
-    ("compaction-sleep-interval", DURATION, "10ms", DEFAULT_ONLY, "Rest between two such batches."),
+    (
+        "compaction-batch-limit",
+        INT,
+        "1000",
+        WORKS,
+        "Revisions that a compaction looks at at a time.",
+        "compaction_batch_limit",
+    ),
+    ("compaction-sleep-interval", DURATION, "10ms", WORKS, "Rest between two such batches.", "compaction_sleep_s"),
     (
         "watch-progress-notify-interval",
         DURATION,
@@ -331,15 +358,29 @@ _FEATURES: Final[tuple[_Row, ...]] = (
         "Log a warning about requests that take longer to apply.",
         "warning_apply_s",
     ),
-    ("bootstrap-defrag-threshold-megabytes", UINT, "0", DEFAULT_ONLY, "Defragment at the start if it frees so much."),
+    (
+        "bootstrap-defrag-threshold-megabytes",
+        UINT,
+        "0",
+        WORKS,
+        "Defragment at the start if that frees so much; 0 for never.",
+        "bootstrap_defrag_mb",
+    ),
     ("max-learners", INT, "1", DEFAULT_ONLY, "Learners that a cluster may have."),
     ("downgrade-check-time", DURATION, "5s", DEFAULT_ONLY, "How often to look whether a downgrade is done."),
     ("snapshot-catchup-entries", UINT64, "5000", DEFAULT_ONLY, "Entries kept for slow followers after a snapshot."),
 )
 
 _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
-    ("experimental-initial-corrupt-check", BOOL, "false", DEFAULT_ONLY, "Compare data with the others before serving."),
-    ("experimental-corrupt-check-time", DURATION, "0s", DEFAULT_ONLY, "See corrupt-check-time."),
+    (
+        "experimental-initial-corrupt-check",
+        BOOL,
+        "false",
+        WORKS,
+        "Read all data with its checksums before serving.",
+        "initial_corrupt_check",
+    ),
+    ("experimental-corrupt-check-time", DURATION, "0s", WORKS, "See corrupt-check-time; wins over it."),
     ("experimental-compact-hash-check-enabled", BOOL, "false", DEFAULT_ONLY, "Compare hashes of compactions."),
     ("experimental-compact-hash-check-time", DURATION, "1m", DEFAULT_ONLY, "See compact-hash-check-time."),
     ("experimental-enable-v2v3", STRING, "", DEFAULT_ONLY, "Serve v2 calls from v3 keys below this prefix."),
@@ -352,8 +393,8 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
         "Keep them.",
         "lease_checkpoint_persist",
     ),
-    ("experimental-compaction-batch-limit", INT, "1000", DEFAULT_ONLY, "See compaction-batch-limit."),
-    ("experimental-compaction-sleep-interval", DURATION, "10ms", DEFAULT_ONLY, "See compaction-sleep-interval."),
+    ("experimental-compaction-batch-limit", INT, "1000", WORKS, "See compaction-batch-limit; wins over it."),
+    ("experimental-compaction-sleep-interval", DURATION, "10ms", WORKS, "See compaction-sleep-interval; wins over it."),
     ("experimental-peer-skip-client-san-verification", BOOL, "false", DEFAULT_ONLY, "See the flag of this name."),
     ("experimental-watch-progress-notify-interval", DURATION, "10m", DEFAULT_ONLY, "See the flag of this name."),
     ("experimental-warning-apply-duration", DURATION, "100ms", WORKS, "See warning-apply-duration; wins over it."),
@@ -365,7 +406,13 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
         "See warning-unary-request-duration; wins over it.",
     ),
     ("experimental-txn-mode-write-with-shared-buffer", BOOL, "true", DEFAULT_ONLY, "Share a buffer with the checks."),
-    ("experimental-bootstrap-defrag-threshold-megabytes", UINT, "0", DEFAULT_ONLY, "See the flag of this name."),
+    (
+        "experimental-bootstrap-defrag-threshold-megabytes",
+        UINT,
+        "0",
+        WORKS,
+        "See bootstrap-defrag-threshold-megabytes; wins over it.",
+    ),
     ("experimental-downgrade-check-time", DURATION, "5s", DEFAULT_ONLY, "See downgrade-check-time."),
     ("experimental-memory-mlock", BOOL, "false", DEFAULT_ONLY, "See memory-mlock."),
     ("experimental-snapshot-catchup-entries", UINT64, "5000", DEFAULT_ONLY, "See snapshot-catchup-entries."),

@@ -6,6 +6,7 @@ from typing import Any
 
 from etcdz.config.identity import cluster_id, member_id
 from etcdz.config.urls import parse_member_url
+from etcdz.limits import QUOTA_DEFAULT_BYTES
 
 UINT32_MAX = 0xFFFF_FFFF
 
@@ -55,7 +56,17 @@ class MemberConfig:
     initial_cluster_state: str = "new"
 
     quota_backend_bytes: int = 0
-    """0: the default quota; negative: none."""
+    """0: the default quota; negative: none. Ask quota_bytes."""
+    auto_compaction_mode: str = "periodic"
+    auto_compaction_retention: str = "0"
+    """As given; etcdz.autocompaction reads it."""
+    compaction_batch_limit: int = 1000
+    compaction_sleep_s: float = 0.01
+    initial_corrupt_check: bool = False
+    corrupt_check_s: float = 0.0
+    """0: never."""
+    bootstrap_defrag_mb: int = 0
+    """0: never."""
     max_txn_ops: int = 128
     max_request_bytes: int = 1_572_864
     max_concurrent_streams: int = UINT32_MAX
@@ -93,6 +104,11 @@ class MemberConfig:
     @property
     def wal_path(self) -> str:
         return self.wal_dir or f"{self.member_dir}/wal"
+
+    @property
+    def quota_bytes(self) -> int:
+        """Size of the store at which writes are refused; 0: never."""
+        return max(0, self.quota_backend_bytes) if self.quota_backend_bytes else QUOTA_DEFAULT_BYTES
 
     @property
     def election_ticks(self) -> int:

@@ -221,10 +221,10 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
         if flag.field
     }
     fields |= _logging_of(settings)
-    for name in ("warning-apply", "warning-unary-request"):
-        old = f"experimental-{name}-duration"
-        if old in given:
-            fields[f"{name.replace('-', '_')}_s"] = given[old] / 1e9
+    for old, value in given.items():
+        name = old.removeprefix("experimental-")
+        if name != old and name in SETTINGS and SETTINGS[name].field:
+            fields[SETTINGS[name].field] = value / 1e9 if SETTINGS[name].kind is DURATION else value
     if not settings["data-dir"]:
         fields["data_dir"] = f"{settings['name']}.etcd"
         late.append(Note("warn", "'data-dir' was empty; using default", {"data-dir": fields["data_dir"]}))

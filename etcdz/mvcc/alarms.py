@@ -5,6 +5,12 @@ from etcdz.mvcc.store import Store
 from etcdz.proto import etcdserverpb as pb
 
 NONE, NOSPACE, CORRUPT = 0, 1, 2
+NAMES = {NONE: "NONE", NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}
+
+
+def name_of(alarm: int) -> str:
+    """As etcd prints it."""
+    return NAMES.get(alarm, str(alarm))
 
 
 class AlarmTable:
@@ -25,8 +31,12 @@ class AlarmTable:
         """Those of one type, or all for NONE."""
         return sorted(pair for pair in self.raised if alarm in (NONE, pair[0]))
 
-    def activate(self, alarm: int, member_id: int) -> None:
+    def activate(self, alarm: int, member_id: int) -> bool:
+        """Whether it was not raised before."""
+        if (alarm, member_id) in self.raised:
+            return False
         self.raised.add((alarm, member_id))
+        return True
 
     def deactivate(self, alarm: int, member_id: int) -> bool:
         """Whether it was raised."""

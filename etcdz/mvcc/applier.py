@@ -14,6 +14,7 @@ from etcdz.errors import EtcdError
 from etcdz.mvcc import alarms, buckets
 from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.encoding import decode_varint, message_field
+from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, decode_put
 from etcdz.proto import etcdserverpb as pb
@@ -28,9 +29,6 @@ _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "
 
 _V2_TAG = b"\x12"
 
-#: What a put or a lease costs beside its bytes, in etcd's estimate for the quota.
-_PUT_OVERHEAD_BYTES = 256
-_LEASE_OVERHEAD_BYTES = 64
 #: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
 _ROOM_MAX = 4 << 20
 #: No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more.
@@ -45,6 +43,10 @@ class Applier:
                   etcd: members must not differ by the sizes of their stores); 0 is no quota
     Invariant: `_plain` is true exactly while no alarm is raised; then a put needs no checks but its own.
     Invariant: the store may grow by `_room` bytes before its size has to be looked at again.
+
+    exceeded      a request was applied that the store had no room for, and no alarm was raised: set here, for others
+    alarm_news    (raised or disarmed, alarm type, member id, whether the first or last of its type) of what has
+                  changed, for others to take
     """
 
     def __init__(self, mvcc: Mvcc, quota_bytes: int = 0) -> None:
@@ -54,6 +56,8 @@ class Applier:
         self._capped = self._corrupt = False
         self._plain = True
         self._room = 0 if quota_bytes else _NO_QUOTA
+        self.exceeded = False
+        self.alarm_news: list[tuple[bool, int, int, bool]] = []
         self._put_plain = mvcc.put_plain
         self._handlers: dict[str, Callable[[Any], Outcome]] = {
             "range": mvcc.range,
@@ -75,7 +79,7 @@ class Applier:
         if data[0] == PUT_TAG and self._plain and self._room > 0:
             put = decode_put(data)
             if put is not None:
-                self._room -= len(data) + _PUT_OVERHEAD_BYTES
+                self._room -= len(data) + PUT_OVERHEAD_BYTES
                 return put[0], 0, None, self._put_plain(put[1], put[2], put[3])
         return self._apply(data)
 
@@ -101,6 +105,7 @@ class Applier:
         code, text, body = handler(message)
         if code == 0 and self._over_quota(kind, message, len(data)):
             code, text, body = failed(errors.NO_SPACE)
+            self.exceeded = True
         return request_id, code, text, body
 
     def _refuse(self, kind: str, message: Any) -> EtcdError | None:
@@ -108,16 +113,16 @@ class Applier:
             return None
         if self._corrupt:
             return errors.CORRUPT
-        return errors.NO_SPACE if self._capped and _growth(kind, message) else None
+        return errors.NO_SPACE if self._capped and growth(kind, message) else None
 
     def _over_quota(self, kind: str, message: Any, size: int) -> bool:
         """Whether a request of size bytes, just applied, has found the store full."""
         if not self.quota_bytes:
             return False
         if self._room > size * _GROWTH_MAX:  # far from full: spare the walk over a transaction
-            self._room -= size + _PUT_OVERHEAD_BYTES
+            self._room -= size + PUT_OVERHEAD_BYTES
             return False
-        cost = _growth(kind, message)
+        cost = growth(kind, message)
         if not cost:
             return False
         if self._room <= cost:
@@ -127,6 +132,10 @@ class Applier:
         self._room -= cost
         return False
 
+    def room(self) -> int | None:
+        """By how many bytes the store may grow until it is full, and less than 0 beyond; None without a quota."""
+        return self.quota_bytes - self.mvcc.db_size() if self.quota_bytes else None
+
     # alarms
 
     def _alarm(self, request: pb.AlarmRequest) -> Outcome:
@@ -134,8 +143,8 @@ class Applier:
         if request.action == 0:
             shown = self.alarms.listed(request.alarm)
         elif request.action == 1 and request.alarm != alarms.NONE:
-            self.alarms.activate(request.alarm, request.memberID)
-            self._write_alarm(request, b"")
+            if self.alarms.activate(request.alarm, request.memberID):
+                self._write_alarm(request, b"")
             shown = [(request.alarm, request.memberID)]
         elif request.action == 2 and self.alarms.deactivate(request.alarm, request.memberID):
             self._write_alarm(request, None)
@@ -145,6 +154,9 @@ class Applier:
 
     def _write_alarm(self, request: pb.AlarmRequest, value: bytes | None) -> None:
         self.mvcc.pending[buckets.ALARM + alarms.encode_member(request.alarm, request.memberID)] = value
+        raised = value is not None
+        left = len(self.alarms.listed(request.alarm))
+        self.alarm_news.append((raised, request.alarm, request.memberID, left == (1 if raised else 0)))
         self._note_alarms()
 
     def _note_alarms(self) -> None:
@@ -178,23 +190,3 @@ def _is_v2(data: bytes) -> bool:
 
 def _v2_id(data: bytes) -> int:
     return decode_varint(data, 1)[0] if data[0] == 8 else 0
-
-
-def _growth(kind: str, message: Any) -> int:
-    """etcd's estimate of the bytes that a request adds; 0 for what adds none."""
-    if kind == "put":
-        return _PUT_OVERHEAD_BYTES + len(message.key) + len(message.value)
-    if kind == "txn":
-        return max(_operations_growth(message.success), _operations_growth(message.failure))
-    return _LEASE_OVERHEAD_BYTES if kind == "lease_grant" else 0
-
-
-def _operations_growth(operations: Iterable[pb.RequestOp]) -> int:
-    total = 0
-    for op in operations:
-        kind = op.WhichOneof("request")
-        if kind == "request_put":
-            total += _growth("put", op.request_put)
-        elif kind == "request_txn":
-            total += _growth("txn", op.request_txn)
-    return total

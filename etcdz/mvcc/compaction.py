@@ -26,11 +26,12 @@ class Scrub:
     Invariant: below `finished` the store holds what the compaction there keeps, less what this scrub took so far.
     """
 
-    __slots__ = ("_cursor", "_mvcc", "finished", "running", "target")
+    __slots__ = ("_cursor", "_freed", "_mvcc", "finished", "running", "target")
 
     def __init__(self, mvcc: Mvcc, finished: int) -> None:
         self._mvcc = mvcc
         self.finished = finished
+        self._freed = 0
         self.start(mvcc.compact_revision)
 
     def start(self, target: int) -> None:
@@ -45,7 +46,7 @@ class Scrub:
             return True
         store, index, target, finished = self._mvcc.store, self._mvcc.index, self.target, self.finished
         batch: dict[bytes, bytes | None] = {}
-        seen = 0
+        seen = freed = 0
         name = b""
         for name, record in islice(store.iterate(self._cursor, _first_name(target + 1)), limit):
             seen += 1
@@ -54,8 +55,10 @@ class Scrub:
             obsolete = index.oldest(key)
             if not index.keeps(key, main, sub, target):
                 batch[name] = None
+                freed += len(name) + len(record)
             if obsolete is not None and obsolete[0] < finished and index.oldest(key) != obsolete:
                 batch[buckets.put_key(*obsolete)] = None
+                freed += len(name) + len(record)  # about: a record of the same key
         if seen < limit:
             batch[buckets.FINISHED_COMPACT] = buckets.encode_revision(target)
             self.running = False
@@ -63,9 +66,11 @@ class Scrub:
             self._cursor = name + b"\0"
         if batch:
             store.write(batch)
+        self._freed += freed
         if not self.running:
-            store.reclaim(_first_name(finished), _first_name(target + 1))
+            store.reclaim(_first_name(finished), _first_name(target + 1), self._freed)
             self.finished = target
+            self._freed = 0
         return not self.running
 
 

@@ -131,24 +131,46 @@ def _records(mvcc: Mvcc, revision: int) -> Iterator[tuple[bytes, bytes]]:
     """All records up to a revision, pending ones included: those are newer than all in the store."""
     end = buckets.KEY + max(revision + 1, 0).to_bytes(8, "big")
     pending = [(name, record) for name, record in mvcc.pending.items() if buckets.KEY < name < end and record]
-    return chain(mvcc.store.iterate(buckets.KEY, end), pending)
+    return chain(mvcc.store.iterate(buckets.KEY, end, verify=True), pending)
 
 
-def hash_all(mvcc: Mvcc) -> int:
-    """CRC-32C over all of etcd's buckets: names, then keys and values, without meta's consistent index and term."""
-    crc = 0
+class HashJob:
+    """Hash in slices: CRC-32C over all of etcd's buckets, names, then keys and values, without meta's consistent index
+    and term. All as it is when the job begins: an iterator does not see what is written later."""
+
+    __slots__ = ("_crc", "_pairs", "revision")
+
+    def __init__(self, mvcc: Mvcc) -> None:
+        """Requires: nothing is pending."""
+        self.revision = mvcc.revision
+        self._crc = 0
+        small = {bucket: list(_bucket_rows(mvcc, bucket)) for bucket in buckets.ALL if bucket != buckets.KEY}
+        self._pairs = _all_pairs(small, _bucket_rows(mvcc, buckets.KEY))
+
+    def step(self, limit: int | None = None) -> int | None:
+        """Takes up to limit rows (None for all). return the hash, or None: more to do"""
+        seen = 0
+        parts: list[bytes] = []
+        for name, value in islice(self._pairs, limit):
+            seen += 1
+            parts += (name, value)
+            if len(parts) >= _PARTS_MAX:
+                self._crc = google_crc32c.extend(self._crc, b"".join(parts))
+                parts.clear()
+        self._crc = google_crc32c.extend(self._crc, b"".join(parts))
+        return None if seen == limit else int(self._crc)
+
+
+def _all_pairs(
+    small: dict[bytes, list[tuple[bytes, bytes]]], records: Iterator[tuple[bytes, bytes]]
+) -> Iterator[tuple[bytes, bytes]]:
+    """What goes into the hash, in order: of each bucket its name, then names in it and values."""
     left_out = (buckets.CONSISTENT_INDEX, buckets.TERM)
     for bucket in buckets.ALL:
-        crc = google_crc32c.extend(crc, bucket[:-1])
-        parts: list[bytes] = []
-        for name, value in _bucket_rows(mvcc, bucket):
+        yield bucket[:-1], b""
+        for name, value in small.get(bucket, records):
             if name not in left_out:
-                parts += (name[len(bucket) :], value)
-            if len(parts) >= _PARTS_MAX:
-                crc = google_crc32c.extend(crc, b"".join(parts))
-                parts.clear()
-        crc = google_crc32c.extend(crc, b"".join(parts))
-    return int(crc)
+                yield name[len(bucket) :], value
 
 
 def _bucket_rows(mvcc: Mvcc, bucket: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -8,17 +8,22 @@ an empty range does nothing else). That call returns only when the dump is done,
 soon as the new log file is there: no write may land in the old one behind its sync.
 
 What power loss leaves is then: all tables, all of every log but the newest, and of that one at least what was synced.
+
+Compactions of a range begin with such a switch, so they are made by its thread too: piece by piece, one at a time,
+since LevelDB does none of its own meanwhile, and stops all writes once a dozen tables wait for one.
 """
 
 import fcntl
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import plyvel
 
+from etcdz.mvcc import buckets
 from etcdz.mvcc.log_tail import cut_torn_tail
 
 #: LevelDB's own limit, counted in arena bytes; ours must come first however small the records are.
@@ -37,6 +42,13 @@ SWITCH_POLL_S = 0.0005
 assert SWITCH_BYTES * 2 < WRITE_BUFFER_BYTES
 
 _NOWHERE = b"\0"  # before every bucket
+_EVERYWHERE = b"\xff"  # behind every bucket
+#: A range is compacted in pieces of about so many bytes of tables, with room for LevelDB's own work in between.
+PIECE_BYTES = 64 << 20
+#: With so many tables that no compaction has taken up yet, LevelDB's own goes first.
+LOOSE_TABLES_MAX = 4
+#: 8 bytes: how much deleted records still take up in tables. Of our own, so in no hash.
+FREED = b"etcdz_meta\0freed"
 
 
 class StoreBroken(OSError):
@@ -47,9 +59,10 @@ class LevelStore:
     """A Store in a directory of its own. One process at a time; LevelDB's LOCK file sees to that.
 
     Invariant: LevelDB's memory holds what was written since the last switch, about `_log_bytes`.
-    Invariant: `_dumps` are the threads of switches that may not have ended.
-    Invariant: `_reclaim` is a range that the next switch compacts as well: deleted records stay in tables, and each
-    walk over them skips one after the other, until a compaction comes by.
+    Invariant: `_dumps` are the threads of switches that may not have ended, with what each of them frees.
+    Invariant: `_ranges` are to be compacted, one with each switch: deleted records stay in tables, and each walk over
+    them skips one after the other, until a compaction comes by. (lo, hi, bytes that this frees)
+    Invariant: `_freed` is how much of `size` deleted records take up, about; the same as the row FREED.
     """
 
     def __init__(
@@ -61,13 +74,16 @@ class LevelStore:
         self._sync_ahead_bytes = sync_ahead_bytes
         self._log_bytes = 0
         self._synced = True  # LevelDB writes what it finds in logs to tables, and syncs those, before it opens
-        self._dumps: list[threading.Thread] = []
+        self._dumps: list[tuple[threading.Thread, int]] = []
         self._thread_error: Exception | None = None
         self._ahead: threading.Thread | None = None
         self._ahead_bytes = 0
-        self._reclaim = (_NOWHERE, _NOWHERE)
         self._db = self._open()
         self.get = self._db.get
+        self._freed = int.from_bytes(self.get(FREED) or b"", "big")
+        self._ranges: deque[tuple[bytes, bytes, int]] = deque()
+        if self._freed:
+            self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), self._freed)
 
     def _open(self) -> "plyvel.DB":
         try:
@@ -95,9 +111,20 @@ class LevelStore:
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 cut_torn_tail(self.path / f"{logs[-1]:06d}.log")
 
-    def iterate(self, lo: bytes, hi: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(start=lo, stop=hi, reverse=reverse)
-        return rows
+    def iterate(
+        self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(
+            start=lo, stop=hi, reverse=reverse, verify_checksums=verify, fill_cache=not verify
+        )
+        return self._verified(rows) if verify else rows
+
+    def _verified(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """raises StoreBroken"""
+        try:
+            yield from rows
+        except plyvel.Error as error:
+            raise StoreBroken(f"{self.path}: {error}") from error
 
     def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
         """raises StoreBroken"""
@@ -157,9 +184,9 @@ class LevelStore:
         self.sync()
         self._reap_dumps()
         before = self._logs()[-1]
-        dump = threading.Thread(target=self._run_dump, args=self._reclaim, name="leveldb-dump", daemon=True)
-        self._dumps.append(dump)
-        self._reclaim = (_NOWHERE, _NOWHERE)
+        lo, hi, freed = self._ranges.popleft() if self._ranges and not self._dumps else (_NOWHERE, _NOWHERE, 0)
+        dump = threading.Thread(target=self._run_dump, args=(lo, hi), name="leveldb-dump", daemon=True)
+        self._dumps.append((dump, freed))
         dump.start()
         while self._logs()[-1] == before:
             if not dump.is_alive() and self._logs()[-1] == before:
@@ -175,43 +202,84 @@ class LevelStore:
             self._thread_error = error
 
     def _reap_dumps(self) -> None:
-        self._dumps = [dump for dump in self._dumps if dump.is_alive()]
+        ended = [dump for dump in self._dumps if not dump[0].is_alive()]
         if self._thread_error is not None:
             raise StoreBroken(f"{self.path}: {self._thread_error}")
+        if ended:
+            self._dumps = [dump for dump in self._dumps if dump not in ended]
+            self._note_freed(-sum(freed for _, freed in ended))
 
-    def reclaim(self, lo: bytes, hi: bytes) -> None:
-        """Waits for the next switch, since a compaction of its own would switch the log unsynced."""
-        before = self._reclaim
-        self._reclaim = (lo, hi) if before[0] == _NOWHERE else (min(lo, before[0]), max(hi, before[1]))
+    def reclaim(self, lo: bytes, hi: bytes, freed: int = 0) -> None:
+        """Waits for the next switches, since a compaction of its own would switch the log unsynced."""
+        self._note_freed(freed)
+        self._plan(lo, hi, freed)
+
+    def _note_freed(self, change: int) -> None:
+        if change:
+            self._freed = max(0, self._freed + change)
+            self._db.put(FREED, self._freed.to_bytes(8, "big"))
+            self._log_bytes += CHANGE_OVERHEAD_BYTES
+            self._synced = False
+
+    def _plan(self, lo: bytes, hi: bytes, freed: int) -> None:
+        """Queues a range of revisions in pieces, of which the last stands for all that is freed; small ones join up."""
+        last = self._ranges[-1] if self._ranges else (_EVERYWHERE, b"", 0)
+        if last[0] <= lo and last[1] <= hi and int(self._db.approximate_size(last[0], hi)) <= PIECE_BYTES:
+            self._ranges.pop()
+            lo, freed = last[0], last[2] + freed
+        count = int(self._db.approximate_size(lo, hi)) // PIECE_BYTES + 1
+        bounds = [lo, *self._bounds(lo, hi, count), hi]
+        self._ranges.extend([(bounds[i], bounds[i + 1], freed * (i == count - 1)) for i in range(count)])
+
+    def _bounds(self, lo: bytes, hi: bytes, count: int) -> list[bytes]:
+        """count - 1 store keys that part a range of revisions evenly."""
+        newest = next(self.iterate(lo, hi, reverse=True), None) if count > 1 else None
+        first = next(self.iterate(lo, hi))[0] if newest else lo
+        begin, end = (buckets.decode_store_key(key)[0] for key in (first, newest[0])) if newest else (0, 0)
+        return [buckets.put_key(begin + (end - begin) * i // count, 0) for i in range(1, count)]
 
     def _logs(self) -> list[int]:
         """Numbers of the log files, ascending."""
         return sorted(int(name[:-4]) for name in os.listdir(self.path) if name.endswith(".log"))
 
     def size(self) -> int:
-        """Bytes of all files; a look at the directory (tens of microseconds)."""
-        total = 0
-        with os.scandir(self.path) as entries:
-            for entry in entries:
-                try:
-                    total += entry.stat().st_size
-                except FileNotFoundError:  # LevelDB removes tables at any time
-                    continue
-        return total
+        """Bytes of the tables that hold the data, and of the log that is not in tables yet; takes 10 us.
+
+        NB: not what lies in the directory: that has the tables that a compaction is about to replace too, and for a
+        moment would be twice as much.
+        """
+        return int(self._db.approximate_size(b"", _EVERYWHERE)) + self._log_bytes
 
     def size_in_use(self) -> int:
-        """LevelDB's estimate of what tables hold, and what the log holds."""
-        return min(int(self._db.approximate_size(b"", b"\xff")) + self._log_bytes, self.size())
+        """The same without what deleted records take up."""
+        size = self.size()
+        return max(size - self._freed, min(size, self._log_bytes))
 
-    def compact(self) -> None:
-        """Rewrites all tables without what was deleted or overwritten, in the background."""
-        self._reclaim = (b"", b"\xff")
-        self._switch()
+    def defragment(self) -> None:
+        """Begins to rewrite all tables without what was deleted or overwritten; `defragment_step` goes on with it."""
+        self._ranges.clear()
+        self._ranges.append((b"", buckets.KEY, 0))
+        self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), 0)
+        self._ranges.append((buckets.bucket_end(buckets.KEY), _EVERYWHERE, self._freed))
+
+    def defragment_step(self) -> bool:
+        """Looks after the ranges that are to be compacted; returns soon. return whether none is left.
+
+        raises StoreBroken
+        """
+        self._reap_dumps()
+        if self._dumps:
+            return False
+        if not self._ranges:
+            return True
+        if int(self._db.get_property(b"leveldb.num-files-at-level0")) < LOOSE_TABLES_MAX:
+            self._switch()
+        return False
 
     def close(self) -> None:
         """raises StoreBroken"""
         self.sync()
-        for thread in [*self._dumps, self._ahead]:
+        for thread in [*[dump for dump, _ in self._dumps], self._ahead]:
             if thread is not None:
                 thread.join()
         self._reap_dumps()

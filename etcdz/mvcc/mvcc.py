@@ -412,7 +412,15 @@ class Mvcc:
         return 0, None, self.header_at(job.now) + fields + int_field(b"\x20", found.revision)
 
     def hash(self) -> Outcome:
-        return 0, None, self.header() + int_field(b"\x10", hashes.hash_all(self))
+        """All at once, as hash_kv."""
+        outcome = self.hash_step(hashes.HashJob(self))
+        assert outcome is not None, "a step without limit is the last"
+        return outcome
+
+    def hash_step(self, job: hashes.HashJob, limit: int | None = None) -> Outcome | None:
+        """Goes on with a HashJob. return the outcome of the call, or None: step again."""
+        found = job.step(limit)
+        return None if found is None else (0, None, self.header_at(job.revision) + int_field(b"\x10", found))
 
     def db_size(self) -> int:
         return self.store.size()

@@ -15,8 +15,13 @@ class Store(Protocol):
 
     def get(self, key: bytes) -> bytes | None: ...
 
-    def iterate(self, lo: bytes, hi: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        """Pairs with lo <= key < hi as they are at the first step, whatever is written meanwhile."""
+    def iterate(
+        self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs with lo <= key < hi as they are now, whatever is written meanwhile.
+
+        verify   with the checksums of all that is read; a step then raises OSError for what is not as it was written
+        """
 
     def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
         """One atomic batch; None deletes."""
@@ -24,14 +29,20 @@ class Store(Protocol):
     def sync(self) -> None:
         """On return all that was written survives power loss."""
 
-    def reclaim(self, lo: bytes, hi: bytes) -> None:
-        """Much between lo and hi was deleted: the store may give back the space, in its own time."""
+    def reclaim(self, lo: bytes, hi: bytes, freed: int = 0) -> None:
+        """freed bytes between two revisions were deleted: the store may give back the space, in its own time."""
+
+    def defragment(self) -> None:
+        """Begins to give back all space that holds nothing."""
+
+    def defragment_step(self) -> bool:
+        """Goes on with it, without making anybody wait. return whether nothing is left to do."""
 
     def size(self) -> int:
-        """Bytes on disk."""
+        """Bytes that it takes up on disk, about: what the quota is held against."""
 
     def size_in_use(self) -> int:
-        """Bytes of what is in it, about."""
+        """The same without what a defragmentation would give back, about."""
 
     def close(self) -> None: ...
 
@@ -47,7 +58,9 @@ class MemoryStore:
         value: bytes | None = self.rows.get(key)
         return value
 
-    def iterate(self, lo: bytes, hi: bytes, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(
+        self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
         rows = [(key, self.rows[key]) for key in self.rows.irange(lo, hi, (True, False), reverse=reverse)]
         return iter(rows)
 
@@ -64,8 +77,14 @@ class MemoryStore:
     def sync(self) -> None:
         self.durable = dict(self.rows)
 
-    def reclaim(self, lo: bytes, hi: bytes) -> None:
+    def reclaim(self, lo: bytes, hi: bytes, freed: int = 0) -> None:
         pass
+
+    def defragment(self) -> None:
+        pass
+
+    def defragment_step(self) -> bool:
+        return True
 
     def size(self) -> int:
         return self.size_in_use()

@@ -9,7 +9,7 @@ import pytest
 from etcdz import messages
 
 ROOT = Path(__file__).resolve().parents[2]
-ACTORS = ("listener", "raft", "wal", "backend", "lessor")
+ACTORS = ("listener", "raft", "wal", "backend", "lessor", "compactor")
 
 
 def table() -> dict[str, tuple[str, set[str]]]:

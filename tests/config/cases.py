@@ -310,8 +310,7 @@ OURS = (
     Case(("--initial-cluster-state=existing",), 2, "--initial-cluster-state=existing is not supported yet"),
     Case(("--initial-election-tick-advance=F",), 2, "--initial-election-tick-advance=false is not supported yet"),
     Case(("--strict-reconfig-check=false",), 2, "--strict-reconfig-check=false is not supported yet"),
-    Case(("--quota-backend-bytes=1",), 2, "--quota-backend-bytes=1 is not supported yet"),
-    Case(("--corrupt-check-time=90m",), 2, "--corrupt-check-time=1h30m0s is not supported yet"),
+    Case(("--downgrade-check-time=90m",), 2, "--downgrade-check-time=1h30m0s is not supported yet"),
     Case(
         ("--listen-metrics-urls=http://127.0.0.1:1",),
         2,

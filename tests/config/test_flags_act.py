@@ -8,7 +8,6 @@ from etcdz.config.flags import SETTINGS
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_READER = {
     "initial_cluster_state",  # its only other value is refused
-    "quota_backend_bytes",  # not built: quotas are refused
 }
 
 

@@ -41,6 +41,10 @@ METHODS: dict[str, tuple[str, Any, Any]] = {
     "LeaseKeepAlive": ("/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse),
     "LeaseTimeToLive": ("/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseTimeToLiveRequest, pb.LeaseTimeToLiveResponse),
     "LeaseLeases": ("/etcdserverpb.Lease/LeaseLeases", pb.LeaseLeasesRequest, pb.LeaseLeasesResponse),
+    "Alarm": ("/etcdserverpb.Maintenance/Alarm", pb.AlarmRequest, pb.AlarmResponse),
+    "Defragment": ("/etcdserverpb.Maintenance/Defragment", pb.DefragmentRequest, pb.DefragmentResponse),
+    "Downgrade": ("/etcdserverpb.Maintenance/Downgrade", pb.DowngradeRequest, pb.DowngradeResponse),
+    "MoveLeader": ("/etcdserverpb.Maintenance/MoveLeader", pb.MoveLeaderRequest, pb.MoveLeaderResponse),
     "MemberList": ("/etcdserverpb.Cluster/MemberList", pb.MemberListRequest, pb.MemberListResponse),
 }
 

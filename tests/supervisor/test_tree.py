@@ -8,10 +8,10 @@ from supervisor.restart import Intensity
 from supervisor.tree import TREE, Row, TreeError, check, names, tree_for
 
 
-def test_the_members_own_table_is_sound_and_starts_backend_wal_raft_lessor_listeners() -> None:
+def test_the_members_own_table_is_sound_and_starts_from_the_disk_to_the_clients() -> None:
     rows = tree_for({"listeners": 3})
     order = [row.name for row in sorted(rows, key=lambda row: row.stage)]
-    assert order == ["backend", "wal", "raft", "lessor", "listener"]
+    assert order == ["backend", "wal", "raft", "lessor", "compactor", "listener"]
     assert [name for row in rows for name in names(row)][-3:] == ["listener-1", "listener-2", "listener-3"]
 
 
