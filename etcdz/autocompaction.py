@@ -9,17 +9,14 @@ A beat is: `tick` when `next_at` has come, which says where to compact, and `don
 anything to compact `tick` goes on to the next beat itself. Source: etcd 3.5 v3compactor.
 """
 
-import re
 from typing import Any, Final, Protocol
 
-from etcdz.config.literals import parse_duration, quote
+from etcdz.config.retention import PERIODIC, REVISION, parse_retention
 
-PERIODIC, REVISION = "periodic", "revision"
 HOUR_S: Final = 3600.0
 BEATS: Final = 10
 """In an interval."""
 REVISION_BEAT_S: Final = 300.0
-_NS_PER_HOUR: Final = 3_600_000_000_000
 
 
 class AutoCompaction(Protocol):
@@ -120,37 +117,3 @@ def make(mode: str, retention: str, now_s: float, revision: int) -> AutoCompacti
     if not amount:
         return None
     return ByRevision(amount, now_s) if mode == REVISION else Periodic(amount, now_s, revision)
-
-
-def parse_retention(mode: str, text: str) -> int:
-    """Nanoseconds, or revisions; a bare number is hours, or revisions. NB: etcd takes a duration for revisions too.
-
-    raises  ValueError: etcd's words
-    """
-    text = text or "0"
-    if re.fullmatch(r"\+?[0-9]+", text):
-        return int(text) * (1 if mode == REVISION else _NS_PER_HOUR)
-    try:
-        amount = parse_duration(text)
-    except ValueError:
-        raise ValueError(f"error parsing CompactionRetention: time: {_duration_fault(text)}") from None
-    if amount < 0:
-        raise ValueError(f"error parsing CompactionRetention: negative duration {quote(text)}")
-    if amount and mode not in (PERIODIC, REVISION):
-        raise ValueError(f"unsupported compaction mode {mode}")
-    return amount
-
-
-def _duration_fault(text: str) -> str:
-    """What Go says of a duration that it cannot read."""
-    rest = re.sub(r"^[-+]", "", text)
-    while number := re.match(r"\d+\.?\d*|\.\d+", rest):
-        rest = rest[number.end() :]
-        unit = re.match(r"[^.\d]*", rest)
-        name = unit[0] if unit else ""
-        if not name:
-            return f"missing unit in duration {quote(text)}"
-        if name not in ("ns", "us", "\u00b5s", "\u03bcs", "ms", "s", "m", "h"):
-            return f"unknown unit {quote(name)} in duration {quote(text)}"
-        rest = rest[len(name) :]
-    return f"invalid duration {quote(text)}"

@@ -6,9 +6,9 @@ up only when the URLs differ as text: a member that is consistent with itself ne
 
 from collections.abc import Callable, Mapping, Sequence
 
-from etcdz.autocompaction import parse_retention
 from etcdz.config.literals import quote
 from etcdz.config.member import MemberConfig
+from etcdz.config.retention import parse_retention
 from etcdz.config.urls import is_ip, parse_url
 
 Resolve = Callable[[str], str]

@@ -6,11 +6,11 @@ Settings come as flag name -> value, complete. Source: etcd 3.5 embed.Config.Val
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from etcdz.autocompaction import PERIODIC, REVISION
 from etcdz.config import urls
 from etcdz.config.flags import SETTINGS
 from etcdz.config.kinds import BOOLEAN
 from etcdz.config.literals import format_duration, quote
+from etcdz.config.retention import PERIODIC, REVISION
 from etcdz.logs import LEVELS
 
 ELECTION_MS_MAX: Final = 50_000
