@@ -18,6 +18,7 @@ from etcdz.autocompaction import AutoCompaction
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig, identity
 from etcdz.config.literals import format_duration
+from etcdz.config.retention import PERIODIC
 from etcdz.ids import COMPACTOR_SLOT, RequestIds
 from etcdz.messages import Leadership, Propose, Scrub, ScrubState
 from etcdz.proto import etcdserverpb as pb
@@ -128,7 +129,7 @@ class CompactorActor(Actor):
 
     def _about(self, auto: AutoCompaction, target: int) -> dict[str, Any]:
         name, value = auto.about
-        return {"revision": target, name: format_duration(value) if auto.mode == autocompaction.PERIODIC else value}
+        return {"revision": target, name: format_duration(value) if auto.mode == PERIODIC else value}
 
     # ---- the turn ----
 
