@@ -15,6 +15,7 @@ import msgpack
 
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
+from actors.publishing import Publisher
 from actors.quota import QuotaGuard
 from actors.reserve import Reserve
 from actors.slow_requests import is_slow, warn_apply, warn_read
@@ -41,6 +42,8 @@ from etcdz.messages import (
     Read,
     Replies,
     Scrub,
+    WatchAsk,
+    WatchHistory,
     encode_frame,
 )
 from etcdz.methods import (
@@ -76,6 +79,7 @@ class BackendActor(Actor):
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
+        self.publisher = Publisher(self)
         self.handlers |= {
             Apply: self.on_apply,
             Durable: self.on_durable,
@@ -85,6 +89,8 @@ class BackendActor(Actor):
             LeaseHello: self.on_lease_hello,
             LeaseNews: self.on_lease_news,
             Scrub: self.on_scrub,
+            WatchAsk: self.publisher.on_ask,
+            WatchHistory: self.publisher.on_history,
         }
         self.readers = {
             RANGE: self.read_range,
@@ -207,6 +213,10 @@ class BackendActor(Actor):
             frame = frames.get(slot)
             if frame is not None:
                 self.links.send_frame(peer.name, frame)
+
+    def on_peer_down(self, peer: Peer) -> None:
+        if peer.kind == "listener":
+            self.publisher.forget(peer.slot)
 
     # ---- raft ----
 
@@ -456,6 +466,8 @@ class BackendActor(Actor):
             self.links.flush()
             upkeep.work(now)
             self._send_answers()
+        if self.publisher.is_asked:
+            self.publisher.end_turn()
         if self.report_soon or self.applied_index - self.reported_index >= limits.APPLIED_EVERY_ENTRIES:
             self._report_applied()
 
@@ -480,6 +492,7 @@ class BackendActor(Actor):
             self.ring_slot = (self.ring_slot + 1) % limits.REPLY_RING_SLOTS
         if (self.untended_bytes >= limits.TEND_EVERY_BYTES or time.monotonic() >= self.next_tend) and self._tend():
             self.log.warn("free disk space", reserve_held=self.reserve.held, reserve_bytes=limits.STORE_RESERVE_BYTES)
+        published = self.publisher.take_frames() if self.publisher.wants else None
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
         self.uncommitted = 0
         if self.mvcc.leases.events:
@@ -488,6 +501,8 @@ class BackendActor(Actor):
             self.links.flush()
         for slot, frame in frames.items():
             self.links.send_frame(self.links.listener(slot), frame)
+        if published:
+            self.publisher.publish(published)
         self.replies = {}
 
     def _tend(self) -> bool:

@@ -19,12 +19,24 @@ from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from actors.snapshots import Snapshots
 from actors.streams import Streams
+from actors.watching import Watching
 from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.client_sockets import Address, address_of, bind_tcp
 from etcdz.config import MemberConfig
-from etcdz.messages import Leadership, LeaseAnswers, ReadStates, Refused, Replies, Room, Stop
-from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS
+from etcdz.messages import (
+    Leadership,
+    LeaseAnswers,
+    ReadStates,
+    Refused,
+    Replies,
+    Room,
+    Stop,
+    WatchChanges,
+    WatchChunk,
+    WatchPosition,
+)
+from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WATCH
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
@@ -171,6 +183,8 @@ class ListenerActor(Actor):
         self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
+        self.watching = Watching(self, self.config)
+        self.streams.services[WATCH] = self.watching.open
         self.handlers |= {
             Replies: self.calls.on_replies,
             Refused: self.calls.on_refused,
@@ -178,6 +192,9 @@ class ListenerActor(Actor):
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
             Room: self.calls.on_room,
+            WatchPosition: self.watching.on_position,
+            WatchChanges: self.watching.on_changes,
+            WatchChunk: self.watching.on_chunk,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
         self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}
@@ -285,6 +302,7 @@ class ListenerActor(Actor):
             self.crowded = self.under_way >= limits.CROWD_CALLS
             self.calls.expire(now)
             self.streams.expire(now)
+            self.watching.on_timer(now)
             self._expire_deadlines(now)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
@@ -330,6 +348,8 @@ class ListenerActor(Actor):
 
     def on_peer_up(self, peer: Peer) -> None:
         self.calls.on_peer_up(peer)
+        if peer.kind == "backend":
+            self.watching.on_new_backend()
 
     def on_leadership(self, message: Leadership) -> None:
         self.calls.on_leadership(message)

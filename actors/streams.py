@@ -87,6 +87,10 @@ class StreamCall:
             self.connection.grpc.finish(self.stream_id, code, text)
             self._streams.forget(self)
 
+    def flush(self) -> None:
+        """Writes now; for who sends so much at once that it should not wait for the end of the turn."""
+        self.connection.flush()
+
     def touch(self) -> None:
         """Something was sent outside of the client's turn: flush with this one."""
         self._streams.touched[self.connection] = None

@@ -38,6 +38,11 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Room          | backend -> listener        | -                    | sent again when it changes, and to each new one  |
 | Scrub         | compactor -> backend       | ScrubState           | asked again of the next backend incarnation      |
 | ScrubState    | backend -> compactor       | -                    | a new compactor asks, and so does one that waits |
+| WatchAsk      | listener -> backend        | WatchPosition        | asked again of the next backend incarnation      |
+| WatchPosition | backend -> listener        | -                    | the listener asks the next backend incarnation   |
+| WatchChanges  | backend -> listener        | -                    | the listener sees a gap and asks for history     |
+| WatchHistory  | listener -> backend        | WatchChunk           | asked again of the next backend incarnation      |
+| WatchChunk    | backend -> listener        | -                    | the listener asks the next backend incarnation   |
 
 The lessor proposes with a slot of its own (etcdz.ids), so that what is meant for it finds it as a listener's does.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
@@ -347,6 +352,49 @@ class ScrubState(NamedTuple):
     notes: bytes
 
 
+class WatchAsk(NamedTuple):
+    """From now on send what etcdz.watch.hub calls wants (0: nothing), and say where you stand."""
+
+    slot: int
+    seq: int
+    wants: int
+
+
+class WatchPosition(NamedTuple):
+    """The answer, behind all changes up to there. position: the fields of etcdz.watch.hub.Position."""
+
+    seq: int
+    position: tuple[int, ...]
+
+
+class WatchChanges(NamedTuple):
+    """All that happened behind revision before, up to position's. changes: columns of etcdz.watch.events.Changes."""
+
+    before: int
+    position: tuple[int, ...]
+    changes: tuple[list[Any], ...]
+
+
+class WatchHistory(NamedTuple):
+    """Send what happened to spans, (lo, hi) as in etcdz.watch.ranges, from revision first on."""
+
+    slot: int
+    seq: int
+    first: int
+    spans: list[tuple[bytes, bytes | None]]
+    with_befores: bool
+
+
+class WatchChunk(NamedTuple):
+    """The answer: all of it up to and with revision through, which may be far from the end. Nothing and through below
+    first: it is compacted."""
+
+    seq: int
+    through: int
+    position: tuple[int, ...]
+    changes: tuple[list[Any], ...]
+
+
 MESSAGES: dict[int, type[Any]] = {
     1: Roster,
     2: Stop,
@@ -382,6 +430,11 @@ MESSAGES: dict[int, type[Any]] = {
     64: LeaseEvents,
     65: LeaseNews,
     66: LeaseNewsEnd,
+    70: WatchAsk,
+    71: WatchPosition,
+    72: WatchChanges,
+    73: WatchHistory,
+    74: WatchChunk,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 

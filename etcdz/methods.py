@@ -7,6 +7,7 @@ DEFRAGMENT, MOVE_LEADER, DOWNGRADE = 26, 27, 28
 
 LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE, LEASE_LEASES, LEASE_KEEP_ALIVE = 40, 41, 42, 43, 44
 SNAPSHOT = 25
+WATCH = 45
 
 WAIT_SCRUB, RAISE_NOSPACE, SET_DOWNGRADE = 30, 31, 32
 """No methods of their own: the second halves of a Compact with `physical`, which waits in the backend, and of a
@@ -34,6 +35,7 @@ PATHS: dict[bytes, int] = {
 }
 
 STREAM_PATHS: dict[bytes, int] = {
+    b"/etcdserverpb.Watch/Watch": WATCH,
     b"/etcdserverpb.Lease/LeaseKeepAlive": LEASE_KEEP_ALIVE,
     b"/etcdserverpb.Maintenance/Snapshot": SNAPSHOT,
 }

@@ -347,8 +347,9 @@ _FEATURES: Final[tuple[_Row, ...]] = (
         "watch-progress-notify-interval",
         DURATION,
         "10m",
-        DEFAULT_ONLY,
+        WORKS,
         "How often a quiet watch is told where it is.",
+        "watch_progress_notify_s",
     ),
     (
         "warning-apply-duration",
@@ -396,7 +397,7 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
     ("experimental-compaction-batch-limit", INT, "1000", WORKS, "See compaction-batch-limit; wins over it."),
     ("experimental-compaction-sleep-interval", DURATION, "10ms", WORKS, "See compaction-sleep-interval; wins over it."),
     ("experimental-peer-skip-client-san-verification", BOOL, "false", DEFAULT_ONLY, "See the flag of this name."),
-    ("experimental-watch-progress-notify-interval", DURATION, "10m", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-watch-progress-notify-interval", DURATION, "10m", WORKS, "See the flag of this name."),
     ("experimental-warning-apply-duration", DURATION, "100ms", WORKS, "See warning-apply-duration; wins over it."),
     (
         "experimental-warning-unary-request-duration",

@@ -76,6 +76,7 @@ class MemberConfig:
     socket_reuse_port: bool = False
     warning_apply_s: float = 0.1
     warning_unary_request_s: float = 0.3
+    watch_progress_notify_s: float = 600.0
     unsafe_no_fsync: bool = False
     lease_checkpoint: bool = False
     lease_checkpoint_persist: bool = False

@@ -12,7 +12,7 @@ Revisions are (main, sub); `main` counts transactions, `sub` the changes inside 
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -167,6 +167,18 @@ class KeyIndex:
         if i < 0 or mains[i] & 1:
             return None
         return mains[i] >> 1, entry.sub_at(i)  # type: ignore[union-attr]
+
+    def revisions_since(self, key: bytes, revision: int) -> Iterator[tuple[int, int, bool]]:
+        """(main, sub, tombstone) of all changes of a key from a main revision on, ascending."""
+        entry = self.entries.get(key)
+        if type(entry) is int:
+            main = entry >> 32 & _MASK64
+            if main >= revision:
+                yield main, entry & _MASK32, False
+        elif entry is not None:
+            history: History = entry  # type: ignore[assignment]
+            for i in range(bisect_left(history.mains, revision << 1), len(history.mains)):
+                yield history.mains[i] >> 1, history.sub_at(i), bool(history.mains[i] & 1)
 
     # ranges; hi None is no bound
 

@@ -1,0 +1,106 @@
+"""From changes to the messages of those whom they concern.
+
+    WatchResponse = header field 1 | [10 watch_id] | [18 created] [20 canceled] [28 compact_revision] [32 cancel_reason]
+                    [38 fragment] | 5a event ...
+
+All but the watch_id is the same for watchers of one range who want the same: the events are joined once, and each
+message is a short head and that body.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from etcdz.watch.events import Changes, is_delete, response_field
+from etcdz.watch.ranges import RangeMap
+from etcdz.watch.watcher import NO_DELETE, NO_PUT, PREV_KV, Watcher
+
+_FRAGMENT = b"\x38\x01"
+
+
+class Share:
+    """What of some changes concerns the watchers of one range, and their bodies by what they want.
+
+    picked     positions in changes, ascending
+    """
+
+    __slots__ = ("_bodies", "_changes", "picked")
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self.picked: list[int] = []
+        self._bodies: dict[tuple[int, int], tuple[list[bytes], bytes]] = {}
+
+    def of(self, watcher: Watcher) -> tuple[list[bytes], bytes]:
+        """(event fields, the same joined) that this watcher has not had; both empty if it wants none of them."""
+        first = 0
+        mains, picked = self._changes.mains, self.picked
+        if mains[picked[0]] < watcher.next_revision:
+            first = bisect_left(picked, watcher.next_revision, key=mains.__getitem__)
+        key = (first, watcher.variant)
+        found = self._bodies.get(key)
+        if found is None:
+            fields = self._fields(picked[first:], watcher.variant)
+            found = self._bodies[key] = fields, b"".join(fields)
+        return found
+
+    def _fields(self, picked: Sequence[int], variant: int) -> list[bytes]:
+        events, befores = self._changes.events, self._changes.befores
+        if variant & (NO_PUT | NO_DELETE):
+            picked = [i for i in picked if not variant & (NO_DELETE if is_delete(events[i]) else NO_PUT)]
+        if variant & PREV_KV:
+            return [response_field(events[i], befores[i]) for i in picked]
+        return [response_field(events[i]) for i in picked]
+
+
+def share_out(changes: Changes, watchers: "RangeMap[dict[Watcher, None]]") -> list[tuple[dict[Watcher, None], Share]]:
+    """For each range that a change concerns: its watchers, and their share of changes."""
+    shares: dict[int, tuple[dict[Watcher, None], Share]] = {}
+    if watchers.has_spans:
+        for position, key in enumerate(changes.keys):
+            for group in watchers.at(key):
+                _share_of(shares, group, changes).picked.append(position)
+    else:
+        exact = watchers.exact
+        for position, key in enumerate(changes.keys):
+            single = exact.get(key)
+            if single is not None:
+                _share_of(shares, single, changes).picked.append(position)
+    return list(shares.values())
+
+
+def _share_of(
+    shares: dict[int, tuple[dict[Watcher, None], Share]], group: dict[Watcher, None], changes: Changes
+) -> Share:
+    found = shares.get(id(group))
+    if found is None:
+        found = shares[id(group)] = group, Share(changes)
+    return found[1]
+
+
+def send_events(watcher: Watcher, header: bytes, fields: list[bytes], body: bytes, fragment_bytes: int) -> None:
+    """A response with events; in pieces if the watcher wants that, and there is too much for one."""
+    head = header + watcher.id_field
+    send = watcher.stream.sink.send_parts
+    if not watcher.fragment or len(head) + len(body) < fragment_bytes or len(fields) < 2:
+        send(head, body)
+        return
+    pieces = list(cut(fields, fragment_bytes - len(head) - len(_FRAGMENT)))
+    for piece in pieces[:-1]:
+        send(head + _FRAGMENT, piece)
+    send(head, pieces[-1])
+
+
+def cut(fields: Iterable[bytes], room: int) -> Iterable[bytes]:
+    """fields joined to pieces that are each of less than room bytes, or a single field.
+
+    Source: etcd's sendFragments.
+    """
+    piece: list[bytes] = []
+    size = 0
+    for field in fields:
+        if piece and size + len(field) >= room:
+            yield b"".join(piece)
+            piece, size = [], 0
+        piece.append(field)
+        size += len(field)
+    yield b"".join(piece)

@@ -1,0 +1,51 @@
+"""What happened to keys, in the form in which it goes from the backend to listeners and on to clients.
+
+    mvccpb.Event = [08 type: 1 is DELETE] 12 len KeyValue [1a len KeyValue: what it was before]
+
+An event is encoded once, by the backend; everybody who is sent it copies these bytes. What the key was before is kept
+apart, as only some want it.
+"""
+
+from typing import NamedTuple
+
+from etcdz.mvcc.encoding import encode_varint, message_field
+
+DELETE = b"\x08\x01"
+_KV = b"\x12"
+PREV_KV = b"\x1a"
+_EVENTS = b"\x5a"
+_MOD_REVISION = b"\x18"
+
+
+class Changes(NamedTuple):
+    """Changes in the order in which they happened: columns of equal length.
+
+    mains    main revision of each
+    keys
+    events   encoded mvccpb.Event of each, without what was before
+    befores  encoded field prev_kv of each, or empty ones; the column is empty if nobody asked
+    """
+
+    mains: list[int]
+    keys: list[bytes]
+    events: list[bytes]
+    befores: list[bytes]
+
+
+def encode_put(record: bytes) -> bytes:
+    """The event of a put. record: encoded KeyValue."""
+    return message_field(_KV, record)
+
+
+def encode_delete(tombstone: bytes, main: int) -> bytes:
+    """The event of a delete. tombstone: encoded KeyValue with nothing but the key."""
+    return DELETE + message_field(_KV, tombstone + _MOD_REVISION + encode_varint(main))
+
+
+def is_delete(event: bytes) -> bool:
+    return event[0] == DELETE[0]
+
+
+def response_field(event: bytes, before: bytes = b"") -> bytes:
+    """An event as a field of a WatchResponse."""
+    return b"%b%b%b%b" % (_EVENTS, encode_varint(len(event) + len(before)), event, before)

@@ -1,0 +1,408 @@
+"""All watchers of one listener: created, told of changes, left behind, caught up.
+
+The backend sends the hub every batch of changes while it asks for them; revisions number that stream:
+
+    revision     everything up to it has come, and every SYNCED watcher has had what concerns it
+    a gap        (a new backend, changes that nobody asked for) leaves all who were SYNCED LAGGING
+    LAGGING      some at a time, the hub asks for the history that they miss, a bounded chunk each time
+    STALLED      a client that does not read: its watchers keep nothing but their next revision
+
+So what a stalled client costs is its outbox (a little more than one response), whatever is written meanwhile. What a
+client asks for (create, cancel, progress) waits until the backend has said at which revision it stands: messages of
+one backend come in order, so by then every change up to there has come.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+from etcdz import errors
+from etcdz.errors import EtcdError
+from etcdz.mvcc.encoding import HeaderPieces, bytes_field, int_field
+from etcdz.watch.delivery import Share, send_events, share_out
+from etcdz.watch.events import Changes
+from etcdz.watch.progress import ProgressClock
+from etcdz.watch.ranges import Range, RangeMap
+from etcdz.watch.watcher import LAGGING, OVER, PREV_KV, STALLED, SYNCED, Sink, Watcher, WatchStream
+
+NOBODY: Final = 0
+CHANGES: Final = 1
+CHANGES_AND_BEFORES: Final = 2
+"""What the hub wants to be sent: nothing, changes, changes with what was before each."""
+
+CATCH_UP_MAX: Final = 512
+"""Watchers that one chunk of history is fetched for. Source: etcd's maxWatchersPerSync."""
+CATCH_UP_SPAN: Final = 2_000
+"""Revisions that their positions may lie apart."""
+
+INVALID_ID: Final = -1
+_CREATED: Final = b"\x18\x01"
+_CANCELED: Final = b"\x20\x01"
+_COMPACT_REVISION: Final = b"\x28"
+_CANCEL_REASON: Final = b"\x32"
+_EMPTY_RANGE: Final = "mvcc: watcher range is empty"
+_DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
+
+
+class Position(NamedTuple):
+    """Where the backend stands, as its messages say."""
+
+    revision: int
+    compact_revision: int
+    cluster_id: int
+    member_id: int
+    term: int
+
+
+class Backend(Protocol):
+    """What the hub asks of the backend. seq comes back with the answer; a new backend has to be asked again."""
+
+    def ask_position(self, seq: int, wants: int) -> None: ...
+    def ask_history(self, seq: int, first: int, spans: list[Range], with_befores: bool) -> None: ...
+
+
+Permit = Callable[[WatchStream, Any], EtcdError | None]
+_Wish = tuple[WatchStream, Any]
+
+
+class Hub:
+    """See the module. Call `end_turn` when everything that has arrived is told.
+
+    fragment_bytes   responses of this size and above are cut for those who want that
+    progress         when watchers with progress_notify are told where they are
+    permit           whether a stream may watch what it asks for; to be replaced by who knows
+    """
+
+    def __init__(self, backend: Backend, fragment_bytes: int, progress: ProgressClock) -> None:
+        self.permit: Permit = lambda stream, request: None
+        self.revision = 0
+        self._backend = backend
+        self._fragment_bytes = fragment_bytes
+        self._progress = progress
+        self._pieces = HeaderPieces(0, 0, 0)
+        self._synced: RangeMap[dict[Watcher, None]] = RangeMap()
+        self._lagging: dict[Watcher, None] = {}
+        self._counts = [0, 0]
+        """Watchers that are SYNCED or LAGGING: all, those that want to know what was before."""
+        self._wishes: list[_Wish] = []
+        self._asked: list[tuple[int, list[_Wish]]] = []
+        self._seq = 0
+        self._wanted = NOBODY
+        """What the backend was told last."""
+        self._fetching: tuple[int, list[Watcher]] | None = None
+        self._batch = 0
+
+    # ---- clients ----
+
+    def open(self, sink: Sink) -> WatchStream:
+        return WatchStream(sink)
+
+    def wish(self, stream: WatchStream, request: Any) -> None:
+        """A WatchRequest. One that asks for nothing is passed over, as in etcd."""
+        if request.WhichOneof("request_union") is not None:
+            self._wishes.append((stream, request))
+
+    def close(self, stream: WatchStream) -> None:
+        """The client is gone."""
+        stream.is_open = False
+        for watcher in list(stream.watchers.values()):
+            self._drop(watcher)
+
+    def resume(self, stream: WatchStream) -> None:
+        """Its client reads on."""
+        for watcher in stream.watchers.values():
+            if watcher.state == STALLED:
+                watcher.state = LAGGING
+                self._lagging[watcher] = None
+                self._count(watcher, 1)
+
+    @property
+    def watcher_counts(self) -> dict[str, int]:
+        """For the monitor."""
+        return {"active": self._counts[0], "lagging": len(self._lagging)}
+
+    # ---- the turn ----
+
+    def end_turn(self) -> None:
+        """Asks the backend what there is to be asked."""
+        wanted = self._wants()
+        if self._wishes or wanted != self._wanted:
+            self._ask(self._wishes, wanted)
+            self._wishes = []
+        if self._lagging and self._fetching is None and not self._asked:
+            self._fetch()
+
+    def _wants(self) -> int:
+        if any(_wants_befores(request) for _, request in self._wishes):
+            return CHANGES_AND_BEFORES
+        if self._counts[1]:
+            return CHANGES_AND_BEFORES
+        return CHANGES if self._counts[0] or self._wishes else NOBODY
+
+    def _ask(self, wishes: list[_Wish], wanted: int) -> None:
+        self._seq += 1
+        self._wanted = wanted
+        self._asked.append((self._seq, wishes))
+        self._backend.ask_position(self._seq, wanted)
+
+    def on_new_backend(self) -> None:
+        """A new incarnation of the backend knows nothing of us; what the old one was asked will not be answered."""
+        self._fetching = None
+        wishes = [wish for _, asked in self._asked for wish in asked]
+        self._asked = []
+        if wishes or self._wants():
+            self._ask(wishes, max(self._wants(), CHANGES))
+        else:
+            self._wanted = NOBODY
+
+    # ---- the backend's answers ----
+
+    def on_position(self, seq: int, position: Position) -> None:
+        """Where the backend stands; everything that it was asked for up to seq may be done now."""
+        self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
+        self._close_gap(position.revision)
+        while self._asked and self._asked[0][0] <= seq:
+            for stream, request in self._asked.pop(0)[1]:
+                if stream.is_open:
+                    self._grant(stream, request)
+
+    def _close_gap(self, revision: int) -> None:
+        """Changes up to revision have not come: whoever has not had them catches up."""
+        if revision <= self.revision:
+            return
+        for span in list(self._synced):
+            for watcher in list(self._synced.get(span) or ()):
+                if watcher.next_revision <= revision:
+                    watcher.next_revision = max(watcher.next_revision, self.revision + 1)
+                    self._fall_behind(watcher)
+        self.revision = revision
+
+    def on_changes(self, before: int, position: Position, changes: Changes) -> None:
+        """What happened behind revision `before`, up to position."""
+        if not self._wanted:
+            return  # on its way when we said that we want none
+        self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
+        self._close_gap(before)
+        if position.revision <= self.revision:
+            return
+        header = self._pieces.field(position.revision)
+        self._batch += 1
+        for group, share in share_out(changes, self._synced):
+            for watcher in list(group):
+                if (watcher.variant & PREV_KV and not changes.befores) or not watcher.stream.may_send(self._batch):
+                    watcher.next_revision = max(watcher.next_revision, self.revision + 1)
+                    self._fall_behind(watcher)
+                else:
+                    self._send(watcher, share, header)
+        self.revision = position.revision
+
+    def _send(self, watcher: Watcher, share: Share, header: bytes) -> None:
+        fields, body = share.of(watcher)
+        if fields:
+            stream = watcher.stream
+            send_events(watcher, header, fields, body, self._fragment_bytes)
+            stream.spend(len(body))
+            stream.sink.touch()
+            if watcher.quiet:
+                watcher.quiet = False
+
+    # ---- catching up ----
+
+    def _fetch(self) -> None:
+        """Asks for what some of those who are behind miss: who has waited longest, and whoever is near it."""
+        first = next(iter(self._lagging)).next_revision
+        chosen = []
+        for watcher in self._lagging:
+            if first <= watcher.next_revision <= first + CATCH_UP_SPAN:
+                chosen.append(watcher)
+                if len(chosen) == CATCH_UP_MAX:
+                    break
+        self._seq += 1
+        self._fetching = self._seq, chosen
+        spans = list(dict.fromkeys([watcher.span for watcher in chosen]))
+        befores = any([watcher.variant & PREV_KV for watcher in chosen])
+        self._backend.ask_history(self._seq, first, spans, befores)
+
+    def on_history(self, seq: int, through: int, position: Position, changes: Changes) -> None:
+        """A chunk of history, up to and with revision `through`."""
+        if self._fetching is None or self._fetching[0] != seq:
+            return
+        chosen = [watcher for watcher in self._fetching[1] if watcher in self._lagging]
+        self._fetching = None
+        self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
+        chosen = [watcher for watcher in chosen if not self._is_over(watcher, position.compact_revision)]
+        groups: RangeMap[dict[Watcher, None]] = RangeMap()
+        for watcher in chosen:
+            group = groups.get(watcher.span)
+            if group is None:
+                groups.set(watcher.span, {watcher: None})
+            else:
+                group[watcher] = None
+        header = self._pieces.field(max(through, 1))
+        self._batch += 1
+        unserved = set()
+        for group, share in share_out(changes, groups):
+            for watcher in group:
+                if watcher.stream.may_send(self._batch):
+                    self._send(watcher, share, header)
+                else:
+                    unserved.add(watcher)
+        for watcher in chosen:
+            self._move_on(watcher, watcher.next_revision - 1 if watcher in unserved else through)
+
+    def _is_over(self, watcher: Watcher, compact_revision: int) -> bool:
+        """Whether what the watcher misses is compacted: then it is told so, and that is the end of it."""
+        if watcher.next_revision >= compact_revision:
+            return False
+        self._leave(watcher)
+        watcher.state = OVER
+        body = _CANCELED + int_field(_COMPACT_REVISION, compact_revision)
+        self._respond(watcher.stream, self._pieces.field(0), watcher.id_field + body)
+        self._answer_progress(watcher.stream)
+        return True
+
+    def _move_on(self, watcher: Watcher, through: int) -> None:
+        watcher.next_revision = max(watcher.next_revision, through + 1)
+        del self._lagging[watcher]
+        if watcher.next_revision > self.revision:
+            self._sync(watcher)
+        elif watcher.stream.sink.is_clogged:
+            self._stall(watcher)
+        else:
+            self._lagging[watcher] = None  # behind all others
+
+    def _sync(self, watcher: Watcher) -> None:
+        """Requires: it is counted, and in no other group."""
+        watcher.state = SYNCED
+        group = self._synced.get(watcher.span)
+        if group is None:
+            self._synced.set(watcher.span, {watcher: None})
+        else:
+            group[watcher] = None
+        self._answer_progress(watcher.stream)
+
+    def _unsync(self, watcher: Watcher) -> None:
+        group = self._synced.get(watcher.span)
+        if group is not None:
+            group.pop(watcher, None)
+            if not group:
+                self._synced.remove(watcher.span)
+
+    def _fall_behind(self, watcher: Watcher) -> None:
+        self._unsync(watcher)
+        if watcher.stream.sink.is_clogged:
+            self._stall(watcher)
+        else:
+            watcher.state = LAGGING
+            self._lagging[watcher] = None
+
+    def _stall(self, watcher: Watcher) -> None:
+        watcher.state = STALLED
+        self._count(watcher, -1)
+
+    def _count(self, watcher: Watcher, by: int) -> None:
+        self._counts[0] += by
+        if watcher.variant & PREV_KV:
+            self._counts[1] += by
+
+    def _leave(self, watcher: Watcher) -> None:
+        """Out of all books but its stream's."""
+        if watcher.state == SYNCED:
+            self._unsync(watcher)
+        self._lagging.pop(watcher, None)
+        if watcher.state in (SYNCED, LAGGING):
+            self._count(watcher, -1)
+
+    def _drop(self, watcher: Watcher) -> None:
+        self._leave(watcher)
+        watcher.state = OVER
+        del watcher.stream.watchers[watcher.id]
+
+    # ---- what clients ask for, at the revision where the backend stands ----
+
+    def _grant(self, stream: WatchStream, request: Any) -> None:
+        kind = request.WhichOneof("request_union")
+        if kind == "create_request":
+            self._create(stream, request.create_request)
+        elif kind == "cancel_request":
+            self._cancel(stream, request.cancel_request.watch_id)
+        else:
+            self._request_progress(stream)
+
+    def _create(self, stream: WatchStream, request: Any) -> None:
+        """Source: the order of checks is that of etcd 3.5's newest patch release."""
+        lo, hi = request.key or b"\0", request.range_end
+        span: Range = (lo, None if hi == b"\0" else hi)
+        error = None if request.start_revision < 0 else self.permit(stream, request)
+        if request.start_revision < 0:
+            self._refuse(stream, errors.COMPACTED.text)
+        elif error is not None:
+            self._refuse(stream, error.text)
+        elif span[1] and lo >= span[1]:
+            self._refuse(stream, _EMPTY_RANGE)
+        elif request.watch_id in stream.watchers and request.watch_id:
+            self._refuse(stream, _DUPLICATE_ID)
+        else:
+            self._admit(stream, span, request)
+
+    def _refuse(self, stream: WatchStream, reason: str) -> None:
+        fields = int_field(b"\x10", INVALID_ID) + _CREATED + _CANCELED + bytes_field(_CANCEL_REASON, reason.encode())
+        self._respond(stream, self._header(), fields)
+
+    def _admit(self, stream: WatchStream, span: Range, request: Any) -> None:
+        watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
+        stream.watchers[watcher.id] = watcher
+        self._count(watcher, 1)
+        self._respond(stream, self._header(), watcher.id_field + _CREATED)
+        if watcher.next_revision > self.revision:
+            self._sync(watcher)
+        else:
+            self._lagging[watcher] = None
+        if watcher.quiet is not None:
+            self._progress.begin(stream)
+
+    def _cancel(self, stream: WatchStream, watch_id: int) -> None:
+        """An id that is not in use gets no answer, as in etcd."""
+        watcher = stream.watchers.get(watch_id)
+        if watcher is not None:
+            self._drop(watcher)
+            self._respond(stream, self._header(), watcher.id_field + _CANCELED)
+            self._answer_progress(stream)
+
+    def _request_progress(self, stream: WatchStream) -> None:
+        """NB: etcd forgets the question if a watcher is behind; here it is answered when none is any more."""
+        if any(watcher.start_revision > self.revision for watcher in stream.watchers.values()):
+            return
+        if stream.is_behind:
+            stream.asks_progress = True
+        elif stream.watchers:
+            self._report(stream, INVALID_ID)
+
+    def _answer_progress(self, stream: WatchStream) -> None:
+        """A watcher is no longer behind: perhaps it was the last one that the client's question waited for."""
+        if stream.asks_progress and not stream.is_behind:
+            stream.asks_progress = False
+            if stream.watchers:
+                self._report(stream, INVALID_ID)
+
+    def _report(self, stream: WatchStream, watch_id: int) -> None:
+        self._respond(stream, self._header(), int_field(b"\x10", watch_id))
+
+    def notify(self, now: float) -> None:
+        """Tells those watchers with progress_notify who have heard nothing since the last time where they are."""
+        for stream in self._progress.due(now):
+            for watcher in stream.watchers.values():
+                if watcher.quiet and watcher.state == SYNCED and watcher.start_revision <= self.revision:
+                    self._report(stream, watcher.id)
+                if watcher.quiet is not None:
+                    watcher.quiet = True
+
+    def _header(self) -> bytes:
+        return self._pieces.field(self.revision)
+
+    def _respond(self, stream: WatchStream, header: bytes, fields: bytes) -> None:
+        stream.sink.send_parts(header + fields, b"")
+        stream.sink.touch()
+
+
+def _wants_befores(request: Any) -> bool:
+    return bool(request.create_request.prev_kv)

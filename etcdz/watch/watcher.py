@@ -1,0 +1,109 @@
+"""One watcher, and the client stream that it belongs to.
+
+SYNCED    has had everything that the listener has had: is told of changes as they come
+LAGGING   is behind: the hub fetches history for it
+STALLED   is behind, and its client does not read: nothing is done for it until the client does
+OVER      was cancelled for a compaction; its id stays taken until the client cancels it, as in etcd
+"""
+
+from typing import Any, Final, Protocol
+
+from etcdz.mvcc.encoding import int_field
+from etcdz.watch.ranges import Range
+
+SYNCED: Final = 0
+LAGGING: Final = 1
+STALLED: Final = 2
+OVER: Final = 3
+
+NO_PUT: Final = 1
+NO_DELETE: Final = 2
+PREV_KV: Final = 4
+
+CREDIT_BYTES: Final = 256 << 10
+"""What all watchers of a stream may be sent before it is looked whether the client keeps up."""
+
+
+class Sink(Protocol):
+    """The client's end of a stream."""
+
+    @property
+    def is_clogged(self) -> bool: ...
+    def flush(self) -> None: ...
+    def send_parts(self, head: bytes, body: bytes) -> None: ...
+    def touch(self) -> None: ...
+
+
+class Watcher:
+    """id_field         encoded watch_id of its responses
+    next_revision    the client has had everything before it
+    start_revision   what it was created with
+    variant          of NO_PUT, NO_DELETE, PREV_KV: equal ones of a range are sent the same bytes
+    quiet            progress_notify: nothing was sent since the last look; None: not wanted
+    """
+
+    __slots__ = (
+        "fragment", "id", "id_field", "next_revision", "quiet", "span", "start_revision", "state", "stream", "variant",
+    )  # fmt: skip
+
+    def __init__(self, stream: "WatchStream", watch_id: int, span: Range, request: Any, revision: int) -> None:
+        self.stream = stream
+        self.id = watch_id
+        self.id_field = int_field(b"\x10", watch_id)
+        self.span = span
+        self.start_revision = int(request.start_revision)
+        self.next_revision = self.start_revision or revision + 1
+        self.variant = PREV_KV if request.prev_kv else 0
+        for unwanted in request.filters:
+            self.variant |= {0: NO_PUT, 1: NO_DELETE}.get(unwanted, 0)
+        self.fragment = bool(request.fragment)
+        self.quiet: bool | None = True if request.progress_notify else None
+        self.state = LAGGING
+
+
+class WatchStream:
+    """All watchers of one streaming call.
+
+    progress_due     when the watchers with progress_notify are looked at next; None: there was none so far
+    asks_progress    the client wants to hear where it is once none of its watchers is behind
+    """
+
+    __slots__ = ("_credit", "_next_id", "_round", "asks_progress", "is_open", "progress_due", "sink", "watchers")
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self.watchers: dict[int, Watcher] = {}
+        self.is_open = True
+        self.progress_due: float | None = None
+        self.asks_progress = False
+        self._next_id = 0
+        self._round = 0
+        self._credit = 0
+
+    def may_send(self, batch: int) -> bool:
+        """Whether the client keeps up. batch: number of what is being sent to everybody.
+
+        Asked per watcher, looked up once per batch and stream, and again after every CREDIT_BYTES.
+        """
+        if self._round != batch:
+            self._round = batch
+            self._credit = 0 if self.sink.is_clogged else CREDIT_BYTES
+        elif self._credit <= 0:
+            self.sink.flush()
+            self._credit = 0 if self.sink.is_clogged else CREDIT_BYTES
+        return self._credit > 0
+
+    def spend(self, size: int) -> None:
+        """So many bytes were sent."""
+        self._credit -= size
+
+    def free_id(self) -> int:
+        """The next id of our own choice that no client has chosen before."""
+        while self._next_id in self.watchers:
+            self._next_id += 1
+        self._next_id += 1
+        return self._next_id - 1
+
+    @property
+    def is_behind(self) -> bool:
+        return any(watcher.state in (LAGGING, STALLED) for watcher in self.watchers.values())

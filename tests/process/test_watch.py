@@ -1,0 +1,175 @@
+"""Watches over a real process tree whose actors are killed under them: nothing lost, doubled or out of order."""
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from etcdz.proto import etcdserverpb as pb
+from tests.process.trial import Trial
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(600)]
+
+ROUNDS = 4
+ROUNDS_LONG = 30
+
+
+class Follower:
+    """One watch that resumes by revision whenever its stream ends; collects (revision, value) of each event."""
+
+    def __init__(self, target: str, key: bytes, **fields: Any) -> None:
+        self._target = target
+        self._fields = {"key": key, **fields}
+        self.seen: list[tuple[int, bytes]] = []
+        self.streams = 0
+        self._next = 1
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+            create = pb.WatchCreateRequest(start_revision=self._next, **self._fields)
+            requests.put(pb.WatchRequest(create_request=create).SerializeToString())
+            with grpc.insecure_channel(self._target) as channel:
+                self._stream = channel.stream_stream("/etcdserverpb.Watch/Watch")(
+                    iter(requests.get, None), wait_for_ready=True
+                )
+                self.streams += 1
+                try:
+                    for message in self._stream:
+                        self._take(pb.WatchResponse.FromString(message))
+                except grpc.RpcError as error:
+                    assert self._stopping or error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN)
+                finally:
+                    requests.put(None)
+
+    def _take(self, response: Any) -> None:
+        with self._changed:
+            self.seen += [(event.kv.mod_revision, event.kv.value) for event in response.events]
+            if response.events:
+                self._next = response.events[-1].kv.mod_revision + 1
+            self._changed.notify_all()
+
+    @property
+    def last(self) -> int:
+        return self._next - 1
+
+    def wait_for(self, revision: int, timeout_s: float = 60) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._next > revision, timeout_s), (self._next, revision)
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._stream.cancel()
+        self._thread.join(10)
+
+
+class Writer:
+    """Puts numbers at one key after the other; several threads, so that batches hold more than one."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = grpc.insecure_channel(target)
+        self._put = self._channel.unary_unary("/etcdserverpb.KV/Put")
+        self._stopping = False
+        self.last_revision = 0
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(6)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, number: int) -> None:
+        count = 0
+        while not self._stopping:
+            count += 1
+            body = pb.PutRequest(key=b"k/%d" % number, value=b"%d/%d" % (number, count)).SerializeToString()
+            try:
+                answer = pb.PutResponse.FromString(self._put(body, wait_for_ready=True, timeout=30))
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.UNAVAILABLE, "only a killed listener ends a call"
+                continue
+            with self._lock:
+                self.last_revision = max(self.last_revision, answer.header.revision)
+
+    def stop(self) -> int:
+        self._stopping = True
+        for thread in self._threads:
+            thread.join(40)
+        self._channel.close()
+        return self.last_revision
+
+
+@pytest.fixture
+def followers(request: pytest.FixtureRequest) -> Iterator[Callable[..., Follower]]:
+    made: list[Follower] = []
+
+    def make(*args: Any, **fields: Any) -> Follower:
+        made.append(Follower(*args, **fields))
+        return made[-1]
+
+    yield make
+    for follower in made:
+        follower.stop()
+
+
+def kill(trial: Trial, actors: dict[str, Any], name: str) -> dict[str, Any]:
+    os.kill(actors[name]["pid"], signal.SIGKILL)
+    return trial.wait_restarted(actors, name)
+
+
+@pytest.mark.parametrize("victim", ["backend", "raft", "wal"])
+def test_killing_an_actor_costs_a_watch_nothing(
+    make_trial: Callable[..., Trial], followers: Callable[..., Follower], is_long: bool, victim: str
+) -> None:
+    trial = make_trial()
+    target = trial.member.target
+    everything = followers(target, b"k/", range_end=b"k0")
+    single = followers(target, b"k/3", prev_kv=True)
+    writer = Writer(target)
+    actors = trial.actors()
+    for _ in range(ROUNDS_LONG if is_long else ROUNDS):
+        everything.wait_for(everything.last + 50)
+        actors = kill(trial, actors, victim)
+    everything.wait_for(everything.last + 50)
+    last = writer.stop()
+    everything.wait_for(last)
+    assert [revision for revision, _ in everything.seen] == list(range(2, last + 1)), "each revision once, in order"
+    expected = [pair for pair in everything.seen if pair[1].startswith(b"3/")]
+    single.wait_for(expected[-1][0])
+    assert single.seen == expected
+    assert (everything.streams, single.streams) == (1, 1), "no stream ended"
+
+
+def test_a_client_that_resumes_by_revision_misses_nothing_when_listeners_are_killed(
+    make_trial: Callable[..., Trial], followers: Callable[..., Follower]
+) -> None:
+    trial = make_trial("--listeners=2")
+    follower = followers(trial.member.target, b"k/", range_end=b"k0")
+    writer = Writer(trial.member.target)
+    actors = trial.actors()
+    for victim in ("listener-1", "listener-2") * 2:
+        follower.wait_for(follower.last + 50)
+        actors = kill(trial, actors, victim)
+    last = writer.stop()
+    follower.wait_for(last)
+    assert [revision for revision, _ in follower.seen] == list(range(2, last + 1))
+    assert follower.streams > 1
+
+
+def test_a_client_resumes_when_the_member_is_stopped_in_good_order(
+    make_trial: Callable[..., Trial], followers: Callable[..., Follower]
+) -> None:
+    trial = make_trial()
+    follower = followers(trial.member.target, b"put/", range_end=b"put0")
+    follower.wait_for(trial.put().header.revision)
+    trial.member.restart()
+    follower.wait_for(trial.put().header.revision)
+    assert [revision for revision, _ in follower.seen] == [2, 3]
+    assert follower.streams >= 2
