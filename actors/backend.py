@@ -494,6 +494,8 @@ class BackendActor(Actor):
             self.log.warn("free disk space", reserve_held=self.reserve.held, reserve_bytes=limits.STORE_RESERVE_BYTES)
         published = self.publisher.take_frames() if self.publisher.wants else None
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
+        if self.uncommitted:
+            self.statistics.batches.add(self.uncommitted)
         self.uncommitted = 0
         if self.mvcc.leases.events:
             # NB: before the replies: whoever has heard of a change finds that the lessor has.
@@ -541,6 +543,18 @@ class BackendActor(Actor):
 
     def summary(self) -> dict[str, Any]:
         return {"applied_index": self.applied_index, "revision": self.mvcc.revision, "parked": len(self.parked)}
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "applied_term": self.applied_term,
+            "flushed_index": self.mvcc.flushed_index,
+            "raft_incarnation": self.raft_incarnation,
+            "compacted_revision": self.mvcc.compact_revision,
+            "scrubbing": self.mvcc.scrubbing.running,
+            "early_applies": len(self.early),
+            "db_bytes": self.mvcc.db_size(),
+            "db_bytes_in_use": self.mvcc.db_size_in_use(),
+        }
 
 
 def _switch_bytes(quota_bytes: int) -> int:

@@ -4,13 +4,14 @@ NB: never connect one PUSH to two endpoints (it deals messages out in turn), nev
 receiver's queue is lost without a sound): the endpoint carries the incarnation, and a new incarnation is a new link.
 """
 
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 import zmq
 
 from actors.mailbox import Link
 from etcdz.ids import LESSOR_SLOT
-from etcdz.messages import encode_frame
+from etcdz.messages import encode_frame, first_type
 
 
 class Peer(NamedTuple):
@@ -39,6 +40,8 @@ class Links:
         self._waiting: dict[str, list[Any]] = {}
         self.peers: dict[str, Peer] = {}
         self._listeners: dict[int, str] = {}
+        self.sent: defaultdict[type[Any], int] = defaultdict(int)
+        """Messages that left, by type."""
         self._supervisor: zmq.Socket[bytes] = context.socket(zmq.PUSH)
         self._supervisor.setsockopt(zmq.SNDHWM, 0)
         self._supervisor.setsockopt(zmq.LINGER, 0)
@@ -83,20 +86,30 @@ class Links:
         waiting = self._waiting.pop(name, None)
         if waiting:
             link.send(encode_frame(waiting))
+            for message in waiting:
+                self.sent[type(message)] += 1
         link.send(frame)
+        self.sent[first_type(frame)] += 1
 
     def flush(self) -> None:
         """One frame to each destination that something waits for."""
         if not self._waiting:
             return
         held = {}
+        sent = self.sent
         for name, batch in self._waiting.items():
             link = self._links.get(name)
             if link is not None:
                 link.send(encode_frame(batch))
+                for message in batch:
+                    sent[type(message)] += 1
             else:
                 held[name] = batch
         self._waiting = held
+
+    def frames_sent(self) -> dict[str, int]:
+        """By name of the receiver: frames that were sent to its living incarnation."""
+        return {name: link.sent for name, link in self._links.items()}
 
     def of_kind(self, kind: str) -> list[Peer]:
         return [peer for peer in self.peers.values() if peer.kind == kind]

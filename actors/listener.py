@@ -45,6 +45,8 @@ from etcdz.wire.sniff import HTTP1, sniff
 TIMER_S = 0.1
 KEEPALIVE_LOOK_S_MAX = 2.0
 """Silent clients are looked for at least so often, and more often where their timeout is short."""
+CLIENTS_SHOWN = 100
+"""Addresses of clients that a closer look at a listener names."""
 _WRITE_BUFFER_HIGH = 4 << 20
 """Bytes that wait in one connection's socket before we stop reading from it."""
 _BACKED_UP_BYTES = 256 << 10
@@ -264,7 +266,7 @@ class ListenerActor(Actor):
     def _on_mailbox(self) -> None:
         began = time.monotonic_ns()
         try:
-            self.drain()
+            frames = self.drain(began)
             if self.mailbox.pending():
                 self.loop_.call_soon(self._on_mailbox)
             self.calls.end_turn()
@@ -272,8 +274,8 @@ class ListenerActor(Actor):
             self.links.flush()
         except Exception as error:
             self.fail(error)
-        self.batches += 1
-        self.busy_ns += time.monotonic_ns() - began
+            return
+        self.count_turn(frames, time.monotonic_ns() - began)
 
     @property
     def under_way(self) -> int:
@@ -403,6 +405,14 @@ class ListenerActor(Actor):
 
     def summary(self) -> dict[str, Any]:
         return {"connections": len(self.connections), "calls": len(self.calls), "streams": len(self.streams)}
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "addresses": self.addresses,
+            "readiness": ("not ready", "asking", "ready")[self.readiness],
+            "draining": self.draining,
+            "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
+        }
 
 
 def run(boot: Boot) -> int:

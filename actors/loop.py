@@ -15,9 +15,12 @@ import zmq
 
 from actors.link import Links, Peer
 from actors.mailbox import Mailbox
+from actors.questions import Questions
+from actors.statistics import Statistics
 from etcdz import limits, logs
 from etcdz.boot import Boot
-from etcdz.messages import TAGS, Fault, Heartbeat, Ready, Roster, Stop, decode_frame, encode_frame
+from etcdz.flight import Recorder, describe, last_words
+from etcdz.messages import Ask, Fault, Heartbeat, Ready, Roster, Stop, Told, decode_frame, encode_frame
 
 
 class FatalError(Exception):
@@ -33,11 +36,16 @@ class Actor:
         self.context: zmq.Context[Any] = zmq.Context()
         self.mailbox = Mailbox(self.context, boot.endpoint)
         self.links = Links(self.context, boot.incarnation, boot.supervisor)
-        self.handlers: dict[type[Any], Callable[[Any], None]] = {Roster: self._on_roster, Stop: self._on_stop}
-        self.handled = 0
+        self.handlers: dict[type[Any], Callable[[Any], None]] = {
+            Roster: self._on_roster,
+            Stop: self._on_stop,
+            Ask: self._on_ask,
+        }
+        self.recorder = Recorder(boot.flight)
+        self.statistics = Statistics()
+        self.questions = Questions(self)
         self.batches = 0
         self.busy_ns = 0
-        self.last_tag = 0
         self._next_heartbeat = 0.0
         self.stopping = False
         """Set by Stop and by SIGTERM; the turn under way is finished, then `on_stop` runs."""
@@ -68,7 +76,11 @@ class Actor:
         """Last work before a graceful end."""
 
     def summary(self) -> dict[str, Any]:
-        """State that the monitor shows; small and cheap."""
+        """State that every heartbeat carries and the monitor shows; small and cheap."""
+        return {}
+
+    def details(self) -> dict[str, Any]:
+        """State for who inspects this actor, as large as it is useful. NB: no values of users' keys."""
         return {}
 
     # ---- supervision ----
@@ -88,6 +100,10 @@ class Actor:
     def _on_stop(self, stop: Stop) -> None:
         self.stopping = True
 
+    def _on_ask(self, ask: Ask) -> None:
+        ok, result = self.questions.answer(ask.verb, ask.args)
+        self.links.tell_supervisor(Told(self.boot.name, self.boot.incarnation, ask.id, ok, result))
+
     def ready(self, info: dict[str, Any]) -> None:
         self.links.tell_supervisor(Ready(self.boot.name, self.boot.incarnation, info))
 
@@ -95,35 +111,54 @@ class Actor:
         """Send a heartbeat if one is due. Called from inside the loop, so that it vouches for the loop."""
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + limits.HEARTBEAT_S
+            self.questions.expire(now)
             beat = Heartbeat(
                 self.boot.name,
                 self.boot.incarnation,
-                self.handled,
+                sum(self.statistics.received.values()),
                 self.batches,
                 self.busy_ns // 1000,
-                self.last_tag,
+                self.recorder.last_tag,
                 self.summary(),
+                self.statistics.show(self.mailbox, self.links),
             )
             self.links.tell_supervisor(beat)
+            self.statistics.begin_interval(now)
 
     def heartbeat_now(self) -> None:
         """One that is not due yet, because the supervisor should know."""
         self._next_heartbeat = 0.0
         self.heartbeat(time.monotonic())
 
-    def handle_frame(self, frame: bytes | memoryview) -> None:
+    def handle_frame(self, frame: bytes | memoryview, now_ns: int) -> None:
         """Run the handlers of all messages of a frame."""
-        handlers = self.handlers
-        for message in decode_frame(frame):
+        try:
+            messages = decode_frame(frame)
+        except Exception:
+            self.recorder.note(frame, [], now_ns)
+            raise
+        self.recorder.note(frame, messages, now_ns)
+        handlers, received = self.handlers, self.statistics.received
+        for message in messages:
             kind = type(message)
-            self.last_tag = TAGS[kind]
-            self.handled += 1
+            received[kind] += 1
             handlers[kind](message)
 
-    def drain(self) -> None:
-        """Handle what lies in the mailbox, at most a turn's worth."""
-        for frame in self.mailbox.take(limits.FRAMES_PER_TURN):
-            self.handle_frame(frame)
+    def drain(self, now_ns: int) -> int:
+        """Handle what lies in the mailbox, at most a turn's worth. return how many frames that was."""
+        frames = self.mailbox.take(limits.FRAMES_PER_TURN)
+        if not frames:
+            return 0
+        statistics = self.statistics
+        if len(frames) > statistics.depth_max:
+            statistics.depth_max = len(frames)
+        age_ns = now_ns - self.mailbox.oldest_ns
+        if age_ns > statistics.oldest_ns_max:
+            statistics.oldest_ns_max = age_ns
+        handle = self.handle_frame
+        for frame in frames:
+            handle(frame, now_ns)
+        return len(frames)
 
     # ---- the loop ----
 
@@ -135,7 +170,7 @@ class Actor:
             wake = deadline
         self.mailbox.wait(max(0.0, wake - time.monotonic()))
         began = time.monotonic_ns()
-        self.drain()
+        frames = self.drain(began)
         now = began / 1e9
         if deadline is not None and now >= deadline:
             self.on_deadline(now)
@@ -143,8 +178,14 @@ class Actor:
         if now >= self._next_heartbeat:
             self.heartbeat(now)
         self.links.flush()
+        self.count_turn(frames, time.monotonic_ns() - began)
+
+    def count_turn(self, frames: int, took_ns: int) -> None:
+        """A turn is over. One without frames says nothing about how long messages take."""
         self.batches += 1
-        self.busy_ns += time.monotonic_ns() - began
+        self.busy_ns += took_ns
+        if frames:
+            self.statistics.turns.add(took_ns)
 
     def loop(self) -> None:
         """Until told to stop."""
@@ -179,6 +220,7 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal's ^C goes to the whole group: the supervisor orders the end
     actor = make(boot)
+    logs.tap(actor.recorder.log)
 
     def stop(signum: int, frame: Any) -> None:
         actor.stopping = True
@@ -194,7 +236,8 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
         return 1
     except Exception as error:
         traceback.print_exc()
-        _report(actor, fatal=False, reason=f"{type(error).__name__}: {error}")
+        actor.recorder.text(last_words(error))
+        _report(actor, fatal=False, reason=describe(error))
         return 1
     return 0
 

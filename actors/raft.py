@@ -364,6 +364,8 @@ class RaftActor(Actor):
             node.propose_batch(proposals)
         except ProposalDropped:
             return  # they wait for the next leader, or the end of a leadership transfer
+        if proposals:
+            self.statistics.batches.add(len(proposals))
         self.proposals = []
 
     def _handle_ready(self, node: RawNode) -> None:
@@ -513,6 +515,23 @@ class RaftActor(Actor):
             "not_durable": len(self.appends),
             "log_entries": self.storage.last_index() - self.storage.first_index() + 1,
             "refusal": self.refusal,
+        }
+
+    def details(self) -> dict[str, Any]:
+        known = self.leadership
+        return {
+            "member_id": f"{self.member_id:x}",
+            "commit_index": known.commit,
+            "short_reads_from": known.read_index,
+            "applied_index": self.applied_index,
+            "snapshot_index": self.snapshot_index,
+            "first_index": self.storage.first_index(),
+            "last_index": self.storage.last_index(),
+            "appends_in_flight": len(self.appends),
+            "append_bytes_in_flight": self.append_bytes,
+            "applies_in_flight": len(self.applies),
+            "proposals_held": len(self.proposals),
+            "flushing": self.flushing,
         }
 
 

@@ -14,6 +14,7 @@ from actors.loop import Actor, FatalError, run_actor
 from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
+from etcdz.histogram import Histogram
 from etcdz.messages import Append, Appended, Durable, SaveSnapshot, WalHello, WalState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wal import snap
@@ -43,7 +44,7 @@ class WalActor(Actor):
         self.ack_at = 0.0
         self.disk_full = False
         self.next_disk_check = 0.0
-        self.fsync_us_max = 0
+        self.fsyncs = self.statistics.times["fsync"] = Histogram()
         self.log_file: Any = None
         self.snapshot_index = self.snapshot_term = 0
 
@@ -137,10 +138,11 @@ class WalActor(Actor):
             if any(append.sync for append in batch):
                 began = time.monotonic_ns()
                 log.sync()
-                self.fsync_us_max = max(self.fsync_us_max, (time.monotonic_ns() - began) // 1000)
+                self.fsyncs.add(time.monotonic_ns() - began)
         except WalFull as error:
             self._on_full(error)
             return
+        self.statistics.batches.add(sum([len(append.entries) for append in batch]))
         self.waiting = []
         self.retry_at = None
         self.ack = Appended(self.raft_incarnation, batch[-1].seq, self._space_error())
@@ -206,9 +208,16 @@ class WalActor(Actor):
         self.log_file.close()
 
     def summary(self) -> dict[str, Any]:
-        fsync_us_max, self.fsync_us_max = self.fsync_us_max, 0
         last = self.log_file.last_index if self.log_file else 0
-        return {"last_index": last, "fsync_us_max": fsync_us_max, "disk_full": self.disk_full}
+        return {"last_index": last, "disk_full": self.disk_full}
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "snapshot_index": self.snapshot_index,
+            "waiting_appends": len(self.waiting),
+            "raft_incarnation": self.raft_incarnation,
+            "retrying": self.retry_at is not None,
+        }
 
 
 def run(boot: Boot) -> int:

@@ -1,6 +1,6 @@
 """What a new actor process is told at its start."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Boot(NamedTuple):
@@ -17,6 +17,7 @@ class Boot(NamedTuple):
     roster          children alive now: (name, kind, slot, incarnation, endpoint)
     config          MemberConfig.to_dict()
     options         actor-specific settings from the tree table
+    flight          file for the flight recorder (etcdz/flight.py); "": none
     """
 
     name: str
@@ -29,3 +30,13 @@ class Boot(NamedTuple):
     roster: list[tuple[str, str, int, int, str]]
     config: dict[str, Any]
     options: dict[str, Any]
+    flight: str = ""
+
+
+STACK_SIGNAL: Final = 12
+"""SIGUSR2: every actor answers it by writing the stacks of its threads to stack_path()."""
+
+
+def stack_path(endpoint: str) -> str:
+    """Beside the actor's mailbox. Requires: an ipc endpoint."""
+    return endpoint.removeprefix("ipc://") + ".stack"

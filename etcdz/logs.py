@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -72,13 +72,14 @@ class Logger:
 class Destination:
     """Where the lines of this process go, and from which level on."""
 
-    __slots__ = ("_counts", "_opened", "_second", "_stamp", "console", "fds", "level")
+    __slots__ = ("_counts", "_opened", "_second", "_stamp", "console", "fds", "last_error", "level")
 
     def __init__(self, level: str = "info", console: bool = False, outputs: tuple[str, ...] = ("default",)) -> None:
         """raises OSError: an output file cannot be opened."""
         self.level = LEVELS[level]
         self.console = console
         self.fds: list[int] = []
+        self.last_error: dict[str, str] | None = None
         self._opened: list[int] = []
         self._second = -1
         self._stamp = ("", "")
@@ -117,6 +118,10 @@ class Destination:
         caller = f"{short_path(frame.f_code.co_filename)}:{frame.f_lineno}"
         line = (_console_line if self.console else _json_line)(level, ts, caller, msg, who | _dashed(fields))
         data = line.encode("utf-8", "backslashreplace")
+        if LEVELS[level] >= LEVELS["error"]:
+            self.last_error = {"ts": ts, "msg": msg}
+        if _tap is not None:
+            _tap(data)
         for fd in self.fds:
             with suppress(OSError):  # a full disk or a closed pipe must not stop the member
                 _write_all(fd, data)
@@ -150,6 +155,27 @@ def configure(config: Mapping[str, Any]) -> None:
     new = Destination(config["log_level"], config["log_format"] == "console", tuple(config["log_outputs"]))
     _destination.close()
     _destination = new
+
+
+def tap(write: Callable[[bytes], None] | None) -> None:
+    """Hand every line of this process to write as well; it must not raise."""
+    global _tap
+    _tap = write
+
+
+def last_error() -> dict[str, str] | None:
+    """{"ts", "msg"} of the last line with level error or above."""
+    return _destination.last_error
+
+
+def level() -> str:
+    """From which level on this process writes lines."""
+    return next(name for name, value in LEVELS.items() if value == _destination.level)
+
+
+def set_level(name: str) -> None:
+    """From now on. raises KeyError: not in LEVELS"""
+    _destination.level = LEVELS[name]
 
 
 def short_path(path: str) -> str:
@@ -198,3 +224,4 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 _destination = Destination()
+_tap: Callable[[bytes], None] | None = None

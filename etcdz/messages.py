@@ -9,6 +9,8 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Ready         | all -> supervisor          | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat     | all -> supervisor          | -                    | the next one; none for long: killed as hung      |
 | Fault         | all -> supervisor          | -                    | the exit status still tells that it failed       |
+| Ask           | supervisor -> all          | Told                 | who asked hears that no answer came              |
+| Told          | all -> supervisor          | -                    | who asked hears that no answer came              |
 | Propose       | listener, lessor -> raft   | Replies or Refused   | offered again to the next raft incarnation       |
 | Refused       | raft -> listener, lessor   | -                    | the call times out                               |
 | ReadIndex     | listener -> raft           | ReadStates           | asked again of the next raft incarnation         |
@@ -76,7 +78,10 @@ class Ready(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """Sent from inside the actor's loop. `handled` counts messages, `batches` turns, `busy_us` time spent handling."""
+    """Sent from inside the actor's loop. `handled` counts messages, `batches` turns, `busy_us` time spent handling.
+
+    statistics: as `actors.statistics` describes it
+    """
 
     name: str
     incarnation: int
@@ -85,6 +90,7 @@ class Heartbeat(NamedTuple):
     busy_us: int
     last_tag: int
     summary: dict[str, Any]
+    statistics: dict[str, Any]
 
 
 class Fault(NamedTuple):
@@ -94,6 +100,27 @@ class Fault(NamedTuple):
     incarnation: int
     fatal: bool
     reason: str
+
+
+class Ask(NamedTuple):
+    """A question to a living actor, or an order that changes how it may be looked at; `actors.questions` has the verbs.
+
+    id: of the question; comes back with the answer
+    """
+
+    id: int
+    verb: str
+    args: dict[str, Any]
+
+
+class Told(NamedTuple):
+    """The answer. result: what the verb gives; if not ok, a text that says why not."""
+
+    name: str
+    incarnation: int
+    id: int
+    ok: bool
+    result: Any
 
 
 class Propose(NamedTuple):
@@ -401,6 +428,8 @@ MESSAGES: dict[int, type[Any]] = {
     3: Ready,
     4: Heartbeat,
     5: Fault,
+    6: Ask,
+    7: Told,
     10: Propose,
     11: Refused,
     12: ReadIndex,
@@ -449,3 +478,8 @@ def encode_frame(batch: Iterable[Any]) -> bytes:
 def decode_frame(frame: bytes | memoryview) -> list[Any]:
     """The messages of a frame. raises ValueError or KeyError for what no actor of this version sends."""
     return [MESSAGES[tag]._make(fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
+
+
+def first_type(frame: bytes) -> type[Any]:
+    """Of the first message of an encoded frame. Requires: a frame of at least one and at most 15 messages."""
+    return MESSAGES[frame[2]]

@@ -54,6 +54,7 @@ def describe(loop: "Loop", life: "Life", now: float) -> dict[str, Any]:
         "restarts": life.restarts,
         **_usage(loop, life.pid, now - life.spawned_at, now),
         "heartbeat_age_s": None if life.ready_at is None else round(now - life.heard_at, 3),
+        **loop.insight.shown(life, now),
         "heartbeat": None if beat is None else beat._asdict(),
     }
 
@@ -64,6 +65,10 @@ def _own_process(loop: "Loop", name: str, pid: int, began_at: float, restarts: i
 
 def _usage(loop: "Loop", pid: int | None, uptime_s: float, now: float) -> dict[str, Any]:
     if pid is None:
-        return {"uptime_s": 0.0, "cpu_percent": 0.0, "rss_bytes": 0}
-    rss_bytes = usage.rss_bytes(pid) or 0
-    return {"uptime_s": round(uptime_s, 3), "cpu_percent": loop.meter.cpu_percent(pid, now), "rss_bytes": rss_bytes}
+        return {"uptime_s": 0.0, "cpu_percent": 0.0, "rss_bytes": 0, "fds": 0}
+    return {
+        "uptime_s": round(uptime_s, 3),
+        "cpu_percent": loop.meter.cpu_percent(pid, now),
+        "rss_bytes": usage.rss_bytes(pid) or 0,
+        "fds": usage.open_files(pid) or 0,
+    }

@@ -15,10 +15,11 @@ import zmq
 
 from etcdz import limits, logs
 from etcdz.boot import Boot
-from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop, decode_frame
+from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop, Told, decode_frame
 from supervisor import announcements, usage
 from supervisor import lifecycle as life_cycle
 from supervisor.control import Control
+from supervisor.insight import Insight
 from supervisor.lifecycle import Action, Life, Lifecycle
 from supervisor.links import Links
 from supervisor.meter import Meter
@@ -60,6 +61,7 @@ class Loop:
         self.poller.register(self.control.socket, zmq.POLLIN)
         self.run_dir = run_dir
         self.lifecycle = Lifecycle(tree, incarnation + 1, random.random)
+        self.insight = Insight(self)
         self.heartbeats: dict[str, Heartbeat] = {}
         self.meter = Meter()
         cpus = sorted(os.sched_getaffinity(0))
@@ -80,6 +82,7 @@ class Loop:
     def close(self) -> None:
         """Let go of everything, whatever state it is in."""
         self.spawner.close()
+        self.insight.close()
         self.control.close()
         self.links.close()
         self.context.term()
@@ -103,18 +106,20 @@ class Loop:
         for signum in signals:  # before the exits: one who stops the member may have sent the signal to all of it
             self._on_signal(signum, now)
         for pid, status in ended:
+            self._autopsy(pid, status, now)
             self._do(self.lifecycle.on_exit(pid, status, now))
         self.control.serve()
         self._place(now)
         self._do(self.lifecycle.on_clock(now))
+        self.insight.look(now)
 
     def _wait_ms(self) -> int:
         """Until the next deadline, and never longer than the placement's interval: on_clock expects that."""
         now = time.monotonic()
         wake = self._next_look
-        deadline = self.lifecycle.next_deadline()
-        if deadline is not None:
-            wake = min(wake, deadline)
+        for deadline in (self.lifecycle.next_deadline(), self.insight.next_deadline()):
+            if deadline is not None:
+                wake = min(wake, deadline)
         return max(0, int((wake - now) * 1000 + 0.999))
 
     # ---- events ----
@@ -155,9 +160,15 @@ class Loop:
 
     def _on_heartbeat(self, beat: Heartbeat, now: float) -> None:
         self.heartbeats[beat.name] = beat
+        self.insight.on_heartbeat(beat, now)
         self.lifecycle.on_heartbeat(beat.name, beat.incarnation, now)
         if beat.summary.get("calls", 0) >= limits.CROWD_CALLS:
             self._move(self.placement.crowd(now))
+
+    def _autopsy(self, pid: int, status: int, now: float) -> None:
+        for life in self.insight.lives():
+            if life.pid == pid:
+                self.insight.on_exit(life, status, now)
 
     def _on_fault(self, fault: Fault, now: float) -> None:
         self._do(self.lifecycle.on_fault(fault.name, fault.incarnation, fault.fatal, fault.reason, now))
@@ -194,6 +205,7 @@ class Loop:
             roster=self._roster(),
             config=dict(self.settings),
             options=life.row.options,
+            flight=self.insight.on_spawn(life.name, action.incarnation),
         )
         self.spawner.spawn(boot, life.row.kind, life.row.nice)
 
@@ -248,6 +260,7 @@ MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {
     Ready: Loop._on_ready,
     Heartbeat: Loop._on_heartbeat,
     Fault: Loop._on_fault,
+    Told: lambda loop, told, now: loop.insight.questions.on_told(told),
 }
 ACTIONS: Final[dict[type[Any], Callable[[Loop, Any], None]]] = {
     life_cycle.Spawn: Loop._spawn,

@@ -34,6 +34,14 @@ def rss_bytes(pid: int) -> int | None:
         return None
 
 
+def open_files(pid: int) -> int | None:
+    """Open file descriptors."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return None
+
+
 def threads(pid: int) -> list[int]:
     """Its threads; none if it is gone."""
     try:

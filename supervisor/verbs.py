@@ -6,9 +6,11 @@ A handler returns the result, raises ControlError with a text for the user, or k
 
 from typing import Final
 
-from supervisor import looking
+from supervisor import inspecting, looking, tracing
 from supervisor.control import Verb
 
 VERBS: Final[dict[str, Verb]] = {
     **looking.VERBS,  # ping, ps, tree
+    **inspecting.VERBS,  # inspect, logs, loglevel, stack, chaos, postmortem
+    **tracing.VERBS,  # trace
 }

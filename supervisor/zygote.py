@@ -11,6 +11,7 @@ children of the supervisor, so that the supervisor gets their exit status and th
 One SEQPACKET message each, packed by msgpack.
 """
 
+import faulthandler
 import gc
 import importlib
 import os
@@ -24,7 +25,7 @@ from typing import Any, Final
 
 import msgpack
 
-from etcdz.boot import Boot
+from etcdz.boot import STACK_SIGNAL, Boot, stack_path
 from supervisor import linux
 
 LIBRARIES: Final = ("zmq", "msgpack", "google.protobuf.message", "plyvel", "uvloop", "etcdz.messages", "etcdz.proto")
@@ -108,6 +109,7 @@ def become_actor(supervisor: int, between: int, module: str, nice: int, fields: 
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if nice:
             os.nice(nice)
+        tell_stacks(boot)
         status = importlib.import_module(module).run(boot)
         return int(status or 0)
     except SystemExit as error:
@@ -118,6 +120,14 @@ def become_actor(supervisor: int, between: int, module: str, nice: int, fields: 
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def tell_stacks(boot: Boot) -> None:
+    """From now on STACK_SIGNAL makes this process write down where its threads are, also if it hangs in C code."""
+    # NB: open for as long as the process lives.
+    file = open(stack_path(boot.endpoint), "w")  # noqa: SIM115
+    faulthandler.enable(file=file, all_threads=True)  # SIGSEGV and its like: what a crash report shows
+    faulthandler.register(STACK_SIGNAL, file=file, all_threads=True)
 
 
 def _adopted(supervisor: int, between: int) -> bool:

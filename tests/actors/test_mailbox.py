@@ -82,7 +82,7 @@ def test_two_senders_do_not_wait_for_each_other(
 def test_a_frame_that_overtook_another_waits_for_it(mailbox: Mailbox) -> None:
     taken: list[bytes | memoryview] = []
     for number in (3, 1, 2):
-        mailbox._sort(SEQUENCED.pack(MARK, 5, number) + b"%d" % number, taken)
+        mailbox._sort(SEQUENCED.pack(MARK, 5, number, 1) + b"%d" % number, taken)
     assert [bytes(frame) for frame in taken] == [b"1", b"2", b"3"]
 
 
@@ -103,7 +103,7 @@ def test_frames_of_a_sender_wait_until_the_roster_names_it(
 def test_late_frames_of_a_sender_that_is_gone_are_dropped(mailbox: Mailbox, link: Link) -> None:
     mailbox.forget(5)
     taken: list[bytes | memoryview] = []
-    mailbox._sort(SEQUENCED.pack(MARK, 5, 1) + b"late", taken)
+    mailbox._sort(SEQUENCED.pack(MARK, 5, 1, 1) + b"late", taken)
     mailbox.admit(9)
     assert taken == [] and not mailbox.pending()
 

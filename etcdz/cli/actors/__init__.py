@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from etcdz.cli.actors import looking
+from etcdz.cli.actors import inspecting, looking
 from etcdz.cli.actors.asking import Refused
 from etcdz.cli.actors.command import Command
 
-COMMANDS: tuple[Command, ...] = (*looking.COMMANDS,)
+COMMANDS: tuple[Command, ...] = (*looking.COMMANDS, *inspecting.COMMANDS)
 """In the order of the help text. A module of this package for each kind of command."""
 
 

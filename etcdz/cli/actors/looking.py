@@ -7,7 +7,7 @@ from typing import Final
 
 from etcdz.cli.actors.asking import ask
 from etcdz.cli.actors.command import Command
-from etcdz.cli.actors.tables import Column, beat, duration, print_table, size, text
+from etcdz.cli.actors.tables import Column, age, duration, percentile, print_table, rate, size, text
 
 
 def ps(args: argparse.Namespace) -> int:
@@ -44,7 +44,13 @@ PS_COLUMNS: Final[Sequence[Column]] = (
     ("UPTIME", lambda row: duration(row["uptime_s"]) if row["pid"] else "-", True),
     ("CPU%", text("cpu_percent"), True),
     ("RSS", lambda row: size(row["rss_bytes"]), True),
-    ("HANDLED", beat("handled"), True),
+    ("FDS", text("fds"), True),
+    ("DEPTH", text("mailbox_depth"), True),
+    ("OLDEST", age("oldest_us"), True),
+    ("IN/S", rate("received_per_s"), True),
+    ("OUT/S", rate("sent_per_s"), True),
+    ("P50", percentile("turn_us", "p50"), True),
+    ("P99", percentile("turn_us", "p99"), True),
     ("INCARNATION", text("incarnation"), True),
 )
 TREE_COLUMNS: Final[Sequence[Column]] = (

@@ -1,6 +1,6 @@
 """Tables for people: aligned columns, numbers on the right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Column = tuple[str, Callable[[dict[str, Any]], str], bool]
@@ -22,8 +22,30 @@ def text(key: str) -> Callable[[dict[str, Any]], str]:
     return lambda row: "-" if row.get(key) is None else str(row[key])
 
 
-def beat(key: str) -> Callable[[dict[str, Any]], str]:
-    return lambda row: str((row.get("heartbeat") or {}).get(key, "-"))
+def age(key: str) -> Callable[[dict[str, Any]], str]:
+    """A field in microseconds."""
+    return lambda row: "-" if row.get(key) is None else micros(row[key])
+
+
+def percentile(key: str, which: str) -> Callable[[dict[str, Any]], str]:
+    """Of a field with percentiles in microseconds."""
+    return lambda row: micros(row[key][which]) if row.get(key) else "-"
+
+
+def rate(key: str) -> Callable[[dict[str, Any]], str]:
+    """Sum of a field that holds rates by type."""
+    return lambda row: "-" if row.get(key) is None else f"{sum(row[key].values()):.0f}"
+
+
+def micros(us: float) -> str:
+    """Microseconds in a unit that keeps the number short: 85us, 3.2ms, 12ms, 4.1s."""
+    if us < 1000:
+        return f"{us:.0f}us"
+    if us < 10_000:
+        return f"{us / 1000:.1f}ms"
+    if us < 1e6:
+        return f"{us / 1000:.0f}ms"
+    return f"{us / 1e6:.1f}s"
 
 
 def duration(seconds: float) -> str:
@@ -47,3 +69,15 @@ def size(count: float) -> str:
             break
         count /= 1024
     return f"{count:.0f}{unit}" if unit == "B" else f"{count:.1f}{unit}"
+
+
+def frame_line(frame: Mapping[str, Any], when: str) -> str:
+    """A frame that an actor took, or keys that one of its messages touches. when: the first column"""
+    more = frame.get("messages", 1) - len(frame["types"])
+    types = "+".join(frame["types"]) + (f"+{more}" if more > 0 else "") or "?"
+    if "keys" in frame:
+        what = ", ".join(f"{verb} {key!r}" + (f"..{end!r}" if end else "") for verb, key, end in frame["keys"])
+        return f"{when}  {types:<14} {frame['to']:<12} {what}" + (f" and {frame['more']} more" if frame["more"] else "")
+    aged = "" if frame["age_us"] is None else f", {micros(frame['age_us'])} old"
+    way = f"{frame['from']} -> {frame['to']}" if "to" in frame else f"from {frame['from']}"
+    return f"{when}  {types:<14} {way:<26} {size(frame['size'])}{aged}"

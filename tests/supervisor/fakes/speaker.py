@@ -67,4 +67,4 @@ def live(boot: Boot, context: "zmq.Context[Any]", options: dict[str, Any]) -> in
                         return 0
         if "exit_when" in options and os.path.exists(options["exit_when"]):
             return 1
-        supervisor.send(encode_frame([Heartbeat(boot.name, boot.incarnation, handled, 1, 2, 3, {"fake": 1})]))
+        supervisor.send(encode_frame([Heartbeat(boot.name, boot.incarnation, handled, 1, 2, 3, {"fake": 1}, {})]))
