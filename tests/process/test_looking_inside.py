@@ -1,0 +1,247 @@
+"""The commands that look into a running member, and what they say of actors that are slow, hung or dead."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from etcdz.cli.actors import main
+from supervisor import crash_reports
+from tests.process.trial import Trial
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(120)]
+
+KEY, VALUE = b"users-key", b"users-value"
+WAIT_S = 30
+
+
+class Console:
+    """`etcdz actors ... --json` in this process."""
+
+    def __init__(self, trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+        self.trial = trial
+        self._capsys = capsys
+        self.directory = str(trial.member.data_dir)
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """(exit status, stdout, stderr)"""
+        self._capsys.readouterr()
+        status = main([*words, "--data-dir", self.directory])
+        return status, *self._capsys.readouterr()
+
+    def ask(self, *words: str) -> Any:
+        status, out, error = self.run(*words, "--json")
+        assert status == 0, error
+        return json.loads(out)
+
+    def row(self, name: str) -> dict[str, Any]:
+        return next(row for row in self.ask("ps") if row["name"] == name)
+
+    def wait_row(self, name: str, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """Each look takes a while by itself: no pause needed."""
+        give_up_at = time.monotonic() + WAIT_S
+        while not wanted(row := self.row(name)):
+            assert time.monotonic() < give_up_at, row
+        return row
+
+
+@pytest.fixture
+def console(make_trial: Callable[..., Trial], capsys: pytest.CaptureFixture[str]) -> Console:
+    return Console(make_trial(), capsys)
+
+
+def test_ps_tells_what_the_kernel_says_and_what_the_actors_say(console: Console) -> None:
+    for _ in range(20):
+        console.trial.put(KEY, VALUE)
+    raft = console.wait_row("raft", lambda row: row["turn_us"] and row["turn_us"]["count"] and row["received_per_s"])
+    process = psutil.Process(raft["pid"])
+    assert raft["rss_bytes"] == pytest.approx(process.memory_info().rss, rel=0.05)
+    assert raft["fds"] == process.num_fds()
+    assert 0 < raft["turn_us"]["p50"] <= raft["turn_us"]["p99"] <= raft["turn_us"]["max"]
+    assert raft["heartbeat"]["statistics"]["received"]["Propose"] >= 20
+    assert raft["heartbeat"]["statistics"]["sent"]["Append"] >= 20
+    assert raft["last_error"] is None and raft["last_exit"] is None and raft["log_level"] == "info"
+    wal = console.row("wal")
+    assert wal["fsync_us"]["count"] > 0 and wal["batch"]["count"] > 0
+    assert main(["ps", "--data-dir", console.directory]) == 0
+
+
+def test_inspect_logs_and_loglevel(console: Console) -> None:
+    console.trial.put(KEY, VALUE)
+    found = console.ask("inspect", "backend")
+    assert found["answered"] and found["actor"]["name"] == "backend"
+    assert found["inside"]["summary"]["revision"] == 2
+    assert {link["name"] for link in found["inside"]["links"]} >= {"raft", "wal", "listener-1"}
+    assert any("Durable" in frame["types"] and frame["from"] == "wal" for frame in found["messages"])
+    lines = console.run("logs", "raft")[1]
+    assert "became leader" in lines
+    told = console.ask("loglevel", "raft", "debug", "--for", "5m", "--dry-run")
+    assert told["dry_run"] and console.row("raft")["log_level"] == "info"
+    console.ask("loglevel", "raft", "debug", "--for", "1s")
+    console.wait_row("raft", lambda row: row["log_level"] == "debug")
+    console.wait_row("raft", lambda row: row["log_level"] == "info")
+    assert "no actor 'nobody'" in console.run("inspect", "nobody")[2]
+    assert "no level 'loud'" in console.run("loglevel", "raft", "loud")[2]
+
+
+def test_a_slow_actor_shows_in_its_own_mailbox_and_a_delay_ends(console: Console) -> None:
+    assert console.ask("chaos", "delay", "wal", "50ms", "--dry-run")["dry_run"]
+    console.ask("chaos", "delay", "wal", "50ms")
+    began = time.monotonic()
+    for _ in range(3):
+        console.trial.put(KEY, VALUE)
+    assert time.monotonic() - began >= 0.15, "each put waits for the wal"
+    slow = console.wait_row("wal", lambda row: row["oldest_us"] >= 50_000)
+    assert slow["turn_us"]["max"] >= 50_000
+    others = [console.row(name)["turn_us"]["p50"] for name in ("raft", "backend", "listener-1")]
+    assert max(others) < 50_000
+    console.ask("chaos", "delay", "wal", "0ms")
+    console.wait_row("wal", lambda row: row["oldest_us"] < 50_000)
+
+
+def test_a_hung_actor_tells_where_it_is_and_what_waits_for_it(console: Console) -> None:
+    wal = console.row("wal")
+    console.ask("chaos", "delay", "wal", "4s")
+    with subprocess.Popen([sys.executable, "-c", PUT, console.trial.member.target]) as put:
+        silent = console.wait_row("wal", lambda row: row["heartbeat_age_s"] > 1.2 and row["mailbox_depth"])
+        assert silent["oldest_us"] > 0
+        found = console.ask("stack", "wal")
+        assert "actors/questions.py" in found["stack"] and found["pid"] == wal["pid"]
+        inside = console.ask("inspect", "wal")
+        assert not inside["answered"] and "did not answer" in inside["why_not"]
+        assert put.wait(WAIT_S) == 0
+    os.kill(wal["pid"], signal.SIGSTOP)
+    status, out, _ = console.run("stack", "wal")
+    assert status == 1 and "stopped" in out
+    os.kill(wal["pid"], signal.SIGCONT)
+
+
+PUT = f"""
+import sys, grpc
+from etcdz.proto import etcdserverpb as pb
+from tests.process.load import open_channel, unary
+with open_channel(sys.argv[1]) as channel:
+    unary(channel, "KV/Put", pb.PutResponse)(pb.PutRequest(key={KEY!r}), timeout=20, wait_for_ready=True)
+"""
+
+
+def test_a_death_leaves_a_report_without_users_keys_or_values(console: Console) -> None:
+    for _ in range(5):
+        console.trial.put(KEY, VALUE)
+    before = console.trial.actors()
+    assert console.ask("chaos", "kill", "backend", "--dry-run")["pid"] == before["backend"]["pid"]
+    console.ask("chaos", "kill", "backend")
+    console.trial.wait_restarted(before, "backend")
+    (report,) = console.ask("postmortem", "backend")
+    assert (report["status"], report["pid"], report["name"]) == (-9, before["backend"]["pid"], "backend")
+    assert [frame for frame in report["messages"] if "Durable" in frame["types"]]
+    assert console.row("backend")["last_exit"]["reason"] == "was killed by signal 9"
+    os.kill(console.row("raft")["pid"], signal.SIGSEGV)
+    console.trial.wait_restarted(before, "raft")
+    (crash,) = console.ask("postmortem", "raft")
+    assert "Segmentation fault" in crash["stack"] and "became leader" in crash["log"]
+    console.trial.member.kill9()
+    assert [report["name"] for report in console.ask("postmortem")] == ["backend", "raft"], "without the member, too"
+    for path in crash_reports.paths(console.directory):
+        assert KEY not in path.read_bytes() and VALUE not in path.read_bytes()
+        assert path.stat().st_mode & 0o077 == 0 or path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_an_ordered_stop_leaves_no_report(console: Console) -> None:
+    console.trial.member.stop()
+    assert "no report" in console.run("postmortem")[2]
+
+
+# ---- trace ----
+
+
+@pytest.fixture
+def follow(console: Console) -> Iterator[Callable[..., "Followed"]]:
+    """follow(words): a command that goes on, in a process of its own."""
+    started: list[Followed] = []
+
+    def start(*words: str) -> Followed:
+        started.append(Followed([*words, "--json", "--data-dir", console.directory]))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+class Followed:
+    """The JSON lines of a command that follows."""
+
+    def __init__(self, words: list[str]) -> None:
+        command = [sys.executable, "-m", "etcdz.cli.main", "actors", *words]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def until(self, wanted: Callable[[dict[str, Any]], Any]) -> list[dict[str, Any]]:
+        """Its lines up to one that is wanted. The test's timeout ends the wait for one that never comes."""
+        assert self._process.stdout is not None
+        lines: list[dict[str, Any]] = []
+        for text in self._process.stdout:
+            lines.append(json.loads(text))
+            if wanted(lines[-1]):
+                return lines
+        raise AssertionError(f"it ended: {lines}")
+
+    def close(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+        assert self._process.wait(WAIT_S) == 130
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+class Puts:
+    """Puts one after the other as long as it is open: whoever follows sees them from some moment on."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._put)
+
+    def _put(self) -> None:
+        while not self._ended.is_set():
+            self._trial.put(KEY, VALUE)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def test_a_trace_shows_each_hop_of_a_put_and_no_values(console: Console, follow: Callable[..., Followed]) -> None:
+    trace = follow("trace", "--rate", "10000")
+    with Puts(console.trial):
+        lines = [line for _ in range(3) for line in trace.until(lambda frame: "Replies" in frame["types"])]
+    hops = {(kind, line["from"], line["to"]) for line in lines for kind in line["types"]}
+    assert {("Append", "raft", "wal"), ("Durable", "wal", "backend"), ("Propose", "listener-1", "raft")} <= hops
+    assert all(line["size"] > 0 and line["age_us"] >= 0 for line in lines if line["from"] != "supervisor")
+    assert VALUE.decode() not in json.dumps(lines) and KEY.decode() not in json.dumps(lines)
+
+
+def test_a_trace_of_one_type_to_one_actor_shows_nothing_else(console: Console, follow: Callable[..., Followed]) -> None:
+    trace = follow("trace", "--actor", "wal", "--type", "Append")
+    with Puts(console.trial):
+        (line,) = trace.until(lambda frame: True)
+    assert line["types"] == ["Append"] and line["to"] == "wal"
+    assert "no message" in console.run("trace", "--type", "Nonsense")[2]
+
+
+def test_a_trace_of_keys_shows_keys_and_never_values(console: Console, follow: Callable[..., Followed]) -> None:
+    trace = follow("trace", "--key-prefix", "users-")
+    with Puts(console.trial):
+        lines = trace.until(lambda frame: frame["to"] == "backend")
+    assert all(line["keys"] == [["put", KEY.decode(), ""]] for line in lines)
+    assert VALUE.decode() not in json.dumps(lines)
