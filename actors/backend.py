@@ -63,7 +63,6 @@ from etcdz.mvcc.leveldb import SWITCH_BYTES, LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
-from etcdz.raft.entry import decode_payloads
 from etcdz.v2snapshot import v2_store_json
 
 RING = b"etcdz_replies\0"
@@ -249,8 +248,7 @@ class BackendActor(Actor):
         """Entries that need nobody's word but the wal's."""
         if message.raft_incarnation != self.raft_incarnation:
             return  # of a raft that is gone: its successor has read them off the log, and hands them over
-        payloads = decode_payloads(message.entries, message.term)
-        self.early.append(Apply(message.raft_incarnation, message.first_index, message.term, payloads, b""))
+        self.early.append(Apply(message.raft_incarnation, message.first_index, message.term, message.entries, b""))
         self._apply_early()
 
     def _apply_early(self) -> None:

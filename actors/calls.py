@@ -1,6 +1,7 @@
 """The calls of one listener: from a checked request to its answer, over restarts of the actors in between.
 
-write          -> Propose   -> raft    ... backend -> Replies
+write          -> Write     -> wal     ... backend -> Replies    while raft lends the wal the end of the log
+               -> Propose   -> raft    ... backend -> Replies    otherwise
 linearizable   -> Read      -> backend -> Replies            while raft grants the short way
                -> ReadIndex -> raft -> ReadStates -> Read    otherwise
 serializable   -> Read      -> backend -> Replies
@@ -24,6 +25,7 @@ from etcdz.config import MemberConfig, identity
 from etcdz.errors import Code, EtcdError
 from etcdz.lease import lessor
 from etcdz.messages import (
+    UNASKED,
     Leadership,
     LeaseAnswers,
     LeaseCalls,
@@ -34,6 +36,7 @@ from etcdz.messages import (
     Refused,
     Replies,
     Room,
+    Write,
 )
 from etcdz.methods import (
     ALARM,
@@ -155,6 +158,10 @@ class Calls:
         """The latest that an answer of the backend has shown."""
         self._touched: set[Caller] = set()
         self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
+        self._loan = 0
+        """While not 0, writes go to the wal."""
+        self._again = 0
+        """The fence that this turn's proposals to raft answer."""
         self._begin: dict[int, Begin] = {
             PUT: self._put,
             DELETE_RANGE: self._delete_range,
@@ -429,7 +436,10 @@ class Calls:
                 self._reads.append((request_id, call.method, call.what, message.read_index))
 
     def on_leadership(self, message: Leadership) -> None:
-        self._leadership = message
+        before, self._leadership = self._leadership, message
+        self._loan = message.loan
+        if message.fence and (message.incarnation, message.fence) != (before.incarnation, before.fence):
+            self._offer_again(message.fence)
 
     def expire(self, now: float) -> None:
         """Give up calls that have waited for longer than etcd's request timeout."""
@@ -449,24 +459,40 @@ class Calls:
         """Offer what is unanswered to the new incarnation: raft drops what its log has, reads may be repeated."""
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
-            self._proposals = [(i, c.what) for i, c in self._calls.items() if c.state == WRITE]
+            self._loan = self._again = 0
+            self._proposals = self._unanswered_writes()
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
         elif peer.kind == "backend":
             index = self._leadership.read_index or 0
             self._reads = [(i, c.method, c.what, index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.what, 0) for i, c in self._patient.items()]
+        elif peer.kind == "wal" and self._loan:
+            self._loan = 0
+            self._offer_again(UNASKED)
         elif peer.kind == "lessor":
             asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
             self._lease_calls = [_question(request_id, call.method, call.what) for request_id, call in asking]
             self.keep_alives.ask_again()
+
+    def _unanswered_writes(self) -> list[tuple[int, bytes]]:
+        return [(i, c.what) for i, c in self._calls.items() if c.state == WRITE]
+
+    def _offer_again(self, fence: int) -> None:
+        """Some of what went to the wal may not be in the log: raft knows by now, or waits until it does."""
+        self._proposals = self._unanswered_writes()
+        self._again = fence
 
     # ---- the turn ----
 
     def end_turn(self) -> None:
         """Queue one message per destination, write once per connection that has answers."""
         links = self._host.links
-        if self._proposals:
-            links.send("raft", Propose(self._slot, self._proposals))
+        if self._proposals or self._again:
+            if self._loan and not self._again:
+                links.send("wal", Write(self._slot, self._loan, self._proposals))
+            else:
+                links.send("raft", Propose(self._slot, self._proposals, self._again))
+                self._again = 0
             self._proposals = []
         if self._reads:
             links.send("backend", Read(self._slot, self._reads))

@@ -1,6 +1,6 @@
 """The raft actor: drives the consensus core, ticks, keeps what is not yet durable.
 
-    only voter      Propose -> core -> Append (staged) -> wal -> Durable -> backend;  Appended comes later
+    only voter      (the wal appends by itself, on a loan)  Written -> core;  see actors/loan.py
     otherwise       Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
 
 It starts without state: the backend says how far it has applied, the wal what it holds, and the core is built from
@@ -16,15 +16,17 @@ from contextlib import suppress
 from typing import Any
 
 from actors.link import Peer
+from actors.loan import Loan
 from actors.loop import Actor, FatalError, run_actor
 from actors.recovery import DoNotBelongTogether, check_identity, recover
-from actors.request_window import RequestWindow
+from actors.request_window import RequestWindow, request_id_of
 from etcdz import CLUSTER_VERSION, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.ids import RequestIds
 from etcdz.membership import attributes_request, bootstrap_peers, version_request
 from etcdz.messages import (
+    RAFT,
     Append,
     Appended,
     Applied,
@@ -34,13 +36,18 @@ from etcdz.messages import (
     Flush,
     Flushed,
     Leadership,
+    Lend,
     Propose,
     ReadIndex,
     ReadStates,
+    Recall,
     Refused,
+    Returned,
     SaveSnapshot,
     WalHello,
     WalState,
+    Write,
+    Written,
 )
 from etcdz.raft import (
     Config,
@@ -52,7 +59,7 @@ from etcdz.raft import (
     RawNode,
     codec,
 )
-from etcdz.raft.entry import ENTRY_NORMAL
+from etcdz.raft.entry import ENTRY_NORMAL, decode_entries
 from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, FOLLOWER, LEADER
 
 OWN_SLOT = 31
@@ -74,7 +81,10 @@ class RaftActor(Actor):
             Flushed: self.on_flushed,
             Propose: self.on_propose,
             ReadIndex: self.on_read_index,
+            Written: self.on_written,
+            Returned: self.on_returned,
         }
+        self.loan = Loan(boot.incarnation)
         self.node: RawNode | None = None
         self.storage = MemoryStorage()
         self.window = RequestWindow(limits.REQUEST_WINDOW)
@@ -93,6 +103,8 @@ class RaftActor(Actor):
         self.lazy_hard_state = b""
         """A commit index that is not handed to the wal yet: it goes with the next entries, or with the next tick."""
         self.lazy_responses: list[Message] = []
+        self.taking_over = False
+        """Entries that the core hands out for writing are on disk already."""
         self.applies: deque[tuple[int, Message]] = deque()
         """(last index, what to step) of what was handed to the backend and is not yet applied."""
         self.seq = 0
@@ -123,10 +135,17 @@ class RaftActor(Actor):
         elif peer.kind == "wal":
             self._greet_wal()
         elif peer.kind in _TOLD_OF_LEADERS:
-            self.links.send(peer.name, self.leadership)
+            self._tell_of_leader(peer)
+
+    def on_peer_down(self, peer: Peer) -> None:
+        if peer.kind == "listener":
+            self.loan.owing.discard(peer.slot)
 
     def _greet_wal(self) -> None:
-        if self.node is not None:
+        if self.loan.number:
+            self.loan.recalled = True  # the new wal says what its predecessor has appended on it
+            self.links.send("wal", WalHello(self.boot.incarnation, self.storage.last_index() + 1))
+        elif self.node is not None:
             # A new wal has cut what was torn; everything unacknowledged is sent again, in order. Rewriting is harmless.
             self.links.send("wal", WalHello(self.boot.incarnation, 1 << 62))
             for append, _ in self.appends:
@@ -146,10 +165,15 @@ class RaftActor(Actor):
         self.flushing = False  # a flush that the one before was asked for is not answered any more
         # A new backend: send again what it has not applied.
         self.handed_index = state.applied_index
+        self.loan.hand_over = True
+        self._recall()
         self._hand_over(self.storage.entries(state.applied_index + 1, self._committed() + 1, 1 << 62))
 
     def on_wal_state(self, state: WalState) -> None:
-        if self.node is not None or state.raft_incarnation != self.boot.incarnation:
+        if state.raft_incarnation != self.boot.incarnation:
+            return
+        if self.node is not None:
+            self._on_wal_back(self.node, state)
             return
         backend = self.backend_state
         assert backend is not None  # we greet the wal only then
@@ -224,10 +248,19 @@ class RaftActor(Actor):
                 return
             self.links.send(self.links.listener(message.slot), Refused([(item[0], refusal) for item in message.items]))
             return
+        loan = self.loan
         if self.node is None:
             self.unchecked.extend(message.items)
-        else:
+        elif loan.recalled:
+            loan.held.append(message)
+        elif not loan.number:
+            loan.answered(message)
             self._take_proposals(message.items)
+        elif message.fence == 0:
+            self._pass_on(message.items)
+        elif message.items:
+            loan.held.append(message)
+            self._recall()
 
     def _take_proposals(self, items: list[tuple[int, bytes]]) -> None:
         """Those that are not in the log yet. Requires: the window holds what the log does."""
@@ -236,6 +269,91 @@ class RaftActor(Actor):
         for request_id, data in items:
             if is_new(request_id):
                 proposals.append(data)
+
+    # ---- the loan of the end of the log ----
+
+    def _maybe_lend(self, node: RawNode) -> bool:
+        """Lend the end of the log if that may be; says whether it only waits for what is under way."""
+        log = node.raft.log
+        if (
+            self.loan.number
+            or self.loan.owing
+            or self.leadership.read_index is None
+            or not self.leadership.ready_index
+            or self.publishing
+            or self.refusal
+        ):
+            return False
+        last = log.last_index()
+        if log.unstable.entries or log.committed < last or self.handed_index < last:
+            return True
+        if log.has_unapplied_conf_change():
+            return False
+        number = self.loan.begin()
+        self.links.send("wal", Lend(self.boot.incarnation, number, node.raft.term, last))
+        proposals, self.proposals = self.proposals, []
+        self._forward([(request_id_of(data), data) for data in proposals])
+        self._note_leadership(node)
+        return False
+
+    def _pass_on(self, items: list[tuple[int, bytes]]) -> None:
+        """Proposals that came here while the wal appends: of who has not heard of the loan, or does not take part."""
+        is_new = self.window.add
+        self._forward([item for item in items if is_new(item[0])])
+
+    def _forward(self, items: list[tuple[int, bytes]]) -> None:
+        if items:
+            self.loan.forwarded.update(items)
+            self.links.send("wal", Write(RAFT, self.loan.number, items))
+
+    def _recall(self) -> None:
+        if self.loan.number and not self.loan.recalled:
+            self.loan.recalled = True
+            self.links.send("wal", Recall(self.loan.number))
+
+    def on_written(self, message: Written) -> None:
+        if message.loan == self.loan.number and self.node is not None:
+            self._append_written(self.node, message.first_index, message.ids, message.entries)
+
+    def on_returned(self, message: Returned) -> None:
+        if message.loan == self.loan.number and self.node is not None:
+            self._end_loan(self.node)
+
+    def _on_wal_back(self, node: RawNode, state: WalState) -> None:
+        """A new wal, in the middle of a loan: what it has read is durable."""
+        if not self.loan.number:
+            return
+        if state.entries:
+            data = [entry.data for entry in decode_entries(state.entries)]
+            self._append_written(node, state.first_index, [request_id_of(one) for one in data], data)
+        for append, _ in self.appends:
+            self.links.send("wal", append)
+        self._end_loan(node)
+
+    def _end_loan(self, node: RawNode) -> None:
+        slots = {peer.slot for peer in self.links.of_kind("listener")}
+        held, forwarded = self.loan.end(slots)
+        self.proposals += forwarded.values()
+        for message in held:
+            self._take_proposals(message.items)
+        self._note_leadership(node)
+
+    def _append_written(self, node: RawNode, first_index: int, ids: list[int], data: list[bytes]) -> None:
+        """Entries that are durable, and handed to the backend unless that is a new one: they take no one's time."""
+        if first_index != node.raft.log.last_index() + 1:
+            raise RuntimeError(f"the wal has written from {first_index} on, behind {node.raft.log}")
+        self.window.add_all(ids)
+        forwarded = self.loan.forwarded
+        if forwarded:
+            for request_id in ids:
+                forwarded.pop(request_id, None)
+        node.propose_batch(data)
+        if not self.loan.hand_over:
+            self.handed_index = node.raft.log.last_index()
+        self.taking_over = True
+        while node.has_ready():
+            self._handle_ready(node)
+        self.taking_over = False
 
     def _why_refused(self) -> str:
         if self.refusal:
@@ -342,7 +460,8 @@ class RaftActor(Actor):
         if self.leadership.leader:
             if self.publishing:
                 self._propose_publishing(node)
-            if self.proposals:
+            waits = self._maybe_lend(node)
+            if self.proposals and not waits and not self.loan.number:
                 self._propose(node)
             # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
             if self.reads and node.raft.committed_in_term:
@@ -398,43 +517,26 @@ class RaftActor(Actor):
                 return
         if entries:
             self.storage.append(entries)
-        staged = bool(entries) and self._may_stage(entries)
+            if self.taking_over:
+                self._take_over(message, hard_state)
+                return
+            if self.loan.number:
+                raise RuntimeError("raft has appended entries while the end of the log is lent")
         first = entries[0].index if entries else 0
-        self._append(
-            first,
-            [entry.encoded for entry in entries],
-            hard_state,
-            tuple(message.responses),
-            entries[0].term if staged else 0,
-        )
-        if staged:
-            self.handed_index = entries[-1].index
+        self._append(first, [entry.encoded for entry in entries], hard_state, tuple(message.responses))
 
-    def _may_stage(self, entries: Sequence[Entry]) -> bool:
-        """Whether the wal may hand these to the backend by itself, which saves a client the way through this process:
-        only while durable here means committed, and nothing before them is still to be handed over."""
-        return (
-            self.leadership.read_index is not None
-            and entries[0].index == self.handed_index + 1
-            and entries[0].term == entries[-1].term
-            and all([entry[2] == ENTRY_NORMAL for entry in entries])
-        )
+    def _take_over(self, message: Message, hard_state: bytes) -> None:
+        self.lazy_hard_state = hard_state or self.lazy_hard_state
+        assert self.node is not None
+        for response in message.responses:
+            self.node.step(response)
 
-    def _append(
-        self,
-        first: int,
-        entries: list[bytes],
-        hard_state: bytes,
-        responses: tuple[Message, ...],
-        staged_term: int = 0,
-    ) -> None:
+    def _append(self, first: int, entries: list[bytes], hard_state: bytes, responses: tuple[Message, ...]) -> None:
         self.seq += 1
         if self.lazy_hard_state:
             hard_state, self.lazy_hard_state = hard_state or self.lazy_hard_state, b""
             responses, self.lazy_responses = (*self.lazy_responses, *responses), []
-        append = Append(
-            self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses), staged_term
-        )
+        append = Append(self.boot.incarnation, self.seq, first, entries, hard_state, bool(entries or responses))
         self.append_bytes += sum([len(entry) for entry in entries])
         self.appends.append((append, responses))
         self.links.send("wal", append)
@@ -485,16 +587,30 @@ class RaftActor(Actor):
         lead_index = commit if raft.role == LEADER and raft.committed_in_term else 0
         if lead_index and self.leadership.lead_index and self.leadership.term == raft.term:
             lead_index = self.leadership.lead_index
-        known = Leadership(self.boot.incarnation, raft.term, raft.lead, commit, read_index, ready_index, lead_index)
+        known = Leadership(
+            self.boot.incarnation,
+            raft.term,
+            raft.lead,
+            commit,
+            read_index,
+            ready_index,
+            lead_index,
+            0 if self.loan.recalled else self.loan.number,
+            self.loan.fence,
+        )
         before, self.leadership = self.leadership, known
         if known._replace(commit=before.commit) == before:
             return
         for kind in _TOLD_OF_LEADERS:
             for peer in self.links.of_kind(kind):
-                self.links.send(peer.name, known)
+                self._tell_of_leader(peer)
         if known.leader == self.member_id and not self.published:
             self.published = True
             self._publish()
+
+    def _tell_of_leader(self, peer: Peer) -> None:
+        fence = self.loan.fence_for(peer.slot) if peer.kind == "listener" else 0
+        self.links.send(peer.name, self.leadership._replace(fence=fence))
 
     def _publish(self) -> None:
         """Make this member's name and client URLs, and the cluster version, known through the log."""
@@ -514,6 +630,7 @@ class RaftActor(Actor):
             "handed_index": self.handed_index,
             "not_durable": len(self.appends),
             "log_entries": self.storage.last_index() - self.storage.first_index() + 1,
+            "lent": bool(self.loan.number),
             "refusal": self.refusal,
         }
 

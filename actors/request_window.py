@@ -30,6 +30,18 @@ class RequestWindow:
             known.discard(self._order.popleft())
         return True
 
+    def add_all(self, request_ids: list[int]) -> None:
+        """Remember the ids of entries that are in the log already."""
+        known, order = self._known, self._order
+        if known.isdisjoint(request_ids):
+            known.update(request_ids)
+            order.extend(request_ids)
+            for _ in range(len(order) - self._size):
+                known.discard(order.popleft())
+        else:
+            for request_id in request_ids:
+                self.add(request_id)
+
     def add_data(self, data: bytes) -> None:
         """Remember the request id of an entry that is in the log already."""
         request_id = request_id_of(data)

@@ -2,11 +2,15 @@
 
 It acknowledges only what is durable. Entries of a raft incarnation older than the newest that said WalHello are
 ignored: they may still lie in the mailbox after that process died.
+
+While this member is the only voter, raft lends it the end of the log: it gives listeners' writes their index, hands
+them to the backend once they are durable, which then means committed, and tells raft a little later what it has
+appended in its name. See actors/loan.py for the other side.
 """
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors import reserve
 from actors.link import Peer
@@ -15,8 +19,23 @@ from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.histogram import Histogram
-from etcdz.messages import Append, Appended, Durable, SaveSnapshot, WalHello, WalState
+from etcdz.messages import (
+    RAFT,
+    Append,
+    Appended,
+    Durable,
+    Lend,
+    Recall,
+    Refused,
+    Returned,
+    SaveSnapshot,
+    WalHello,
+    WalState,
+    Write,
+    Written,
+)
 from etcdz.proto import etcdserverpb as pb
+from etcdz.raft.entry import make_entries
 from etcdz.wal import snap
 from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import WalCorrupt, WalFull, WalInUse, WalMismatch
@@ -26,22 +45,51 @@ from etcdz.wal.snap import Snap
 from etcdz.wal.start import open_newest
 
 
+class Own(NamedTuple):
+    """Writes that this actor appends on a loan: like an Append, with request ids and data beside."""
+
+    first_index: int
+    entries: list[bytes]
+    ids: list[int]
+    data: list[bytes]
+
+
 class WalActor(Actor):
     """Owns `member/wal` and `member/snap/*.snap`."""
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
-        self.handlers |= {WalHello: self.on_hello, Append: self.on_append, SaveSnapshot: self.on_save_snapshot}
+        self.handlers |= {
+            WalHello: self.on_hello,
+            Append: self.on_append,
+            SaveSnapshot: self.on_save_snapshot,
+            Lend: self.on_lend,
+            Write: self.on_write,
+            Recall: self.on_recall,
+        }
         self.raft_incarnation = 0
-        self.waiting: list[Append] = []
-        """Appends not yet durable, in order. On a full disk they stay here and are tried again."""
+        self.waiting: list[Append | Own] = []
+        """Not yet durable, in order. On a full disk they stay here and are tried again."""
+        self.loan = 0
+        """0: the end of the log is raft's."""
+        self.newest_loan = 0
+        """The highest that there was."""
+        self.returning = 0
+        """What is given back as soon as nothing waits for the disk."""
+        self.term = 0
+        self.next_index = 0
+        """Of the next entry to be appended on the loan."""
+        self.early: dict[int, list[Write]] = {}
+        """By loan: what came before its Lend did."""
+        self.untold: list[bytes] = []
+        """Data that is durable and that raft has not been told of. Nobody waits for that, and raft's work on it would
+        be in the way of the calls under way: it goes out at tell_at, or when it is many bytes."""
+        self.untold_ids: list[int] = []
+        self.untold_index = 0
+        self.untold_bytes = 0
+        self.tell_at = 0.0
         self.retry_at: float | None = None
-        self.ack: Appended | None = None
-        """What raft is not told yet. Nobody waits for it while entries are staged, and raft's work on it would be in
-        the way of the calls under way: it goes out at ack_at, or when it stands for many bytes."""
-        self.ack_bytes = 0
-        self.ack_at = 0.0
         self.disk_full = False
         self.next_disk_check = 0.0
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
@@ -82,7 +130,7 @@ class WalActor(Actor):
 
     def on_hello(self, hello: WalHello) -> None:
         self._sync_waiting()
-        self.ack = None
+        self._drop_loan()
         self.raft_incarnation = hello.incarnation
         log = self.log_file
         first = max(hello.first_index, log.first_index)
@@ -103,6 +151,57 @@ class WalActor(Actor):
     def on_append(self, append: Append) -> None:
         if append.incarnation == self.raft_incarnation:
             self.waiting.append(append)
+
+    # ---- the loan ----
+
+    def on_lend(self, lend: Lend) -> None:
+        """NB: raft lends only what it knows to be durable and handed over, so nothing of raft's is under way."""
+        if lend.raft_incarnation != self.raft_incarnation:
+            return
+        if lend.last_index != self.log_file.last_index:
+            raise RuntimeError(f"lent from {lend.last_index} on, the log ends at {self.log_file.last_index}")
+        self.loan = self.newest_loan = lend.loan
+        self.term, self.next_index = lend.term, lend.last_index + 1
+        early, self.early = self.early.pop(lend.loan, []), {}
+        for write in early:
+            self.on_write(write)
+
+    def on_write(self, write: Write) -> None:
+        """Of an earlier loan: dropped, raft asks the listener for what is unanswered. Of a later one: waits for it."""
+        if write.loan != self.loan:
+            if write.loan > self.newest_loan:
+                self.early.setdefault(write.loan, []).append(write)
+            return
+        if self.disk_full and write.slot != RAFT:
+            refused = Refused([(item[0], "NoSpace") for item in write.items])
+            self.links.send(self.links.listener(write.slot), refused)
+            return
+        ids, data = [item[0] for item in write.items], [item[1] for item in write.items]
+        first = self.next_index
+        self.next_index = first + len(data)
+        self.waiting.append(Own(first, [entry[3] for entry in make_entries(self.term, first, data)], ids, data))
+
+    def on_recall(self, recall: Recall) -> None:
+        """NB: on a full disk what waits has to be written first, and raft waits as well."""
+        if recall.loan == self.loan:
+            self.loan = 0
+            self.returning = recall.loan
+            self._sync_waiting()
+            self._maybe_return()
+
+    def _maybe_return(self) -> None:
+        if self.returning and not self.waiting:
+            self._tell()
+            self.links.send("raft", Returned(self.returning))
+            self.returning = 0
+
+    def _drop_loan(self) -> None:
+        """Of a raft that is gone. What waits for the disk is of no one any more either."""
+        self.loan = self.returning = 0
+        self.waiting.clear()
+        self.early.clear()
+        self.untold, self.untold_ids = [], []
+        self.untold_bytes = 0
 
     def on_save_snapshot(self, message: SaveSnapshot) -> None:
         if message.incarnation != self.raft_incarnation:
@@ -133,9 +232,15 @@ class WalActor(Actor):
             return
         log = self.log_file
         try:
+            sync = False
             for append in batch:
-                log.append(append.entries, append.first_index, append.hard_state or None)
-            if any(append.sync for append in batch):
+                if isinstance(append, Own):
+                    log.append(append.entries, append.first_index)
+                    sync = True
+                else:
+                    log.append(append.entries, append.first_index, append.hard_state or None)
+                    sync = sync or append.sync
+            if sync:
                 began = time.monotonic_ns()
                 log.sync()
                 self.fsyncs.add(time.monotonic_ns() - began)
@@ -145,26 +250,31 @@ class WalActor(Actor):
         self.statistics.batches.add(sum([len(append.entries) for append in batch]))
         self.waiting = []
         self.retry_at = None
-        self.ack = Appended(self.raft_incarnation, batch[-1].seq, self._space_error())
-        acked_bytes = 0
-        for append in batch:
-            if append.term:
-                entries = append.entries
-                self.links.send("backend", Durable(self.raft_incarnation, append.first_index, append.term, entries))
-                acked_bytes += sum([len(entry) for entry in entries])
-            elif append.entries:
-                acked_bytes = limits.LAZY_ACK_BYTES
-        if self.ack_bytes == 0:
-            self.ack_at = time.monotonic() + limits.LAZY_ACK_S
-        self.ack_bytes += acked_bytes
-        if self.ack_bytes >= limits.LAZY_ACK_BYTES or self.disk_full:
-            self._send_ack()
+        own = [append for append in batch if isinstance(append, Own)]
+        if own:
+            self._hand_over(own)
+        if len(own) < len(batch):
+            seq = max([append.seq for append in batch if isinstance(append, Append)])
+            self.links.send("raft", Appended(self.raft_incarnation, seq, self._space_error()))
 
-    def _send_ack(self) -> None:
-        if self.ack is not None:
-            self.links.send("raft", self.ack)
-            self.ack = None
-            self.ack_bytes = 0
+    def _hand_over(self, own: list[Own]) -> None:
+        """They are committed: to the backend at once, to raft a little later."""
+        if not self.untold:
+            self.untold_index = own[0].first_index
+            self.tell_at = time.monotonic() + limits.LAZY_ACK_S
+        for first_index, _, ids, data in own:
+            self.links.send("backend", Durable(self.raft_incarnation, first_index, self.term, data))
+            self.untold_ids += ids
+            self.untold += data
+            self.untold_bytes += sum([len(one) for one in data])
+        if self.untold_bytes >= limits.LAZY_ACK_BYTES:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.untold:
+            self.links.send("raft", Written(self.newest_loan, self.untold_index, self.untold_ids, self.untold))
+            self.untold, self.untold_ids = [], []
+            self.untold_bytes = 0
 
     def _on_full(self, error: Exception) -> None:
         """Nothing of the batch counts as written; it is tried again until there is space."""
@@ -180,11 +290,11 @@ class WalActor(Actor):
 
     def next_deadline(self) -> float | None:
         deadline = self.retry_at if self.retry_at is not None else self.next_disk_check
-        return min(deadline, self.ack_at) if self.ack is not None else deadline
+        return min(deadline, self.tell_at) if self.untold else deadline
 
     def on_deadline(self, now: float) -> None:
-        if now >= self.ack_at:
-            self._send_ack()
+        if now >= self.tell_at:
+            self._tell()
         if now < self.next_disk_check and self.retry_at is None:
             return
         self._check_space()
@@ -192,6 +302,7 @@ class WalActor(Actor):
         if self.retry_at is not None:
             self.retry_at = None
             self._sync_waiting()
+            self._maybe_return()
 
     def _check_space(self) -> None:
         """Tell raft when free space falls below the reserve, and when it is back; the backend's disk may be another."""

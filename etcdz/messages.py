@@ -12,7 +12,8 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Ask           | supervisor -> all          | Told                 | who asked hears that no answer came              |
 | Told          | all -> supervisor          | -                    | who asked hears that no answer came              |
 | Propose       | listener, lessor -> raft   | Replies or Refused   | offered again to the next raft incarnation       |
-| Refused       | raft -> listener, lessor   | -                    | the call times out                               |
+| Write         | listener, raft -> wal      | Replies or Refused   | offered to raft when the loan ends               |
+| Refused       | raft, wal -> listener, lessor | -                 | the call times out                               |
 | ReadIndex     | listener -> raft           | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates    | raft -> listener           | -                    | the call times out                               |
 | Leadership    | raft -> listener, lessor, compactor | -           | sent again to each new incarnation               |
@@ -20,6 +21,10 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | WalState      | wal -> raft                | -                    | raft asks the next wal incarnation               |
 | Append        | raft -> wal                | Appended             | kept until answered, then sent to a new wal      |
 | Appended      | wal -> raft                | -                    | a new raft reads the log again                   |
+| Lend          | raft -> wal                | Written, Returned    | the loan ends with the wal                       |
+| Written       | wal -> raft                | -                    | asked of the next wal incarnation by WalHello    |
+| Recall        | raft -> wal                | Returned             | the loan ends with the wal                       |
+| Returned      | wal -> raft                | -                    | a new raft, or a new wal, ends the loan          |
 | SaveSnapshot  | raft -> wal                | -                    | written again with the next snapshot             |
 | BackendHello  | raft -> backend            | BackendState         | sent again to the next backend incarnation       |
 | BackendState  | backend -> raft            | -                    | raft asks the next backend incarnation           |
@@ -124,10 +129,27 @@ class Told(NamedTuple):
 
 
 class Propose(NamedTuple):
-    """items: (request id, entry data)."""
+    """items: (request id, entry data). fence: 0 if they are offered for the first time, or to a new raft; else these
+    are all that the listener has unanswered, and may have gone to the wal before: the fence of the Leadership that
+    asked for them, or UNASKED."""
 
     slot: int
     items: list[tuple[int, bytes]]
+    fence: int = 0
+
+
+UNASKED = -1
+
+
+class Write(NamedTuple):
+    """Append these yourself, if this is the loan that you have. slot: of the listener, or RAFT."""
+
+    slot: int
+    loan: int
+    items: list[tuple[int, bytes]]
+
+
+RAFT = -1
 
 
 class Refused(NamedTuple):
@@ -156,6 +178,8 @@ class Leadership(NamedTuple):
     read_index      while not None, this member is the only voter, and a linearizable read may go straight to the
                     backend, which answers once it has applied that index
     ready_index     once it is applied, the cluster knows this member's name and URLs: clients may come; 0: not yet
+    loan            while not 0, proposals go straight to the wal, as Write with this number
+    fence           whoever has not answered this number yet does so, with a Propose of all that it has unanswered
     """
 
     incarnation: int
@@ -166,6 +190,8 @@ class Leadership(NamedTuple):
     ready_index: int
     lead_index: int
     """0, or: this member leads, and this entry of its term is committed."""
+    loan: int = 0
+    fence: int = 0
 
 
 class WalHello(NamedTuple):
@@ -190,11 +216,7 @@ class WalState(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty).
-
-    term: of the entries if they are staged, which says that they are committed as soon as they are durable, because
-    the sender is the only voter; the wal then hands them to the backend itself. 0: they are not.
-    """
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
 
     incarnation: int
     seq: int
@@ -202,7 +224,6 @@ class Append(NamedTuple):
     entries: list[bytes]
     hard_state: bytes
     sync: bool
-    term: int
 
 
 class Appended(NamedTuple):
@@ -211,6 +232,37 @@ class Appended(NamedTuple):
     raft_incarnation: int
     seq: int
     error: str
+
+
+class Lend(NamedTuple):
+    """The end of the log is the wal's: it appends what is written to it, in this term and behind last_index, and hands
+    it to the backend when it is durable. loan: higher than any before, of this raft incarnation or an earlier one."""
+
+    raft_incarnation: int
+    loan: int
+    term: int
+    last_index: int
+
+
+class Written(NamedTuple):
+    """Request ids and data of entries that were appended on this loan and are durable, contiguous from first_index."""
+
+    loan: int
+    first_index: int
+    ids: list[int]
+    entries: list[bytes]
+
+
+class Recall(NamedTuple):
+    """Give the end of the log back."""
+
+    loan: int
+
+
+class Returned(NamedTuple):
+    """Nothing more is appended on this loan; all that was has been told by Written."""
+
+    loan: int
 
 
 class SaveSnapshot(NamedTuple):
@@ -254,7 +306,7 @@ class Apply(NamedTuple):
 
 
 class Durable(NamedTuple):
-    """Staged entries that are on disk now, and so committed: encoded, normal, contiguous, all of this term."""
+    """Entries that were appended on a loan and are durable, so committed: their data, contiguous, all of this term."""
 
     raft_incarnation: int
     first_index: int
@@ -440,6 +492,11 @@ MESSAGES: dict[int, type[Any]] = {
     22: Append,
     23: Appended,
     24: SaveSnapshot,
+    25: Lend,
+    26: Write,
+    27: Written,
+    28: Recall,
+    29: Returned,
     30: BackendHello,
     31: BackendState,
     32: Apply,

@@ -222,7 +222,8 @@ class Log:
         # On a full disk the tail stays short: it still can be read, and grows once there is space.
         with contextlib.suppress(WalFull):
             tail.preallocate(self._options.segment_bytes)
-        if scan.torn and not self._options.no_fsync:
+        # What was written and not synced when the process died may be read all the same: from here on it counts.
+        if not self._options.no_fsync:
             tail.sync()
 
     def close(self) -> None:
