@@ -92,7 +92,7 @@ class RaftActor(Actor):
         self.backend_state: BackendState | None = None
         self.proposals: list[bytes] = []
         """Entry data of this turn, or held until there is a leader."""
-        self.unchecked: list[tuple[int, bytes]] = []
+        self.unchecked: list[Propose] = []
         """Proposals that came before the log was read: until then nobody knows whether they are in it."""
         self.reads: list[tuple[int, list[int]]] = []
         """(slot, request ids) that wait for a read index."""
@@ -186,7 +186,8 @@ class RaftActor(Actor):
                 self._recover(state, backend)
         except DoNotBelongTogether as error:
             raise FatalError(str(error)) from error
-        self._take_proposals(self.unchecked)
+        for message in self.unchecked:
+            self._take(message)
         self.unchecked = []
         self._campaign_if_alone()
 
@@ -242,33 +243,34 @@ class RaftActor(Actor):
     # ---- proposals ----
 
     def on_propose(self, message: Propose) -> None:
-        refusal = self._why_refused()
-        if refusal:
-            if message.slot in ids.DEAF_SLOTS:
-                return
-            self.links.send(self.links.listener(message.slot), Refused([(item[0], refusal) for item in message.items]))
-            return
+        """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
         loan = self.loan
         if self.node is None:
-            self.unchecked.extend(message.items)
+            self.unchecked.append(message)
         elif loan.recalled:
             loan.held.append(message)
         elif not loan.number:
             loan.answered(message)
-            self._take_proposals(message.items)
+            self._take(message)
         elif message.fence == 0:
-            self._pass_on(message.items)
+            self._pass_on(message)
         elif message.items:
             loan.held.append(message)
             self._recall()
 
-    def _take_proposals(self, items: list[tuple[int, bytes]]) -> None:
-        """Those that are not in the log yet. Requires: the window holds what the log does."""
-        is_new = self.window.add
-        proposals = self.proposals
-        for request_id, data in items:
-            if is_new(request_id):
-                proposals.append(data)
+    def _take(self, message: Propose) -> None:
+        self.proposals += [data for _, data in self._new_of(message)]
+
+    def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
+        """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""
+        refusal = self._why_refused()
+        if not refusal:
+            is_new = self.window.add
+            return [item for item in message.items if is_new(item[0])]
+        refused = [(item[0], refusal) for item in message.items if item[0] not in self.window]
+        if refused and message.slot not in ids.DEAF_SLOTS:
+            self.links.send(self.links.listener(message.slot), Refused(refused))
+        return []
 
     # ---- the loan of the end of the log ----
 
@@ -296,10 +298,9 @@ class RaftActor(Actor):
         self._note_leadership(node)
         return False
 
-    def _pass_on(self, items: list[tuple[int, bytes]]) -> None:
+    def _pass_on(self, message: Propose) -> None:
         """Proposals that came here while the wal appends: of who has not heard of the loan, or does not take part."""
-        is_new = self.window.add
-        self._forward([item for item in items if is_new(item[0])])
+        self._forward(self._new_of(message))
 
     def _forward(self, items: list[tuple[int, bytes]]) -> None:
         if items:
@@ -335,7 +336,7 @@ class RaftActor(Actor):
         held, forwarded = self.loan.end(slots)
         self.proposals += forwarded.values()
         for message in held:
-            self._take_proposals(message.items)
+            self._take(message)
         self._note_leadership(node)
 
     def _append_written(self, node: RawNode, first_index: int, ids: list[int], data: list[bytes]) -> None:

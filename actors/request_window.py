@@ -30,6 +30,9 @@ class RequestWindow:
             known.discard(self._order.popleft())
         return True
 
+    def __contains__(self, request_id: int) -> bool:
+        return request_id in self._known
+
     def add_all(self, request_ids: list[int]) -> None:
         """Remember the ids of entries that are in the log already."""
         known, order = self._known, self._order
