@@ -40,7 +40,7 @@ RAFT_INFLIGHT_MESSAGES = 512
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
 LAZY_ACK_S = 0.01
-"""How long the wal may keep from raft that staged entries are durable, and for how many bytes of them."""
+"""How long the wal may keep from raft what it has appended in its name, and how many bytes of it."""
 LAZY_ACK_BYTES = 1 << 20
 
 # ---- backend ----

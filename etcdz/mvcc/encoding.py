@@ -58,7 +58,10 @@ def decode_varint(buf: bytes, at: int) -> tuple[int, int]:
 
 def bytes_field(tag: bytes, value: bytes) -> bytes:
     """A length-delimited field; nothing if value is empty, as proto3 wants it for bytes."""
-    return tag + encode_varint(len(value)) + value if value else b""
+    if not value:
+        return b""
+    size = len(value)
+    return tag + (_SMALL[size] if size < 16384 else encode_varint(size)) + value
 
 
 def message_field(tag: bytes, body: bytes) -> bytes:

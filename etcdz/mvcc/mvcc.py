@@ -123,8 +123,11 @@ class Mvcc:
         main = self.revision + 1
         changes = self._changes
         entry = self._entries.get(key)
-        if entry.__class__ is History and not changes and entry.subs is None and not entry.mains[-1] & 1:
-            entry.mains.append(main << 1)
+        if entry.__class__ is History and not entry.mains[-1] & 1:
+            if changes or entry.subs is not None:
+                entry.append(main, changes, 0)
+            else:
+                entry.mains.append(main << 1)
             entry.version = version = entry.version + 1
             created = entry.created
         else:
@@ -180,7 +183,10 @@ class Mvcc:
         """A put whose checks have passed. return the encoded prev_kv field, or nothing."""
         key, lease_id = request.key, request.lease
         value_field = bytes_field(b"\x2a", request.value)
-        record = self.record_now(key) if request.prev_kv or request.ignore_value or request.ignore_lease else None
+        if not (request.prev_kv or request.ignore_value or request.ignore_lease):
+            self.write_put(key, bytes_field(b"\x0a", key), value_field, lease_id)
+            return b""
+        record = self.record_now(key)
         if record is not None and (request.ignore_value or request.ignore_lease):
             before = mvccpb.KeyValue.FromString(record)
             if request.ignore_value:

@@ -126,12 +126,19 @@ def _compare(result: int, found: Any, operand: Any) -> bool:
 
 def _check(mvcc: Mvcc, flat: list[_Operation]) -> EtcdError | None:
     """Puts first, then ranges, each in order."""
+    ranges_asked = False
     for kind, operation in flat:
-        if kind == "request_put" and (error := _check_put(mvcc, operation)):
-            return error
-    for kind, operation in flat:
-        if kind == "request_range" and (error := _check_range(mvcc, operation)):
-            return error
+        if kind == "request_put":
+            if (operation.ignore_value or operation.ignore_lease or operation.lease) and (
+                error := _check_put(mvcc, operation)
+            ):
+                return error
+        elif kind == "request_range":
+            ranges_asked = True
+    if ranges_asked:
+        for kind, operation in flat:
+            if kind == "request_range" and (error := _check_range(mvcc, operation)):
+                return error
     return None
 
 

@@ -145,30 +145,6 @@ def _decode_canonical(buf: bytes) -> Entry | None:
     return Entry(term, index, entry_type, buf, at) if length and at + length == len(buf) else None
 
 
-def decode_payloads(encoded: Iterable[bytes], term: int) -> list[bytes]:
-    """Payloads of normal entries of this term in the form that this file writes, without making Entries of them.
-
-    raises ValueError: one is not such an entry
-    """
-    head = _head(ENTRY_NORMAL, term)
-    index_at = len(head)
-    payloads = []
-    for entry in encoded:
-        if not entry.startswith(head):
-            raise ValueError("not an encoded normal entry of this term")
-        at = index_at
-        while entry[at] >= 0x80:
-            at += 1
-        at += 2  # behind the index and the tag of the data
-        if at > len(entry):
-            payloads.append(b"")
-            continue
-        while entry[at] >= 0x80:
-            at += 1
-        payloads.append(entry[at + 1 :])
-    return payloads
-
-
 def decode_entry(buf: bytes) -> Entry:
     """Entry of its wire form; buf is kept as the entry's encoding if it is in canonical form.
 
