@@ -414,7 +414,7 @@ class RaftActor(Actor):
     def _maybe_save_snapshot(self, node: RawNode) -> None:
         """The backend no longer needs the log up to here: compact it, but for what slow followers may ask.
 
-        NB: the backend applies what the wal appends before this process hears that they are durable, so it may be ahead. A
+        NB: the backend applies what the wal appends before this process hears of it, so it may be ahead. A
         marker that the hard state on disk has not committed counts for nothing when the log is read again, and the
         segments before it are released: so first the commit index, then the marker.
         """
