@@ -68,7 +68,7 @@ from etcdz.v2snapshot import v2_store_json
 RING = b"etcdz_replies\0"
 STORAGE_VERSION = buckets.META + b"storageVersion"
 STORAGE_VERSION_MAX = (3, 6)
-IDENTITY = b"etcdz_meta\0identity"
+IDENTITY = buckets.IDENTITY
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 
 

@@ -164,11 +164,15 @@ class Membership:
         self._rows[MEMBERS, b"%x" % member.id] = member.to_json().encode()
 
     def _save_conf_state(self) -> None:
+        self._rows[META, CONF_STATE_KEY] = self.conf_state_json()
+
+    def conf_state_json(self) -> bytes:
+        """As a store keeps it."""
         voters, learners = self._ids()
         state: dict[str, Any] = {"voters": voters} if voters else {}
         if learners:
             state["learners"] = learners
-        self._rows[META, CONF_STATE_KEY] = encode_json(state | {"auto_leave": False}).encode()
+        return encode_json(state | {"auto_leave": False}).encode()
 
     # --- what others ask
 

@@ -42,21 +42,33 @@ def cluster_error(config: MemberConfig, resolve: Resolve) -> str | None:
         urls_of = config.initial_cluster
     except ValueError as error:
         return f"error setting up initial cluster: {error}"
-    if config.name not in urls_of:
-        return f"couldn't find local name {quote(config.name)} in the initial cluster configuration"
-    if mismatch := _advertise_error(config, urls_of[config.name], resolve):
-        return mismatch
-    every = [url for urls in urls_of.values() for url in urls]
-    if len(set(every)) < len(every):
-        return f"initial cluster {_as_text(urls_of)} has duplicate url"
+    if refusal := members_error(config.name, urls_of, config.initial_advertise_peer_urls, resolve):
+        return refusal
     if len(urls_of) > 1:
         return f"--initial-cluster={_as_text(urls_of)} is not supported yet: only a cluster of one member is"
     return None
 
 
-def _advertise_error(config: MemberConfig, initial: tuple[str, ...], resolve: Resolve) -> str | None:
+def members_error(
+    name: str, urls_of: Mapping[str, tuple[str, ...]], advertised: Sequence[str], resolve: Resolve
+) -> str | None:
+    """What keeps a member of this name and these peer URLs from being one of a new cluster.
+
+    urls_of     sorted peer URLs of each first member, by name
+    advertised  those that this member tells others
+    """
+    if name not in urls_of:
+        return f"couldn't find local name {quote(name)} in the initial cluster configuration"
+    if mismatch := _advertise_error(name, tuple(sorted(advertised)), urls_of[name], resolve):
+        return mismatch
+    every = [url for urls in urls_of.values() for url in urls]
+    if len(set(every)) < len(every):
+        return f"initial cluster {_as_text(urls_of)} has duplicate url"
+    return None
+
+
+def _advertise_error(name: str, advertised: tuple[str, ...], initial: tuple[str, ...], resolve: Resolve) -> str | None:
     """Whether the URLs that the member tells others are those that the cluster expects of it."""
-    advertised = tuple(sorted(config.initial_advertise_peer_urls))
     if advertised == initial:
         return None
     why = _difference(advertised, initial, resolve)
@@ -64,11 +76,11 @@ def _advertise_error(config: MemberConfig, initial: tuple[str, ...], resolve: Re
         return None
     missing = [url for url in initial if url not in advertised]
     if missing:
-        lacking = ",".join(f"{config.name}={url}" for url in missing)
+        lacking = ",".join(f"{name}={url}" for url in missing)
         told = ",".join(advertised)
         return f"--initial-cluster has {lacking} but missing from --initial-advertise-peer-urls={told} ({why})"
     missing = [url for url in advertised if url not in initial]
-    expected = _as_text({config.name: advertised})
+    expected = _as_text({name: advertised})
     if missing:
         return f"--initial-advertise-peer-urls has {','.join(missing)} but missing from --initial-cluster={expected}"
     return f"failed to resolve {','.join(advertised)} to match --initial-cluster={expected} ({why})"

@@ -29,6 +29,9 @@ TERM = META + b"term"
 SCHEDULED_COMPACT = META + b"scheduledCompactRev"
 FINISHED_COMPACT = META + b"finishedCompactRev"
 
+#: Of our own: whose the store is, packed (member id, cluster id).
+IDENTITY = b"etcdz_meta\0identity"
+
 TOMBSTONE_MARK = b"t"
 REVISION_BYTES = 17
 #: Lengths of a store key that names a put and a tombstone.

@@ -31,12 +31,13 @@ def test_etcdz_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "program"), [("ctl", "etcdctl"), ("utl", "etcdutl")])
-def test_tools_say_their_version_and_that_they_can_do_no_more(module: str, program: str, tmp_path: Path) -> None:
+def test_tools_say_their_version_and_what_they_cannot_do(module: str, program: str, tmp_path: Path) -> None:
     ran = run(module, "version", cwd=tmp_path)
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[:2] == [f"{program} version: {ETCD_VERSION}", "API version: 3.5"]
-    ran = run(module, "snapshot", "status", "x", cwd=tmp_path)
-    assert (ran.returncode, "not supported yet" in ran.stderr) == (1, True)
+    if module == "ctl":
+        ran = run(module, "snapshot", "status", "x", cwd=tmp_path)
+        assert (ran.returncode, "not supported yet" in ran.stderr) == (1, True)
 
 
 def test_a_wrong_flag(tmp_path: Path) -> None:

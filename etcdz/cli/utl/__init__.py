@@ -1,0 +1,16 @@
+"""`etcdzutl`: what can be done to files of a member that does not run, its own or etcd's.
+
+etcdzutl snapshot status FILE        what is in a snapshot
+etcdzutl snapshot restore FILE       a data directory out of a snapshot
+etcdzutl migrate --data-dir DIR      a data directory of etcd becomes one of etcdz, or back
+"""
+
+import sys
+from collections.abc import Sequence
+
+from etcdz.cli.utl.commands import main as run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """return the exit status."""
+    return run(list(sys.argv[1:] if argv is None else argv))

@@ -1,0 +1,5 @@
+import sys
+
+from etcdz.cli.utl import main
+
+sys.exit(main())
