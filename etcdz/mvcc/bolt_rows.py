@@ -35,9 +35,9 @@ def write_file(store: Store, sink: Sink | None) -> Layout:
 
 
 def bucket_rows(store: Store, bucket: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """bucket: with its separator. Keys come without it."""
+    """bucket: with its separator. Keys come without it. raises StoreBroken: a block with a wrong sum"""
     skip = len(bucket)
-    return ((name[skip:], value) for name, value in store.iterate(bucket, buckets.bucket_end(bucket)))
+    return ((name[skip:], value) for name, value in store.iterate(bucket, buckets.bucket_end(bucket), verify=True))
 
 
 def file_rows(file: BoltFile) -> Iterator[tuple[bytes, bytes]]:
