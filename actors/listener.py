@@ -255,13 +255,18 @@ class ListenerActor(Actor):
 
     def loop(self) -> None:
         loop = self.loop_
-        for descriptor in self.mailbox.descriptors:
-            loop.add_reader(descriptor, self._on_mailbox)
-        loop.call_soon(self._on_mailbox)  # ZeroMQ's descriptor is edge triggered: look once before waiting for it
+        lane, zmq_ = self.mailbox.descriptors
+        loop.add_reader(lane, self._on_mailbox)
+        loop.add_reader(zmq_, self._on_zmq)
+        loop.call_soon(self._on_zmq)  # its descriptor may have spoken already
         loop.call_later(TIMER_S, self._on_timer)
         loop.run_forever()
         if self.failure is not None:
             raise self.failure
+
+    def _on_zmq(self) -> None:
+        self.mailbox.zmq_spoke()
+        self._on_mailbox()
 
     def _on_mailbox(self) -> None:
         began = time.monotonic_ns()
