@@ -18,7 +18,7 @@ from typing import Any
 from actors.link import Peer
 from actors.loan import Loan
 from actors.loop import Actor, FatalError, run_actor
-from actors.recovery import DoNotBelongTogether, check_identity, recover
+from actors.recovery import DoNotBelongTogether, check_identity, led, recover
 from actors.request_window import RequestWindow, request_id_of
 from etcdz import CLUSTER_VERSION, ids, limits
 from etcdz.boot import Boot
@@ -148,6 +148,7 @@ class RaftActor(Actor):
         elif self.node is not None:
             # A new wal has cut what was torn; everything unacknowledged is sent again, in order. Rewriting is harmless.
             self.links.send("wal", WalHello(self.boot.incarnation, 1 << 62))
+            self.links.send("wal", self.leadership)
             for append, _ in self.appends:
                 self.links.send("wal", append)
         elif self.backend_state is not None:
@@ -190,6 +191,7 @@ class RaftActor(Actor):
             self._take(message)
         self.unchecked = []
         self._campaign_if_alone()
+        self._campaign_if_it_led(state)
 
     def _bootstrap(self) -> None:
         """A new cluster: its members are the first entries of every member's log, committed from the start."""
@@ -239,6 +241,12 @@ class RaftActor(Actor):
             return
         if not node.raft.log.has_unapplied_conf_change():
             node.campaign()
+
+    def _campaign_if_it_led(self, state: WalState) -> None:
+        """The wal lived on and knows that the raft before this one led: it leads on without an election timeout."""
+        node = self.node
+        if node is not None and node.raft.role == FOLLOWER and led(state, self.member_id, node.raft.term):
+            node.reclaim()
 
     # ---- proposals ----
 
@@ -605,6 +613,8 @@ class RaftActor(Actor):
         for kind in _TOLD_OF_LEADERS:
             for peer in self.links.of_kind(kind):
                 self._tell_of_leader(peer)
+        if (known.term, known.leader) != (before.term, before.leader):
+            self.links.send("wal", known)
         if known.leader == self.member_id and not self.published:
             self.published = True
             self._publish()

@@ -53,6 +53,11 @@ def recover(state: WalState, backend: BackendState) -> Recovered:
     )
 
 
+def led(state: WalState, member_id: int, term: int) -> bool:
+    """Whether the raft before this one led this member's newest term. A term that rose since then is another's."""
+    return state.leader == member_id and state.term == term
+
+
 def _base(state: WalState, backend: BackendState, entries: list[Entry]) -> tuple[int, int]:
     """(index, term) of the position that the log goes on from: as early as may be, for followers that are behind."""
     applied = backend.applied_index

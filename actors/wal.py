@@ -24,6 +24,7 @@ from etcdz.messages import (
     Append,
     Appended,
     Durable,
+    Leadership,
     Lend,
     Recall,
     Refused,
@@ -67,8 +68,11 @@ class WalActor(Actor):
             Lend: self.on_lend,
             Write: self.on_write,
             Recall: self.on_recall,
+            Leadership: self.on_leadership,
         }
         self.raft_incarnation = 0
+        self.leadership: Leadership | None = None
+        """What raft said last, for a successor that may want to lead on."""
         self.waiting: list[Append | Own] = []
         """Not yet durable, in order. On a full disk they stay here and are tried again."""
         self.loan = 0
@@ -128,6 +132,10 @@ class WalActor(Actor):
     def on_peer_up(self, peer: Peer) -> None:
         """Nothing: a new raft presents itself with WalHello."""
 
+    def on_leadership(self, known: Leadership) -> None:
+        if known.incarnation >= self.raft_incarnation:
+            self.leadership = known
+
     def on_hello(self, hello: WalHello) -> None:
         self._sync_waiting()
         self._drop_loan()
@@ -145,6 +153,8 @@ class WalActor(Actor):
             first_index=first,
             entries=entries,
             last_index=log.last_index,
+            term=self.leadership.term if self.leadership is not None else 0,
+            leader=self.leadership.leader if self.leadership is not None else 0,
         )
         self.links.send("raft", state)
 

@@ -16,7 +16,7 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Refused       | raft, wal -> listener, lessor | -                 | the call times out                               |
 | ReadIndex     | listener -> raft           | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates    | raft -> listener           | -                    | the call times out                               |
-| Leadership    | raft -> listener, lessor, compactor | -           | sent again to each new incarnation               |
+| Leadership    | raft -> listener, lessor, compactor, wal | -        | sent again to each new incarnation         |
 | WalHello      | raft -> wal                | WalState             | sent again to the next wal incarnation           |
 | WalState      | wal -> raft                | -                    | raft asks the next wal incarnation               |
 | Append        | raft -> wal                | Appended             | kept until answered, then sent to a new wal      |
@@ -202,7 +202,10 @@ class WalHello(NamedTuple):
 
 
 class WalState(NamedTuple):
-    """All that is on disk from first_index on. entries: encoded raftpb.Entry."""
+    """All that is on disk from first_index on. entries: encoded raftpb.Entry.
+
+    term, leader: what raft said last in this life of the wal, 0 if nothing: a hint for a raft that begins anew.
+    """
 
     raft_incarnation: int
     metadata: bytes
@@ -213,6 +216,8 @@ class WalState(NamedTuple):
     first_index: int
     entries: list[bytes]
     last_index: int
+    term: int = 0
+    leader: int = 0
 
 
 class Append(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from etcdz.raft import leader
+from etcdz.raft import election, leader
 from etcdz.raft.codec import encode_conf_change
 from etcdz.raft.config import Config
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL, Entry, entries_bytes, make_entry
@@ -112,6 +112,15 @@ class RawNode:
 
     def campaign(self) -> None:
         self.raft.step(Message(MSG_HUP))
+
+    def reclaim(self) -> None:
+        """Campaign as the leader that this member was until it died a moment ago; the others have not missed it yet.
+
+        Like a transfer to itself: whoever hears from no other leader votes at once, because the lease that would
+        forbid it is this member's own. Who has gone on to a later term refuses as ever, and nobody is disturbed.
+        Requires: this member led the term that it has, and what led then is dead.
+        """
+        election.hup(self.raft, election.TRANSFER)
 
     def propose(self, data: bytes) -> None:
         """raises ProposalDropped: no leader, a transfer, too much uncommitted; nothing was appended"""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.recovery import DoNotBelongTogether, check_identity, recover
+from actors.recovery import DoNotBelongTogether, check_identity, led, recover
 from etcdz.messages import BackendState, WalState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.raft import ConfState, HardState, codec, make_entry
@@ -73,3 +73,18 @@ def test_log_and_backend_of_different_members_are_refused() -> None:
     check_identity(wal(1, 2, commit=1), backend(1))
     with pytest.raises(DoNotBelongTogether, match="they do not belong together"):
         check_identity(wal(1, 2, commit=1), backend(1, member_id=7))
+
+
+@pytest.mark.parametrize(
+    ("term", "leader", "leads_on"),
+    [
+        (3, 1, True),
+        (3, 2, False),  # a follower
+        (3, 0, False),  # it had stepped down
+        (2, 1, False),  # others have been at work since: the log knows a later term
+        (0, 0, False),  # the wal began anew as well, or raft never spoke
+    ],
+)
+def test_who_led_the_newest_term_leads_on(term: int, leader: int, leads_on: bool) -> None:
+    state = wal(1, 9, commit=9)._replace(term=term, leader=leader)
+    assert led(state, 1, recover(state, backend(9)).hard_state.term) is leads_on

@@ -297,6 +297,38 @@ def test_a_member_stuck_at_a_higher_term_is_taken_in_again_thesis_6_2() -> None:
     assert cluster[3].raw.raft.lead == 2
 
 
+def test_a_leader_that_died_and_is_back_at_once_leads_on_thesis_4_2_3() -> None:
+    cluster = Cluster(3, check_quorum=True, pre_vote=True)
+    cluster.elect(1).propose(b"before")
+    cluster.settle()
+    cluster[1].start()
+    assert cluster[1].raw.raft.role == FOLLOWER
+    cluster.elect(1)  # an ordinary campaign is ignored: the others think that they hear from a leader
+    assert cluster.leaders() == []
+    cluster[1].start()
+    cluster[1].raw.reclaim()
+    cluster.settle()
+    assert cluster.leaders() == [1]
+    assert [cluster[node].term for node in (1, 2, 3)] == [2, 2, 2]
+
+
+def test_a_leader_that_comes_back_too_late_disturbs_nobody() -> None:
+    cluster = Cluster(3, check_quorum=True)
+    cluster.elect(1)
+    cluster.isolate(1)
+    for node in (2, 3):
+        cluster.tick(node, 20)
+    cluster.elect(2)
+    assert cluster[2].leads
+    terms = [cluster[node].term for node in (2, 3)]
+    cluster.heal()
+    cluster[1].start()
+    cluster[1].raw.reclaim()
+    cluster.settle()
+    assert cluster[2].leads
+    assert [cluster[node].term for node in (2, 3)] == terms
+
+
 def test_a_forgotten_leader_makes_votes_free() -> None:
     cluster = Cluster(3, check_quorum=True, pre_vote=True)
     cluster.elect(1)
