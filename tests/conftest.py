@@ -4,6 +4,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the long form: more rounds, more data")
     group = parser.getgroup("parity", "random conversations with a real etcd and with etcdz (tests/parity)")
     group.addoption("--parity-ops", type=int, default=2_400, help="how many random calls (default %(default)s)")
     group.addoption("--parity-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")

@@ -19,7 +19,6 @@ MemberMaker = Callable[..., Member]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("process", "crashes and bounds of real process trees (tests/process)")
-    group.addoption("--long", action="store_true", help="the long form: more rounds, more data")
     group.addoption("--process-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
     group.addoption("--process-subject", choices=["etcdz", "etcd"], default="etcdz", help="which member to crash")
 
