@@ -11,11 +11,9 @@ if TYPE_CHECKING:
 
 
 def on_read_index(r: "Raft", m: Message) -> None:
-    if r.tracker.single_voter:
-        # Nobody else can have been elected.
-        _answer(r, m, r.log.committed)
-    elif not r.committed_in_term:
-        # What earlier leaders committed is not known yet (thesis 6.4, step 1).
+    if not r.committed_in_term:
+        # What was committed earlier is not known yet (thesis 6.4, step 1); also not to the only voter, whose disk need
+        # not have the newest commit index.
         r.pending_reads.append(m)
     else:
         _confirm(r, m)
@@ -34,7 +32,8 @@ def release_pending(r: "Raft") -> None:
 
 
 def _confirm(r: "Raft", m: Message) -> None:
-    if r.read_only.option != READ_SAFE:
+    # Where we are the only voter, nobody else can have been elected. NB: not so if the only one is another.
+    if r.read_only.option != READ_SAFE or r.tracker.config.all_voters == {r.id}:
         _answer(r, m, r.log.committed)
         return
     r.read_only.add(r.log.committed, m)

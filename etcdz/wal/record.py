@@ -264,8 +264,8 @@ def is_zero(buf: bytes, lo: int, hi: int) -> bool:
 def decode_position(entry: bytes) -> tuple[int, int]:
     """(term, index) of an encoded raftpb.Entry, fields in order: type, term, index, data.
 
-    raises BadRecord: also for a change of the configuration without data, which nobody writes, but which a hard state
-    looks like
+    raises BadRecord: also for a ConfChange without data, which nobody writes, but which a hard state looks like. A
+    ConfChangeV2 without data is how a leader leaves a joint configuration
     """
     if entry[:1] != b"\x08" or entry[2:3] != b"\x10" or entry[1] > 2:
         raise BadRecord("not an entry")
@@ -273,7 +273,7 @@ def decode_position(entry: bytes) -> tuple[int, int]:
     if entry[at : at + 1] != b"\x18":
         raise BadRecord("not an entry")
     index, at = decode_varint(entry, at + 1)
-    if entry[at : at + 1] != b"\x22" and (at != len(entry) or entry[1]):
+    if entry[at : at + 1] != b"\x22" and (at != len(entry) or entry[1] == 1):
         raise BadRecord("not an entry")
     return term, index
 
