@@ -14,3 +14,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="etcdz",
         help="what to hold against the real etcd; `etcd` itself proves the harness",
     )
+    sim = parser.getgroup("sim", "simulated Raft clusters (tests/sim)")
+    sim.addoption("--sim-seeds", type=int, default=2_000, help="how many seeds to run (default %(default)s)")

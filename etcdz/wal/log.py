@@ -222,9 +222,11 @@ class Log:
         # On a full disk the tail stays short: it still can be read, and grows once there is space.
         with contextlib.suppress(WalFull):
             tail.preallocate(self._options.segment_bytes)
-        # What was written and not synced when the process died may be read all the same: from here on it counts.
+        # What was read may be in the page cache alone, if a process was killed before its sync. Whoever opens the log
+        # takes it for durable, so it has to be: the records, and the name of a segment that was just cut.
         if not self._options.no_fsync:
             tail.sync()
+            self._disk.sync_directory(self.directory)
 
     def close(self) -> None:
         """Lets go of the locks. What is not synced is lost."""

@@ -2,8 +2,27 @@
 
 import pytest
 
-from etcdz.raft import Config, ConfigError, ConfState, MemoryStorage, Message, ReadState
-from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_HEARTBEAT_RESP, MSG_READ_INDEX, MSG_VOTE_RESP
+from etcdz.raft import (
+    ConfChange,
+    ConfChangeSingle,
+    ConfChangeV2,
+    Config,
+    ConfigError,
+    ConfState,
+    MemoryStorage,
+    Message,
+    ReadState,
+)
+from etcdz.raft.messages import (
+    CONF_CHANGE_ADD_NODE,
+    CONF_CHANGE_REMOVE_NODE,
+    MSG_APP_RESP,
+    MSG_HEARTBEAT,
+    MSG_HEARTBEAT_RESP,
+    MSG_READ_INDEX,
+    MSG_VOTE_RESP,
+    TRANSITION_JOINT_EXPLICIT,
+)
 from etcdz.raft.read_only import READ_LEASE_BASED
 from tests.raft.cluster import FIRST, Cluster, Member
 
@@ -134,6 +153,54 @@ def test_a_single_voter_needs_nobody() -> None:
     cluster.settle()
     assert leader.reads == [ReadState(FIRST, b"own")]
     assert cluster[2].reads == [ReadState(FIRST, b"learner's")]
+
+
+def test_a_single_voter_reads_only_after_a_commit_of_its_term_thesis_6_4() -> None:
+    """The commit index on disk may be older than what was acknowledged before the restart."""
+    cluster = Cluster(1)
+    leader = cluster.elect(1)
+    leader.propose(b"acknowledged")
+    cluster.settle()
+    acknowledged = leader.committed
+    state = leader.storage.initial_state()[0]
+    leader.storage.set_hard_state(state._replace(commit=FIRST))
+    leader.start()
+    leader.raw.campaign()
+    while not leader.leads:
+        leader._work_once()
+    assert leader.committed < acknowledged
+    leader.raw.read_index(b"r")
+    cluster.settle()
+    assert leader.reads[-1].context == b"r"
+    assert leader.reads[-1].index > acknowledged
+
+
+def test_a_removed_leader_does_not_take_the_only_voter_left_for_itself() -> None:
+    cluster = Cluster(2)
+    old = cluster.elect(1)
+    old.propose_change(ConfChange(CONF_CHANGE_REMOVE_NODE, 1))
+    cluster.settle()
+    assert old.leads
+    assert old.conf_state.voters == (2,)
+    cluster.isolate(1)
+    new = cluster.elect(2)
+    new.propose(b"newer")
+    cluster.settle()
+    assert new.leads
+    old.raw.read_index(b"stale")
+    cluster.settle()
+    assert old.reads == []
+
+
+def test_an_only_voter_that_is_both_halves_of_a_joint_configuration_needs_nobody() -> None:
+    cluster = Cluster(1)
+    leader = cluster.elect(1)
+    leader.propose_change(ConfChangeV2(TRANSITION_JOINT_EXPLICIT, (ConfChangeSingle(CONF_CHANGE_ADD_NODE, 1),)))
+    cluster.settle()
+    assert leader.conf_state.voters_outgoing == (1,)
+    leader.raw.read_index(b"r")
+    cluster.settle()
+    assert [read.context for read in leader.reads] == [b"r"]
 
 
 def test_a_lease_answers_at_once_thesis_6_4_1() -> None:

@@ -1,4 +1,4 @@
-"""The rules of Raft, held against every step of every member. It sees what nobody inside a cluster can see: all at once.
+"""The rules of Raft, held against every step of every member. It sees what nobody in a cluster sees: all at once.
 
     rule                      what is compared                                                      thesis
     election safety           one leader a term; elected by votes of a quorum that were cast        3.4
@@ -20,6 +20,7 @@ entry that is equal, and follows an equal one, makes equal logs.
 """
 
 from collections import deque
+
 from etcdz.raft import ConfState, Entry, Message
 from etcdz.raft.entry import ENTRY_NORMAL
 from etcdz.raft.messages import (
@@ -38,7 +39,7 @@ from tests.sim.member import Member
 from tests.sim.plan import TICK_MS
 from tests.sim.world import Violation, World
 
-# A lease may be this many election timeouts old: two between a heartbeat and the check after the one that it passed, one
+# A lease may be this many election timeouts old: two between a heartbeat and the check after that which it passed, one
 # for a new voter, who counts as heard; the rest is for a clock that runs slow and answers that came late.
 LEASE_TIMEOUTS = 5
 # Ticks in election timeouts until a leader without a quorum must have noticed.
@@ -61,7 +62,9 @@ class Checker:
         self.members = members
         self.leaders: dict[int, int] = {}  # term -> member
         self.votes: dict[tuple[int, int], int] = {}  # (term, voter) -> candidate
-        self.entries: dict[tuple[int, int], tuple[bytes, int]] = {}  # (index, term) -> (encoded, term of the one before)
+        self.entries: dict[
+            tuple[int, int], tuple[bytes, int]
+        ] = {}  # (index, term) -> (encoded, term of the one before)
         # By index, from 1 on; commit_terms: of the leader that counted it first.
         self.committed: list[Entry] = []
         self.commit_terms: list[int] = []
@@ -72,7 +75,9 @@ class Checker:
         self.acked: set[bytes] = set()  # payloads whose proposer has applied them
         self.answered: set[bytes] = set()  # contexts of reads
         self.seen: dict[int, Seen] = {}
+        self._term_before = 0  # of whoever gets a message just now
         self.heard: dict[int, dict[int, int]] = {}  # member -> peer -> member's tick when it was last heard
+        self.configs: dict[int, TrackedConfig] = {}  # leader -> its configuration at its last tick
 
     def fail(self, rule: str, text: str) -> None:
         raise Violation(rule, text)
@@ -90,7 +95,7 @@ class Checker:
         self._compare_applied(member)
         self.on_step(member)
 
-    def _raft(self, member: Member):  # noqa: ANN202
+    def _raft(self, member: Member):
         assert member.raw is not None
         return member.raw.raft
 
@@ -133,7 +138,9 @@ class Checker:
             if member.id not in raft.tracker.config.all_voters:
                 self.fail("election safety", f"{member.id} campaigns and is no voter of its configuration")
         if self.world.traced:
-            self.world.say(f"{member.id} is {('follower', 'candidate', 'LEADER', 'pre-candidate')[raft.role]} {raft.term}")
+            self.world.say(
+                f"{member.id} is {('follower', 'candidate', 'LEADER', 'pre-candidate')[raft.role]} {raft.term}"
+            )
 
     def _check_election(self, member: Member, seen: Seen) -> None:
         raft = self._raft(member)
@@ -144,11 +151,11 @@ class Checker:
         if other != member.id:
             self.fail("election safety", f"{member.id} and {other} lead term {raft.term}")
         votes = {voter for voter in self.members if self.votes.get((raft.term, voter)) == member.id}
-        if not _has_quorum(raft.tracker.config, votes):
+        if not has_quorum(raft.tracker.config, votes):
             config = raft.tracker.config
             self.fail("election safety", f"{member.id} leads term {raft.term} with votes of {votes} in {config}")
         self._check_complete(member, raft.term)
-        self.heard[member.id] = {}
+        self.heard[member.id] = dict.fromkeys(self.members, member.ticks)
         self.world.counts["learners that lead"] += member.id not in raft.tracker.config.all_voters
 
     def _check_complete(self, member: Member, term: int) -> None:
@@ -211,6 +218,7 @@ class Checker:
             return
         raft = self._raft(member)
         first = m.entries[0].index
+        self.world.counts["logs cut back"] += first <= member.disk.storage.last_index()
         before = raft.log.term_or_zero(first - 1)
         for at, entry in enumerate(m.entries):
             if entry.index != first + at:
@@ -284,7 +292,7 @@ class Checker:
         if not leads:
             self.fail("commit rule", f"{member.id} commits {index} before any leader did")
         holders = {node for node, other in self.members.items() if other.disk.holds(index, entry.term)}
-        if not _has_quorum(raft.tracker.config, holders):
+        if not has_quorum(raft.tracker.config, holders):
             text = f"leader {member.id} commits {index} of term {entry.term}, durable on {sorted(holders)}"
             self.fail("committed is durable", f"{text} in {raft.tracker.config}")
         for other in self.members.values():
@@ -360,6 +368,11 @@ class Checker:
 
     def on_receive(self, member: Member, m: Message) -> None:
         self.heard.setdefault(member.id, {})[m.from_] = member.ticks
+        self._term_before = self._raft(member).term
+
+    def on_received(self, member: Member, m: Message) -> None:
+        if m.type == MSG_PRE_VOTE and self._raft(member).term != self._term_before:
+            self.fail("pre-vote", f"{member.id} went to term {m.term} when it was asked for a pre-vote")
 
     def on_transfer(self, member: Member) -> None:
         """A transfer starts the leader's quorum check anew."""
@@ -370,14 +383,17 @@ class Checker:
         if raft.role != LEADER or not raft.check_quorum:
             return
         heard = self.heard[member.id]
-        for voter in raft.tracker.config.all_voters:
-            heard.setdefault(voter, member.ticks)
+        config = raft.tracker.config
+        if self.configs.get(member.id) is not config:
+            # Who has just become a voter counts as heard.
+            self.configs[member.id] = config
+            heard.update(dict.fromkeys(config.all_voters, member.ticks))
         since = member.ticks - QUORUM_TIMEOUTS * raft.election_ticks
         heard[member.id] = member.ticks
-        if not _has_quorum(raft.tracker.config, {peer for peer, tick in heard.items() if tick >= since}):
+        if not has_quorum(config, {peer for peer, tick in heard.items() if tick >= since}):
             self.fail("check-quorum", f"{member.id} still leads term {raft.term}, having heard from nobody for long")
 
 
-def _has_quorum(config: TrackedConfig, members: set[int]) -> bool:
+def has_quorum(config: TrackedConfig, members: set[int]) -> bool:
     """Counted by itself, without the core's own arithmetic."""
     return all(2 * len(half & members) > len(half) for half in (config.voters, config.outgoing) if half)

@@ -14,7 +14,7 @@ from etcdz.raft.messages import (
     TRANSITION_JOINT_IMPLICIT,
     AnyConfChange,
 )
-from tests.sim.checker import Checker
+from tests.sim.checker import Checker, has_quorum
 from tests.sim.member import Member
 from tests.sim.network import Network
 from tests.sim.plan import ACTIONS, TICK_MS
@@ -37,9 +37,12 @@ class Cluster:
 
     def _deliver(self, m: Message) -> bool:
         member = self.members[m.to]
-        if member.up:
-            self.checker.on_receive(member, m)
-        return member.receive(m)
+        if not member.up:
+            return False
+        self.checker.on_receive(member, m)
+        taken = member.receive(m)
+        self.checker.on_received(member, m)
+        return taken
 
     def _snapshot_done(self, sender: int, life: int, peer: int, failed: bool) -> None:
         member = self.members[sender]
@@ -322,7 +325,9 @@ class Faults:
         if state.voters_outgoing and random.random() < 0.6:
             changes = ()
         transitions = (TRANSITION_AUTO, TRANSITION_JOINT_IMPLICIT, TRANSITION_JOINT_EXPLICIT)
-        self.cluster.change_members(ConfChangeV2(random.choice(transitions) if changes else TRANSITION_AUTO, changes), member)
+        self.cluster.change_members(
+            ConfChangeV2(random.choice(transitions) if changes else TRANSITION_AUTO, changes), member
+        )
 
 
 class Healing:
@@ -334,10 +339,12 @@ class Healing:
         self._probe: bytes | None = None
         self._read: bytes | None = None
         self.complaint = "nothing was tried"
+        self._begun = 0
 
     def begin(self) -> None:
         cluster, world = self.cluster, self.world
         world.say("-- healing")
+        self._begun = world.now
         cluster.network.calm = True
         world.plan.lazy = 0
         for member in cluster.members.values():
@@ -371,7 +378,27 @@ class Healing:
         self._stop_outsiders(members)
         leader = self.cluster.leader()
         self.complaint = self._why_not(leader, members)
+        if self.complaint and leader is None and self._is_stalemate():
+            self.world.counts["stalemates"] += 1
+            return True
         return not self.complaint
+
+    def _is_stalemate(self) -> bool:
+        """Nobody can win an election: whoever counts a removed member's vote has a shorter log than it, and whoever
+        does not has a shorter log than one of those. So it may be when a leader has applied its own removal and ends
+        before the others have heard that it is committed: their configurations still have it. Etcd-io/raft has this
+        as well; it comes of a change that takes effect when it is applied, and not as in thesis 4.1 when it is
+        appended, and goes away if a leader hands over before it removes itself (4.2.2).
+        """
+        if self.world.now - self._begun < 20 * self.world.plan.election_ticks * TICK_MS:
+            return False
+        return not any(self._may_win(member) for member in self.cluster.up())
+
+    def _may_win(self, member: Member) -> bool:
+        assert member.raw is not None
+        config = member.raw.raft.tracker.config
+        voting = {other.id for other in self.cluster.up() if other.raw and _log_end(other.raw) <= _log_end(member.raw)}
+        return member.id in config.all_voters and has_quorum(config, voting)
 
     def _why_not(self, leader: Member | None, members: list[Member]) -> str:
         checker = self.cluster.checker
@@ -389,3 +416,7 @@ class Healing:
         if leader.raw is not None and leader.raw.raft.log.last_index() > len(checker.committed):
             return "entries of the leader are not committed"
         return ""
+
+
+def _log_end(raw: RawNode) -> tuple[int, int]:
+    return raw.raft.log.last_term(), raw.raft.log.last_index()

@@ -16,11 +16,20 @@ from etcdz.wal import snap as snaps
 from etcdz.wal.log import Log, LogOptions
 from etcdz.wal.snap import Snap
 from etcdz.wal.start import open_newest
+from tests.sim.world import Violation
 from tests.wal.fake_disk import FakeDisk
 
 LOG, SNAPS = "/data/wal", "/data/snap"
 OPTIONS = LogOptions(segment_bytes=8192)
 CATCH_UP_ENTRIES = 4  # left in the log behind a snapshot, for those who are only a little behind
+
+
+class Owed(NamedTuple):
+    """What must be there after a crash: the hard state, or a newer one, and the log up to an entry."""
+
+    hard_state: HardState
+    index: int
+    term: int
 
 
 class Loss(NamedTuple):
@@ -64,6 +73,7 @@ class MemberDisk:
         self.disk.sync_directory("/data")
         self.disk.sync_directory("/")
         self.log = Log.create(self.disk, LOG, b"sim", OPTIONS)
+        self._owed = Owed(HardState(), 0, 0)
         self.storage = Stored(self._newest)
 
     # Writing
@@ -119,11 +129,20 @@ class MemberDisk:
 
     def crash(self, random: Random, under_way: list[Message], power_loss: bool) -> Loss:
         """The process ends, or the machine; of what was being written all, some or nothing is there afterwards."""
+        self._owe(under_way)
         torn = bool(under_way) and random.random() < 0.7 and self._write_without_sync(under_way)
         self.log.close()
         if power_loss:
             self.disk = self.disk.crash(random)
         return Loss(sum(len(m.entries) for m in under_way), torn)
+
+    def _owe(self, under_way: list[Message]) -> None:
+        storage = self.storage
+        # What is being written may replace entries that were durable.
+        firsts = [m.entries[0].index - 1 for m in under_way if m.entries]
+        index = min([storage.last_index(), *firsts])
+        if index >= storage.first_index() - 1:
+            self._owed = Owed(self.hard_state, index, storage.term(index))
 
     def _write_without_sync(self, batch: list[Message]) -> bool:
         for m in batch:
@@ -147,9 +166,18 @@ class MemberDisk:
         self.storage.append(decode_entries(self.log.read_entries(base.index + 1)))
         if start.recovered.hard_state:
             self.storage.set_hard_state(decode_hard_state(start.recovered.hard_state))
+        owed = self._owed
+        if self.hard_state[:2] < owed.hard_state[:2] or not self.holds(owed.index, owed.term):
+            raise Violation("durable is durable", f"{owed} was on disk, and after a crash the log ends in {self.end}")
         return base
 
     # What others may ask
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """(index, term) of the last entry."""
+        last = self.storage.last_index()
+        return last, self.storage.term(last)
 
     @property
     def hard_state(self) -> HardState:

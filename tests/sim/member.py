@@ -19,7 +19,9 @@ from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, LEADER, ReadState
 from etcdz.raft.read_only import READ_LEASE_BASED, READ_SAFE
 from tests.sim.disk import Loss, MemberDisk
 from tests.sim.plan import TICK_MS
-from tests.sim.world import World
+from tests.sim.world import Violation, World
+
+ROUNDS_MAX = 100  # of work that comes of one input
 
 
 class Watcher(Protocol):
@@ -254,7 +256,11 @@ class Member:
     def _follow(self) -> None:
         raw = self.raw
         assert raw is not None
+        rounds = 0
         while raw.has_ready():
+            rounds += 1
+            if rounds > ROUNDS_MAX:
+                raise Violation("liveness", f"{self.id} has work without end")
             ready = raw.ready()
             for state in ready.read_states:
                 self.watcher.on_read(self, state)

@@ -88,7 +88,7 @@ def plan_for(seed: int) -> Plan:
         voters=random.choice((3, 3, 3, min(size, 5), size)) if chance() < 0.85 else random.choice((1, 2)),
         actions=[*_ALWAYS, *(name for name in ACTIONS if name not in _ALWAYS and chance() < 0.6)],
         action_ms=random.choice((150, 250, 400)),
-        faults_ms=random.choice((6_000, 8_000)),
+        faults_ms=random.choice((4_000, 6_000)),
         drop=random.choice((0, 0, 10, 50, 150)),
         duplicate=random.choice((0, 0, 20, 100)),
         late=random.choice((0, 0, 10, 40)),
@@ -99,7 +99,7 @@ def plan_for(seed: int) -> Plan:
         skew=random.choice((0, 10, 40)),
         write_ms=random.choice((40, 80, 120)),
         read_ms=random.choice((100, 150)),
-        as_bytes=chance() < 0.25,
+        as_bytes=chance() < 0.15,
         lease=lease,
         leave_at_once=chance() < 0.7,
         options={

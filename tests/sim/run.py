@@ -1,6 +1,6 @@
 """One run: faults for some seconds of its own time, then everything works and must come to rest; then the last words.
 
-    play(seed) -> Outcome      the same seed gives the same run, on any machine
+play(seed) -> Outcome      the same seed gives the same run, on any machine
 """
 
 from collections import Counter

@@ -150,6 +150,30 @@ def test_a_crash_while_a_segment_is_cut_loses_nothing(seed: int) -> None:
     assert recovered.last_index <= len(synced) + 1
 
 
+@given(st.integers(0, 2**32))
+def test_what_a_killed_process_had_not_synced_is_durable_once_it_is_read_back(seed: int) -> None:
+    """First the process ends between a write and its sync, then, after the next has read the log, the power goes."""
+    random = Random(seed)
+    disk = FakeDisk()
+    disk.make_directory("/data")
+    disk.sync_directory("/")
+    stopping = _StoppingDisk(disk, 1 << 40)
+    log = Log.create(stopping, "/data/wal", b"meta", SMALL)
+    try:
+        for index in range(1, 30):
+            stopping.calls_left = random.randint(0, 8) if index > 3 and random.random() < 0.2 else 1 << 40
+            log.append([entry(index, 1, bytes(700))], index, hard_state(commit=index - 1))
+            log.sync()
+    except _PowerLoss:
+        pass
+    stopping.calls_left = 1 << 40
+    log.close()
+    read, recovered = Log.open(disk, "/data/wal", options=SMALL)
+    seen = (read.read_entries(1), recovered.hard_state)
+    again, recovered = Log.open(disk.crash(random), "/data/wal", options=SMALL)
+    assert (again.read_entries(1), recovered.hard_state) == seen
+
+
 class _PowerLoss(Exception):
     pass
 

@@ -124,3 +124,11 @@ def test_hard_state_and_marker_are_protobuf(a: int, b: int, c: int) -> None:
     marker = walpb.Snapshot(index=a, term=b, conf_state=conf_state).SerializeToString()
     assert rec.encode_marker(Marker(a, b), conf_state.SerializeToString()) == marker
     assert rec.decode_marker(marker) == Marker(a, b)
+
+
+def test_a_change_of_the_configuration_may_be_empty_only_in_its_second_form() -> None:
+    """An empty ConfChangeV2 leaves a joint configuration; an empty ConfChange is nothing but like a hard state."""
+    leave = raftpb.Entry(Type=2, Term=3, Index=9).SerializeToString()
+    assert rec.decode_position(leave) == (3, 9)
+    with pytest.raises(rec.BadRecord):
+        rec.decode_position(raftpb.Entry(Type=1, Term=3, Index=9).SerializeToString())
