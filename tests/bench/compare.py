@@ -35,6 +35,8 @@ from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd
 
 VALUE = b"v" * 256
 KEY = b"compare00"
+LEASE_ID = 77
+_GRANT = pb.LeaseGrantRequest(ID=LEASE_ID, TTL=100_000).SerializeToString()
 _ATTEMPTS = 3  # at a measurement during which the machine did other things
 _DISTURBED = (
     "NB: other programs were busy during some of this. Such rows are not to be relied on: whoever has more processes "
@@ -73,6 +75,12 @@ KINDS = {
         False,
         ("range", KEY.decode(), "--consistency=l"),
     ),
+    "keep-alive": Kind(
+        "/etcdserverpb.Lease/LeaseKeepAlive",
+        pb.LeaseKeepAliveRequest(ID=LEASE_ID).SerializeToString(),
+        False,
+        ("lease-keepalive",),
+    ),
     "txn-put": Kind("/etcdserverpb.KV/Txn", _txn_of_puts(4), True, ("txn-put", "--txn-ops=4", *_SIZES)),
 }
 
@@ -93,6 +101,7 @@ ROWS = (
     Row("put 10x10", "put", 10, 10),
     Row("get 10x100", "get", 10, 100),
     Row("txn-put 10x100", "txn-put", 10, 100),
+    Row("keep-alive 10x100", "keep-alive", 10, 100),
     Row("put 1x1", "put", 1, 1),
     Row("get 1x1", "get", 1, 1),
 )
@@ -196,6 +205,7 @@ def measure(member: Member, row: Row, requests: int, generator: Generator) -> Sa
     kind = KINDS[row.kind]
     with _Client(member.target) as client:
         client.call(KINDS["put"].path, KINDS["put"].message)
+        client.call("/etcdserverpb.Lease/LeaseGrant", _GRANT)
         answer_bytes = len(client.call(kind.path, kind.message))
         before = client.revision()
         clock = _CpuClock(member)

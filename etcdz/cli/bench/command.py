@@ -14,7 +14,7 @@ from etcdz.cli.bench.options import Options, parse
 from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome, to_json, to_text
 from etcdz.cli.bench.team import BenchFailed, Interrupt, Measured, Team
-from etcdz.cli.bench.upkeep import Compactor, hash_kv
+from etcdz.cli.bench.upkeep import Compactor, grant_leases, hash_kv
 from etcdz.wire.blocking import RpcError
 
 
@@ -49,6 +49,11 @@ def exit_status(outcome: Outcome) -> int:
 
 def run(options: Options) -> Outcome:
     """The measurement, and what belongs to it. raises BenchFailed"""
+    if options.leases:
+        try:
+            options = options._replace(lease_ids=grant_leases(options.endpoints[0], options.leases))
+        except RpcError as error:
+            raise BenchFailed(f"{options.endpoints[0].text}: no leases: {error.text}") from error
     with Interrupt() as interrupt:
         # NB: the bar comes after the fork, for it locks things that the children would inherit locked.
         with Team(options) as team, ProgressBar(options.total, options.command) as bar:

@@ -46,6 +46,9 @@ class Options(NamedTuple):
     keys_only: bool = False
     count_only: bool = False
     read_share: float = 0.5
+    leases: int = 0
+    lease_ids: tuple[int, ...] = ()
+    """Granted before anything is measured."""
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -72,6 +75,8 @@ def _chosen(said: dict[str, Any]) -> dict[str, Any]:
     if said["command"] == "txn-mixed" and not said["key"]:
         chosen["key"] = b"\0"
         chosen["end"] = end_key or b"\0"  # all keys
+    if said["command"] == "lease-keepalive" and not said["leases"]:
+        chosen["leases"] = said["clients"]
     if not said["processes"]:
         # Half of the cores at most: the server often runs on the same machine.
         cores = len(os.sched_getaffinity(0)) // 2
@@ -237,11 +242,18 @@ def _add_txn_mixed(command: argparse.ArgumentParser) -> None:
     _add_order(command)
 
 
+def _add_lease_keepalive(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--leases", type=_count, default=0, metavar="N", help="leases, renewed in turn (default 0: one per client)"
+    )
+
+
 _COMMANDS: Final[tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None]], ...]] = (
     ("put", "Put one key per request.", _add_put),
     ("range", "Read a key, or the keys from KEY to END.", _add_range),
     ("txn-put", "Put several keys per transaction.", _add_txn_put),
     ("txn-mixed", "Transactions that read or put, mixed.", _add_txn_mixed),
+    ("lease-keepalive", "Renew leases, one keep-alive per stream.", _add_lease_keepalive),
 )
 
 

@@ -18,6 +18,7 @@ from etcdz.cli.bench.generator import Failed, Go, Ready, Result, Share, Stop, cl
 from etcdz.cli.bench.options import Options
 from etcdz.cli.bench.supply import piece_of
 from etcdz.cli.bench.workload import (
+    KeepAlives,
     Puts,
     Ranges,
     TxnMixed,
@@ -202,6 +203,8 @@ def workload_maker(options: Options) -> Callable[[Callable[[], float]], Workload
     size, space = options.key_size, options.key_space
 
     def make(random: Callable[[], float]) -> Workload:
+        if options.command == "lease-keepalive":
+            return KeepAlives(options.lease_ids)
         if options.command == "put":
             return Puts(size, pool, space, options.sequential, random)
         if options.command == "txn-put":

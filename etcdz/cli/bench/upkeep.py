@@ -1,4 +1,4 @@
-"""What happens beside the load: compaction while it runs, and a look at the store's hash afterwards."""
+"""What happens beside the load: leases before, compaction while it runs, a look at the store's hash afterwards."""
 
 import time
 from typing import Any
@@ -9,6 +9,17 @@ from etcdz.wire.blocking import Channel, RpcError
 
 _TIMEOUT_S = 5.0
 _HASH_TIMEOUT_S = 300.0  # it reads the whole store
+
+
+_LEASE_TTL_S = 100  # as etcd's tool
+
+
+def grant_leases(endpoint: Endpoint, count: int) -> tuple[int, ...]:
+    """Ids of so many new leases, which end by themselves. raises RpcError"""
+    body = pb.LeaseGrantRequest(TTL=_LEASE_TTL_S).SerializeToString()
+    with Channel(endpoint.target) as channel:
+        answers = [channel.unary("/etcdserverpb.Lease/LeaseGrant", body, _TIMEOUT_S) for _ in range(count)]
+    return tuple(pb.LeaseGrantResponse.FromString(answer).ID for answer in answers)
 
 
 class Compactor:

@@ -9,7 +9,7 @@ big-endian binary. Values are random bytes and differ from request to request: a
 what does not change, gains nothing by that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from etcdz.proto import etcdserverpb as pb
@@ -17,6 +17,7 @@ from etcdz.proto import etcdserverpb as pb
 PUT_PATH: Final = b"/etcdserverpb.KV/Put"
 RANGE_PATH: Final = b"/etcdserverpb.KV/Range"
 TXN_PATH: Final = b"/etcdserverpb.KV/Txn"
+KEEP_ALIVE_PATH: Final = b"/etcdserverpb.Lease/LeaseKeepAlive"
 
 POOL_SPREAD: Final = 1 << 16
 """Values are cut out of a pool of random bytes at this many offsets."""
@@ -116,6 +117,23 @@ class Ranges:
 
     def requests(self, lo: int, hi: int) -> list[Request]:
         return [(0, self._body)] * (hi - lo)
+
+
+class KeepAlives:
+    """`lease-keepalive`: one lease after the other, each in a stream of its own, as etcd's tool asks."""
+
+    path = KEEP_ALIVE_PATH
+    kinds: tuple[str, ...] = ("",)
+
+    def __init__(self, lease_ids: Sequence[int]) -> None:
+        self._requests: list[Request] = [
+            (0, pb.LeaseKeepAliveRequest(ID=lease_id).SerializeToString()) for lease_id in lease_ids
+        ]
+
+    def requests(self, lo: int, hi: int) -> list[Request]:
+        requests = self._requests
+        count = len(requests)
+        return [requests[i % count] for i in range(lo, hi)]
 
 
 class TxnMixed:
