@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -21,23 +20,14 @@ from etcdz.proto import etcdserverpb as pb
 _PARSE = pb.LeaseKeepAliveRequest.FromString
 
 
-class Waiting(NamedTuple):
-    """A keep-alive under way. place: in its stream."""
-
-    stream: "KeepAliveStream"
-    place: int
-    lease_id: int
-    began_s: float
-
-
 class KeepAlives:
     """All keep-alives of a listener that wait for the lessor."""
 
     def __init__(self, timeout_s: float, flush_soon: Callable[[], None]) -> None:
         self._timeout_s = timeout_s
         self._flush_soon = flush_soon
-        self._waiting: dict[int, Waiting] = {}
-        """By id. Invariant: in the order in which they began."""
+        self._waiting: dict[int, tuple[KeepAliveStream, int, int, float]] = {}
+        """By id: (stream, place in it, lease, when it began). Invariant: in the order in which they began."""
         # Below zero, where no id of a call is: the lessor's answers come for both.
         self._next_id = count(-1, -1).__next__
         self.questions: list[tuple[int, int, int]] = []
@@ -51,27 +41,27 @@ class KeepAlives:
 
     def ask(self, stream: "KeepAliveStream", place: int, lease_id: int) -> None:
         number = self._next_id()
-        self._waiting[number] = Waiting(stream, place, lease_id, time.monotonic())
+        self._waiting[number] = (stream, place, lease_id, time.monotonic())
         self.questions.append((number, KEEP_ALIVE, lease_id))
         self._flush_soon()
 
     def on_answer(self, number: int, body: bytes) -> None:
         waiting = self._waiting.pop(number, None)
         if waiting is not None:
-            waiting.stream.on_answer(waiting.place, body)
+            waiting[0].on_answer(waiting[1], body)
 
     def ask_again(self) -> None:
         """A new lessor: what is unanswered, in order."""
-        self.questions = [(number, KEEP_ALIVE, waiting.lease_id) for number, waiting in self._waiting.items()]
+        self.questions = [(number, KEEP_ALIVE, waiting[2]) for number, waiting in self._waiting.items()]
 
     def expire(self, now: float) -> None:
         """There has been no leader, or no revoke, for longer than etcd would wait: their streams end."""
         oldest = now - self._timeout_s
         late = []
-        for waiting in self._waiting.values():
-            if waiting.began_s > oldest:
+        for stream, _, _, began_s in self._waiting.values():
+            if began_s > oldest:
                 break
-            late.append(waiting.stream)
+            late.append(stream)
         for stream in late:
             stream.fail(errors.TIMEOUT)
 
@@ -84,11 +74,11 @@ class KeepAliveStream:
     def __init__(self, keep_alives: KeepAlives, call: StreamCall) -> None:
         self._keep_alives = keep_alives
         self._call = call
-        self._queue: deque[int] = deque()
-        """Leases of messages that are not under way yet."""
+        self._queue: deque[int] | None = None
+        """Leases of messages that are not under way yet. None, as the next: most streams have one message."""
         self._asked = 0
         self._answered = 0
-        self._early: dict[int, bytes] = {}
+        self._early: dict[int, bytes] | None = None
         """Answers that have overtaken one that must be sent before: by place."""
         self._ended = False
         """The client will send no more."""
@@ -104,6 +94,8 @@ class KeepAliveStream:
             return
         if self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
             self._ask(lease_id)
+        elif self._queue is None:
+            self._queue = deque((lease_id,))
         elif len(self._queue) < limits.KEEP_ALIVES_QUEUED:
             self._queue.append(lease_id)
         else:
@@ -114,15 +106,14 @@ class KeepAliveStream:
         self._maybe_finish()
 
     def on_gone(self) -> None:
-        self._queue.clear()
-        self._early.clear()  # what is under way is done all the same, and answered to nobody
+        self._queue = self._early = None  # what is under way is done all the same, and answered to nobody
 
     def on_writable(self) -> None:
         self._go_on()
 
     def on_drain(self) -> None:
         self._draining = True
-        self._queue.clear()  # not begun: the client sends them again elsewhere
+        self._queue = None  # not begun: the client sends them again elsewhere
         self._maybe_finish()
 
     # ---- to the client ----
@@ -130,10 +121,16 @@ class KeepAliveStream:
     def on_answer(self, place: int, body: bytes) -> None:
         call = self._call
         if place != self._answered:
+            if self._early is None:
+                self._early = {}
             self._early[place] = body
             return
-        call.send(body)
         self._answered += 1
+        if self._ended and self._answered == self._asked and not self._queue:
+            call.finish_with(body)
+            call.touch()
+            return
+        call.send_parts(b"", body)
         while self._early and self._answered in self._early:
             call.send(self._early.pop(self._answered))
             self._answered += 1

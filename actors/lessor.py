@@ -14,7 +14,7 @@ from etcdz.boot import Boot
 from etcdz.config import MemberConfig, identity
 from etcdz.ids import LESSOR_SLOT, RequestIds
 from etcdz.lease.clocks import NEVER, Clocks
-from etcdz.lease.lessor import Leader, Lessor, Question
+from etcdz.lease.lessor import Leader, Lessor
 from etcdz.messages import (
     Leadership,
     LeaseAnswers,
@@ -79,10 +79,7 @@ class LessorActor(Actor):
             self.lessor.on_leader_lost(elsewhere, now)
 
     def on_lease_calls(self, message: LeaseCalls) -> None:
-        now = time.monotonic()
-        slot, revision, ask = message.slot, message.revision, self.lessor.on_question
-        for request_id, method, lease_id in message.items:
-            ask(Question(slot, request_id, method, lease_id, now), revision)
+        self.lessor.on_calls(message.slot, message.revision, message.items, time.monotonic())
 
     def on_lease_table(self, message: LeaseTable) -> None:
         rows = message.leases
@@ -108,7 +105,8 @@ class LessorActor(Actor):
         lessor, send = self.lessor, self.links.send
         if lessor.answers:
             for slot, items in lessor.answers.items():
-                send(self.links.listener(slot), LeaseAnswers(items))
+                if items:
+                    send(self.links.listener(slot), LeaseAnswers(items))
             lessor.answers = {}
         if lessor.proposals:
             send("raft", Propose(LESSOR_SLOT, lessor.proposals))

@@ -81,6 +81,12 @@ class StreamCall:
         if self.is_open:
             self.connection.grpc.send_parts(self.stream_id, head, body)
 
+    def finish_with(self, message: bytes) -> None:
+        """The last message and the end, at once."""
+        if self.is_open:
+            self.connection.grpc.reply(self.stream_id, message)
+            self._streams.forget(self)
+
     def finish(self, code: int = 0, text: str = "") -> None:
         """Ends the call after what was sent."""
         if self.is_open:

@@ -250,10 +250,30 @@ class Lessor:
 
     # ---- listeners ----
 
-    def on_question(self, question: Question, revision: int) -> None:
-        """revision: the latest that the listener has seen in an answer; ours is not before it."""
-        if revision > self._revision:
-            self._revision = revision
+    def on_calls(self, slot: int, revision: int, calls: Iterable[tuple[int, int, int]], now: float) -> None:
+        """calls: (request id, method, lease id). revision: the latest that the listener has seen in an answer; ours is
+        not before it.
+
+        Nearly all are keep-alives of living leases: they are answered here, all others by the rules of the module.
+        """
+        self._revision = max(self._revision, revision)
+        if not self.serves:
+            for request_id, method, lease_id in calls:
+                self._on_question(Question(slot, request_id, method, lease_id, now))
+            return
+        header = self._header.field(self._revision) + b"\x10"
+        by_id, revokes, checkpoints = self.clocks.by_id, self._revokes, self.clocks.checkpoints
+        answer = self.answers.setdefault(slot, []).append
+        for request_id, method, lease_id in calls:
+            clock = by_id.get(lease_id) if method == KEEP_ALIVE else None
+            if clock is None or clock.expiry_s <= now or lease_id in revokes or (clock.remaining_s and checkpoints):
+                self._on_question(Question(slot, request_id, method, lease_id, now))
+            else:
+                ttl_s = clock.ttl_s
+                clock.expiry_s = now + ttl_s
+                answer((request_id, header + encode_varint(lease_id) + b"\x18" + encode_varint(ttl_s)))
+
+    def _on_question(self, question: Question) -> None:
         if not self.serves and not (question.method == LEASES and self._has_table):
             self._hold(question)
             return

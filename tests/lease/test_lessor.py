@@ -19,7 +19,6 @@ from etcdz.lease.lessor import (
     TIME_TO_LIVE,
     Leader,
     Lessor,
-    Question,
 )
 from etcdz.proto import etcdserverpb as pb
 
@@ -50,7 +49,7 @@ class Desk:
 
     def ask(self, method: int, lease_id: int, now: float, revision: int = 1) -> int:
         number = self.numbers()
-        self.lessor.on_question(Question(SLOT, number, method, lease_id, now), revision)
+        self.lessor.on_calls(SLOT, revision, [(number, method, lease_id)], now)
         return number
 
     def answers(self) -> dict[int, bytes]:
