@@ -173,6 +173,13 @@ class GrpcServerConnection(AnsweringConnection):
                             deadline = due.pop(stream_id, None) if due else None
                             append((CALL, stream_id, head.method, data[start + 5 : stop], deadline, head.metadata))
                             continue
+                    elif head.__class__ is Stream and flags == 0 and stop - start >= 5 and head.takes_messages:
+                        _, _, _, packed, size = unpack_data(data, start - 9)
+                        if not packed and size == stop - start - 5 and size <= message_max:
+                            self._use_window(size + 5)
+                            if self._use_stream_window(head, size + 5, False):
+                                append((STREAM_MESSAGE, stream_id, data[start + 5 : stop]))
+                            continue
                 elif kind == 1 and flags == 4 and stream_id > self._last_id and stream_id & 0x80000001 == 1:
                     block = data[start:stop]
                     head = known.get(block)

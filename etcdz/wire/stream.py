@@ -43,3 +43,9 @@ class Stream:
         self.opened = False
         self.local_done = False
         self.trailers: tuple[Field, ...] = ()
+
+    @property
+    def takes_messages(self) -> bool:
+        """A streaming call between two messages, of which nothing but messages is expected: the short way is open."""
+        head = self.head
+        return not (head.method.unary or self.inbox or self.local_done or self.remote_done) and head.length < 0

@@ -281,6 +281,7 @@ def test_defaults_are_those_of_etcds_tool() -> None:
     put = parse(["put"])
     assert put == Options("put", parse_endpoints("127.0.0.1:2379"), 1, 1, 1, 5.0, False, 10_000, 0.0)
     assert (put.key_size, put.val_size, put.key_space, put.compact_delta) == (8, 8, 1, 1000)
+    assert [parse(["lease-keepalive", f"--clients={n}"]).leases for n in (1, 7)] == [1, 7]
     mixed = parse(["txn-mixed"])
     assert (mixed.key, mixed.end, mixed.limit, mixed.read_share) == (b"\0", b"\0", 1000, 0.5)
 

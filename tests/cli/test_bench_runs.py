@@ -304,6 +304,9 @@ def test_a_member_under_each_load(tmp_path: Path) -> None:
         said = measured(member.target, f"txn-mixed 0 9 {load}")
         assert (said["requests"], said["errors"]) == (500, 0)
         assert revision() == before + 1000 + 3 + said["kinds"]["write"]["answered"]
+        for leases in (0, 3):
+            said = measured(member.target, f"lease-keepalive {load} --leases={leases}")
+            assert (said["requests"], said["errors"]) == (500, 0)
         said = measured(member.target, "range '' --total=2", status=1)
         assert said["errors_by_text"] == {"etcdserver: key is not provided": 2}
 
