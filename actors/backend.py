@@ -156,6 +156,8 @@ class BackendActor(Actor):
         self.membership = Membership.load(self.store, self.member_id, self.cluster_id)
         self.ring_slot = self._next_ring_slot()
         defragment_at_start(self.store, self.config.bootstrap_defrag_mb, self.log)
+        if self.mvcc.scrubbing.running:
+            self.log.info("the scrub of a compaction goes on", revision=self.mvcc.compact_revision)
         if self.config.initial_corrupt_check:
             try:
                 check_at_start(self.mvcc, self.config.request_timeout_s, self.log)

@@ -356,9 +356,11 @@ class Calls:
         touched = self._touched
         self._revision = max(self._revision, message.revision)
         second = self._second
+        # NB: a compaction that waits for its scrub has had its first answer, which may come again out of the ring.
+        patient = None if message.batch else self._patient
         slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
-            call = pop(request_id, None) or self._patient.pop(request_id, None)
+            call = pop(request_id, None) or (patient.pop(request_id, None) if patient else None)
             if call is None:
                 continue  # answered before, out of the ring, or given up
             if call.method in second:

@@ -26,6 +26,9 @@ from etcdz.proto import etcdserverpb as pb
 _ASK, _COMPACT = range(2)
 """What a beat waits for: the current revision, a compaction."""
 _NEVER: Final = float("inf")
+BUSY_PAUSES: Final = 2.0
+"""How many times as long as a slice took, with all that it waited for, the next one waits at least."""
+BUSY_PAUSE_S_MAX: Final = 0.1
 
 
 class CompactorActor(Actor):
@@ -42,6 +45,7 @@ class CompactorActor(Actor):
         self.state: ScrubState | None = None
         """The backend's last word; None before its first."""
         self.scrub_at = _NEVER
+        self.asked_at = 0.0
         self.auto: AutoCompaction | None = None
         self.waits_for: int | None = None
         self.target = 0
@@ -64,8 +68,13 @@ class CompactorActor(Actor):
         now = time.monotonic()
         if self.state is None:
             self._begin(message, now)
+        if not message.running:
+            self.scrub_at = _NEVER
+        elif self.state is None or not self.state.running:
+            self.scrub_at = now + self.pause_s
+        elif self.scrub_at == _NEVER:
+            self.scrub_at = now + max(self.pause_s, min(BUSY_PAUSE_S_MAX, BUSY_PAUSES * (now - self.asked_at)))
         self.state = message
-        self.scrub_at = now + self.pause_s if message.running else _NEVER
         if self.waits_for == _ASK:
             self._tick(message, now)
         elif self.waits_for == _COMPACT and message.compact_revision >= self.target:
@@ -144,7 +153,7 @@ class CompactorActor(Actor):
 
     def on_deadline(self, now: float) -> None:
         if now >= self.scrub_at:
-            self.scrub_at = _NEVER
+            self.scrub_at, self.asked_at = _NEVER, now
             self._ask(self.slice)
         if now >= self._auto_at():
             if self.waits_for == _COMPACT:

@@ -63,7 +63,7 @@ class Upkeep:
         }
         self._scrub: Scrub | None = None
         self._notes = b""
-        self._scrub_waiters: list[tuple[int, int, bytes]] = []
+        self._scrub_waiters: list[tuple[int, int]] = []
         self._jobs: deque[_Job] = deque()
         self._job_at = _NEVER
         self._defrag_waiters: list[tuple[int, int]] = []
@@ -100,17 +100,20 @@ class Upkeep:
         self._host.links.send("compactor", state)
 
     def _wait_for_scrub(self, slot: int, request_id: int, body: bytes) -> None:
-        if self._host.mvcc.scrubbing.running:
-            self._scrub_waiters.append((slot, request_id, body))
-        else:
-            self._answer(slot, request_id, Code.OK, body)
+        self._scrub_waiters.append((slot, request_id))
+        if not self._host.mvcc.scrubbing.running:
+            self._end_scrub()
+
+    def _end_scrub(self) -> None:
+        """NB: what a physical compaction answers names the revision at its end, as in etcd."""
+        for slot, request_id in self._scrub_waiters:
+            self._answer(slot, request_id, Code.OK, self._host.mvcc.header())
+        self._scrub_waiters = []
 
     def _scrub_slice(self, message: Scrub) -> None:
         self._scrub = None
         if self._host.mvcc.scrub(message.records):
-            for slot, request_id, body in self._scrub_waiters:
-                self._answer(slot, request_id, Code.OK, body)
-            self._scrub_waiters = []
+            self._end_scrub()
         self.tell_compactor()
 
     # hashes

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc
 
 
+#: 8 bytes: how much a scrub that is under way has taken out so far. Of our own, so in no hash.
+SCRUBBED = b"etcdz_meta\0scrubbed"
+
+
 class Scrub:
     """One compaction at a time; a newer one takes over the work of one that is under way.
 
@@ -31,7 +35,7 @@ class Scrub:
     def __init__(self, mvcc: Mvcc, finished: int) -> None:
         self._mvcc = mvcc
         self.finished = finished
-        self._freed = 0
+        self._freed = int.from_bytes(mvcc.store.get(SCRUBBED) or b"", "big")
         self.start(mvcc.compact_revision)
 
     def start(self, target: int) -> None:
@@ -59,14 +63,17 @@ class Scrub:
             if obsolete is not None and obsolete[0] < finished and index.oldest(key) != obsolete:
                 batch[buckets.put_key(*obsolete)] = None
                 freed += len(name) + len(record)  # about: a record of the same key
+        self._freed += freed
+        if freed:
+            batch[SCRUBBED] = self._freed.to_bytes(8, "big")
         if seen < limit:
+            batch[SCRUBBED] = None
             batch[buckets.FINISHED_COMPACT] = buckets.encode_revision(target)
             self.running = False
         else:
             self._cursor = name + b"\0"
         if batch:
             store.write(batch)
-        self._freed += freed
         if not self.running:
             store.reclaim(_first_name(finished), _first_name(target + 1), self._freed)
             self.finished = target

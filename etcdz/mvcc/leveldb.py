@@ -17,6 +17,7 @@ import fcntl
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -227,16 +228,21 @@ class LevelStore:
         if last[0] <= lo and last[1] <= hi and int(self._db.approximate_size(last[0], hi)) <= PIECE_BYTES:
             self._ranges.pop()
             lo, freed = last[0], last[2] + freed
-        count = int(self._db.approximate_size(lo, hi)) // PIECE_BYTES + 1
-        bounds = [lo, *self._bounds(lo, hi, count), hi]
+        size = int(self._db.approximate_size(lo, hi))
+        count = size // PIECE_BYTES + 1
+        bounds = [lo, *[self._revision_at(lo, size * i // count) for i in range(1, count)], hi]
         self._ranges.extend([(bounds[i], bounds[i + 1], freed * (i == count - 1)) for i in range(count)])
 
-    def _bounds(self, lo: bytes, hi: bytes, count: int) -> list[bytes]:
-        """count - 1 store keys that part a range of revisions evenly."""
-        newest = next(self.iterate(lo, hi, reverse=True), None) if count > 1 else None
-        first = next(self.iterate(lo, hi))[0] if newest else lo
-        begin, end = (buckets.decode_store_key(key)[0] for key in (first, newest[0])) if newest else (0, 0)
-        return [buckets.put_key(begin + (end - begin) * i // count, 0) for i in range(1, count)]
+    def _revision_at(self, lo: bytes, size: int) -> bytes:
+        """Store key of the first revision with so many bytes of tables between lo and it; 64 looks of 10 us.
+
+        NB: not by an iterator: it would pass over all that was deleted.
+        """
+        newest = 1 << 62
+        main = bisect_left(
+            range(newest), size, hi=newest, key=lambda main: self._db.approximate_size(lo, buckets.put_key(main, 0))
+        )
+        return buckets.put_key(main, 0)
 
     def _logs(self) -> list[int]:
         """Numbers of the log files, ascending."""
@@ -252,8 +258,7 @@ class LevelStore:
 
     def size_in_use(self) -> int:
         """The same without what deleted records take up."""
-        size = self.size()
-        return max(size - self._freed, min(size, self._log_bytes))
+        return max(0, self.size() - self._freed)
 
     def defragment(self) -> None:
         """Begins to rewrite all tables without what was deleted or overwritten; `defragment_step` goes on with it."""

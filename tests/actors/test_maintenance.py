@@ -6,7 +6,7 @@ import pytest
 
 from etcdz import errors, limits
 from etcdz.messages import Leadership, Propose, Read, Replies, Room
-from etcdz.methods import DEFRAGMENT, DOWNGRADE, HASH_KV, LEASE_GRANT, MOVE_LEADER, PUT, TXN
+from etcdz.methods import COMPACT, DEFRAGMENT, DOWNGRADE, HASH_KV, LEASE_GRANT, MOVE_LEADER, PUT, TXN, WAIT_SCRUB
 from etcdz.mvcc.growth import growth
 from etcdz.proto import etcdserverpb as pb
 from tests.actors.test_calls import BACKEND, PUT_BODY, Setup, error_of, is_error
@@ -26,8 +26,9 @@ def setup() -> Setup:
     return made
 
 
-def answer(setup: Setup, request_id: int, code: int, body: bytes) -> None:
-    setup.calls.on_replies(Replies(1, 1, [(request_id, code, body)], 1))
+def answer(setup: Setup, request_id: int, code: int, body: bytes, batch: int = 0) -> None:
+    """batch: index of what was applied, 0 for reads."""
+    setup.calls.on_replies(Replies(1, batch, [(request_id, code, body)], 1))
 
 
 def only_item(setup: Setup) -> tuple[object, ...]:
@@ -46,6 +47,17 @@ def test_what_takes_long_is_not_timed_out_and_a_new_backend_is_asked_again(setup
     assert only_item(setup) == sent
     answer(setup, int(str(sent[0])), 0, b"done")
     assert setup.client.answers == {1: (0, b"done")}
+
+
+def test_a_physical_compaction_does_not_take_its_first_answer_out_of_the_ring_for_the_last(setup: Setup) -> None:
+    setup.begin(1, COMPACT, pb.CompactionRequest(revision=5, physical=True).SerializeToString())
+    request_id = int(str(only_item(setup)[0]))
+    answer(setup, request_id, 0, b"in force", batch=7)
+    assert only_item(setup)[1] == WAIT_SCRUB
+    answer(setup, request_id, 0, b"in force", batch=7)
+    assert setup.client.answers == {}
+    answer(setup, request_id, 0, b"scrubbed")
+    assert setup.client.answers == {1: (0, b"scrubbed")}
 
 
 def test_only_so_many_may_take_long(setup: Setup) -> None:
