@@ -149,6 +149,7 @@ class Calls:
         self._timeout_s = config.request_timeout_s
         self._slow = SlowCalls(host.log, config.warning_unary_request_s, config.log_level)
         self._max = limits.CALLS_IN_FLIGHT_MAX // max(1, config.listeners)
+        """Of this listener's share of what all together may have in flight."""
         self._proposals: list[tuple[int, bytes]] = []
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
@@ -193,6 +194,10 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def share(self, listeners: int) -> None:
+        """So many listeners share what may be in flight."""
+        self._max = limits.CALLS_IN_FLIGHT_MAX // listeners
 
     # ---- begin ----
 

@@ -35,6 +35,7 @@ class Http1Endpoints:
         self._calls = calls
         self._excluded: dict[int, frozenset[str]] = {}
         """Alarms that a health check under way does not mind, by its id."""
+        self._leaving = False
         self._http = Http1Connection(Http1Limits(body_bytes_max=body_bytes_max))
 
     def receive(self, data: bytes) -> None:
@@ -42,11 +43,16 @@ class Http1Endpoints:
             self._dispatch(request)
         self.flush()
 
+    def send_away(self) -> None:
+        """Close once every request has its answer."""
+        self._leaving = True
+        self.flush()
+
     def flush(self) -> None:
         output = self._http.take_output()
         if output:
             self._transport.write(output)
-        if self._http.should_close:
+        if self._http.should_close or (self._leaving and not self._http.is_busy):
             self._transport.close()
 
     def _dispatch(self, request: Request) -> None:

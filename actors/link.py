@@ -49,7 +49,7 @@ class Links:
 
     def update(self, children: list[tuple[str, str, int, int, str]], own_name: str) -> tuple[list[Peer], list[Peer]]:
         """Take a new roster. return (peers that are new incarnations, peers that are gone)."""
-        alive = {child[0]: Peer(*child) for child in children if child[0] != own_name}
+        alive = self._by_key(children, own_name)
         gone = [peer for name, peer in self.peers.items() if alive.get(name) != peer]
         new = [peer for name, peer in alive.items() if self.peers.get(name) != peer]
         for peer in gone:
@@ -62,9 +62,21 @@ class Links:
         self._listeners[LESSOR_SLOT] = "lessor"  # proposes as well
         return new, gone
 
+    def _by_key(self, children: list[tuple[str, str, int, int, str]], own_name: str) -> dict[str, Peer]:
+        """Peers by a name of their own. While one leaves and its successor serves already, they share a name: who is
+        heard of second is called <name>.<incarnation>, and stays so. Nobody talks to another of its own name."""
+        keys = {peer.incarnation: key for key, peer in self.peers.items()}
+        alive: dict[str, Peer] = {}
+        for child in sorted(children, key=lambda child: child[3] not in keys):
+            name, incarnation = child[0], child[3]
+            if name != own_name:
+                key = keys.get(incarnation) or (name if name not in alive else f"{name}.{incarnation}")
+                alive[key] = Peer(key, *child[1:])
+        return alive
+
     def listener(self, slot: int) -> str:
-        """Name of the listener whose request ids carry slot, alive or not: the tree counts its names from 1."""
-        return self._listeners.get(slot) or f"listener-{slot + 1}"
+        """Name of the listener whose request ids carry slot; "" if it is gone, and with it who waits for answers."""
+        return self._listeners.get(slot, "")
 
     def send(self, name: str, message: Any) -> None:
         """Queue message for name; it leaves with `flush`."""
@@ -103,7 +115,7 @@ class Links:
                 link.send(encode_frame(batch))
                 for message in batch:
                     sent[type(message)] += 1
-            else:
+            elif name:
                 held[name] = batch
         self._waiting = held
 

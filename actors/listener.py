@@ -3,10 +3,13 @@
 One event loop (uvloop) holds the connections; the mailbox is one more file descriptor in it. Calls are decoded and
 checked here, and leave undecoded: all that arrived in one turn of the event loop goes out as one frame per destination.
 A call stays in `calls` until its answer comes, so that it can be offered again to a new incarnation of raft or backend.
+
+The sockets that listen are the supervisor's; it says from which of them to accept (`Listen`). A listener that leaves
+stops accepting, sends GOAWAY and finishes: what waits in the sockets' queues is accepted by the others.
 """
 
 import asyncio
-import socket
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -14,19 +17,21 @@ from typing import Any
 import uvloop
 
 from actors.calls import Calls
+from actors.doors import Doors
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
-from actors.loop import Actor, FatalError, run_actor
+from actors.loop import Actor, run_actor
 from actors.snapshots import Snapshots
 from actors.streams import Streams
 from actors.watching import Watching
 from etcdz import limits
 from etcdz.boot import Boot
-from etcdz.client_sockets import Address, address_of, bind_tcp
+from etcdz.client_sockets import Address
 from etcdz.config import MemberConfig
 from etcdz.messages import (
     Leadership,
     LeaseAnswers,
+    Listen,
     ReadStates,
     Refused,
     Replies,
@@ -47,6 +52,8 @@ KEEPALIVE_LOOK_S_MAX = 2.0
 """Silent clients are looked for at least so often, and more often where their timeout is short."""
 CLIENTS_SHOWN = 100
 """Addresses of clients that a closer look at a listener names."""
+FRESH_S = 0.5
+"""Who leaves waits so long for the first bytes of a client that has just connected: they are on their way."""
 _WRITE_BUFFER_HIGH = 4 << 20
 """Bytes that wait in one connection's socket before we stop reading from it."""
 _BACKED_UP_BYTES = 256 << 10
@@ -59,7 +66,7 @@ _NOT_READY, _ASKING, _READY = range(3)
 class Connection(asyncio.Protocol):
     """One client connection: bytes in and out of the sans-IO layers."""
 
-    __slots__ = ("grpc", "http1", "listener", "sniffed", "transport")
+    __slots__ = ("grpc", "http1", "leaving", "listener", "sniffed", "transport")
 
     def __init__(self, listener: "ListenerActor") -> None:
         self.listener = listener
@@ -67,6 +74,7 @@ class Connection(asyncio.Protocol):
         self.grpc: Any = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
+        self.leaving = False
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -128,6 +136,23 @@ class Connection(asyncio.Protocol):
         else:
             self.grpc = self.listener.new_grpc()
             self._receive(data)
+            if self.leaving:
+                self.send_away()
+
+    def send_away(self) -> None:
+        """Ask the client to go on elsewhere; what is under way is finished first."""
+        self.leaving = True
+        if self.grpc is not None:
+            self.grpc.go_away()
+            self.listener.streams.drain_connection(self)
+            self.flush()
+        elif self.http1 is not None:
+            self.http1.send_away()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the client has not said yet what it speaks."""
+        return self.grpc is None and self.http1 is None
 
     @property
     def is_backed_up(self) -> bool:
@@ -175,7 +200,7 @@ class _Probe:
 
 
 class ListenerActor(Actor):
-    """Serves the client URLs, each with SO_REUSEPORT beside the other listeners."""
+    """Serves the client URLs beside the other listeners."""
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
@@ -197,6 +222,7 @@ class ListenerActor(Actor):
             WatchPosition: self.watching.on_position,
             WatchChanges: self.watching.on_changes,
             WatchChunk: self.watching.on_chunk,
+            Listen: self.on_listen,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
         self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}
@@ -216,6 +242,8 @@ class ListenerActor(Actor):
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
         self.draining = False
+        self.turned_away = False
+        """The supervisor wants no clients here."""
         self.crowded = False
         """Whether the supervisor knows that many calls are under way."""
         self.failure: Exception | None = None
@@ -225,28 +253,9 @@ class ListenerActor(Actor):
     def on_start(self) -> dict[str, Any]:
         self.loop_ = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop_)
-        self.servers: list[Any] = []
-        self.addresses: list[str] = []
-        for address in dict.fromkeys(map(address_of, self.config.listen_client_urls)):
-            if address.path and self.boot.slot:
-                continue  # one file is one socket: it is the first listener's
-            try:
-                self.loop_.run_until_complete(self._listen(address))
-            except OSError as error:
-                raise FatalError(f"listen {address.text}: {error}") from error
+        self.doors = Doors(self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail)
+        self.addresses = [address for address, _ in self.boot.doors]
         return {"addresses": self.addresses}
-
-    async def _listen(self, address: Address) -> None:
-        make = lambda: Connection(self)  # noqa: E731
-        if address.path:
-            server = await self.loop_.create_unix_server(make, path=address.path, backlog=4096)
-        else:
-            sock = bind_tcp(address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted sockets on Linux
-            address = Address(*sock.getsockname()[:2])
-            server = await self.loop_.create_server(make, sock=sock, backlog=4096)
-        self.servers.append(server)
-        self.addresses.append(address.text)
 
     def new_grpc(self) -> Any:
         return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
@@ -357,6 +366,19 @@ class ListenerActor(Actor):
         self.calls.on_peer_up(peer)
         if peer.kind == "backend":
             self.watching.on_new_backend()
+        self.calls.share(1 + len(self.links.of_kind("listener")))
+
+    def on_peer_down(self, peer: Peer) -> None:
+        self.calls.share(1 + len(self.links.of_kind("listener")))
+
+    def on_listen(self, listen: Listen) -> None:
+        """Nothing of what waits in the queue of a socket is lost: it belongs to all listeners."""
+        self.doors.open_only(listen.sockets)
+        self.turned_away = not listen.sockets
+        if listen.goodbye > 0:
+            staying = [connection for connection in self.connections if not connection.leaving]
+            for connection in staying[: math.ceil(len(staying) * listen.goodbye)]:
+                connection.send_away()
 
     def on_leadership(self, message: Leadership) -> None:
         self.calls.on_leadership(message)
@@ -389,27 +411,31 @@ class ListenerActor(Actor):
         self.loop_.run_until_complete(self._drain_connections())
 
     async def _drain_connections(self) -> None:
-        for server in self.servers:
-            server.close()
+        self.doors.open_only([])
         for connection in list(self.connections):
-            if connection.grpc is not None:
-                connection.grpc.go_away()
-                connection.flush()
+            connection.send_away()
         self.streams.drain()
-        deadline = time.monotonic() + self.stop_deadline_s * 0.8
-        while self._is_serving() and time.monotonic() < deadline:
+        began = time.monotonic()
+        while self._is_serving(began + FRESH_S) and time.monotonic() < began + self.stop_deadline_s * 0.8:
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.flush()
             connection.transport.close()
         await asyncio.sleep(0)
 
-    def _is_serving(self) -> bool:
+    def _is_serving(self, fresh_until: float) -> bool:
         """Whether a client may still have a call on its way to us, or wait for an answer."""
-        return any(c.grpc is not None and not c.grpc.should_close for c in self.connections)
+        is_early = time.monotonic() < fresh_until
+        return any(not c.transport.is_closing() and (not c.is_fresh or is_early) for c in self.connections)
 
     def summary(self) -> dict[str, Any]:
-        return {"connections": len(self.connections), "calls": len(self.calls), "streams": len(self.streams)}
+        drained = self.turned_away and not self.connections
+        return {
+            "connections": len(self.connections),
+            "calls": len(self.calls),
+            "streams": len(self.streams),
+            **({"drained": drained} if self.turned_away else {}),
+        }
 
     def details(self) -> dict[str, Any]:
         return {

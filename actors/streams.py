@@ -233,6 +233,11 @@ class Streams:
                 self.touched[call.connection] = None
                 act(call)
 
+    def drain_connection(self, connection: Connection) -> None:
+        """This client is asked to go elsewhere: its streams end so that it resumes them there."""
+        for call in list(self._calls.get(connection, {}).values()):
+            call.handler.on_drain()
+
     def drain(self) -> None:
         """The listener is about to end: streams end so that their clients go on elsewhere."""
         self._draining = True

@@ -1,5 +1,6 @@
 """What a new actor process is told at its start."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 
@@ -18,6 +19,8 @@ class Boot(NamedTuple):
     config          MemberConfig.to_dict()
     options         actor-specific settings from the tree table
     flight          file for the flight recorder (etcdz/flight.py); "": none
+    doors           for a listener: (address, number of sockets) for each address that clients connect to
+    fds             these sockets' file descriptors in this process, in the order of doors
     """
 
     name: str
@@ -31,6 +34,8 @@ class Boot(NamedTuple):
     config: dict[str, Any]
     options: dict[str, Any]
     flight: str = ""
+    doors: Sequence[tuple[str, int]] = ()
+    fds: Sequence[int] = ()
 
 
 STACK_SIGNAL: Final = 12

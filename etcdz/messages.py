@@ -6,6 +6,7 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 |---------------|----------------------------|----------------------|--------------------------------------------------|
 | Roster        | supervisor -> all          | -                    | sent again whole with every change               |
 | Stop          | supervisor -> all          | exit                 | SIGTERM, then SIGKILL after the deadline         |
+| Listen        | supervisor -> listener     | -                    | sent again with every change                     |
 | Ready         | all -> supervisor          | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat     | all -> supervisor          | -                    | the next one; none for long: killed as hung      |
 | Fault         | all -> supervisor          | -                    | the exit status still tells that it failed       |
@@ -72,6 +73,16 @@ class Stop(NamedTuple):
     """Finish what is under way and exit 0 within deadline_s."""
 
     deadline_s: float
+
+
+class Listen(NamedTuple):
+    """Which of the sockets in Boot.fds, by their number within each address, to accept connections from.
+
+    goodbye   send this share of the connections that are there away, gracefully: their clients come back to others
+    """
+
+    sockets: list[int]
+    goodbye: float
 
 
 class Ready(NamedTuple):
@@ -487,6 +498,7 @@ MESSAGES: dict[int, type[Any]] = {
     5: Fault,
     6: Ask,
     7: Told,
+    8: Listen,
     10: Propose,
     11: Refused,
     12: ReadIndex,

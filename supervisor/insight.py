@@ -20,7 +20,7 @@ from supervisor.questions import Questions
 from supervisor.recorders import Recorders
 
 if TYPE_CHECKING:
-    from supervisor.lifecycle import Life
+    from supervisor.life import Life
     from supervisor.loop import Loop
 
 log = logs.get("supervisor")
@@ -181,10 +181,14 @@ class Insight:
                     os.kill(pid, signal.SIGCONT)
 
     def lives(self) -> list["Life"]:
-        return list(self._loop.lifecycle.lives.values())
+        return list(self._loop.lifecycle.everyone())
+
+    def is_paused(self, pid: int) -> bool:
+        """Whether it is stopped on order, which is no sign of a hang."""
+        return pid in self._paused
 
     def _send(self, name: str, incarnation: int, question: Ask) -> None:
-        self._loop.links.send(name, question)
+        self._loop.links.send(incarnation, question)
 
     def shown(self, life: "Life", now: float) -> dict[str, Any]:
         """What `ps` shows of the inside of one actor; see docs/actors.md. None where nothing is known yet."""

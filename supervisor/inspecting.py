@@ -25,7 +25,7 @@ from supervisor import crash_reports, looking
 from supervisor.control import LATER, ControlError, Request, Verb
 
 if TYPE_CHECKING:
-    from supervisor.lifecycle import Life
+    from supervisor.life import Life
     from supervisor.loop import Loop
 
 MESSAGES_SHOWN: Final = 20

@@ -16,7 +16,8 @@ class Links:
     def __init__(self, context: "zmq.Context[Any]", run_dir: Path, incarnation: int) -> None:
         self._context = context
         self._run_dir = run_dir
-        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        self._sockets: dict[int, zmq.Socket[bytes]] = {}
+        """By incarnation."""
         self.endpoint = f"ipc://{run_dir}/supervisor.{incarnation}"
         self.mailbox: zmq.Socket[bytes] = context.socket(zmq.PULL)
         self.mailbox.bind(self.endpoint)
@@ -38,31 +39,30 @@ class Links:
 
     def connect(self, name: str, incarnation: int) -> None:
         """A link to an incarnation that is ready, so that its mailbox is bound."""
-        self.disconnect(name)
         link: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
         link.setsockopt(zmq.LINGER, 0)
         link.connect(self.endpoint_of(name, incarnation))
-        self._sockets[name] = link
+        self._sockets[incarnation] = link
 
-    def disconnect(self, name: str) -> None:
-        link = self._sockets.pop(name, None)
+    def disconnect(self, incarnation: int) -> None:
+        link = self._sockets.pop(incarnation, None)
         if link is not None:
             link.close(linger=0)
 
-    def send(self, name: str, message: Any) -> None:
-        link = self._sockets.get(name)
+    def send(self, incarnation: int, message: Any) -> None:
+        link = self._sockets.get(incarnation)
         if link is not None:
             with suppress(zmq.Again):
                 link.send(encode_frame([message]), zmq.NOBLOCK)
 
     def forget(self, name: str, incarnation: int) -> None:
         """An incarnation is dead: its files would only be in the way."""
-        self.disconnect(name)
+        self.disconnect(incarnation)
         endpoint = self.path(name, incarnation)
         for path in endpoint.parent.glob(f"{endpoint.name}*"):  # actors may keep further sockets beside their mailbox
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        for name in list(self._sockets):
-            self.disconnect(name)
+        for incarnation in list(self._sockets):
+            self.disconnect(incarnation)
         self.mailbox.close(linger=0)

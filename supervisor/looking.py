@@ -2,13 +2,14 @@
 
 import os
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from supervisor import usage
 from supervisor.control import Request, Verb
 
 if TYPE_CHECKING:
-    from supervisor.lifecycle import Life
+    from supervisor.life import Life
     from supervisor.loop import Loop
 
 
@@ -24,16 +25,13 @@ def ps(loop: "Loop", request: Request) -> dict[str, Any]:
     return {
         "supervisor": _own_process(loop, "supervisor", os.getpid(), loop.began_at, 0, now),
         "zygote": _own_process(loop, "zygote", spawner.pid, spawner.started_at, spawner.starts - 1, now),
-        "actors": [describe(loop, life, now) for life in loop.lifecycle.lives.values()],
+        "actors": [describe(loop, life, now) for life in loop.lifecycle.everyone()],
     }
 
 
 def tree(loop: "Loop", request: Request) -> list[dict[str, Any]]:
     """The table that the member runs."""
-    fields = ("name", "kind", "stage", "count", "restart", "start_s", "stop_s", "hang_s", "nice", "options")
-    return [
-        {**{field: getattr(row, field) for field in fields}, "intensity": row.intensity._asdict()} for row in loop.tree
-    ]
+    return [{**asdict(row), "intensity": row.intensity._asdict()} for row in loop.lifecycle.rows.values()]
 
 
 VERBS: Final[dict[str, Verb]] = {"ping": ping, "ps": ps, "tree": tree}
@@ -50,7 +48,7 @@ def describe(loop: "Loop", life: "Life", now: float) -> dict[str, Any]:
         "slot": life.slot,
         "pid": life.pid,
         "incarnation": life.incarnation,
-        "state": life.state.value,
+        "state": "draining" if life.draining or life.leaving else life.state.value,
         "restarts": life.restarts,
         **_usage(loop, life.pid, now - life.spawned_at, now),
         "heartbeat_age_s": None if life.ready_at is None else round(now - life.heard_at, 3),

@@ -2,14 +2,15 @@
 
 import os
 import signal
+from collections.abc import Sequence
 
 from etcdz import logs
-from etcdz.client_sockets import AddressError, Claim
+from etcdz.client_sockets import AddressError, Claim, Door
 from etcdz.config import MemberConfig
-from supervisor import announcements, data_dir, linux
+from supervisor import announcements, data_dir, linux, rules
 from supervisor.data_dir import DataDir, DataDirError
 from supervisor.loop import Loop
-from supervisor.tree import TREE, Row, TreeError, tree_for
+from supervisor.tree import TREE, Row, TreeError, check, tree_for
 
 log = logs.get("supervisor")
 
@@ -23,7 +24,8 @@ def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
     settings = config.to_dict()
     logs.configure(settings)
     try:
-        rows = tree_for(settings, tree)
+        rows = rules.applied(config.actor_rules, tree_for(settings, tree))
+        check(rows)
         data = data_dir.take(config.data_dir)
     except (TreeError, DataDirError) as error:
         log.fatal("failed to start etcdz", error=str(error))
@@ -31,7 +33,8 @@ def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
     try:
         with _claim(config, rows) as claim:
             announcements.starting(config, claim.urls)
-            failure, stop_signal = _run_tree({**settings, "listen_client_urls": claim.urls}, rows, data)
+            settings = {**settings, "listen_client_urls": claim.urls}
+            failure, stop_signal = _run_tree(settings, rows, data, claim.doors)
     except AddressError as error:
         announcements.closing(settings)
         announcements.closed(settings)
@@ -49,14 +52,16 @@ def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
 def _claim(config: MemberConfig, rows: tuple[Row, ...]) -> Claim:
     """The addresses that this tree will listen on. raises AddressError"""
     announcements.configuring(config)
-    urls = config.listen_client_urls if any(row.name == "listener" for row in rows) else ()
+    urls = config.listen_client_urls if any(row.doors for row in rows) else ()
     return Claim(urls, shared=config.socket_reuse_port)
 
 
-def _run_tree(settings: dict[str, object], rows: tuple[Row, ...], data: DataDir) -> tuple[str, int]:
+def _run_tree(
+    settings: dict[str, object], rows: tuple[Row, ...], data: DataDir, doors: Sequence[Door]
+) -> tuple[str, int]:
     """return (why the member stopped by itself, the signal that told it to)."""
     linux.become_subreaper()
-    loop = Loop(settings, rows, data.run_dir, data.first_incarnation, data.lock_fd)
+    loop = Loop(settings, rows, data, doors)
     try:
         data.publish()
         return loop.run(), loop.stop_signal

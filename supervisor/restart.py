@@ -8,11 +8,19 @@
 | hung     | again     | again     | rest      |
 | unready  | again     | again     | rest      |
 
+Strategy says who is restarted beside it: nobody (one for one), all that start after it (rest for one), or all (one for
+all). The member's table uses the first throughout: what makes it safe is the resync between actors.
+
 "Again" is at once after a settled life, with exponential back-off after short ones. More than `restarts` of it within
 `seconds`, or more than `restarts` in a row that never became ready, escalate: the member stops with the reason.
-The second rule is for actors whose start alone takes longer than the window. Source: Erlang/OTP supervisor.
+The second rule is for actors whose start alone takes longer than the window. A third is for a poison message, which
+kills whoever takes it in hand: REPEATS_MAX ends for one and the same reason within REPEATS_S escalate as well, however
+slowly they follow each other. What was killed from outside (SIGKILL, SIGTERM) does not count there.
+
+Source: Erlang/OTP supervisor, but for the second and third rule.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -23,12 +31,25 @@ BACKOFF_MAX_S: Final = 0.4
 """Short on purpose: clients wait meanwhile. A loop that would burn the machine ends by intensity, not by long waits."""
 
 
+REPEATS_MAX: Final = 20
+REPEATS_S: Final = 600.0
+RECYCLE_AFTER_S: Final = 60.0
+
+
 class Restart(StrEnum):
     """When an ended actor is started again."""
 
     PERMANENT = "permanent"
     TRANSIENT = "transient"
     TEMPORARY = "temporary"
+
+
+class Strategy(StrEnum):
+    """Who is restarted beside an actor that ended."""
+
+    ONE_FOR_ONE = "one_for_one"
+    REST_FOR_ONE = "rest_for_one"
+    ONE_FOR_ALL = "one_for_all"
 
 
 class Ending(StrEnum):
@@ -59,6 +80,8 @@ class Exit(NamedTuple):
     ending: Ending
     reason: str
     ready_s: float | None
+    from_outside: bool = False
+    """Somebody killed it: no fault of its own."""
 
 
 class History(NamedTuple):
@@ -70,6 +93,9 @@ class History(NamedTuple):
     """In a row, each shorter than SETTLED_S."""
     unready: int = 0
     """In a row, none of which became ready."""
+    repeats: tuple[float, ...] = ()
+    """Ends by its own fault for `repeated` within REPEATS_S, oldest first."""
+    repeated: str = ""
 
 
 class Again(NamedTuple):
@@ -99,6 +125,36 @@ def wants_restart(restart: Restart, ending: Ending) -> bool:
     return restart is Restart.TRANSIENT and ending is not Ending.NORMAL
 
 
+def restarted_with(strategy: Strategy, name: str, stages: Mapping[str, int]) -> list[str]:
+    """Who is restarted beside name. stages: name -> place in the order of start, of all actors."""
+    if strategy is Strategy.ONE_FOR_ALL:
+        return [other for other in stages if other != name]
+    if strategy is Strategy.REST_FOR_ONE:
+        return [other for other, stage in stages.items() if stage > stages[name]]
+    return []
+
+
+def recycling_reason(age_s: float, max_age_s: float | None, rss_bytes: int, max_rss_bytes: int | None) -> str:
+    """Why a process that does well should make room for a new one; "" if it should not.
+
+    Growing over its limit soon after its start, it would only do so again: that is left to the memory cap.
+    """
+    if max_age_s is not None and age_s > max_age_s:
+        return f"has lived for {age_s:.0f} s"
+    if max_rss_bytes is not None and rss_bytes > max_rss_bytes and age_s > RECYCLE_AFTER_S:
+        return f"uses {rss_bytes >> 20} MiB of memory"
+    return ""
+
+
+def _repeats(history: History, exit: Exit, now: float) -> tuple[tuple[float, ...], str]:
+    if exit.from_outside:
+        return history.repeats, history.repeated
+    # The reason of an end of ours tells how long we have waited, which is never the same.
+    why = exit.reason if exit.ending in (Ending.FAILED, Ending.KILLED) else exit.ending.value
+    earlier = history.repeats if history.repeated == why else ()
+    return (*(at for at in earlier if now - at < REPEATS_S), now), why
+
+
 def backoff_s(short_lives: int, jitter: float) -> float:
     """0 for the first, then doubling up to BACKOFF_MAX_S, shortened by up to half by jitter in [0, 1)."""
     if short_lives == 0:
@@ -121,7 +177,10 @@ def decide(restart: Restart, intensity: Intensity, history: History, exit: Exit,
         return GiveUp(f"more than {limit} needed, the last time because it {exit.reason}")
     if unready > intensity.restarts:
         return GiveUp(f"{unready} starts in a row did not become ready, the last time because it {exit.reason}")
+    repeats, repeated = _repeats(history, exit, now)
+    if len(repeats) > REPEATS_MAX:
+        return GiveUp(f"{len(repeats)} times within {REPEATS_S:g} s it {exit.reason}")
     settled = exit.ready_s is not None and exit.ready_s >= SETTLED_S
     short_lives = 0 if settled else history.short_lives + 1
     # The first retry is immediate also for a short life: a life that ended early may have been killed from outside.
-    return Again(backoff_s(max(0, short_lives - 1), jitter), History(times, short_lives, unready))
+    return Again(backoff_s(max(0, short_lives - 1), jitter), History(times, short_lives, unready, repeats, repeated))

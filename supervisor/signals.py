@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
@@ -40,13 +40,26 @@ def _nothing(signum: int, frame: Any) -> None:
     """The wakeup socket tells; a handler is needed so that Python's own does not act."""
 
 
-def ended_children() -> list[tuple[int, int]]:
-    """Reap all children that have ended: (pid, exit status or minus the signal). Never waits."""
-    found = []
+class Changed(NamedTuple):
+    """What has become of children: (pid, exit status or minus the signal); pids."""
+
+    ended: list[tuple[int, int]]
+    halted: list[int]
+    continued: list[int]
+
+
+def changed_children() -> Changed:
+    """Reap all children that have ended, and see which were stopped or continued by a signal. Never waits."""
+    found = Changed([], [], [])
     with suppress(ChildProcessError):
         while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
             if pid == 0:
                 break
-            found.append((pid, os.waitstatus_to_exitcode(status)))
+            if os.WIFSTOPPED(status):
+                found.halted.append(pid)
+            elif os.WIFCONTINUED(status):
+                found.continued.append(pid)
+            else:
+                found.ended.append((pid, os.waitstatus_to_exitcode(status)))
     return found

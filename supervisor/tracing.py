@@ -14,7 +14,7 @@ from supervisor import crash_reports
 from supervisor.control import LATER, ControlError, Request, Verb
 
 if TYPE_CHECKING:
-    from supervisor.lifecycle import Life
+    from supervisor.life import Life
     from supervisor.loop import Loop
 
 RATE_DEFAULT: Final = 100

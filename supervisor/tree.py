@@ -3,14 +3,14 @@
 Rows start in the order of their stage, each stage only when all of the stage before are READY; they stop in reverse.
 A process that dies is restarted alone (`one_for_one`): what makes that safe is the resync between actors that
 `etcdz/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `lifecycle.py` keeps the order,
-`member.py` does it.
+`loop.py` does it. What a configuration may change in a row stands in `rules.py`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from supervisor.restart import BACKOFF_MAX_S, Intensity, Restart
+from supervisor.restart import BACKOFF_MAX_S, Intensity, Restart, Strategy
 
 INTENSITY: Final = Intensity(10, 5.0)
 
@@ -27,7 +27,14 @@ class Row:
     count: int = 1
     numbered: bool = False
     """Its processes are called name-1, name-2, ... whatever their count, so that scaling renames none."""
+    overlap: bool = False
+    """Two incarnations may live at once: a graceful restart starts the new one before the old one leaves."""
+    doors: bool = False
+    """It is handed the sockets that clients connect to."""
     restart: Restart = Restart.PERMANENT
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    significant: bool = False
+    """When it has ended for good, so has the member."""
     intensity: Intensity = INTENSITY
     """More restarts than this end the member: clients are better served by another one than by a stuttering one."""
     start_s: float = 30.0
@@ -35,7 +42,19 @@ class Row:
     stop_s: float = 5.0
     """From Stop to SIGTERM; SIGKILL comes KILL_AFTER_S later."""
     hang_s: float = 10.0
-    """Without a heartbeat for this long after READY it is killed as hung."""
+    """Without a heartbeat, and without using a CPU, for this long after READY it is killed as hung."""
+    busy_s: float = 60.0
+    """Without a heartbeat for this long it is killed as hung also if it works: it may be in an endless loop."""
+    halt_s: float = 1.0
+    """Stopped by a signal for this long it is killed as hung."""
+    max_rss_bytes: int | None = None
+    """Using more memory than this it is restarted in order."""
+    max_age_s: float | None = None
+    """Having lived for this long, or up to a tenth less, it is restarted in order."""
+    memory_max_bytes: int | None = None
+    """The kernel gives it no more than this (RLIMIT_DATA): it fails, and is restarted."""
+    cpus: tuple[int, ...] = ()
+    """The only ones that it may use; none: wherever the placement puts it."""
     nice: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     """For the actor itself, in Boot.options."""
@@ -48,7 +67,7 @@ TREE: Final = (
     Row(name="raft", kind="actors.raft", stage=3, start_s=60.0),
     Row(name="lessor", kind="actors.lessor", stage=4),
     Row(name="compactor", kind="actors.compactor", stage=4),
-    Row(name="listener", kind="actors.listener", stage=5, numbered=True),
+    Row(name="listener", kind="actors.listener", stage=5, numbered=True, overlap=True, doors=True),
 )
 
 KILL_AFTER_S: Final = 1.0
@@ -57,7 +76,10 @@ KILL_AFTER_S: Final = 1.0
 RESERVED: Final = ("supervisor", "zygote", "control")
 """Processes of the member that are no actors, and a socket in the run directory."""
 
-_POSITIVE: Final = ("start_s", "stop_s", "hang_s")
+COUNT_MAX: Final = 15
+"""Of a numbered row: request ids have room for 32 slots, and in a graceful restart of all each needs two of them."""
+
+_POSITIVE: Final = ("start_s", "stop_s", "hang_s", "busy_s", "halt_s", "max_rss_bytes", "max_age_s", "memory_max_bytes")
 
 
 class TreeError(ValueError):
@@ -97,12 +119,19 @@ def _check_row(row: Row) -> None:
         refuse("kind", "is no module name")
     if row.count < 1 or (row.count > 1 and not row.numbered):
         refuse("count", "must be 1, or more in a numbered row")
+    if row.count > COUNT_MAX:
+        refuse("count", f"is more than {COUNT_MAX}")
     if row.restart not in tuple(Restart):
         refuse("restart", f"is none of {', '.join(Restart)}")
+    if row.strategy not in tuple(Strategy):
+        refuse("strategy", f"is none of {', '.join(Strategy)}")
+    if row.significant and row.restart is Restart.PERMANENT:
+        refuse("significant", "is for actors that can end for good, which a permanent one does not")
     if not -20 <= row.nice <= 19:
         refuse("nice", "is not between -20 and 19")
     for name in _POSITIVE:
-        if not getattr(row, name) > 0:
+        value = getattr(row, name)
+        if value is not None and not value > 0:
             refuse(name, "must be positive")
     # A crash loop that waits BACKOFF_MAX_S each time must still overrun the window, or it would never end.
     if row.intensity.restarts < 0 or row.intensity.seconds <= row.intensity.restarts * BACKOFF_MAX_S:
@@ -110,5 +139,5 @@ def _check_row(row: Row) -> None:
 
 
 def names(row: Row) -> list[str]:
-    """Names of the row's processes by slot."""
+    """Names of the row's processes, in order."""
     return [f"{row.name}-{slot + 1}" for slot in range(row.count)] if row.numbered else [row.name]

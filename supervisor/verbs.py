@@ -6,11 +6,12 @@ A handler returns the result, raises ControlError with a text for the user, or k
 
 from typing import Final
 
-from supervisor import inspecting, looking, tracing
+from supervisor import inspecting, looking, operator, tracing
 from supervisor.control import Verb
 
 VERBS: Final[dict[str, Verb]] = {
     **looking.VERBS,  # ping, ps, tree
+    **operator.VERBS,  # restart, stop, start, kill, scale, drain, events
     **inspecting.VERBS,  # inspect, logs, loglevel, stack, chaos, postmortem
     **tracing.VERBS,  # trace
 }

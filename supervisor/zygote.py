@@ -4,7 +4,7 @@ Starting Python and its imports takes 150-300 ms; a fork takes a few. It stays s
 context, because neither survives a fork. It is replaced to run new code, and its actors live on without it: they are
 children of the supervisor, so that the supervisor gets their exit status and the kernel ends them with it.
 
-    supervisor -> zygote   [name, incarnation, module, nice, Boot]
+    supervisor -> zygote   [name, incarnation, module, Caps, Boot], and file descriptors for the actor
     zygote -> supervisor   ["up", modules that failed to import: {name: error}]   once
                            ["spawned", name, incarnation, pid], or ["failed", name, incarnation, error]
 
@@ -15,13 +15,14 @@ import faulthandler
 import gc
 import importlib
 import os
+import resource
 import signal
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -32,6 +33,17 @@ LIBRARIES: Final = ("zmq", "msgpack", "google.protobuf.message", "plyvel", "uvlo
 """Imported beside the actors' modules; one that is missing is left to the actor that needs it."""
 MESSAGE_BYTES_MAX: Final = 1 << 17
 """Below what a unix socket takes at once by default."""
+
+
+FDS_MAX: Final = 250
+"""Linux passes up to 253 at once."""
+
+
+class Caps(NamedTuple):
+    """What the kernel holds a process to. memory_max_bytes: RLIMIT_DATA, None for no limit of ours."""
+
+    nice: int = 0
+    memory_max_bytes: int | None = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,9 +61,13 @@ def main(argv: Sequence[str]) -> int:
     gc.collect()
     gc.freeze()  # keeps the collector from writing to pages that are shared with the actors
     channel.send(msgpack.packb(["up", failed]))
-    while request := channel.recv(MESSAGE_BYTES_MAX):
-        fork_actor(channel, supervisor, msgpack.unpackb(request, strict_map_key=False))
-    return 0
+    while True:
+        request, fds, _, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)
+        if not request:
+            return 0
+        fork_actor(channel, supervisor, msgpack.unpackb(request, strict_map_key=False), fds)
+        for fd in fds:
+            os.close(fd)
 
 
 def preimport(modules: Sequence[str]) -> dict[str, str]:
@@ -65,9 +81,9 @@ def preimport(modules: Sequence[str]) -> dict[str, str]:
     return failed
 
 
-def fork_actor(channel: socket.socket, supervisor: int, request: list[Any]) -> None:
+def fork_actor(channel: socket.socket, supervisor: int, request: list[Any], fds: Sequence[int]) -> None:
     """Fork twice: the process in between ends at once, and the supervisor, as subreaper, becomes the actor's parent."""
-    name, incarnation, module, nice, boot = request
+    name, incarnation, module, caps, boot = request
     try:
         between = os.fork()
     except OSError as error:
@@ -93,22 +109,21 @@ def fork_actor(channel: socket.socket, supervisor: int, request: list[Any]) -> N
     if not os.read(reported, 1):
         os._exit(1)
     os.close(reported)
-    os._exit(become_actor(supervisor, between, module, nice, boot))
+    os._exit(become_actor(supervisor, between, module, Caps(*caps), boot, fds))
 
 
-def become_actor(supervisor: int, between: int, module: str, nice: int, fields: Any) -> int:
+def become_actor(supervisor: int, between: int, module: str, caps: Caps, fields: Any, fds: Sequence[int]) -> int:
     """Everything that a new actor does; return its exit status, which the caller exits with.
 
     NB: it exits by os._exit, since the interpreter's own end takes long: run() has to close what it opened.
     """
     try:
-        boot = Boot._make(fields)._replace(roster=[tuple(child) for child in fields[7]])
+        boot = Boot._make(fields)._replace(roster=[tuple(child) for child in fields[7]], fds=fds)
         if not _adopted(supervisor, between):
             return 1
         linux.set_name(f"etcdz:{boot.name}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if nice:
-            os.nice(nice)
+        cap(caps)
         tell_stacks(boot)
         status = importlib.import_module(module).run(boot)
         return int(status or 0)
@@ -120,6 +135,14 @@ def become_actor(supervisor: int, between: int, module: str, nice: int, fields: 
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def cap(caps: Caps) -> None:
+    """Hold this process to what its row says."""
+    if caps.nice:
+        os.nice(caps.nice)
+    if caps.memory_max_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (caps.memory_max_bytes, caps.memory_max_bytes))
 
 
 def tell_stacks(boot: Boot) -> None:

@@ -58,12 +58,14 @@ def test_a_port_that_somebody_serves_is_refused(reuse_port: bool) -> None:
 
 def test_listeners_of_the_member_share_what_it_claims_and_nobody_else_gets_it() -> None:
     port = free_port()
-    with Claim([f"http://127.0.0.1:{port}"], shared=False):
+    with Claim([f"http://127.0.0.1:{port}"], shared=False) as claim:
         assert refusal(f"http://localhost:{port}") == IN_USE.format(port), "before the first listener"
-        with bind_tcp(Address("127.0.0.1", port)) as first, bind_tcp(Address("127.0.0.1", port)) as second:
-            first.listen()
-            second.listen()
-            socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(ConnectionRefusedError):  # nobody serves it yet
+            socket.create_connection(("127.0.0.1", port))
+        first, second, *_ = claim.doors[0].sockets
+        first.listen()
+        second.listen()
+        socket.create_connection(("127.0.0.1", port)).close()
         with pytest.raises(OSError):  # all listeners are dead for now
             bind_tcp(Address("127.0.0.1", port), reuse_port=False)
     Claim([f"http://127.0.0.1:{port}"], shared=False).close()
@@ -83,8 +85,7 @@ def test_port_0_becomes_a_port_for_all_listeners() -> None:
         ports = [address_of(url).port for url in claim.urls]
         assert all(ports) and ports[0] != ports[1]
         assert claim.urls == (f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}")
-        with bind_tcp(address_of(claim.urls[0])) as listener:
-            listener.listen()
+        assert [door.sockets[-1].getsockname()[1] for door in claim.doors] == ports
 
 
 def test_0_0_0_0_takes_ipv6_too() -> None:
@@ -105,8 +106,12 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_stale_unix_socket_is_replaced_and_the_file_goes_at_the_end(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(path)
-    with Claim([f"unix://{path}"], shared=False), socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
+    with Claim([f"unix://{path}"], shared=False) as claim:
+        (door,) = claim.doors
+        (listener,) = door.sockets
+        listener.listen()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
     assert not os.path.exists(path)
 
 

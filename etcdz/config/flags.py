@@ -440,6 +440,14 @@ _ETCDZ: Final[tuple[_Row, ...]] = (
         "'auto' binds processes to cores, 'none' leaves that to the kernel.",
         "actor_placement",
     ),
+    (
+        "actor-rules",
+        STRING,
+        "",
+        WORKS,
+        "Rules of processes, as in 'backend:max-rss=2GiB,nice=-5;listener:max-age=24h'.",
+        "actor_rules",
+    ),
 )
 
 SECTIONS: Final = {

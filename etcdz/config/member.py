@@ -89,6 +89,8 @@ class MemberConfig:
     """Listener processes, already worked out from the number of cores."""
     actor_placement: str = "auto"
     """auto: the supervisor pins actors to cores; none: the kernel decides."""
+    actor_rules: str = ""
+    """Changes to the tree's table; grammar in supervisor/rules.py."""
     without_meaning: tuple[str, ...] = ()
     """Names of given flags that tune bbolt and have nothing to act on here."""
 

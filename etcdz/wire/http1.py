@@ -214,6 +214,11 @@ class Http1Connection:
             answer.done = True
             self._advance()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request waits for its answer."""
+        return bool(self._answers)
+
     def take_output(self) -> bytes:
         """All bytes to be written by now."""
         data = b"".join(self._out)

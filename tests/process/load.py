@@ -31,7 +31,6 @@ import psutil
 from etcdz.proto import etcdserverpb as pb
 
 CHANNEL_OPTIONS: Final = (
-    ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),  # one connection per channel, shared with nobody
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.min_reconnect_backoff_ms", 20),
@@ -49,8 +48,11 @@ _BIG = (16_384, 65_536)
 _SMALL = (0, 512)
 
 
-def open_channel(target: str) -> grpc.Channel:
-    return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+def open_channel(target: str, transparent_retries: bool = False) -> grpc.Channel:
+    """transparent_retries: as grpcio does by default, calls that no server has seen are sent by another connection.
+    Without this it fails calls that it was about to send on a connection while GOAWAY arrived."""
+    options = [("grpc.enable_retries", int(transparent_retries)), *CHANNEL_OPTIONS]
+    return grpc.insecure_channel(target, options=options)
 
 
 def unary(channel: grpc.Channel, path: str, answer: Any) -> Any:
@@ -133,9 +135,19 @@ class Load:
     """Clients that write until they are stopped; a context manager."""
 
     def __init__(
-        self, target: str, record: Record, seed: int, clients: int = 64, channels: int = 4, big_one_in: int = 50
+        self,
+        target: str,
+        record: Record,
+        seed: int,
+        clients: int = 64,
+        channels: int = 4,
+        big_one_in: int = 50,
+        transparent_retries: bool = False,
     ) -> None:
-        """big_one_in: one put of so many has a value of 16 to 64 KiB, so that segments fill; 0: none"""
+        """big_one_in: one put of so many has a value of 16 to 64 KiB, so that segments fill; 0: none
+        transparent_retries: see open_channel
+        """
+        self._transparent_retries = transparent_retries
         record.loads += 1
         self.record = record
         self.first = len(record.ops)
@@ -166,7 +178,7 @@ class Load:
         """One more connection; what it adds to this process's sockets tells its port, which grpcio does not."""
         remote = int(target.rpartition(":")[2])
         before = _local_ports(remote)
-        self.channels.append(open_channel(target))
+        self.channels.append(open_channel(target, self._transparent_retries))
         grpc.channel_ready_future(self.channels[-1]).result(timeout=30)
         self.ports.extend(_local_ports(remote) - before)
 

@@ -5,22 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.lifecycle import (
-    SIGKILL,
-    SIGTERM,
-    SPAWN_S,
-    STALL_S,
-    Action,
-    Ask,
-    Gone,
-    Lifecycle,
-    Note,
-    Publish,
-    ReplaceZygote,
-    Signal,
-    Spawn,
-    State,
-)
+from supervisor.life import Action, Ask, Dump, Gone, Note, Publish, ReplaceZygote, Signal, Spawn, State
+from supervisor.lifecycle import DUMP_S, SIGKILL, SIGTERM, SPAWN_S, STALL_S, Lifecycle
 from supervisor.restart import Intensity, Restart
 from supervisor.tree import KILL_AFTER_S, Row
 
@@ -88,7 +74,7 @@ def test_an_actor_that_fails_in_the_members_own_start_ends_it() -> None:
     start(life, "store")
     life.on_spawned("log", 101, 101, 0.0)
     actions = works(life.on_exit(101, 1, 0.1))
-    assert actions == [Gone("log", 101), Ask("store", 5.0)]
+    assert actions == [Gone("log", 101), Ask("store", 100, 5.0)]
     assert life.failure == "log exited with status 1"
     life.on_exit(pid(life, "store"), 0, 0.2)
     assert life.finished
@@ -108,8 +94,10 @@ def test_one_that_is_not_ready_in_time_is_killed_and_started_again() -> None:
     life.on_spawned("log", new, 55, 10.0)
     beat_all_but(life, "log", 11.9)
     assert works(life.on_clock(11.9)) == []
-    assert works(life.on_clock(12.0)) == [Signal(55, SIGKILL)]
+    assert works(life.on_clock(12.0)) == [Dump("log", new, 55)]
     assert works(life.on_clock(12.1)) == []
+    assert works(life.on_clock(12.0 + DUMP_S)) == [Signal(55, SIGKILL)]
+    assert works(life.on_clock(12.0 + 2 * DUMP_S)) == []
     assert works(life.on_exit(55, -9, 12.2)) == [Gone("log", new), Spawn("log", new + 1)]
 
 
@@ -163,8 +151,8 @@ def test_a_crash_loop_backs_off_and_then_ends_the_member_with_the_reason() -> No
 def test_a_fatal_fault_stops_the_member_at_once_with_its_reason() -> None:
     life = running()
     assert works(life.on_fault("log", 101, True, "corrupt", 1.0)) == [
-        Ask("door-1", 5.0),
-        Ask("door-2", 5.0),
+        Ask("door-1", 102, 5.0),
+        Ask("door-2", 103, 5.0),
     ]
     assert life.failure == "log: corrupt"
 
@@ -209,10 +197,10 @@ def beat_all_but(life: Lifecycle, silent: str, now: float) -> None:
 def test_one_without_a_heartbeat_is_killed_as_hung_and_started_again() -> None:
     life = running(hang_s=3.0)
     found: list[Action] = []
-    for tick in range(1, 8):
+    for tick in range(1, 9):
         beat_all_but(life, "log", tick / 2)
         found += works(life.on_clock(tick / 2))
-    assert found == [Signal(pid(life, "log"), SIGKILL)]
+    assert found == [Dump("log", 101, 101), Signal(101, SIGKILL)]
     notes = [action for action in life.on_exit(pid(life, "log"), -9, 4.0) if isinstance(action, Note)]
     assert notes[0].fields["reason"] == "hung: no heartbeat for 3.5 s"
     assert notes[0].fields["ending"] == "hung"
@@ -236,10 +224,10 @@ def test_after_a_pause_of_the_supervisor_itself_nobody_is_taken_for_hung() -> No
 
 def test_stop_goes_in_reverse_and_waits_for_each_stage() -> None:
     life = running()
-    assert works(life.stop(1.0)) == [Ask("door-1", 5.0), Ask("door-2", 5.0)]
+    assert works(life.stop(1.0)) == [Ask("door-1", 102, 5.0), Ask("door-2", 103, 5.0)]
     assert works(life.on_exit(102, 0, 1.1)) == [Gone("door-1", 102), Publish()]
-    assert works(life.on_exit(103, 0, 1.2)) == [Gone("door-2", 103), Publish(), Ask("log", 5.0)]
-    assert works(life.on_exit(101, 0, 1.3)) == [Gone("log", 101), Publish(), Ask("store", 5.0)]
+    assert works(life.on_exit(103, 0, 1.2)) == [Gone("door-2", 103), Publish(), Ask("log", 101, 5.0)]
+    assert works(life.on_exit(101, 0, 1.3)) == [Gone("log", 101), Publish(), Ask("store", 100, 5.0)]
     assert [found.name for found in life.lives.values() if found.alive] == ["store"]
     life.on_exit(100, 0, 1.4)
     assert life.finished
@@ -287,7 +275,7 @@ def test_a_stop_during_the_start_kills_what_is_not_ready_and_stops_the_rest_in_o
     start(life, "store")
     assert works(life.stop(0.0)) == []
     assert works(life.on_spawned("log", 101, 9, 0.1)) == [Signal(9, SIGKILL)]
-    assert works(life.on_exit(9, -9, 0.2)) == [Gone("log", 101), Ask("store", 5.0)]
+    assert works(life.on_exit(9, -9, 0.2)) == [Gone("log", 101), Ask("store", 100, 5.0)]
 
 
 def test_a_spawn_that_never_comes_about_does_not_hold_up_the_stop() -> None:

@@ -52,9 +52,9 @@ def test_restart_type_and_kind_of_exit_decide(restart: Restart, ending: Ending, 
 
 def lives(count: int, every_s: float, ready_s: float | None, intensity: Intensity = LENIENT) -> list[Again | GiveUp]:
     """Decisions about a permanent actor that is killed again and again."""
-    history, decisions = History(), []
+    history, decisions, died = History(), [], Exit(Ending.KILLED, "died", ready_s, from_outside=True)
     for i in range(count):
-        decision = decide(Restart.PERMANENT, intensity, history, Exit(Ending.KILLED, "died", ready_s), i * every_s, 0.0)
+        decision = decide(Restart.PERMANENT, intensity, history, died, i * every_s, 0.0)
         assert not isinstance(decision, Rest)
         decisions.append(decision)
         if isinstance(decision, GiveUp):

@@ -1,0 +1,64 @@
+"""The sockets from which a listener accepts. They are shared by all listeners, and outlive each of them."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+BACKLOG = 4096
+
+
+class Doors:
+    """Accepts from some of the sockets, and changes over to others while it runs."""
+
+    def __init__(
+        self,
+        loop: Any,
+        doors: Iterable[tuple[str, int]],
+        fds: Sequence[int],
+        make: Callable[[], asyncio.Protocol],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        """doors, fds: as in Boot. make: the protocol of a new connection. fail: told when a socket cannot be used"""
+        self._loop = loop
+        self._make = make
+        self._fail = fail
+        self._sockets: list[list[socket.socket]] = []
+        left = list(fds)
+        for _, count in doors:
+            self._sockets.append([socket.socket(fileno=fd) for fd in left[:count]])
+            del left[:count]
+        self._servers: dict[int, Any] = {}
+        """By file descriptor: what accepts from it, or the task that will."""
+        self._wanted: set[int] = set()
+
+    def open_only(self, numbers: Iterable[int]) -> None:
+        """Accept from these sockets of each address and no others. An address with a single one is accepted from by
+        everybody who accepts at all."""
+        chosen = set(numbers)
+        wanted = {
+            sock.fileno(): sock
+            for sockets in self._sockets
+            for number, sock in enumerate(sockets)
+            if number in chosen or (chosen and len(sockets) == 1)
+        }
+        self._wanted = set(wanted)
+        for fd in [fd for fd in self._servers if fd not in wanted]:
+            self._servers.pop(fd).close()
+        for fd, sock in wanted.items():
+            if fd not in self._servers:
+                self._loop.create_task(self._open(fd, sock))
+
+    async def _open(self, fd: int, sock: socket.socket) -> None:
+        """NB: the server closes its socket when it ends; its own is a duplicate, ours stays what it was."""
+        try:
+            is_unix = sock.family == socket.AF_UNIX
+            create = self._loop.create_unix_server if is_unix else self._loop.create_server
+            server = await create(self._make, sock=sock.dup(), backlog=BACKLOG)
+        except OSError as error:
+            self._fail(error)
+            return
+        if fd in self._wanted and fd not in self._servers:
+            self._servers[fd] = server
+        else:  # changed meanwhile
+            server.close()

@@ -1,0 +1,121 @@
+"""Orders under load: clients see no error, and nothing is lost.
+
+Clients have grpcio's default: a call that no server has seen goes to another connection, none is sent twice.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.process.load import Load
+from tests.process.test_kill_actor import channels_of
+from tests.process.trial import Trial
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(900)]
+
+FLAGS = ("--snapshot-count=700", "--listeners=1")
+
+
+def order(trial: Trial, *argv: str) -> dict[str, Any]:
+    """`etcdz actors`, which returns when it is done."""
+    command = [sys.executable, "-m", "etcdz.cli.main", "actors", *argv, "--json", "--data-dir"]
+    done = subprocess.run([*command, str(trial.member.data_dir)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def go_on(load: Load) -> None:
+    """Every client has got answers again."""
+    load.wait_acknowledged(load.acknowledged + 4 * len(load.clients))
+
+
+def test_a_graceful_restart_of_a_listener_costs_no_client_anything(
+    make_trial: Callable[..., Trial], is_long: bool
+) -> None:
+    trial = make_trial(*FLAGS)
+    before = trial.actors()["listener-1"]
+    with trial.load(clients=32, channels=8, transparent_retries=True) as load:
+        for _ in range(10 if is_long else 3):
+            trial.random_moment(load)
+            order(trial, "restart", "listener-1", "--graceful")
+            go_on(load)
+    after = trial.actors()["listener-1"]
+    assert (after["restarts"], after["state"]) == (0, "ready")
+    assert after["incarnation"] > before["incarnation"]
+    print(f"longest stall {round(load.longest_stall_s() * 1000)} ms, {trial.verify()}")
+    assert trial.record.errors() == []
+
+
+def test_listeners_are_scaled_from_1_to_4_to_2_without_an_error_and_share_the_connections(
+    make_trial: Callable[..., Trial],
+) -> None:
+    trial = make_trial(*FLAGS)
+    with trial.load(clients=64, channels=32, transparent_retries=True) as load:
+        trial.random_moment(load)
+        assert connections(trial) == [32]
+        for count in (4, 2):
+            order(trial, "scale", f"listener={count}")
+            go_on(load)
+            found = connections(trial)
+            assert len(found) == count and sum(found) == 32, found
+            assert max(found) <= 32 / count + 12, "with even chances, this is exceeded once in ten thousand times"
+    print(f"longest stall {round(load.longest_stall_s() * 1000)} ms, {trial.verify()}")
+    assert trial.record.errors() == []
+
+
+def connections(trial: Trial) -> list[int]:
+    """Of each listener that takes clients."""
+    actors = trial.actors()
+    assert all(actor["state"] == "ready" for actor in actors.values()), actors
+    return [held(actor["pid"], trial) for name, actor in actors.items() if name.startswith("listener")]
+
+
+def held(pid: int, trial: Trial) -> int:
+    port = trial.member.client_port
+    found = psutil.Process(pid).net_connections("tcp")
+    return sum(c.laddr.port == port and c.status == "ESTABLISHED" for c in found)
+
+
+@pytest.mark.parametrize("name", ["raft", "wal", "backend"])
+def test_a_restart_in_order_is_not_noticed(name: str, make_trial: Callable[..., Trial]) -> None:
+    trial = make_trial(*FLAGS)
+    with trial.load() as load:
+        trial.random_moment(load)
+        order(trial, "restart", name)
+        go_on(load)
+    print(f"{name}: longest stall {round(load.longest_stall_s() * 1000)} ms, {trial.verify()}")
+    assert trial.record.errors() == []
+
+
+def test_a_drained_listener_has_no_clients_until_it_is_started_again(make_trial: Callable[..., Trial]) -> None:
+    trial = make_trial("--listeners=2")
+    with trial.load(clients=32, channels=16, transparent_retries=True) as load:
+        trial.random_moment(load)
+        order(trial, "drain", "listener-1")
+        go_on(load)
+        pids = {name: actor["pid"] for name, actor in trial.actors().items()}
+        assert held(pids["listener-1"], trial) == 0
+        assert held(pids["listener-2"], trial) == 16
+        order(trial, "start", "listener-1")
+        order(trial, "drain", "listener-2")
+        go_on(load)
+        assert held(pids["listener-1"], trial) == 16
+        assert channels_of(load, pids["listener-2"]) == set()
+    assert trial.record.errors() == []
+
+
+def test_an_upgrade_runs_in_a_new_zygote(make_trial: Callable[..., Trial]) -> None:
+    trial = make_trial(*FLAGS)
+    with trial.load(clients=32, channels=4, transparent_retries=True) as load:
+        trial.random_moment(load)
+        for name in ("listener-1", "wal"):
+            before = trial.actors()[name]
+            order(trial, "restart", name, "--upgrade")
+            assert trial.actors()[name]["incarnation"] > before["incarnation"]
+            go_on(load)
+    assert trial.record.errors() == []
