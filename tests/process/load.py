@@ -31,6 +31,7 @@ import psutil
 from etcdz.proto import etcdserverpb as pb
 
 CHANNEL_OPTIONS: Final = (
+    ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),  # one connection per channel, shared with nobody
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.min_reconnect_backoff_ms", 20),
@@ -49,10 +50,11 @@ _SMALL = (0, 512)
 
 
 def open_channel(target: str, transparent_retries: bool = False) -> grpc.Channel:
-    """transparent_retries: as grpcio does by default, calls that no server has seen are sent by another connection.
-    Without this it fails calls that it was about to send on a connection while GOAWAY arrived."""
-    options = [("grpc.enable_retries", int(transparent_retries)), *CHANNEL_OPTIONS]
-    return grpc.insecure_channel(target, options=options)
+    """transparent_retries: as grpcio does by default, calls that no server has seen are sent by another connection,
+    and a connection has some seconds to come about. Without this it fails calls that it was about to send on a
+    connection while GOAWAY arrived."""
+    defaults = {"grpc.enable_retries": 1, "grpc.min_reconnect_backoff_ms": 5_000} if transparent_retries else {}
+    return grpc.insecure_channel(target, options=[*{**dict(CHANNEL_OPTIONS), **defaults}.items()])
 
 
 def unary(channel: grpc.Channel, path: str, answer: Any) -> Any:
