@@ -242,6 +242,7 @@ class ListenerActor(Actor):
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
         self.draining = False
+        self.left_loop = False
         self.turned_away = False
         """The supervisor wants no clients here."""
         self.crowded = False
@@ -330,8 +331,8 @@ class ListenerActor(Actor):
         except Exception as error:
             self.fail(error)
             return
-        if self.stopping and not self.draining:
-            self.loop_.stop()
+        if self.stopping:
+            self._leave_loop()
         self.loop_.call_later(TIMER_S, self._on_timer)
 
     def _expire_deadlines(self, now: float) -> None:
@@ -401,6 +402,12 @@ class ListenerActor(Actor):
         self.stop_deadline_s = stop.deadline_s
         if not self.stopping:
             self.stopping = True
+            self._leave_loop()
+
+    def _leave_loop(self) -> None:
+        """NB: once. uvloop keeps a second stop for whoever runs the loop next: that would cut the draining short."""
+        if not self.left_loop:
+            self.left_loop = True
             self.loop_.stop()
 
     # ---- end ----
