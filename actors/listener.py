@@ -241,7 +241,6 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
-        self.draining = False
         self.left_loop = False
         self.turned_away = False
         """The supervisor wants no clients here."""
@@ -414,7 +413,6 @@ class ListenerActor(Actor):
 
     def on_stop(self) -> None:
         """Refuse new connections and streams, let the calls under way finish."""
-        self.draining = True
         self.loop_.run_until_complete(self._drain_connections())
 
     async def _drain_connections(self) -> None:
