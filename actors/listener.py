@@ -446,7 +446,7 @@ class ListenerActor(Actor):
         return {
             "addresses": self.addresses,
             "readiness": ("not ready", "asking", "ready")[self.readiness],
-            "draining": self.draining,
+            "draining": self.turned_away or self.stopping,
             "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
         }
 
