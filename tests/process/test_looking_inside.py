@@ -55,7 +55,8 @@ class Console:
 
 @pytest.fixture
 def console(make_trial: Callable[..., Trial], capsys: pytest.CaptureFixture[str]) -> Console:
-    return Console(make_trial(), capsys)
+    # One that is stopped by a signal would soon be killed as hung.
+    return Console(make_trial("--actor-rules=wal:halt=60s"), capsys)
 
 
 def test_ps_tells_what_the_kernel_says_and_what_the_actors_say(console: Console) -> None:
