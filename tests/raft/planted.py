@@ -34,14 +34,14 @@ MUTATIONS = (
     Mutation(
         "vote not written",
         "node.py",
-        "term, vote, commit = hard_state or HardState()",
-        "term, vote, commit = (hard_state or HardState())._replace(vote=0)",
+        "term, vote, commit = hard_state or _NOTHING_YET",
+        "term, vote, commit = (hard_state or _NOTHING_YET)._replace(vote=0)",
     ),
     Mutation(
         "term not written",
         "node.py",
-        "term, vote, commit = hard_state or HardState()",
-        "term, vote, commit = (hard_state or HardState())._replace(term=0)",
+        "term, vote, commit = hard_state or _NOTHING_YET",
+        "term, vote, commit = (hard_state or _NOTHING_YET)._replace(term=0)",
     ),
     Mutation(
         "vote sent before it is on disk",
@@ -107,7 +107,7 @@ MUTATIONS = (
     Mutation(
         "own append counted before it is on disk",
         "raft.py",
-        "self.send(Message(MSG_APP_RESP, to=self.id, index=last))",
+        "self.after_append.append(Message(MSG_APP_RESP, self.id, self.id, self.term, 0, last))",
         "self.tracker.progress[self.id].maybe_update(last)",
     ),
     Mutation(
@@ -168,8 +168,8 @@ MUTATIONS = (
     Mutation(
         "applied before it is on the own disk",
         "log.py",
-        "return self.committed if allow_unstable else min(self.committed, self.unstable.offset - 1)",
-        "return self.committed",
+        "return committed if allow_unstable or committed < self.unstable.offset else self.unstable.offset - 1",
+        "return committed",
         safety=False,
     ),
     Mutation(

@@ -203,6 +203,23 @@ def test_an_only_voter_that_is_both_halves_of_a_joint_configuration_needs_nobody
     assert [read.context for read in leader.reads] == [b"r"]
 
 
+def test_a_read_needs_both_halves_of_a_joint_configuration_thesis_4_3() -> None:
+    cluster = Cluster(5)
+    leader = cluster.elect(1)
+    leaving = tuple(ConfChangeSingle(CONF_CHANGE_REMOVE_NODE, node) for node in (3, 4, 5))
+    leader.propose_change(ConfChangeV2(TRANSITION_JOINT_EXPLICIT, leaving))
+    cluster.settle()
+    assert (leader.conf_state.voters, leader.conf_state.voters_outgoing) == ((1, 2), (1, 2, 3, 4, 5))
+    cluster.isolate(3, 4, 5)
+    leader.raw.read_index(b"r")
+    cluster.settle()
+    cluster.tick(1)
+    assert leader.reads == []
+    cluster.heal()
+    cluster.tick(1)
+    assert [read.context for read in leader.reads] == [b"r"]
+
+
 def test_a_lease_answers_at_once_thesis_6_4_1() -> None:
     cluster = Cluster(3, read_only=READ_LEASE_BASED, check_quorum=True)
     leader = cluster.elect(1)
