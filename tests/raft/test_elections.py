@@ -352,3 +352,17 @@ def test_a_leader_does_not_listen_to_what_is_for_followers(kind: int) -> None:
     leader.raw.step(Message(kind, to=1, from_=2, term=0))
     assert leader.leads
     assert leader.work() == []
+
+
+def test_a_vote_of_an_earlier_term_elects_nobody_thesis_3_3() -> None:
+    cluster = Cluster(3)
+    cluster.isolate(1)
+    candidate = cluster.elect(1)
+    earlier = candidate.term
+    cluster.elect(1)
+    answer = Message(MSG_VOTE_RESP, to=1, from_=2, term=earlier)
+    candidate.raw.step(answer)
+    cluster.settle()
+    assert (candidate.leads, candidate.term) == (False, earlier + 1)
+    candidate.raw.step(answer._replace(term=earlier + 1))
+    assert candidate.leads
