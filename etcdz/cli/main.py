@@ -2,6 +2,7 @@
 
     etcdz [flags]            a member
     etcdz actors ...         its processes
+    etcdz monitor ...        the same, as a screen
     etcdz bench ...          a load generator
 
 Commands are loaded when asked for, so that each costs only its own imports.
@@ -17,9 +18,9 @@ from pathlib import Path
 from etcdz import logs
 from etcdz.config import ExitRequest, Host, MemberConfig, Note, bootstrap, checks, read
 
-COMMANDS = {"actors": "etcdz.cli.actors", "bench": "etcdz.cli.bench"}
+COMMANDS = {"actors": "etcdz.cli.actors", "bench": "etcdz.cli.bench", "monitor": "etcdz.cli.monitor"}
 """First word -> module with main(argv) -> exit status."""
-NOT_YET = ("monitor", "gateway", "grpc-proxy")
+NOT_YET = ("gateway", "grpc-proxy")
 
 log = logs.get()
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from etcdz.cli.actors import main
+from etcdz.cli.monitor import main as monitor
 from supervisor import crash_reports
 from tests.process.trial import Trial
 
@@ -246,3 +247,16 @@ def test_a_trace_of_keys_shows_keys_and_never_values(console: Console, follow: C
         lines = trace.until(lambda frame: frame["to"] == "backend")
     assert all(line["keys"] == [["put", KEY.decode(), ""]] for line in lines)
     assert VALUE.decode() not in json.dumps(lines)
+
+
+def test_the_monitor_shows_the_flow_and_all_actors(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    with Puts(console.trial):
+        assert monitor(["--once", "--json", "--data-dir", console.directory]) == 0
+        view = json.loads(capsys.readouterr().out)
+        assert monitor(["--once", "--data-dir", console.directory]) == 0
+    flow = {(edge["source"], edge["target"]): edge["per_s"] for edge in view["flow"]}
+    assert flow["listener", "raft"] > 0 and flow["raft", "wal"] > 0 and flow["wal", "backend"] > 0
+    assert {actor["name"] for actor in view["actors"]} >= {"supervisor", "raft", "wal", "backend", "listener-1"}
+    assert "clients -> listener" in capsys.readouterr().out
+    console.trial.member.kill9()
+    assert monitor(["--once", "--data-dir", console.directory]) == 1

@@ -1,0 +1,122 @@
+"""`etcdz monitor`: a member as a living pipeline, in a terminal.
+
+It asks the member's control socket once per interval, and lives on while the member, or any part of it, is restarted.
+On a terminal it redraws its screen until ^C; elsewhere it prints one screen after the other.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from etcdz.cli.actors.asking import Refused, ask, data_dir_of
+from etcdz.cli.actors.inspecting import seconds
+from etcdz.monitor.sample import read_sample
+from etcdz.monitor.text import lines
+from etcdz.monitor.view import History, View
+
+FIRST_S: Final = 1.2
+"""From the first sample to one that gives rates: heartbeats come twice a second."""
+INTERVAL_S_MIN: Final = 0.1
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+_HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K\r\n", "\x1b[J"
+
+
+def main(argv: Sequence[str]) -> int:
+    """argv: what follows `etcdz monitor`. return the exit status: 1 if no member runs there"""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as exit:  # argparse has printed why
+        return exit.code if isinstance(exit.code, int) else 2
+    try:
+        return _once(args) if args.once or (args.json and args.watch is None) else _watch(args, args.watch or 1.0)
+    except Refused as error:
+        print(f"etcdz monitor: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _once(args: argparse.Namespace) -> int:
+    history = History()
+    _look(args, history)
+    time.sleep(FIRST_S)
+    _print(args, _look(args, history))
+    return 0
+
+
+def _watch(args: argparse.Namespace, interval_s: float) -> int:
+    """Until interrupted. raises Refused: not even the first answer came"""
+    history = History()
+    view = _look(args, history)
+    full_screen = sys.stdout.isatty() and not args.json
+    sys.stdout.write(_ENTER if full_screen else "")
+    try:
+        while True:
+            (_draw if full_screen else _print)(args, view)
+            time.sleep(max(INTERVAL_S_MIN, interval_s))
+            try:
+                view = _look(args, history)
+            except Refused as error:
+                now = time.monotonic()
+                history.lost(now, str(error))
+                view = view._replace(at_s=now, events=history.events)
+    finally:
+        sys.stdout.write(_LEAVE if full_screen else "")
+        sys.stdout.flush()
+
+
+def _look(args: argparse.Namespace, history: History) -> View:
+    answer = ask(args, "ps", {})
+    return history.feed(read_sample(answer, time.monotonic()))
+
+
+def _print(args: argparse.Namespace, view: View) -> None:
+    if args.json:
+        print(json.dumps(_plain(view)), flush=True)
+        return
+    width, height = shutil.get_terminal_size()
+    print("\n".join(lines(view, _title(args), width, height)), flush=True)
+
+
+def _draw(args: argparse.Namespace, view: View) -> None:
+    """Over what was drawn before; the size is asked for each time, so that a resize is seen at once."""
+    width, height = shutil.get_terminal_size()
+    text = _LINE_END.join(lines(view, _title(args), width, height))
+    sys.stdout.write(f"{_HOME}{text}\x1b[K{_REST}")
+    sys.stdout.flush()
+
+
+def _title(args: argparse.Namespace) -> str:
+    return f"etcdz monitor  {data_dir_of(args)}  {time.strftime('%H:%M:%S')}  ^C ends"
+
+
+def _plain(view: View) -> dict[str, object]:
+    actors = [
+        {
+            **actor.now._asdict(),
+            "in_per_s": actor.in_per_s,
+            "out_per_s": actor.out_per_s,
+            "in_by_type": actor.in_by_type,
+        }
+        for actor in view.actors
+    ]
+    events = [event._asdict() for event in view.events]
+    return {"actors": actors, "flow": [edge._asdict() for edge in view.flow], "events": events}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="etcdz monitor", description="Watch the processes of a running member.")
+    parser.add_argument("--data-dir", metavar="DIR", help="data directory of the member (default: NAME.etcd)")
+    parser.add_argument("--name", default=os.environ.get("ETCD_NAME", "default"), help="its name (default: default)")
+    parser.add_argument("--once", action="store_true", help="one screen, then end")
+    parser.add_argument("--json", action="store_true", help="JSON, one object for each look; alone: one look")
+    parser.add_argument("--watch", type=seconds, metavar="TIME", help="look this often (default: 1s)")
+    return parser
