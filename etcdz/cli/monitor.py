@@ -99,15 +99,8 @@ def _title(args: argparse.Namespace) -> str:
 
 
 def _plain(view: View) -> dict[str, object]:
-    actors = [
-        {
-            **actor.now._asdict(),
-            "in_per_s": actor.in_per_s,
-            "out_per_s": actor.out_per_s,
-            "in_by_type": actor.in_by_type,
-        }
-        for actor in view.actors
-    ]
+    rates = ("in_per_s", "out_per_s", "in_by_type")
+    actors = [{**actor.now._asdict(), **{name: getattr(actor, name) for name in rates}} for actor in view.actors]
     events = [event._asdict() for event in view.events]
     return {"actors": actors, "flow": [edge._asdict() for edge in view.flow], "events": events}
 
