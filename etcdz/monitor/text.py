@@ -26,12 +26,16 @@ def lines(view: View, title: str, width: int, height: int) -> list[str]:
 
 def _flow(flow: Sequence[Edge], width: int) -> list[str]:
     """The way of writes in the first line, the other ways in the second."""
-    known = {(edge.source, edge.target): _count(edge.per_s) for edge in flow}
+    known = {edge[:2]: _arrow(edge) for edge in flow}
     write = "clients -> listener"
     for way in (("listener", "raft"), ("raft", "wal"), ("wal", "backend"), ("backend", "listener")):
-        write += f" -{known.get(way, '-')}-> {way[1]}"
-    rest = [f"{edge.source} -{_count(edge.per_s)}-> {edge.target}" for edge in flow if edge[:2] in _SIDEWAYS]
+        write += f" {known.get(way, '->')} {way[1]}"
+    rest = [f"{edge.source} {_arrow(edge)} {edge.target}" for edge in flow if edge[:2] in _SIDEWAYS]
     return [write[:width], ("   ".join(rest) + "   (messages/s)")[:width]]
+
+
+def _arrow(edge: Edge) -> str:
+    return "->" if edge.per_s is None else f"-{_count(edge.per_s)}->"
 
 
 _SIDEWAYS: Final = (("raft", "backend"), ("listener", "backend"))
