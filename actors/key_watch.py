@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from etcdz.messages import Append, Apply, Durable, Propose, Read, decode_frame
+from etcdz.messages import Append, Apply, Durable, Propose, Read, Write, Written, decode_frame
 from etcdz.raft.entry import decode_entry
 from etcdz.request_keys import Touched, matches, touched_by_call, touched_by_entry
 
@@ -91,8 +91,10 @@ def _of_encoded(entries: list[bytes]) -> list[Touched]:
 
 _TOUCHED: Final[dict[type[Any], Callable[[Any], list[Touched]]]] = {
     Propose: lambda message: _of_entries([item[1] for item in message.items]),
+    Write: lambda message: _of_entries([item[1] for item in message.items]),
     Read: lambda message: [one for item in message.items for one in touched_by_call(item[1], item[2])],
     Apply: lambda message: _of_entries(message.entries),
     Append: lambda message: _of_encoded(message.entries),
-    Durable: lambda message: _of_encoded(message.entries),
+    Durable: lambda message: _of_entries(message.entries),
+    Written: lambda message: _of_entries(message.entries),
 }

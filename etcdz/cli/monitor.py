@@ -19,8 +19,10 @@ from etcdz.monitor.sample import read_sample
 from etcdz.monitor.text import lines
 from etcdz.monitor.view import History, View
 
-FIRST_S: Final = 1.2
-"""From the first sample to one that gives rates: heartbeats come twice a second."""
+AGAIN_S: Final = 0.3
+"""Between the looks of --once: heartbeats come twice a second, and two make a rate."""
+RATES_S_MAX: Final = 5.0
+"""Longest wait for the rates of all actors."""
 INTERVAL_S_MIN: Final = 0.1
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K\r\n", "\x1b[J"
@@ -45,10 +47,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _once(args: argparse.Namespace) -> int:
-    history = History()
-    _look(args, history)
-    time.sleep(FIRST_S)
-    _print(args, _look(args, history))
+    """As soon as all actors that run have rates."""
+    history, until = History(), time.monotonic() + RATES_S_MAX
+    view = _look(args, history)
+    while time.monotonic() < until and any(a.in_per_s is None for a in view.actors if a.now.state == "ready"):
+        time.sleep(AGAIN_S)
+        view = _look(args, history)
+    _print(args, view)
     return 0
 
 

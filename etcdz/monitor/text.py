@@ -25,20 +25,20 @@ def lines(view: View, title: str, width: int, height: int) -> list[str]:
 
 
 def _flow(flow: Sequence[Edge], width: int) -> list[str]:
-    """The way of writes in the first line, the other ways in the second."""
-    known = {edge[:2]: _arrow(edge) for edge in flow}
+    """The short way of a write in the first line; in the second the others that are used, or known to be not."""
+    known = {edge[:2]: edge for edge in flow}
     write = "clients -> listener"
-    for way in (("listener", "raft"), ("raft", "wal"), ("wal", "backend"), ("backend", "listener")):
-        write += f" {known.get(way, '->')} {way[1]}"
-    rest = [f"{edge.source} {_arrow(edge)} {edge.target}" for edge in flow if edge[:2] in _SIDEWAYS]
-    return [write[:width], ("   ".join(rest) + "   (messages/s)")[:width]]
+    for way in _WRITE:
+        write += f" {_arrow(known[way]) if way in known else '->'} {way[1]}"
+    rest = [f"{edge.source} {_arrow(edge)} {edge.target}" for edge in flow if edge[:2] not in _WRITE and edge.per_s]
+    return [write[:width], "   ".join([*rest, "(messages/s)"])[:width]]
 
 
 def _arrow(edge: Edge) -> str:
     return "->" if edge.per_s is None else f"-{_count(edge.per_s)}->"
 
 
-_SIDEWAYS: Final = (("raft", "backend"), ("listener", "backend"))
+_WRITE: Final = (("listener", "wal"), ("wal", "backend"), ("backend", "listener"))
 
 
 def _heading(width: int) -> str:

@@ -12,12 +12,15 @@ EVENTS: Final = 200
 SPARKS: Final = " ▁▂▃▄▅▆▇█"
 
 FLOW: Final = (
+    ("listener", "wal", ("Write",)),
+    ("wal", "backend", ("Durable",)),
+    ("backend", "listener", ("Replies",)),
+    ("listener", "backend", ("Read",)),
+    ("wal", "raft", ("Written", "Appended")),
     ("listener", "raft", ("Propose", "ReadIndex")),
     ("raft", "wal", ("Append",)),
-    ("wal", "backend", ("Durable",)),
     ("raft", "backend", ("Apply",)),
-    ("listener", "backend", ("Read",)),
-    ("backend", "listener", ("Replies",)),
+    ("listener", "lessor", ("LeaseCalls",)),
 )
 """The ways of a request: from kind, to kind, the messages that carry it."""
 
