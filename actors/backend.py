@@ -20,7 +20,7 @@ from actors.quota import QuotaGuard
 from actors.reserve import Reserve
 from actors.slow_requests import is_slow, warn_apply, warn_read
 from actors.upkeep import Upkeep, check_at_start, defragment_at_start
-from etcdz import ETCD_VERSION, downgrade, errors, ids, limits
+from etcdz import CLUSTER_VERSION, ETCD_VERSION, downgrade, errors, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
 from etcdz.errors import Code
@@ -554,6 +554,21 @@ class BackendActor(Actor):
             "early_applies": len(self.early),
             "db_bytes": self.mvcc.db_size(),
             "db_bytes_in_use": self.mvcc.db_size_in_use(),
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        return {
+            "server_version": ETCD_VERSION,
+            "cluster_version": (self.membership.version or CLUSTER_VERSION).rpartition(".")[0],
+            "is_learner": int(self.membership.is_learner),
+            "member_id": f"{self.member_id:x}",
+            "applied_index": self.applied_index,
+            "quota_bytes": self.config.quota_bytes,
+            "db_bytes": self.mvcc.db_size(),
+            "db_bytes_in_use": self.mvcc.db_size_in_use(),
+            "keys": self.mvcc.index.count_live(b"", None),
+            "revision": self.mvcc.revision,
+            "compact_revision": self.mvcc.compact_revision or -1,
         }
 
 

@@ -1,4 +1,4 @@
-"""What the client port answers over HTTP/1.1: /version and /health.
+"""What the client port answers over HTTP/1.1: /version, /health and /metrics.
 
 Source: etcd 3.5 etcdhttp; texts and headers as its answers carry them.
 """
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from actors.calls import Calls
+from actors.scrapes import Scrapes
 from etcdz import CLUSTER_VERSION, ETCD_VERSION
 from etcdz.wire.http1 import Http1Connection, Http1Limits, Request
 
@@ -25,14 +26,16 @@ _NO_SNIFF = (b"x-content-type-options", b"nosniff")
 class Transport(Protocol):
     def write(self, data: bytes) -> None: ...
     def close(self) -> None: ...
+    def is_closing(self) -> bool: ...
 
 
 class Http1Endpoints:
     """One client's HTTP/1.1 connection. A caller of Calls: the stream id is the request's number."""
 
-    def __init__(self, transport: Transport, calls: Calls, body_bytes_max: int) -> None:
+    def __init__(self, transport: Transport, calls: Calls, scrapes: Scrapes, body_bytes_max: int) -> None:
         self._transport = transport
         self._calls = calls
+        self._scrapes = scrapes
         self._excluded: dict[int, frozenset[str]] = {}
         """Alarms that a health check under way does not mind, by its id."""
         self._leaving = False
@@ -56,10 +59,10 @@ class Http1Endpoints:
             self._transport.close()
 
     def _dispatch(self, request: Request) -> None:
-        known = {b"/version": self._version, b"/health": self._health}.get(request.path)
+        known = {b"/version": self._version, b"/health": self._health, b"/metrics": self._metrics}.get(request.path)
         if known is None:
             self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
-        elif request.method != b"GET":
+        elif request.method != b"GET" and request.path != b"/metrics":
             self._respond(request.id, 405, b"Method Not Allowed\n", _PLAIN, _NO_SNIFF, (b"allow", b"GET"))
         else:
             known(request)
@@ -74,6 +77,18 @@ class Http1Endpoints:
         self._excluded[request.id] = frozenset(query.get("exclude", ()))
         linearizable = query.get("serializable", [""])[0] != "true"
         self._calls.begin_health(self, request.id, linearizable)
+
+    def _metrics(self, request: Request) -> None:
+        def answer(text: bytes | None) -> None:
+            if self._transport.is_closing():
+                return
+            if text is None:
+                self._respond(request.id, 503, b"no answer from the supervisor\n", _PLAIN)
+            else:
+                self._respond(request.id, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
+            self.flush()
+
+        self._scrapes.begin(answer)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """The answer to a health check: the backend's, which names the alarms that are raised, or why there is none."""

@@ -21,6 +21,7 @@ from actors.doors import Doors
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, run_actor
+from actors.scrapes import Scrapes
 from actors.snapshots import Snapshots
 from actors.streams import Streams
 from actors.watching import Watching
@@ -32,6 +33,7 @@ from etcdz.messages import (
     Leadership,
     LeaseAnswers,
     Listen,
+    Metrics,
     ReadStates,
     Refused,
     Replies,
@@ -131,7 +133,9 @@ class Connection(asyncio.Protocol):
             return
         self.sniffed = b""
         if kind == HTTP1:
-            self.http1 = Http1Endpoints(self.transport, self.listener.calls, self.listener.config.max_request_bytes)
+            listener = self.listener
+            body_bytes_max = listener.config.max_request_bytes
+            self.http1 = Http1Endpoints(self.transport, listener.calls, listener.scrapes, body_bytes_max)
             self.http1.receive(data)
         else:
             self.grpc = self.listener.new_grpc()
@@ -211,6 +215,7 @@ class ListenerActor(Actor):
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
         self.watching = Watching(self, self.config)
+        self.scrapes = Scrapes(self.links, boot.incarnation)
         self.streams.services[WATCH] = self.watching.open
         self.handlers |= {
             Replies: self.calls.on_replies,
@@ -223,6 +228,7 @@ class ListenerActor(Actor):
             WatchChanges: self.watching.on_changes,
             WatchChunk: self.watching.on_chunk,
             Listen: self.on_listen,
+            Metrics: self.scrapes.on_metrics,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
         self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}
@@ -319,6 +325,7 @@ class ListenerActor(Actor):
             self.calls.expire(now)
             self.streams.expire(now)
             self.watching.on_timer(now)
+            self.scrapes.expire(now)
             self._expire_deadlines(now)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
@@ -441,6 +448,9 @@ class ListenerActor(Actor):
             "streams": len(self.streams),
             **({"drained": drained} if self.turned_away else {}),
         }
+
+    def metrics(self) -> dict[str, Any]:
+        return self.watching.metrics()
 
     def details(self) -> dict[str, Any]:
         return {

@@ -83,6 +83,10 @@ class Actor:
         """State for who inspects this actor, as large as it is useful. NB: no values of users' keys."""
         return {}
 
+    def metrics(self) -> dict[str, Any]:
+        """Its share of what etcdz.metrics tells, by the names of figures there; asked for once per scrape."""
+        return {}
+
     # ---- supervision ----
 
     def _on_roster(self, roster: Roster) -> None:

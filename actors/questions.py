@@ -5,6 +5,7 @@
     delay     {"ms", "for_s"}                         sleep so long before each turn takes its frames; 0 ms: no more
     watch     {"key_prefix", "rate", "for_s"}         note the keys of messages that touch this prefix
     watched   {"after"}                               what was noted behind this number
+    metrics   {}                                      its figures for /metrics
 
 What is switched on costs something, and what is off nothing: delay and watch take the place of a method.
 """
@@ -37,6 +38,7 @@ class Questions:
             "delay": self._delay,
             "watch": self._watch,
             "watched": self._watched,
+            "metrics": lambda args: self._actor.metrics(),
         }
         self._ends: dict[str, tuple[float, Callable[[], None]]] = {}
         """What was switched on for a time: name -> (when it ends, what ends it)."""

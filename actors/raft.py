@@ -119,6 +119,8 @@ class RaftActor(Actor):
         """Its answer, until the snapshot is saved."""
         self.refusal = ""
         self.leadership = Leadership(0, 0, 0, 0, None, 0, 0)
+        self.leader_changes = 0
+        """How often another leader was seen than before."""
         self.publishing: list[bytes] = []
         """What tells the cluster of this member, until it is in the log."""
         self.published = False
@@ -608,6 +610,7 @@ class RaftActor(Actor):
             self.loan.fence,
         )
         before, self.leadership = self.leadership, known
+        self.leader_changes += known.leader not in (0, before.leader)
         if known._replace(commit=before.commit) == before:
             return
         for kind in _TOLD_OF_LEADERS:
@@ -660,6 +663,15 @@ class RaftActor(Actor):
             "applies_in_flight": len(self.applies),
             "proposals_held": len(self.proposals),
             "flushing": self.flushing,
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        known = self.leadership
+        return {
+            "has_leader": int(known.leader != 0),
+            "is_leader": int(known.leader != 0 and known.leader == self.member_id),
+            "leader_changes": self.leader_changes,
+            "commit_index": known.commit,
         }
 
 

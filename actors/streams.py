@@ -140,6 +140,10 @@ class Streams:
     def __len__(self) -> int:
         return sum(map(len, self._calls.values()))
 
+    def handlers(self) -> list[Any]:
+        """Of all calls, in no order."""
+        return [call.handler for calls in self._calls.values() for call in calls.values()]
+
     def take(self, connection: Connection, event: tuple[Any, ...]) -> None:
         """An event of the wire that is not a unary call."""
         kind, stream_id = event[0], event[1]

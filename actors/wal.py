@@ -18,7 +18,7 @@ from actors.loop import Actor, FatalError, run_actor
 from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
-from etcdz.histogram import Histogram
+from etcdz.histogram import Doublings, Histogram
 from etcdz.messages import (
     RAFT,
     Append,
@@ -97,6 +97,7 @@ class WalActor(Actor):
         self.disk_full = False
         self.next_disk_check = 0.0
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
+        self.all_fsyncs = Doublings()
         self.log_file: Any = None
         self.snapshot_index = self.snapshot_term = 0
 
@@ -253,7 +254,9 @@ class WalActor(Actor):
             if sync:
                 began = time.monotonic_ns()
                 log.sync()
-                self.fsyncs.add(time.monotonic_ns() - began)
+                took_ns = time.monotonic_ns() - began
+                self.fsyncs.add(took_ns)
+                self.all_fsyncs.add(took_ns)
         except WalFull as error:
             self._on_full(error)
             return
@@ -339,6 +342,9 @@ class WalActor(Actor):
             "raft_incarnation": self.raft_incarnation,
             "retrying": self.retry_at is not None,
         }
+
+    def metrics(self) -> dict[str, Any]:
+        return {"fsync": (self.all_fsyncs.counts, self.all_fsyncs.total_ns / 1e9)}
 
 
 def run(boot: Boot) -> int:

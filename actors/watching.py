@@ -22,6 +22,7 @@ from etcdz.watch.events import Changes
 from etcdz.watch.hub import Hub, Position
 from etcdz.watch.progress import ProgressClock
 from etcdz.watch.ranges import Range
+from etcdz.watch.watcher import LAGGING, STALLED
 
 PROGRESS_S = 600.0
 PROGRESS_S_MIN = 0.1
@@ -72,6 +73,10 @@ class WatchCall:
     def on_drain(self) -> None:
         end_for_resumption(self._call)
 
+    def states(self) -> list[int]:
+        """Of its watchers."""
+        return [watcher.state for watcher in self._stream.watchers.values()]
+
 
 class Watching:
     """The Watch service of one listener, and the `Backend` of its hub."""
@@ -87,6 +92,16 @@ class Watching:
     def open(self, call: StreamCall) -> WatchCall:
         """The service of actors/streams.py."""
         return WatchCall(self, call)
+
+    def metrics(self) -> dict[str, int]:
+        """Counted when they are asked for: a watch pays nothing for it."""
+        calls = [handler for handler in self._host.streams.handlers() if isinstance(handler, WatchCall)]
+        states = [state for call in calls for state in call.states()]
+        return {
+            "watch_streams": len(calls),
+            "watchers": len(states),
+            "slow_watchers": sum(state in (LAGGING, STALLED) for state in states),
+        }
 
     # ---- the turn ----
 

@@ -7,6 +7,7 @@ highest. So a bucket is at most a quarter of its values wide.
 from typing import Any, Final
 
 BUCKETS: Final = 4 * 64 + 4
+DOUBLINGS: Final = 14
 
 
 class Histogram:
@@ -60,3 +61,19 @@ def upper(bucket: int) -> int:
         return bucket
     bits, quarter = bucket >> 2, bucket & 3
     return (quarter + 5 << bits - 3) - 1
+
+
+class Doublings:
+    """Durations since the start of a process, in the buckets of etcd's metrics: up to 1 ms, 2 ms, 4 ms ... 8.192 s."""
+
+    __slots__ = ("counts", "total_ns")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (DOUBLINGS + 1)
+        """The last: what took longer than all bounds."""
+        self.total_ns = 0
+
+    def add(self, took_ns: int) -> None:
+        """Requires: took_ns > 0"""
+        self.counts[min(((took_ns - 1) // 1_000_000).bit_length(), DOUBLINGS)] += 1
+        self.total_ns += took_ns

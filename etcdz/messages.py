@@ -12,6 +12,8 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Fault         | all -> supervisor          | -                    | the exit status still tells that it failed       |
 | Ask           | supervisor -> all          | Told                 | who asked hears that no answer came              |
 | Told          | all -> supervisor          | -                    | who asked hears that no answer came              |
+| AskMetrics    | listener -> supervisor     | Metrics              | the scrape is answered with an error             |
+| Metrics       | supervisor -> listener     | -                    | the scrape is answered with an error             |
 | Propose       | listener, lessor -> raft   | Replies or Refused   | offered again to the next raft incarnation       |
 | Write         | listener, raft -> wal      | Replies or Refused   | offered to raft when the loan ends               |
 | Refused       | raft, wal -> listener, lessor | -                 | the call times out                               |
@@ -137,6 +139,20 @@ class Told(NamedTuple):
     id: int
     ok: bool
     result: Any
+
+
+class AskMetrics(NamedTuple):
+    """Somebody scrapes /metrics at this listener."""
+
+    incarnation: int
+    seq: int
+
+
+class Metrics(NamedTuple):
+    """The answer. text: the body, as of all actors that answered in time."""
+
+    seq: int
+    text: bytes
 
 
 class Propose(NamedTuple):
@@ -499,6 +515,8 @@ MESSAGES: dict[int, type[Any]] = {
     6: Ask,
     7: Told,
     8: Listen,
+    9: AskMetrics,
+    15: Metrics,
     10: Propose,
     11: Refused,
     12: ReadIndex,

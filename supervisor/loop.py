@@ -17,7 +17,7 @@ import zmq
 from etcdz import limits, logs
 from etcdz.boot import STACK_SIGNAL, Boot, stack_path
 from etcdz.client_sockets import Door
-from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop, Told, decode_frame
+from etcdz.messages import AskMetrics, Fault, Heartbeat, Ready, Roster, Stop, Told, decode_frame
 from supervisor import announcements, usage
 from supervisor import life as life_cycle
 from supervisor.control import Control
@@ -31,6 +31,7 @@ from supervisor.operations import Operations, Order, Refusal
 from supervisor.operator import Operator
 from supervisor.placement import Placement
 from supervisor.restart import recycling_reason
+from supervisor.scraping import scrape
 from supervisor.signals import Signals, changed_children
 from supervisor.spawner import Spawned, Spawner
 from supervisor.tree import Row
@@ -367,6 +368,7 @@ MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {
     Heartbeat: Loop._on_heartbeat,
     Fault: Loop._on_fault,
     Told: lambda loop, told, now: loop.insight.questions.on_told(told),
+    AskMetrics: lambda loop, asked, now: scrape(loop, asked),
 }
 ACTIONS: Final[dict[type[Any], Callable[[Loop, Any], None]]] = {
     life_cycle.Spawn: Loop._spawn,

@@ -28,9 +28,16 @@ def wait_s(pid: int) -> float:
 
 def rss_bytes(pid: int) -> int | None:
     """Resident memory."""
+    memory = memory_bytes(pid)
+    return memory[1] if memory is not None else None
+
+
+def memory_bytes(pid: int) -> tuple[int, int] | None:
+    """(virtual, resident)"""
     try:
-        return int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError, ValueError):
+        virtual, resident = _read(f"/proc/{pid}/statm").split()[:2]
+        return int(virtual) * _PAGE_BYTES, int(resident) * _PAGE_BYTES
+    except (OSError, ValueError):
         return None
 
 

@@ -1,0 +1,119 @@
+"""What /metrics says: etcd's names for what the actors of a member know of themselves.
+
+Figures of several actors are added up. What no actor counts anyhow is left out rather than said to be 0.
+
+Source: names, types and meaning as etcd 3.5's /metrics has them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+
+Figures = Mapping[str, Any]
+"""Of one actor, by the names that Actor.metrics gives them."""
+
+
+class Whole(NamedTuple):
+    """What all processes of a member use together. Memory that several share counts as often as it is shared.
+
+    started_s     since 1970
+    """
+
+    cpu_s: float
+    rss_bytes: int
+    virtual_bytes: int
+    virtual_bytes_max: float
+    open_files: int
+    open_files_max: int
+    started_s: float
+
+
+class _Row(NamedTuple):
+    """label: the figure is a text, told as this label of a metric that is 1."""
+
+    metric: str
+    make: Callable[..., Metric]
+    help: str
+    figure: str
+    label: str = ""
+
+
+_GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
+_ROWS: Final = (
+    _Row("etcd_cluster_version", _GAUGE, "Which version is running.", "cluster_version", "cluster_version"),
+    _Row("etcd_server_version", _GAUGE, "Which version is running.", "server_version", "server_version"),
+    _Row("etcd_server_id", _GAUGE, "Server or member ID in hexadecimal format.", "member_id", "server_id"),
+    _Row("etcd_server_has_leader", _GAUGE, "Whether or not a leader exists. 1 is existence, 0 is not.", "has_leader"),
+    _Row("etcd_server_is_leader", _GAUGE, "Whether or not this member is a leader. 1 if is, 0 otherwise.", "is_leader"),
+    _Row("etcd_server_is_learner", _GAUGE, "Whether or not this member is a learner.", "is_learner"),
+    _Row("etcd_server_leader_changes_seen_total", _COUNTER, "The number of leader changes seen.", "leader_changes"),
+    _Row("etcd_server_proposals_committed_total", _GAUGE, "The total number of committed proposals.", "commit_index"),
+    _Row("etcd_server_proposals_applied_total", _GAUGE, "The total number of applied proposals.", "applied_index"),
+    _Row("etcd_server_quota_backend_bytes", _GAUGE, "Quota of the backend's size in bytes.", "quota_bytes"),
+    _Row("etcd_mvcc_db_total_size_in_bytes", _GAUGE, "Total size of the store in bytes.", "db_bytes"),
+    _Row("etcd_mvcc_db_total_size_in_use_in_bytes", _GAUGE, "Size of what is in use of it.", "db_bytes_in_use"),
+    _Row("etcd_debugging_mvcc_keys_total", _GAUGE, "Total number of keys.", "keys"),
+    _Row("etcd_debugging_mvcc_current_revision", _GAUGE, "The current revision of store.", "revision"),
+    _Row("etcd_debugging_mvcc_compact_revision", _GAUGE, "The revision of the last compaction.", "compact_revision"),
+    _Row("etcd_debugging_mvcc_watch_stream_total", _GAUGE, "Total number of watch streams.", "watch_streams"),
+    _Row("etcd_debugging_mvcc_watcher_total", _GAUGE, "Total number of watchers.", "watchers"),
+    _Row("etcd_debugging_mvcc_slow_watcher_total", _GAUGE, "Total number of unsynced slow watchers.", "slow_watchers"),
+    _Row("etcd_disk_wal_fsync_duration_seconds", HistogramMetricFamily, "How long syncs of the log take.", "fsync"),
+)
+
+
+def encode(whole: Whole, actors: Iterable[Figures]) -> bytes:
+    """The text that Prometheus reads. Figures of the same name are added up; texts must be the same."""
+    found: dict[str, Any] = {}
+    for figures in actors:
+        for name, value in figures.items():
+            adds = name in found and isinstance(value, int | float)
+            found[name] = found[name] + value if adds else value
+    if "commit_index" in found:
+        found["commit_index"] = max(found["commit_index"], found.get("applied_index", 0))
+    families = [_family(row, found[row.figure]) for row in _ROWS if row.figure in found]
+    return generate_latest(_Collected([*families, *_process(whole)]))
+
+
+def _family(row: _Row, value: Any) -> Metric:
+    if row.label:
+        family = row.make(row.metric, row.help, labels=[row.label])
+        family.add_metric([str(value)], 1)  # type: ignore[attr-defined]
+        return family
+    if row.make is HistogramMetricFamily:
+        counts, sum_s = value
+        return HistogramMetricFamily(row.metric, row.help, buckets=_cumulative(counts), sum_value=sum_s)
+    return row.make(row.metric, row.help, value=value)
+
+
+def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
+    """counts: as etcdz.histogram.Doublings has them"""
+    seen, buckets = 0, []
+    for number, count in enumerate(counts):
+        seen += count
+        buckets.append((repr(0.001 * 2**number) if number < len(counts) - 1 else "+Inf", float(seen)))
+    return buckets
+
+
+def _process(whole: Whole) -> list[Metric]:
+    return [
+        _COUNTER("process_cpu_seconds", "Total user and system CPU time spent in seconds.", value=whole.cpu_s),
+        _GAUGE("process_resident_memory_bytes", "Resident memory size in bytes.", value=whole.rss_bytes),
+        _GAUGE("process_virtual_memory_bytes", "Virtual memory size in bytes.", value=whole.virtual_bytes),
+        _GAUGE("process_virtual_memory_max_bytes", "Maximum amount of virtual memory.", value=whole.virtual_bytes_max),
+        _GAUGE("process_open_fds", "Number of open file descriptors.", value=whole.open_files),
+        _GAUGE("process_max_fds", "Maximum number of open file descriptors.", value=whole.open_files_max),
+        _GAUGE("process_start_time_seconds", "Start time since unix epoch in seconds.", value=whole.started_s),
+    ]
+
+
+class _Collected:
+    """What the encoder takes for a registry."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
