@@ -1,0 +1,264 @@
+"""A member in one process: the real raft, wal and backend actors and the real table of calls, on files of their own.
+
+What is not real are links, clock and deaths: frames lie in queues until a random choice delivers them, rosters reach each
+actor when they like, and an actor may die at any time and lose what lies in its queue. The order of events comes from
+one seed, so that what goes wrong goes wrong again.
+"""
+
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zmq
+
+from actors import backend, link, loop, raft, wal
+from actors.calls import Calls
+from actors.link import Peer
+from actors.loop import Actor
+from etcdz.boot import Boot
+from etcdz.config import MemberConfig
+from etcdz.messages import MESSAGES, Leadership, ReadStates, Refused, Replies
+from etcdz.methods import PUT
+from etcdz.proto import etcdserverpb as pb
+
+ORDER = ("backend", "wal", "raft", "listener-1", "listener-2")
+MORTAL = ("backend", "wal", "raft")
+STEP_S = 0.004
+
+
+class Answer(NamedTuple):
+    code: int
+    body: bytes
+
+
+class Client:
+    """The caller of one call."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.answers: list[Answer] = []
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        self.answers.append(Answer(code, body))
+
+    def flush(self) -> None:
+        pass
+
+
+class Listener(Actor):
+    """The part of a listener that is not the network."""
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self.calls = Calls(self, MemberConfig.from_dict(boot.config))
+        self.handlers |= {
+            Replies: self.calls.on_replies,
+            Refused: self.calls.on_refused,
+            ReadStates: self.calls.on_read_states,
+            Leadership: self.calls.on_leadership,
+        }
+        for kind in MESSAGES.values():
+            self.handlers.setdefault(kind, lambda message: None)
+
+    def flush_soon(self) -> None:
+        pass
+
+    def on_peer_up(self, peer: Peer) -> None:
+        self.calls.on_peer_up(peer)
+
+    def on_turn_end(self) -> None:
+        self.calls.end_turn()
+
+
+MAKE: dict[str, Callable[[Boot], Actor]] = {
+    "backend": backend.BackendActor,
+    "wal": wal.WalActor,
+    "raft": raft.RaftActor,
+    "listener": Listener,
+}
+
+
+class NoSocket:
+    """What ZeroMQ is asked for here: nothing that matters."""
+
+    def __getattr__(self, name: str) -> Callable[..., "NoSocket"]:
+        return lambda *args, **kwargs: NoSocket()
+
+
+class Inbox:
+    """In place of a Mailbox: `World` asks it whose frames may be delivered."""
+
+    def __init__(self, context: Any, endpoint: str) -> None:
+        self.known: set[int] = set()
+
+    def admit(self, sender: int) -> None:
+        self.known.add(sender)
+
+    def forget(self, sender: int) -> None:
+        self.known.discard(sender)
+
+
+class Process:
+    """One incarnation. frames: by sender, what is on its way here. rosters: what the supervisor has sent."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self.frames: defaultdict[int, deque[bytes]] = defaultdict(deque)
+        self.rosters: deque[list[Any]] = deque()
+
+
+class World:
+    """A member, its clients and what befalls them. `step` does one thing at random."""
+
+    def __init__(self, directory: Path, seed: int, patch: Any) -> None:
+        self.random = random.Random(seed)
+        self.now = 1_000.0
+        self.directory = directory
+        self.config = MemberConfig(data_dir=str(directory), listeners=2, snapshot_count=40).to_dict()
+        self.alive: dict[str, Process] = {}
+        self.endpoints: dict[str, Process] = {}
+        self.down: list[str] = []
+        self.incarnations = iter(range(1 << 20, 1 << 21))
+        self.clients: list[Client] = []
+        self.deaths = 0
+        world = self
+
+        class QueueLink:
+            def __init__(self, context: Any, endpoint: str, sender: int) -> None:
+                self.endpoint, self.sender = endpoint, sender
+
+            def send(self, messages: bytes) -> None:
+                if self.endpoint in world.endpoints:
+                    world.endpoints[self.endpoint].frames[self.sender].append(messages)
+
+            def close(self, linger_ms: int) -> None:
+                pass
+
+        patch.setattr(link, "Link", QueueLink)
+        patch.setattr(loop, "Mailbox", Inbox)
+        patch.setattr(zmq, "Context", NoSocket)
+        patch.setattr("time.monotonic", lambda: self.now)
+        for name in ORDER:
+            self.start(name)
+
+    # ---- life and death ----
+
+    def roster(self) -> list[Any]:
+        return [
+            (name, name.split("-")[0], process.actor.boot.slot, process.actor.boot.incarnation, process.actor.boot.endpoint)
+            for name, process in self.alive.items()
+        ]
+
+    def start(self, name: str) -> None:
+        kind, _, number = name.partition("-")
+        incarnation = next(self.incarnations)
+        endpoint = f"{name}.{incarnation}"
+        slot = int(number or 1) - 1
+        boot = Boot(name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {})
+        actor = MAKE[kind](boot)
+        actor.on_start()
+        process = Process(actor)
+        self.alive[name] = self.endpoints[endpoint] = process
+        self._publish()
+
+    def kill(self, name: str) -> None:
+        process = self.alive.pop(name)
+        del self.endpoints[process.actor.boot.endpoint]
+        release(process.actor)
+        self.deaths += 1
+        self.down.append(name)
+        self._publish()
+
+    def _publish(self) -> None:
+        for process in self.alive.values():
+            process.rosters.append(self.roster())
+
+    def close(self) -> None:
+        for process in self.alive.values():
+            release(process.actor)
+
+    # ---- what may happen ----
+
+    def put(self) -> None:
+        """A client writes a key that nobody else writes."""
+        listener = self.random.choice([name for name in self.alive if name.startswith("listener")])
+        client = Client(b"key/%d" % len(self.clients))
+        self.clients.append(client)
+        body = pb.PutRequest(key=client.key, value=client.key).SerializeToString()
+        actor: Any = self.alive[listener].actor
+        actor.calls.begin(client, 1, PUT, body)
+        self._end_turn(actor)
+
+    def turn(self, name: str) -> bool:
+        """One turn of an actor with some of what may be delivered; says whether there was anything."""
+        process = self.alive[name]
+        actor = process.actor
+        busy = False
+        if process.rosters and self.random.random() < 0.5:
+            actor.take_roster(process.rosters.popleft())
+            busy = True
+        inbox: Any = actor.mailbox
+        for sender in self.random.sample(sorted(inbox.known), len(inbox.known)):
+            frames = process.frames[sender]
+            for _ in range(self.random.randint(0, len(frames))):
+                actor.handle_frame(frames.popleft(), 0)
+                busy = True
+        self._end_turn(actor)
+        return busy
+
+    def _end_turn(self, actor: Actor) -> None:
+        deadline = actor.next_deadline()
+        if deadline is not None and self.now >= deadline:
+            actor.on_deadline(self.now)
+        actor.on_turn_end()
+        actor.links.flush()
+
+    def step(self, may_kill: bool, may_put: bool) -> None:
+        chance = self.random.random()
+        if may_kill and chance < 0.02:
+            victims = [name for name in MORTAL if name in self.alive]
+            if victims:
+                self.kill(self.random.choice(victims))
+        elif self.down and chance < 0.10:
+            self.start(self.down.pop(self.random.randrange(len(self.down))))
+        elif may_put and chance < 0.35:
+            self.put()
+        else:
+            self.now += STEP_S
+            self.turn(self.random.choice(list(self.alive)))
+
+    def run_until(self, done: Callable[[], bool], steps_max: int) -> None:
+        """Without further deaths and clients."""
+        for _ in range(steps_max):
+            if done():
+                return
+            self.step(may_kill=False, may_put=False)
+        raise AssertionError(f"not done after {steps_max} steps: {self.describe()}")
+
+    def unanswered(self) -> list[Client]:
+        return [client for client in self.clients if not client.answers]
+
+    def contents(self) -> dict[bytes, int]:
+        """Version by key: of what was put once it is 1."""
+        actor: Any = self.alive["backend"].actor
+        request = pb.RangeRequest(key=b"key/", range_end=b"key0")
+        _, _, body = actor.mvcc.range(request)
+        return {kv.key: kv.version for kv in pb.RangeResponse.FromString(body).kvs}
+
+    def describe(self) -> str:
+        lines = [f"{len(self.unanswered())} of {len(self.clients)} calls unanswered, {self.deaths} deaths"]
+        for name, process in self.alive.items():
+            waiting = {sender: len(frames) for sender, frames in process.frames.items() if frames}
+            lines.append(f"{name}: {process.actor.summary()}, waiting {waiting}")
+        return "\n".join(lines)
+
+
+def release(actor: Any) -> None:
+    """Let go of the files, as the end of a process does."""
+    if isinstance(actor, wal.WalActor) and actor.log_file is not None:
+        actor.log_file.close()
+    elif isinstance(actor, backend.BackendActor):
+        actor.store.close()
+
