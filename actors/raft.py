@@ -208,7 +208,7 @@ class RaftActor(Actor):
         self.storage.append(found.entries)
         self.storage.set_hard_state(found.hard_state)
         self.snapshot_index = state.snapshot_index
-        for entry in found.entries[-limits.REQUEST_WINDOW :]:
+        for entry in found.read[-limits.REQUEST_WINDOW :]:
             self.window.add_data(entry.data)
         applied = backend.applied_index
         self._build(applied)

@@ -21,6 +21,8 @@ class Recovered(NamedTuple):
     base: Snapshot
     entries: list[Entry]
     hard_state: HardState
+    read: list[Entry]
+    """All that the wal has sent, those at and below the base included: a listener may offer their requests again."""
 
 
 def check_identity(state: WalState, backend: BackendState) -> None:
@@ -50,6 +52,7 @@ def recover(state: WalState, backend: BackendState) -> Recovered:
         Snapshot(index, term, codec.decode_conf_state(backend.conf_state), b""),
         [entry for entry in entries if entry.index > index],
         hard_state._replace(commit=commit),
+        entries,
     )
 
 

@@ -123,6 +123,8 @@ class World:
         self.incarnations = iter(range(1 << 20, 1 << 21))
         self.clients: list[Client] = []
         self.deaths = 0
+        self.stuck: set[tuple[int, str]] = set()
+        """(sender, endpoint) of links on which nothing arrives for a while; "" as endpoint: rosters to that sender."""
         world = self
 
         class QueueLink:
@@ -196,12 +198,15 @@ class World:
         process = self.alive[name]
         actor = process.actor
         busy = False
-        if process.rosters and self.random.random() < 0.5:
+        own = actor.boot.incarnation
+        if process.rosters and (own, "") not in self.stuck:
             actor.take_roster(process.rosters.popleft())
             busy = True
         inbox: Any = actor.mailbox
         for sender in self.random.sample(sorted(inbox.known), len(inbox.known)):
             frames = process.frames[sender]
+            if (sender, actor.boot.endpoint) in self.stuck:
+                continue
             for _ in range(self.random.randint(0, len(frames))):
                 actor.handle_frame(frames.popleft(), 0)
                 busy = True
@@ -217,17 +222,28 @@ class World:
 
     def step(self, may_kill: bool, may_put: bool) -> None:
         chance = self.random.random()
-        if may_kill and chance < 0.02:
+        if may_kill and chance < 0.005:
             victims = [name for name in MORTAL if name in self.alive]
             if victims:
                 self.kill(self.random.choice(victims))
         elif self.down and chance < 0.10:
             self.start(self.down.pop(self.random.randrange(len(self.down))))
+        elif chance < 0.13:
+            self._hold_up()
         elif may_put and chance < 0.35:
             self.put()
         else:
             self.now += STEP_S
             self.turn(self.random.choice(list(self.alive)))
+
+    def _hold_up(self) -> None:
+        """Nothing arrives on some links until the next time, or somebody does not hear who lives for longer still."""
+        processes = list(self.alive.values())
+        self.stuck = {one for one in self.stuck if one[1] == "" and self.random.random() < 0.85}
+        for _ in range(self.random.choice((0, 0, 1, 2))):
+            sender, target = self.random.choice(processes), self.random.choice(processes)
+            endpoint = "" if self.random.random() < 0.3 else target.actor.boot.endpoint
+            self.stuck.add((sender.actor.boot.incarnation, endpoint))
 
     def run_until(self, done: Callable[[], bool], steps_max: int) -> None:
         """Without further deaths and clients."""
