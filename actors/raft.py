@@ -170,7 +170,8 @@ class RaftActor(Actor):
         self.handed_index = state.applied_index
         self.loan.hand_over = True
         self._recall()
-        self._hand_over(self.storage.entries(state.applied_index + 1, self._committed() + 1, 1 << 62))
+        if state.applied_index < self._committed():  # else it is as far as we are, or ahead by what the wal appends
+            self._hand_over(self.storage.entries(state.applied_index + 1, self._committed() + 1, 1 << 62))
 
     def on_wal_state(self, state: WalState) -> None:
         if state.raft_incarnation != self.boot.incarnation:
