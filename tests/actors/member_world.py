@@ -149,7 +149,13 @@ class World:
 
     def roster(self) -> list[Any]:
         return [
-            (name, name.split("-")[0], process.actor.boot.slot, process.actor.boot.incarnation, process.actor.boot.endpoint)
+            (
+                name,
+                name.split("-")[0],
+                process.actor.boot.slot,
+                process.actor.boot.incarnation,
+                process.actor.boot.endpoint,
+            )
             for name, process in self.alive.items()
         ]
 
@@ -277,4 +283,3 @@ def release(actor: Any) -> None:
         actor.log_file.close()
     elif isinstance(actor, backend.BackendActor):
         actor.store.close()
-
