@@ -18,6 +18,7 @@ SENSITIVE_FIELDS = st.tuples(NAMES, VALUES, st.booleans())
 
 
 @given(st.lists(st.tuples(st.lists(SENSITIVE_FIELDS, max_size=12), st.booleans(), st.integers(0, 4096) | st.none())))
+@settings(deadline=None)
 def test_decodes_what_hpack_encodes(blocks: list) -> None:
     """Many blocks on one connection: entering, evicting, resizing, Huffman or not, never-indexed or not."""
     encoder, decoder = hpack.Encoder(), HeaderDecoder(LIST_MAX)
@@ -29,7 +30,7 @@ def test_decodes_what_hpack_encodes(blocks: list) -> None:
 
 
 @given(st.lists(st.binary(max_size=60), max_size=4))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_decodes_or_refuses_any_bytes_as_hpack_does(blocks: list[bytes]) -> None:
     slow, lean = hpack.Decoder(LIST_MAX), HeaderDecoder(LIST_MAX)
     for block in blocks:
@@ -44,7 +45,7 @@ def test_decodes_or_refuses_any_bytes_as_hpack_does(blocks: list[bytes]) -> None
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_huffman_decodes_any_bytes_as_hpack_does(data: bytes) -> None:
     try:
         expected = decode_huffman_slowly(data)
@@ -56,6 +57,7 @@ def test_huffman_decodes_any_bytes_as_hpack_does(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None)
 def test_huffman_decodes_what_hpack_encodes(text: bytes) -> None:
     encoded = hpack.Encoder().huffman_coder.encode(text)
     assert decode_huffman(encoded) == text
@@ -107,6 +109,7 @@ def test_header_list_limit_counts_32_bytes_a_field() -> None:
 
 
 @given(st.lists(st.tuples(st.lists(FIELDS, max_size=8), st.booleans(), st.sampled_from([None, 0, 100, 4096, 9999]))))
+@settings(deadline=None)
 def test_hpack_decodes_what_the_encoder_makes(blocks: list) -> None:
     encoder, decoder = HeaderEncoder(), hpack.Decoder(1 << 20)
     for fields, kept, table_size in blocks:
