@@ -283,6 +283,8 @@ class GrpcClientConnection(Connection):
                             self._use_window(size + 5)
                             streams[stream_id] = data[start + 5 : stop]
                             continue
+                    elif held.__class__ is Stream and flags == 0 and self._take_messages(held, data, start, stop):
+                        continue
                 elif kind == f.HEADERS:
                     answer = known.get(data[start:stop])
                     if answer is not None:
@@ -297,6 +299,30 @@ class GrpcClientConnection(Connection):
             self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
             fast = self._fast
         self._read_ahead(data, pos)
+
+    def _take_messages(self, stream: Stream, data: bytes, start: int, stop: int) -> bool:
+        """The short way of a stream: DATA of whole messages. return False if it is more: nothing is done."""
+        if stream.inbox or not stream.opened or stream.head.method.unary:
+            return False
+        unpack, stream_id, maximum = f.GRPC_PREFIX.unpack_from, stream.id, self._message_max
+        found: list[Event] = []
+        at = start
+        while at < stop:
+            if stop - at < f.GRPC_PREFIX_BYTES:
+                return False
+            packed, size = unpack(data, at)
+            begin = at + f.GRPC_PREFIX_BYTES
+            at = begin + size
+            if packed or at > stop or size > maximum:
+                return False
+            found.append((MESSAGE, stream_id, data[begin:at]))
+        if not found:
+            return False
+        self._use_window(stop - start)
+        if self._use_stream_window(stream, stop - start, False):
+            self._budget += BUDGET_PER_CALL * len(found)
+            self._events += found
+        return True
 
     def _apply_setting(self, key: int, value: int) -> None:
         super()._apply_setting(key, value)

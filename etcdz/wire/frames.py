@@ -60,6 +60,7 @@ GRPC_PREFIX_BYTES: Final = 5
 # length and type are read together as one number: length << 8 | type.
 FRAME_HEAD: Final = struct.Struct(">IBI")
 # A frame head and the first five bytes of a DATA payload: compression flag and length of a gRPC message.
+GRPC_PREFIX: Final = struct.Struct(">BI")
 DATA_HEAD: Final = struct.Struct(">IBIBI")
 SETTING: Final = struct.Struct(">HI")
 _WORD_FRAME: Final = struct.Struct(">IBII")

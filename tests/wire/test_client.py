@@ -263,6 +263,18 @@ def talk(client: GrpcClientConnection, server: GrpcServerConnection) -> list[tup
             return events
 
 
+@pytest.mark.parametrize("cut", range(24))
+def test_messages_of_a_stream_come_alike_however_they_are_framed(cut: int) -> None:
+    """Several in one DATA frame, and cut anywhere: 24 bytes of three messages, the second of them empty."""
+    client = connected()
+    stream_id = client.open(STREAM)
+    sent = message(b"first") + message(b"") + message(b"or..")
+    frames = data(stream_id, sent[:cut], 0) + data(stream_id, sent[cut:], 0)
+    events = client.receive(head(stream_id, RESPONSE) + frames + data(stream_id, message(b"more") * 2, 0))
+    assert events == [(MESSAGE, stream_id, body) for body in (b"first", b"", b"or..", b"more", b"more")]
+    assert client.receive(head(stream_id, OK, END)) == [(DONE, stream_id, 0, "", None)]
+
+
 def test_cancelled_streams_are_cancelled_there() -> None:
     client, server = connected(), GrpcServerConnection(METHODS, ServerSettings(), Clock())
     stream_id = client.open(STREAM)

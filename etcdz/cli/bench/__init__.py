@@ -6,6 +6,7 @@
     caller.py                   one connection with its callers
     generator.py                one process: its connections, on one event loop
     team.py                     all processes: start, progress, stop
+    watchers.py                 watch loads: one process, one event loop
     upkeep.py                   compaction meanwhile, hash afterwards
     report.py                   figures, as text or JSON                                      (pure)
 

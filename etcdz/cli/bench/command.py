@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from etcdz.cli.bench import watchers
 from etcdz.cli.bench.generator import clock
-from etcdz.cli.bench.options import Options, parse
+from etcdz.cli.bench.options import WATCH_COMMANDS, Options, parse
 from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome, to_json, to_text
 from etcdz.cli.bench.team import BenchFailed, Interrupt, Measured, Team
@@ -49,6 +50,8 @@ def exit_status(outcome: Outcome) -> int:
 
 def run(options: Options) -> Outcome:
     """The measurement, and what belongs to it. raises BenchFailed"""
+    if options.command in WATCH_COMMANDS:
+        return watchers.run(options)
     if options.leases:
         try:
             options = options._replace(lease_ids=grant_leases(options.endpoints[0], options.leases))

@@ -12,6 +12,8 @@ from etcdz.cli.bench.endpoints import Endpoint, parse_endpoints
 from etcdz.cli.bench.workload import keys_max
 from etcdz.config.literals import parse_bool, parse_duration
 
+STAMP_BYTES: Final = 8
+"""A watch load's values begin with the time of their put."""
 CLIENTS_PER_PROCESS: Final = 25
 """Below so many callers a second process costs more in wake-ups than it takes over."""
 _LIMIT_MIXED: Final = 1000
@@ -49,6 +51,10 @@ class Options(NamedTuple):
     leases: int = 0
     lease_ids: tuple[int, ...] = ()
     """Granted before anything is measured."""
+    streams: int = 0
+    watchers_per_stream: int = 0
+    watched_keys: int = 1
+    prev_kv: bool = False
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -77,7 +83,13 @@ def _chosen(said: dict[str, Any]) -> dict[str, Any]:
         chosen["end"] = end_key or b"\0"  # all keys
     if said["command"] == "lease-keepalive" and not said["leases"]:
         chosen["leases"] = said["clients"]
-    if not said["processes"]:
+    if said["command"] in WATCH_COMMANDS:
+        chosen["processes"] = 1
+    if "watchers" in said:
+        # As many on each stream: the number is rounded up.
+        chosen["watchers_per_stream"] = -(-said.pop("watchers") // said["streams"])
+        chosen |= {"rate": 0.0, "key_size": 32, "val_size": 32}
+    elif not said["processes"]:
         # Half of the cores at most: the server often runs on the same machine.
         cores = len(os.sched_getaffinity(0)) // 2
         chosen["processes"] = max(1, min(cores, said["conns"], said["clients"] // CLIENTS_PER_PROCESS))
@@ -121,17 +133,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text, add_flags in _COMMANDS:
         command = commands.add_parser(name, help=text, description=text, parents=[shared], allow_abbrev=False)
-        command.add_argument("--total", type=_positive, default=10_000, metavar="N", help="requests (default 10000)")
-        command.add_argument(
-            "--rate",
-            type=_number,
-            default=0.0,
-            metavar="N",
-            help="requests a second, asked for whether or not earlier ones are answered; a request that waits for an"
-            " idle client counts from when it was due (default 0: every client asks as fast as it gets answers)",
-        )
+        if name not in WATCH_COMMANDS:
+            _add_total(command)
         add_flags(command)
     return parser
+
+
+def _add_total(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--total", type=_positive, default=10_000, metavar="N", help="requests (default 10000)")
+    command.add_argument(
+        "--rate",
+        type=_number,
+        default=0.0,
+        metavar="N",
+        help="requests a second, asked for whether or not earlier ones are answered; a request that waits for an"
+        " idle client counts from when it was due (default 0: every client asks as fast as it gets answers)",
+    )
 
 
 def _shared_flags() -> argparse.ArgumentParser:
@@ -248,12 +265,60 @@ def _add_lease_keepalive(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_watch(command: argparse.ArgumentParser) -> None:
+    _add_watchers(command, per_stream=100, put_rate=0.0)
+    command.add_argument(
+        "--watched-key-total", dest="watched_keys", type=_positive, default=1, metavar="N", help="keys (default 1)"
+    )
+
+
+def _add_watch_latency(command: argparse.ArgumentParser) -> None:
+    _add_watchers(command, per_stream=10, put_rate=100.0)
+
+
+def _add_watchers(command: argparse.ArgumentParser, per_stream: int, put_rate: float) -> None:
+    add = command.add_argument
+    add("--streams", type=_positive, default=10, metavar="N", help="watch streams, over the connections (default 10)")
+    add(
+        "--watch-per-stream",
+        "--watchers-per-stream",
+        dest="watchers_per_stream",
+        type=_positive,
+        default=per_stream,
+        metavar="N",
+        help=f"watchers of each stream (default {per_stream})",
+    )
+    _add_switch(command, "--prevkv", "prev_kv", "events with what was before")
+    add("--put-total", dest="total", type=_positive, default=1000, metavar="N", help="puts (default 1000)")
+    add(
+        "--put-rate",
+        dest="rate",
+        type=_number,
+        default=put_rate,
+        metavar="N",
+        help=f"puts a second, 0: as fast as --clients get answers (default {put_rate:g})",
+    )
+    add("--key-size", type=_key_size, default=32, metavar="BYTES", help="of a key (default 32)")
+    add("--val-size", type=_stamped_size, default=32, metavar="BYTES", help="of a value, 8 or more (default 32)")
+
+
+def _add_watch_get(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--watchers", type=_positive, default=10_000, metavar="N", help="watchers of the past (default 10000)")
+    add("--streams", type=_positive, default=1, metavar="N", help="watch streams, over the connections (default 1)")
+    add("--events", dest="total", type=_positive, default=8, metavar="N", help="events per watcher (default 8)")
+
+
+WATCH_COMMANDS: Final = ("watch", "watch-latency", "watch-get")
 _COMMANDS: Final[tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None]], ...]] = (
     ("put", "Put one key per request.", _add_put),
     ("range", "Read a key, or the keys from KEY to END.", _add_range),
     ("txn-put", "Put several keys per transaction.", _add_txn_put),
     ("txn-mixed", "Transactions that read or put, mixed.", _add_txn_mixed),
     ("lease-keepalive", "Renew leases, one keep-alive per stream.", _add_lease_keepalive),
+    ("watch", "Make watchers, then put what they watch: events per second.", _add_watch),
+    ("watch-latency", "From the start of a put to its event.", _add_watch_latency),
+    ("watch-get", "Read while many watchers catch up with the past.", _add_watch_get),
 )
 
 
@@ -288,6 +353,14 @@ def _size(text: str) -> int:
     value = _count(text)
     if value > _SIZE_MAX:
         raise argparse.ArgumentTypeError(f"{text} is more than {_SIZE_MAX} bytes")
+    return value
+
+
+def _stamped_size(text: str) -> int:
+    """Of a value that begins with the time of its put."""
+    value = _size(text)
+    if value < STAMP_BYTES:
+        raise argparse.ArgumentTypeError(f"must be at least {STAMP_BYTES}")
     return value
 
 
