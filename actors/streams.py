@@ -81,6 +81,11 @@ class StreamCall:
         if self.is_open:
             self.connection.grpc.send_parts(self.stream_id, head, body)
 
+    def send_joined(self, messages: bytes) -> None:
+        """Several messages, each behind its gRPC prefix; best no more than a frame holds."""
+        if self.is_open:
+            self.connection.grpc.send_joined(self.stream_id, messages)
+
     def finish_with(self, message: bytes) -> None:
         """The last message and the end, at once."""
         if self.is_open:

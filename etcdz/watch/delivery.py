@@ -4,17 +4,23 @@
                     [38 fragment] | 5a event ...
 
 All but the watch_id is the same for watchers of one range who want the same: the events are joined once, and each
-message is a short head and that body.
+message is a short head and that body. Those on one stream are sent as one piece: see group.py.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from etcdz.watch.events import Changes, is_delete, response_field
+from etcdz.watch.group import Bundle
 from etcdz.watch.ranges import RangeMap
 from etcdz.watch.watcher import NO_DELETE, NO_PUT, PREV_KV, Watcher
+from etcdz.wire.frames import FRAME_BYTES_DEFAULT, GRPC_PREFIX
 
 _FRAGMENT = b"\x38\x01"
+JOINED_BODY_MAX = FRAME_BYTES_DEFAULT // 8
+"""A longer body is not copied for each watcher; a frame less per message would save little."""
+G = TypeVar("G")
 
 
 class Share:
@@ -52,9 +58,9 @@ class Share:
         return [response_field(events[i]) for i in picked]
 
 
-def share_out(changes: Changes, watchers: "RangeMap[dict[Watcher, None]]") -> list[tuple[dict[Watcher, None], Share]]:
+def share_out(changes: Changes, watchers: RangeMap[G]) -> list[tuple[G, Share]]:
     """For each range that a change concerns: its watchers, and their share of changes."""
-    shares: dict[int, tuple[dict[Watcher, None], Share]] = {}
+    shares: dict[int, tuple[G, Share]] = {}
     if watchers.has_spans:
         for position, key in enumerate(changes.keys):
             for group in watchers.at(key):
@@ -68,13 +74,26 @@ def share_out(changes: Changes, watchers: "RangeMap[dict[Watcher, None]]") -> li
     return list(shares.values())
 
 
-def _share_of(
-    shares: dict[int, tuple[dict[Watcher, None], Share]], group: dict[Watcher, None], changes: Changes
-) -> Share:
+def _share_of(shares: dict[int, tuple[G, Share]], group: G, changes: Changes) -> Share:
     found = shares.get(id(group))
     if found is None:
         found = shares[id(group)] = group, Share(changes)
     return found[1]
+
+
+def joined(bundle: Bundle, header: bytes, body: bytes) -> Iterator[tuple[bytes, int]]:
+    """The messages of a bundle, each with its gRPC prefix, in pieces that fit a frame: (piece, messages in it).
+
+    Requires: body is JOINED_BODY_MAX at most.
+    """
+    ids = bundle.id_fields
+    size = len(header) + len(ids[0]) + len(body)
+    start = GRPC_PREFIX.pack(0, size) + header
+    between = body + start
+    count = FRAME_BYTES_DEFAULT // (GRPC_PREFIX.size + size)
+    for at in range(0, len(ids), count):
+        some = ids[at : at + count]
+        yield b"%b%b%b" % (start, between.join(some), body), len(some)
 
 
 def send_events(watcher: Watcher, header: bytes, fields: list[bytes], body: bytes, fragment_bytes: int) -> None:

@@ -18,8 +18,9 @@ from typing import Any, Final, NamedTuple, Protocol
 from etcdz import errors
 from etcdz.errors import EtcdError
 from etcdz.mvcc.encoding import HeaderPieces, bytes_field, int_field
-from etcdz.watch.delivery import Share, send_events, share_out
+from etcdz.watch.delivery import JOINED_BODY_MAX, Share, joined, send_events, share_out
 from etcdz.watch.events import Changes
+from etcdz.watch.group import Bundle, Group
 from etcdz.watch.progress import ProgressClock
 from etcdz.watch.ranges import Range, RangeMap
 from etcdz.watch.watcher import LAGGING, OVER, PREV_KV, STALLED, SYNCED, Sink, Watcher, WatchStream
@@ -79,7 +80,7 @@ class Hub:
         self._fragment_bytes = fragment_bytes
         self._progress = progress
         self._pieces = HeaderPieces(0, 0, 0)
-        self._synced: RangeMap[dict[Watcher, None]] = RangeMap()
+        self._synced: RangeMap[Group] = RangeMap()
         self._lagging: dict[Watcher, None] = {}
         self._counts = [0, 0]
         """Watchers that are SYNCED or LAGGING: all, those that want to know what was before."""
@@ -172,8 +173,7 @@ class Hub:
         for span in list(self._synced):
             for watcher in list(self._synced.get(span) or ()):
                 if watcher.next_revision <= revision:
-                    watcher.next_revision = max(watcher.next_revision, self.revision + 1)
-                    self._fall_behind(watcher)
+                    self._leave_behind(watcher)
         self.revision = revision
 
     def on_changes(self, before: int, position: Position, changes: Changes) -> None:
@@ -186,14 +186,50 @@ class Hub:
             return
         header = self._pieces.field(position.revision)
         self._batch += 1
+        befores = bool(changes.befores)
         for group, share in share_out(changes, self._synced):
-            for watcher in list(group):
-                if (watcher.variant & PREV_KV and not changes.befores) or not watcher.stream.may_send(self._batch):
-                    watcher.next_revision = max(watcher.next_revision, self.revision + 1)
-                    self._fall_behind(watcher)
-                else:
-                    self._send(watcher, share, header)
+            bundles, others = group.parts(self.revision)
+            for bundle in bundles:
+                self._send_together(bundle, share, header, befores)
+            for watcher in list(others):
+                self._send_or_leave(watcher, share, header, befores)
         self.revision = position.revision
+
+    def _can_have(self, watcher: Watcher, befores: bool) -> bool:
+        """Whether it can be sent what has come: that is all it wants, and its client keeps up."""
+        return (befores or not watcher.variant & PREV_KV) and watcher.stream.may_send(self._batch)
+
+    def _send_or_leave(self, watcher: Watcher, share: Share, header: bytes, befores: bool) -> None:
+        if self._can_have(watcher, befores):
+            self._send(watcher, share, header)
+        else:
+            self._leave_behind(watcher)
+
+    def _leave_behind(self, watcher: Watcher) -> None:
+        watcher.next_revision = max(watcher.next_revision, self.revision + 1)
+        self._fall_behind(watcher)
+
+    def _send_together(self, bundle: Bundle, share: Share, header: bytes, befores: bool) -> None:
+        """As _send to each of the bundle."""
+        first = bundle.watchers[0]
+        fields, body = share.of(first)
+        if not fields:
+            return
+        if len(body) > JOINED_BODY_MAX:
+            for watcher in bundle.watchers:
+                self._send_or_leave(watcher, share, header, befores)
+            return
+        stream, done = bundle.stream, 0
+        for messages, count in joined(bundle, header, body):
+            if not self._can_have(first, befores):
+                break
+            stream.sink.send_joined(messages)
+            stream.spend(len(messages))
+            done += count
+        if done:
+            stream.sink.touch()
+        for watcher in bundle.watchers[done:]:
+            self._leave_behind(watcher)
 
     def _send(self, watcher: Watcher, share: Share, header: bytes) -> None:
         fields, body = share.of(watcher)
@@ -275,15 +311,15 @@ class Hub:
         watcher.state = SYNCED
         group = self._synced.get(watcher.span)
         if group is None:
-            self._synced.set(watcher.span, {watcher: None})
-        else:
-            group[watcher] = None
+            group = Group()
+            self._synced.set(watcher.span, group)
+        group.add(watcher)
         self._answer_progress(watcher.stream)
 
     def _unsync(self, watcher: Watcher) -> None:
         group = self._synced.get(watcher.span)
         if group is not None:
-            group.pop(watcher, None)
+            group.discard(watcher)
             if not group:
                 self._synced.remove(watcher.span)
 

@@ -19,6 +19,7 @@ Server, one object per connection (`etcdz.wire.server`):
     conn.fail(stream_id, code: int, text: str) -> None                  unary or streaming: the error
     conn.send_message(stream_id, message: bytes) -> None                streaming
     conn.send_parts(stream_id, head: bytes, body: bytes) -> None        the same; body is shared by many, not copied
+    conn.send_joined(stream_id, messages: bytes) -> None                several, each behind its gRPC prefix
     conn.finish(stream_id, code: int = 0, text: str = "") -> None       streaming
     conn.take_output() -> bytes                 all that is to be written now (first the greeting): call it once a turn
     conn.should_close -> bool                   write take_output(), then close the transport

@@ -116,6 +116,28 @@ class AnsweringConnection(Connection):
             self._budget += BUDGET_PER_CALL
             self._flush_stream(stream)
 
+    def send_joined(self, stream_id: int, messages: bytes) -> None:
+        """Several messages of a streaming answer, each behind its gRPC prefix: one frame, if the windows let it."""
+        if stream_id not in self._streams:
+            return
+        stream = self._stream_of(stream_id)
+        if stream.local_done:
+            return
+        size = len(messages)
+        self._budget += BUDGET_PER_CALL
+        self._open_answer(stream)
+        if (
+            size <= min(self._send_window, self._peer_window + stream.granted, self._peer_frame_max)
+            and not stream.outbox
+        ):
+            self._send_window -= size
+            stream.granted -= size
+            self._out.append(f.FRAME_HEAD.pack(size << 8 | f.DATA, 0, stream_id))
+            self._out.append(messages)
+        else:
+            self._queue_joined(stream, messages)
+            self._flush_stream(stream)
+
     def finish(self, stream_id: int, code: int = 0, text: str = "") -> None:
         """Ends a streaming answer after its last message."""
         if code:
@@ -150,6 +172,11 @@ class AnsweringConnection(Connection):
         super()._queue(stream, message, body)
         if self.pending_bytes > self._outbox_max:
             self._fast = False  # the long way looks at it, and comes back to the short way when there is room again
+
+    def _queue_joined(self, stream: Stream, messages: bytes) -> None:
+        super()._queue_joined(stream, messages)
+        if self.pending_bytes > self._outbox_max:
+            self._fast = False
 
     def _finish(self, stream: Stream, trailers: tuple[Field, ...]) -> None:
         """Sends the outbox, then the trailers."""

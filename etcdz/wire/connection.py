@@ -409,6 +409,12 @@ class Connection:
         stream.outbox_bytes += size
         self.pending_bytes += size
 
+    def _queue_joined(self, stream: Stream, messages: bytes) -> None:
+        """The same for what has its gRPC prefixes already."""
+        stream.outbox.append(memoryview(messages))
+        stream.outbox_bytes += len(messages)
+        self.pending_bytes += len(messages)
+
     def _flush_stream(self, stream: Stream) -> None:
         """Sends what the windows allow."""
         while stream.outbox:

@@ -17,6 +17,7 @@ from etcdz.watch.hub import Hub, Position
 from etcdz.watch.progress import ProgressClock
 from etcdz.watch.ranges import Range
 from etcdz.watch.watcher import WatchStream
+from etcdz.wire.frames import GRPC_PREFIX
 
 MEMBER_ID, CLUSTER_ID, TERM = 7, 8, 3
 
@@ -54,6 +55,13 @@ class Client:
 
     def send_parts(self, head: bytes, body: bytes) -> None:
         self.responses.append(pb.WatchResponse.FromString(head + body))
+
+    def send_joined(self, messages: bytes) -> None:
+        while messages:
+            packed, size = GRPC_PREFIX.unpack_from(messages)
+            assert not packed
+            self.send_parts(messages[GRPC_PREFIX.size :][:size], b"")
+            messages = messages[GRPC_PREFIX.size + size :]
 
     def flush(self) -> None:
         pass
