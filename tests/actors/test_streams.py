@@ -119,6 +119,25 @@ def test_a_client_that_does_not_read_clogs_its_stream_until_it_does() -> None:
     assert len(got[0][2]) == sent + 10
 
 
+@pytest.mark.parametrize("window", [65_535, 40, 1])
+def test_messages_that_were_joined_arrive_one_by_one_whatever_the_window(window: int) -> None:
+    talk = Talk(window)
+    stream = talk.client.open(PATH)
+    talk.pump()
+    call = talk.echoes[0].call
+    bodies = [b"", b"a", b"b" * 30, b"c" * 300]
+    for _ in range(2):
+        call.send_joined(b"".join(len(body).to_bytes(5, "big") + body for body in bodies))
+        call.send(b"last")
+        talk.flush()
+    got = talk.pump()
+    assert got == [(MESSAGE, stream, body) for body in [*bodies, b"last"] * 2]
+    call.finish()
+    call.send_joined(b"\0\0\0\0\0")
+    talk.flush()
+    assert [event[0] for event in talk.pump()] == [DONE]
+
+
 def test_a_socket_that_is_backed_up_clogs_all_its_streams() -> None:
     talk = Talk()
     talk.client.open(PATH)

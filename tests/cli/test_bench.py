@@ -5,6 +5,7 @@ import os
 import random
 import shlex
 import statistics
+import struct
 from collections import Counter
 from math import ceil
 from typing import Any
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from etcdz.cli.bench import main
 from etcdz.cli.bench.command import exit_status
 from etcdz.cli.bench.endpoints import parse_endpoint, parse_endpoints
-from etcdz.cli.bench.options import Options, parse
+from etcdz.cli.bench.options import WATCH_COMMANDS, Options, parse
 from etcdz.cli.bench.report import PERCENTILES, Outcome, figures, to_json, to_text
 from etcdz.cli.bench.supply import Schedule, Supply, piece_of
+from etcdz.cli.bench.watchers import look, split_response
 from etcdz.cli.bench.workload import Puts, Ranges, TxnMixed, TxnPuts, pool_bytes, range_body
 from etcdz.proto import etcdserverpb as pb
 
@@ -277,11 +279,35 @@ def test_exit_status(changed: dict[str, Any], status: int) -> None:
 # ---- the command line ----
 
 
+@given(
+    watch_id=st.integers(-1, 1 << 40), revision=st.integers(0, 1 << 62), moments=st.lists(st.floats(0, 1e9), max_size=3)
+)
+def test_a_watch_response_is_taken_apart_as_protobuf_does(watch_id: int, revision: int, moments: list[float]) -> None:
+    response = pb.WatchResponse(watch_id=watch_id, created=not moments, canceled=watch_id == -1)
+    response.header.revision = revision
+    response.header.cluster_id = 1 << 63
+    response.header.member_id = 1 << 63
+    for moment in moments:
+        response.events.add().kv.value = struct.pack(">d", moment) + b"filler"
+    rest = split_response(response.SerializeToString())
+    others = pb.WatchResponse.FromString(rest)
+    assert (others.HasField("header"), others.watch_id) == (False, 0)
+    assert look(rest) == (not moments, "canceled" if watch_id == -1 else "", tuple(moments))
+
+
 def test_defaults_are_those_of_etcds_tool() -> None:
     put = parse(["put"])
     assert put == Options("put", parse_endpoints("127.0.0.1:2379"), 1, 1, 1, 5.0, False, 10_000, 0.0)
     assert (put.key_size, put.val_size, put.key_space, put.compact_delta) == (8, 8, 1, 1000)
     assert [parse(["lease-keepalive", f"--clients={n}"]).leases for n in (1, 7)] == [1, 7]
+    watch, latency, get = (parse([command]) for command in WATCH_COMMANDS)
+    assert [(each.streams, each.watchers_per_stream) for each in (watch, latency, get)] == [
+        (10, 100),
+        (10, 10),
+        (1, 10_000),
+    ]
+    assert [(each.total, each.rate) for each in (watch, latency, get)] == [(1000, 0.0), (1000, 100.0), (8, 0.0)]
+    assert parse(["watch-get", "--watchers=10", "--streams=4"]).watchers_per_stream == 3
     mixed = parse(["txn-mixed"])
     assert (mixed.key, mixed.end, mixed.limit, mixed.read_share) == (b"\0", b"\0", 1000, 0.5)
 

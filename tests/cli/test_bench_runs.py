@@ -286,6 +286,14 @@ def test_a_bar_on_a_terminal_and_the_result_alone_on_stdout() -> None:
 # ---- a member ----
 
 
+WATCH_LOADS = (
+    ("watch --streams=3 --watch-per-stream=7 --put-total=50 --conns=2 --clients=4", 21 * 50),
+    ("watch --streams=2 --watch-per-stream=2 --watched-key-total=3 --put-total=4 --prevkv", 2 + 1 + 1 + 2),
+    ("watch-latency --streams=2 --watchers-per-stream=3 --put-total=20 --put-rate=500", 6 * 20),
+    ("watch-get --watchers=30 --streams=3 --events=5", 30 * 5),
+)
+
+
 @pytest.mark.process
 def test_a_member_under_each_load(tmp_path: Path) -> None:
     with Etcdz(tmp_path) as member:
@@ -307,6 +315,11 @@ def test_a_member_under_each_load(tmp_path: Path) -> None:
         for leases in (0, 3):
             said = measured(member.target, f"lease-keepalive {load} --leases={leases}")
             assert (said["requests"], said["errors"]) == (500, 0)
+        for words, events in WATCH_LOADS:
+            said = measured(member.target, words)
+            assert (said["errors"], said["events"], said["events_expected"]) == (0, events, events)
+            assert said["kinds"]["event"]["answered"] == events
+            assert 0 < said["kinds"]["event"]["p50_s"] < said["seconds"] + 1
         said = measured(member.target, "range '' --total=2", status=1)
         assert said["errors_by_text"] == {"etcdserver: key is not provided": 2}
 

@@ -260,3 +260,72 @@ def test_a_request_that_asks_for_nothing_gets_nothing() -> None:
     client.wish()
     world.settle()
     assert client.responses == []
+
+
+# ---- many watchers of one stream ----
+
+
+@pytest.mark.parametrize("size", [1, 500, 1_000, 5_000, 20_000], ids=lambda size: f"{size} bytes")
+def test_watchers_of_a_stream_each_get_their_own_response_however_they_are_sent(size: int) -> None:
+    """300 of them, so that ids are of one byte and of two, and together they are more than a frame holds."""
+    world = World()
+    client = Client(world)
+    for number in range(300):
+        client.create(b"k", prev_kv=number % 3 == 0, filters=[0] if number % 50 == 0 else [])
+    world.settle()
+    client.take()
+    for value in (b"1" * size, b"2" * size):
+        world.put(b"k", value)
+    world.settle()
+    wanted = [number for number in range(300) if number % 50]
+    assert sorted({each.watch_id for each in client.responses}) == wanted
+    for number in wanted:
+        events = [event for each in client.of(number) for event in each.events]
+        assert [(event.kv.mod_revision, event.kv.value[:1]) for event in events] == [(2, b"1"), (3, b"2")]
+        assert [event.prev_kv.value[:1] for event in events] == [b"", b"1" if number % 3 == 0 else b""]
+
+
+def test_a_stream_that_stops_reading_among_its_watchers_loses_nothing() -> None:
+    """It clogs after some of them were told: the others are told when it reads on, each of every change once."""
+    world = World()
+    client = Clogging(world, after=2)
+    for _ in range(100):
+        client.create(b"k")
+    world.settle()
+    client.take()
+    for _ in range(3):
+        world.put(b"k", b"x" * 1_500)
+        world.settle()
+        assert len(client.responses) < 300
+    client.after = 1 << 30
+    while client.waits:
+        client.read_on()
+        world.settle()
+    for number in range(100):
+        assert revisions(client.of(number)) == [2, 3, 4], number
+
+
+class Clogging(Client):
+    """Stops reading after so many pieces."""
+
+    def __init__(self, world: World, after: int) -> None:
+        super().__init__(world)
+        self.after = after
+
+    def send_joined(self, messages: bytes) -> None:
+        super().send_joined(messages)
+        self.after -= 1
+        self.reads = self.reads and self.after > 0
+
+
+def test_a_watcher_that_starts_in_the_future_is_not_told_with_the_others() -> None:
+    world = World()
+    client = Client(world)
+    for start_revision in (0, 4, 0, 3, 4):
+        client.create(b"k", start_revision=start_revision)
+    for _ in range(4):
+        world.put(b"k")
+        world.settle()
+    first = revisions(client.of(0))[0]
+    told = [revisions(client.of(number)) for number in range(5)]
+    assert told == [list(range(lo, 6)) for lo in (first, 4, first, 3, 4)]
