@@ -7,6 +7,8 @@ medians over the rounds. Nothing here asserts anything about time: it is for peo
 Every row is checked: a write row must have moved the store's revision by exactly its number of requests, a read row
 must have got back exactly the bytes of that many good answers. What is missing is printed as errors.
 
+Watch rows are of another kind: the requests of such a row are events, and its latency is that of an event.
+
 Load comes from h2load where it is installed, see h2load.py for what that means, else from `etcdz bench`.
 """
 
@@ -46,12 +48,15 @@ _WARM_UP_REQUESTS = {"loaded": 5_000, "single": 500}
 
 
 class Kind(NamedTuple):
-    """What a row asks for. `bench_words` is the same for `etcdz bench`."""
+    """What a row asks for. `bench_words` is the same for `etcdz bench`; for watch loads, which it alone makes, they are
+    all there is, `puts` is how many puts they hold, and requests are events.
+    """
 
     path: str
     message: bytes
     writes: bool
     bench_words: tuple[str, ...]
+    puts: int = 0
 
 
 def _txn_of_puts(count: int) -> bytes:
@@ -62,6 +67,12 @@ def _txn_of_puts(count: int) -> bytes:
 
 
 _SIZES = ("--key-size=8", f"--val-size={len(VALUE)}", "--key-space-size=10000")
+
+
+def _watch_load(*words: str, puts: int) -> Kind:
+    return Kind("", b"", True, (*words, f"--put-total={puts}", "--val-size=256"), puts)
+
+
 KINDS = {
     "put": Kind(
         "/etcdserverpb.KV/Put",
@@ -82,6 +93,9 @@ KINDS = {
         ("lease-keepalive",),
     ),
     "txn-put": Kind("/etcdserverpb.KV/Txn", _txn_of_puts(4), True, ("txn-put", "--txn-ops=4", *_SIZES)),
+    "fan-out": _watch_load("watch", "--streams=10", "--watch-per-stream=100", puts=2_000),
+    "fan-out-apart": _watch_load("watch", "--streams=1000", "--watch-per-stream=1", puts=500),
+    "watch-latency": _watch_load("watch-latency", "--streams=10", "--put-rate=1000", puts=3_000),
 }
 
 
@@ -102,6 +116,10 @@ ROWS = (
     Row("get 10x100", "get", 10, 100),
     Row("txn-put 10x100", "txn-put", 10, 100),
     Row("keep-alive 10x100", "keep-alive", 10, 100),
+    Row("fan-out 10x1", "fan-out", 10, 1),
+    Row("fan-out 10x10", "fan-out", 10, 10),
+    Row("fan-out-apart 10x10", "fan-out-apart", 10, 10),
+    Row("watch-latency 10x10", "watch-latency", 10, 10),
     Row("put 1x1", "put", 1, 1),
     Row("get 1x1", "get", 1, 1),
 )
@@ -165,6 +183,20 @@ class EtcdzBench:
         )
 
 
+def run_watch_load(member: Member, row: Row) -> Measured:
+    """`etcdz bench` with watchers; a row's streams are callers that put. Latency: from a put's start to its event."""
+    command = [*(Etcdz.program() or []), "bench", *KINDS[row.kind].bench_words, "--json"]
+    command += [f"--endpoints={member.target}", f"--conns={row.connections}", f"--clients={row.streams}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode != 0:
+        raise LoadFailed(f"{command}: exit code {done.returncode}\n{done.stdout[-500:]}{done.stderr[-2000:]}")
+    said = json.loads(done.stdout)
+    event = said["kinds"]["event"]
+    times = [event[name] * 1e3 for name in ("mean_s", "p50_s", "p99_s")]
+    missing = said["events_expected"] - said["events"]
+    return Measured(said["events"], said["errors"] + missing, said["seconds"], said["events_per_second"], *times)
+
+
 def find_generator(wanted: str) -> Generator:
     program = h2load.find_h2load()
     if wanted == "h2load" and program is None:
@@ -206,13 +238,13 @@ def measure(member: Member, row: Row, requests: int, generator: Generator) -> Sa
     with _Client(member.target) as client:
         client.call(KINDS["put"].path, KINDS["put"].message)
         client.call("/etcdserverpb.Lease/LeaseGrant", _GRANT)
-        answer_bytes = len(client.call(kind.path, kind.message))
+        answer_bytes = 0 if kind.puts else len(client.call(kind.path, kind.message))
         before = client.revision()
         clock = _CpuClock(member)
-        measured = generator.run(member, row, requests, answer_bytes)
+        measured = run_watch_load(member, row) if kind.puts else generator.run(member, row, requests, answer_bytes)
         server_cpu_s, others_percent = clock.read()
         moved = client.revision() - before
-    lost = abs(moved - (measured.requests if kind.writes else 0))
+    lost = abs(moved - (kind.puts or (measured.requests if kind.writes else 0)))
     measured = measured._replace(errors=max(measured.errors, lost))
     return Sample(measured, server_cpu_s / measured.requests * 1e6, _rss_mib(member), others_percent)
 

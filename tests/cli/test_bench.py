@@ -341,7 +341,8 @@ def test_one_process_for_few_clients_and_never_more_than_connections() -> None:
     ("words", "reason"),
     [
         ("", "COMMAND"),
-        ("watch", "invalid choice: 'watch'"),
+        ("watches", "invalid choice: 'watches'"),
+        ("watch --val-size=7", "--val-size: must be at least 8"),
         ("put --nonsense", "--nonsense"),
         ("put key", "unrecognized arguments: key"),
         ("put --conns=0", "--conns: must be at least 1"),
