@@ -54,6 +54,7 @@ from etcdz.methods import (
     MEMBER_LIST,
     MOVE_LEADER,
     RANGE,
+    RANGE_CHUNK,
     STATUS,
     TXN,
 )
@@ -93,6 +94,7 @@ class BackendActor(Actor):
         }
         self.readers = {
             RANGE: self.read_range,
+            RANGE_CHUNK: self.read_range_chunk,
             TXN: self.read_txn,
             STATUS: self.read_status,
             MEMBER_LIST: self.read_member_list,
@@ -353,6 +355,9 @@ class BackendActor(Actor):
     def read_range(self, body: bytes) -> tuple[int, bytes]:
         code, text, answer = self.mvcc.range_bytes(body)
         return code, answer if text is None else text.encode()
+
+    def read_range_chunk(self, body: bytes) -> tuple[int, bytes]:
+        return _answer(self.mvcc.range_chunk(pb.RangeRequest.FromString(body)))
 
     def read_txn(self, body: bytes) -> tuple[int, bytes]:
         return _answer(self.mvcc.txn(pb.TxnRequest.FromString(body)))

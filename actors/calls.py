@@ -55,6 +55,7 @@ from etcdz.methods import (
     RAFT_FIELD,
     RAISE_NOSPACE,
     RANGE,
+    RANGE_CHUNK,
     STATUS,
     TXN,
     WAIT_SCRUB,
@@ -169,6 +170,7 @@ class Calls:
             TXN: self._txn,
             COMPACT: self._compact,
             RANGE: self._range,
+            RANGE_CHUNK: self._range_chunk,
             STATUS: self._status,
             HASH: self._hash,
             HASH_KV: self._hash_kv,
@@ -252,6 +254,11 @@ class Calls:
         if error is None:
             self._read(caller, stream_id, RANGE, body, linearizable=not request.serializable)
         return error
+
+    def _range_chunk(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        serializable = pb.RangeRequest.FromString(body).serializable
+        self._read(caller, stream_id, RANGE_CHUNK, body, linearizable=not serializable)
+        return None
 
     def _status(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
         self._read(caller, stream_id, STATUS, b"", linearizable=False)

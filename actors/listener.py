@@ -21,6 +21,7 @@ from actors.doors import Doors
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, run_actor
+from actors.recipes import Recipes
 from actors.scrapes import Scrapes
 from actors.snapshots import Snapshots
 from actors.streams import Streams
@@ -217,6 +218,7 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         self.streams.services[WATCH] = self.watching.open
+        self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
         self.handlers |= {
             Replies: self.calls.on_replies,
             Refused: self.calls.on_refused,

@@ -9,6 +9,13 @@ LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE, LEASE_LEASES, LEASE_KEEP_ALIVE = 
 SNAPSHOT = 25
 WATCH = 45
 
+LOCK, UNLOCK = 50, 51
+CAMPAIGN, PROCLAIM, LEADER, OBSERVE, RESIGN = 52, 53, 54, 55, 56
+RANGE_STREAM = 57
+
+RANGE_CHUNK = 11
+"""No method of its own: a range that does not count what is behind its limit."""
+
 WAIT_SCRUB, RAISE_NOSPACE, SET_DOWNGRADE = 30, 31, 32
 """No methods of their own: the second halves of a Compact with `physical`, which waits in the backend, and of a
 Downgrade; and what becomes of a call that the store has no room for."""
@@ -38,8 +45,17 @@ STREAM_PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Watch/Watch": WATCH,
     b"/etcdserverpb.Lease/LeaseKeepAlive": LEASE_KEEP_ALIVE,
     b"/etcdserverpb.Maintenance/Snapshot": SNAPSHOT,
+    b"/etcdserverpb.KV/RangeStream": RANGE_STREAM,
+    b"/v3lockpb.Lock/Lock": LOCK,
+    b"/v3lockpb.Lock/Unlock": UNLOCK,
+    b"/v3electionpb.Election/Campaign": CAMPAIGN,
+    b"/v3electionpb.Election/Proclaim": PROCLAIM,
+    b"/v3electionpb.Election/Leader": LEADER,
+    b"/v3electionpb.Election/Observe": OBSERVE,
+    b"/v3electionpb.Election/Resign": RESIGN,
 }
-"""Methods with a stream in either direction; each has its service in the listener (actors/streams.py)."""
+"""Methods with a stream in either direction, or that wait for as long as their client does; each has its service in the
+listener (actors/streams.py)."""
 
 RAFT_FIELD: dict[int, int] = {
     PUT: 4,

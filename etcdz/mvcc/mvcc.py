@@ -312,6 +312,12 @@ class Mvcc:
             return failed(fields)
         return 0, None, self.header() + fields
 
+    def range_chunk(self, request: pb.RangeRequest) -> Outcome:
+        fields = ranges.run_chunk(self, request)
+        if isinstance(fields, EtcdError):
+            return failed(fields)
+        return 0, None, self.header() + fields
+
     def record_now(self, key: bytes) -> bytes | None:
         """Encoded KeyValue of a key as it is now, in a transaction with its changes so far; None if there is none."""
         record = self._young.get(key)
