@@ -101,8 +101,10 @@ class RecipeCall:
     _leaving   why nobody waits any more; None: somebody does, or the recipe knows
     """
 
-    __slots__ = ("_asked", "_call", "_leaving", "_outcome", "_over", "_recipe", "_recipes", "_running", "_served")
-    __slots__ += ("_step", "_watch")
+    __slots__ = (
+        "_asked", "_call", "_leaving", "_outcome", "_over", "_recipe", "_recipes", "_running", "_served",
+        "_step", "_watch",
+    )  # fmt: skip
 
     def __init__(self, recipes: Recipes, served: Served, call: StreamCall) -> None:
         self._recipes = recipes

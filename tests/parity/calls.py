@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 from google.protobuf import text_format
 
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import v3electionpb as election
+from etcdz.proto import v3lockpb as lock
 
 FAR = 1 << 40
 RESTART = "RESTART"
@@ -46,6 +48,12 @@ METHODS: dict[str, tuple[str, Any, Any]] = {
     "Downgrade": ("/etcdserverpb.Maintenance/Downgrade", pb.DowngradeRequest, pb.DowngradeResponse),
     "MoveLeader": ("/etcdserverpb.Maintenance/MoveLeader", pb.MoveLeaderRequest, pb.MoveLeaderResponse),
     "MemberList": ("/etcdserverpb.Cluster/MemberList", pb.MemberListRequest, pb.MemberListResponse),
+    "Lock": ("/v3lockpb.Lock/Lock", lock.LockRequest, lock.LockResponse),
+    "Unlock": ("/v3lockpb.Lock/Unlock", lock.UnlockRequest, lock.UnlockResponse),
+    "Campaign": ("/v3electionpb.Election/Campaign", election.CampaignRequest, election.CampaignResponse),
+    "Proclaim": ("/v3electionpb.Election/Proclaim", election.ProclaimRequest, election.ProclaimResponse),
+    "Leader": ("/v3electionpb.Election/Leader", election.LeaderRequest, election.LeaderResponse),
+    "Resign": ("/v3electionpb.Election/Resign", election.ResignRequest, election.ResignResponse),
 }
 
 STREAMS = frozenset(["/etcdserverpb.Lease/LeaseKeepAlive"])
@@ -62,6 +70,7 @@ _REVISION_FIELDS = {
     "Compare": ("create_revision", "mod_revision"),
     "CompactionRequest": ("revision",),
     "HashKVRequest": ("revision",),
+    "LeaderKey": ("rev",),
 }
 
 
