@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 import grpc
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 FAST = ("--heartbeat-interval=10", "--election-timeout=100")
 WAIT_S = 60
+RANGE_STREAM, PIECE = "/etcdserverpb.KV/RangeStream", pb.RangeStreamResponse
 ALL = pb.RangeRequest(key=b"\0", range_end=b"\0")
 
 
@@ -178,7 +180,7 @@ def test_a_long_range_comes_in_pieces_of_one_revision(clients: tuple[Client, Cli
         request = pb.PutRequest(key=b"k%04d" % number, value=b"%04d" % number * 5_000)
         writer.begin("/etcdserverpb.KV/Put", request, pb.PutResponse).result()
     whole = reader.ask("KV/Range", pb.RangeRequest(key=b"k", range_end=b"l"), pb.RangeResponse)
-    pieces = reader.stream("/etcdserverpb.KV/RangeStream", pb.RangeRequest(key=b"k", range_end=b"l"), _PIECE)
+    pieces = reader.stream(RANGE_STREAM, pb.RangeRequest(key=b"k", range_end=b"l"), PIECE)
     merged = pb.RangeResponse()
     merged.MergeFrom(next(pieces).range_response)
     first_size = merged.ByteSize()
@@ -193,28 +195,23 @@ def test_a_long_range_comes_in_pieces_of_one_revision(clients: tuple[Client, Cli
     assert len(sizes) >= 4
 
 
-_PIECE = pb.RangeStreamResponse
-
-
-@pytest.mark.parametrize("limit", [0, 5, 10, 25, 100, -3])
-@pytest.mark.parametrize("revision", [0, 27])
-def test_merged_pieces_are_what_range_answers(clients: tuple[Client, Client], limit: int, revision: int) -> None:
+def test_merged_pieces_are_what_range_answers(clients: tuple[Client, Client]) -> None:
     client, _ = clients
     for number in range(26):
         client.ask("KV/Put", pb.PutRequest(key=b"k%02d" % number), pb.PutResponse)
     client.ask("KV/DeleteRange", pb.DeleteRangeRequest(key=b"k03"), pb.DeleteRangeResponse)
-    for options in ({}, {"keys_only": True}, {"count_only": True}, {"serializable": True}):
-        request = pb.RangeRequest(key=b"k", range_end=b"l", limit=limit, revision=revision, **options)
+    options: list[dict[str, Any]] = [{}, {"keys_only": True}, {"count_only": True}, {"serializable": True}]
+    for limit, revision, option in product([0, 5, 10, 25, 100, -3], [0, 27], options):
+        request = pb.RangeRequest(key=b"k", range_end=b"l", limit=limit, revision=revision, **option)
+        pieces = [piece.range_response for piece in client.stream(RANGE_STREAM, request, PIECE)]
         merged = pb.RangeResponse()
-        pieces = list(client.stream("/etcdserverpb.KV/RangeStream", request, _PIECE))
         for piece in pieces:
-            merged.MergeFrom(piece.range_response)
-        assert merged == client.ask("KV/Range", request, pb.RangeResponse)
-        assert all(not piece.range_response.HasField("header") for piece in pieces[:-1])
-    single = list(client.stream("/etcdserverpb.KV/RangeStream", pb.RangeRequest(key=b"k01"), _PIECE))
-    assert [piece.range_response for piece in single] == [
-        client.ask("KV/Range", pb.RangeRequest(key=b"k01"), pb.RangeResponse)
-    ]
+            merged.MergeFrom(piece)
+        assert merged == client.ask("KV/Range", request, pb.RangeResponse), request
+        assert not any(piece.HasField("header") or piece.more or piece.count for piece in pieces[:-1])
+    single = pb.RangeRequest(key=b"k01")
+    (piece,) = client.stream(RANGE_STREAM, single, PIECE)
+    assert piece.range_response == client.ask("KV/Range", single, pb.RangeResponse)
 
 
 REFUSED = [
@@ -239,5 +236,5 @@ def test_what_range_stream_refuses(clients: tuple[Client, Client]) -> None:
     client.ask("KV/Compact", pb.CompactionRequest(revision=2), pb.CompactionResponse)
     for request, code, text in REFUSED:
         with pytest.raises(grpc.RpcError) as refused:
-            list(client.stream("/etcdserverpb.KV/RangeStream", request, _PIECE))
+            list(client.stream(RANGE_STREAM, request, PIECE))
         assert (refused.value.code().name, refused.value.details()) == (code, text), request
