@@ -73,7 +73,7 @@ class Restarted:
             self.actor.on_turn_end()
             appends = [message for _, message in self.links.sent if isinstance(message, Append)]
             if appends:
-                self.actor.on_appended(Appended(7, appends[-1].seq, ""))
+                self.actor.appends.on_appended(Appended(7, appends[-1].seq, ""))
         self.actor.on_turn_end()
 
 
