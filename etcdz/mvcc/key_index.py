@@ -188,6 +188,8 @@ class KeyIndex:
             return [lo] if self.latest(lo) is not None else []
         walk = self._walk(lo, hi)
         if self._dead:
+            if not self.count_live(lo, hi):
+                return []  # and not a walk over all that a large delete has left until it is compacted
             walk = filter(self.latest, walk)
         return list(islice(walk, limit or None))
 

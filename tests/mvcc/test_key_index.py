@@ -145,3 +145,18 @@ def test_sub_revisions_beyond_32_bits_of_main() -> None:
     assert index.latest(KEY) == (1 << 50, 3_000_000_000, 1 << 50, 1)
     index.put(KEY, (1 << 50) + 1, 0)
     assert index.at(KEY, 1 << 50) == (1 << 50, 3_000_000_000)
+
+
+def test_a_range_without_live_keys_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large delete leaves its keys in the index until it is compacted; to look there must not cost a walk."""
+    index = KeyIndex()
+    for number in range(100):
+        index.put(b"%03d" % number, 2 + number, 0)
+        index.tombstone(b"%03d" % number, 200, number)
+    index.put(b"z", 201, 0)
+    looked: list[bytes] = []
+    monkeypatch.setattr(KeyIndex, "latest", lambda self, key: looked.append(key))
+    assert index.keys_now(b"0", b"1", limit=1) == []
+    assert looked == []
+    index.keys_now(b"0", None)
+    assert len(looked) == 101
