@@ -32,6 +32,7 @@ from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import v3electionpb, v3lockpb
 from etcdz.recipes import election, mutex, range_stream
 from etcdz.recipes.steps import ANSWERS, READS, Ask, Gone, Leaving, Next, Recipe, Refused, Send, Served, Step, Watch
+from etcdz.wire.frames import GRPC_PREFIX_BYTES
 
 _SERVED: Final = {
     LOCK: Served(v3lockpb.LockRequest, mutex.lock, unary=True, flat=True),
@@ -285,6 +286,14 @@ class RecipeWatch:
         else:
             return
         self._recipes.wake_soon(self._owner)
+
+    def send_joined(self, messages: bytes) -> None:
+        """Several, each behind a byte without meaning here and its size in four."""
+        at = 0
+        while at < len(messages):
+            end = at + GRPC_PREFIX_BYTES + int.from_bytes(messages[at + 1 : at + GRPC_PREFIX_BYTES], "big")
+            self.send_parts(messages[at + GRPC_PREFIX_BYTES : end], b"")
+            at = end
 
     def resume(self) -> None:
         self._watching.hub.resume(self._stream)
