@@ -47,6 +47,7 @@ class Actor:
         self.batches = 0
         self.busy_ns = 0
         self._next_heartbeat = 0.0
+        self._received_before = 0
         self.stopping = False
         """Set by Stop and by SIGTERM; the turn under way is finished, then `on_stop` runs."""
 
@@ -114,12 +115,15 @@ class Actor:
     def heartbeat(self, now: float) -> None:
         """Send a heartbeat if one is due. Called from inside the loop, so that it vouches for the loop."""
         if now >= self._next_heartbeat:
-            self._next_heartbeat = now + limits.HEARTBEAT_S
+            received = sum(self.statistics.received.values())
+            is_idle = received == self._received_before
+            self._next_heartbeat = now + (limits.HEARTBEAT_IDLE_S if is_idle else limits.HEARTBEAT_S)
+            self._received_before = received
             self.questions.expire(now)
             beat = Heartbeat(
                 self.boot.name,
                 self.boot.incarnation,
-                sum(self.statistics.received.values()),
+                received,
                 self.batches,
                 self.busy_ns // 1000,
                 self.recorder.last_tag,

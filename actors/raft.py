@@ -267,6 +267,9 @@ class RaftActor(Actor):
         self.trimming.on_applied(self.applies.applied_index)
 
     def next_deadline(self) -> float | None:
+        """The next tick; several ticks at once while they mean nothing. They are made up for as soon as they do."""
+        if self.loan.number and not self.lazy_hard_state:
+            return self.next_tick + limits.TICKS_LENT * self.tick_s
         return self.next_tick
 
     def on_deadline(self, now: float) -> None:

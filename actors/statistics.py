@@ -6,9 +6,9 @@ Counted per turn and per frame, never timed: at most a few hundred nanoseconds a
     sent          messages sent to other actors, by type, since its start
     frames_in     by incarnation of the sender: frames taken since its start
     frames_out    by name of the receiver: frames sent to its living incarnation
-    mailbox_depth the most frames that lay in the mailbox when a turn began, over the last 2 s; a turn takes no more
+    mailbox_depth the most frames that lay in the mailbox when a turn began, over the last 2-4 s; a turn takes no more
                   than limits.FRAMES_PER_TURN
-    oldest_us     the greatest age of a frame when its turn began, over the last 2 s
+    oldest_us     the greatest age of a frame when its turn began, over the last 2-4 s
     turn_us       handling time of turns: {"count", "p50", "p99", "max"}, over the last 5-10 s
     NAME_us       times of another kind, such as the wal's fsync_us, in the same form
     batch         entries or calls that one turn worked off together, in the same form, where an actor has them
@@ -26,7 +26,7 @@ from etcdz.histogram import Histogram
 
 WINDOW_S: Final = 5.0
 INTERVALS: Final = 4
-"""From one heartbeat to the next, over which depth and age are shown."""
+"""From one heartbeat to the next, over which depth and age are shown: 0.5 s each, 1 s while idle."""
 
 
 class Statistics:

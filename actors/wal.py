@@ -96,6 +96,7 @@ class WalActor(Actor):
         self.retry_at: float | None = None
         self.disk_full = False
         self.next_disk_check = 0.0
+        self.written_since_check = True
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
         self.all_fsyncs = Doublings()
         self.log_file: Any = None
@@ -241,6 +242,7 @@ class WalActor(Actor):
         batch = self.waiting
         if not batch:
             return
+        self.written_since_check = True
         log = self.log_file
         try:
             sync = False
@@ -303,6 +305,8 @@ class WalActor(Actor):
 
     def next_deadline(self) -> float | None:
         deadline = self.retry_at if self.retry_at is not None else self.next_disk_check
+        if not (self.written_since_check or self.disk_full):
+            deadline += limits.DISK_CHECK_IDLE_S - limits.DISK_CHECK_S
         return min(deadline, self.tell_at) if self.untold else deadline
 
     def on_deadline(self, now: float) -> None:
@@ -312,6 +316,7 @@ class WalActor(Actor):
             return
         self._check_space()
         self.next_disk_check = now + limits.DISK_CHECK_S
+        self.written_since_check = False
         if self.retry_at is not None:
             self.retry_at = None
             self._sync_waiting()

@@ -3,6 +3,10 @@
 # ---- actors ----
 HEARTBEAT_S = 0.5
 """How often an actor tells the supervisor that its loop turns."""
+HEARTBEAT_IDLE_S = 1.0
+"""The same while it gets no messages."""
+TICKS_LENT = 4
+"""By how many ticks raft's clock may lag while the log's end is lent: the only voter has nobody to hear from."""
 FRAMES_PER_TURN = 256
 """Frames that one turn takes out of the mailbox before it works off what it batched."""
 
@@ -76,6 +80,8 @@ full log to a table when it is opened, and for what was admitted before the disk
 STORE_SHORT_BYTES = 4 << 20
 """With less free space than this, the store's reserve is given up."""
 DISK_CHECK_S = 0.1
+DISK_CHECK_IDLE_S = 1.0
+"""While the log has not been written to since the last look."""
 TEND_EVERY_BYTES = 1 << 20
 """The backend looks at its reserve after writing so much, or after DISK_CHECK_S."""
 

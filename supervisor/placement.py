@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 INTERVAL_S: Final = 0.1
 """From look to look."""
-IDLE_INTERVAL_S: Final = 0.2
+IDLE_INTERVAL_S: Final = 0.5
 """While hardly anything runs. A burst is spread within this and one INTERVAL_S."""
 IDLE_BELOW: Final = 0.1
 SPREAD_ABOVE: Final = 0.9
