@@ -213,7 +213,7 @@ class Insight:
         """(depth, age of the oldest in us): its own words, or, of one that is silent, what the others have sent it."""
         depth, oldest_us = statistics.get("mailbox_depth"), statistics.get("oldest_us")
         silent_s = now - life.heard_at
-        if depth is None or silent_s < limits.HEARTBEAT_IDLE_S + limits.HEARTBEAT_S:
+        if depth is None or silent_s < 2 * limits.HEARTBEAT_S:
             return depth, oldest_us
         taken = statistics.get("frames_in", {})
         sent = {beats.last.incarnation: beats.last.statistics for beats in self.beats.values()}

@@ -4,13 +4,17 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
+from etcdz.wire.blocking import connect
+from etcdz.wire.client import MESSAGE, ClientSettings, GrpcClientConnection
 from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(600)]
@@ -173,3 +177,70 @@ def test_a_client_resumes_when_the_member_is_stopped_in_good_order(
     follower.wait_for(trial.put().header.revision)
     assert [revision for revision, _ in follower.seen] == [2, 3]
     assert follower.streams >= 2
+
+
+STALLED = 60
+STALLED_LONG = 500
+FLOOD_PUTS = 600
+VALUE_BYTES = 1_024
+
+
+class Stalled:
+    """Watch streams with prev_kv over one socket that nobody reads, once the watchers stand; until `read` is called."""
+
+    def __init__(self, target: str, key: bytes, streams: int) -> None:
+        self._sock = connect(target, 10)
+        self._conn = GrpcClientConnection(ClientSettings(stream_window=65_535), time.monotonic)
+        create = pb.WatchCreateRequest(key=key, prev_kv=True)
+        self.seen: dict[int, list[int]] = {}
+        for _ in range(streams):
+            stream_id = self._conn.open(b"/etcdserverpb.Watch/Watch")
+            self._conn.send_message(stream_id, pb.WatchRequest(create_request=create).SerializeToString())
+            self.seen[stream_id] = []
+        self.created = 0
+        self.read(lambda: self.created == streams)
+
+    def read(self, is_enough: Callable[[], bool]) -> None:
+        self._sock.sendall(self._conn.take_output())
+        while not is_enough():
+            for kind, stream_id, body, *_ in self._conn.receive(self._sock.recv(1 << 18)):
+                assert kind == MESSAGE
+                response = pb.WatchResponse.FromString(body)
+                self.created += response.created
+                self.seen[stream_id] += [event.kv.mod_revision for event in response.events]
+            self._sock.sendall(self._conn.take_output())
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def flood(target: str, puts: int) -> int:
+    """return the last revision"""
+    with grpc.insecure_channel(target) as channel:
+        put = channel.unary_unary("/etcdserverpb.KV/Put")
+        body = pb.PutRequest(key=b"k", value=bytes(VALUE_BYTES)).SerializeToString()
+        answers = [put.future(body, timeout=120) for _ in range(puts)]
+        return max(int(pb.PutResponse.FromString(answer.result()).header.revision) for answer in answers)
+
+
+def test_streams_that_nobody_reads_cost_bounded_memory_and_lose_nothing(
+    make_trial: Callable[..., Trial], is_long: bool
+) -> None:
+    trial = make_trial("--listeners=1")
+    target, per_socket = trial.member.target, 20
+    trial.put()  # by a client that waits until the member serves
+    sockets = [Stalled(target, b"k", per_socket) for _ in range((STALLED_LONG if is_long else STALLED) // per_socket)]
+    listener = psutil.Process(trial.actors()["listener-1"]["pid"])
+    try:
+        flood(target, FLOOD_PUTS)  # fills windows and sockets
+        before = listener.memory_info().rss
+        last = flood(target, FLOOD_PUTS)
+        grown = listener.memory_info().rss - before
+        wanted = len(sockets) * per_socket * FLOOD_PUTS * 2 * VALUE_BYTES
+        assert grown < wanted / 8, "what is owed to them is not kept"
+        reader = sockets[0]
+        reader.read(lambda: all(seen and seen[-1] == last for seen in reader.seen.values()))
+        assert set(map(tuple, reader.seen.values())) == {tuple(range(3, last + 1))}
+    finally:
+        for each in sockets:
+            each.close()
