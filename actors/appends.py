@@ -84,6 +84,11 @@ class Appends:
         self._waiting.append((append, responses))
         self._host.links.send("wal", append)
 
+    @property
+    def owes_commit_index(self) -> bool:
+        """Whether the wal does not know it yet."""
+        return bool(self._lazy_hard_state)
+
     def send_commit_index(self) -> None:
         """If the wal does not know it yet."""
         if self._lazy_hard_state:

@@ -268,7 +268,7 @@ class RaftActor(Actor):
 
     def next_deadline(self) -> float | None:
         """The next tick; several ticks at once while they mean nothing. They are made up for as soon as they do."""
-        if self.loan.number and not self.lazy_hard_state:
+        if self.loan.number and not self.appends.owes_commit_index:
             return self.next_tick + limits.TICKS_LENT * self.tick_s
         return self.next_tick
 

@@ -11,7 +11,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, RealEtcd
 from tests.parity.pair import FAST_ELECTION, Side
-from tests.parity.test_etcdctl import VERSIONS, _environment, _etcdctls
+from tests.parity.test_etcdctl import VERSIONS, environment, etcdctls
 
 KEYS = 1_100
 """More than make-mirror fetches at a time."""
@@ -61,7 +61,7 @@ def events(side: Side, key: bytes) -> Iterator[Any]:
 @contextmanager
 def mirror(program: str, source: Side, target: Side, prefix: str) -> Iterator[None]:
     words = [program, f"--endpoints={source.member.target}", "make-mirror", f"--prefix={prefix}", target.member.target]
-    process = subprocess.Popen(words, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         yield
         assert process.poll() is None, "it goes on until it is told to stop"
@@ -74,7 +74,7 @@ def mirror(program: str, source: Side, target: Side, prefix: str) -> Iterator[No
 @pytest.mark.parametrize("from_etcd", [True, False], ids=["from etcd", "to etcd"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_mirror_follows(sides: tuple[Side, Side], version: str, from_etcd: bool) -> None:
-    programs = _etcdctls()
+    programs = etcdctls()
     if version not in programs:
         pytest.skip(f"no etcdctl {version} here")
     source, target = sides if from_etcd else sides[::-1]
