@@ -302,7 +302,35 @@ FIRST_START = (
         "TLS key/cert (--cert-file, --key-file) must be provided for client url https://127.0.0.1:0 with HTTPS scheme",
     ),
 )
-SAME_AS_ETCD = (*FLAG_SYNTAX, *VALUES, *URLS, *CHECKS, *ENVIRONMENT, *FILES, *FIRST_START)
+RETENTION = "error parsing CompactionRetention: time: "
+UPKEEP = (
+    Case((*FREE, "--auto-compaction-mode=foo"), 1, 'unknown auto-compaction-mode "foo"'),
+    Case((*FREE, "--auto-compaction-retention=abc"), 1, f'{RETENTION}invalid duration "abc"'),
+    Case((*FREE, "--auto-compaction-retention=-1"), 1, f'{RETENTION}missing unit in duration "-1"'),
+    Case((*FREE, "--auto-compaction-retention=1.5"), 1, f'{RETENTION}missing unit in duration "1.5"'),
+    Case((*FREE, "--auto-compaction-retention=1d"), 1, f'{RETENTION}unknown unit "d" in duration "1d"'),
+    Case(
+        (*FREE, "--auto-compaction-mode=revision", "--auto-compaction-retention=-5"),
+        1,
+        f'{RETENTION}missing unit in duration "-5"',
+    ),
+    Case(
+        ("--experimental-corrupt-check-time=abc",),
+        2,
+        'invalid value "abc" for flag -experimental-corrupt-check-time: parse error',
+    ),
+    Case(
+        ("--experimental-bootstrap-defrag-threshold-megabytes=-1",),
+        2,
+        'invalid value "-1" for flag -experimental-bootstrap-defrag-threshold-megabytes: parse error',
+    ),
+    Case(
+        ("--experimental-initial-corrupt-check=maybe",),
+        2,
+        'invalid boolean value "maybe" for -experimental-initial-corrupt-check: parse error',
+    ),
+)
+SAME_AS_ETCD = (*FLAG_SYNTAX, *VALUES, *URLS, *CHECKS, *ENVIRONMENT, *FILES, *FIRST_START, *UPKEEP)
 
 OURS = (
     Case(("--cert-file=x",), 2, "--cert-file=x is not supported yet"),
@@ -315,6 +343,11 @@ OURS = (
         ("--listen-metrics-urls=http://127.0.0.1:1",),
         2,
         "--listen-metrics-urls=http://127.0.0.1:1 is not supported yet",
+    ),
+    Case(  # etcd starts, with an interval that lies in the past
+        ("--auto-compaction-retention=-1h",),
+        1,
+        'error parsing CompactionRetention: negative duration "-1h"',
     ),
     Case(("--log-outputs=systemd/journal",), 2, "--log-outputs=systemd/journal is not supported yet"),
     Case(
@@ -379,6 +412,7 @@ def verdict(case: Case) -> tuple[int, str]:
     outcome = reading.outcome
     if isinstance(outcome, MemberConfig):
         error = bootstrap.listen_error(outcome) or bootstrap.cluster_error(outcome, resolve)
+        error = error or bootstrap.retention_error(outcome)
         return (1, error) if error else (-1, "")
     fatal = [note.msg for note in reading.early if note.level == "fatal"]
     return outcome.code, "".join(fatal) or outcome.error or outcome.stderr.partition("\n")[0]
