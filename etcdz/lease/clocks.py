@@ -28,7 +28,7 @@ _GONE_MAX = 1_000
 class Clock:
     """One lease. remaining_s: what is left of ttl_s as last written down; 0: nothing is."""
 
-    __slots__ = ("checkpoint_s", "due_s", "expiry_s", "lease_id", "remaining_s", "ttl_s")
+    __slots__ = ("answer", "checkpoint_s", "due_s", "expiry_s", "lease_id", "remaining_s", "ttl_s")
 
     def __init__(self, lease_id: int, ttl_s: int, remaining_s: int) -> None:
         self.lease_id = lease_id
@@ -40,6 +40,8 @@ class Clock:
         """Its place in the heap. Invariant: not after expiry_s, unless it has run out and its revoke is under way."""
         self.checkpoint_s = NEVER
         """When what is left is to be written down."""
+        self.answer = b""
+        """What a renewal answers, behind the header; made with the first."""
 
     def __lt__(self, other: "Clock") -> bool:
         return self.due_s < other.due_s

@@ -261,7 +261,7 @@ class Lessor:
             for request_id, method, lease_id in calls:
                 self._on_question(Question(slot, request_id, method, lease_id, now))
             return
-        header = self._header.field(self._revision) + b"\x10"
+        header = self._header.field(self._revision)
         by_id, revokes, checkpoints = self.clocks.by_id, self._revokes, self.clocks.checkpoints
         answer = self.answers.setdefault(slot, []).append
         for request_id, method, lease_id in calls:
@@ -269,9 +269,10 @@ class Lessor:
             if clock is None or clock.expiry_s <= now or lease_id in revokes or (clock.remaining_s and checkpoints):
                 self._on_question(Question(slot, request_id, method, lease_id, now))
             else:
-                ttl_s = clock.ttl_s
-                clock.expiry_s = now + ttl_s
-                answer((request_id, header + encode_varint(lease_id) + b"\x18" + encode_varint(ttl_s)))
+                clock.expiry_s = now + clock.ttl_s
+                if not clock.answer:
+                    clock.answer = b"\x10" + encode_varint(lease_id) + b"\x18" + encode_varint(clock.ttl_s)
+                answer((request_id, header + clock.answer))
 
     def _on_question(self, question: Question) -> None:
         if not self.serves and not (question.method == LEASES and self._has_table):

@@ -1,8 +1,8 @@
 """A member in one process: the real raft, wal and backend actors and the real table of calls, on files of their own.
 
-What is not real are links, clock and deaths: frames lie in queues until a random choice delivers them, rosters reach each
-actor when they like, and an actor may die at any time and lose what lies in its queue. The order of events comes from
-one seed, so that what goes wrong goes wrong again.
+What is not real are links, clock and deaths: frames lie in queues until a random choice delivers them, rosters reach
+each actor when they like, and an actor may die at any time and lose what lies in its queue. The order of events comes
+from one seed, so that what goes wrong goes wrong again.
 """
 
 import random
