@@ -115,5 +115,7 @@ class Appends:
     def _step(self, responses: Sequence[Message]) -> None:
         node = self._host.node
         if node is not None:
+            me = node.raft.id
             for response in responses:
-                node.step(response)
+                if response.to == me:
+                    node.step(response)

@@ -3,6 +3,12 @@
     MsgStorageApply -> put -> Apply -> backend -> Applied -> its response is stepped into the core
 
 A new backend says what it has applied, and is handed what follows.
+
+A configuration change is judged by the backend's membership, on every member alike, and may be refused: member exists,
+id was removed before. The core must not take it before that, so it waits for the word of the backend, which with each
+`Applied` says who the members are. Whether a change was taken is told by that alone: it may have been applied by a
+backend that died before it could say so, or for a raft that is gone. A refused one becomes, as in etcd, a change of no
+member.
 """
 
 from collections import deque
@@ -12,8 +18,12 @@ from typing import Protocol
 from actors.link import Links
 from etcdz.boot import Boot
 from etcdz.messages import Applied, Apply
-from etcdz.raft import Entry, MemoryStorage, Message, RawNode, codec
+from etcdz.raft import ConfChange, Entry, MemoryStorage, Message, RawNode, codec
+from etcdz.raft.confchange import steps_to
 from etcdz.raft.entry import ENTRY_NORMAL
+from etcdz.raft.messages import CONF_CHANGE_ADD_NODE, NO_NODE
+
+_NO_CHANGE = ConfChange(CONF_CHANGE_ADD_NODE, NO_NODE)
 
 
 class Host(Protocol):
@@ -33,8 +43,10 @@ class Applies:
         self._host = host
         self.handed_index = 0
         self.applied_index = 0
-        self._waiting: deque[tuple[int, Message]] = deque()
-        """(last index, what to step): not known to be applied."""
+        self._waiting: deque[tuple[int, bool, Message]] = deque()
+        """(last index, whether there is a configuration change, what to step): not known to be applied."""
+        self._configured_index = 0
+        """The core has the configuration of this index already."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -44,17 +56,17 @@ class Applies:
         """Entries that the backend has been handed and has not applied."""
         return self.handed_index - self.applied_index
 
-    def begin(self, applied_index: int) -> None:
+    def begin(self, applied_index: int, configured_index: int) -> None:
+        """configured_index: the core knows the members as they are after this entry."""
         self.applied_index = self.handed_index = applied_index
+        self._configured_index = configured_index
 
-    def put(self, node: RawNode, message: Message) -> None:
+    def put(self, message: Message) -> None:
         """A MsgStorageApply of the core."""
         entries = message.entries
-        for entry in entries:
-            if entry.type != ENTRY_NORMAL:
-                node.apply_conf_change(codec.decode_conf_change(entry.type, entry.data))
+        changes_members = any([entry[2] != ENTRY_NORMAL for entry in entries])
         for response in message.responses:
-            self._waiting.append((entries[-1].index, response))
+            self._waiting.append((entries[-1].index, changes_members, response))
         if entries[-1].index > self.handed_index:
             self._hand_over(entries[max(0, self.handed_index + 1 - entries[0].index) :])
 
@@ -82,10 +94,26 @@ class Applies:
         self._host.links.send("backend", Apply(self._host.boot.incarnation, run[0].index, term, data, kinds))
         self.handed_index = run[-1].index
 
-    def on_applied(self, node: RawNode | None, message: Applied) -> None:
-        self.applied_index = max(self.applied_index, message.applied_index)
+    def on_applied(self, node: RawNode | None, message: Applied) -> bool:
+        """Says whether the core has taken the backend's word on the members.
+
+        NB: it is the word at message.applied_index, and no later one.
+        """
+        applied = message.applied_index
+        self.applied_index = max(self.applied_index, applied)
         waiting = self._waiting
-        while waiting and waiting[0][0] <= self.applied_index:
-            _, response = waiting.popleft()
-            if node is not None:
-                node.step(response)
+        took = False
+        while waiting and waiting[0][0] <= applied and node is not None:
+            if waiting[0][1] and applied >= self._configured_index:
+                if not message.conf_state:
+                    break
+                self._configure(node, message.conf_state)
+                took = True
+            node.step(waiting.popleft()[2])
+        return took
+
+    def _configure(self, node: RawNode, conf_state: bytes) -> None:
+        state = codec.decode_conf_state(conf_state)
+        steps = [ConfChange(*step) for step in steps_to(node.raft.tracker.config, state)]
+        for change in steps or [_NO_CHANGE]:
+            node.apply_conf_change(change)

@@ -64,6 +64,7 @@ from etcdz.mvcc.leveldb import SWITCH_BYTES, LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import raftpb
 from etcdz.v2snapshot import v2_store_json
 
 RING = b"etcdz_replies\0"
@@ -265,6 +266,7 @@ class BackendActor(Actor):
         skip = self.applied_index + 1 - message.first_index
         entries = message.entries[skip:] if skip else message.entries
         if not entries:
+            self.report_soon = True  # whoever hands it over does not know
             return
         self.mvcc.raft_term = self.applied_term = message.term
         began = time.monotonic()
@@ -292,7 +294,12 @@ class BackendActor(Actor):
             self.report_soon = True
 
     def _apply_conf_change(self, kind: int, data: bytes) -> None:
+        """Raft waits for the verdict; so may a client, if the change carries a request id."""
         error = self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+        request_id = raftpb.ConfChange.FromString(data).id
+        if request_id:
+            answer = self.read_member_list(b"") if error is None else (error.code, error.text.encode())
+            self.replies.setdefault(ids.slot_of(request_id), []).append((request_id, *answer))
         if error is not None:
             self.log.warn("configuration change refused", index=self.applied_index, error=error.text)
         self.report_soon = True
@@ -522,7 +529,7 @@ class BackendActor(Actor):
         self.reported_index = self.applied_index
         self.report_soon = False
         self.applied_bytes = 0
-        self.links.send("raft", Applied(self.applied_index, self.mvcc.flushed_index))
+        self.links.send("raft", Applied(self.applied_index, self.mvcc.flushed_index, self.membership.conf_state()))
         self.quota.announce()
 
     # ---- timers ----

@@ -1,6 +1,6 @@
 """What the others are told of raft: who leads, and which short ways are open (`Leadership`)."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from actors.introduction import Introduction
 from actors.link import Links, Peer
@@ -9,6 +9,10 @@ from etcdz.boot import Boot
 from etcdz.messages import BackendState, Leadership
 from etcdz.raft import RawNode
 from etcdz.raft.messages import LEADER
+from etcdz.raft.raft import Raft
+
+if TYPE_CHECKING:
+    from actors.reconfiguration import Reconfiguration
 
 _TOLD = ("listener", "lessor", "compactor")
 
@@ -22,6 +26,9 @@ class Host(Protocol):
     introduction: Introduction
     member_id: int
     backend_state: BackendState | None
+
+    @property
+    def reconfiguration(self) -> "Reconfiguration": ...
 
 
 class LeadershipNotes:
@@ -54,7 +61,7 @@ class LeadershipNotes:
         host, raft, before = self._host, node.raft, self.known
         commit = raft.log.committed
         leads = raft.role == LEADER and raft.committed_in_term
-        read_index = commit if leads and raft.tracker.single_voter else None
+        read_index = commit if leads and self._is_alone(raft) else None
         lead_index = commit if leads else 0
         if before.term == raft.term:
             # A grant holds as it was given: the index that it began with is the earliest that is safe.
@@ -75,6 +82,13 @@ class LeadershipNotes:
             0 if loan.recalled else loan.number,
             loan.fence,
         )
+
+    def _is_alone(self, raft: Raft) -> bool:
+        """Whether this member is the only voter, and no change that may end that is under way."""
+        if not raft.tracker.single_voter or self._host.reconfiguration.is_under_way:
+            return False
+        is_granted = self.known.read_index is not None and self.known.term == raft.term
+        return is_granted or not raft.log.has_unapplied_conf_change()
 
     def tell(self, peer: Peer) -> None:
         """What is known by now, if it is one of those who are told."""

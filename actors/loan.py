@@ -55,9 +55,13 @@ class Loan:
         self.number = 0
         self.recalled = False
         self.held, self.forwarded = [], {}
+        self.ask(listeners)
+        return held, forwarded
+
+    def ask(self, listeners: set[int]) -> None:
+        """Let the listeners in these slots say that they have heard, by offering again what they have."""
         self.fence += 1
         self.owing = set(listeners)
-        return held, forwarded
 
     def answered(self, message: Propose) -> None:
         """A listener has offered again what it had."""

@@ -23,6 +23,8 @@ from actors.lender import Lender
 from actors.link import Peer
 from actors.loan import Loan
 from actors.loop import Actor, FatalError, run_actor
+from actors.peer_messages import PeerMessages
+from actors.reconfiguration import Reconfiguration
 from actors.recovery import DoNotBelongTogether, check_identity, led, recover
 from actors.request_window import RequestWindow
 from actors.trimming import Trimming
@@ -39,6 +41,8 @@ from etcdz.messages import (
     Propose,
     ReadIndex,
     ReadStates,
+    Received,
+    Reconfigure,
     Refused,
     Returned,
     WalHello,
@@ -46,6 +50,7 @@ from etcdz.messages import (
     Written,
 )
 from etcdz.raft import Config, MemoryStorage, ProposalDropped, RawNode
+from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL
 from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, FOLLOWER
 
 
@@ -62,6 +67,8 @@ class RaftActor(Actor):
         self.trimming = Trimming(self, self.config.snapshot_count)
         self.introduction = Introduction(self.config)
         self.leadership = LeadershipNotes(self)
+        self.reconfiguration = Reconfiguration(self)
+        self.peer_messages = PeerMessages(self)
         self.handlers |= {
             WalState: self.on_wal_state,
             Appended: self.appends.on_appended,
@@ -69,6 +76,8 @@ class RaftActor(Actor):
             Applied: self.on_applied,
             Flushed: self.trimming.on_flushed,
             Propose: self.on_propose,
+            Reconfigure: self.reconfiguration.on_reconfigure,
+            Received: self.peer_messages.on_received,
             ReadIndex: self.on_read_index,
             Written: self.lender.on_written,
             Returned: self.lender.on_returned,
@@ -128,6 +137,7 @@ class RaftActor(Actor):
         self.trimming.on_new_backend()
         self.loan.hand_over = True
         self.lender.recall()
+        self.on_applied(Applied(state.applied_index, state.flushed_index, state.conf_state))
         self.applies.begin_again(state.applied_index, node.raft.log.committed)
 
     def on_wal_state(self, state: WalState) -> None:
@@ -148,7 +158,7 @@ class RaftActor(Actor):
         except DoNotBelongTogether as error:
             raise FatalError(str(error)) from error
         for message in self.unchecked:
-            self.take(message)
+            self.on_propose(message)
         self.unchecked = []
         self._campaign_if_alone()
         self._campaign_if_it_led(state)
@@ -159,6 +169,7 @@ class RaftActor(Actor):
         self._build(applied=0)
         assert self.node is not None
         self.node.bootstrap(bootstrap_peers(self.config.initial_cluster, self.config.initial_cluster_token))
+        self.applies.begin(0, configured_index=self.node.raft.log.last_index())
 
     def _recover(self, state: WalState, backend: BackendState) -> None:
         found = recover(state, backend)
@@ -167,7 +178,10 @@ class RaftActor(Actor):
         self.storage.set_hard_state(found.hard_state)
         self.trimming.snapshot_index = state.snapshot_index
         for entry in found.read[-limits.REQUEST_WINDOW :]:
-            self.window.add_data(entry.data)
+            if entry.type == ENTRY_NORMAL:
+                self.window.add_data(entry.data)
+            elif entry.type == ENTRY_CONF_CHANGE:
+                self.reconfiguration.remember(entry.data)
         applied = backend.applied_index
         self._build(applied)
         self.log.info(
@@ -175,7 +189,7 @@ class RaftActor(Actor):
         )
 
     def _build(self, applied: int) -> None:
-        self.applies.begin(applied)
+        self.applies.begin(applied, configured_index=applied)
         self.node = RawNode(
             Config(
                 id=self.member_id,
@@ -261,7 +275,11 @@ class RaftActor(Actor):
     # ---- the turn ----
 
     def on_applied(self, message: Applied) -> None:
-        self.applies.on_applied(self.node, message)
+        node = self.node
+        took = self.applies.on_applied(node, message)
+        if node is not None and (took or self.reconfiguration.is_under_way):
+            self.leadership.note(node)
+            self.reconfiguration.on_applied(node)
         if not self.leadership.known.leader:
             self._campaign_if_alone()
         self.trimming.on_applied(self.applies.applied_index)
@@ -285,7 +303,11 @@ class RaftActor(Actor):
         node = self.node
         if node is None:
             return
+        if self.peer_messages.waiting:
+            self.peer_messages.step(node)
         if self.leadership.known.leader:
+            if self.reconfiguration.waiting:
+                self.reconfiguration.advance(node)
             if self.introduction.waiting:
                 self.introduction.propose(node)
             waits = self.lender.maybe_lend(node)
@@ -322,7 +344,7 @@ class RaftActor(Actor):
             if message.to == APPEND_THREAD:
                 self.appends.put(message)
             elif message.to == APPLY_THREAD:
-                self.applies.put(node, message)
+                self.applies.put(message)
         known = leadership.known
         if known.read_index is None or not known.ready_index:
             leadership.note(node)

@@ -16,6 +16,8 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Metrics       | supervisor -> listener     | -                    | the scrape is answered with an error             |
 | Propose       | listener, lessor -> raft   | Replies or Refused   | offered again to the next raft incarnation       |
 | Write         | listener, raft -> wal      | Replies or Refused   | offered to raft when the loan ends               |
+| Reconfigure   | listener -> raft           | Replies or Refused   | offered again to the next raft incarnation       |
+| Received      | peers -> raft              | -                    | members say again what was not answered          |
 | Refused       | raft, wal -> listener, lessor | -                 | the call times out                               |
 | ReadIndex     | listener -> raft           | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates    | raft -> listener           | -                    | the call times out                               |
@@ -166,6 +168,19 @@ class Propose(NamedTuple):
 
 
 UNASKED = -1
+
+
+class Reconfigure(NamedTuple):
+    """items: (request id, encoded raftpb.ConfChange that carries it). The reply is the backend's, with the members."""
+
+    slot: int
+    items: list[tuple[int, bytes]]
+
+
+class Received(NamedTuple):
+    """Encoded raftpb.Message of other members to this one."""
+
+    messages: list[bytes]
 
 
 class Write(NamedTuple):
@@ -347,10 +362,14 @@ class Durable(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """Everything up to applied_index is applied; everything up to flushed_index survives power loss."""
+    """Everything up to applied_index is applied; everything up to flushed_index survives power loss.
+
+    conf_state: encoded raftpb.ConfState of the members at applied_index; empty: not said
+    """
 
     applied_index: int
     flushed_index: int
+    conf_state: bytes = b""
 
 
 class Flush(NamedTuple):
@@ -522,6 +541,8 @@ MESSAGES: dict[int, type[Any]] = {
     12: ReadIndex,
     13: ReadStates,
     14: Leadership,
+    17: Reconfigure,
+    18: Received,
     20: WalHello,
     21: WalState,
     22: Append,

@@ -170,6 +170,18 @@ def leave_joint(tracker: Tracker) -> Changed:
     return draft.finish()
 
 
+def steps_to(config: TrackedConfig, state: ConfState) -> list[ConfChangeSingle]:
+    """Changes that lead from config to state, each a simple one, in an order in which there always is a voter.
+
+    Requires: neither is joint.
+    """
+    voters, learners = frozenset(state.voters), frozenset(state.learners)
+    steps = [ConfChangeSingle(CONF_CHANGE_ADD_NODE, node) for node in sorted(voters - config.voters)]
+    steps += [ConfChangeSingle(CONF_CHANGE_ADD_LEARNER_NODE, node) for node in sorted(learners - config.learners)]
+    gone = (config.voters | config.learners) - voters - learners
+    return steps + [ConfChangeSingle(CONF_CHANGE_REMOVE_NODE, node) for node in sorted(gone)]
+
+
 def restore(tracker: Tracker, last_index: int, state: ConfState) -> Changed:
     """The configuration that state describes, built up from nothing. Requires: tracker is empty.
 
