@@ -209,6 +209,9 @@ class BackendActor(Actor):
         """A listener that we have not met may still wait for answers that a former incarnation of this actor wrote
         but did not send. It drops what it already has."""
         slot = LESSOR_SLOT if peer.kind == "lessor" else peer.slot
+        if peer.kind == "wal" and self.raft_incarnation:
+            # The one before may have written entries that it did not hand over any more.
+            self.links.send("raft", self._state())
         if peer.kind not in ("listener", "lessor"):
             return
         if peer.kind == "listener":

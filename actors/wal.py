@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actors import reserve
+from actors import bookmarks, reserve
 from actors.link import Peer
 from actors.loop import Actor, FatalError, run_actor
 from etcdz import limits
@@ -100,6 +100,8 @@ class WalActor(Actor):
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
         self.all_fsyncs = Doublings()
         self.log_file: Any = None
+        self.marked = (0, 0)
+        """Position of the bookmark."""
         self.snapshot_index = self.snapshot_term = 0
 
     # ---- start ----
@@ -119,15 +121,22 @@ class WalActor(Actor):
         if not list_segments(self.disk.list(self.wal_dir) if self.disk.exists(self.wal_dir) else []):
             metadata = pb.Metadata(NodeID=self.config.member_id, ClusterID=self.config.cluster_id).SerializeToString()
             self.log_file = Log.create(self.disk, self.wal_dir, metadata, options)
+            self._mark()
             return
-        start = open_newest(self.disk, self.wal_dir, self.snap_dir, options)
+        start = open_newest(self.disk, self.wal_dir, self.snap_dir, options, bookmarks.load(self.boot.run_dir))
         self.log_file = start.log
+        self._mark()
         if start.snap is not None:
             self.snapshot_index, self.snapshot_term = start.snap.index, start.snap.term
         for name, why in start.skipped:
             self.log.warn("passed over a snapshot file", name=name, reason=why)
         if start.recovered.torn is not None:
             self.log.warn("cut off the torn end of the log", torn=str(start.recovered.torn))
+
+    def _mark(self) -> None:
+        """Note for a successor where the log stands."""
+        self.marked = self.log_file.position
+        bookmarks.save(self.boot.run_dir, self.log_file.bookmark())
 
     # ---- messages ----
 
@@ -227,6 +236,7 @@ class WalActor(Actor):
             self.log.error("no space left for a snapshot", error=str(error))
             return  # the log stays as long as it is until the next one
         self.snapshot_index, self.snapshot_term = index, term
+        self._mark()
         removed = self.log_file.release(message.keep_index, keep=self.config.max_wals)
         snap.purge(self.disk, self.snap_dir, keep=self.config.max_snapshots)
         self.log.info("saved snapshot", snapshot_index=index, released_segments=len(removed))
@@ -271,6 +281,9 @@ class WalActor(Actor):
         if len(own) < len(batch):
             seq = max([append.seq for append in batch if isinstance(append, Append)])
             self.links.send("raft", Appended(self.raft_incarnation, seq, self._space_error()))
+        sequence, offset = log.position
+        if sequence != self.marked[0] or offset - self.marked[1] >= limits.BOOKMARK_BYTES:
+            self._mark()
 
     def _hand_over(self, own: list[Own]) -> None:
         """They are committed: to the backend at once, to raft a little later."""

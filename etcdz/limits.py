@@ -47,6 +47,10 @@ LAZY_ACK_S = 0.01
 """How long the wal may keep from raft what it has appended in its name, and how many bytes of it."""
 LAZY_ACK_BYTES = 1 << 20
 
+# ---- wal ----
+BOOKMARK_BYTES = 2 << 20
+"""The wal notes for a successor where its log stands after so many bytes: they are all that it has to read again."""
+
 # ---- backend ----
 REPLY_RING_SLOTS = 64
 """Batches whose replies are kept in the store, to be sent again by the next incarnation."""

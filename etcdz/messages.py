@@ -34,7 +34,7 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | BackendHello  | raft -> backend            | BackendState         | sent again to the next backend incarnation       |
 | BackendState  | backend -> raft            | -                    | raft asks the next backend incarnation           |
 | Apply         | raft -> backend            | Applied, and Replies | sent again from the consistent index on          |
-| Durable       | wal -> backend             | -                    | raft tells the next backend what is committed    |
+| Durable       | wal -> backend             | -                    | raft tells the backend when either one is new    |
 | Applied       | backend -> raft            | -                    | the next one says more                           |
 | Flush         | raft -> backend            | Flushed              | asked again at the next snapshot-count           |
 | Flushed       | backend -> raft            | -                    | asked again at the next snapshot-count           |

@@ -59,7 +59,8 @@ class Links:
         """An incarnation is dead: its files would only be in the way."""
         self.disconnect(incarnation)
         endpoint = self.path(name, incarnation)
-        for path in endpoint.parent.glob(f"{endpoint.name}*"):  # actors may keep further sockets beside their mailbox
+        endpoint.unlink(missing_ok=True)
+        for path in endpoint.parent.glob(f"{endpoint.name}.*"):  # what actors keep beside their mailbox
             path.unlink(missing_ok=True)
 
     def close(self) -> None:

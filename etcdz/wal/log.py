@@ -16,15 +16,18 @@ import posixpath
 from typing import NamedTuple
 
 from etcdz.wal import record as rec
+from etcdz.wal.bookmark import Bookmark
 from etcdz.wal.files import Disk, File, WalCorrupt, WalExists, WalFull, WalMismatch
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import Marker
-from etcdz.wal.scan import Scan, Torn, live_entries
+from etcdz.wal.scan import SECTOR_BYTES, Scan, Torn, live_entries
 from etcdz.wal.segment import Segment, list_segments, parse_name, select_segments
 
 SEGMENT_BYTES = 64_000_000
 CUT_RETRY_BYTES = 1 << 20
 TEMPORARY_SEGMENT = "0.tmp"
+AFTER_MARK_BYTES = 16 << 20
+"""How much of the last segment is read after a bookmark, which is never so old."""
 CLEAR = -1
 
 
@@ -165,11 +168,13 @@ class Log:
         directory: str,
         snapshot: tuple[int, int] | None = (0, 0),
         options: LogOptions = DEFAULTS,
+        mark: Bookmark | None = None,
     ) -> "tuple[Log, Recovered]":
         """The log from a snapshot's marker (index, term) on; None: all of it, whatever its markers. Every sum is
         checked, a torn tail is cut off, and the log is ready for appending.
 
-        raises WalCorrupt, WalMismatch, WalInUse
+        mark    what lies before it is not read again
+        raises  WalCorrupt, WalMismatch, WalInUse; with a mark the first two may only mean that it does not fit
         """
         directory = posixpath.normpath(directory)
         names = disk.list(directory)
@@ -179,7 +184,7 @@ class Log:
         log._older = segments[: -len(chosen)]
         try:
             log._lock(chosen)
-            scan = log._scan()
+            scan = log._scan() if mark is None else log._scan_from(mark)
             _check(scan, snapshot, log._segments[-1].file.path)
             log._adopt(scan)
         except BaseException:
@@ -204,6 +209,45 @@ class Log:
         for segment, file in self._segments:
             scan.feed(file.read(0, file.size()), file.path, segment.sequence, segment is self._segments[-1].segment)
         return scan
+
+    def _scan_from(self, mark: Bookmark) -> Scan:
+        """raises WalMismatch: it does not lie in this log"""
+        rest = [found for found in self._segments if found.segment.sequence >= mark.sequence]
+        if not rest or rest[0].segment.sequence != mark.sequence or rest[0].file.size() < mark.offset:
+            raise WalMismatch("wal: the bookmark lies in none of the segments")
+        scan = self._feed_first(mark, rest[0].file, len(rest) == 1)
+        for segment, file in rest[1:]:
+            scan.feed(file.read(0, file.size()), file.path, segment.sequence, segment is rest[-1].segment)
+        return scan
+
+    def _feed_first(self, mark: Bookmark, file: File, is_last: bool) -> Scan:
+        """What follows a bookmark in its segment. Mostly little, and then zeros: all of these are not looked at."""
+        base = mark.offset - mark.offset % SECTOR_BYTES
+        size = file.size()
+        for upto in (min(size, base + AFTER_MARK_BYTES) if is_last else size, size):
+            scan = Scan.resume(mark)
+            scan.offsets.drop_below(self._segments[0].segment.sequence)
+            buf = file.read(base, upto - base)
+            is_whole = upto == size
+            with contextlib.suppress(() if is_whole else WalCorrupt):
+                scan.feed_rest(buf, base, mark.offset, file.path, mark.sequence, is_last)
+                if is_whole or (scan.torn is None and scan.end + SECTOR_BYTES <= upto):
+                    break
+        return scan
+
+    def bookmark(self) -> Bookmark:
+        """Where the log stands after its last sync."""
+        crc, hard_state, last_index, last_term, marker = self._synced
+        indexes, places = list(self._offsets.indexes), list(self._offsets.places)
+        sequence = self._segments[-1].segment.sequence
+        return Bookmark(
+            sequence, self._offset, crc, self.metadata, hard_state, last_index, last_term, marker, indexes, places
+        )
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """(sequence of the last segment, offset of its end) of what is synced."""
+        return self._segments[-1].segment.sequence, self._offset
 
     def _adopt(self, scan: Scan) -> None:
         """Requires: _check has passed."""

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import google_crc32c
 
 from etcdz.wal import record as rec
+from etcdz.wal.bookmark import Bookmark
 from etcdz.wal.files import WalCorrupt
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import BadRecord, Marker
@@ -66,6 +67,7 @@ class Scan:
         "_has_metadata",
         "_state_term",
         "_jump",
+        "_base",
     )
 
     def __init__(self, first_index: int) -> None:
@@ -83,6 +85,22 @@ class Scan:
         self._has_metadata = False
         self._state_term = 1
         self._jump: Marker | None = None
+        self._base = 0
+        """Offset of the buffer that is being fed, in its file."""
+
+    @classmethod
+    def resume(cls, mark: Bookmark) -> "Scan":
+        """As if everything before the bookmark had been fed; go on with `feed_rest`."""
+        scan = cls(0)
+        scan.metadata, scan.hard_state = mark.metadata, mark.hard_state
+        scan.markers = [mark.marker]
+        scan.offsets.indexes, scan.offsets.places = list(mark.indexes), list(mark.places)
+        scan.last_index, scan.last_term = mark.last_index, mark.last_term
+        scan.crc = mark.crc
+        scan._is_first = False
+        if mark.hard_state:
+            scan._state_term = rec.decode_hard_state(mark.hard_state).term
+        return scan
 
     @property
     def commit(self) -> int:
@@ -93,16 +111,28 @@ class Scan:
 
         raises WalCorrupt
         """
-        self.end = 0
+        self.end = self._base = 0
         self._has_metadata = False
+        self._feed(buf, path, sequence, is_last)
+
+    def feed_rest(self, buf: bytes, base: int, offset: int, path: str, sequence: int, is_last: bool) -> None:
+        """What lies in a segment from offset on. buf begins at base, the sector's begin. Afterwards as with `feed`."""
+        self.end, self._base = offset - base, base
+        self._has_metadata = True
+        self._feed(buf, path, sequence, is_last)
+        self.end += base
+        self._base = 0
+
+    def _feed(self, buf: bytes, path: str, sequence: int, is_last: bool) -> None:
         try:
             self._take_all(buf, sequence)
             if is_last and not rec.is_zero(buf, self.end, len(buf)):
                 raise BadRecord("bytes after the end")
         except BadRecord as e:
-            if not (is_last and self.end and is_torn(buf, self.end)):
-                raise WalCorrupt(path, self.end, str(e)) from None
-            self.torn = Torn(path, self.end, str(e))
+            at = self._base + self.end
+            if not (is_last and at and is_torn(buf, self.end)):
+                raise WalCorrupt(path, at, str(e)) from None
+            self.torn = Torn(path, at, str(e))
         if not self._has_metadata:
             raise WalCorrupt(path, 0, "segment without metadata")
         self._is_first = False
@@ -116,12 +146,12 @@ class Scan:
                 return
             kind, crc, start, stop, after = rec.decode_frame(buf, at)
             if kind == rec.CRC:
-                self._take_crc(crc, at)
+                self._take_crc(crc, self._base + at)
             else:
                 data = buf[start:stop]
-                self._check_sum(data, crc, at)
+                self._check_sum(data, crc, self._base + at)
                 if kind == rec.ENTRY:
-                    self._take_entry(*rec.decode_position(data), Place(sequence, at))
+                    self._take_entry(*rec.decode_position(data), Place(sequence, self._base + at))
                 else:
                     self._take_other(kind, data)
                 self.crc = crc
@@ -152,7 +182,7 @@ class Scan:
             if index > last_index and (index > last_index + 1 or entry_term < term):
                 break
             if index >= due or index <= last_index:
-                due = self._place(index, last_index, Place(sequence, at))
+                due = self._place(index, last_index, Place(sequence, self._base + at))
             term = entry_term
             last_index = index
             total = crc

@@ -9,7 +9,8 @@ import posixpath
 from typing import NamedTuple
 
 from etcdz.wal import snap as snaps
-from etcdz.wal.files import Disk, WalMismatch
+from etcdz.wal.bookmark import Bookmark
+from etcdz.wal.files import Disk, WalCorrupt, WalMismatch
 from etcdz.wal.log import DEFAULTS, Log, LogOptions, Recovered
 from etcdz.wal.snap import Snap, SnapBroken
 
@@ -23,8 +24,38 @@ class Start(NamedTuple):
     skipped: list[tuple[str, str]]
 
 
-def open_newest(disk: Disk, log_directory: str, snap_directory: str, options: LogOptions = DEFAULTS) -> Start:
-    """Requires: there is a log. raises WalCorrupt, WalInUse; WalMismatch: neither a .snap nor the first entry fits"""
+def open_newest(
+    disk: Disk,
+    log_directory: str,
+    snap_directory: str,
+    options: LogOptions = DEFAULTS,
+    mark: Bookmark | None = None,
+) -> Start:
+    """mark: of an earlier process of this member's life; what it cannot answer for is read as without it.
+
+    Requires: there is a log. raises WalCorrupt, WalInUse; WalMismatch: neither a .snap nor the first entry fits
+    """
+    start = _open_marked(disk, log_directory, snap_directory, options, mark) if mark is not None else None
+    return start or _open_whole(disk, log_directory, snap_directory, options)
+
+
+def _open_marked(
+    disk: Disk, log_directory: str, snap_directory: str, options: LogOptions, mark: Bookmark
+) -> Start | None:
+    names = snaps.list_snaps(disk, snap_directory)
+    try:
+        snap = snaps.load(disk, posixpath.join(snap_directory, names[0])) if names else None
+        position = (snap.index, snap.term) if snap is not None else (0, 0)
+        log, recovered = Log.open(disk, log_directory, position, options, mark)
+    except (SnapBroken, WalMismatch, WalCorrupt):
+        return None
+    if snap is None or position in recovered.markers:
+        return Start(log, recovered, snap, [])
+    log.close()
+    return None
+
+
+def _open_whole(disk: Disk, log_directory: str, snap_directory: str, options: LogOptions) -> Start:
     skipped = []
     torn = None
     for name in snaps.list_snaps(disk, snap_directory):

@@ -1,0 +1,24 @@
+"""The wal's bookmark: a file in the run directory, which lives as long as the member (see etcdz/wal/bookmark.py)."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from etcdz.wal.bookmark import Bookmark, decode_bookmark, encode_bookmark
+
+NAME = "wal.bookmark"
+
+
+def save(run_dir: str, mark: Bookmark) -> None:
+    """Whole or not at all. Without one a successor reads the whole log: slow, but nothing is wrong with it."""
+    path = Path(run_dir) / NAME
+    temporary = path.with_suffix(".tmp")
+    with suppress(OSError):
+        temporary.write_bytes(encode_bookmark(mark))
+        temporary.replace(path)
+
+
+def load(run_dir: str) -> Bookmark | None:
+    try:
+        return decode_bookmark((Path(run_dir) / NAME).read_bytes())
+    except OSError:
+        return None
