@@ -9,7 +9,12 @@ NAME = "wal.bookmark"
 
 
 def save(run_dir: str, mark: Bookmark) -> None:
-    """Whole or not at all. Without one a successor reads the whole log: slow, but nothing is wrong with it."""
+    """Whole or not at all. Without one a successor reads the whole log: slow, but nothing is wrong with it.
+
+    run_dir    "": nowhere
+    """
+    if not run_dir:
+        return
     path = Path(run_dir) / NAME
     temporary = path.with_suffix(".tmp")
     with suppress(OSError):
@@ -19,6 +24,8 @@ def save(run_dir: str, mark: Bookmark) -> None:
 
 def load(run_dir: str) -> Bookmark | None:
     try:
+        if not run_dir:
+            return None
         return decode_bookmark((Path(run_dir) / NAME).read_bytes())
     except OSError:
         return None

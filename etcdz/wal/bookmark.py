@@ -18,13 +18,16 @@ import msgpack
 from etcdz.wal.offsets import Place
 from etcdz.wal.record import Marker
 
+BEFORE_BYTES = 64
+
 
 class Bookmark(NamedTuple):
-    """sequence, offset: where the next record goes. indexes, places: as in
-    Offsets. The rest as in Log."""
+    """sequence, offset: where the next record goes; before: the last bytes before that. indexes, places: as in Offsets.
+    The rest as in Log."""
 
     sequence: int
     offset: int
+    before: bytes
     crc: int
     metadata: bytes
     hard_state: bytes
@@ -37,7 +40,7 @@ class Bookmark(NamedTuple):
 
 def encode_bookmark(mark: Bookmark) -> bytes:
     body: bytes = msgpack.packb(mark)
-    return google_crc32c.value(body).to_bytes(4, "little") + body
+    return int(google_crc32c.value(body)).to_bytes(4, "little") + body
 
 
 def decode_bookmark(data: bytes) -> Bookmark | None:

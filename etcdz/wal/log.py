@@ -16,7 +16,7 @@ import posixpath
 from typing import NamedTuple
 
 from etcdz.wal import record as rec
-from etcdz.wal.bookmark import Bookmark
+from etcdz.wal.bookmark import BEFORE_BYTES, Bookmark
 from etcdz.wal.files import Disk, File, WalCorrupt, WalExists, WalFull, WalMismatch
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import Marker
@@ -213,7 +213,7 @@ class Log:
     def _scan_from(self, mark: Bookmark) -> Scan:
         """raises WalMismatch: it does not lie in this log"""
         rest = [found for found in self._segments if found.segment.sequence >= mark.sequence]
-        if not rest or rest[0].segment.sequence != mark.sequence or rest[0].file.size() < mark.offset:
+        if not rest or rest[0].segment.sequence != mark.sequence or _before(rest[0].file, mark.offset) != mark.before:
             raise WalMismatch("wal: the bookmark lies in none of the segments")
         scan = self._feed_first(mark, rest[0].file, len(rest) == 1)
         for segment, file in rest[1:]:
@@ -228,10 +228,13 @@ class Log:
             scan = Scan.resume(mark)
             scan.offsets.drop_below(self._segments[0].segment.sequence)
             buf = file.read(base, upto - base)
-            is_whole = upto == size
-            with contextlib.suppress(() if is_whole else WalCorrupt):
+            try:
                 scan.feed_rest(buf, base, mark.offset, file.path, mark.sequence, is_last)
-                if is_whole or (scan.torn is None and scan.end + SECTOR_BYTES <= upto):
+            except WalCorrupt:
+                if upto == size:
+                    raise
+            else:
+                if scan.torn is None and scan.end + SECTOR_BYTES <= upto:
                     break
         return scan
 
@@ -239,9 +242,19 @@ class Log:
         """Where the log stands after its last sync."""
         crc, hard_state, last_index, last_term, marker = self._synced
         indexes, places = list(self._offsets.indexes), list(self._offsets.places)
-        sequence = self._segments[-1].segment.sequence
+        segment, file = self._segments[-1]
         return Bookmark(
-            sequence, self._offset, crc, self.metadata, hard_state, last_index, last_term, marker, indexes, places
+            segment.sequence,
+            self._offset,
+            _before(file, self._offset),
+            crc,
+            self.metadata,
+            hard_state,
+            last_index,
+            last_term,
+            marker,
+            indexes,
+            places,
         )
 
     @property
@@ -497,6 +510,12 @@ class Log:
             end = self._offset if file is self._segments[-1].file else file.size()
         begin = span.place.offset
         return live_entries(file.read(begin, end - begin), span, lo, file.path)
+
+
+def _before(file: File, offset: int) -> bytes:
+    """The bytes before an offset that a bookmark is known by."""
+    begin = max(0, offset - BEFORE_BYTES)
+    return file.read(begin, offset - begin)
 
 
 def has_log(disk: Disk, directory: str) -> bool:

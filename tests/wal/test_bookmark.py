@@ -72,10 +72,17 @@ def test_one_of_another_log_is_passed_over(case: Case) -> None:
     log, marks = filled(case, BIG, 10)
     expected = log.read_entries(1)
     log.close()
-    for mark in (marks[5]._replace(crc=1), marks[5]._replace(sequence=7), marks[5]._replace(offset=1 << 21)):
+    case.disk.make_directory(f"{case.root}/snap")
+    last = marks[-1]
+    for mark in (
+        marks[5]._replace(crc=1),
+        marks[5]._replace(sequence=7),
+        marks[5]._replace(offset=1 << 21),
+        last._replace(offset=last.offset + 8),
+        last._replace(before=bytes(64)),
+    ):
         with pytest.raises((WalCorrupt, WalMismatch)):
             Log.open(case.disk, case.wal, options=BIG, mark=mark)
-        case.disk.make_directory(f"{case.root}/snap")
         start = open_newest(case.disk, case.wal, f"{case.root}/snap", BIG, mark)
         assert start.log.read_entries(1) == expected
         start.log.close()
