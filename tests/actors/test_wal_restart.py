@@ -26,7 +26,7 @@ def lent() -> Iterator[tuple[Restarted, Lend]]:
             one.greet(leader=ME)
             for _ in range(4):
                 one.make_durable()
-                one.actor.on_applied(Applied(one.actor.handed_index, 0))
+                one.actor.on_applied(Applied(one.actor.applies.handed_index, 0))
             lends = [message for _, message in one.links.sent if isinstance(message, Lend)]
             assert len(lends) == 1
             yield one, lends[0]
