@@ -51,7 +51,7 @@ def test_what_it_wrote_but_did_not_hand_over_is_handed_over(lent: tuple[Restarte
     one, lend = lent
     actor, last = one.actor, lend.last_index
     term = lend.term
-    actor.on_written(Written(lend.loan, last + 1, [1, 2], [data(1), data(2)]))
+    actor.handlers[Written](Written(lend.loan, last + 1, [1, 2], [data(1), data(2)]))
     actor.on_turn_end()
     one.links.sent.clear()
     backend = BackendState(7, ME, 2, last + 1, term, last, CONF_STATE, "3.5.0")
