@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from etcdz.monitor.sample import ActorSample, Sample
 
 HISTORY: Final = 120
 """Samples that are kept: two minutes at one a second."""
 EVENTS: Final = 200
+RECALLED: Final = 50
+"""Of what happened before the first look."""
 SPARKS: Final = " ▁▂▃▄▅▆▇█"
 
 FLOW: Final = (
@@ -26,11 +28,12 @@ FLOW: Final = (
 
 
 class Event(NamedTuple):
-    """Something has changed between two samples."""
+    """Something has changed between two samples. weight: "good", "warn", "bad", or "" """
 
     at_s: float
     name: str
     text: str
+    weight: str = ""
 
 
 class ActorView(NamedTuple):
@@ -43,26 +46,29 @@ class ActorView(NamedTuple):
     in_per_s: float | None
     out_per_s: float | None
     in_by_type: Mapping[str, float]
+    out_by_type: Mapping[str, float]
     cpu: Sequence[float]
     depth: Sequence[float]
     rate: Sequence[float]
 
 
 class Edge(NamedTuple):
-    """Messages a second from one kind of actor to another; None: not known yet."""
+    """Messages a second from one kind of actor to another; None: not known yet. types: of FLOW, the usual one first"""
 
     source: str
     target: str
     per_s: float | None
+    types: tuple[str, ...] = ()
 
 
 class View(NamedTuple):
-    """All that a screen needs."""
+    """All that a screen needs of one member. lost: why it does not answer, "" if it does"""
 
     at_s: float
-    actors: tuple[ActorView, ...]
-    flow: tuple[Edge, ...]
-    events: tuple[Event, ...]
+    actors: tuple[ActorView, ...] = ()
+    flow: tuple[Edge, ...] = ()
+    events: tuple[Event, ...] = ()
+    lost: str = ""
 
 
 class History:
@@ -76,20 +82,40 @@ class History:
         self._lines: dict[str, tuple[deque[float], deque[float], deque[float]]] = {}
         self._last: dict[str, ActorSample] | None = None
         self._events: deque[Event] = deque(maxlen=EVENTS)
+        self._view = View(0.0)
 
     def feed(self, sample: Sample) -> View:
         """return what is to be shown now"""
+        if self._view.lost:
+            self.note(sample.at_s, "member", "answers again", "good")
         self._note_events(sample)
-        actors = tuple(self._view(actor) for actor in sample.actors)
+        actors = tuple(self._look(actor) for actor in sample.actors)
         gone = self._lines.keys() - {actor.name for actor in sample.actors}
         for name in gone:
             for known in (self._lines, self._rates, self._counted):
                 known.pop(name, None)
-        return View(sample.at_s, actors, self._flow(sample), self.events)
+        self._view = View(sample.at_s, actors, self._flow(sample), self.events)
+        return self._view
 
-    def lost(self, at_s: float, why: str) -> None:
+    def lost(self, at_s: float, why: str) -> View:
         """The member did not answer. What it was stays on the screen until it does."""
-        self._events.append(Event(at_s, "member", why))
+        if why != self._view.lost:
+            self.note(at_s, "member", why, "bad")
+        self._view = self._view._replace(at_s=at_s, lost=why, events=self.events)
+        return self._view
+
+    def note(self, at_s: float, name: str, text: str, weight: str = "") -> None:
+        """An event that no sample shows."""
+        self._events.append(Event(at_s, name, text, weight))
+
+    def recall(self, at_s: float, told: Sequence[Mapping[str, Any]], now: float) -> None:
+        """What the supervisor remembers from before the first look. told: the answer to `events`; now: its clock"""
+        for event in told[-RECALLED:]:
+            text = str(event.get("reason") or event.get("msg", ""))
+            text = f"{event['order']}: ordered" if "order" in event else text
+            weight = {"warn": "warn", "error": "bad"}.get(str(event.get("level")), "")
+            ago_s = max(0.0, now - float(event.get("time", now)))
+            self.note(at_s - ago_s, str(event.get("child", "member")), text, weight)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -98,7 +124,7 @@ class History:
 
     # ---- rates ----
 
-    def _view(self, actor: ActorSample) -> ActorView:
+    def _look(self, actor: ActorSample) -> ActorView:
         self._measure(actor)
         rates = self._rates.get(actor.name)
         in_per_s = sum(rates[0].values()) if rates else None
@@ -107,8 +133,8 @@ class History:
         depth.append(float(actor.mailbox_depth or 0))
         rate.append(in_per_s or 0.0)
         out_per_s = sum(rates[1].values()) if rates else None
-        by_type = rates[0] if rates else {}
-        return ActorView(actor, in_per_s, out_per_s, by_type, tuple(cpu), tuple(depth), tuple(rate))
+        received, sent = rates if rates else ({}, {})
+        return ActorView(actor, in_per_s, out_per_s, received, sent, tuple(cpu), tuple(depth), tuple(rate))
 
     def _measure(self, actor: ActorSample) -> None:
         """Counters of another incarnation begin anew: its first heartbeat gives no rate."""
@@ -132,7 +158,7 @@ class History:
         for source, target, types in FLOW:
             known = [self._rates[a.name][0] for a in sample.actors if a.kind == target and a.name in self._rates]
             per_s = sum(rates.get(kind, 0.0) for rates in known for kind in types) if known else None
-            edges.append(Edge(source, target, per_s))
+            edges.append(Edge(source, target, per_s, types))
         return tuple(edges)
 
     # ---- events ----
@@ -141,8 +167,8 @@ class History:
         now = {actor.name: actor for actor in sample.actors}
         if self._last is not None:
             for name in [*self._last, *(name for name in now if name not in self._last)]:
-                for text in _changes(self._last.get(name), now.get(name)):
-                    self._events.append(Event(sample.at_s, name, text))
+                for text, weight in _changes(self._last.get(name), now.get(name)):
+                    self.note(sample.at_s, name, text, weight)
         self._last = now
 
 
@@ -158,18 +184,21 @@ def _per_s(before: Mapping[str, int], now: Mapping[str, int], seconds: float) ->
     return {kind: max(0, count - before.get(kind, 0)) / seconds for kind, count in now.items()}
 
 
-def _changes(before: ActorSample | None, now: ActorSample | None) -> list[str]:
+def _changes(before: ActorSample | None, now: ActorSample | None) -> list[tuple[str, str]]:
+    """(text, weight) of each."""
     if now is None:
-        return ["is gone"]
+        return [("is gone", "warn")]
     if before is None:
-        return ["has come"]
+        return [("has come", "good")]
     found = []
-    if now.incarnation != before.incarnation or (now.pid != before.pid and before.pid is not None):
-        found.append(f"was started again: {now.last_exit}" if now.last_exit else "was started again")
+    if now.incarnation != before.incarnation or (now.pid != before.pid and None not in (now.pid, before.pid)):
+        found.append((f"was started again: {now.last_exit}" if now.last_exit else "was started again", "bad"))
+    elif now.pid is None and before.pid is not None and now.last_exit:
+        found.append((now.last_exit, "bad"))
     if now.state != before.state:
-        found.append(f"{before.state} -> {now.state}")
+        found.append((f"{before.state} -> {now.state}", "good" if now.state == "ready" else "warn"))
     if now.last_error and now.last_error != before.last_error:
-        found.append(f"error: {now.last_error}")
+        found.append((f"error: {now.last_error}", "bad"))
     return found
 
 

@@ -1,7 +1,7 @@
 """`etcdz monitor`: a member as a living pipeline, in a terminal.
 
-It asks the member's control socket once per interval, and lives on while the member, or any part of it, is restarted.
-On a terminal it redraws its screen until ^C; elsewhere it prints one screen after the other.
+On a terminal it fills the screen and takes keys; elsewhere, and with --once or --json, it prints. It asks the member's
+control socket once per interval, and lives on while the member, or any part of it, is restarted.
 """
 
 import argparse
@@ -11,12 +11,12 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from etcdz.cli.actors.asking import Refused, ask, data_dir_of
 from etcdz.cli.actors.inspecting import seconds
 from etcdz.monitor.sample import read_sample
-from etcdz.monitor.text import lines
+from etcdz.monitor.screen import texts
 from etcdz.monitor.view import History, View
 
 AGAIN_S: Final = 0.3
@@ -24,8 +24,6 @@ AGAIN_S: Final = 0.3
 RATES_S_MAX: Final = 5.0
 """Longest wait for the rates of all actors."""
 INTERVAL_S_MIN: Final = 0.1
-_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
-_HOME, _LINE_END, _REST = "\x1b[H", "\x1b[K\r\n", "\x1b[J"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,7 +33,10 @@ def main(argv: Sequence[str]) -> int:
     except SystemExit as exit:  # argparse has printed why
         return exit.code if isinstance(exit.code, int) else 2
     try:
-        return _once(args) if args.once or (args.json and args.watch is None) else _watch(args, args.watch or 1.0)
+        if args.once or (args.json and args.watch is None):
+            return _once(args)
+        interval_s = max(INTERVAL_S_MIN, args.watch or 1.0)
+        return _watch(args, interval_s) if args.json or not _has_screen() else _live(args, interval_s)
     except Refused as error:
         print(f"etcdz monitor: {error}", file=sys.stderr)
         return 1
@@ -44,6 +45,24 @@ def main(argv: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _has_screen() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _live(args: argparse.Namespace, interval_s: float) -> int:
+    """raises Refused: there is no member to begin with"""
+    from etcdz.cli.monitor.live import Live
+    from etcdz.cli.monitor.terminal import Terminal
+
+    ask(args, "ping", {})
+    with Terminal(sys.stdin, sys.stdout, os.environ) as terminal:
+        try:
+            Live(terminal, data_dir_of(args), interval_s).run()
+        except EOFError:  # the terminal is gone
+            return 1
+    return 0
 
 
 def _once(args: argparse.Namespace) -> int:
@@ -61,21 +80,13 @@ def _watch(args: argparse.Namespace, interval_s: float) -> int:
     """Until interrupted. raises Refused: not even the first answer came"""
     history = History()
     view = _look(args, history)
-    full_screen = sys.stdout.isatty() and not args.json
-    sys.stdout.write(_ENTER if full_screen else "")
-    try:
-        while True:
-            (_draw if full_screen else _print)(args, view)
-            time.sleep(max(INTERVAL_S_MIN, interval_s))
-            try:
-                view = _look(args, history)
-            except Refused as error:
-                now = time.monotonic()
-                history.lost(now, str(error))
-                view = view._replace(at_s=now, events=history.events)
-    finally:
-        sys.stdout.write(_LEAVE if full_screen else "")
-        sys.stdout.flush()
+    while True:
+        _print(args, view)
+        time.sleep(interval_s)
+        try:
+            view = _look(args, history)
+        except Refused as error:
+            view = history.lost(time.monotonic(), str(error))
 
 
 def _look(args: argparse.Namespace, history: History) -> View:
@@ -85,29 +96,19 @@ def _look(args: argparse.Namespace, history: History) -> View:
 
 def _print(args: argparse.Namespace, view: View) -> None:
     if args.json:
-        print(json.dumps(_plain(view)), flush=True)
+        print(json.dumps(_plain(args, view)), flush=True)
         return
-    width, height = shutil.get_terminal_size()
-    print("\n".join(lines(view, _title(args), width, height)), flush=True)
+    title = f"etcdz monitor  {data_dir_of(args)}  {time.strftime('%H:%M:%S')}"
+    print("\n".join(texts(title, view, *shutil.get_terminal_size())), flush=True)
 
 
-def _draw(args: argparse.Namespace, view: View) -> None:
-    """Over what was drawn before; the size is asked for each time, so that a resize is seen at once."""
-    width, height = shutil.get_terminal_size()
-    text = _LINE_END.join(lines(view, _title(args), width, height))
-    sys.stdout.write(f"{_HOME}{text}\x1b[K{_REST}")
-    sys.stdout.flush()
-
-
-def _title(args: argparse.Namespace) -> str:
-    return f"etcdz monitor  {data_dir_of(args)}  {time.strftime('%H:%M:%S')}  ^C ends"
-
-
-def _plain(view: View) -> dict[str, object]:
-    rates = ("in_per_s", "out_per_s", "in_by_type")
+def _plain(args: argparse.Namespace, view: View) -> dict[str, Any]:
+    """member: which one, for the day when several are watched at once."""
+    rates = ("in_per_s", "out_per_s", "in_by_type", "out_by_type")
     actors = [{**actor.now._asdict(), **{name: getattr(actor, name) for name in rates}} for actor in view.actors]
-    events = [event._asdict() for event in view.events]
-    return {"actors": actors, "flow": [edge._asdict() for edge in view.flow], "events": events}
+    events = [{"ago_s": round(view.at_s - event.at_s, 3), **event._asdict()} for event in view.events]
+    flow = [edge._asdict() for edge in view.flow]
+    return {"member": data_dir_of(args), "lost": view.lost, "actors": actors, "flow": flow, "events": events}
 
 
 def _parser() -> argparse.ArgumentParser:
