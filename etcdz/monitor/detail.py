@@ -5,9 +5,9 @@ from typing import Any, Final, NamedTuple
 
 from etcdz.monitor.keys import PAGES, State
 from etcdz.monitor.measures import count, duration, micros, size
-from etcdz.monitor.overview import state_style
+from etcdz.monitor.overview import spark, state_style
 from etcdz.monitor.paint import Line, Span, clean, line
-from etcdz.monitor.view import ActorView, View, sparkline
+from etcdz.monitor.view import HISTORY, ActorView, View
 
 VALUE_CHARS_MAX: Final = 300
 
@@ -91,8 +91,7 @@ def _state(actor: ActorView, page: Page, width: int) -> list[Line]:
     found = _fields(facts)
     wide = max(10, width - 24)
     for name, values in (("messages/s", actor.rate), ("cpu %", actor.cpu), ("depth", actor.depth)):
-        top = Span(f"▏{count(max(values, default=0.0))}", "dim")
-        found.append(line(f"{name:<12}", Span(sparkline(values, min(120, wide)), "spark"), top))
+        found.append(line(f"{name:<12}", *spark(values, min(HISTORY, wide))))
     inside: Mapping[str, Any] = known.get("inside") or {}
     state = {**(inside.get("summary") or now.summary), **(inside.get("details") or {})}
     switched = {f"{name} for": f"{left:.0f}s more" for name, left in (inside.get("switched") or {}).items()}

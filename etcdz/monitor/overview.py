@@ -33,6 +33,8 @@ def overview(view: View, selected: str, width: int, height: int) -> list[Line]:
     about = _about(view, selected, width)
     room = height - len(head) - 1 - len(about) - 2
     rows = _rows(view.actors, selected, width, max(ROWS_MIN, room - EVENTS_MIN))
+    if view.lost:
+        rows = [filled(row, width, "dim") for row in rows]
     found = [*head, _heading(width), *rows, *about]
     left = height - len(found) - 1
     if left > 0:
@@ -44,7 +46,9 @@ def overview(view: View, selected: str, width: int, height: int) -> list[Line]:
 
 
 def _flow(view: View, width: int, height: int) -> list[Line]:
-    return _boxes(view) if width >= WIDE and height >= TALL else _arrows(view)
+    if width >= WIDE and height >= TALL and length((boxes := _boxes(view))[1]) <= width:
+        return boxes
+    return _arrows(view)
 
 
 def _arrows(view: View) -> list[Line]:
@@ -113,7 +117,7 @@ def _box(view: View, kind: str) -> tuple[Line, Line, Line]:
 def _heading(width: int) -> Line:
     text = "ACTOR".ljust(NAME_WIDTH) + _cells(_HEADINGS, _WIDTHS)
     if width >= WIDE:
-        text += _cells(_MORE, _MORE_WIDTHS) + "  MESSAGES/S IN"
+        text += _cells(_MORE, _MORE_WIDTHS) + "  IN/S"
     return line(Span(text, "head"))
 
 
@@ -185,14 +189,14 @@ def sparks(actor: ActorView, width: int) -> Line:
     """Its last minutes."""
     each = max(4, (width - 33) // 3)
     found: Line = []
-    for name, values, most in (
-        ("msg/s", actor.rate, None),
-        ("  cpu%", actor.cpu, None),
-        ("  depth", actor.depth, None),
-    ):
-        top = max(values, default=0.0)
-        found += [Span(f"{name} "), Span(sparkline(values, each, most), "spark"), Span(f"▏{count(top)}", "dim")]
+    for name, values in (("msg/s", actor.rate), ("  cpu%", actor.cpu), ("  depth", actor.depth)):
+        found += [Span(f"{name} "), *spark(values, each)]
     return found
+
+
+def spark(values: Sequence[float], width: int) -> Line:
+    """The last width values, and the greatest of them."""
+    return [Span(sparkline(values, width), "spark"), Span(f"▏{count(max(values[-width:], default=0.0))}", "dim")]
 
 
 def _trouble(actor: ActorView) -> Line:

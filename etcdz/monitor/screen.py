@@ -33,7 +33,7 @@ INSIDE_KEYS: Final = (
 HELP: Final = """\
 up, down      choose an actor                  enter   look inside it
 inside        left, right, 1-6: page           escape  back
-r             restart it; then g: gracefully, the new one serves before the old one leaves
+r             restart it; then g: gracefully, the new one serves first
 k             kill it (SIGKILL); the supervisor starts it again
 s             scale: how many of its kind there are
 d             drain: a listener sends its clients to the others
@@ -43,10 +43,12 @@ q, ^C         end the monitor; the member goes on
 
 Each of r k s d u t says first what it would do, and does it only after y.
 
-STATE   starting, ready, draining, stopping, stopped, backoff (waits for its restart)
-DEPTH   most frames that waited when a turn began, last 2 s     OLDEST  greatest age of one
-P50 P99 how long turns with messages took, last 5-10 s          FSYNC   of the log, p99
-BATCH   entries or proposals of one turn, p50                   CPU%    of one CPU""".splitlines()
+STATE         starting, ready, draining, stopping, stopped, or backoff
+DEPTH OLDEST  most frames that waited for a turn, greatest age of one; last 2 s
+P50 P99       how long turns with messages took; last 5-10 s
+FSYNC         p99 of the log
+BATCH         entries or proposals of one turn, p50
+CPU%          of one CPU""".splitlines()
 
 
 class Screen(NamedTuple):
@@ -71,7 +73,7 @@ def compose(title: str, view: View, state: State, page: Page, width: int, height
     else:
         body = overview(view, state.selected, width, room)
     body = [*body[:room], *([] for _ in range(room - len(body)))]
-    if over := _dialog(state.dialog):
+    if over := _dialog(state.dialog, width):
         body[max(0, room - len(over)) :] = over[:room]
     lines = [_title(title, view, width), *body, _footer(state)][:height]
     return Screen([cut(one, width) for one in lines], rows, scroll_max)
@@ -108,10 +110,10 @@ def _footer(state: State) -> Line:
     return found
 
 
-def _dialog(dialog: Dialog | None) -> list[Line]:
+def _dialog(dialog: Dialog | None, width: int) -> list[Line]:
     if dialog is None:
         return []
-    rule = line(Span("─" * 400, "warn"))
+    rule = line(Span("─" * width, "warn"))
     name = f"{dialog.verb} {clean(dialog.actor)}"
     if dialog.verb == "scale" and not dialog.asked:
         return [

@@ -176,6 +176,9 @@ MIN_INTERVAL_S: Final = 0.1
 """Heartbeats come twice a second; their times are known to some milliseconds."""
 
 
+ORDERLY: Final = "exited with status 0"
+
+
 def _line() -> deque[float]:
     return deque(maxlen=HISTORY)
 
@@ -192,7 +195,8 @@ def _changes(before: ActorSample | None, now: ActorSample | None) -> list[tuple[
         return [("has come", "good")]
     found = []
     if now.incarnation != before.incarnation or (now.pid != before.pid and None not in (now.pid, before.pid)):
-        found.append((f"was started again: {now.last_exit}" if now.last_exit else "was started again", "bad"))
+        weight = "warn" if now.last_exit in ("", ORDERLY) else "bad"
+        found.append((f"was started again: {now.last_exit}" if now.last_exit else "was started again", weight))
     elif now.pid is None and before.pid is not None and now.last_exit:
         found.append((now.last_exit, "bad"))
     if now.state != before.state:
