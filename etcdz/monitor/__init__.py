@@ -2,7 +2,8 @@
 
     sample.py   one answer to `ps`, typed, whatever it lacks
     view.py     two samples -> rates; many -> history and events; the flow of requests through the actors
-    text.py     a view as lines of text for a terminal of a given size
+    keys.py     what a key does: choices, pages, orders and the dialogs before them
+    screen.py   the whole screen as lines; overview.py and detail.py are its parts, paint.py and measures.py their words
 
 One `History` for each member: several members side by side are several of them.
 """

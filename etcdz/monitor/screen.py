@@ -60,7 +60,7 @@ class Screen(NamedTuple):
 
 
 def compose(title: str, view: View, state: State, page: Page, width: int, height: int) -> Screen:
-    """Exactly height lines of at most width characters."""
+    """Exactly height lines of at most width characters. title: what may be cut off, such as a path"""
     room = max(0, height - 2)
     rows, scroll_max = room, 0
     if state.help:
@@ -95,10 +95,10 @@ def _window(whole: Sequence[Line], scroll: int, rows: int, from_end: bool) -> li
 
 def _title(title: str, view: View, width: int) -> Line:
     if view.lost:
-        return filled(line(f" {title}  NO ANSWER"), width, "alarm")
+        return filled(line(f" etcdz monitor  NO ANSWER  {title}"), width, "alarm")
     running = [actor.now for actor in view.actors if actor.now.state != "-"]
     ready = sum(now.state == "ready" for now in running)
-    return filled(line(f" {title}  {ready} of {len(running)} ready"), width, "title")
+    return filled(line(f" etcdz monitor  {ready} of {len(running)} ready  {title}"), width, "title")
 
 
 def _footer(state: State) -> Line:

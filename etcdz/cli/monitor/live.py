@@ -185,7 +185,7 @@ class Live:
             self._history.note(time.monotonic(), str(wish.args["actor"]), f"{wish.order}: done as ordered", "good")
 
     def _draw(self) -> None:
-        title = f"etcdz monitor  {self._data_dir}  {time.strftime('%H:%M:%S')}"
+        title = f"{time.strftime('%H:%M:%S')}  {self._data_dir}"
         screen = compose(title, self._view, self._state, self._page, *self._terminal.size())
         self._rows, self._scroll_max = screen.rows, screen.scroll_max
         self._terminal.draw(screen.lines)
