@@ -165,7 +165,10 @@ class History:
 
     def _note_events(self, sample: Sample) -> None:
         now = {actor.name: actor for actor in sample.actors}
-        if self._last is not None:
+        before, supervisor = (self._last or {}).get("supervisor"), now.get("supervisor")
+        if before is not None and supervisor is not None and before.pid != supervisor.pid:
+            self.note(sample.at_s, "member", "was started again, and all of its actors with it", "bad")
+        elif self._last is not None:
             for name in [*self._last, *(name for name in now if name not in self._last)]:
                 for text, weight in _changes(self._last.get(name), now.get(name)):
                     self.note(sample.at_s, name, text, weight)

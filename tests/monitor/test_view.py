@@ -86,6 +86,14 @@ def test_a_sparkline_is_as_wide_as_asked_and_as_high_as_its_greatest() -> None:
     assert sparkline([], 3) == "   " and sparkline([1], 0) == ""
 
 
+def test_a_new_member_is_one_event() -> None:
+    history = History()
+    history.feed(sample(1.0, row("raft", 1, {})))
+    supervisor = {"name": "supervisor", "pid": 2}
+    view = history.feed(read_sample({"supervisor": supervisor, "actors": [row("raft", 2, {}, incarnation=9)]}, 2.0))
+    assert [event.name for event in view.events] == ["member"]
+
+
 def test_silence_is_one_event_and_what_was_stays() -> None:
     history = History()
     history.feed(sample(1.0, row("raft", 1, {})))
