@@ -262,6 +262,6 @@ def test_the_monitor_shows_the_flow_and_all_actors(console: Console, capsys: pyt
     flow = {(edge["source"], edge["target"]): edge["per_s"] for edge in view["flow"]}
     assert flow["listener", "wal"] > 0 and flow["wal", "backend"] > 0 and flow["backend", "listener"] > 0
     assert {actor["name"] for actor in view["actors"]} >= {"supervisor", "raft", "wal", "backend", "listener-1"}
-    assert "clients -> listener" in capsys.readouterr().out
+    assert "clients ─▶ listener" in capsys.readouterr().out
     console.trial.member.kill9()
     assert monitor(["--once", "--data-dir", console.directory]) == 1

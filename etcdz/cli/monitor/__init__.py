@@ -5,6 +5,7 @@ control socket once per interval, and lives on while the member, or any part of 
 """
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from etcdz.cli.actors.asking import Refused, ask, data_dir_of
 from etcdz.cli.actors.inspecting import seconds
+from etcdz.cli.monitor.terminal import ASCII
 from etcdz.monitor.sample import read_sample
 from etcdz.monitor.screen import texts
 from etcdz.monitor.view import History, View
@@ -32,6 +34,8 @@ def main(argv: Sequence[str]) -> int:
         args = _parser().parse_args(argv)
     except SystemExit as exit:  # argparse has printed why
         return exit.code if isinstance(exit.code, int) else 2
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         if args.once or (args.json and args.watch is None):
             return _once(args)
@@ -99,7 +103,8 @@ def _print(args: argparse.Namespace, view: View) -> None:
         print(json.dumps(_plain(args, view)), flush=True)
         return
     title = f"etcdz monitor  {data_dir_of(args)}  {time.strftime('%H:%M:%S')}"
-    print("\n".join(texts(title, view, *shutil.get_terminal_size())), flush=True)
+    text = "\n".join(texts(title, view, *shutil.get_terminal_size()))
+    print(text if (sys.stdout.encoding or "").lower() == "utf-8" else text.translate(ASCII), flush=True)
 
 
 def _plain(args: argparse.Namespace, view: View) -> dict[str, Any]:
