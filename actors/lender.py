@@ -66,7 +66,8 @@ class Lender:
         host = self._host
         number = host.loan.begin()
         host.appends.is_lent = True
-        host.links.send("wal", Lend(host.boot.incarnation, number, node.raft.term, last))
+        backend = host.links.incarnation_of("backend")
+        host.links.send("wal", Lend(host.boot.incarnation, number, node.raft.term, last, backend))
         proposals, host.proposals = host.proposals, []
         self.forward([(request_id_of(data), data) for data in proposals])
         host.leadership.note(node)

@@ -78,6 +78,11 @@ class Links:
         """Name of the listener whose request ids carry slot; "" if it is gone, and with it who waits for answers."""
         return self._listeners.get(slot, "")
 
+    def incarnation_of(self, name: str) -> int:
+        """0: it is not alive, or not known yet."""
+        peer = self.peers.get(name)
+        return peer.incarnation if peer is not None else 0
+
     def send(self, name: str, message: Any) -> None:
         """Queue message for name; it leaves with `flush`."""
         waiting = self._waiting.get(name)

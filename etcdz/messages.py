@@ -283,12 +283,14 @@ class Appended(NamedTuple):
 
 class Lend(NamedTuple):
     """The end of the log is the wal's: it appends what is written to it, in this term and behind last_index, and hands
-    it to the backend when it is durable. loan: higher than any before, of this raft incarnation or an earlier one."""
+    it to the backend when it is durable. loan: higher than any before, of this raft incarnation or an earlier one.
+    backend: incarnation of the one that raft knows; a wal that knows another gives the loan back."""
 
     raft_incarnation: int
     loan: int
     term: int
     last_index: int
+    backend: int = 0
 
 
 class Written(NamedTuple):

@@ -28,6 +28,9 @@ class RecordedLinks:
     def send(self, name: str, message: Any) -> None:
         self.sent.append((name, message))
 
+    def incarnation_of(self, name: str) -> int:
+        return 0
+
     def of_kind(self, kind: str) -> list[Any]:
         return []
 
