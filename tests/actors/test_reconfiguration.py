@@ -153,7 +153,7 @@ def test_a_second_voter_ends_the_loan_and_the_short_reads_of_every_listener_befo
     assert raft(world).leadership.known.read_index is None and not raft(world).summary()["lent"]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(12))
 def test_the_core_follows_the_membership_whoever_dies(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
