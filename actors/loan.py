@@ -7,8 +7,8 @@ Raft appends afterwards, in its own log, what the wal has appended in its name (
     (Append)   <- Recall, Returned; wal gone    (Write)
 
 Rules that keep a write from being lost or entering the log twice:
-- Raft lends only when all it has appended is durable, committed and handed to the backend, and names that backend: a wal
-  that knows another gives the loan back at once.
+- Raft lends only when all it has appended is durable, committed and handed to the backend. It names that backend: a
+  wal that knows another gives the loan back at once.
 - While the loan lasts raft appends nothing. What is proposed to it first (`Propose`, fence 0) it passes on to the wal,
   and keeps until it is written. What may have gone to the wal before (other fences) it holds, and recalls the loan.
 - A loan ends when the wal has returned it, or when a new wal has said what is on disk: then raft knows everything that

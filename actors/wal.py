@@ -182,7 +182,7 @@ class WalActor(Actor):
         if lend.last_index != self.log_file.last_index:
             raise RuntimeError(f"lent from {lend.last_index} on, the log ends at {self.log_file.last_index}")
         if lend.backend != self.links.incarnation_of("backend"):
-            # What went to a backend that is gone would reach nobody, while raft takes it as handed over to its successor.
+            # What goes to a backend that is gone reaches nobody, while raft takes it as handed over to its successor.
             self.newest_loan = lend.loan
             self.early.pop(lend.loan, None)
             self.links.send("raft", Returned(lend.loan))
