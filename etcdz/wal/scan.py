@@ -289,10 +289,12 @@ def is_torn(buf: bytes, at: int) -> bool:
     is_short = len(buf) < after
     stop = min(after, len(buf))
     try:
-        end = rec.decode_record_head(buf, body)[3]
+        _, _, start, end = rec.decode_record_head(buf, body)
     except BadRecord:
         return (is_short and len(buf) - body < RECORD_HEAD_MAX) or _has_lost_sector(buf, at, stop)
-    return end == body + size and (is_short or _has_lost_sector(buf, at, stop))
+    if end != body + size:  # a head that reaches into a lost sector: the zeros there are read as its length
+        return _has_lost_sector(buf, at, min(start, stop))
+    return is_short or _has_lost_sector(buf, at, stop)
 
 
 def _has_lost_sector(buf: bytes, at: int, stop: int) -> bool:
