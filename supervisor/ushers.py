@@ -3,7 +3,8 @@
 The kernel spreads connections evenly over the sockets, so listeners get the same number of them, give or take one. A
 socket without a listener would keep its clients waiting: all of them are dealt out whenever somebody comes or goes.
 When there are more listeners than before, each of the old ones sends the share of its clients away that the new ones
-should have; they come back through any socket.
+should have; they come back through any socket. One that was restarted is not one more: its end costs its own clients
+their connections and nobody else's.
 """
 
 from collections.abc import Iterable
@@ -17,16 +18,18 @@ class Ushers:
 
     def __init__(self) -> None:
         self._told: dict[int, tuple[int, ...]] = {}
-        self._crew = 0
-        """Listeners that served the last time that any did."""
+        self._served: set[str] = set()
+        """Names of those that serve, or did until they ended by themselves."""
 
     def orders(self, listed: Iterable[Life], sockets: int) -> list[tuple[int, Listen]]:
         """(incarnation, what to tell it), for whom something changes. sockets: of an address"""
         alive = [life for life in listed if life.row.doors]
         crew = [life for life in alive if life.serving]
         shares = {life.incarnation: tuple(range(i, sockets, len(crew))) for i, life in enumerate(crew)}
-        goodbye = max(0.0, 1 - self._crew / len(crew)) if crew and self._crew else 0.0
-        self._crew = len(crew) or self._crew
+        newcomers = [life for life in crew if life.name not in self._served]
+        goodbye = len(newcomers) / len(crew) if newcomers and self._served else 0.0
+        self._served -= {life.name for life in alive if not life.serving}
+        self._served |= {life.name for life in crew}
         orders = []
         for life in alive:
             share, before = shares.get(life.incarnation, ()), self._told.get(life.incarnation)
