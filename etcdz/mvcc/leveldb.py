@@ -50,6 +50,7 @@ PIECE_BYTES = 64 << 20
 LOOSE_TABLES_MAX = 4
 #: 8 bytes: how much deleted records still take up in tables. Of our own, so in no hash.
 FREED = b"etcdz_meta\0freed"
+_IN_USE_MIN = 4096
 
 
 class StoreBroken(OSError):
@@ -257,8 +258,9 @@ class LevelStore:
         return int(self._db.approximate_size(b"", _EVERYWHERE)) + self._log_bytes
 
     def size_in_use(self) -> int:
-        """The same without what deleted records take up."""
-        return max(0, self.size() - self._freed)
+        """The same without what deleted records take up: an estimate, and never nothing, as no store is empty."""
+        size = self.size()
+        return max(min(size, _IN_USE_MIN), size - self._freed)
 
     def defragment(self) -> None:
         """Begins to rewrite all tables without what was deleted or overwritten; `defragment_step` goes on with it."""

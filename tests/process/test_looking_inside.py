@@ -105,8 +105,12 @@ def test_a_slow_actor_shows_in_its_own_mailbox_and_a_delay_ends(console: Console
     for _ in range(3):
         console.trial.put(KEY, VALUE)
     assert time.monotonic() - began >= 0.15, "each put waits for the wal"
-    slow = console.wait_row("wal", lambda row: row["oldest_us"] >= 50_000)
-    assert slow["turn_us"]["max"] >= 50_000
+
+    def is_slow(row: dict[str, Any]) -> bool:
+        console.trial.put(KEY, VALUE)  # the figures are those of the last seconds
+        return bool(row["oldest_us"] >= 50_000 and row["turn_us"]["max"] >= 50_000)
+
+    console.wait_row("wal", is_slow)
     others = [console.row(name)["turn_us"]["p50"] for name in ("raft", "backend", "listener-1")]
     assert max(others) < 50_000
     console.ask("chaos", "delay", "wal", "0ms")
