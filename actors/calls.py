@@ -61,6 +61,7 @@ from etcdz.methods import (
     WAIT_SCRUB,
 )
 from etcdz.mvcc import transaction, validate
+from etcdz.mvcc.put_entry import keys_of_puts
 from etcdz.proto import etcdserverpb as pb
 
 WRITE, READ, WAIT_INDEX, ASK_LESSOR = 0, 1, 2, 3
@@ -239,6 +240,10 @@ class Calls:
         return self._propose(caller, stream_id, ALARM, body)
 
     def _txn(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        keys = keys_of_puts(body)
+        if keys is not None:
+            error = validate.check_puts(keys, self._max_txn_ops)
+            return error or self._propose(caller, stream_id, TXN, body)
         request = pb.TxnRequest.FromString(body)
         error = validate.check_txn(request, self._max_txn_ops)
         if error is not None:

@@ -16,7 +16,7 @@ from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.encoding import decode_varint, message_field
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
-from etcdz.mvcc.put_entry import PUT_TAG, decode_put
+from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
 from etcdz.proto import etcdserverpb as pb
 
 #: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
@@ -81,6 +81,11 @@ class Applier:
             if put is not None:
                 self._room -= len(data) + PUT_OVERHEAD_BYTES
                 return put[0], 0, None, self._put_plain(put[1], put[2], put[3])
+        elif data[0] == TXN_TAG and self._plain and self._room > len(data) * _GROWTH_MAX:
+            txn = decode_txn(data)
+            if txn is not None:
+                self._room -= len(data) + PUT_OVERHEAD_BYTES
+                return txn[0], 0, None, self.mvcc.put_plain_txn(txn[1])
         return self._apply(data)
 
     def apply_all(self, entries: Iterable[bytes]) -> list[Result]:

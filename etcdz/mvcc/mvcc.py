@@ -203,6 +203,15 @@ class Mvcc:
         self._changes = 0
         return self._pieces.field(self.revision)
 
+    def put_plain_txn(self, puts: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
+        """Puts without options as one transaction: (key, key field, value field). return the encoded TxnResponse."""
+        write = self.write_put
+        for key, key_field, value_field in puts:
+            write(key, key_field, value_field)
+        fields = transaction.answer_to_puts(self.revision, self._changes)
+        self.end()
+        return self._pieces.field(self.revision) + fields
+
     def delete_range(self, request: pb.DeleteRangeRequest) -> Outcome:
         fields = self.delete_in_txn(request)
         self.end()

@@ -1,26 +1,31 @@
-"""Reads a plain put (key and value, no options) off the bytes of its raft entry, without a parser.
+"""Reads plain puts (key and value, no options) off the bytes of a raft entry, without a parser.
 
     entry   22 len PUT  a2 06 len ID        InternalRaftRequest: put 4, header 100
+          | 32 len TXN  a2 06 len ID        txn 6
+    TXN     { 12 len OP }                   TxnRequest: success 2, and nothing else
+    OP      12 len PUT                      RequestOp: request_put 2
     PUT     0a len key [12 len value]
     ID      08 varint                       RequestHeader: the request id alone
 
 Key and value go into the record as they are encoded here; only what stands between them is new. Puts of one workload
 have few shapes (lengths), so what the lengths imply is worked out once per shape and afterwards only compared.
-A parser of compiled code and a message object would cost three times as much.
+A parser of compiled code and message objects would cost three times as much.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from etcdz.mvcc.encoding import decode_varint, encode_varint
 
-PUT_TAG = 0x22
+PUT_TAG, TXN_TAG = 0x22, 0x32
 _HEADER_TAG = b"\xa2\x06"
 _SHAPE_BYTES = 5
 _SHAPES_MAX = 4096
+_OP_SHAPE_BYTES, _LONG_OP_SHAPE_BYTES = 6, 8  # with lengths of one byte, and of two
 
 
 class Shape(NamedTuple):
-    """Where the parts of an entry lie. value_head: tag and length of the value, or nothing if it is empty."""
+    """Where the parts of a put lie, from its tag on. value_head: tag and length of the value, or nothing if empty."""
 
     key_field_at: int
     key_at: int
@@ -30,12 +35,15 @@ class Shape(NamedTuple):
 
 
 class Shapes(dict[bytes, Shape | None]):
-    """First bytes of an entry -> its shape; None if it is not one that this reader knows."""
+    """First bytes of a put -> its shape; None if it is not one that this reader knows."""
+
+    def __init__(self, work_out: Callable[[bytes], Shape | None]) -> None:
+        self._work_out = work_out
 
     def __missing__(self, front: bytes) -> Shape | None:
         if len(self) >= _SHAPES_MAX:
             self.clear()
-        shape = self[front] = _shape(front)
+        shape = self[front] = self._work_out(front)
         return shape
 
 
@@ -73,7 +81,21 @@ class _High(dict[bytes, int]):
         return found
 
 
-_shapes = Shapes()
+def _op_shape(front: bytes) -> Shape | None:
+    """Of an operation in a transaction: the put's, with one more tag and length in front."""
+    try:
+        size, at = decode_varint(front, 1)
+        shape = _shape(b"\x22" + front[at + 1 :]) if front[at] == 0x12 else None
+    except IndexError:
+        return None
+    if front[0] != 0x12 or shape is None or shape.put_end != size or len(encode_varint(size)) != at - 1:
+        return None
+    key_field_at, key_at, key_end, put_end, value_head = shape
+    return Shape(at + key_field_at, at + key_at, at + key_end, at + put_end, value_head)
+
+
+_shapes = Shapes(_shape)
+_op_shapes = Shapes(_op_shape)
 _high = _High()
 _low = {bytes((n & 127 | 128, n >> 7 | 128)): n for n in range(1 << 14)}
 
@@ -87,14 +109,62 @@ def decode_put(data: bytes) -> tuple[int, bytes, bytes, bytes] | None:
     if shape is None:
         return None
     key_field_at, key_at, key_end, end, value_head = shape
+    if not data.startswith(value_head, key_end):
+        return None
+    request_id = _decode_id(data, end)
+    if request_id is None:
+        return None
+    value_field = b"\x2a" + data[key_end + 1 : end] if value_head else b""
+    return request_id, data[key_at:key_end], data[key_field_at:key_end], value_field
+
+
+def _decode_id(data: bytes, at: int) -> int | None:
+    """The request id, if from there on the entry holds a header with nothing else in it."""
     try:
-        if not data.startswith(value_head, key_end) or data[end : end + 2] != _HEADER_TAG or data[end + 3] != 8:
+        if data[at : at + 2] != _HEADER_TAG or data[at + 3] != 8 or data[at + 2] + at + 3 != len(data):
             return None
-        id_at = end + 4
-        if data[end + 2] + end + 3 != len(data):
-            return None
+        id_at = at + 4
         request_id = _low[data[id_at : id_at + 2]] | _low[data[id_at + 2 : id_at + 4]] << 14 | _high[data[id_at + 4 :]]
     except (IndexError, KeyError, ValueError):
         return None
-    value_field = b"\x2a" + data[key_end + 1 : end] if value_head else b""
-    return request_id & 0xFFFFFFFFFFFFFFFF, data[key_at:key_end], data[key_field_at:key_end], value_field
+    return request_id & 0xFFFFFFFFFFFFFFFF
+
+
+def keys_of_puts(txn: bytes) -> list[bytes] | None:
+    """The keys that a TxnRequest puts, in order, if plain puts without a compare are all that it holds; else None."""
+    spans = _put_spans(txn, 0, len(txn))
+    return None if spans is None else [txn[at + shape[1] : at + shape[2]] for at, shape in spans]
+
+
+def decode_txn(data: bytes) -> tuple[int, list[tuple[bytes, bytes, bytes]]] | None:
+    """(request id, puts as (key, key field, value field)) of a transaction of plain puts alone, or None for any other.
+
+    Requires: data begins with TXN_TAG.
+    """
+    try:
+        size, at = decode_varint(data, 1)
+    except (IndexError, ValueError):
+        return None
+    end = at + size
+    request_id = _decode_id(data, end)
+    spans = _put_spans(data, at, end) if request_id is not None else None
+    if request_id is None or spans is None:
+        return None
+    puts = []
+    for at, (key_field_at, key_at, key_end, put_end, value_head) in spans:
+        value_field = b"\x2a" + data[at + key_end + 1 : at + put_end] if value_head else b""
+        puts.append((data[at + key_at : at + key_end], data[at + key_field_at : at + key_end], value_field))
+    return request_id, puts
+
+
+def _put_spans(txn: bytes, at: int, end: int) -> list[tuple[int, Shape]] | None:
+    """Where each operation begins, and its shape; at least one. None if anything there is no plain put."""
+    spans = []
+    shapes = _op_shapes
+    while at < end - 1:
+        shape = shapes[txn[at : at + (_OP_SHAPE_BYTES if txn[at + 1] < 128 else _LONG_OP_SHAPE_BYTES)]]
+        if shape is None or not txn.startswith(shape[4], at + shape[2]):
+            return None
+        spans.append((at, shape))
+        at += shape[3]
+    return spans if at == end and spans else None

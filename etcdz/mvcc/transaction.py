@@ -39,6 +39,11 @@ def run(mvcc: Mvcc, request: pb.TxnRequest) -> EtcdError | bytes:
     return error if error is not None else _apply(mvcc, path, _Headers(mvcc.revision))
 
 
+def answer_to_puts(revision: int, count: int) -> bytes:
+    """The same for a transaction of so many plain puts that nothing speaks against. revision: the one before it."""
+    return b"\x10\x01" + _answer_to_put(revision_header(revision + 1)) * count
+
+
 def is_read_only(request: pb.TxnRequest) -> bool:
     """Ranges alone, in both branches: such a one needs no raft entry. Nested transactions count as writes."""
     return all(op.WhichOneof("request") == "request_range" for op in _all_operations(request))
@@ -170,7 +175,12 @@ class _Headers:
     def __init__(self, revision: int) -> None:
         self.before = revision_header(revision)
         self.after = revision_header(revision + 1)
-        self.put = message_field(b"\x1a", message_field(b"\x12", self.after))
+        self.put = _answer_to_put(self.after)
+
+
+def _answer_to_put(header: bytes) -> bytes:
+    """A whole ResponseOp."""
+    return message_field(b"\x1a", message_field(b"\x12", header))
 
 
 def _apply(mvcc: Mvcc, path: _Step, headers: _Headers) -> bytes:

@@ -41,6 +41,13 @@ def check_txn(request: pb.TxnRequest, max_txn_ops: int) -> EtcdError | None:
     return check_any_txn(request, max_txn_ops) if flat is _NOT_FLAT else flat
 
 
+def check_puts(keys: list[bytes], max_txn_ops: int) -> EtcdError | None:
+    """The same for a transaction of plain puts to these keys alone."""
+    if len(keys) > max_txn_ops:
+        return errors.TOO_MANY_OPS
+    return None if len(set(keys)) == len(keys) else errors.DUPLICATE_KEY
+
+
 def check_any_txn(request: pb.TxnRequest, max_txn_ops: int) -> EtcdError | None:
     """The rule itself; check_txn is a faster way to the same."""
     error = _check_operations(request, max_txn_ops)

@@ -5,7 +5,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcdz.mvcc.put_entry import PUT_TAG, decode_put
+from etcdz.mvcc.put_entry import PUT_TAG, decode_put, decode_txn, keys_of_puts
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 
@@ -91,3 +91,86 @@ def test_no_bytes_are_misread(data: st.DataObject) -> None:
     again.put.MergeFromString(found[2] + (b"\x12" + found[3][1:] if found[3] else b""))
     assert (again.put, again.header.ID) == (request.put, request.header.ID)
     assert entry[0] == PUT_TAG
+
+
+# transactions
+
+
+def _put_op(key: bytes, value: bytes, **options: object) -> pb.RequestOp:
+    return pb.RequestOp(request_put=pb.PutRequest(key=key, value=value, **options))
+
+
+def _txn_entry(txn: pb.TxnRequest, request_id: int = ID) -> bytes:
+    entry: bytes = pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), txn=txn).SerializeToString()
+    return entry
+
+
+keys = st.binary(min_size=1, max_size=127)
+
+
+@given(st.lists(st.tuples(keys, sizes), min_size=1, max_size=6))
+def test_reads_the_puts_of_a_transaction_as_the_parser_does(puts: list[tuple[bytes, int]]) -> None:
+    operations = [_put_op(key, b"v" * size) for key, size in puts]
+    txn = pb.TxnRequest(success=operations)
+    known, found = keys_of_puts(txn.SerializeToString()), decode_txn(_txn_entry(txn))
+    if any(operation.ByteSize() > 16384 for operation in operations):
+        assert known is None and found is None
+        return
+    assert known == [key for key, _ in puts]
+    assert found is not None and found[0] == ID
+    records = [key_field + value_field for _, key_field, value_field in found[1]]
+    assert records == [mvccpb.KeyValue(key=key, value=b"v" * size).SerializeToString() for key, size in puts]
+    assert [key for key, _, _ in found[1]] == known
+
+
+_COMPARE = pb.Compare(key=b"a", target=1, create_revision=0)
+_GET = pb.RequestOp(request_range=pb.RangeRequest(key=b"a"))
+
+
+@pytest.mark.parametrize(
+    "txn",
+    [
+        pb.TxnRequest(),
+        pb.TxnRequest(failure=[_put_op(b"a", b"v")]),
+        pb.TxnRequest(success=[_put_op(b"a", b"v")], failure=[_GET]),
+        pb.TxnRequest(success=[_put_op(b"a", b"v")], compare=[_COMPARE]),
+        pb.TxnRequest(success=[_put_op(b"a", b"v"), _GET]),
+        pb.TxnRequest(success=[_put_op(b"a", b"v"), pb.RequestOp()]),
+        pb.TxnRequest(success=[_put_op(b"", b"v")]),
+        pb.TxnRequest(success=[_put_op(b"a", b"v", lease=1)]),
+        pb.TxnRequest(success=[_put_op(b"a", b"v"), _put_op(b"b", b"v", prev_kv=True)]),
+        pb.TxnRequest(success=[_put_op(b"a", b"", ignore_value=True)]),
+        pb.TxnRequest(success=[pb.RequestOp(request_txn=pb.TxnRequest(success=[_put_op(b"a", b"v")]))]),
+    ],
+)
+def test_leaves_other_transactions_to_the_parser(txn: pb.TxnRequest) -> None:
+    assert keys_of_puts(txn.SerializeToString()) is None
+    assert decode_txn(_txn_entry(txn)) is None
+
+
+@given(st.data())
+def test_no_bytes_of_a_transaction_are_misread(data: st.DataObject) -> None:
+    """Bytes changed, added or cut: what the reader takes, the parser takes alike, as plain puts and nothing else."""
+    operations = [
+        _put_op(data.draw(st.binary(min_size=1, max_size=5)), data.draw(st.binary(max_size=140))) for _ in range(2)
+    ]
+    entry = bytearray(_txn_entry(pb.TxnRequest(success=operations)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(1, len(entry) - 1))
+        entry[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+        if len(entry) < 3:
+            return
+    found = decode_txn(bytes(entry))
+    if found is None:
+        return
+    try:
+        request = pb.InternalRaftRequest.FromString(bytes(entry))
+    except DecodeError:
+        pytest.fail(f"took what is no message: {bytes(entry).hex()}")
+    again = pb.TxnRequest(success=[_put_op(key, _value(value)) for key, _, value in found[1]])
+    assert (request.txn, request.header) == (again, pb.RequestHeader(ID=found[0]))
+
+
+def _value(value_field: bytes) -> bytes:
+    value: bytes = mvccpb.KeyValue.FromString(value_field).value
+    return value

@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcdz.mvcc.validate import check_any_txn, check_txn
+from etcdz.mvcc.put_entry import keys_of_puts
+from etcdz.mvcc.validate import check_any_txn, check_puts, check_txn
 from etcdz.proto import etcdserverpb as pb
 
 KEYS = st.sampled_from([b"", b"a", b"b", b"c"])
@@ -46,3 +47,16 @@ def nested(compare: list[Any], success: list[Any], failure: list[Any]) -> Any:
 )
 def test_the_fast_check_agrees_with_the_rule(request: Any, max_ops: int) -> None:
     assert check_txn(request, max_ops) == check_any_txn(request, max_ops)
+
+
+PLAIN_PUTS = st.builds(lambda key: pb.RequestOp(request_put=pb.PutRequest(key=key, value=b"v")), KEYS)
+
+
+@given(st.lists(PLAIN_PUTS, min_size=1, max_size=4), st.integers(0, 4))
+def test_the_check_of_plain_puts_agrees_with_the_rule(puts: list[Any], max_ops: int) -> None:
+    request = pb.TxnRequest(success=puts)
+    keys = keys_of_puts(request.SerializeToString())
+    if keys is None:  # an empty key: for the parser and the rule
+        assert check_any_txn(request, max_ops) is not None
+    else:
+        assert check_puts(keys, max_ops) == check_any_txn(request, max_ops)
