@@ -21,6 +21,7 @@ from actors.doors import Doors
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, run_actor
+from actors.nearness import Nearness, arrival_cpu
 from actors.recipes import Recipes
 from actors.scrapes import Scrapes
 from actors.snapshots import Snapshots
@@ -86,6 +87,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.listener.connections.discard(self)
+        self.listener.nearness.forget(self)
         self.listener.streams.lose(self)
         self.grpc = None
 
@@ -111,7 +113,9 @@ class Connection(asyncio.Protocol):
         if grpc is None:
             self._first_bytes(data)
             return
-        calls, streams = self.listener.calls, self.listener.streams
+        listener = self.listener
+        calls, streams = listener.calls, listener.streams
+        listener.nearness.latest = self
         for event in grpc.receive(data):
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
             if event[0] == CALL:
@@ -143,6 +147,10 @@ class Connection(asyncio.Protocol):
             self._receive(data)
             if self.leaving:
                 self.send_away()
+
+    def arrives_on(self) -> int:
+        """The CPU on which what the client sends comes in: a client on this host runs there itself. -1: unknown."""
+        return arrival_cpu(self.transport.get_extra_info("socket"))
 
     def send_away(self) -> None:
         """Ask the client to go on elsewhere; what is under way is finished first."""
@@ -254,6 +262,7 @@ class ListenerActor(Actor):
         """The supervisor wants no clients here."""
         self.crowded = False
         """Whether the supervisor knows that many calls are under way."""
+        self.nearness = Nearness()
         self.failure: Exception | None = None
 
     # ---- start ----
@@ -334,6 +343,8 @@ class ListenerActor(Actor):
                 self._keep_alive(now)
             self.calls.end_turn()
             self.streams.flush()
+            if self.nearness.look():
+                self.heartbeat_now()
             self.heartbeat(now)
             self.links.flush()
         except Exception as error:
@@ -448,6 +459,7 @@ class ListenerActor(Actor):
             "connections": len(self.connections),
             "calls": len(self.calls),
             "streams": len(self.streams),
+            "client_cpu": self.nearness.cpu,
             **({"drained": drained} if self.turned_away else {}),
         }
 

@@ -196,6 +196,7 @@ class Loop:
         self.lifecycle.on_heartbeat(beat.name, beat.incarnation, now)
         if beat.summary.get("calls", 0) >= limits.CROWD_CALLS:
             self._move(self.placement.crowd(now))
+        self._move(self.placement.follow(beat.summary.get("client_cpu", -1), now))
 
     def _autopsy(self, pid: int, status: int, now: float) -> None:
         for life in self.insight.lives():

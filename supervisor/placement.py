@@ -5,6 +5,9 @@ wake up, costs several times one on the same CPU: at small loads all actors shar
 at once, and come together again only after a calm while, since moving costs caches. If they had to spread again soon
 after that, the next calm has to be longer. A listener that has many calls under way says so at once; for all else there
 are the looks.
+
+Which CPU they share follows the client: what it sends and is sent then crosses no CPU either. A kernel may prefer to
+let it run on another, and would do so again after each move: then the moves become rare.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +28,9 @@ GATHER_BELOW: Final = 0.7
 """What fits on one CPU again."""
 CALM_S: Final = 3.0
 CALM_MAX_S: Final = 48.0
+FOLLOW_S: Final = 0.5
+"""From one move after the client to the next; twice as long each time that it did not stay."""
+FOLLOW_MAX_S: Final = 64.0
 
 
 class Load(NamedTuple):
@@ -51,6 +57,8 @@ class Placement:
         self._calm_since: float | None = None
         self._calm_s = CALM_S
         self._gathered_at = float("-inf")
+        self._followed_at = float("-inf")
+        self._follow_s = FOLLOW_S
 
     def cpus(self) -> frozenset[int]:
         """For an actor that starts now."""
@@ -72,6 +80,18 @@ class Placement:
             return None
         self._spread(now)
         return self.cpus()
+
+    def follow(self, cpu: int, now: float) -> frozenset[int] | None:
+        """A listener's client is on this CPU. return the CPUs for all actors, or None if they stay as they are."""
+        if not self.enabled or cpu not in self.everywhere or cpu in self.together:
+            return None
+        since = now - self._followed_at
+        if since < self._follow_s:
+            return None
+        self._follow_s = min(FOLLOW_MAX_S, 2 * self._follow_s) if since < 4 * self._follow_s else FOLLOW_S
+        self._followed_at = now
+        self.together = frozenset((cpu,))
+        return None if self.spread else self.together
 
     def _maybe_spread(self, cpu: float, loads: Mapping[str, Load], now: float) -> bool:
         if cpu <= SPREAD_ABOVE and sum(load.wait for load in loads.values()) <= WAIT_ABOVE:

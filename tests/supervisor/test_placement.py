@@ -1,8 +1,21 @@
 """Placement: together at small loads, spread at once under load, together again only after a calm while."""
 
+from itertools import pairwise
+
 import pytest
 
-from supervisor.placement import CALM_MAX_S, CALM_S, GATHER_BELOW, INTERVAL_S, SPREAD_ABOVE, WAIT_ABOVE, Load, Placement
+from supervisor.placement import (
+    CALM_MAX_S,
+    CALM_S,
+    FOLLOW_MAX_S,
+    FOLLOW_S,
+    GATHER_BELOW,
+    INTERVAL_S,
+    SPREAD_ABOVE,
+    WAIT_ABOVE,
+    Load,
+    Placement,
+)
 
 IDLE = {"wal": Load(0.01, 0.0), "raft": Load(0.02, 0.0)}
 BUSY = {"wal": Load(SPREAD_ABOVE / 2, 0.0), "raft": Load(SPREAD_ABOVE, 0.0)}
@@ -77,3 +90,39 @@ def test_without_a_policy_or_a_choice_nothing_is_pinned(placement: Placement) ->
     assert placement.cpus() == placement.everywhere
     assert placement.look(BUSY, 0.0) is None
     assert placement.look(IDLE, 100.0) is None
+
+
+def test_what_is_together_follows_the_client() -> None:
+    placement = Placement([0, 1, 2], home=0)
+    assert placement.follow(0, 0.0) is None
+    assert placement.follow(-1, 0.0) is None
+    assert placement.follow(7, 0.0) is None  # not ours
+    assert placement.follow(2, 0.0) == frozenset({2}) == placement.cpus()
+    assert placement.follow(2, 1.0) is None
+    assert Placement([0, 1], home=0, policy="none").follow(1, 0.0) is None
+
+
+def test_what_is_spread_stays_so_and_gathers_where_the_client_was() -> None:
+    placement = Placement([0, 1, 2], home=0)
+    placement.look(BUSY, 0.0)
+    assert placement.follow(2, 0.5) is None
+    assert placement.cpus() == placement.everywhere
+    placement.look(IDLE, 1.0)
+    assert placement.look(IDLE, 1.0 + CALM_S) == frozenset({2})
+
+
+def test_a_client_that_never_stays_is_followed_ever_more_seldom() -> None:
+    """The kernel may keep it off a CPU that we use; moving costs caches."""
+    placement, now, moves = Placement([0, 1], home=0), 0.0, []
+    while now < 300:
+        (here,) = placement.together
+        if placement.follow(1 - here, now) is not None:
+            moves.append(now)
+        now += 0.25
+    gaps = [after - before for before, after in pairwise(moves)]
+    assert gaps[:4] == [FOLLOW_S, 2 * FOLLOW_S, 4 * FOLLOW_S, 8 * FOLLOW_S]
+    assert gaps == sorted(gaps) and gaps[-1] == FOLLOW_MAX_S
+    (here,) = placement.together
+    now += 5 * FOLLOW_MAX_S  # it stayed for long: the next time is like the first
+    assert placement.follow(1 - here, now) is not None
+    assert placement.follow(here, now + FOLLOW_S) is not None
