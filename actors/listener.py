@@ -11,6 +11,7 @@ stops accepting, sends GOAWAY and finishes: what waits in the sockets' queues is
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import uvloop
 
 from actors.calls import Calls
 from actors.doors import Doors
+from actors.goodbye import Goodbye
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, run_actor
@@ -69,7 +71,7 @@ _NOT_READY, _ASKING, _READY = range(3)
 class Connection(asyncio.Protocol):
     """One client connection: bytes in and out of the sans-IO layers."""
 
-    __slots__ = ("grpc", "http1", "leaving", "listener", "sniffed", "transport")
+    __slots__ = ("goodbye", "grpc", "http1", "leaving", "listener", "sniffed", "transport")
 
     def __init__(self, listener: "ListenerActor") -> None:
         self.listener = listener
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.leaving = False
+        self.goodbye: Goodbye | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -120,6 +123,8 @@ class Connection(asyncio.Protocol):
                 streams.take(self, event)
         if streams.waiting:
             streams.look_writable(self)
+        if self.goodbye is not None:
+            self.goodbye.look()
         self.flush()
 
     def _first_bytes(self, data: bytes) -> None:
@@ -147,12 +152,17 @@ class Connection(asyncio.Protocol):
     def send_away(self) -> None:
         """Ask the client to go on elsewhere; what is under way is finished first."""
         self.leaving = True
+        if self.goodbye is not None:
+            return
         if self.grpc is not None:
-            self.grpc.go_away()
-            self.listener.streams.drain_connection(self)
-            self.flush()
+            self.goodbye = Goodbye(self.grpc, self.transport, self.listener.call_later, self._on_parted)
         elif self.http1 is not None:
             self.http1.send_away()
+
+    def _on_parted(self) -> None:
+        """The client knows that it has to go on elsewhere: so its streams may end."""
+        self.listener.streams.drain_connection(self)
+        self.flush()
 
     @property
     def is_fresh(self) -> bool:
@@ -184,7 +194,7 @@ class Connection(asyncio.Protocol):
         grpc = self.grpc
         if grpc is None:
             return
-        output = grpc.take_output()
+        output = grpc.take_output() if self.goodbye is None else self.goodbye.take_output()
         if output:
             self.transport.write(output)
         if grpc.should_close:
@@ -363,6 +373,17 @@ class ListenerActor(Actor):
                 connection.flush()
             else:
                 connection.transport.abort()
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """do() in the event loop, where an error of it ends the actor."""
+
+        def guarded() -> None:
+            try:
+                do()
+            except Exception as error:
+                self.fail(error)
+
+        self.loop_.call_later(seconds, guarded)
 
     def fail(self, error: Exception) -> None:
         """An exception in a callback ends the actor, as it does in every other actor."""

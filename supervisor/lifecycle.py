@@ -37,7 +37,7 @@ SIGTERM: Final = 15
 SPAWN_S: Final = 15.0
 """From Spawn to the process being there: milliseconds, or a zygote's own start."""
 
-STALL_S: Final = 2.0
+STALL_S: Final = 1.0
 """on_clock comes several times a second. A longer gap means that we were paused (SIGSTOP, a frozen cgroup) and most
 likely the actors with us: then old heartbeats are no sign of a hang."""
 
@@ -194,8 +194,8 @@ class Lifecycle:
         return [life for life in self.everyone() if life.listed]
 
     def next_deadline(self) -> float | None:
-        """When on_clock has something to do at the latest, but for hangs, which need no such precision."""
-        return min((life.deadline for life in self.everyone() if life.deadline is not None), default=None)
+        """When on_clock has something to do at the latest, but for silence, which needs no such precision."""
+        return min((at for life in self.everyone() if (at := life.next_deadline()) is not None), default=None)
 
     def find(self, name: str, incarnation: int) -> Life | None:
         found = (life for life in self.everyone() if life.name == name and life.incarnation == incarnation)
@@ -269,7 +269,7 @@ class Lifecycle:
     def _exit(self, life: Life, status: int, now: float) -> Exit:
         ready_s = None if life.ready_at is None else now - life.ready_at
         if life.ending is not None:
-            return Exit(life.ending, life.reason, ready_s)
+            return Exit(life.ending, life.reason, ready_s, from_outside=life.halted_at is not None)
         if status < 0:
             from_outside = -status in (SIGKILL, SIGTERM)
             return Exit(Ending.KILLED, f"was killed by signal {-status}", ready_s, from_outside)
@@ -385,7 +385,7 @@ class Lifecycle:
 
     def _check_halted(self, life: Life, now: float) -> bool:
         """One that is stopped by a signal can do nothing, also no harm: but nobody else can do its work."""
-        if life.halted_at is None or now - life.halted_at <= life.row.halt_s:
+        if life.halted_at is None or now < life.halted_at + life.row.halt_s:
             return False
         self._kill(life, Ending.HUNG, f"hung: stopped by a signal for {now - life.halted_at:.1f} s", now)
         return True

@@ -45,8 +45,8 @@ class Row:
     """Without a heartbeat, and without using a CPU, for this long after READY it is killed as hung."""
     busy_s: float = 60.0
     """Without a heartbeat for this long it is killed as hung also if it works: it may be in an endless loop."""
-    halt_s: float = 1.0
-    """Stopped by a signal for this long it is killed as hung."""
+    halt_s: float = 0.1
+    """Stopped by a signal for this long it is killed as hung: the kernel tells at once, and clients wait meanwhile."""
     max_rss_bytes: int | None = None
     """Using more memory than this it is restarted in order."""
     max_age_s: float | None = None
