@@ -41,6 +41,9 @@ STALL_S: Final = 1.0
 """on_clock comes several times a second. A longer gap means that we were paused (SIGSTOP, a frozen cgroup) and most
 likely the actors with us: then old heartbeats are no sign of a hang."""
 
+LAST_CALLS_S: Final = 1.0
+"""How long listeners may finish calls when the member stops because something has failed: many wait for just that."""
+
 DUMP_S: Final = 0.2
 """From Dump to SIGKILL: milliseconds are enough, if the process can do it at all."""
 
@@ -445,9 +448,10 @@ class Lifecycle:
                     self._stop_one(life, now)
 
     def _stop_one(self, life: Life, now: float) -> None:
-        state, life.state, life.deadline = life.state, State.STOPPING, now + life.row.stop_s
+        stop_s = min(life.row.stop_s, LAST_CALLS_S) if self.failure and life.row.doors else life.row.stop_s
+        state, life.state, life.deadline = life.state, State.STOPPING, now + stop_s
         if state is State.READY and life.ending is None:
-            self._out.append(Ask(life.name, life.incarnation, life.row.stop_s))
+            self._out.append(Ask(life.name, life.incarnation, stop_s))
         elif state in (State.READY, State.STARTING):  # hung; or nothing to finish, and perhaps no mailbox yet
             if life.pid is not None:
                 self._out.append(Signal(life.pid, SIGKILL))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from supervisor.restart import SETTLED_S
 from tests.process import damage
 from tests.process.killing import MEMORY_MAX, end_one, rounds, table
 from tests.process.load import Load
@@ -21,16 +22,20 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pyte
 FLAGS = ("--snapshot-count=700", "--listeners=2")
 SHORT = {"kill": 2, "stop": 1, "fail": 1, "exhaust": 1}
 LONG = {"kill": 50, "stop": 20, "fail": 5, "exhaust": 5}
+RULES = f"memory-max={MEMORY_MAX},intensity=1000/500s"
+"""So many ends in a row would otherwise end the member."""
+SETTLED = (SETTLED_S, SETTLED_S + 0.2)
+"""Who ends again before it has lived so long is started again later and later."""
 
 
 @pytest.mark.parametrize("name", ["raft", "wal", "backend", "compactor", "lessor"])
 def test_clients_do_not_notice_its_end(name: str, make_trial: Callable[..., Trial], is_long: bool) -> None:
-    trial = make_trial(*FLAGS, f"--actor-rules={name}:memory-max={MEMORY_MAX}")
+    trial = make_trial(*FLAGS, f"--actor-rules={name}:{RULES}")
     actors = trial.actors()
     ends = []
     with trial.load(clients=32, reads=True) as load:
         for way in rounds(LONG if is_long else SHORT, trial):
-            trial.random_moment(load)
+            trial.random_moment(load, wait_s=SETTLED)
             actors, end = end_one(trial, load, actors, name, way)
             ends.append(end)
         assert_snapshots_go_on(trial, load)
@@ -65,13 +70,13 @@ def test_the_end_of_a_listener_costs_only_its_own_connections(
     listeners: int, make_trial: Callable[..., Trial], is_long: bool
 ) -> None:
     name = "listener-1"
-    rules = f"--actor-rules=listener:memory-max={MEMORY_MAX}"
+    rules = f"--actor-rules=listener:{RULES}"
     trial = make_trial("--snapshot-count=700", f"--listeners={listeners}", rules)
     actors = trial.actors()
     ends = []
     for way in rounds(LONG if is_long else SHORT, trial):
         with trial.load(clients=32, channels=8, reads=True) as load:
-            trial.random_moment(load)
+            trial.random_moment(load, wait_s=SETTLED)
             own = channels_of(load, actors[name]["pid"])
             actors, end = end_one(trial, load, actors, name, way, probes=8)
             ends.append(end)
