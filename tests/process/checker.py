@@ -14,7 +14,7 @@ What is checked:
     real time           a call that began after another was acknowledged has the higher revision; a linearizable read
                         sees at least that
     history             a read at an older revision sees exactly what had been written by then
-    hash                HashKV is that of a model to which the acknowledged calls were applied, and nothing else (model.py)
+    hash                HashKV is that of a model to which the same calls were applied, each once (model.py)
 """
 
 import random

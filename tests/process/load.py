@@ -129,7 +129,8 @@ class Op:
 
     def __repr__(self) -> str:
         end = f"revision {self.revision}" if self.revision else f"{self.code} {self.text!r}"
-        return f"{self.kind} {(*self.keys, self.victim)[0].decode()} sent at {self.sent_s:.6f}, ended at {self.ended_s:.6f}: {end}"
+        name = (*self.keys, self.victim)[0].decode()
+        return f"{self.kind} {name} sent at {self.sent_s:.6f}, ended at {self.ended_s:.6f}: {end}"
 
 
 class Record:

@@ -6,8 +6,8 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.process.checker import CheckFailed, Contents, Stored, check
 from tests.process import model
+from tests.process.checker import CheckFailed, Contents, Stored, check
 from tests.process.load import COUNT, DROP, GET, PAIR, PUT, Op, Record, counter_key
 
 Keys = dict[bytes, Stored]

@@ -49,7 +49,7 @@ def test_the_processes_of_a_killed_supervisor_end_at_once(make_trial: Callable[.
             family = {process.pid for process in trial.member.processes()}
             assert len(family) > 4, "supervisor, zygote, and the actors"
             os.kill(trial.member.pid, signal.SIGKILL)
-            assert wait_gone(family, timeout_s=3) == set(), "left behind by their supervisor"
+            assert wait_gone(family, timeout_s=1) == set(), "left behind by their supervisor"
         assert trial.member.wait() == -signal.SIGKILL
         trial.member.start()
         print(f"round {number + 1}: {trial.verify()}")

@@ -9,7 +9,9 @@ from supervisor.life import Action, Ask, Dump, Gone, Note, Publish, ReplaceZygot
 from supervisor.lifecycle import DUMP_S, LAST_CALLS_S, SIGKILL, SIGTERM, SPAWN_S, STALL_S, Lifecycle
 from supervisor.restart import Intensity, Restart
 from supervisor.tree import KILL_AFTER_S
-from tests.supervisor.lives import beat_all_but, operations as lifecycle, pid, running, start, works
+from tests.supervisor.lives import beat_all_but, pid, running, start, works
+from tests.supervisor.lives import operations as lifecycle
+
 
 def state(life: Lifecycle, name: str) -> State:
     return life.lives[name].state

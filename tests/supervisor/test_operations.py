@@ -13,7 +13,7 @@ VERBS = ("restart", "stop", "start", "kill", "scale", "drain")
 
 
 def refusal(life: Operations, order: Order, now: float = 5.0) -> str:
-    """"" if it is not refused; the plan changes nothing either way."""
+    """ "" if it is not refused; the plan changes nothing either way."""
     before = [(found.name, found.state, found.incarnation, found.draining) for found in life.everyone()]
     try:
         life.plan(order, now)
@@ -41,7 +41,9 @@ def test_nothing_is_ordered_of_a_member_that_starts_or_stops(verb: str, force: b
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "scale"])
 def test_nobody_can_be_ordered_about_who_is_not_there(verb: str) -> None:
-    assert refusal(running(), Order(verb, "nobody", force=True)) == "no actor nobody; there are store, log, door-1, door-2"
+    assert (
+        refusal(running(), Order(verb, "nobody", force=True)) == "no actor nobody; there are store, log, door-1, door-2"
+    )
 
 
 def test_one_that_is_stopped_can_be_started_and_nothing_else() -> None:
@@ -75,7 +77,9 @@ def test_only_who_holds_connections_can_drain() -> None:
 
 def test_a_stop_of_the_only_one_of_its_kind_needs_force() -> None:
     life = running()
-    assert refusal(life, Order("stop", "log")) == "without log the member would serve nobody; --force does it all the same"
+    assert (
+        refusal(life, Order("stop", "log")) == "without log the member would serve nobody; --force does it all the same"
+    )
     assert refusal(life, Order("stop", "log", force=True)) == ""
     assert refusal(life, Order("stop", "door-1")) == "", "the other one serves"
     life.carry_out(Order("drain", "door-2"), 1.0)
@@ -164,7 +168,10 @@ def test_who_cannot_overlap_is_stopped_first_also_gracefully() -> None:
 def test_scaling_up_and_down_starts_and_drains_by_number() -> None:
     life = running()
     assert life.plan(Order("scale", "door", wanted=4), 1.0) == ["start door-3", "start door-4"]
-    assert works(life.carry_out(Order("scale", "door", wanted=4), 1.0))[:2] == [Spawn("door-3", 104), Spawn("door-4", 105)]
+    assert works(life.carry_out(Order("scale", "door", wanted=4), 1.0))[:2] == [
+        Spawn("door-3", 104),
+        Spawn("door-4", 105),
+    ]
     for name in ("door-3", "door-4"):
         start(life, name, 1.1)
     order = Order("scale", "door", wanted=1)

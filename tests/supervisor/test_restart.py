@@ -112,7 +112,7 @@ def test_back_off_is_bounded_and_jitter_takes_at_most_half(short_lives: int, jit
 
 
 def repeat(exits: list[Exit], every_s: float) -> list[str]:
-    """Reasons of giving up, of a permanent actor that ends so, one after the other, and may end as often as it likes."""
+    """Why a permanent actor is given up that ends so, one after the other, and may end as often as it likes."""
     history, reasons = History(), []
     for number, exit in enumerate(exits):
         decision = decide(Restart.PERMANENT, Intensity(1000, 1e6), history, exit, number * every_s, 0.0)
