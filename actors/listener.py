@@ -191,10 +191,10 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """One write for everything that waits."""
-        grpc = self.grpc
-        if grpc is None:
+        grpc, goodbye = self.grpc, self.goodbye
+        if grpc is None or (goodbye is not None and goodbye.holds):
             return
-        output = grpc.take_output() if self.goodbye is None else self.goodbye.take_output()
+        output = grpc.take_output() if goodbye is None else goodbye.take_output()
         if output:
             self.transport.write(output)
         if grpc.should_close:

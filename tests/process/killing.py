@@ -42,11 +42,13 @@ def rounds(counts: dict[str, int], trial: Trial) -> list[str]:
 
 
 class End(NamedTuple):
-    """One actor's. stall_ms: longest time without an answer since; gone_ms: until its process was dead"""
+    """One actor's. stall_ms: longest time without an answer since; gone_ms: until its process was dead; start_ms: what
+    its successor took to become ready"""
 
     way: str
     stall_ms: float
     gone_ms: float
+    start_ms: float
     accept_ms: float = 0.0
 
 
@@ -72,7 +74,15 @@ def end_one(
     assert after[name]["incarnation"] > before[name]["incarnation"]
     others = after.keys() - {name}
     assert {other: after[other]["pid"] for other in others} == {other: before[other]["pid"] for other in others}
-    return after, End(way, 1000 * load.longest_stall_s(ended_at), gone_ms, accept_ms)
+    stall_ms = 1000 * load.longest_stall_s(ended_at)
+    return after, End(way, stall_ms, gone_ms, start_ms(trial, name, after[name]["incarnation"]), accept_ms)
+
+
+def start_ms(trial: Trial, name: str, incarnation: int) -> float:
+    """From the spawn of this incarnation to its Ready. Requires: it is ready"""
+    args = argparse.Namespace(data_dir=str(trial.member.data_dir))
+    started = {"msg": "actor is ready", "child": name, "incarnation": incarnation}
+    return float(next(e["took_ms"] for e in reversed(ask(args, "events", {})) if started.items() <= e.items()))
 
 
 def probe(trial: Trial, count: int, since_s: float) -> float:
@@ -88,15 +98,16 @@ def probe(trial: Trial, count: int, since_s: float) -> float:
 
 
 def table(name: str, ends: Iterable[End]) -> str:
-    """For people: a line for each way."""
+    """For people: a line for each way, in milliseconds."""
     by_way: dict[str, list[End]] = defaultdict(list)
     for end in ends:
         by_way[end.way].append(end)
-    lines = [f"{name:16} {'way':8} {'n':>3}  stall ms: median  max   process gone ms: median  max   accepting ms: max"]
+    lines = [f"{name:16} {'way':8} {'n':>3}  stall: median  max  beyond start: max  gone: median  max  accepts: max"]
     for way, found in sorted(by_way.items()):
         stalls, gone = [end.stall_ms for end in found], [end.gone_ms for end in found]
+        beyond = max(end.stall_ms - end.start_ms for end in found)
         lines.append(
-            f"{name:16} {way:8} {len(found):3}  {statistics.median(stalls):16.0f} {max(stalls):4.0f} "
-            f"{statistics.median(gone):23.0f} {max(gone):4.0f} {max(end.accept_ms for end in found):19.0f}"
+            f"{name:16} {way:8} {len(found):3}  {statistics.median(stalls):13.0f} {max(stalls):4.0f} {beyond:18.0f} "
+            f"{statistics.median(gone):13.0f} {max(gone):4.0f} {max(end.accept_ms for end in found):13.0f}"
         )
     return "\n".join(lines)

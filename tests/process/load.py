@@ -4,8 +4,8 @@
         load.wait_acknowledged(500)
         member.kill9()
 
-Every client has one call in flight, and issues the next one when the answer comes. grpcio's own retries are off: what
-a client was not told, it does not know. The calls:
+Every client has one call in flight, and issues the next one when the answer comes. grpcio's own retries are off, also
+of calls that no server has seen: what a client was not told, it does not know. The calls:
 
     put     a key that nobody else writes                                             one revision
     pair    a transaction that puts two such keys                                     one revision for both
@@ -54,12 +54,10 @@ _BIG = (16_384, 65_536)
 _SMALL = (0, 512)
 
 
-def open_channel(target: str, transparent_retries: bool = False) -> grpc.Channel:
-    """transparent_retries: as grpcio does by default, calls that no server has seen are sent by another connection,
-    and a connection has some seconds to come about. Without this it fails calls that it was about to send on a
-    connection while GOAWAY arrived."""
-    defaults = {"grpc.enable_retries": 1, "grpc.min_reconnect_backoff_ms": 5_000} if transparent_retries else {}
-    return grpc.insecure_channel(target, options=[*{**dict(CHANNEL_OPTIONS), **defaults}.items()])
+def open_channel(target: str, patient: bool = False) -> grpc.Channel:
+    """patient: a connection has some seconds to come about, as it has by default; else 20 ms, and calls fail then"""
+    patience = {"grpc.min_reconnect_backoff_ms": 5_000} if patient else {}
+    return grpc.insecure_channel(target, options=[*{**dict(CHANNEL_OPTIONS), **patience}.items()])
 
 
 def unary(channel: grpc.Channel, path: str, answer: Any) -> Any:
@@ -157,14 +155,14 @@ class Load:
         clients: int = 64,
         channels: int = 4,
         big_one_in: int = 50,
-        transparent_retries: bool = False,
+        patient: bool = False,
         reads: bool = False,
     ) -> None:
         """big_one_in: one put of so many has a value of 16 to 64 KiB, so that segments fill; 0: none
         reads: two of five calls are reads, of both kinds
-        transparent_retries: see open_channel
+        patient: see open_channel
         """
-        self._transparent_retries = transparent_retries
+        self._patient = patient
         self.weights = (36, 12, 6, 6, 20, 20) if reads else (60, 20, 10, 10, 0, 0)
         """Of put, pair, count, drop, get and peek."""
         record.loads += 1
@@ -199,7 +197,7 @@ class Load:
         """One more connection; what it adds to this process's sockets tells its port, which grpcio does not."""
         remote = int(target.rpartition(":")[2])
         before = _local_ports(remote)
-        self.channels.append(open_channel(target, self._transparent_retries))
+        self.channels.append(open_channel(target, self._patient))
         grpc.channel_ready_future(self.channels[-1]).result(timeout=30)
         self.ports.extend(_local_ports(remote) - before)
 

@@ -166,7 +166,7 @@ def chaos(args: argparse.Namespace) -> int:
     if (args.time is None) == (args.action == "delay"):
         raise Refused("a delay needs a time" if args.time is None else f"{args.action} takes no time but --for")
     request = {"action": args.action, "actor": args.actor, "for_s": args.for_s, "dry_run": args.dry_run}
-    return _tell(args, ask(args, "chaos", {**request, "ms": 1000 * (args.time or 0)}))
+    return _tell(args, ask(args, "chaos", {**request, "force": args.force, "ms": 1000 * (args.time or 0)}))
 
 
 def _tell(args: argparse.Namespace, done: Mapping[str, Any]) -> int:
@@ -227,6 +227,7 @@ def _chaos_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("time", type=seconds, nargs="?", metavar="TIME", help="of a delay, e.g. 50ms; 0ms: no more")
     _for(parser, "how long it lasts (default: a pause 1s, a delay until the actor ends)")
     _dry_run(parser)
+    parser.add_argument("--force", action="store_true", help="also if the member would end")
 
 
 COMMANDS: Final = (

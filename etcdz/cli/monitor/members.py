@@ -57,7 +57,8 @@ def look_at(endpoint: Endpoint) -> MemberSample:
         figures = read_figures(_metrics(endpoint))
     except (OSError, RpcError, http.client.HTTPException, ValueError) as error:
         trouble = f"no answer: {error}" if status is None else f"no metrics: {error}"
-    return MemberSample(endpoint.text, time.monotonic(), time.time(), status, figures, trouble)
+    name = endpoint.text.removeprefix("http://").rstrip("/")
+    return MemberSample(name, time.monotonic(), time.time(), status, figures, trouble)
 
 
 def _status(endpoint: Endpoint) -> Status:
