@@ -3,8 +3,8 @@
 GOAWAY lets the calls under way finish (RFC 9113, 6.8; `etcdz.wire` does that part). But a call that a client's library
 hands to the connection in the very moment in which GOAWAY arrives is failed by the library itself, unless it may retry:
 grpcio says "Stream removed (GOAWAY received)". So answers are held back for a moment, because who waits for answers
-makes no calls; then GOAWAY goes out alone; and the answers follow a little after the client has confirmed that it knows:
-what confirms there is not what chooses the connection for the next call.
+makes no calls; then GOAWAY goes out alone; and the answers follow a little after the client has confirmed it: what
+confirms there is not what chooses the connection for the next call.
 """
 
 from collections.abc import Callable
