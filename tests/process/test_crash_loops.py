@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -16,7 +16,7 @@ import pytest
 from etcdz.cli.actors.asking import ask
 from etcdz.proto import etcdserverpb as pb
 from supervisor import crash_reports
-from tests.etcd_process import Etcdz, Member
+from tests.etcd_process import Member
 from tests.process.load import open_channel, unary
 from tests.process.trial import Trial, wait_gone
 
@@ -70,14 +70,13 @@ if "supervisor.zygote" in sys.orig_argv:  # before it imports the actors
 
 
 @pytest.fixture
-def buggy(tmp_path: Path) -> Iterator[Member]:
+def buggy(tmp_path: Path, make_member: Callable[..., Member]) -> Member:
     """A member whose backend dies of putting one certain key."""
     path = tmp_path / "bug"
     path.mkdir()
     (path / "sitecustomize.py").write_text(BUG)
     root = Path(__file__).resolve().parents[2]
-    with Etcdz(tmp_path, env={"PYTHONPATH": f"{path}{os.pathsep}{root}"}) as member:
-        yield member
+    return make_member(env={"PYTHONPATH": f"{path}{os.pathsep}{root}"}).start()
 
 
 def test_a_poison_message_does_not_loop_unnoticed_and_waits_for_better_code(

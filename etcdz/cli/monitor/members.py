@@ -56,7 +56,8 @@ def look_at(endpoint: Endpoint) -> MemberSample:
         status = _status(endpoint)
         figures = read_figures(_metrics(endpoint))
     except (OSError, RpcError, http.client.HTTPException, ValueError) as error:
-        trouble = f"no answer: {error}" if status is None else f"no metrics: {error}"
+        why = error.text if isinstance(error, RpcError) else str(error)
+        trouble = f"no answer: {why}" if status is None else f"no metrics: {why}"
     name = endpoint.text.removeprefix("http://").rstrip("/")
     return MemberSample(name, time.monotonic(), time.time(), status, figures, trouble)
 
