@@ -259,6 +259,7 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
+        self.announced = False
         self.left_loop = False
         self.turned_away = False
         """The supervisor wants no clients here."""
@@ -271,7 +272,9 @@ class ListenerActor(Actor):
     def on_start(self) -> dict[str, Any]:
         self.loop_ = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop_)
-        self.doors = Doors(self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail)
+        self.doors = Doors(
+            self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail, self._announce
+        )
         self.addresses = [address for address, _ in self.boot.doors]
         return {"addresses": self.addresses}
 
@@ -423,6 +426,13 @@ class ListenerActor(Actor):
             self.readiness = _NOT_READY  # raft or backend did not answer in time; the next Leadership asks again
             return
         self.readiness = _READY
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say it once it is true: who reads it may connect at once."""
+        if self.announced or self.readiness != _READY or not self.doors.is_open:
+            return
+        self.announced = True
         self.log.info("ready to serve client requests")
         for address in self.addresses:
             self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
