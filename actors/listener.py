@@ -11,6 +11,7 @@ stops accepting, sends GOAWAY and finishes: what waits in the sockets' queues is
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import uvloop
 
 from actors.calls import Calls
 from actors.doors import Doors
+from actors.goodbye import Goodbye
 from actors.http1_endpoints import Http1Endpoints
 from actors.link import Peer
 from actors.loop import Actor, run_actor
@@ -70,7 +72,7 @@ _NOT_READY, _ASKING, _READY = range(3)
 class Connection(asyncio.Protocol):
     """One client connection: bytes in and out of the sans-IO layers."""
 
-    __slots__ = ("grpc", "http1", "leaving", "listener", "sniffed", "transport")
+    __slots__ = ("goodbye", "grpc", "http1", "leaving", "listener", "sniffed", "transport")
 
     def __init__(self, listener: "ListenerActor") -> None:
         self.listener = listener
@@ -79,6 +81,7 @@ class Connection(asyncio.Protocol):
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.leaving = False
+        self.goodbye: Goodbye | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -124,6 +127,8 @@ class Connection(asyncio.Protocol):
                 streams.take(self, event)
         if streams.waiting:
             streams.look_writable(self)
+        if self.goodbye is not None:
+            self.goodbye.look()
         self.flush()
 
     def _first_bytes(self, data: bytes) -> None:
@@ -155,12 +160,17 @@ class Connection(asyncio.Protocol):
     def send_away(self) -> None:
         """Ask the client to go on elsewhere; what is under way is finished first."""
         self.leaving = True
+        if self.goodbye is not None:
+            return
         if self.grpc is not None:
-            self.grpc.go_away()
-            self.listener.streams.drain_connection(self)
-            self.flush()
+            self.goodbye = Goodbye(self.grpc, self.transport, self.listener.call_later, self._on_parted)
         elif self.http1 is not None:
             self.http1.send_away()
+
+    def _on_parted(self) -> None:
+        """The client knows that it has to go on elsewhere: so its streams may end."""
+        self.listener.streams.drain_connection(self)
+        self.flush()
 
     @property
     def is_fresh(self) -> bool:
@@ -189,10 +199,10 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """One write for everything that waits."""
-        grpc = self.grpc
-        if grpc is None:
+        grpc, goodbye = self.grpc, self.goodbye
+        if grpc is None or (goodbye is not None and goodbye.holds):
             return
-        output = grpc.take_output()
+        output = grpc.take_output() if goodbye is None else goodbye.take_output()
         if output:
             self.transport.write(output)
         if grpc.should_close:
@@ -257,6 +267,7 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
+        self.announced = False
         self.left_loop = False
         self.turned_away = False
         """The supervisor wants no clients here."""
@@ -270,7 +281,9 @@ class ListenerActor(Actor):
     def on_start(self) -> dict[str, Any]:
         self.loop_ = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop_)
-        self.doors = Doors(self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail)
+        self.doors = Doors(
+            self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail, self._announce
+        )
         self.addresses = [address for address, _ in self.boot.doors]
         return {"addresses": self.addresses}
 
@@ -375,6 +388,17 @@ class ListenerActor(Actor):
             else:
                 connection.transport.abort()
 
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """do() in the event loop, where an error of it ends the actor."""
+
+        def guarded() -> None:
+            try:
+                do()
+            except Exception as error:
+                self.fail(error)
+
+        self.loop_.call_later(seconds, guarded)
+
     def fail(self, error: Exception) -> None:
         """An exception in a callback ends the actor, as it does in every other actor."""
         self.failure = error
@@ -413,6 +437,13 @@ class ListenerActor(Actor):
             self.readiness = _NOT_READY  # raft or backend did not answer in time; the next Leadership asks again
             return
         self.readiness = _READY
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say it once it is true: who reads it may connect at once."""
+        if self.announced or self.readiness != _READY or not self.doors.is_open:
+            return
+        self.announced = True
         self.log.info("ready to serve client requests")
         for address in self.addresses:
             self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)

@@ -6,12 +6,17 @@
     watch     {"key_prefix", "rate", "for_s"}         note the keys of messages that touch this prefix
     watched   {"after"}                               what was noted behind this number
     metrics   {}                                      its figures for /metrics
+    fail      {}                                      raise an exception in its loop, as a bug would
+    exhaust   {}                                      use up the memory that its row allows it
 
 What is switched on costs something, and what is off nothing: delay and watch take the place of a method.
 """
 
+import mmap
+import resource
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.key_watch import KeyWatch
@@ -23,8 +28,14 @@ if TYPE_CHECKING:
 DELAY_MS_MAX: Final = 5_000
 """A delay must stay below what the supervisor takes for a hang."""
 FOR_S_MAX: Final = 24 * 3600.0
+PIECE_BYTES: Final = 1 << 20
+"""Of the memory that is used up: what is left is less, and has to do for the report."""
 KEY_WATCH_S: Final = 10.0
 """A watch ends so long after the last look at it."""
+
+
+class Chaos(RuntimeError):
+    """The exception that was ordered."""
 
 
 class Questions:
@@ -39,10 +50,13 @@ class Questions:
             "watch": self._watch,
             "watched": self._watched,
             "metrics": lambda args: self._actor.metrics(),
+            "fail": self._fail,
+            "exhaust": self._exhaust,
         }
         self._ends: dict[str, tuple[float, Callable[[], None]]] = {}
         """What was switched on for a time: name -> (when it ends, what ends it)."""
         self._key_watch: KeyWatch | None = None
+        self._hoard: list[Any] = []
 
     def answer(self, verb: str, args: Mapping[str, Any]) -> tuple[bool, Any]:
         """(True, result) or (False, why not): who asks wrongly must not end the actor."""
@@ -115,6 +129,19 @@ class Questions:
             actor.drain = drain  # type: ignore[method-assign]
         self._for_a_time("delay", _seconds(args) if ms else 0.0, lambda: actor.__dict__.pop("drain", None))
         return {"delay_ms": ms}
+
+    def _fail(self, args: Mapping[str, Any]) -> Any:
+        raise Chaos("an exception on order")
+
+    def _exhaust(self, args: Mapping[str, Any]) -> Any:
+        """raises MemoryError, which nobody catches. NB: maps that nobody writes to cost the machine nothing."""
+        if resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
+            raise ValueError("its memory has no limit; memory-max of --actor-rules sets one")
+        with suppress(OSError):
+            while True:
+                self._hoard.append(mmap.mmap(-1, PIECE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        while True:
+            self._hoard.append(bytearray(PIECE_BYTES))
 
     def _watch(self, args: Mapping[str, Any]) -> dict[str, Any]:
         watch = KeyWatch(str(args["key_prefix"]).encode(), int(args.get("rate", 100)))

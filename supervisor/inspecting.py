@@ -6,7 +6,7 @@
     stack       {"actor"}                                     where its threads are, also if it hangs
     trace       {"actor", "types", "rate", "key_prefix"}      pieces: headers of frames as they are taken
     postmortem  {"actor"}                                     reports of deaths
-    chaos       {"action", "actor", "ms", "for_s", "dry_run"} action: kill, pause, delay
+    chaos       {"action", "actor", "ms", "for_s", "dry_run", "force"}   action: kill, pause, delay, fail, exhaust
 
 "actor" "" means all where that makes sense.
 """
@@ -23,6 +23,8 @@ from etcdz.boot import STACK_SIGNAL
 from etcdz.flight import Box
 from supervisor import crash_reports, looking
 from supervisor.control import LATER, ControlError, Request, Verb
+from supervisor.operations import Order, Refusal
+from supervisor.questions import ENDED
 
 if TYPE_CHECKING:
     from supervisor.life import Life
@@ -212,8 +214,18 @@ def chaos(loop: "Loop", request: Request) -> Any:
     return CHAOS[action](loop, request)
 
 
-def _chaos_kill(loop: "Loop", request: Request) -> Any:
+def _find_victim(loop: "Loop", request: Request) -> "Life":
+    """One whose end the member survives, or that is to end by force. raises ControlError"""
     life = find(loop, request)
+    try:
+        loop.lifecycle.plan(Order("kill", life.name, force=bool(request.args.get("force"))), time.monotonic())
+    except Refusal as refusal:
+        raise ControlError(str(refusal)) from None
+    return life
+
+
+def _chaos_kill(loop: "Loop", request: Request) -> Any:
+    life = _find_victim(loop, request)
     told = {"actor": life.name, "verb": "kill", "pid": life.pid}
     if request.args.get("dry_run"):
         return {**told, "dry_run": True}
@@ -238,13 +250,40 @@ def _chaos_delay(loop: "Loop", request: Request) -> Any:
     return _order(loop, request, "delay", {"ms": float(request.args["ms"]), "for_s": _seconds(request.args)})
 
 
+def _chaos_end(verb: str) -> Verb:
+    """Something in which the actor ends instead of answering, unless it has a reason not to."""
+
+    def handler(loop: "Loop", request: Request) -> Any:
+        life = _find_victim(loop, request)
+        told = {"actor": life.name, "verb": verb, "pid": life.pid}
+        if request.args.get("dry_run"):
+            return {**told, "dry_run": True}
+
+        def then(ok: bool, result: Any) -> None:
+            if str(result).endswith(ENDED):
+                request.answer(told)
+            else:
+                request.refuse(str(result))
+
+        loop.insight.questions.ask(life.name, life.incarnation, verb, {}, time.monotonic(), then)
+        return LATER
+
+    return handler
+
+
 def _signal(life: "Life", signum: int) -> None:
     assert life.pid is not None
     log.info("signal sent on request", child=life.name, pid=life.pid, signal=signum)
     os.kill(life.pid, signum)
 
 
-CHAOS: Final[dict[str, Verb]] = {"kill": _chaos_kill, "pause": _chaos_pause, "delay": _chaos_delay}
+CHAOS: Final[dict[str, Verb]] = {
+    "kill": _chaos_kill,
+    "pause": _chaos_pause,
+    "delay": _chaos_delay,
+    "fail": _chaos_end("fail"),
+    "exhaust": _chaos_end("exhaust"),
+}
 
 
 # ---- postmortem ----

@@ -122,6 +122,14 @@ class Life:
         self.max_age_s: float | None = None
         """Of this incarnation."""
 
+    def next_deadline(self) -> float | None:
+        """When something about it is due by the clock alone."""
+        awaits_end = self.ending is not None or self.state not in (State.STARTING, State.READY)
+        if self.halted_at is None or awaits_end:
+            return self.deadline
+        killed_at = self.halted_at + self.row.halt_s
+        return killed_at if self.deadline is None else min(killed_at, self.deadline)
+
     @property
     def alive(self) -> bool:
         """A process exists or is being made."""

@@ -37,9 +37,12 @@ SIGTERM: Final = 15
 SPAWN_S: Final = 15.0
 """From Spawn to the process being there: milliseconds, or a zygote's own start."""
 
-STALL_S: Final = 2.0
+STALL_S: Final = 1.0
 """on_clock comes several times a second. A longer gap means that we were paused (SIGSTOP, a frozen cgroup) and most
 likely the actors with us: then old heartbeats are no sign of a hang."""
+
+LAST_CALLS_S: Final = 1.0
+"""How long listeners may finish calls when the member stops because something has failed: many wait for just that."""
 
 DUMP_S: Final = 0.2
 """From Dump to SIGKILL: milliseconds are enough, if the process can do it at all."""
@@ -194,8 +197,8 @@ class Lifecycle:
         return [life for life in self.everyone() if life.listed]
 
     def next_deadline(self) -> float | None:
-        """When on_clock has something to do at the latest, but for hangs, which need no such precision."""
-        return min((life.deadline for life in self.everyone() if life.deadline is not None), default=None)
+        """When on_clock has something to do at the latest, but for silence, which needs no such precision."""
+        return min((at for life in self.everyone() if (at := life.next_deadline()) is not None), default=None)
 
     def find(self, name: str, incarnation: int) -> Life | None:
         found = (life for life in self.everyone() if life.name == name and life.incarnation == incarnation)
@@ -269,7 +272,7 @@ class Lifecycle:
     def _exit(self, life: Life, status: int, now: float) -> Exit:
         ready_s = None if life.ready_at is None else now - life.ready_at
         if life.ending is not None:
-            return Exit(life.ending, life.reason, ready_s)
+            return Exit(life.ending, life.reason, ready_s, from_outside=life.halted_at is not None)
         if status < 0:
             from_outside = -status in (SIGKILL, SIGTERM)
             return Exit(Ending.KILLED, f"was killed by signal {-status}", ready_s, from_outside)
@@ -385,7 +388,7 @@ class Lifecycle:
 
     def _check_halted(self, life: Life, now: float) -> bool:
         """One that is stopped by a signal can do nothing, also no harm: but nobody else can do its work."""
-        if life.halted_at is None or now - life.halted_at <= life.row.halt_s:
+        if life.halted_at is None or now < life.halted_at + life.row.halt_s:
             return False
         self._kill(life, Ending.HUNG, f"hung: stopped by a signal for {now - life.halted_at:.1f} s", now)
         return True
@@ -445,9 +448,10 @@ class Lifecycle:
                     self._stop_one(life, now)
 
     def _stop_one(self, life: Life, now: float) -> None:
-        state, life.state, life.deadline = life.state, State.STOPPING, now + life.row.stop_s
+        stop_s = min(life.row.stop_s, LAST_CALLS_S) if self.failure and life.row.doors else life.row.stop_s
+        state, life.state, life.deadline = life.state, State.STOPPING, now + stop_s
         if state is State.READY and life.ending is None:
-            self._out.append(Ask(life.name, life.incarnation, life.row.stop_s))
+            self._out.append(Ask(life.name, life.incarnation, stop_s))
         elif state in (State.READY, State.STARTING):  # hung; or nothing to finish, and perhaps no mailbox yet
             if life.pid is not None:
                 self._out.append(Signal(life.pid, SIGKILL))

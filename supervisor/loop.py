@@ -30,7 +30,7 @@ from supervisor.meter import Meter
 from supervisor.operations import Operations, Order, Refusal
 from supervisor.operator import Operator
 from supervisor.placement import Placement
-from supervisor.restart import recycling_reason
+from supervisor.restart import Limits, recycling_reason
 from supervisor.scraping import scrape
 from supervisor.signals import Signals, changed_children
 from supervisor.spawner import Spawned, Spawner
@@ -327,9 +327,9 @@ class Loop:
         for life in self.lifecycle.lives.values():
             if life.state is not State.READY or life.pid is None or life.ready_at is None:
                 continue
-            wants_rss = life.row.max_rss_bytes is not None
-            rss_bytes = (usage.rss_bytes(life.pid) or 0) if wants_rss else 0
-            why = recycling_reason(now - life.ready_at, life.max_age_s, rss_bytes, life.row.max_rss_bytes)
+            allowed = Limits(life.max_age_s, life.row.max_rss_bytes, life.row.max_rss_after_s)
+            rss_bytes = (usage.rss_bytes(life.pid) or 0) if allowed.max_rss_bytes is not None else 0
+            why = recycling_reason(allowed, now - life.ready_at, rss_bytes)
             if why and self._order(Order("restart", life.name, graceful=True), now):
                 self._note(life_cycle.Note("info", "recycling actor", {"child": life.name, "reason": why}))
                 return

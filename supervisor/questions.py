@@ -8,6 +8,8 @@ from etcdz.messages import Ask, Told
 ANSWER_S: Final = 1.0
 """An actor answers in its next turn; one that takes longer hangs, or is about to."""
 
+ENDED: Final = "has ended before it answered"
+
 Then = Callable[[bool, Any], None]
 """then(ok, result or error text); called once."""
 
@@ -44,7 +46,7 @@ class Questions:
 
     def on_gone(self, incarnation: int) -> None:
         """This process has ended."""
-        self._close(lambda question: question.incarnation == incarnation, "has ended before it answered")
+        self._close(lambda question: question.incarnation == incarnation, ENDED)
 
     def expire(self, now: float) -> None:
         self._close(lambda question: now >= question.deadline, f"did not answer within {ANSWER_S:g} s")

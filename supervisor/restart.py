@@ -33,7 +33,6 @@ BACKOFF_MAX_S: Final = 0.4
 
 REPEATS_MAX: Final = 20
 REPEATS_S: Final = 600.0
-RECYCLE_AFTER_S: Final = 60.0
 
 
 class Restart(StrEnum):
@@ -134,14 +133,20 @@ def restarted_with(strategy: Strategy, name: str, stages: Mapping[str, int]) -> 
     return []
 
 
-def recycling_reason(age_s: float, max_age_s: float | None, rss_bytes: int, max_rss_bytes: int | None) -> str:
-    """Why a process that does well should make room for a new one; "" if it should not.
+class Limits(NamedTuple):
+    """Beyond which a process is recycled; None: no limit. max_rss_after_s: the age from which its memory counts"""
 
-    Growing over its limit soon after its start, it would only do so again: that is left to the memory cap.
-    """
-    if max_age_s is not None and age_s > max_age_s:
+    max_age_s: float | None = None
+    max_rss_bytes: int | None = None
+    max_rss_after_s: float = 0.0
+
+
+def recycling_reason(limits: Limits, age_s: float, rss_bytes: int) -> str:
+    """Why a process that does well should make room for a new one; "" if it should not."""
+    if limits.max_age_s is not None and age_s > limits.max_age_s:
         return f"has lived for {age_s:.0f} s"
-    if max_rss_bytes is not None and rss_bytes > max_rss_bytes and age_s > RECYCLE_AFTER_S:
+    is_old_enough = age_s > limits.max_rss_after_s
+    if limits.max_rss_bytes is not None and rss_bytes > limits.max_rss_bytes and is_old_enough:
         return f"uses {rss_bytes >> 20} MiB of memory"
     return ""
 

@@ -45,10 +45,12 @@ class Row:
     """Without a heartbeat, and without using a CPU, for this long after READY it is killed as hung."""
     busy_s: float = 60.0
     """Without a heartbeat for this long it is killed as hung also if it works: it may be in an endless loop."""
-    halt_s: float = 1.0
-    """Stopped by a signal for this long it is killed as hung."""
+    halt_s: float = 0.1
+    """Stopped by a signal for this long it is killed as hung: the kernel tells at once, and clients wait meanwhile."""
     max_rss_bytes: int | None = None
-    """Using more memory than this it is restarted in order."""
+    """Using more memory than this it is restarted in order, if it has had its time: else it would only do so again."""
+    max_rss_after_s: float = 60.0
+    """How long that is; what grows faster is left to the memory cap."""
     max_age_s: float | None = None
     """Having lived for this long, or up to a tenth less, it is restarted in order."""
     memory_max_bytes: int | None = None
@@ -79,7 +81,17 @@ RESERVED: Final = ("supervisor", "zygote", "control")
 COUNT_MAX: Final = 15
 """Of a numbered row: request ids have room for 32 slots, and in a graceful restart of all each needs two of them."""
 
-_POSITIVE: Final = ("start_s", "stop_s", "hang_s", "busy_s", "halt_s", "max_rss_bytes", "max_age_s", "memory_max_bytes")
+_POSITIVE: Final = (
+    "start_s",
+    "stop_s",
+    "hang_s",
+    "busy_s",
+    "halt_s",
+    "max_rss_bytes",
+    "max_rss_after_s",
+    "max_age_s",
+    "memory_max_bytes",
+)
 
 
 class TreeError(ValueError):

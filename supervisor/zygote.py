@@ -62,10 +62,14 @@ def main(argv: Sequence[str]) -> int:
     gc.freeze()  # keeps the collector from writing to pages that are shared with the actors
     channel.send(msgpack.packb(["up", failed]))
     while True:
-        request, fds, _, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)
-        if not request:
+        body, fds, flags, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)
+        if not body:
             return 0
-        fork_actor(channel, supervisor, msgpack.unpackb(request, strict_map_key=False), fds)
+        request = msgpack.unpackb(body, strict_map_key=False)
+        if flags & socket.MSG_CTRUNC:
+            channel.send(msgpack.packb(["failed", *request[:2], "too many open files for the sockets it needs"]))
+        else:
+            fork_actor(channel, supervisor, request, fds)
         for fd in fds:
             os.close(fd)
 
@@ -93,8 +97,8 @@ def fork_actor(channel: socket.socket, supervisor: int, request: list[Any], fds:
         os.waitpid(between, 0)
         return
     between = os.getpid()
-    reported, report = os.pipe()
     try:
+        reported, report = os.pipe()
         actor = os.fork()
     except OSError as error:
         channel.send(msgpack.packb(["failed", name, incarnation, str(error)]))

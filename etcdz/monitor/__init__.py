@@ -5,5 +5,7 @@
     keys.py     what a key does: choices, pages, orders and the dialogs before them
     screen.py   the whole screen as lines; overview.py and detail.py are its parts, paint.py and measures.py their words
 
-One `History` for each member: several members side by side are several of them.
+    members.py  several members side by side, from what each tells over the network
+
+One `History` for each member that is looked into.
 """

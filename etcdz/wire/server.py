@@ -113,6 +113,11 @@ class GrpcServerConnection(AnsweringConnection):
         """Write what take_output gives, then close: an error ended the connection, or draining is through."""
         return self.closed or (self._final_id < f.STREAM_ID_MAX and not self._streams)
 
+    @property
+    def has_parted(self) -> bool:
+        """The client has confirmed the first GOAWAY: it opens no more streams here."""
+        return self._final_id < f.STREAM_ID_MAX
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Event]:

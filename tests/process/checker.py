@@ -11,8 +11,10 @@ What is checked:
     written once        unique keys have version 1; no two calls share a revision; counters have counted every marker
     no holes            each revision from 2 to the current one belongs to exactly one call
     no strangers        every key in the store is one that a client sent
-    real time           a call that began after another was acknowledged has the higher revision
+    real time           a call that began after another was acknowledged has the higher revision; a linearizable read
+                        sees at least that
     history             a read at an older revision sees exactly what had been written by then
+    hash                HashKV is that of a model to which the same calls were applied, each once (model.py)
 """
 
 import random
@@ -20,7 +22,8 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from etcdz.proto import etcdserverpb as pb
-from tests.process.load import COUNT, COUNTERS, DROP, Op, Record, counter_key, is_value_of, unary
+from tests.process import model
+from tests.process.load import COUNT, COUNTERS, DROP, PEEK, READS, Op, Record, counter_key, is_value_of, unary
 
 _PAGE: Final = 2_000
 _PROBLEMS_SHOWN: Final = 12
@@ -52,7 +55,8 @@ class Contents(NamedTuple):
     keys: dict[bytes, Stored]
     past_counts: dict[int, int]
     """Revision -> how many keys there were."""
-    hash_kv: int
+    hash_kv: int | None
+    """None: not asked for."""
 
 
 class Summary(NamedTuple):
@@ -158,6 +162,8 @@ class _Check:
         self._check_real_time()
         self._check_past()
         self._check_raft()
+        if not self.problems and self.contents.hash_kv is not None:
+            self._check_hash()
         if self.problems:
             more = len(self.problems) - _PROBLEMS_SHOWN
             lines = self.problems[:_PROBLEMS_SHOWN] + ([f"... and {more} more"] if more > 0 else [])
@@ -197,7 +203,9 @@ class _Check:
             self._say("is there, and should not be", op)
         if there:
             self._note_done(op, there[0].mod)
-        if not op.acknowledged and not op.refused:
+        if op.wrong:
+            self._say(op.wrong, op)
+        if not op.acknowledged and not op.refused and op.kind not in READS:
             self.unknown_done += bool(there)
             self.unknown_not_done += not there
 
@@ -255,7 +263,7 @@ class _Check:
 
     def _check_real_time(self) -> None:
         """Acknowledged calls in the order in which they began: each above all that had been acknowledged by then."""
-        ended = sorted((op for op in self.record.ops if op.acknowledged), key=lambda op: op.ended_s)
+        ended = sorted((op for op in self.record.ops if op.acknowledged and op.kind != PEEK), key=lambda op: op.ended_s)
         highest, upto = 0, 0
         for op in sorted(ended, key=lambda op: op.sent_s):
             while upto < len(ended) and ended[upto].ended_s < op.sent_s:
@@ -272,6 +280,11 @@ class _Check:
             counters = {op.counter for revision, op in self.done.items() if revision <= at and op.kind == COUNT}
             if count != born - dropped + len(counters):
                 self._say(f"{count} keys at revision {at}, expected {born - dropped + len(counters)}")
+
+    def _check_hash(self) -> None:
+        expected = model.hash_kv(self.done)
+        if self.contents.hash_kv != expected:
+            self._say(f"HashKV is {self.contents.hash_kv}, of a model with the same calls {expected}")
 
     def _check_raft(self) -> None:
         """Each revision came of an entry of its own, and terms do not go back."""

@@ -49,15 +49,15 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def make_member(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemberMaker]:
-    """make_member(*flags, data_dir=None): a member that is not started yet, and ends with the test."""
+    """make_member(*flags, data_dir=None, env=None): a member that is not started yet, and ends with the test."""
     kind = RealEtcd if request.config.getoption("--process-subject", default="etcdz") == "etcd" else Etcdz
     if kind.why_absent():
         pytest.skip(str(kind.why_absent()))
     made: list[Member] = []
     request.node.members = made
 
-    def make(*flags: str, data_dir: Path | None = None) -> Member:
-        member = kind(tmp_path, *flags)
+    def make(*flags: str, data_dir: Path | None = None, env: dict[str, str] | None = None) -> Member:
+        member = kind(tmp_path, *flags, env=env)
         member.data_dir = data_dir or member.data_dir
         made.append(member)
         return member

@@ -4,14 +4,18 @@
         load.wait_acknowledged(500)
         member.kill9()
 
-Every client has one call in flight, and issues the next one when the answer comes. grpcio's own retries are off: what
-a client was not told, it does not know. The calls:
+Every client has one call in flight, and issues the next one when the answer comes. grpcio's own retries are off, also
+of calls that no server has seen: what a client was not told, it does not know. The calls:
 
     put     a key that nobody else writes                                             one revision
     pair    a transaction that puts two such keys                                     one revision for both
     count   a transaction: if the counter is as last seen, counter + 1 and a marker;  one revision, or none
             else read the counter
     drop    a transaction that deletes an own, acknowledged key and puts a marker     one revision for both
+    get     a linearizable range that begins with an own, acknowledged key            none
+    peek    the same, serializable                                                    none
+
+get and peek are called by loads that are asked for reads.
 
 Every key is written at most once (the counters aside), and its value can be computed from the key: so whatever the
 store holds can be checked without asking what was sent.
@@ -39,7 +43,8 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
-PUT, PAIR, COUNT, DROP = "put", "pair", "count", "drop"
+PUT, PAIR, COUNT, DROP, GET, PEEK = "put", "pair", "count", "drop", "get", "peek"
+READS: Final = (GET, PEEK)
 COUNTERS: Final = 4
 CALL_TIMEOUT_S: Final = 20.0
 """Beyond what a member takes to answer by itself (etcd's request timeout is 7 s)."""
@@ -49,12 +54,10 @@ _BIG = (16_384, 65_536)
 _SMALL = (0, 512)
 
 
-def open_channel(target: str, transparent_retries: bool = False) -> grpc.Channel:
-    """transparent_retries: as grpcio does by default, calls that no server has seen are sent by another connection,
-    and a connection has some seconds to come about. Without this it fails calls that it was about to send on a
-    connection while GOAWAY arrived."""
-    defaults = {"grpc.enable_retries": 1, "grpc.min_reconnect_backoff_ms": 5_000} if transparent_retries else {}
-    return grpc.insecure_channel(target, options=[*{**dict(CHANNEL_OPTIONS), **defaults}.items()])
+def open_channel(target: str, patient: bool = False) -> grpc.Channel:
+    """patient: a connection has some seconds to come about, as it has by default; else 20 ms, and calls fail then"""
+    patience = {"grpc.min_reconnect_backoff_ms": 5_000} if patient else {}
+    return grpc.insecure_channel(target, options=[*{**dict(CHANNEL_OPTIONS), **patience}.items()])
 
 
 def unary(channel: grpc.Channel, path: str, answer: Any) -> Any:
@@ -85,14 +88,19 @@ def counter_key(number: int) -> bytes:
 class Op:
     """One call: what was sent, and what its client was told."""
 
-    __slots__ = ("applied", "code", "counter", "ended_s", "keys", "kind", "revision", "sent_s", "text", "victim")
+    __slots__ = (
+        "applied", "code", "counter", "ended_s", "keys", "kind", "revision", "sent_s", "sizes", "text", "victim",
+        "wrong",
+    )  # fmt: skip
 
     def __init__(self, kind: str, keys: tuple[bytes, ...]) -> None:
         self.kind = kind
         self.keys = keys
-        """Unique keys that it puts: one, or two for a pair; the marker of a count or a drop."""
+        """Unique keys that it puts: one, or two for a pair; the marker of a count or a drop. Of a read: none."""
+        self.sizes: tuple[int, ...] = ()
+        """Of the fillings of their values, but for a count, which needs none."""
         self.victim = b""
-        """Key that a drop deletes."""
+        """Key that a drop deletes, or that a read begins with."""
         self.counter = 0
         """Counter that a count adds to."""
         self.sent_s = 0.0
@@ -101,10 +109,12 @@ class Op:
         self.revision = 0
         """Of the acknowledgement's header; 0 if there was none."""
         self.applied = True
-        """False: acknowledged, but the counter was not as expected and nothing was written."""
+        """False: acknowledged, but nothing was written: a read, or the counter was not as expected."""
         self.code: grpc.StatusCode | None = None
         """Of the error, None if acknowledged or still under way."""
         self.text = ""
+        self.wrong = ""
+        """What a read should not have answered."""
 
     @property
     def acknowledged(self) -> bool:
@@ -117,7 +127,8 @@ class Op:
 
     def __repr__(self) -> str:
         end = f"revision {self.revision}" if self.revision else f"{self.code} {self.text!r}"
-        return f"{self.kind} {self.keys[0].decode()} sent at {self.sent_s:.6f}, ended at {self.ended_s:.6f}: {end}"
+        name = (*self.keys, self.victim)[0].decode()
+        return f"{self.kind} {name} sent at {self.sent_s:.6f}, ended at {self.ended_s:.6f}: {end}"
 
 
 class Record:
@@ -144,12 +155,16 @@ class Load:
         clients: int = 64,
         channels: int = 4,
         big_one_in: int = 50,
-        transparent_retries: bool = False,
+        patient: bool = False,
+        reads: bool = False,
     ) -> None:
         """big_one_in: one put of so many has a value of 16 to 64 KiB, so that segments fill; 0: none
-        transparent_retries: see open_channel
+        reads: two of five calls are reads, of both kinds
+        patient: see open_channel
         """
-        self._transparent_retries = transparent_retries
+        self._patient = patient
+        self.weights = (36, 12, 6, 6, 20, 20) if reads else (60, 20, 10, 10, 0, 0)
+        """Of put, pair, count, drop, get and peek."""
         record.loads += 1
         self.record = record
         self.first = len(record.ops)
@@ -167,7 +182,9 @@ class Load:
         self.big_one_in = big_one_in
         self.acknowledged = 0
         self.acknowledged_at: list[float] = []
-        """When each acknowledgement came, in seconds of time.monotonic()."""
+        """When each acknowledgement of a write came, in seconds of time.monotonic()."""
+        self.read_at: list[float] = []
+        """The same of reads: they may go on while writes wait."""
         self.errors: list[Op] = []
         """As they came."""
         self._changed = threading.Condition()
@@ -180,7 +197,7 @@ class Load:
         """One more connection; what it adds to this process's sockets tells its port, which grpcio does not."""
         remote = int(target.rpartition(":")[2])
         before = _local_ports(remote)
-        self.channels.append(open_channel(target, self._transparent_retries))
+        self.channels.append(open_channel(target, self._patient))
         grpc.channel_ready_future(self.channels[-1]).result(timeout=30)
         self.ports.extend(_local_ports(remote) - before)
 
@@ -230,11 +247,8 @@ class Load:
         return self.record.ops[self.first : self.first + sum(len(client.ops) for client in self.clients)]
 
     def longest_stall_s(self, since_s: float = 0.0) -> float:
-        """The longest time without any acknowledgement from since_s on."""
-        times = sorted(at for at in self.acknowledged_at if at >= since_s)
-        if since_s:
-            times.insert(0, since_s)
-        return max((after - before for before, after in itertools.pairwise(times)), default=0.0)
+        """The longest time without any acknowledgement of a write from since_s on, or, if longer, of a read."""
+        return max(_longest_gap(self.acknowledged_at, since_s), _longest_gap(self.read_at, since_s))
 
     def _state(self) -> str:
         under_way = [client.ops[-1] for client in self.clients if client.ops and not client.ops[-1].ended_s]
@@ -245,10 +259,10 @@ class Load:
     def goes_on(self) -> bool:
         return not self._stopping.is_set()
 
-    def note_acknowledged(self, now: float, term: int) -> None:
+    def note_acknowledged(self, op: Op, term: int) -> None:
         with self._changed:
             self.acknowledged += 1
-            self.acknowledged_at.append(now)
+            (self.read_at if op.kind in READS else self.acknowledged_at).append(op.ended_s)
             if term > self.record.term:
                 self.record.term = term
             self._changed.notify_all()
@@ -290,22 +304,29 @@ class Client:
         self._prefix = b"%b/%d/" % (load.name, number)
         self._put = unary(channel, "KV/Put", pb.PutResponse)
         self._txn = unary(channel, "KV/Txn", pb.TxnResponse)
+        self._range = unary(channel, "KV/Range", pb.RangeResponse)
         self._droppable: list[bytes] = []
         self._counters: dict[int, tuple[int, int]] = {}
         """Counter -> (mod revision, value) as last seen."""
+        self._new: dict[str, Callable[[bytes], tuple[Op, Any, Any]]] = {
+            PUT: self._new_put,
+            PAIR: self._new_pair,
+            COUNT: self._new_count,
+            DROP: self._new_drop,
+            GET: lambda number: self._new_read(GET),
+            PEEK: lambda number: self._new_read(PEEK),
+        }
 
     def issue(self) -> None:
         """The next call, or the end."""
         if not self._load.goes_on():
             self._load.note_ended()
             return
-        kind = self._random.choices((PUT, PAIR, COUNT, DROP), (60, 20, 10, 10))[0]
-        if kind == DROP and not self._droppable:
+        kind = self._random.choices((PUT, PAIR, COUNT, DROP, GET, PEEK), self._load.weights)[0]
+        if kind in (DROP, GET, PEEK) and not self._droppable:
             kind = PUT
         number = b"%b%d" % (self._prefix, len(self.ops))
-        op, call, request = {PUT: self._new_put, PAIR: self._new_pair, COUNT: self._new_count, DROP: self._new_drop}[
-            kind
-        ](number)
+        op, call, request = self._new[kind](number)
         self.ops.append(op)
         op.sent_s = time.monotonic()
         future = call.future(request, timeout=CALL_TIMEOUT_S)
@@ -315,14 +336,18 @@ class Client:
 
     def _new_put(self, number: bytes) -> tuple[Op, Any, Any]:
         key = b"put/" + number
-        return Op(PUT, (key,)), self._put, pb.PutRequest(key=key, value=value_of(key, self._size()))
+        op = Op(PUT, (key,))
+        op.sizes = (self._size(),)
+        return op, self._put, pb.PutRequest(key=key, value=value_of(key, op.sizes[0]))
 
     def _new_pair(self, number: bytes) -> tuple[Op, Any, Any]:
         keys = (b"pair/" + number + b"/a", b"pair/" + number + b"/b")
+        op = Op(PAIR, keys)
+        op.sizes = (self._size(), self._size())
         request = pb.TxnRequest()
-        for key in keys:
-            _add_put(request.success, key, value_of(key, self._size()))
-        return Op(PAIR, keys), self._txn, request
+        for key, size in zip(keys, op.sizes, strict=True):
+            _add_put(request.success, key, value_of(key, size))
+        return op, self._txn, request
 
     def _new_drop(self, number: bytes) -> tuple[Op, Any, Any]:
         key = b"drop/" + number
@@ -330,6 +355,7 @@ class Client:
         op.victim = self._droppable.pop(self._random.randrange(len(self._droppable)))
         request = pb.TxnRequest()
         request.success.add().request_delete_range.key = op.victim
+        op.sizes = (16,)
         _add_put(request.success, key, value_of(key, 16))
         return op, self._txn, request
 
@@ -346,6 +372,13 @@ class Client:
         _add_put(request.success, key, added)
         request.failure.add().request_range.key = counter_key(counter)
         return op, self._txn, request
+
+    def _new_read(self, kind: str) -> tuple[Op, Any, Any]:
+        op = Op(kind, ())
+        op.applied = False
+        op.victim = self._random.choice(self._droppable)
+        end = op.victim + b"\xff"
+        return op, self._range, pb.RangeRequest(key=op.victim, range_end=end, limit=4, serializable=kind == PEEK)
 
     def _size(self) -> int:
         rare = self._load.big_one_in
@@ -365,7 +398,7 @@ class Client:
         answer = done.result()
         op.revision = answer.header.revision
         self._learn(op, answer)
-        self._load.note_acknowledged(op.ended_s, answer.header.raft_term)
+        self._load.note_acknowledged(op, answer.header.raft_term)
         self.issue()
 
     def _learn(self, op: Op, answer: Any) -> None:
@@ -377,10 +410,30 @@ class Client:
                 op.applied = False
                 for kv in answer.responses[0].response_range.kvs:
                     self._counters[op.counter] = (kv.mod_revision, int(kv.value.split(b"/")[1]))
+        elif op.kind in READS:
+            op.wrong = _wrong_answer(op, answer)
         elif op.kind == PUT:
             self._droppable.append(op.keys[0])
         elif op.kind == PAIR:
             self._droppable.append(op.keys[1])
+
+
+def _wrong_answer(op: Op, answer: Any) -> str:
+    """What an own, acknowledged key should not look like. A serializable read may be behind, and then not see it."""
+    found = next((kv for kv in answer.kvs if kv.key == op.victim), None)
+    if found is None:
+        return "does not see a key that was acknowledged before" if op.kind == GET else ""
+    if not is_value_of(found.key, found.value) or found.version != 1:
+        return f"sees version {found.version} of it, {len(found.value)} bytes"
+    return "" if found.mod_revision <= answer.header.revision else "sees the future"
+
+
+def _longest_gap(times: list[float], since_s: float) -> float:
+    """0 if there were none: then nobody waited for them either."""
+    found = sorted(at for at in times if at >= since_s)
+    if since_s and found:
+        found.insert(0, since_s)
+    return max((after - before for before, after in itertools.pairwise(found)), default=0.0)
 
 
 def _local_ports(remote: int) -> set[int]:

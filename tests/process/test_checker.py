@@ -6,8 +6,9 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.process import model
 from tests.process.checker import CheckFailed, Contents, Stored, check
-from tests.process.load import COUNT, DROP, PAIR, PUT, Op, Record, counter_key
+from tests.process.load import COUNT, DROP, GET, PAIR, PUT, Op, Record, counter_key
 
 Keys = dict[bytes, Stored]
 
@@ -16,6 +17,7 @@ def op_of(kind: str, name: bytes, at: float, revision: int, victim: bytes = b"",
     keys = (name + b"/a", name + b"/b") if kind == PAIR else (name,)
     op = Op(kind, keys)
     op.sent_s, op.ended_s, op.revision, op.victim, op.applied = at, at + 0.5, revision, victim, applied
+    op.sizes = () if kind in (COUNT, GET) else tuple(7 for _ in keys)
     return op
 
 
@@ -52,7 +54,7 @@ def right() -> tuple[Record, Contents]:
         b"pair/2/b": new(7),
         counter_key(0): Stored(4, 6, 2, True, (0, 2)),
     }
-    return record, Contents(7, 2, 9, 9, keys, {1: 0, 4: 5, 5: 5, 7: 8}, 0)
+    return record, Contents(7, 2, 9, 9, keys, {1: 0, 4: 5, 5: 5, 7: 8}, None)
 
 
 def test_a_right_store_passes() -> None:
@@ -107,3 +109,26 @@ def test_the_past_the_term_and_the_index_are_checked(change: dict[str, Any], sai
     record, contents = right()
     with pytest.raises(CheckFailed, match=said):
         check(record, contents._replace(**change))
+
+
+def test_a_read_that_does_not_see_what_was_acknowledged_is_found() -> None:
+    record, contents = right()
+    read = op_of(GET, b"", 9, 6, victim=b"pair/1/a", applied=False)
+    read.keys = ()
+    record.ops.append(read)
+    check(record, contents)
+    read.revision = 5
+    with pytest.raises(CheckFailed, match="began when revision 6 was known"):
+        check(record, contents)
+    read.revision, read.wrong = 6, "sees version 2"
+    with pytest.raises(CheckFailed, match="sees version 2"):
+        check(record, contents)
+
+
+def test_a_hash_that_is_not_that_of_the_calls_is_found() -> None:
+    record, contents = right()
+    done = {op.revision: op for op in record.ops if op.revision and op.applied} | {7: record.ops[6]}
+    expected = model.hash_kv(done)
+    check(record, contents._replace(hash_kv=expected))
+    with pytest.raises(CheckFailed, match=f"a model with the same calls {expected}"):
+        check(record, contents._replace(hash_kv=expected + 1))

@@ -1,35 +1,45 @@
-"""kill -9 of one actor after the other, under load: the member goes on by itself."""
+"""One actor after the other comes to its end, under load: the member goes on by itself.
+
+`--long -s` shows for each kind of actor how long clients waited at most.
+"""
 
 import os
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
 
 import psutil
 import pytest
 
+from supervisor.restart import SETTLED_S
 from tests.process import damage
+from tests.process.killing import MEMORY_MAX, end_one, rounds, table
 from tests.process.load import Load
 from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(900)]
 
 FLAGS = ("--snapshot-count=700", "--listeners=2")
+SHORT = {"kill": 2, "stop": 1, "fail": 1, "exhaust": 1}
+LONG = {"kill": 50, "stop": 20, "fail": 5, "exhaust": 5}
+RULES = f"memory-max={MEMORY_MAX},intensity=1000/500s"
+"""So many ends in a row would otherwise end the member."""
+SETTLED = (SETTLED_S, SETTLED_S + 0.2)
+"""Who ends again before it has lived so long is started again later and later."""
 
 
-@pytest.mark.parametrize("name", ["raft", "wal", "backend", "lessor"])
-def test_clients_do_not_notice_that_it_was_killed(name: str, make_trial: Callable[..., Trial], is_long: bool) -> None:
-    trial = make_trial(*FLAGS)
+@pytest.mark.parametrize("name", ["raft", "wal", "backend", "compactor", "lessor"])
+def test_clients_do_not_notice_its_end(name: str, make_trial: Callable[..., Trial], is_long: bool) -> None:
+    trial = make_trial(*FLAGS, f"--actor-rules={name}:{RULES}")
     actors = trial.actors()
-    stalls_ms = []
-    with trial.load() as load:
-        for _ in range(10 if is_long else 2):
-            trial.random_moment(load)
-            actors, killed_at = kill_one(trial, load, actors, name)
-            stalls_ms.append(round(load.longest_stall_s(killed_at) * 1000))
+    ends = []
+    with trial.load(clients=32, reads=True) as load:
+        for way in rounds(LONG if is_long else SHORT, trial):
+            trial.random_moment(load, wait_s=SETTLED)
+            actors, end = end_one(trial, load, actors, name, way)
+            ends.append(end)
         assert_snapshots_go_on(trial, load)
-    print(f"{name}: longest stalls {stalls_ms} ms, {trial.verify()}")
+    print(f"{table(name, ends)}\n{trial.verify()}")
     assert trial.record.errors() == []
 
 
@@ -55,36 +65,24 @@ def test_clients_do_not_notice_that_several_were_killed_at_once(
     assert trial.record.errors() == []
 
 
-def test_a_killed_listener_costs_only_its_own_connections(make_trial: Callable[..., Trial], is_long: bool) -> None:
-    trial = make_trial(*FLAGS)
-    actors = trial.actors()
+@pytest.mark.parametrize("listeners", [1, 2])
+def test_the_end_of_a_listener_costs_only_its_own_connections(
+    listeners: int, make_trial: Callable[..., Trial], is_long: bool
+) -> None:
     name = "listener-1"
-    stalls_ms = []
-    for _ in range(10 if is_long else 2):
-        with trial.load(channels=8) as load:
-            trial.random_moment(load)
+    rules = f"--actor-rules=listener:{RULES}"
+    trial = make_trial("--snapshot-count=700", f"--listeners={listeners}", rules)
+    actors = trial.actors()
+    ends = []
+    for way in rounds(LONG if is_long else SHORT, trial):
+        with trial.load(clients=32, channels=8, reads=True) as load:
+            trial.random_moment(load, wait_s=SETTLED)
             own = channels_of(load, actors[name]["pid"])
-            actors, killed_at = kill_one(trial, load, actors, name)
-            stalls_ms.append(round(load.longest_stall_s(killed_at) * 1000))
+            actors, end = end_one(trial, load, actors, name, way, probes=8)
+            ends.append(end)
         hit = {client.channel_number for client in load.clients if any(op.code is not None for op in client.ops)}
         assert hit <= own, "errors on connections of the other listener"
-    print(f"{name}: longest stalls {stalls_ms} ms, {trial.verify()}")
-
-
-def kill_one(
-    trial: Trial, load: Load, before: dict[str, dict[str, Any]], name: str
-) -> tuple[dict[str, dict[str, Any]], float]:
-    """Kills it, and sees that it and only it was restarted. return (the actors now, when it was killed)"""
-    killed_at = time.monotonic()
-    os.kill(before[name]["pid"], signal.SIGKILL)
-    # More than were under way: so the new process has had its part in some of them.
-    load.wait_acknowledged(load.acknowledged + 4 * len(load.clients))
-    after = trial.wait_restarted(before, name)
-    assert after[name]["restarts"] == before[name]["restarts"] + 1
-    assert after[name]["incarnation"] > before[name]["incarnation"]
-    others = after.keys() - {name}
-    assert {other: after[other]["pid"] for other in others} == {other: before[other]["pid"] for other in others}
-    return after, killed_at
+    print(f"{table(f'{name} of {listeners}', ends)}\n{trial.verify()}")
 
 
 def assert_snapshots_go_on(trial: Trial, load: Load) -> None:

@@ -16,6 +16,7 @@ import pytest
 from etcdz.cli.actors import main
 from etcdz.cli.monitor import main as monitor
 from supervisor import crash_reports
+from tests.etcd_process import Member, MemberFailed
 from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(120)]
@@ -269,3 +270,69 @@ def test_the_monitor_shows_the_flow_and_all_actors(console: Console, capsys: pyt
     assert "clients ─▶ listener" in capsys.readouterr().out
     console.trial.member.kill9()
     assert monitor(["--once", "--data-dir", console.directory]) == 1
+
+
+# ---- chaos that ends an actor ----
+
+
+def test_an_exception_on_order_leaves_its_traceback(console: Console) -> None:
+    before = console.trial.actors()
+    assert console.ask("chaos", "fail", "compactor", "--dry-run")["dry_run"]
+    assert console.ask("chaos", "fail", "compactor")["pid"] == before["compactor"]["pid"]
+    console.trial.wait_restarted(before, "compactor")
+    (report,) = console.ask("postmortem", "compactor")
+    assert report["status"] == 1 and "an exception on order" in report["stack"]
+    assert console.row("compactor")["last_exit"]["reason"].startswith("Chaos")
+
+
+def test_memory_is_only_used_up_where_a_rule_limits_it(console: Console) -> None:
+    status, _, error = console.run("chaos", "exhaust", "raft")
+    assert status == 1 and "its memory has no limit; memory-max of --actor-rules sets one" in error
+    assert console.row("raft")["restarts"] == 0
+
+
+def test_orders_that_would_end_the_member_or_serve_nobody_need_force(
+    make_trial: Callable[..., Trial], capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(make_trial("--listeners=1", "--actor-rules=wal:intensity=0/1s"), capsys)
+    for words, why in {
+        ("stop", "backend"): "without backend the member would serve nobody",
+        ("stop", "listener-1"): "without listener-1 the member would serve nobody",
+        ("drain", "listener-1"): "without listener-1 the member would serve nobody",
+        ("kill", "-9", "wal"): "one more restart of wal would stop the member",
+        ("chaos", "kill", "wal"): "one more restart of wal would stop the member",
+        ("chaos", "fail", "wal"): "one more restart of wal would stop the member",
+    }.items():
+        status, out, error = console.run(*words)
+        assert (status, out) == (1, "") and f"{why}; --force does it all the same" in error
+    before = console.trial.actors()
+    assert {actor["state"] for actor in before.values()} == {"ready"}
+    assert (
+        console.ask("stop", "listener-1", "--force", "--dry-run")["plan"]
+        and console.trial.actors().keys() == before.keys()
+    )
+    console.ask("stop", "listener-1", "--force")
+    assert console.row("listener-1")["state"] == "stopped"
+    console.ask("start", "listener-1")
+    console.ask("restart", "wal")
+    console.trial.put(KEY, VALUE)
+    assert console.run("chaos", "kill", "wal", "--force")[0] == 0
+    assert console.trial.member.wait() == 1
+    assert "wal: more than 0 restarts within 1 s needed" in console.trial.member.log_tail(1)
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ("walrus:nice=1", "no actors are called 'walrus'"),
+        ("wal:nice=30", "row wal: nice=30 is not between -20 and 19"),
+    ],
+)
+def test_a_member_with_rules_that_cannot_be_says_so_and_does_not_start(
+    rules: str, said: str, make_member: Callable[..., Member]
+) -> None:
+    member = make_member(f"--actor-rules={rules}")
+    with pytest.raises(MemberFailed, match="exit code 1") as failed:
+        member.start()
+    assert said in str(failed.value)
+    assert not member.data_dir.exists()

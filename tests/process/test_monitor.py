@@ -1,6 +1,7 @@
 """The full-screen monitor on a real terminal and a real member: it shows what dies and comes back, and takes orders."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.etcd_process import Member
+from etcdz.cli.monitor import main as monitor
+from tests.etcd_process import Member, RealEtcd
 from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(240)]
@@ -92,3 +94,25 @@ def test_the_monitor_shows_deaths_takes_orders_and_survives_the_member(
     monitor.until("answers again", "6 of 6 ready")
     monitor.press("q")
     assert monitor.process.wait(WAIT_S) == 0
+
+
+def test_members_stand_side_by_side_an_etcd_among_them(
+    make_trial: Callable[..., Trial], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if RealEtcd.why_absent():
+        pytest.skip(str(RealEtcd.why_absent()))
+    trial = make_trial()
+    with RealEtcd(tmp_path) as etcd, trial.load(clients=4, channels=1) as load:
+        load.wait_acknowledged(100)
+        endpoints = f"{trial.member.target},http://{etcd.target},127.0.0.1:1"
+        assert monitor(["--endpoints", endpoints, "--once", "--json"]) == 0
+        ours, theirs, nobody = json.loads(capsys.readouterr().out)["members"]
+        assert monitor(["--endpoints", endpoints, "--once"]) == 0
+        page = capsys.readouterr().out
+    assert [member["role"] for member in (ours, theirs, nobody)] == ["leader", "leader", "-"]
+    assert ours["status"]["revision"] > 50 and ours["applied_per_s"] > 0 and ours["fsync_us"] > 0
+    assert ours["rss_bytes"] > 1 << 20 and theirs["rss_bytes"] > 1 << 20 and theirs["cpu_percent"] >= 0
+    assert nobody["status"] is None and "no answer" in nobody["trouble"]
+    assert etcd.target in page and "127.0.0.1:1: no answer" in page
+    assert monitor(["--endpoints", "127.0.0.1:1", "--once"]) == 1
+    assert monitor(["--endpoints", "https://127.0.0.1:1", "--once"]) == 2

@@ -55,10 +55,12 @@ class Trial:
             if getattr(after, name) < getattr(before, name):
                 raise checker.CheckFailed(f"{name} was {getattr(before, name)}, is now {getattr(after, name)}")
 
-    def random_moment(self, load: Load, acknowledged: tuple[int, int] = (100, 1_500)) -> None:
+    def random_moment(
+        self, load: Load, acknowledged: tuple[int, int] = (100, 1_500), wait_s: tuple[float, float] = (0.0, 0.02)
+    ) -> None:
         """Some moment under load. The wait is no synchronisation: it takes the moment off the beat of the answers."""
         load.wait_acknowledged(load.acknowledged + self.random.randint(*acknowledged))
-        threading.Event().wait(self.random.uniform(0, 0.02))
+        threading.Event().wait(self.random.uniform(*wait_s))
 
     def crash(self, load: Load) -> None:
         """kill -9 of all processes at once, and the end of the load. On return none of them has a file open."""

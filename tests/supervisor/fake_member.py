@@ -5,7 +5,7 @@ import sys
 
 from etcdz.config import MemberConfig
 from supervisor.member import run
-from supervisor.restart import Intensity, Restart
+from supervisor.restart import Intensity, Restart, Strategy
 from supervisor.tree import Row
 
 
@@ -15,6 +15,10 @@ def row(fields: dict[str, object]) -> Row:
         fields["intensity"] = Intensity(*fields["intensity"])  # type: ignore[misc]
     if "restart" in fields:
         fields["restart"] = Restart(str(fields["restart"]))
+    if "strategy" in fields:
+        fields["strategy"] = Strategy(str(fields["strategy"]))
+    if "cpus" in fields:
+        fields["cpus"] = tuple(fields["cpus"])  # type: ignore[arg-type]
     return Row(**fields)  # type: ignore[arg-type]
 
 

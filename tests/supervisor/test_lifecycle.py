@@ -6,47 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.life import Action, Ask, Dump, Gone, Note, Publish, ReplaceZygote, Signal, Spawn, State
-from supervisor.lifecycle import DUMP_S, SIGKILL, SIGTERM, SPAWN_S, STALL_S, Lifecycle
+from supervisor.lifecycle import DUMP_S, LAST_CALLS_S, SIGKILL, SIGTERM, SPAWN_S, STALL_S, Lifecycle
 from supervisor.restart import Intensity, Restart
-from supervisor.tree import KILL_AFTER_S, Row
-
-FIRST = 100
-
-
-def lifecycle(**fields: Any) -> Lifecycle:
-    """store (stage 1), log (stage 2), two doors (stage 3); fields change the log's row."""
-    tree = (
-        Row(name="store", kind="actors.store", stage=1),
-        Row(name="log", kind="actors.log", stage=2, **fields),
-        Row(name="door", kind="actors.door", stage=3, count=2, numbered=True),
-    )
-    return Lifecycle(tree, FIRST, lambda: 0.0)
-
-
-def works(actions: list[Action]) -> list[Action]:
-    return [action for action in actions if not isinstance(action, Note)]
-
-
-def start(life: Lifecycle, name: str, now: float = 0.0, pid: int | None = None) -> list[Action]:
-    """The current incarnation of name is spawned, with the pid of its incarnation, and becomes ready."""
-    incarnation = life.lives[name].incarnation
-    life.on_spawned(name, incarnation, incarnation if pid is None else pid, now)
-    return works(life.on_ready(name, incarnation, {}, now))
-
-
-def running(**fields: Any) -> Lifecycle:
-    life = lifecycle(**fields)
-    life.begin(0.0)
-    for name in ("store", "log", "door-1", "door-2"):
-        start(life, name)
-    assert life.started
-    return life
-
-
-def pid(life: Lifecycle, name: str) -> int:
-    found = life.lives[name].pid
-    assert found is not None
-    return found
+from supervisor.tree import KILL_AFTER_S
+from tests.supervisor.lives import beat_all_but, pid, running, start, works
+from tests.supervisor.lives import operations as lifecycle
 
 
 def state(life: Lifecycle, name: str) -> State:
@@ -151,8 +115,8 @@ def test_a_crash_loop_backs_off_and_then_ends_the_member_with_the_reason() -> No
 def test_a_fatal_fault_stops_the_member_at_once_with_its_reason() -> None:
     life = running()
     assert works(life.on_fault("log", 101, True, "corrupt", 1.0)) == [
-        Ask("door-1", 102, 5.0),
-        Ask("door-2", 103, 5.0),
+        Ask("door-1", 102, LAST_CALLS_S),
+        Ask("door-2", 103, LAST_CALLS_S),
     ]
     assert life.failure == "log: corrupt"
 
@@ -186,12 +150,6 @@ def test_ready_of_an_incarnation_that_is_gone_changes_nothing() -> None:
 
 
 # ---- hangs ----
-
-
-def beat_all_but(life: Lifecycle, silent: str, now: float) -> None:
-    for found in life.lives.values():
-        if found.name != silent:
-            life.on_heartbeat(found.name, found.incarnation, now)
 
 
 def test_one_without_a_heartbeat_is_killed_as_hung_and_started_again() -> None:

@@ -5,43 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from etcdz.cli.actors import main as actors
+from tests.supervisor.conftest import NAMES, Start
 from tests.supervisor.harness import FakeMember, children, wait_dead
 
 pytestmark = pytest.mark.process
-
-ROWS: list[dict[str, Any]] = [{"name": "store", "stage": 1}, {"name": "log", "stage": 2}, {"name": "door", "stage": 3}]
-NAMES = ("store", "log", "door")
-
-Start = Callable[..., FakeMember]
-
-
-@pytest.fixture
-def runtime_dir() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="run-") as path:
-        yield Path(path)
-
-
-@pytest.fixture
-def start(tmp_path: Path, runtime_dir: Path) -> Iterator[Start]:
-    """Starts members in the same data directory; fields change the rows of the same name."""
-    members: list[FakeMember] = []
-
-    def make(**fields: dict[str, Any]) -> FakeMember:
-        rows = [{**row, **fields.get(str(row["name"]), {})} for row in ROWS]
-        members.append(FakeMember(tmp_path / "data", runtime_dir, rows))
-        return members[-1]
-
-    yield make
-    for member in members:
-        member.close()
 
 
 def events(member: FakeMember, event: str) -> list[str]:
@@ -176,7 +149,7 @@ def test_the_reason_of_a_fault_is_the_reason_of_the_end(start: Start, fatal: boo
 
 
 def test_one_that_hangs_is_killed_and_restarted(start: Start) -> None:
-    member = start(log={"hang_s": 0.3})
+    member = start(log={"hang_s": 0.3, "halt_s": 60.0})
     member.wait_ready(*NAMES)
     after = member.mark()
     member.kill("log", signal.SIGSTOP)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from supervisor.restart import (
     BACKOFF_FIRST_S,
     BACKOFF_MAX_S,
+    REPEATS_MAX,
+    REPEATS_S,
     SETTLED_S,
     Again,
     Ending,
@@ -16,10 +18,12 @@ from supervisor.restart import (
     GiveUp,
     History,
     Intensity,
+    Limits,
     Rest,
     Restart,
     backoff_s,
     decide,
+    recycling_reason,
 )
 
 LENIENT = Intensity(5, 10.0)
@@ -105,3 +109,64 @@ def test_back_off_is_bounded_and_jitter_takes_at_most_half(short_lives: int, jit
     full = backoff_s(short_lives, 0.0)
     assert 0 <= full <= BACKOFF_MAX_S
     assert full / 2 <= backoff_s(short_lives, jitter) <= full
+
+
+def repeat(exits: list[Exit], every_s: float) -> list[str]:
+    """Why a permanent actor is given up that ends so, one after the other, and may end as often as it likes."""
+    history, reasons = History(), []
+    for number, exit in enumerate(exits):
+        decision = decide(Restart.PERMANENT, Intensity(1000, 1e6), history, exit, number * every_s, 0.0)
+        if isinstance(decision, GiveUp):
+            reasons.append(decision.reason)
+            break
+        assert isinstance(decision, Again)
+        history = decision.history
+    return reasons
+
+
+POISONED = Exit(Ending.FAILED, "exited with status 1: ValueError", 10.0)
+
+
+def test_the_same_fault_again_and_again_gives_up_however_slowly_it_comes() -> None:
+    every_s = REPEATS_S / (REPEATS_MAX + 1)
+    (reason,) = repeat([POISONED] * (REPEATS_MAX + 1), every_s)
+    assert reason == "21 times within 600 s it exited with status 1: ValueError"
+    assert repeat([POISONED] * REPEATS_MAX, every_s) == []
+
+
+def test_the_same_fault_seldom_enough_is_borne_for_ever() -> None:
+    assert repeat([POISONED] * 200, REPEATS_S / REPEATS_MAX) == []
+
+
+def test_kills_from_outside_between_do_not_hide_a_poison_message() -> None:
+    killed = Exit(Ending.KILLED, "was killed by signal 9", 10.0, from_outside=True)
+    assert repeat([killed] * 200, 1.0) == []
+    assert len(repeat([POISONED, killed] * (REPEATS_MAX + 1), 1.0)) == 1
+
+
+def test_another_fault_begins_the_count_anew() -> None:
+    other = POISONED._replace(reason="exited with status 1: KeyError")
+    assert repeat([*[POISONED] * REPEATS_MAX, other] * 3, 1.0) == []
+
+
+@pytest.mark.parametrize("ending", [Ending.HUNG, Ending.UNREADY])
+def test_waits_that_differ_do_not_hide_the_same_fault(ending: Ending) -> None:
+    exits = [Exit(ending, f"hung: no heartbeat for {number} s", 10.0) for number in range(REPEATS_MAX + 1)]
+    assert len(repeat(exits, 1.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "age_s", "rss_bytes", "reason"),
+    [
+        (Limits(), 1e9, 1 << 40, ""),
+        (Limits(max_age_s=60.0), 60.0, 0, ""),
+        (Limits(max_age_s=60.0), 61.0, 0, "has lived for 61 s"),
+        (Limits(max_rss_bytes=100 << 20), 1.0, 100 << 20, ""),
+        (Limits(max_rss_bytes=100 << 20), 1.0, 101 << 20, "uses 101 MiB of memory"),
+        (Limits(max_rss_bytes=100 << 20, max_rss_after_s=60.0), 60.0, 101 << 20, ""),
+        (Limits(max_rss_bytes=100 << 20, max_rss_after_s=60.0), 61.0, 101 << 20, "uses 101 MiB of memory"),
+        (Limits(max_age_s=60.0, max_rss_bytes=100 << 20), 61.0, 101 << 20, "has lived for 61 s"),
+    ],
+)
+def test_who_grows_too_old_or_too_big_is_recycled(limits: Limits, age_s: float, rss_bytes: int, reason: str) -> None:
+    assert recycling_reason(limits, age_s, rss_bytes) == reason

@@ -166,7 +166,7 @@ def chaos(args: argparse.Namespace) -> int:
     if (args.time is None) == (args.action == "delay"):
         raise Refused("a delay needs a time" if args.time is None else f"{args.action} takes no time but --for")
     request = {"action": args.action, "actor": args.actor, "for_s": args.for_s, "dry_run": args.dry_run}
-    return _tell(args, ask(args, "chaos", {**request, "ms": 1000 * (args.time or 0)}))
+    return _tell(args, ask(args, "chaos", {**request, "force": args.force, "ms": 1000 * (args.time or 0)}))
 
 
 def _tell(args: argparse.Namespace, done: Mapping[str, Any]) -> int:
@@ -218,12 +218,16 @@ def _postmortem_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _chaos_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = "kill: SIGKILL; pause: SIGSTOP, then SIGCONT; delay: sleep before each turn"
-    parser.add_argument("action", choices=("kill", "pause", "delay"), help=actions)
+    actions = (
+        "kill: SIGKILL; pause: SIGSTOP, then SIGCONT; delay: sleep before each turn; fail: raise an exception; "
+        "exhaust: use up the memory that --actor-rules=NAME:memory-max=SIZE allows"
+    )
+    parser.add_argument("action", choices=("kill", "pause", "delay", "fail", "exhaust"), help=actions)
     _actor(parser)
     parser.add_argument("time", type=seconds, nargs="?", metavar="TIME", help="of a delay, e.g. 50ms; 0ms: no more")
     _for(parser, "how long it lasts (default: a pause 1s, a delay until the actor ends)")
     _dry_run(parser)
+    parser.add_argument("--force", action="store_true", help="also if the member would end")
 
 
 COMMANDS: Final = (
@@ -233,5 +237,5 @@ COMMANDS: Final = (
     Command("stack", "where an actor is in its code, also if it hangs", stack, _actor),
     Command("trace", "messages as they are taken: headers only", trace, _trace_arguments),
     Command("postmortem", "why actors died; works without the member, too", postmortem, _postmortem_arguments),
-    Command("chaos", "let an actor fail: kill, pause, delay", chaos, _chaos_arguments),
+    Command("chaos", "let an actor fail: kill, pause, delay, fail, exhaust", chaos, _chaos_arguments),
 )

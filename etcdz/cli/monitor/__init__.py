@@ -2,6 +2,8 @@
 
 On a terminal it fills the screen and takes keys; elsewhere, and with --once or --json, it prints. It asks the member's
 control socket once per interval, and lives on while the member, or any part of it, is restarted.
+
+With --endpoints it shows several members side by side (members.py).
 """
 
 import argparse
@@ -16,6 +18,7 @@ from typing import Any, Final
 
 from etcdz.cli.actors.asking import Refused, ask, data_dir_of
 from etcdz.cli.actors.inspecting import seconds
+from etcdz.cli.bench.endpoints import Endpoint, parse_endpoints
 from etcdz.cli.monitor.terminal import ASCII
 from etcdz.monitor.sample import read_sample
 from etcdz.monitor.screen import texts
@@ -36,10 +39,14 @@ def main(argv: Sequence[str]) -> int:
         return exit.code if isinstance(exit.code, int) else 2
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    interval_s = max(INTERVAL_S_MIN, args.watch or 1.0)
     try:
+        if args.endpoints:
+            from etcdz.cli.monitor import members
+
+            return members.run(args, interval_s, _has_screen())
         if args.once or (args.json and args.watch is None):
             return _once(args)
-        interval_s = max(INTERVAL_S_MIN, args.watch or 1.0)
         return _watch(args, interval_s) if args.json or not _has_screen() else _live(args, interval_s)
     except Refused as error:
         print(f"etcdz monitor: {error}", file=sys.stderr)
@@ -117,10 +124,21 @@ def _plain(args: argparse.Namespace, view: View) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="etcdz monitor", description="Watch the processes of a running member.")
+    parser = argparse.ArgumentParser(
+        prog="etcdz monitor", description="Watch the processes of a running member, or several members."
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="data directory of the member (default: NAME.etcd)")
+    side_by_side = "these members side by side, as in host1:2379,host2:2379"
+    parser.add_argument("--endpoints", type=_endpoints, metavar="LIST", help=side_by_side)
     parser.add_argument("--name", default=os.environ.get("ETCD_NAME", "default"), help="its name (default: default)")
     parser.add_argument("--once", action="store_true", help="one screen, then end")
     parser.add_argument("--json", action="store_true", help="JSON, one object for each look; alone: one look")
     parser.add_argument("--watch", type=seconds, metavar="TIME", help="look this often (default: 1s)")
     return parser
+
+
+def _endpoints(text: str) -> tuple[Endpoint, ...]:
+    try:
+        return parse_endpoints(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -3,6 +3,7 @@
 never_ready     does not say Ready
 exit_at_start   exits with this status instead of saying Ready
 exit_when       path: exits with status 1 once this file is there, whatever its incarnation
+spin_when       path: says nothing more and burns CPU once this file is there, until it is gone
 fault_at_start  [fatal, reason] sent before exit status 1
 linger_on_stop  ignores Stop and SIGTERM
 """
@@ -67,4 +68,6 @@ def live(boot: Boot, context: "zmq.Context[Any]", options: dict[str, Any]) -> in
                         return 0
         if "exit_when" in options and os.path.exists(options["exit_when"]):
             return 1
+        while "spin_when" in options and os.path.exists(options["spin_when"]):
+            pass
         supervisor.send(encode_frame([Heartbeat(boot.name, boot.incarnation, handled, 1, 2, 3, {"fake": 1}, {})]))

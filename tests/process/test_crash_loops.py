@@ -1,0 +1,107 @@
+"""What no restart can help: the member ends soon, says why, and has lost nothing."""
+
+import argparse
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+
+from etcdz.cli.actors.asking import ask
+from etcdz.proto import etcdserverpb as pb
+from supervisor import crash_reports
+from tests.etcd_process import Member
+from tests.process.load import open_channel, unary
+from tests.process.trial import Trial, wait_gone
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(120)]
+
+PROMPTLY_S = 15
+"""Some two seconds on a machine with nothing else to do: eleven starts and the waits between them."""
+
+
+@pytest.mark.parametrize("name", ["wal", "listener-1"])
+def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
+    name: str, make_trial: Callable[..., Trial]
+) -> None:
+    """No more file descriptors for whoever starts from now on; what runs goes on."""
+    trial = make_trial()
+    member = trial.member
+    trial.put(b"before")
+    family = {process.pid for process in member.processes()} - {member.pid}
+    zygote = ask(argparse.Namespace(data_dir=str(member.data_dir)), "ps", {})["zygote"]["pid"]
+    resource.prlimit(zygote, resource.RLIMIT_NOFILE, (8, 8))
+    began = time.monotonic()
+    os.kill(trial.actors()[name]["pid"], signal.SIGKILL)
+    assert member.wait(timeout_s=60) == 1
+    assert time.monotonic() - began < PROMPTLY_S
+    last = member.log_tail(1)
+    assert "the member has stopped" in last and f"{name}: more than 10 restarts within 5 s needed" in last
+    assert wait_gone(family, timeout_s=0) == set()
+    member.kill9()
+    member.start()
+    assert trial.get(b"before").count == 1
+
+
+# ---- a poison message ----
+
+BUG = """
+import sys
+
+if "supervisor.zygote" in sys.orig_argv:  # before it imports the actors
+    from etcdz.mvcc.mvcc import Mvcc
+
+    def poisoned(plain):
+        def method(self, key, *rest):
+            if key == b"users-key":
+                raise RuntimeError("what nobody has thought of")
+            return plain(self, key, *rest)
+        return method
+
+    Mvcc.write_put = poisoned(Mvcc.write_put)
+    Mvcc.put_plain = poisoned(Mvcc.put_plain)
+"""
+
+
+@pytest.fixture
+def buggy(tmp_path: Path, make_member: Callable[..., Member]) -> Member:
+    """A member whose backend dies of putting one certain key."""
+    path = tmp_path / "bug"
+    path.mkdir()
+    (path / "sitecustomize.py").write_text(BUG)
+    root = Path(__file__).resolve().parents[2]
+    return make_member(env={"PYTHONPATH": f"{path}{os.pathsep}{root}"}).start()
+
+
+def test_a_poison_message_does_not_loop_unnoticed_and_waits_for_better_code(
+    buggy: Member, make_member: Callable[..., Member]
+) -> None:
+    with open_channel(buggy.target) as channel:
+        put = unary(channel, "KV/Put", pb.PutResponse)
+        put(pb.PutRequest(key=b"before"), timeout=20)
+        began = time.monotonic()
+        with pytest.raises(grpc.RpcError):
+            put(pb.PutRequest(key=b"users-key"), timeout=20)
+        assert buggy.wait(timeout_s=60) == 1
+        assert time.monotonic() - began < PROMPTLY_S
+    last = buggy.log_tail(1)
+    assert "backend: more than 10 restarts within 5 s needed" in last and "RuntimeError" in last
+    reports = crash_reports.read_all(str(buggy.data_dir), "backend")
+    assert len(reports) == 11, "each death has left one"
+    assert all("write_put" in report["stack"] or "put_plain" in report["stack"] for report in reports)
+    assert all("users-key" not in str(report) for report in reports), "keys are the users'"
+    buggy.kill9()
+    command = [sys.executable, "-m", "etcdz.cli.main", "actors", "postmortem", "backend", "--data-dir"]
+    told = subprocess.run([*command, str(buggy.data_dir)], capture_output=True, text=True, timeout=30)
+    assert told.returncode == 0 and "RuntimeError" in told.stdout
+    healed = make_member(data_dir=buggy.data_dir).start()
+    with open_channel(healed.target) as channel:
+        get = unary(channel, "KV/Range", pb.RangeResponse)
+        found = get(pb.RangeRequest(key=b"\0", range_end=b"\0"), timeout=20)
+        assert [kv.key for kv in found.kvs] == [b"before", b"users-key"], "it was in the log"
