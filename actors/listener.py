@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         calls, streams = self.listener.calls, self.listener.streams
         for event in grpc.receive(data):
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
-            if event[0] == CALL:
+            if event[0] == CALL and event[2].unary:
                 calls.begin(self, event[1], event[2].tag, event[3])
             else:
                 streams.take(self, event)
@@ -214,6 +214,7 @@ class ListenerActor(Actor):
         self.calls = Calls(self, self.config)
         self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
+        self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
@@ -233,7 +234,8 @@ class ListenerActor(Actor):
             Metrics: self.scrapes.on_metrics,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
-        self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}
+        singles = self.streams.singles
+        self.methods |= {path: Method(path, False, tag, tag in singles) for path, tag in STREAM_PATHS.items()}
         config = self.config
         keepalive = rules_of_flags(
             config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
@@ -305,10 +307,12 @@ class ListenerActor(Actor):
 
     def flush_soon(self) -> None:
         """Send what calls have queued once every connection that is readable now has been read; a lone call at once."""
+        if self.flush_due:
+            return
         if self.under_way <= limits.CALLS_BATCHED_FROM:
             self.calls.end_turn()
             self.links.flush()
-        elif not self.flush_due:
+        else:
             self.flush_due = True
             self.loop_.call_soon(self._flush_calls)
 
