@@ -4,7 +4,15 @@ import pytest
 
 from etcdz.wire import frames as f
 from etcdz.wire.request_head import Method
-from etcdz.wire.server import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, GrpcServerConnection, ServerSettings
+from etcdz.wire.server import (
+    CALL,
+    CANCEL,
+    STREAM_END,
+    STREAM_MESSAGE,
+    STREAM_OPEN,
+    GrpcServerConnection,
+    ServerSettings,
+)
 from tests.wire.conversation import (
     HELLO,
     Clock,
