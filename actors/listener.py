@@ -251,6 +251,7 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
+        self.said_ready = False
         self.left_loop = False
         self.turned_away = False
         """The supervisor wants no clients here."""
@@ -263,7 +264,9 @@ class ListenerActor(Actor):
     def on_start(self) -> dict[str, Any]:
         self.loop_ = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop_)
-        self.doors = Doors(self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail)
+        self.doors = Doors(
+            self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail, self.maybe_say_ready
+        )
         self.addresses = [address for address, _ in self.boot.doors]
         return {"addresses": self.addresses}
 
@@ -406,6 +409,13 @@ class ListenerActor(Actor):
             self.readiness = _NOT_READY  # raft or backend did not answer in time; the next Leadership asks again
             return
         self.readiness = _READY
+        self.maybe_say_ready()
+
+    def maybe_say_ready(self) -> None:
+        """Once, when calls are served and clients can connect."""
+        if self.readiness != _READY or self.said_ready or not self.doors.all_open:
+            return
+        self.said_ready = True
         self.log.info("ready to serve client requests")
         for address in self.addresses:
             self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
