@@ -20,6 +20,7 @@ from sortedcontainers import SortedList
 
 _MASK32 = (1 << 32) - 1
 _MASK64 = (1 << 64) - 1
+_MASK96 = (1 << 96) - 1
 
 
 class History:
@@ -229,38 +230,42 @@ class KeyIndex:
 
     # compaction
 
-    def oldest(self, key: bytes) -> tuple[int, int] | None:
-        """(main, sub) of the first revision that the index has of a key."""
-        entry = self.entries.get(key)
-        if entry is None:
-            return None
-        if type(entry) is int:
-            return entry >> 32 & _MASK64, entry & _MASK32
-        return entry.mains[0] >> 1, entry.sub_at(0)  # type: ignore[union-attr]
+    def scrub(
+        self, key: bytes, main: int, sub: int, compacted: int, finished: int
+    ) -> tuple[bool, tuple[int, int] | None]:
+        """What a compaction does with the record (main, sub) of key, main <= compacted; the index forgets what goes.
 
-    def keeps(self, key: bytes, main: int, sub: int, compacted: int) -> bool:
-        """Whether a compaction keeps the record (main, sub) of key, main <= compacted; forgets what it does not keep.
+        finished   where the compaction before it was
+        return     (whether this record is kept, the put that was kept there and goes now: (main, sub) or None)
 
         Kept is a key's last revision up to the compacted one, unless it is a tombstone of an older revision. The
         tombstone *at* the compacted revision stays until the next compaction, for watchers that start there.
         Requires: a compaction visits the records in ascending order. It may leave out those that the one before kept.
         """
         entry = self.entries.get(key)
+        if entry.__class__ is int:
+            return entry & _MASK96 == main << 32 | sub, None  # type: ignore[operator]
         if entry is None:
-            return False
-        if type(entry) is int:
-            return (entry >> 32 & _MASK64) == main and (entry & _MASK32) == sub
+            return False, None
         history: History = entry  # type: ignore[assignment]
-        last = bisect_right(history.mains, compacted << 1 | 1) - 1
+        mains = history.mains
+        first = mains[0]
+        if first >> 1 > main:
+            return False, None  # forgotten with the first record of the key that was visited
+        obsolete = None
+        last = bisect_right(mains, compacted << 1 | 1) - 1
         if last > 0:
+            if first >> 1 < finished:
+                obsolete = first >> 1, history.sub_at(0)
             history.drop_before(last)
-        first = history.mains[0]
+            first = mains[0]
         kept = first >> 1 == main and history.sub_at(0) == sub
         if kept and first & 1 and main < compacted:
             kept = False
             history.drop_before(1)
-        self._fold(key, history)
-        return kept
+        if len(mains) <= 1:
+            self._fold(key, history)
+        return kept, obsolete
 
     def shows_any(self, revision: int) -> bool:
         """Whether any key existed at a main revision."""
