@@ -42,9 +42,11 @@ class Stalled:
     """Watch streams whose client has stopped reading; a context manager."""
 
     def __init__(self, port: int, streams: int, connections: int, mode: str) -> None:
-        self._sockets = [_connect(port) for _ in range(connections)]
+        self._sockets = [connect(port) for _ in range(connections)]
         for at in range(streams):
-            self._sockets[at % connections].sendall(_open_stream(1 + 2 * (at // connections)))
+            stream_id = 1 + 2 * (at // connections)
+            message = f.encode_frame(f.DATA, 0, stream_id, h2load.grpc_body(_ALL_KEYS.SerializeToString()))
+            self._sockets[at % connections].sendall(open_stream(stream_id, WATCH) + message)
         self._created = 0
         self._ending = False
         self._reads = mode == "streams"
@@ -77,18 +79,18 @@ class Stalled:
         selector.close()
 
 
-def _connect(port: int) -> socket.socket:
+def connect(port: int) -> socket.socket:
+    """An HTTP/2 connection that has said hello."""
     sock = socket.create_connection(("127.0.0.1", port))
     sock.sendall(f.PREFACE + f.encode_settings([]) + f.SETTINGS_ACK)
     return sock
 
 
-def _open_stream(stream_id: int) -> bytes:
-    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", WATCH), (b":authority", b"bench")]
+def open_stream(stream_id: int, path: bytes) -> bytes:
+    """HEADERS of a streaming call."""
+    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"bench")]
     fields += [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
-    message = h2load.grpc_body(_ALL_KEYS.SerializeToString())
-    block = f.encode_frame(f.HEADERS, f.END_HEADERS, stream_id, plain_block(tuple(fields)))
-    return block + f.encode_frame(f.DATA, 0, stream_id, message)
+    return f.encode_frame(f.HEADERS, f.END_HEADERS, stream_id, plain_block(tuple(fields)))
 
 
 def measure(kind: type[Member], args: argparse.Namespace) -> dict[str, Phase]:
