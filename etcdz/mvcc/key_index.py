@@ -13,7 +13,7 @@ Revisions are (main, sub); `main` counts transactions, `sub` the changes inside 
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from sortedcontainers import SortedList
@@ -36,8 +36,8 @@ class History:
 
     __slots__ = ("created", "mains", "subs", "version")
 
-    def __init__(self, created: int, version: int) -> None:
-        self.mains = array("q")
+    def __init__(self, created: int, version: int, mains: Iterable[int] = ()) -> None:
+        self.mains = array("q", mains)
         self.subs: array[int] | None = None
         self.created = created
         self.version = version
@@ -110,11 +110,20 @@ class KeyIndex:
 
     def tombstone(self, key: bytes, main: int, sub: int) -> None:
         """Ends the life of a key. Requires: the key exists now."""
-        entry = self.entries[key]
-        if type(entry) is int:
-            entry = self.entries[key] = self._unfold(entry)
-        entry.append(main, sub, 1)  # type: ignore[union-attr]
-        self._dead.add(key)
+        self.tombstones((key,), main, sub)
+
+    def tombstones(self, keys: Sequence[bytes], main: int, sub: int) -> None:
+        """Ends the lives of several keys, by changes from sub on. Requires: all of them exist now."""
+        entries = self.entries
+        for at, key in enumerate(keys, sub):
+            entry = entries[key]
+            if entry.__class__ is int:
+                entry = entries[key] = self._unfold(entry)
+            entry.append(main, at, 1)  # type: ignore[union-attr]
+        if len(keys) > 1:
+            self._dead.update(keys)
+        else:
+            self._dead.add(keys[0])
 
     def restore(self, key: bytes, main: int, sub: int, created: int, version: int) -> None:
         """Adds the revision of a put that a store holds, in ascending order; created and version as its record says.
@@ -244,7 +253,7 @@ class KeyIndex:
         """
         entry = self.entries.get(key)
         if entry.__class__ is int:
-            return entry & _MASK96 == main << 32 | sub, None  # type: ignore[operator]
+            return entry & _MASK96 == main << 32 | sub, None
         if entry is None:
             return False, None
         history: History = entry  # type: ignore[assignment]
@@ -272,9 +281,10 @@ class KeyIndex:
         return next(iter(self.revisions_at(b"", None, revision)), None) is not None
 
     def _unfold(self, entry: int) -> History:
-        main = entry >> 32 & _MASK64
-        history = History(main - (entry >> 96 & _MASK64), (entry >> 160) + 1)
-        history.append(main, entry & _MASK32, 0)
+        main, sub = entry >> 32 & _MASK64, entry & _MASK32
+        history = History(main - (entry >> 96 & _MASK64), (entry >> 160) + 1, (main << 1,))
+        if sub:
+            history.subs = array("I", (sub,))
         return history
 
     def _fold(self, key: bytes, history: History) -> None:
