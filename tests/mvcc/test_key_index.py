@@ -173,3 +173,22 @@ def test_a_range_without_live_keys_is_not_walked(monkeypatch: pytest.MonkeyPatch
     assert looked == []
     index.keys_now(b"0", None)
     assert len(looked) == 101
+
+
+def test_tombstones_of_many_keys_are_those_of_each() -> None:
+    together, apart = KeyIndex(), KeyIndex()
+    keys = [b"%03d" % number for number in range(200)]
+    for index in (together, apart):
+        for sub, key in enumerate(keys):
+            index.put(key, 2, sub)
+            if sub % 3 == 0:
+                index.put(key, 3, sub)
+    together.tombstones(keys[50:150], 4, 7)
+    for sub, key in enumerate(keys[50:150], 7):
+        apart.tombstone(key, 4, sub)
+    for index in (together, apart):
+        assert index.keys_now(b"", None) == keys[:50] + keys[150:]
+        assert index.count_live(b"049", b"152") == 3
+    for key in keys:
+        assert list(together.revisions_since(key, 0)) == list(apart.revisions_since(key, 0))
+        assert together.at(key, 3) == apart.at(key, 3)
