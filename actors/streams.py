@@ -244,6 +244,11 @@ class Streams:
         if known:
             self._leaderless_since = None
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether nobody would be sent away in a while."""
+        return self._has_leader or not self._calls
+
     def expire(self, now: float) -> None:
         """Sends those away who asked for a leader, when there has been none for long. Source: etcd's monitorLeader."""
         if self._has_leader:
