@@ -425,7 +425,7 @@ class Calls:
         calls = self._calls
         for request_id, body in message.items:
             if request_id < 0:
-                self.keep_alives.on_answer(request_id, body)
+                self.keep_alives.on_answer(request_id, body, self._touched)
                 continue
             call = calls.get(request_id)
             if call is None or call.state != ASK_LESSOR:
@@ -470,7 +470,7 @@ class Calls:
             late.append(request_id)
         for request_id in late:
             self._end(request_id, errors.TIMEOUT)
-        self.keep_alives.expire(now)
+        self.keep_alives.expire(now, self._touched)
 
     # ---- resync ----
 

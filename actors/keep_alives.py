@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -35,14 +35,25 @@ def _lease_of(body: bytes) -> int:
     return lease_id
 
 
+def _unreadable(problem: DecodeError) -> str:
+    return f"grpc: failed to unmarshal the received message: {problem}"
+
+
+class Asker(Protocol):
+    """Who asked, and is answered: a stream with many messages, or the connection of one with a single one."""
+
+    def reply(self, place: int, code: int, body: bytes) -> None: ...
+    def flush(self) -> None: ...
+
+
 class KeepAlives:
     """All keep-alives of a listener that wait for the lessor."""
 
     def __init__(self, timeout_s: float, flush_soon: Callable[[], None]) -> None:
         self._timeout_s = timeout_s
         self._flush_soon = flush_soon
-        self._waiting: dict[int, tuple[KeepAliveStream, int, int, float]] = {}
-        """By id: (stream, place in it, lease, when it began). Invariant: in the order in which they began."""
+        self._waiting: dict[int, tuple[Asker, int, int, float]] = {}
+        """By id: (asker, place of the answer there, lease, when it began). Invariant: in the order of these times."""
         # Below zero, where no id of a call is: the lessor's answers come for both.
         self._next_id = count(-1, -1).__next__
         self.questions: list[tuple[int, int, int]] = []
@@ -54,31 +65,47 @@ class KeepAlives:
     def serve(self, call: StreamCall) -> "KeepAliveStream":
         return KeepAliveStream(self, call)
 
-    def ask(self, stream: "KeepAliveStream", place: int, lease_id: int) -> None:
+    def serve_single(self, connection: Asker, stream_id: int, body: bytes) -> None:
+        """A call that is one message and the end: nothing is to be kept in order."""
+        lease_id = _LEASES.get(body)
+        if lease_id is None:
+            try:
+                lease_id = _lease_of(body)
+            except DecodeError as problem:
+                connection.reply(stream_id, Code.INTERNAL, _unreadable(problem).encode())
+                return
+        self.ask(connection, stream_id, lease_id)
+
+    def ask(self, asker: Asker, place: int, lease_id: int) -> None:
         number = self._next_id()
-        self._waiting[number] = (stream, place, lease_id, time.monotonic())
+        self._waiting[number] = (asker, place, lease_id, time.monotonic())
         self.questions.append((number, KEEP_ALIVE, lease_id))
         self._flush_soon()
 
-    def on_answer(self, number: int, body: bytes) -> None:
+    def on_answer(self, number: int, body: bytes, touched: set[Asker]) -> None:
+        """Adds whom to flush to touched."""
         waiting = self._waiting.pop(number, None)
         if waiting is not None:
-            waiting[0].on_answer(waiting[1], body)
+            asker = waiting[0]
+            asker.reply(waiting[1], 0, body)
+            touched.add(asker)
 
     def ask_again(self) -> None:
         """A new lessor: what is unanswered, in order."""
         self.questions = [(number, KEEP_ALIVE, waiting[2]) for number, waiting in self._waiting.items()]
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: float, touched: set[Asker]) -> None:
         """There has been no leader, or no revoke, for longer than etcd would wait: their streams end."""
         oldest = now - self._timeout_s
         late = []
-        for stream, _, _, began_s in self._waiting.values():
+        for number, (_, _, _, began_s) in self._waiting.items():
             if began_s > oldest:
                 break
-            late.append(stream)
-        for stream in late:
-            stream.fail(errors.TIMEOUT)
+            late.append(number)
+        for number in late:
+            asker, place, _, _ = self._waiting.pop(number)
+            asker.reply(place, errors.TIMEOUT.code, errors.TIMEOUT.text.encode())
+            touched.add(asker)
 
 
 class KeepAliveStream:
@@ -107,7 +134,7 @@ class KeepAliveStream:
             try:
                 lease_id = _lease_of(body)
             except DecodeError as problem:
-                self._call.finish(Code.INTERNAL, f"grpc: failed to unmarshal the received message: {problem}")
+                self._call.finish(Code.INTERNAL, _unreadable(problem))
                 return
         if self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
             self._ask(lease_id)
@@ -135,8 +162,12 @@ class KeepAliveStream:
 
     # ---- to the client ----
 
-    def on_answer(self, place: int, body: bytes) -> None:
+    def reply(self, place: int, code: int, body: bytes) -> None:
+        """What the lessor says to the message in this place, or why it says nothing: that ends the call."""
         call = self._call
+        if code:
+            call.finish(code, body.decode())
+            return
         if place != self._answered:
             if self._early is None:
                 self._early = {}
@@ -145,17 +176,19 @@ class KeepAliveStream:
         self._answered += 1
         if self._ended and self._answered == self._asked and not self._queue:
             call.finish_with(body)
-            call.touch()
             return
         call.send_parts(b"", body)
         while self._early and self._answered in self._early:
             call.send(self._early.pop(self._answered))
             self._answered += 1
-        call.touch()
         if self._queue:
             self._go_on()
         elif self._ended or self._draining:
             self._maybe_finish()
+
+    def flush(self) -> None:
+        """With the end of the turn, once for all streams of the connection."""
+        self._call.touch()
 
     def fail(self, error: EtcdError) -> None:
         self._call.finish(error.code, error.text)

@@ -54,6 +54,10 @@ from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
 from etcdz.wire.sniff import HTTP1, sniff
 
 TIMER_S = 0.1
+"""How often it is looked what is overdue."""
+DOZE_S = 0.5
+"""The same while there is nothing that could be, until a client says something. A tenth of a second for its own sake
+costs more than all else that an idle listener does."""
 KEEPALIVE_LOOK_S_MAX = 2.0
 """Silent clients are looked for at least so often, and more often where their timeout is short."""
 CLIENTS_SHOWN = 100
@@ -106,6 +110,8 @@ class Connection(asyncio.Protocol):
             self.listener.fail(error)
 
     def data_received(self, data: bytes) -> None:
+        if self.listener.dozes:
+            self.listener.wake()
         try:
             self._receive(data)
         except Exception as error:
@@ -121,7 +127,7 @@ class Connection(asyncio.Protocol):
         listener.nearness.latest = self
         for event in grpc.receive(data):
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
-            if event[0] == CALL:
+            if event[0] == CALL and event[2].unary:
                 calls.begin(self, event[1], event[2].tag, event[3])
             else:
                 streams.take(self, event)
@@ -232,6 +238,7 @@ class ListenerActor(Actor):
         self.calls = Calls(self, self.config)
         self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
+        self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
@@ -251,7 +258,8 @@ class ListenerActor(Actor):
             Metrics: self.scrapes.on_metrics,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
-        self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}
+        singles = self.streams.singles
+        self.methods |= {path: Method(path, False, tag, tag in singles) for path, tag in STREAM_PATHS.items()}
         config = self.config
         keepalive = rules_of_flags(
             config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
@@ -263,6 +271,10 @@ class ListenerActor(Actor):
         )
         self.keepalive_every_s = min(KEEPALIVE_LOOK_S_MAX, keepalive.timeout_s / 10)
         self.next_keepalive = 0.0
+        self.timer: Any = None
+        self.dozes = False
+        progress_s = self.config.watch_progress_notify_s
+        self.may_doze = self.keepalive_every_s > DOZE_S and (progress_s <= 0 or progress_s > 10 * DOZE_S)
         self.loop_: Any = None
         self.flush_due = False
         self.stop_deadline_s = 2.0
@@ -298,7 +310,7 @@ class ListenerActor(Actor):
         loop.add_reader(lane, self._on_mailbox)
         loop.add_reader(zmq_, self._on_zmq)
         loop.call_soon(self._on_zmq)  # its descriptor may have spoken already
-        loop.call_later(TIMER_S, self._on_timer)
+        self._set_timer(TIMER_S)
         loop.run_forever()
         if self.failure is not None:
             raise self.failure
@@ -327,10 +339,12 @@ class ListenerActor(Actor):
 
     def flush_soon(self) -> None:
         """Send what calls have queued once every connection that is readable now has been read; a lone call at once."""
+        if self.flush_due:
+            return
         if self.under_way <= limits.CALLS_BATCHED_FROM:
             self.calls.end_turn()
             self.links.flush()
-        elif not self.flush_due:
+        else:
             self.flush_due = True
             self.loop_.call_soon(self._flush_calls)
 
@@ -350,7 +364,7 @@ class ListenerActor(Actor):
             self.streams.expire(now)
             self.watching.on_timer(now)
             self.scrapes.expire(now)
-            self._expire_deadlines(now)
+            waits = self._expire_deadlines(now)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
                 self._keep_alive(now)
@@ -365,17 +379,33 @@ class ListenerActor(Actor):
             return
         if self.stopping:
             self._leave_loop()
-        self.loop_.call_later(TIMER_S, self._on_timer)
+        self.dozes = self.may_doze and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
+        self._set_timer(DOZE_S if self.dozes else TIMER_S)
 
-    def _expire_deadlines(self, now: float) -> None:
-        """Calls whose client's deadline has passed are answered so; what they caused goes its way."""
+    def _set_timer(self, after_s: float) -> None:
+        self.timer = self.loop_.call_later(after_s, self._on_timer)
+
+    def wake(self) -> None:
+        """There is something again that may become overdue."""
+        self.dozes = False
+        self.timer.cancel()
+        self._set_timer(TIMER_S)
+
+    def _expire_deadlines(self, now: float) -> bool:
+        """Calls whose client's deadline has passed are answered so; what they caused goes its way. return whether there
+        was a deadline at all"""
+        waits = False
         for connection in self.connections:
             grpc = connection.grpc
             deadline = grpc.next_deadline() if grpc is not None else None
-            if deadline is not None and deadline <= now:
+            if deadline is None:
+                continue
+            waits = True
+            if deadline <= now:
                 for event in grpc.expire(now):
                     self.streams.take(connection, event)
                 connection.flush()
+        return waits
 
     def _keep_alive(self, now: float) -> None:
         """Clients that have been silent for long are sent a PING; those that were before, and still are, are dead."""

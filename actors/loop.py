@@ -117,7 +117,9 @@ class Actor:
         if now >= self._next_heartbeat:
             received = sum(self.statistics.received.values())
             is_idle = received == self._received_before
-            self._next_heartbeat = now + (limits.HEARTBEAT_IDLE_S if is_idle else limits.HEARTBEAT_S)
+            # NB: those of all idle actors at once, so that the supervisor wakes up for all of them together.
+            idle_s = limits.HEARTBEAT_IDLE_S
+            self._next_heartbeat = (now // idle_s + 1) * idle_s if is_idle else now + limits.HEARTBEAT_S
             self._received_before = received
             self.questions.expire(now)
             beat = Heartbeat(

@@ -39,6 +39,10 @@ class Scrapes:
         if message.seq == self._seq:
             self._answer(message.text)
 
+    @property
+    def under_way(self) -> bool:
+        return bool(self._waiting)
+
     def expire(self, now: float) -> None:
         if self._waiting and now >= self._give_up_at:
             self._answer(None)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from etcdz.errors import NO_LEADER, STOPPED
-from etcdz.wire.server import CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN
+from etcdz.wire.server import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN
 
 CLOGGED_BYTES: Final = 64 << 10
 """A stream that holds back more than this is clogged: whoever has much to send waits for on_writable."""
@@ -34,6 +34,7 @@ class Connection(Protocol):
 
     @property
     def is_backed_up(self) -> bool: ...
+    def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
     def flush(self) -> None: ...
 
 
@@ -48,6 +49,8 @@ class StreamHandler(Protocol):
 
 
 Service = Callable[["StreamCall"], StreamHandler]
+SingleService = Callable[[Connection, int, bytes], None]
+"""Of calls that are one message and the end: (connection, stream id, message), to be answered by connection.reply."""
 
 
 class StreamCall:
@@ -127,6 +130,7 @@ class Streams:
     """All streaming calls of a listener.
 
     services    by method tag
+    singles     the same for methods that are `single`; what they are given is not among the calls here
     touched     connections to flush at the end of the turn: a dict as an ordered set
     waiting     calls that wait for on_writable
     patience_s  a client that asks for a leader (`hasleader`) is sent away when there has been none for so long
@@ -134,6 +138,7 @@ class Streams:
 
     def __init__(self, patience_s: float) -> None:
         self.services: dict[int, Service] = {}
+        self.singles: dict[int, SingleService] = {}
         self.touched: dict[Connection, None] = {}
         self.waiting: dict[Connection, list[StreamCall]] = {}
         self._calls: dict[Connection, dict[int, StreamCall]] = {}
@@ -155,6 +160,9 @@ class Streams:
         if kind == STREAM_OPEN:
             self._open(connection, stream_id, event[2].tag, event[3])
             return
+        if kind == CALL:
+            self._take_single(connection, stream_id, event)
+            return
         call = self._calls.get(connection, {}).get(stream_id)
         if call is None:
             return  # a unary call that is cancelled, or a stream that we have ended
@@ -164,6 +172,16 @@ class Streams:
             call.handler.on_end()
         elif kind == CANCEL:
             self.forget(call)
+
+    def _take_single(self, connection: Connection, stream_id: int, event: tuple[Any, ...]) -> None:
+        """A whole call: one message and the end."""
+        _, _, method, message, _, metadata = event
+        if not self._draining and not (metadata and b"hasleader" in metadata):
+            self.singles[method.tag](connection, stream_id, message)
+            return
+        self._open(connection, stream_id, method.tag, metadata)
+        self.take(connection, (STREAM_MESSAGE, stream_id, message))
+        self.take(connection, (STREAM_END, stream_id))
 
     def _open(self, connection: Connection, stream_id: int, tag: int, metadata: Any) -> None:
         call = StreamCall(self, connection, stream_id, metadata)
@@ -225,6 +243,11 @@ class Streams:
         self._has_leader = known
         if known:
             self._leaderless_since = None
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nobody would be sent away in a while."""
+        return self._has_leader or not self._calls
 
     def expire(self, now: float) -> None:
         """Sends those away who asked for a leader, when there has been none for long. Source: etcd's monitorLeader."""

@@ -58,10 +58,10 @@ APPLIED_EVERY_ENTRIES = 512
 """The backend tells raft how far it is after this many entries, else with its timer."""
 APPLIED_EVERY_BYTES = 4 << 20
 APPLIED_EVERY_S = 0.1
-SCRUB_SLICE = 250
+SCRUB_SLICE = 400
 """Revisions that one slice of a compaction looks at, so that no apply waits longer than one slice. A batch of etcd's
 (--compaction-batch-limit) is several slices, its sleep is spread over the pauses between them."""
-SCRUB_PAUSE_S = 0.0025
+SCRUB_PAUSE_S = 0.004
 """After a slice, where no flag says otherwise."""
 HASH_SLICE = 500
 """Records that one slice of a hash reads."""

@@ -28,7 +28,8 @@ GRANTED, GONE, REMAINS = 1, 2, 3
 
 SWEEP_S: Final = 0.1
 """Not oftener than this is looked for leases that have run out."""
-REVOKES_PER_SWEEP: Final = int(REVOKES_PER_S * SWEEP_S)
+REVOKES_AT_ONCE: Final = REVOKES_PER_S // 2
+"""After a while without any. Source: etcd looks twice a second, and revokes what it finds, half the rate at most."""
 NOT_KNOWN: Final = -(1 << 63)
 """As what is left: the lessor has not heard of this lease."""
 CLOCK: Final = Struct(">qq")
@@ -105,6 +106,9 @@ class Lessor:
         """Proposals that nobody has answered: request id -> data."""
         self._refused: list[int] = []
         self._next_sweep_s = 0.0
+        self._allowance = float(REVOKES_AT_ONCE)
+        """So many revokes may be proposed now, as of `_swept_s`."""
+        self._swept_s = 0.0
 
     @property
     def member_id(self) -> int:
@@ -363,11 +367,14 @@ class Lessor:
         self._next_sweep_s = now + SWEEP_S
         again, self._refused = self._refused, []
         self.proposals += [(request_id, self._offers[request_id]) for request_id in again if request_id in self._offers]
-        for lease_id in self.clocks.run_out(now, REVOKES_PER_SWEEP):
+        allowance = min(REVOKES_AT_ONCE, self._allowance + (now - self._swept_s) * REVOKES_PER_S)
+        found = self.clocks.run_out(now, int(allowance))
+        self._allowance, self._swept_s = allowance - len(found), now
+        for lease_id in found:
             self._revoke(lease_id)
-        found = self.clocks.due_checkpoints(now)
-        if found:
-            checkpoints = [pb.LeaseCheckpoint(ID=lease_id, remaining_TTL=left) for lease_id, left in found]
+        due = self.clocks.due_checkpoints(now)
+        if due:
+            checkpoints = [pb.LeaseCheckpoint(ID=lease_id, remaining_TTL=left) for lease_id, left in due]
             self._offer(pb.InternalRaftRequest(lease_checkpoint=pb.LeaseCheckpointRequest(checkpoints=checkpoints)))
 
     def _revoke(self, lease_id: int) -> None:

@@ -48,19 +48,18 @@ class Scrub:
         """Looks at up to limit records. return whether nothing is left to do."""
         if not self.running:
             return True
-        store, index, target, finished = self._mvcc.store, self._mvcc.index, self.target, self.finished
+        store, scrub, target, finished = self._mvcc.store, self._mvcc.index.scrub, self.target, self.finished
         batch: dict[bytes, bytes | None] = {}
         seen = freed = 0
         name = b""
         for name, record in islice(store.iterate(self._cursor, _first_name(target + 1)), limit):
             seen += 1
             main, sub, _ = buckets.decode_store_key(name)
-            key = record_key(record)
-            obsolete = index.oldest(key)
-            if not index.keeps(key, main, sub, target):
+            kept, obsolete = scrub(record_key(record), main, sub, target, finished)
+            if not kept:
                 batch[name] = None
                 freed += len(name) + len(record)
-            if obsolete is not None and obsolete[0] < finished and index.oldest(key) != obsolete:
+            if obsolete is not None:
                 batch[buckets.put_key(*obsolete)] = None
                 freed += len(name) + len(record)  # about: a record of the same key
         self._freed += freed

@@ -13,13 +13,14 @@ Revisions are (main, sub); `main` counts transactions, `sub` the changes inside 
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from sortedcontainers import SortedList
 
 _MASK32 = (1 << 32) - 1
 _MASK64 = (1 << 64) - 1
+_MASK96 = (1 << 96) - 1
 
 
 class History:
@@ -35,8 +36,8 @@ class History:
 
     __slots__ = ("created", "mains", "subs", "version")
 
-    def __init__(self, created: int, version: int) -> None:
-        self.mains = array("q")
+    def __init__(self, created: int, version: int, mains: Iterable[int] = ()) -> None:
+        self.mains = array("q", mains)
         self.subs: array[int] | None = None
         self.created = created
         self.version = version
@@ -109,11 +110,20 @@ class KeyIndex:
 
     def tombstone(self, key: bytes, main: int, sub: int) -> None:
         """Ends the life of a key. Requires: the key exists now."""
-        entry = self.entries[key]
-        if type(entry) is int:
-            entry = self.entries[key] = self._unfold(entry)
-        entry.append(main, sub, 1)  # type: ignore[union-attr]
-        self._dead.add(key)
+        self.tombstones((key,), main, sub)
+
+    def tombstones(self, keys: Sequence[bytes], main: int, sub: int) -> None:
+        """Ends the lives of several keys, by changes from sub on. Requires: all of them exist now."""
+        entries = self.entries
+        for at, key in enumerate(keys, sub):
+            entry = entries[key]
+            if entry.__class__ is int:
+                entry = entries[key] = self._unfold(entry)
+            entry.append(main, at, 1)  # type: ignore[union-attr]
+        if len(keys) > 1:
+            self._dead.update(keys)
+        else:
+            self._dead.add(keys[0])
 
     def restore(self, key: bytes, main: int, sub: int, created: int, version: int) -> None:
         """Adds the revision of a put that a store holds, in ascending order; created and version as its record says.
@@ -229,47 +239,52 @@ class KeyIndex:
 
     # compaction
 
-    def oldest(self, key: bytes) -> tuple[int, int] | None:
-        """(main, sub) of the first revision that the index has of a key."""
-        entry = self.entries.get(key)
-        if entry is None:
-            return None
-        if type(entry) is int:
-            return entry >> 32 & _MASK64, entry & _MASK32
-        return entry.mains[0] >> 1, entry.sub_at(0)  # type: ignore[union-attr]
+    def scrub(
+        self, key: bytes, main: int, sub: int, compacted: int, finished: int
+    ) -> tuple[bool, tuple[int, int] | None]:
+        """What a compaction does with the record (main, sub) of key, main <= compacted; the index forgets what goes.
 
-    def keeps(self, key: bytes, main: int, sub: int, compacted: int) -> bool:
-        """Whether a compaction keeps the record (main, sub) of key, main <= compacted; forgets what it does not keep.
+        finished   where the compaction before it was
+        return     (whether this record is kept, the put that was kept there and goes now: (main, sub) or None)
 
         Kept is a key's last revision up to the compacted one, unless it is a tombstone of an older revision. The
         tombstone *at* the compacted revision stays until the next compaction, for watchers that start there.
         Requires: a compaction visits the records in ascending order. It may leave out those that the one before kept.
         """
         entry = self.entries.get(key)
+        if entry.__class__ is int:
+            return entry & _MASK96 == main << 32 | sub, None
         if entry is None:
-            return False
-        if type(entry) is int:
-            return (entry >> 32 & _MASK64) == main and (entry & _MASK32) == sub
+            return False, None
         history: History = entry  # type: ignore[assignment]
-        last = bisect_right(history.mains, compacted << 1 | 1) - 1
+        mains = history.mains
+        first = mains[0]
+        if first >> 1 > main:
+            return False, None  # forgotten with the first record of the key that was visited
+        obsolete = None
+        last = bisect_right(mains, compacted << 1 | 1) - 1
         if last > 0:
+            if first >> 1 < finished:
+                obsolete = first >> 1, history.sub_at(0)
             history.drop_before(last)
-        first = history.mains[0]
+            first = mains[0]
         kept = first >> 1 == main and history.sub_at(0) == sub
         if kept and first & 1 and main < compacted:
             kept = False
             history.drop_before(1)
-        self._fold(key, history)
-        return kept
+        if len(mains) <= 1:
+            self._fold(key, history)
+        return kept, obsolete
 
     def shows_any(self, revision: int) -> bool:
         """Whether any key existed at a main revision."""
         return next(iter(self.revisions_at(b"", None, revision)), None) is not None
 
     def _unfold(self, entry: int) -> History:
-        main = entry >> 32 & _MASK64
-        history = History(main - (entry >> 96 & _MASK64), (entry >> 160) + 1)
-        history.append(main, entry & _MASK32, 0)
+        main, sub = entry >> 32 & _MASK64, entry & _MASK32
+        history = History(main - (entry >> 96 & _MASK64), (entry >> 160) + 1, (main << 1,))
+        if sub:
+            history.subs = array("I", (sub,))
         return history
 
     def _fold(self, key: bytes, history: History) -> None:

@@ -149,16 +149,19 @@ class Mvcc:
     def write_delete(self, lo: bytes, hi: bytes | None) -> int:
         """Deletes the keys of a range at the next revision. hi: of `ranges.range_end`. return how many there were."""
         keys = self.index.keys_now(lo, hi)
+        if not keys:
+            return 0
         main = self.revision + 1
         changes = self._changes
-        for key in keys:
-            self.index.tombstone(key, main, changes)
-            self.pending[tombstone_key(main, changes)] = bytes_field(b"\x0a", key)
-            self._young.pop(key, None)
-            self._old.pop(key, None)
-            self.leases.detach(key)
-            changes += 1
-        self._changes = changes
+        self.index.tombstones(keys, main, changes)
+        young, old, pending, leases = self._young, self._old, self.pending, self.leases
+        for at, key in enumerate(keys, changes):
+            pending[tombstone_key(main, at)] = bytes_field(b"\x0a", key)
+            young.pop(key, None)
+            old.pop(key, None)
+            if leases.lease_of:
+                leases.detach(key)
+        self._changes = changes + len(keys)
         return len(keys)
 
     def end(self) -> None:

@@ -26,11 +26,16 @@ _TIMEOUT_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u":
 
 
 class Method(NamedTuple):
-    """A method that is served. tag: whatever the caller wants to find again in the event."""
+    """A method that is served. tag: whatever the caller wants to find again in the event.
+
+    single: of a streaming one: each message has one answer. A client that sends one message and the end at once comes
+    as a CALL then, and is answered by `reply`.
+    """
 
     path: bytes
     unary: bool
     tag: int = 0
+    single: bool = False
 
 
 class Refusal(NamedTuple):
@@ -49,10 +54,11 @@ class Head:
     metadata    the caller's own fields or None; shared by all calls with this head, so never to be changed
     gzip        grpc-encoding is gzip
     malformed   why the stream must be reset, or ""
-    plain       Invariant: nothing is refused, unary, no compression: the short way may be taken
+    plain       Invariant: nothing is refused, unary or single, no compression: the short way may be taken
+    lazy        plain, but not unary: the application hears of the stream when it is known that it is no CALL
     """
 
-    __slots__ = ("method", "length", "metadata", "gzip", "refusal", "malformed", "plain")
+    __slots__ = ("method", "length", "metadata", "gzip", "refusal", "malformed", "plain", "lazy")
 
     def __init__(self) -> None:
         self.method = Method(b"", True)
@@ -62,6 +68,7 @@ class Head:
         self.refusal: Refusal | None = None
         self.malformed = ""
         self.plain = False
+        self.lazy = False
 
 
 def split_timeout(fields: list[Field]) -> tuple[tuple[Field, ...], bytes | None]:
@@ -115,7 +122,8 @@ def interpret(fields: Sequence[Field], methods: Mapping[bytes, Method]) -> Head:
     head.metadata = {
         name: value for name, value in regular.items() if name not in _NOT_METADATA and not name.startswith(b"grpc-")
     } or None
-    head.plain = head.refusal is None and head.method.unary and not head.gzip
+    head.plain = head.refusal is None and (head.method.unary or head.method.single) and not head.gzip
+    head.lazy = head.plain and not head.method.unary
     return head
 
 

@@ -88,6 +88,7 @@ class GrpcServerConnection(AnsweringConnection):
         self._heads: dict[tuple[Field, ...], Head] = {}
         # Deadlines of streams that are a Head by now, for the event to come; `_deadlines` has those of all streams.
         self._due: dict[int, float] = {}
+        self._fresh: dict[int, None] = {}  # lazy streams whose first message may be in the bytes that are being read
         self._draining = False
         self._final_id = f.STREAM_ID_MAX  # streams above it came after our last GOAWAY
         self._short_message_max = min(settings.message_bytes_max, settings.stream_window - f.GRPC_PREFIX_BYTES)
@@ -193,12 +194,23 @@ class GrpcServerConnection(AnsweringConnection):
                     elif len(streams) < streams_max:
                         self._last_id = stream_id
                         streams[stream_id] = head
+                        if head.lazy:
+                            self._fresh[stream_id] = None
                     else:
                         self._on_frame(kind, flags, stream_id, block)
                     continue
             self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
             fast = self._fast
+        if self._fresh:
+            self._announce_fresh()
         self._read_ahead(data, pos)
+
+    def _announce_fresh(self) -> None:
+        """Lazy streams that have not become calls with what has come are streams like others."""
+        for stream_id in list(self._fresh):
+            if self._streams.get(stream_id).__class__ is Head:
+                self._stream_of(stream_id)
+        self._fresh.clear()
 
     def _update_fast(self) -> None:
         welcome = not self._draining and not self.closed and self.pending_bytes <= self._outbox_max
@@ -263,6 +275,8 @@ class GrpcServerConnection(AnsweringConnection):
         if timeout is not None and refusal is None:
             refusal = self._start_clock(stream_id, timeout)
         if head.plain and refusal is None and not flags & f.END_STREAM:
+            if head.lazy:
+                self._fresh[stream_id] = None
             return
         stream = self._stream_of(stream_id)
         stream.remote_done = bool(flags & f.END_STREAM)
@@ -341,6 +355,9 @@ class GrpcServerConnection(AnsweringConnection):
         stream = self._streams[stream_id] = Stream(stream_id, _DELIVERED if held is None else held)
         stream.remote_done = stream.announced = held is None
         stream.deadline = self._due.pop(stream_id, None)
+        if stream_id in self._fresh and held is not None:
+            del self._fresh[stream_id]
+            self._announce_open(stream)
         return stream
 
     def _end_remote(self, stream: Stream) -> None:

@@ -246,7 +246,7 @@ def measure(member: Member, row: Row, requests: int, generator: Generator) -> Sa
         moved = client.revision() - before
     lost = abs(moved - (kind.puts or (measured.requests if kind.writes else 0)))
     measured = measured._replace(errors=max(measured.errors, lost))
-    return Sample(measured, server_cpu_s / measured.requests * 1e6, _rss_mib(member), others_percent)
+    return Sample(measured, server_cpu_s / measured.requests * 1e6, rss_mib(member), others_percent)
 
 
 class _CpuClock:
@@ -272,7 +272,7 @@ def _cpu_s(member: Member) -> float:
     return sum(_each(member, lambda process: sum(process.cpu_times()[:2])))
 
 
-def _rss_mib(member: Member) -> float:
+def rss_mib(member: Member) -> float:
     return sum(_each(member, lambda process: process.memory_info().rss)) / (1 << 20)
 
 

@@ -14,7 +14,7 @@ from etcdz.lease.lessor import (
     LEASES,
     NOT_KNOWN,
     REMAINS,
-    REVOKES_PER_SWEEP,
+    REVOKES_AT_ONCE,
     SWEEP_S,
     TIME_TO_LIVE,
     Leader,
@@ -151,14 +151,16 @@ def test_a_question_that_comes_after_the_backend_was_asked_waits_for_the_next_an
 
 
 def test_revokes_are_rate_limited_and_repeated_under_the_same_id() -> None:
-    desk = Desk().serve(dict.fromkeys(range(1, 251), (10, 0)))
+    desk = Desk().serve(dict.fromkeys(range(1, 751), (10, 0)))
     first = desk.sweep(11.0)
-    assert len(first) == REVOKES_PER_SWEEP == 100
+    assert len(first) == REVOKES_AT_ONCE == 500
     assert desk.sweep(11.0 + SWEEP_S / 2) == []
     assert desk.lessor.next_sweep_s() == pytest.approx(11.0 + SWEEP_S)
-    rest = desk.sweep(11.1) + desk.sweep(11.2)
-    assert len({*first, *rest}) == 250
-    desk.events(*((GONE, lease_id, 0) for lease_id in range(2, 251)), now=11.3)
+    second = desk.sweep(11.125)
+    assert len(second) == 125, "as many as a thousand a second allows"
+    rest = desk.sweep(11.5)
+    assert len({*first, *second, *rest}) == 750
+    desk.events(*((GONE, lease_id, 0) for lease_id in range(2, 751)), now=11.6)
     assert desk.sweep(11.0 + RETRY_S) == [1]
     assert len(desk.lessor._offers) == 1, "the same offer, so that the log takes it once"
 

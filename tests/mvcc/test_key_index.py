@@ -11,6 +11,10 @@ KEY = b"k"
 EVENTS = [(2, 0, False), (4, 1, False), (5, 0, True), (8, 0, False), (9, 0, False), (9, 3, True), (12, 2, False)]
 
 
+def _keeps(index: KeyIndex, key: bytes, main: int, sub: int, compacted: int) -> bool:
+    return index.scrub(key, main, sub, compacted, 0)[0]
+
+
 def _index(events: list[tuple[int, int, bool]]) -> KeyIndex:
     index = KeyIndex()
     for main, sub, dead in events:
@@ -74,11 +78,20 @@ def test_a_compaction_keeps_the_last_revision_unless_it_is_an_old_tombstone(
 ) -> None:
     index = _index(EVENTS)
     shown = {revision: index.at(KEY, revision) for revision in range(compacted, 15)}
-    found = [(main, sub) for main, sub, _ in EVENTS if main <= compacted and index.keeps(KEY, main, sub, compacted)]
+    found = [(main, sub) for main, sub, _ in EVENTS if main <= compacted and _keeps(index, KEY, main, sub, compacted)]
     assert found == kept
     assert {revision: index.at(KEY, revision) for revision in range(compacted, 15)} == shown
     assert index.latest(KEY) == (12, 2, 12, 1)
     assert index.put(KEY, 20, 0) == (12, 2)
+
+
+def test_a_compaction_names_what_the_one_before_kept_and_it_does_not() -> None:
+    index = KeyIndex()
+    for main in (2, 3, 5, 8, 9):
+        index.put(KEY, main, 0)
+    assert [index.scrub(KEY, main, 0, 3, 0) for main in (2, 3)] == [(False, None), (True, None)]
+    assert [index.scrub(KEY, main, 0, 8, 4) for main in (5, 8)] == [(False, (3, 0)), (True, None)]
+    assert index.scrub(KEY, 9, 0, 9, 9) == (True, (8, 0))
 
 
 def test_a_key_is_an_int_again_when_one_revision_is_left() -> None:
@@ -86,7 +99,7 @@ def test_a_key_is_an_int_again_when_one_revision_is_left() -> None:
     for main in range(2, 100):
         index.put(KEY, main, 0)
     assert isinstance(index.entries[KEY], History)
-    assert [main for main in range(2, 100) if index.keeps(KEY, main, 0, 99)] == [99]
+    assert [main for main in range(2, 100) if _keeps(index, KEY, main, 0, 99)] == [99]
     assert isinstance(index.entries[KEY], int)
     assert index.latest(KEY) == (99, 0, 2, 98)
     assert index.put(KEY, 100, 5) == (2, 99)
@@ -97,9 +110,9 @@ def test_a_deleted_key_is_forgotten_by_the_next_compaction() -> None:
     index = KeyIndex()
     index.put(KEY, 2, 0)
     index.tombstone(KEY, 3, 0)
-    assert [main for main in (2, 3) if index.keeps(KEY, main, 0, 3)] == [3]
+    assert [main for main in (2, 3) if _keeps(index, KEY, main, 0, 3)] == [3]
     assert (len(index), index.keys_now(b"", None), index.count_live(b"", None)) == (1, [], 0)
-    assert not index.keeps(KEY, 3, 0, 4)
+    assert not _keeps(index, KEY, 3, 0, 4)
     assert (len(index), index.count_live(b"", None)) == (0, 0)
     assert index.put(KEY, 9, 0) == (9, 1)
     assert index.keys_now(b"", None) == [KEY]
@@ -109,9 +122,9 @@ def test_a_put_during_a_scrub_is_not_taken_for_what_the_scrub_looks_at() -> None
     index = KeyIndex()
     index.put(KEY, 2, 0)
     index.tombstone(KEY, 3, 0)
-    assert not index.keeps(KEY, 2, 0, 4)
+    assert not _keeps(index, KEY, 2, 0, 4)
     index.put(KEY, 5, 0)
-    assert not index.keeps(KEY, 3, 0, 4)
+    assert not _keeps(index, KEY, 3, 0, 4)
     assert index.latest(KEY) == (5, 0, 5, 1)
 
 
@@ -160,3 +173,22 @@ def test_a_range_without_live_keys_is_not_walked(monkeypatch: pytest.MonkeyPatch
     assert looked == []
     index.keys_now(b"0", None)
     assert len(looked) == 101
+
+
+def test_tombstones_of_many_keys_are_those_of_each() -> None:
+    together, apart = KeyIndex(), KeyIndex()
+    keys = [b"%03d" % number for number in range(200)]
+    for index in (together, apart):
+        for sub, key in enumerate(keys):
+            index.put(key, 2, sub)
+            if sub % 3 == 0:
+                index.put(key, 3, sub)
+    together.tombstones(keys[50:150], 4, 7)
+    for sub, key in enumerate(keys[50:150], 7):
+        apart.tombstone(key, 4, sub)
+    for index in (together, apart):
+        assert index.keys_now(b"", None) == keys[:50] + keys[150:]
+        assert index.count_live(b"049", b"152") == 3
+    for key in keys:
+        assert list(together.revisions_since(key, 0)) == list(apart.revisions_since(key, 0))
+        assert together.at(key, 3) == apart.at(key, 3)

@@ -1,5 +1,6 @@
 """Addresses that are taken, and unix sockets; a real etcd passes too (--process-subject etcd)."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,3 +47,11 @@ def test_a_unix_socket_outlives_a_kill_and_not_a_stop(make_member: MemberMaker) 
     assert revision(f"unix:{path}") == 1
     member.stop()
     assert not path.exists()
+
+
+def test_who_hears_that_it_is_ready_can_connect(make_member: MemberMaker) -> None:
+    member = make_member()
+    for _ in range(3):
+        member.start()
+        socket.create_connection(("127.0.0.1", member.client_port)).close()
+        member.stop()
