@@ -18,11 +18,14 @@ class Doors:
         fds: Sequence[int],
         make: Callable[[], asyncio.Protocol],
         fail: Callable[[Exception], None],
+        opened: Callable[[], None],
     ) -> None:
-        """doors, fds: as in Boot. make: the protocol of a new connection. fail: told when a socket cannot be used"""
+        """doors, fds: as in Boot. make: the protocol of a new connection. fail: told when a socket cannot be used.
+        opened: told when one more accepts"""
         self._loop = loop
         self._make = make
         self._fail = fail
+        self._opened = opened
         self._sockets: list[list[socket.socket]] = []
         left = list(fds)
         for _, count in doors:
@@ -31,6 +34,10 @@ class Doors:
         self._servers: dict[int, Any] = {}
         """By file descriptor: what accepts from it, or the task that will."""
         self._wanted: set[int] = set()
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._wanted) and self._wanted <= self._servers.keys()
 
     def open_only(self, numbers: Iterable[int]) -> None:
         """Accept from these sockets of each address and no others. An address with a single one is accepted from by
@@ -60,5 +67,6 @@ class Doors:
             return
         if fd in self._wanted and fd not in self._servers:
             self._servers[fd] = server
+            self._opened()
         else:  # changed meanwhile
             server.close()

@@ -107,7 +107,7 @@ class KeepAliveStream:
             try:
                 lease_id = _lease_of(body)
             except DecodeError as problem:
-                self._call.finish(Code.INTERNAL, f"grpc: failed to unmarshal the received message: {problem}")
+                self._call.finish(Code.INTERNAL, f"grpc: failed to unmarshal the received message {problem}")
                 return
         if self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
             self._ask(lease_id)

@@ -44,7 +44,7 @@ from etcdz.messages import (
     WatchChunk,
     WatchPosition,
 )
-from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WATCH
+from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
@@ -233,7 +233,7 @@ class ListenerActor(Actor):
             Metrics: self.scrapes.on_metrics,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
-        self.methods |= {path: Method(path, False, tag) for path, tag in STREAM_PATHS.items()}
+        self.methods |= {path: Method(path, False, tag, tag not in WAITING) for path, tag in STREAM_PATHS.items()}
         config = self.config
         keepalive = rules_of_flags(
             config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
@@ -249,6 +249,7 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
+        self.announced = False
         self.left_loop = False
         self.turned_away = False
         """The supervisor wants no clients here."""
@@ -261,7 +262,9 @@ class ListenerActor(Actor):
     def on_start(self) -> dict[str, Any]:
         self.loop_ = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop_)
-        self.doors = Doors(self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail)
+        self.doors = Doors(
+            self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail, self._maybe_announce
+        )
         self.addresses = [address for address, _ in self.boot.doors]
         return {"addresses": self.addresses}
 
@@ -402,6 +405,13 @@ class ListenerActor(Actor):
             self.readiness = _NOT_READY  # raft or backend did not answer in time; the next Leadership asks again
             return
         self.readiness = _READY
+        self._maybe_announce()
+
+    def _maybe_announce(self) -> None:
+        """Once it is ready and can be connected to: whoever has read the line connects at once."""
+        if self.announced or self.readiness != _READY or not self.doors.is_open:
+            return
+        self.announced = True
         self.log.info("ready to serve client requests")
         for address in self.addresses:
             self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)

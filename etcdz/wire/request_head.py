@@ -26,11 +26,17 @@ _TIMEOUT_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u":
 
 
 class Method(NamedTuple):
-    """A method that is served. tag: whatever the caller wants to find again in the event."""
+    """A method that is served.
+
+    unary    handed on as one call, when all of it is there
+    tag      whatever the caller wants to find again in the event
+    streams  what its clients know as a stream: a cut message is grpc-go's internal error there, an unknown one else
+    """
 
     path: bytes
     unary: bool
     tag: int = 0
+    streams: bool = False
 
 
 class Refusal(NamedTuple):

@@ -1,5 +1,6 @@
 """Addresses that are taken, and unix sockets; a real etcd passes too (--process-subject etcd)."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,13 @@ def revision(target: str) -> int:
         grpc.channel_ready_future(channel).result(timeout=20)
         call = channel.unary_unary("/etcdserverpb.KV/Range")
         return int(pb.RangeResponse.FromString(call(pb.RangeRequest(key=b"a").SerializeToString())).header.revision)
+
+
+def test_whoever_has_read_that_it_is_ready_can_connect(make_member: MemberMaker) -> None:
+    member = make_member()
+    for _ in range(3):
+        member.restart()
+        socket.create_connection(("127.0.0.1", member.client_port), timeout=20).close()
 
 
 def test_a_port_is_one_members_unless_both_want_to_share(make_member: MemberMaker, tmp_path: Path) -> None:
