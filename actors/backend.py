@@ -65,7 +65,7 @@ from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.v2snapshot import v2_store_json
+from etcdz.v2snapshot import V2Keys, v2_store_json
 
 RING = b"etcdz_replies\0"
 STORAGE_VERSION = buckets.META + b"storageVersion"
@@ -157,6 +157,8 @@ class BackendActor(Actor):
         self.applied_index, self.applied_term = self.mvcc.consistent_index, self.mvcc.raft_term
         self.reported_index = self.applied_index
         self.membership = Membership.load(self.store, self.member_id, self.cluster_id)
+        kept = self.store.get(buckets.V2_KEYS)
+        self.v2_keys = V2Keys.decode(kept) if kept else None
         self.ring_slot = self._next_ring_slot()
         defragment_at_start(self.store, self.config.bootstrap_defrag_mb, self.log)
         if self.mvcc.scrubbing.running:
@@ -331,7 +333,7 @@ class BackendActor(Actor):
             applied_index=self.applied_index,
             applied_term=self.applied_term,
             conf_state=self.membership.conf_state(),
-            snapshot_data=v2_store_json(self.membership),
+            snapshot_data=v2_store_json(self.membership, self.v2_keys),
         )
         self.links.send("raft", flushed)
 

@@ -266,10 +266,12 @@ class Calls:
         return None
 
     def _status(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        validate.parse_empty(pb.StatusRequest, body)
         self._read(caller, stream_id, STATUS, b"", linearizable=False)
         return None
 
     def _hash(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+        validate.parse_empty(pb.HashRequest, body)
         return self._read_patiently(caller, stream_id, HASH, b"")
 
     def _hash_kv(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
@@ -298,7 +300,7 @@ class Calls:
         return None
 
     def _lease_leases(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        pb.LeaseLeasesRequest.FromString(body)
+        validate.parse_empty(pb.LeaseLeasesRequest, body)
         self._ask_lessor(caller, stream_id, LEASE_LEASES, body)
         return None
 

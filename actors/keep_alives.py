@@ -36,7 +36,7 @@ def _lease_of(body: bytes) -> int:
 
 
 def _unreadable(problem: DecodeError) -> str:
-    return f"grpc: failed to unmarshal the received message: {problem}"
+    return f"grpc: failed to unmarshal the received message {problem}"
 
 
 class Asker(Protocol):

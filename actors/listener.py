@@ -47,7 +47,7 @@ from etcdz.messages import (
     WatchChunk,
     WatchPosition,
 )
-from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WATCH
+from etcdz.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
@@ -259,7 +259,10 @@ class ListenerActor(Actor):
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
         singles = self.streams.singles
-        self.methods |= {path: Method(path, False, tag, tag in singles) for path, tag in STREAM_PATHS.items()}
+        self.methods |= {
+            path: Method(path, False, tag, single=tag in singles, streams=tag not in WAITING)
+            for path, tag in STREAM_PATHS.items()
+        }
         config = self.config
         keepalive = rules_of_flags(
             config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s

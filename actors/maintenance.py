@@ -11,6 +11,7 @@ from etcdz import downgrade, errors
 from etcdz.errors import EtcdError
 from etcdz.messages import Room
 from etcdz.methods import DEFRAGMENT, DOWNGRADE, LEASE_GRANT, MOVE_LEADER, PUT, RAISE_NOSPACE, SET_DOWNGRADE, TXN
+from etcdz.mvcc import validate
 from etcdz.mvcc.alarms import NOSPACE
 from etcdz.mvcc.growth import LEASE_OVERHEAD_BYTES, put_growth, txn_growth
 from etcdz.proto import etcdserverpb as pb
@@ -53,6 +54,7 @@ class Maintenance:
         self._member_id = message.member_id
 
     def _defragment(self, caller: Any, stream_id: int, body: bytes) -> EtcdError | None:
+        validate.parse_empty(pb.DefragmentRequest, body)
         return self._ways.read_patiently(caller, stream_id, DEFRAGMENT, b"")
 
     def _move_leader(self, caller: Any, stream_id: int, body: bytes) -> EtcdError | None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from etcdz import errors
 from etcdz.config.literals import format_duration
 from etcdz.methods import PATHS, RAFT_FIELD, RANGE, TXN
 from etcdz.mvcc.put_entry import PUT_TAG
@@ -15,6 +16,19 @@ from etcdz.request_text import call_stats, message_text, raft_request_text, txn_
 ORDINARY_S: Final = 100e-6
 """What each further request of a batch may take before the batch counts as slow: many small ones are no slow one."""
 _PATH_OF: Final = {method: path.decode() for path, method in PATHS.items()}
+
+_INNER_ERRORS: Final = {
+    error.text.encode(): inner
+    for error, inner in (
+        (errors.COMPACTED, b"mvcc: required revision has been compacted"),
+        (errors.FUTURE_REV, b"mvcc: required revision is a future revision"),
+        (errors.LEASE_NOT_FOUND, b"lease not found"),
+        (errors.LEASE_EXIST, b"lease already exists"),
+        (errors.LEASE_TTLTOO_LARGE, b"too large lease TTL"),
+        (errors.NO_SPACE, b"etcdserver: no space"),
+    )
+}
+"""A client's words for an error -> etcd's own, before it reaches the client."""
 
 Reply = tuple[int, int, bytes]
 """(request id, gRPC code, answer or error text)."""
@@ -36,7 +50,7 @@ def warn_apply(log: Any, took_s: float, limit_s: float, entries: Sequence[bytes]
     if not text:  # of the v2 API as well, or empty: a leader begins its term so
         return
     reply = next((reply for reply in replies if reply[0] == request.header.ID), None)
-    size = f"size:{len(reply[2])}" if reply is not None and not reply[1] else ""
+    size = f"size:{_applied_bytes(reply[2], request)}" if reply is not None and not reply[1] else ""
     _warn(log, took_s, limit_s, "", text, size, reply, len(entries))
 
 
@@ -57,8 +71,18 @@ def warn_read(
         text, prefix = txn_text(pb.TxnRequest.FromString(body)), "read-only txn "
         response = "" if reply[1] else f"responses:<{_range_counts(reply[2])}> "
     if response:
-        response += f"size:{len(reply[2])}"
+        response += f"size:{_applied_bytes(reply[2])}"
     _warn(log, took_s, limit_s, prefix, text, response, reply, len(items))
+
+
+def _applied_bytes(answer: bytes, entry: Any = None) -> int:
+    """Size of an answer as etcd's applier has made it: most of the header, an alarm's whole header, comes later."""
+    if entry is not None and (entry.HasField("lease_grant") or entry.HasField("lease_revoke")):
+        return len(answer)
+    header = pb.PutResponse.FromString(answer).header
+    if entry is not None and entry.HasField("alarm"):
+        return len(answer) - int(pb.PutResponse(header=header).ByteSize())
+    return len(answer) - int(header.ByteSize()) + int(pb.ResponseHeader(revision=header.revision).ByteSize())
 
 
 def _range_counts(answer: bytes) -> str:
@@ -77,7 +101,7 @@ def _warn(
         "response": response,
     }
     if reply is not None and reply[1]:
-        fields["error"] = reply[2].decode()
+        fields["error"] = _INNER_ERRORS.get(reply[2], reply[2]).decode()
     if batch > 1:
         fields["batch"] = batch
     log.warn("apply request took too long", **fields)

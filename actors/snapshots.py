@@ -14,10 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from google.protobuf.message import DecodeError
+
 from actors.snapshot_process import SIZE_BYTES
 from actors.streams import StreamCall, end_for_resumption
 from etcdz import limits
 from etcdz.errors import REQUEST_TOO_MANY_REQUESTS, Code
+from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 
 BLOB_BYTES: Final = 32 << 10
@@ -99,6 +102,11 @@ class SnapshotStream:
         if self._asked:
             return
         self._asked = True
+        try:
+            validate.parse_empty(pb.SnapshotRequest, body)
+        except DecodeError as problem:
+            self._call.finish(Code.INTERNAL, f"grpc: failed to unmarshal the received message {problem}")
+            return
         if self._service.running >= limits.SNAPSHOTS_MAX:
             self._call.finish(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
             return

@@ -57,6 +57,9 @@ STREAM_PATHS: dict[bytes, int] = {
 """Methods with a stream in either direction, or that wait for as long as their client does; each has its service in the
 listener (actors/streams.py)."""
 
+WAITING = frozenset([LOCK, UNLOCK, CAMPAIGN, PROCLAIM, LEADER, RESIGN])
+"""Those of STREAM_PATHS that are no streams to their clients."""
+
 RAFT_FIELD: dict[int, int] = {
     PUT: 4,
     DELETE_RANGE: 5,

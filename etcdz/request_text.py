@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from etcdz.methods import DELETE_RANGE, PUT, RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
 
+_U64: Final = (1 << 64) - 1
 _ESCAPES: Final = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
 
 
@@ -87,6 +88,11 @@ def raft_request_text(request: pb.InternalRaftRequest) -> str:
         return f"{header} put:<{put_text(request.put)}>"
     if request.HasField("txn"):
         return f"{header} txn:<{txn_text(request.txn)}>"
+    if request.HasField("lease_grant"):
+        grant = request.lease_grant
+        return f"{header} lease_grant:<ttl:{grant.TTL}-second id:{grant.ID & _U64:016x}>"
+    if request.HasField("lease_revoke"):
+        return f"{header} lease_revoke:<id:{request.lease_revoke.ID & _U64:016x}>"
     fields = request.ListFields()  # the header is the first in print, though its number is high
     return "".join([_field_text(*field) for field in sorted(fields, key=lambda field: field[0].name != "header")])
 

@@ -1,6 +1,12 @@
 """Flags of the test suite as a whole."""
 
+import signal
+
 import pytest
+
+# What a shell runs in the background ignores SIGINT, and hands that on to all programs that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -31,6 +31,8 @@ FINISHED_COMPACT = META + b"finishedCompactRev"
 
 #: Of our own: whose the store is, packed (member id, cluster id).
 IDENTITY = b"etcdz_meta\0identity"
+#: Of our own: what a migrated member has of the v2 API, for its .snap files (v2snapshot.py).
+V2_KEYS = b"etcdz_meta\0v2keys"
 
 TOMBSTONE_MARK = b"t"
 REVISION_BYTES = 17

@@ -4,6 +4,9 @@ Source: etcd 3.5 v3rpc key.go; the sort options' check is of 3.6 (3.5 panics on 
 """
 
 from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from etcdz import errors
 from etcdz.errors import EtcdError
@@ -29,6 +32,17 @@ def check_put(request: pb.PutRequest) -> EtcdError | None:
     if request.ignore_lease and request.lease:
         return errors.LEASE_PROVIDED
     return None
+
+
+def parse_empty(request: Any, body: bytes) -> None:
+    """A request of a class without fields. raises DecodeError
+
+    NB: in such a message upb takes the illegal tag 0 for its end.
+    """
+    if body:
+        request.FromString(body)
+        if body[0] == 0:
+            raise DecodeError("illegal tag 0")
 
 
 def check_delete(request: pb.DeleteRangeRequest) -> EtcdError | None:

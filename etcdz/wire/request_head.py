@@ -26,16 +26,20 @@ _TIMEOUT_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u":
 
 
 class Method(NamedTuple):
-    """A method that is served. tag: whatever the caller wants to find again in the event.
+    """A method that is served.
 
-    single: of a streaming one: each message has one answer. A client that sends one message and the end at once comes
-    as a CALL then, and is answered by `reply`.
+    unary    handed on as one call, when all of it is there
+    tag      whatever the caller wants to find again in the event
+    single   of a streaming one: each message has one answer. A client that sends one message and the end at once comes
+             as a CALL then, and is answered by `reply`
+    streams  what its clients know as a stream: a cut message is grpc-go's internal error there, an unknown one else
     """
 
     path: bytes
     unary: bool
     tag: int = 0
     single: bool = False
+    streams: bool = False
 
 
 class Refusal(NamedTuple):

@@ -367,7 +367,8 @@ class GrpcServerConnection(AnsweringConnection):
         if stream.received < stream.head.length:
             self._reset(stream.id, f.PROTOCOL_ERROR)
         elif stream.inbox:
-            self._refuse_request(stream, Refusal(Code.UNKNOWN, "unexpected EOF"))
+            code = Code.INTERNAL if stream.head.method.streams else Code.UNKNOWN
+            self._refuse_request(stream, Refusal(code, "unexpected EOF"))
         else:
             self._on_remote_done(stream)
 

@@ -73,8 +73,8 @@ def _run(program: str, member: Member, line: Line) -> Output:
 GRANTED = (0x77, 0x78)
 """Leases that are there from the start: etcdctl lets the member choose the ids of those that it grants."""
 _PATTERNS = [
-    (re.compile(r"\blease [0-9a-f]{16}\b"), "lease ID"),
     (re.compile(r"\b(lease [0-9a-f]+ granted.*remaining\()\d+s"), r"\1TTL"),
+    (re.compile(r"\blease [0-9a-f]{16}\b"), "lease ID"),
     (re.compile(r'"TTL" : \d+'), "TTL"),  # fields
     (re.compile(r"\b[0-9a-f]{16}\b"), "HEX"),
     (re.compile(r"\btook = [\d.]+(ns|µs|ms|s|m)\b"), "took = T"),  # simple health

@@ -15,7 +15,7 @@ ECHO = b"/test.Echo/Unary"
 STREAM = b"/test.Echo/Stream"
 METHODS = {
     ECHO: Method(ECHO, True, 1),
-    STREAM: Method(STREAM, False, 2),
+    STREAM: Method(STREAM, False, 2, streams=True),
 }
 ERROR_NAMES = {
     getattr(f, name): name

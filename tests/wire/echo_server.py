@@ -21,7 +21,7 @@ from etcdz.wire.server import (
 )
 
 UNARY = Method(b"/test.Echo/Unary", True, 1)
-STREAM = Method(b"/test.Echo/Stream", False, 2)
+STREAM = Method(b"/test.Echo/Stream", False, 2, streams=True)
 PUT = Method(b"/etcdserverpb.KV/Put", True, 3)
 METHODS = {method.path: method for method in (UNARY, STREAM, PUT)}
 

@@ -126,7 +126,7 @@ CASES = [
     ("stream", headers(1, STREAM_FIELDS) + data(1, message(b"a"), 0) + data(1, message(b"bc")),
      [answered(1, 0)[0], "DATA 1 6", "DATA 1 7", answered(1, 0)[2]]),
     ("stream that says nothing", headers(1, STREAM_FIELDS, END), [answered(1, 0)[0], answered(1, 0)[2]]),
-    ("stream cut short", headers(1, STREAM_FIELDS) + data(1, b"\0\0"), [refused(1, 2, "unexpected EOF")]),
+    ("stream cut short", headers(1, STREAM_FIELDS) + data(1, b"\0\0"), [refused(1, 13, "unexpected EOF")]),
     ("bad message in a stream that is being answered",
      headers(1, STREAM_FIELDS) + data(1, message(b"a"), 0) + data(1, b"\7\0\0\0\0"),
      [answered(1, 0)[0], "DATA 1 6",

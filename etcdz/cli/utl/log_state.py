@@ -1,16 +1,23 @@
 """What a log and its .snap files say, as far as a migration needs it. Read from a copy: opening a log mends it."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Final
+
+from google.protobuf.message import DecodeError
 
 from etcdz.cli.command_tree import CommandError
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import raftpb
+from etcdz.v2snapshot import V2Keys
 from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import WalCorrupt, WalMismatch
 from etcdz.wal.log import Log
 from etcdz.wal.record import decode_position
 from etcdz.wal.start import Start, open_newest
+
+_V2_WRITES: Final = ("PUT", "POST", "DELETE")
+_CLUSTER_PATH: Final = "/0/"
+_READ_BYTES: Final = 4 << 20
 
 
 class LogState:
@@ -23,7 +30,7 @@ class LogState:
         self.snapshot_index = start.snap.index if start.snap else 0
         self.snapshot_term = start.snap.term if start.snap else 0
         self.last_index = start.recovered.last_index
-        self.has_v2_keys = _has_v2_keys(start.snap.data) if start.snap else False
+        self.v2_keys = _v2_keys(start.snap.data) if start.snap else None
         self._directory = directory
         self._first_index = start.recovered.first_index
         self._log: Log = start.log
@@ -40,6 +47,19 @@ class LogState:
                 f"the backend has applied entry {consistent_index}, but the snapshot beside the log in "
                 f"{self._directory} is of {self.snapshot_index}: what is between is lost"
             )
+
+    def check_v2_keys(self) -> None:
+        """That all of the v2 API is in the .snap: etcd keeps the rest in memory only. raises CommandError"""
+        at = max(self.snapshot_index + 1, self._first_index)
+        while at <= self.last_index:
+            entries = self._log.read_entries(at, max_bytes=_READ_BYTES)
+            number = next((at + n for n, entry in enumerate(entries) if _writes_v2_keys(entry)), None)
+            if number is not None:
+                raise CommandError(
+                    f"entry {number} writes a key of the v2 API, and the newest snapshot is of {self.snapshot_index}: "
+                    "start etcd once more with --snapshot-count=1, put a key of the v3 API twice, and stop it"
+                )
+            at += len(entries)
 
     def term_at(self, index: int) -> int:
         """Term of an entry. raises CommandError: it is not in the log"""
@@ -67,10 +87,20 @@ def read_log(member: Path, original: Path) -> LogState:
     return LogState(start, original)
 
 
-def _has_v2_keys(data: bytes) -> bool:
-    """Whether a .snap holds keys of the v2 API. raises CommandError"""
+def _v2_keys(data: bytes) -> V2Keys | None:
+    """What a .snap holds of the v2 API. raises CommandError"""
     try:
-        root: Any = json.loads(data)["Root"]["Children"]
-        return bool(root["1"]["Children"])
-    except (ValueError, KeyError, TypeError):
+        return V2Keys.of_snapshot(data)
+    except ValueError:
         raise CommandError("the newest .snap does not hold a v2 store: it is not of etcd 3.4 or 3.5") from None
+
+
+def _writes_v2_keys(entry: bytes) -> bool:
+    """Whether it changes keys of the v2 API. Ends of TTLs do not count: whoever loads the keys comes to them again."""
+    data = raftpb.Entry.FromString(entry).Data
+    try:
+        pb.InternalRaftRequest.FromString(data)
+        return False
+    except DecodeError:  # its path, which begins with a slash, is no RangeRequest
+        request = pb.Request.FromString(data)
+    return request.Method in _V2_WRITES and not request.Path.startswith(_CLUSTER_PATH)

@@ -7,6 +7,9 @@ new member directory is built beside the old one with copies of all that it need
     member.migrated    whole and synced; then it and `member` change names, in one step where the system can
     member.was-etcd    what was migrated (or .was-etcdz, .was-etcd.2, ..): for whoever wants to go back
 
+Keys of the v2 API are in the .snap files. etcdz does not serve them; it keeps them, and hands them on with every .snap
+that it writes, so that they are there again after the way back.
+
 Entries that the log holds beyond the backend's consistent index are applied by the member that starts next, as after
 any crash.
 """
@@ -192,8 +195,7 @@ def _copy(source: Path, target: Path, pattern: str) -> None:
 
 def _to_etcdz(source: Path, target: Path, state: LogState) -> int:
     """The rows of etcd's database, and what only etcdz writes: whose it is, the term, and the conf state of 3.4."""
-    if state.has_v2_keys:
-        raise CommandError("there are keys of the v2 API, which etcdz would lose: it serves none yet")
+    state.check_v2_keys()
     file, opened = open_file(str(_database(source, state)))
     store = LevelStore(target / "leveldb")
     try:
@@ -204,6 +206,8 @@ def _to_etcdz(source: Path, target: Path, state: LogState) -> int:
         own = dict([identity_row(state.member_id, state.cluster_id)])
         own[buckets.TERM] = state.term_at(index).to_bytes(8, "big")
         own[buckets.META + CONF_STATE_KEY] = membership.conf_state_json()
+        if state.v2_keys:
+            own[buckets.V2_KEYS] = state.v2_keys.encode()
         fill(store, own.items())
         return index
     finally:
