@@ -66,6 +66,17 @@ def _txn_of_puts(count: int) -> bytes:
     return bytes(txn.SerializeToString())
 
 
+def _guarded_put() -> bytes:
+    """As Kubernetes writes: only if nobody was faster, else tell what there is. This condition always holds."""
+    return bytes(
+        pb.TxnRequest(
+            compare=[pb.Compare(key=KEY, target=pb.Compare.MOD, result=pb.Compare.GREATER, mod_revision=-1)],
+            success=[pb.RequestOp(request_put=pb.PutRequest(key=KEY, value=VALUE))],
+            failure=[pb.RequestOp(request_range=pb.RangeRequest(key=KEY))],
+        ).SerializeToString()
+    )
+
+
 _SIZES = ("--key-size=8", f"--val-size={len(VALUE)}", "--key-space-size=10000")
 
 
@@ -93,6 +104,7 @@ KINDS = {
         ("lease-keepalive",),
     ),
     "txn-put": Kind("/etcdserverpb.KV/Txn", _txn_of_puts(4), True, ("txn-put", "--txn-ops=4", *_SIZES)),
+    "guarded-put": Kind("/etcdserverpb.KV/Txn", _guarded_put(), True, ("txn-put", "--txn-ops=1", *_SIZES)),
     "fan-out": _watch_load("watch", "--streams=10", "--watch-per-stream=100", puts=2_000),
     "fan-out-apart": _watch_load("watch", "--streams=1000", "--watch-per-stream=1", puts=500),
     "watch-latency": _watch_load("watch-latency", "--streams=10", "--put-rate=1000", puts=3_000),
@@ -115,6 +127,7 @@ ROWS = (
     Row("put 10x10", "put", 10, 10),
     Row("get 10x100", "get", 10, 100),
     Row("txn-put 10x100", "txn-put", 10, 100),
+    Row("guarded-put 10x100", "guarded-put", 10, 100),
     Row("keep-alive 10x100", "keep-alive", 10, 100),
     Row("fan-out 10x1", "fan-out", 10, 1),
     Row("fan-out 10x10", "fan-out", 10, 10),
