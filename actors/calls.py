@@ -19,6 +19,7 @@ from actors.keep_alives import KeepAlives
 from actors.link import Links, Peer
 from actors.maintenance import Begin, Maintenance, SpaceGate, Ways
 from actors.slow_requests import SlowCalls, request_of
+from actors.suspects import GIVEN_UP, Suspects
 from etcdz import errors, ids, limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig, identity
@@ -149,6 +150,7 @@ class Calls:
         self._max_request_bytes = config.max_request_bytes
         self._max_txn_ops = config.max_txn_ops
         self._timeout_s = config.request_timeout_s
+        self._suspects = Suspects()
         self._slow = SlowCalls(host.log, config.warning_unary_request_s, config.log_level)
         self._max = limits.CALLS_IN_FLIGHT_MAX // max(1, config.listeners)
         """Of this listener's share of what all together may have in flight."""
@@ -484,6 +486,7 @@ class Calls:
             self._proposals = self._unanswered_writes()
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
         elif peer.kind == "backend":
+            self._give_up_suspects()
             index = self._leadership.read_index or 0
             self._reads = [(i, c.method, c.what, index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.what, 0) for i, c in self._patient.items()]
@@ -494,6 +497,14 @@ class Calls:
             asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
             self._lease_calls = [_question(request_id, call.method, call.what) for request_id, call in asking]
             self.keep_alives.ask_again()
+
+    def _give_up_suspects(self) -> None:
+        """Reads that no backend survives."""
+        asked = [i for i, c in self._calls.items() if c.state == READ]
+        for request_id in self._suspects.note([*asked, *self._patient]):
+            if request_id in self._patient:
+                self._calls[request_id] = self._patient.pop(request_id)
+            self._end(request_id, GIVEN_UP)
 
     def _unanswered_writes(self) -> list[tuple[int, bytes]]:
         return [(i, c.what) for i, c in self._calls.items() if c.state == WRITE]

@@ -19,6 +19,8 @@ CROWD_CALLS = 16
 """A listener with so many calls under way tells the supervisor at once, which gives the actors more room."""
 CALLS_RESERVED = 256
 """Lane kept free beside these for health, status and alarms."""
+READ_AGAIN_MAX = 3
+"""How often a read is asked again of a new backend: with more ends it is taken for the cause of them."""
 KEEP_ALIVES_IN_FLIGHT = 1_024
 """Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
 KEEP_ALIVES_QUEUED = 65_536

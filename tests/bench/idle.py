@@ -25,7 +25,6 @@ from tests.bench.stalled import WATCH, connect, open_stream
 from tests.etcd_process import Etcdz, Member, RealEtcd
 
 _GRANT = pb.LeaseGrantRequest(TTL=3_600).SerializeToString()
-_SETTLE_S = 5.0
 _STREAM_WATCHERS = 100
 
 
@@ -73,9 +72,9 @@ def _drain(sock: socket.socket) -> None:
         pass
 
 
-def look(member: Member, seconds: float) -> Idle:
+def look(member: Member, settle_s: float, seconds: float) -> Idle:
     """Of the next seconds, after a while in which all that was asked for settles."""
-    threading.Event().wait(_SETTLE_S)
+    threading.Event().wait(settle_s)
     processes = member.processes()
     before = sum(map(_cpu_s, processes))
     began = time.monotonic()
@@ -98,13 +97,13 @@ def measure(kind: type[Member], args: argparse.Namespace) -> dict[str, Idle]:
     found = {}
     try:
         with kind(directory) as member:
-            found["nothing"] = look(member, args.seconds)
+            found["nothing"] = look(member, args.settle, args.seconds)
             load = h2load.Load(10, 100, args.leases)
             said = h2load.run(program, member.target, "/etcdserverpb.Lease/LeaseGrant", _GRANT, load, directory, 0)
             assert not said.errors, said
-            found["leases"] = look(member, args.seconds)
+            found["leases"] = look(member, args.settle, args.seconds)
             with Watchers(member.client_port, args.watchers, args.connections):
-                found["leases and watchers"] = look(member, args.seconds)
+                found["leases and watchers"] = look(member, args.settle, args.seconds)
                 _check_watchers(member, args.watchers)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -125,6 +124,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--connections", type=int, default=10)
     parser.add_argument("--leases", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each look")
+    parser.add_argument("--settle", type=float, default=5.0, help="seconds before each look")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--dir", help="where the data directories go (default: the temporary directory)")
     args = parser.parse_args(argv)

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from etcdz.cli.actors.asking import ask
+from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
 from supervisor import crash_reports
 from tests.etcd_process import Member
@@ -69,19 +70,49 @@ if "supervisor.zygote" in sys.orig_argv:  # before it imports the actors
 """
 
 
-@pytest.fixture
-def buggy(tmp_path: Path, make_member: Callable[..., Member]) -> Member:
-    """A member whose backend dies of putting one certain key."""
+READ_BUG = """
+import sys
+
+if "supervisor.zygote" in sys.orig_argv:
+    from etcdz.mvcc.mvcc import Mvcc
+
+    plain = Mvcc.range_bytes
+
+    def range_bytes(self, body):
+        if b"users-key" in body:
+            raise RuntimeError("what nobody has thought of")
+        return plain(self, body)
+
+    Mvcc.range_bytes = range_bytes
+"""
+
+
+def with_bug(tmp_path: Path, code: str) -> dict[str, str]:
+    """The environment of a member whose processes run this first."""
     path = tmp_path / "bug"
     path.mkdir()
-    (path / "sitecustomize.py").write_text(BUG)
-    root = Path(__file__).resolve().parents[2]
-    return make_member(env={"PYTHONPATH": f"{path}{os.pathsep}{root}"}).start()
+    (path / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": f"{path}{os.pathsep}{Path(__file__).resolve().parents[2]}"}
+
+
+def test_a_poison_read_is_given_up_and_the_member_goes_on(tmp_path: Path, make_trial: Callable[..., Trial]) -> None:
+    trial = make_trial(env=with_bug(tmp_path, READ_BUG))
+    trial.put(b"users-key")
+    began = time.monotonic()
+    with pytest.raises(grpc.RpcError) as failed:
+        trial.get(b"users-key")
+    assert failed.value.code() is grpc.StatusCode.INTERNAL
+    assert "read given up, the backend ended each time it was asked" in failed.value.details()
+    assert time.monotonic() - began < PROMPTLY_S
+    trial.put(b"another")
+    assert trial.get(b"another").count == 1
+    assert trial.actors()["backend"]["restarts"] == READ_AGAIN_MAX + 1
 
 
 def test_a_poison_message_does_not_loop_unnoticed_and_waits_for_better_code(
-    buggy: Member, make_member: Callable[..., Member]
+    tmp_path: Path, make_member: Callable[..., Member]
 ) -> None:
+    buggy = make_member(env=with_bug(tmp_path, BUG)).start()
     with open_channel(buggy.target) as channel:
         put = unary(channel, "KV/Put", pb.PutResponse)
         put(pb.PutRequest(key=b"before"), timeout=20)
