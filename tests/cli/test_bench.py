@@ -246,6 +246,14 @@ def test_kinds_are_reported_apart_and_together() -> None:
     assert "Of these write: 0\n" in to_text(both._replace(latencies={"read": [0.001], "write": []}))
 
 
+def test_precise_figures_have_all_their_digits() -> None:
+    done = outcome()
+    found = figures([latency for some in done.latencies.values() for latency in some])
+    assert found is not None
+    assert f"  Average:\t{found.mean_s} secs." in to_text(done, precise=True)
+    assert f"  Average:\t{found.mean_s:.4f} secs." in to_text(done)
+
+
 def test_the_report_has_the_sections_of_etcds_tool() -> None:
     text = to_text(outcome(notes=("A note.",)))
     order = ["Summary:", "Requests/sec:", "Response time histogram:", "Latency distribution:", "Error distribution:"]
@@ -308,6 +316,13 @@ def test_defaults_are_those_of_etcds_tool() -> None:
     ]
     assert [(each.total, each.rate) for each in (watch, latency, get)] == [(1000, 0.0), (1000, 100.0), (8, 0.0)]
     assert parse(["watch-get", "--watchers=10", "--streams=4"]).watchers_per_stream == 3
+    assert parse(["watch-latency", "--total=5"]).total == 5
+    words = ["watch", "--watched-key-total=9", "--sequential-keys"]
+    assert [parse([*words, *more]).watched_keys for more in ([], ["--key-space-size=4"], ["--key-space-size=10"])] == [
+        9,
+        4,
+        9,
+    ]
     mixed = parse(["txn-mixed"])
     assert (mixed.key, mixed.end, mixed.limit, mixed.read_share) == (b"\0", b"\0", 1000, 0.5)
 

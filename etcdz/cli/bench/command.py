@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:  # the second Ctrl-C
         return 130
     try:
-        sys.stdout.write(to_json(outcome) if options.json else to_text(outcome))
+        sys.stdout.write(to_json(outcome) if options.json else to_text(outcome, options.precise))
         sys.stdout.flush()
     except BrokenPipeError:  # `| head`
         sys.stderr.close()

@@ -55,6 +55,7 @@ class Options(NamedTuple):
     watchers_per_stream: int = 0
     watched_keys: int = 1
     prev_kv: bool = False
+    precise: bool = False
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -83,6 +84,10 @@ def _chosen(said: dict[str, Any]) -> dict[str, Any]:
         chosen["end"] = end_key or b"\0"  # all keys
     if said["command"] == "lease-keepalive" and not said["leases"]:
         chosen["leases"] = said["clients"]
+    if "watched_keys" in said:
+        said.pop("watched_in_order")
+        space = said.pop("watched_space")
+        chosen["watched_keys"] = min(said["watched_keys"], space or said["watched_keys"])
     if said["command"] in WATCH_COMMANDS:
         chosen["processes"] = 1
     if "watchers" in said:
@@ -119,6 +124,7 @@ _SHARED_DEFAULTS: Final[dict[str, Any]] = {
     "processes": 0,
     "dial_timeout_s": 5.0,
     "json": False,
+    "precise": False,
 }
 
 
@@ -178,6 +184,7 @@ def _shared_flags() -> argparse.ArgumentParser:
         help="for a connection to come up, and to come back after it was lost (default 5s)",
     )
     add("--json", action="store_true", help="print one JSON object instead of the report")
+    add("--precise", action="store_true", help="all digits of the report's figures")
     return shared
 
 
@@ -270,6 +277,16 @@ def _add_watch(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--watched-key-total", dest="watched_keys", type=_positive, default=1, metavar="N", help="keys (default 1)"
     )
+    # NB: etcd's tool has a space of 1 unless told otherwise, so that its watchers all watch one key.
+    command.add_argument(
+        "--key-space-size",
+        dest="watched_space",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="how many different keys there are at most (default: as many as --watched-key-total)",
+    )
+    _add_switch(command, "--sequential-keys", "watched_in_order", "accepted; the watched keys are put in turn anyway")
 
 
 def _add_watch_latency(command: argparse.ArgumentParser) -> None:
@@ -289,7 +306,7 @@ def _add_watchers(command: argparse.ArgumentParser, per_stream: int, put_rate: f
         help=f"watchers of each stream (default {per_stream})",
     )
     _add_switch(command, "--prevkv", "prev_kv", "events with what was before")
-    add("--put-total", dest="total", type=_positive, default=1000, metavar="N", help="puts (default 1000)")
+    add("--put-total", "--total", dest="total", type=_positive, default=1000, metavar="N", help="puts (default 1000)")
     add(
         "--put-rate",
         dest="rate",

@@ -99,14 +99,15 @@ def _histogram(ordered: Sequence[float]) -> tuple[tuple[float, int], ...]:
 # ---- text ----
 
 
-def to_text(outcome: Outcome) -> str:
-    """For people; ends with a newline."""
+def to_text(outcome: Outcome, precise: bool = False) -> str:
+    """For people; ends with a newline. precise: with all digits, as etcd's tool has them"""
     every = figures(_all_latencies(outcome))
-    parts = [_summary(outcome, every)]
+    digits = "" if precise else ".4f"
+    parts = [_summary(outcome, every, digits)]
     if every:
-        parts += [_histogram_text(every), _distribution(every)]
+        parts += [_histogram_text(every, digits), _distribution(every)]
     if len(outcome.latencies) > 1:
-        parts += [_kind(outcome, kind) for kind in outcome.latencies]
+        parts += [_kind(outcome, kind, digits) for kind in outcome.latencies]
     if outcome.errors:
         parts.append(_errors(outcome))
     notes = list(outcome.notes)
@@ -120,32 +121,32 @@ def to_text(outcome: Outcome) -> str:
     return "\n".join(parts)
 
 
-def _summary(outcome: Outcome, every: Figures | None) -> str:
+def _summary(outcome: Outcome, every: Figures | None, digits: str) -> str:
     done = outcome.answered + outcome.failed
     cpu = f", {outcome.cpu_s / done * 1e6:.1f} us of CPU per request" if done and outcome.cpu_s else ""
     lines = [
         "Summary" + (" of what was measured until the interruption:" if outcome.interrupted else ":"),
         f"  Requests:\t{done} of {outcome.asked}, {outcome.failed} failed.",
-        f"  Total:\t{outcome.seconds:.4f} secs.",
+        f"  Total:\t{outcome.seconds:{digits}} secs.",
     ]
     if every:
         lines += [
-            f"  Slowest:\t{every.max_s:.4f} secs.",
-            f"  Fastest:\t{every.min_s:.4f} secs.",
-            f"  Average:\t{every.mean_s:.4f} secs.",
-            f"  Stddev:\t{every.stddev_s:.4f} secs.",
+            f"  Slowest:\t{every.max_s:{digits}} secs.",
+            f"  Fastest:\t{every.min_s:{digits}} secs.",
+            f"  Average:\t{every.mean_s:{digits}} secs.",
+            f"  Stddev:\t{every.stddev_s:{digits}} secs.",
         ]
     lines += [
-        f"  Requests/sec:\t{outcome.per_second(outcome.answered):.4f}",
+        f"  Requests/sec:\t{outcome.per_second(outcome.answered):{digits}}",
         f"  Load from:\t{outcome.clients} clients on {outcome.conns} connections,"
         f" {outcome.processes} process{'es' if outcome.processes > 1 else ''}{cpu}.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _histogram_text(every: Figures) -> str:
+def _histogram_text(every: Figures, digits: str) -> str:
     most = max(count for _, count in every.histogram)
-    lines = [f"  {bound:.4f} [{count}]\t|{'∎' * (count * _BAR_CHARS // most)}" for bound, count in every.histogram]
+    lines = [f"  {bound:{digits}} [{count}]\t|{'∎' * (count * _BAR_CHARS // most)}" for bound, count in every.histogram]
     return "\n".join(["Response time histogram:", *lines]) + "\n"
 
 
@@ -155,13 +156,13 @@ def _distribution(every: Figures) -> str:
     return "\n".join(["Latency distribution:", *lines]) + "\n"
 
 
-def _kind(outcome: Outcome, kind: str) -> str:
+def _kind(outcome: Outcome, kind: str, digits: str) -> str:
     """One kind of request of several."""
     some = figures(outcome.latencies[kind])
     if some is None:
         return f"Of these {kind}: 0\n"
-    head = f"Of these {kind}: {some.calls}, {outcome.per_second(some.calls):.4f} requests/sec, average"
-    return f"{head} {some.mean_s:.4f} secs.\n{_distribution(some)}"
+    head = f"Of these {kind}: {some.calls}, {outcome.per_second(some.calls):{digits}} requests/sec, average"
+    return f"{head} {some.mean_s:{digits}} secs.\n{_distribution(some)}"
 
 
 def _errors(outcome: Outcome) -> str:
