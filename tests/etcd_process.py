@@ -291,7 +291,8 @@ class Member:
         code = process.wait()
         _, alive = psutil.wait_procs(family, timeout=1)
         for child in alive:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):  # ended meanwhile
+                child.kill()
         if self._reader is not None:
             self._reader.join(timeout=5)
         self._process = None
