@@ -282,6 +282,7 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
+        self.ready_index = 0
         self.announced = False
         self.left_loop = False
         self.turned_away = False
@@ -460,14 +461,20 @@ class ListenerActor(Actor):
     def on_leadership(self, message: Leadership) -> None:
         self.calls.on_leadership(message)
         self.streams.on_leader(bool(message.leader))
-        if message.ready_index and self.readiness == _NOT_READY:
+        self.ready_index = message.ready_index
+        if self.readiness == _NOT_READY:
+            self._ask_ready()
+
+    def _ask_ready(self) -> None:
+        if self.ready_index:
             self.readiness = _ASKING
-            self.calls.begin_ready(_Probe(self), message.ready_index)
+            self.calls.begin_ready(_Probe(self), self.ready_index)
 
     def on_probe(self, served: bool) -> None:
         """Whether the backend has applied what makes this member known."""
         if not served:
-            self.readiness = _NOT_READY  # raft or backend did not answer in time; the next Leadership asks again
+            self.readiness = _NOT_READY  # the backend did not answer within the request timeout
+            self._ask_ready()
             return
         self.readiness = _READY
         self._announce()
@@ -534,6 +541,7 @@ class ListenerActor(Actor):
         return {
             "addresses": self.addresses,
             "readiness": ("not ready", "asking", "ready")[self.readiness],
+            "accepting": self.doors.is_open,
             "draining": self.turned_away or self.stopping,
             "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
         }

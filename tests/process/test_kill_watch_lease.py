@@ -51,6 +51,7 @@ class World:
         trial.member.wait_for_log('"ready to serve client requests","actor":"listener-2"')
         self.trial = trial
         self.troubles: list[Trouble] = []
+        self.compacted = 1
         target = trial.member.target
         self.everything = Witness(target, **ALL)
         self.single = Witness(target, key=SINGLE, prev_kv=True)
@@ -78,7 +79,8 @@ class World:
         """So that the compactor has a scrub to do. Nobody needs what goes, not even who has to resume."""
         self.ends.wait_for(1)
         upto = min(witness.last for witness in self.witnesses) - KEPT_REVISIONS
-        if upto > 1:
+        if upto > self.compacted:
+            self.compacted = upto
             self.call("KV/Compact", pb.CompactionRequest(revision=upto), pb.CompactionResponse)
 
     def call(self, path: str, request: Any, answer: Any) -> Any:
