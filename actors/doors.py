@@ -34,7 +34,7 @@ class Doors:
             self._sockets.append([socket.socket(fileno=fd) for fd in left[:count]])
             del left[:count]
         self._servers: dict[int, Any] = {}
-        """By file descriptor: what accepts from it, or the task that will."""
+        """By file descriptor: what accepts from it."""
         self._wanted: set[int] = set()
 
     @property
@@ -52,12 +52,15 @@ class Doors:
             for number, sock in enumerate(sockets)
             if number in chosen or (chosen and len(sockets) == 1)
         }
+        was_open = self.is_open
         self._wanted = set(wanted)
         for fd in [fd for fd in self._servers if fd not in wanted]:
             self._servers.pop(fd).close()
         for fd, sock in wanted.items():
             if fd not in self._servers:
                 self._loop.create_task(self._open(fd, sock))
+        if self.is_open and not was_open:  # what was still missing is not wanted any more
+            self._opened()
 
     async def _open(self, fd: int, sock: socket.socket) -> None:
         """NB: the server closes its socket when it ends; its own is a duplicate, ours stays what it was."""

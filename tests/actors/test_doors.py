@@ -81,3 +81,12 @@ def test_a_change_of_mind_leaves_what_was_wanted_last(world: World) -> None:
     world.doors.open_only([1])
     world.run()
     assert world.doors.is_open and world.failures == []
+
+
+def test_it_is_open_when_what_was_missing_is_not_wanted_any_more(world: World) -> None:
+    world.doors.open_only([0])
+    world.run()
+    world.doors.open_only([0, 1])
+    assert not world.doors.is_open
+    world.doors.open_only([0])
+    assert world.doors.is_open and world.opened == [True, True]
