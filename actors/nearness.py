@@ -8,6 +8,8 @@ by side a lone get took 75 us with the client on the CPU of the actors, and 130-
 import socket
 from typing import Any, Protocol
 
+SILENT_TICKS = 10
+"""After so many without a word of anybody it is not known any more where the client is."""
 _SO_INCOMING_CPU = 49  # Linux: asm-generic/socket.h; the socket module has no name for it in Python 3.11
 
 
@@ -36,12 +38,17 @@ class Nearness:
         self.latest: Caller | None = None
         self.cpu = -1
         self._seen = -1
+        self._silent = 0
 
     def look(self) -> bool:
         """Says whether there is news of cpu."""
         latest, self.latest = self.latest, None
         if latest is None:
+            self._silent += 1
+            if self._silent == SILENT_TICKS:
+                self.cpu = self._seen = -1
             return False
+        self._silent = 0
         before, self._seen = self._seen, latest.arrives_on()
         if self._seen != before or self._seen == self.cpu:
             return False

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from actors.nearness import Nearness, arrival_cpu
+from actors.nearness import SILENT_TICKS, Nearness, arrival_cpu
 
 
 class _Client:
@@ -39,6 +39,19 @@ def test_silence_is_no_news() -> None:
     assert not nearness.look()
     assert not nearness.look()
     assert nearness.cpu == -1
+
+
+def test_who_has_been_silent_for_long_may_be_anywhere() -> None:
+    nearness = Nearness()
+    client = _Client(3, 3)
+    for _ in range(2):
+        nearness.latest = client
+        nearness.look()
+    told = []
+    for _ in range(SILENT_TICKS):
+        assert not nearness.look()
+        told.append(nearness.cpu)
+    assert told == [3] * (SILENT_TICKS - 1) + [-1]
 
 
 def test_a_connection_that_is_gone_is_not_asked() -> None:
