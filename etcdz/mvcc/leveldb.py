@@ -80,6 +80,7 @@ class LevelStore:
         self._thread_error: Exception | None = None
         self._ahead: threading.Thread | None = None
         self._ahead_bytes = 0
+        self._synced_for_switch = False
         self._db = self._open()
         self.get = self._db.get
         self._freed = int.from_bytes(self.get(FREED) or b"", "big")
@@ -195,6 +196,7 @@ class LevelStore:
                 raise StoreBroken(f"{self.path}: no new log: {self._thread_error}")
             time.sleep(SWITCH_POLL_S)
         self._log_bytes = self._ahead_bytes = 0
+        self._synced_for_switch = False
 
     def _run_dump(self, lo: bytes, hi: bytes) -> None:
         """NB: a dump goes before any compaction, so a long one of an earlier switch holds up none."""
@@ -279,9 +281,16 @@ class LevelStore:
             return False
         if not self._ranges:
             return True
-        if int(self._db.get_property(b"leveldb.num-files-at-level0")) < LOOSE_TABLES_MAX:
+        if int(self._db.get_property(b"leveldb.num-files-at-level0")) < LOOSE_TABLES_MAX and self._is_synced_ahead():
             self._switch()
         return False
+
+    def _is_synced_ahead(self) -> bool:
+        """Whether little is left to be synced, so that a switch holds nobody up for long; sees to it if not."""
+        if self._log_bytes > self._ahead_bytes and not self._synced_for_switch:
+            self._sync_ahead()
+            self._synced_for_switch = True
+        return self._ahead is None or not self._ahead.is_alive()
 
     def close(self) -> None:
         """raises StoreBroken"""
