@@ -49,7 +49,8 @@ _WARM_UP_REQUESTS = {"loaded": 5_000, "single": 500}
 
 class Kind(NamedTuple):
     """What a row asks for. `bench_words` is the same for `etcdz bench`; for watch loads, which it alone makes, they are
-    all there is, `puts` is how many puts they hold, and requests are events.
+    all there is, `puts` is how many puts they hold, and requests are events. mixed: requests differ from one another,
+    so that h2load cannot make them, and what they leave behind is not checked.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Kind(NamedTuple):
     writes: bool
     bench_words: tuple[str, ...]
     puts: int = 0
+    mixed: bool = False
 
 
 def _txn_of_puts(count: int) -> bytes:
@@ -107,6 +109,14 @@ KINDS = {
     "guarded-put": Kind("/etcdserverpb.KV/Txn", _guarded_put(), True, ("txn-put", "--txn-ops=1", *_SIZES)),
     "fan-out": _watch_load("watch", "--streams=10", "--watch-per-stream=100", puts=2_000),
     "fan-out-apart": _watch_load("watch", "--streams=1000", "--watch-per-stream=1", puts=500),
+    "watch-get": Kind("", b"", True, ("watch-get", "--watchers=10000", "--streams=100", "--events=8"), puts=8),
+    "txn-mixed": Kind(
+        "/etcdserverpb.KV/Range",
+        pb.RangeRequest(key=KEY).SerializeToString(),
+        False,
+        ("txn-mixed", KEY.decode(), "--rw-ratio=1", *_SIZES),
+        mixed=True,
+    ),
     "watch-latency": _watch_load("watch-latency", "--streams=10", "--put-rate=1000", puts=3_000),
 }
 
@@ -128,10 +138,12 @@ ROWS = (
     Row("get 10x100", "get", 10, 100),
     Row("txn-put 10x100", "txn-put", 10, 100),
     Row("guarded-put 10x100", "guarded-put", 10, 100),
+    Row("txn-mixed 10x100", "txn-mixed", 10, 100),
     Row("keep-alive 10x100", "keep-alive", 10, 100),
     Row("fan-out 10x1", "fan-out", 10, 1),
     Row("fan-out 10x10", "fan-out", 10, 10),
     Row("fan-out-apart 10x10", "fan-out-apart", 10, 10),
+    Row("watch-get 10x10", "watch-get", 10, 10),
     Row("watch-latency 10x10", "watch-latency", 10, 10),
     Row("put 1x1", "put", 1, 1),
     Row("get 1x1", "get", 1, 1),
@@ -254,10 +266,11 @@ def measure(member: Member, row: Row, requests: int, generator: Generator) -> Sa
         answer_bytes = 0 if kind.puts else len(client.call(kind.path, kind.message))
         before = client.revision()
         clock = _CpuClock(member)
+        generator = EtcdzBench() if kind.mixed else generator
         measured = run_watch_load(member, row) if kind.puts else generator.run(member, row, requests, answer_bytes)
         server_cpu_s, others_percent = clock.read()
         moved = client.revision() - before
-    lost = abs(moved - (kind.puts or (measured.requests if kind.writes else 0)))
+    lost = 0 if kind.mixed else abs(moved - (kind.puts or (measured.requests if kind.writes else 0)))
     measured = measured._replace(errors=max(measured.errors, lost))
     return Sample(measured, server_cpu_s / measured.requests * 1e6, rss_mib(member), others_percent)
 
