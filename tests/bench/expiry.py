@@ -19,6 +19,7 @@ from statistics import median, quantiles
 import grpc
 
 from etcdz.proto import etcdserverpb as pb
+from tests.bench.rounds import in_turn
 from tests.etcd_process import Etcdz, Member, RealEtcd
 
 _PREFIX = b"expiry/"
@@ -106,10 +107,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--dir", help="where the data directories go (default: the temporary directory)")
     args = parser.parse_args(argv)
     rounds: dict[str, list[list[float]]] = {RealEtcd.kind: [], Etcdz.kind: []}
-    for at in range(args.rounds):
-        for kind in (RealEtcd, Etcdz) if at % 2 == 0 else (Etcdz, RealEtcd):
-            rounds[kind.kind].append(measure(kind, args))
-            print(f"round {at + 1} {_line(kind.kind, rounds[kind.kind][-1:])}", file=sys.stderr)
+    for number, kind in in_turn(args.rounds):
+        rounds[kind.kind].append(measure(kind, args))
+        print(f"round {number} {_line(kind.kind, rounds[kind.kind][-1:])}", file=sys.stderr)
     for name, samples in rounds.items():
         print(_line(name, samples))
 

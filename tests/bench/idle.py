@@ -21,6 +21,7 @@ import psutil
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire import frames as f
 from tests.bench import compare, h2load
+from tests.bench.rounds import in_turn
 from tests.bench.stalled import WATCH, connect, open_stream
 from tests.etcd_process import Etcdz, Member, RealEtcd
 
@@ -129,9 +130,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--dir", help="where the data directories go (default: the temporary directory)")
     args = parser.parse_args(argv)
     rounds: dict[str, list[dict[str, Idle]]] = {RealEtcd.kind: [], Etcdz.kind: []}
-    for at in range(args.rounds):
-        for kind in (RealEtcd, Etcdz) if at % 2 == 0 else (Etcdz, RealEtcd):
-            rounds[kind.kind].append(measure(kind, args))
+    for _, kind in in_turn(args.rounds):
+        rounds[kind.kind].append(measure(kind, args))
     for name, samples in rounds.items():
         for phase in samples[0]:
             memory, rss, cpu = (median(sample[phase][at] for sample in samples) for at in range(3))

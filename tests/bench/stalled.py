@@ -24,6 +24,7 @@ from etcdz.proto import etcdserverpb as pb
 from etcdz.wire import frames as f
 from etcdz.wire.header_block import plain_block
 from tests.bench import compare, h2load
+from tests.bench.rounds import in_turn
 from tests.etcd_process import Etcdz, Member, RealEtcd
 
 WATCH = b"/etcdserverpb.Watch/Watch"
@@ -124,10 +125,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--dir", help="where the data directories go (default: the temporary directory)")
     args = parser.parse_args(argv)
     rounds: dict[str, list[dict[str, Phase]]] = {RealEtcd.kind: [], Etcdz.kind: []}
-    for at in range(args.rounds):
-        for kind in (RealEtcd, Etcdz) if at % 2 == 0 else (Etcdz, RealEtcd):
-            rounds[kind.kind].append(measure(kind, args))
-            print(f"round {at + 1} {_line(kind.kind, rounds[kind.kind][-1:])}", file=sys.stderr)
+    for number, kind in in_turn(args.rounds):
+        rounds[kind.kind].append(measure(kind, args))
+        print(f"round {number} {_line(kind.kind, rounds[kind.kind][-1:])}", file=sys.stderr)
     for name, samples in rounds.items():
         print(_line(name, samples))
 

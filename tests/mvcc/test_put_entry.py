@@ -71,22 +71,34 @@ def test_leaves_lengths_in_a_longer_form_to_the_parser() -> None:
     assert decode_put(b"\x22\x05\x0a\x01a\x12\x00" + tail) is None
 
 
-@given(st.data())
-def test_no_bytes_are_misread(data: st.DataObject) -> None:
-    """A valid entry with bytes changed, added or cut: what the reader takes, the parser takes alike."""
-    entry = bytearray(_entry(data.draw(st.binary(min_size=1, max_size=5)), data.draw(st.binary(max_size=140))))
+def _damage(entry: bytearray, data: st.DataObject) -> bool:
+    """Changes, adds or cuts bytes behind the first; says whether enough is left for a reader."""
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(1, len(entry) - 1))
         entry[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
         if len(entry) < 3:
-            return
+            return False
+    return True
+
+
+def _parse(entry: bytearray) -> pb.InternalRaftRequest:
+    """What a reader has taken."""
+    try:
+        return pb.InternalRaftRequest.FromString(bytes(entry))
+    except DecodeError:
+        pytest.fail(f"took what is no message: {bytes(entry).hex()}")
+
+
+@given(st.data())
+def test_no_bytes_are_misread(data: st.DataObject) -> None:
+    """A valid entry with bytes changed, added or cut: what the reader takes, the parser takes alike."""
+    entry = bytearray(_entry(data.draw(st.binary(min_size=1, max_size=5)), data.draw(st.binary(max_size=140))))
+    if not _damage(entry, data):
+        return
     found = decode_put(bytes(entry))
     if found is None:
         return
-    try:
-        request = pb.InternalRaftRequest.FromString(bytes(entry))
-    except DecodeError:
-        pytest.fail(f"took what is no message: {bytes(entry).hex()}")
+    request = _parse(entry)
     again = pb.InternalRaftRequest(header=pb.RequestHeader(ID=found[0]))
     again.put.MergeFromString(found[2] + (b"\x12" + found[3][1:] if found[3] else b""))
     assert (again.put, again.header.ID) == (request.put, request.header.ID)
@@ -155,18 +167,12 @@ def test_no_bytes_of_a_transaction_are_misread(data: st.DataObject) -> None:
         _put_op(data.draw(st.binary(min_size=1, max_size=5)), data.draw(st.binary(max_size=140))) for _ in range(2)
     ]
     entry = bytearray(_txn_entry(pb.TxnRequest(success=operations)))
-    for _ in range(data.draw(st.integers(1, 3))):
-        at = data.draw(st.integers(1, len(entry) - 1))
-        entry[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
-        if len(entry) < 3:
-            return
+    if not _damage(entry, data):
+        return
     found = decode_txn(bytes(entry))
     if found is None:
         return
-    try:
-        request = pb.InternalRaftRequest.FromString(bytes(entry))
-    except DecodeError:
-        pytest.fail(f"took what is no message: {bytes(entry).hex()}")
+    request = _parse(entry)
     again = pb.TxnRequest(success=[_put_op(key, _value(value)) for key, _, value in found[1]])
     assert (request.txn, request.header) == (again, pb.RequestHeader(ID=found[0]))
 
