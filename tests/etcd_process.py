@@ -271,6 +271,10 @@ class Member:
         """SIGKILL for every process of the member at once: a crash of the machine, but for the disk's cache."""
         self._end(signal.SIGKILL, 15)
 
+    def discard(self) -> None:
+        """It is not needed any more, in whatever state it is: nothing of it but its data stays."""
+        self.kill9()
+
     def restart(self) -> Self:
         """A graceful stop if it still runs, then a start with the same ports and data."""
         self.stop()
@@ -349,6 +353,13 @@ class Etcdz(Member):
         self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(type_, error, trace)
-        # A killed member's sockets are left to its next start, which does not come.
-        with suppress(FileNotFoundError):
+        self._remove_run_dir()
+
+    def discard(self) -> None:
+        super().discard()
+        self._remove_run_dir()
+
+    def _remove_run_dir(self) -> None:
+        """A killed member's sockets are left to its next start, which does not come."""
+        with suppress(OSError, ValueError, KeyError):  # there is no such record, or a test has damaged it
             shutil.rmtree(json.loads((self.data_dir / "etcdz.json").read_text())["run_dir"], ignore_errors=True)

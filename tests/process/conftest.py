@@ -64,7 +64,7 @@ def make_member(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memb
 
     yield make
     for member in made:
-        member.kill9()
+        member.discard()
 
 
 @pytest.fixture
