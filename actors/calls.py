@@ -444,7 +444,7 @@ class Calls:
             self._end(request_id, errors.BY_NAME[name])
 
     def _end(self, request_id: int, error: EtcdError) -> None:
-        call = self._calls.pop(request_id, None)
+        call = self._calls.pop(request_id, None) or self._patient.pop(request_id, None)
         if call is not None:
             if call.began_s < time.monotonic() - self._slow.over_s:
                 self._report_slow(call, error.code, b"")
@@ -502,8 +502,6 @@ class Calls:
         """Reads that no backend survives."""
         asked = [i for i, c in self._calls.items() if c.state == READ]
         for request_id in self._suspects.note([*asked, *self._patient]):
-            if request_id in self._patient:
-                self._calls[request_id] = self._patient.pop(request_id)
             self._end(request_id, GIVEN_UP)
 
     def _unanswered_writes(self) -> list[tuple[int, bytes]]:

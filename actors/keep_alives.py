@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from actors.streams import StreamCall, end_for_resumption
+from actors.streams import StreamCall, end_for_resumption, unreadable
 from etcdz import errors, limits
 from etcdz.errors import Code, EtcdError
 from etcdz.lease.lessor import KEEP_ALIVE
@@ -33,10 +33,6 @@ def _lease_of(body: bytes) -> int:
             _LEASES.clear()
         _LEASES[body] = lease_id
     return lease_id
-
-
-def _unreadable(problem: DecodeError) -> str:
-    return f"grpc: failed to unmarshal the received message {problem}"
 
 
 class Asker(Protocol):
@@ -72,7 +68,7 @@ class KeepAlives:
             try:
                 lease_id = _lease_of(body)
             except DecodeError as problem:
-                connection.reply(stream_id, Code.INTERNAL, _unreadable(problem).encode())
+                connection.reply(stream_id, Code.INTERNAL, unreadable(problem).encode())
                 return
         self.ask(connection, stream_id, lease_id)
 
@@ -134,7 +130,7 @@ class KeepAliveStream:
             try:
                 lease_id = _lease_of(body)
             except DecodeError as problem:
-                self._call.finish(Code.INTERNAL, _unreadable(problem))
+                self._call.finish(Code.INTERNAL, unreadable(problem))
                 return
         if self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
             self._ask(lease_id)

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from google.protobuf.message import DecodeError
 
 from actors.snapshot_process import SIZE_BYTES
-from actors.streams import StreamCall, end_for_resumption
+from actors.streams import StreamCall, end_for_resumption, unreadable
 from etcdz import limits
 from etcdz.errors import REQUEST_TOO_MANY_REQUESTS, Code
 from etcdz.mvcc import validate
@@ -105,7 +105,7 @@ class SnapshotStream:
         try:
             validate.parse_empty(pb.SnapshotRequest, body)
         except DecodeError as problem:
-            self._call.finish(Code.INTERNAL, f"grpc: failed to unmarshal the received message {problem}")
+            self._call.finish(Code.INTERNAL, unreadable(problem))
             return
         if self._service.running >= limits.SNAPSHOTS_MAX:
             self._call.finish(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)

@@ -20,6 +20,8 @@ turn, one write per connection; a handler that sends outside of its own `on_` ca
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from google.protobuf.message import DecodeError
+
 from etcdz.errors import NO_LEADER, STOPPED
 from etcdz.wire.server import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN
 
@@ -36,6 +38,11 @@ class Connection(Protocol):
     def is_backed_up(self) -> bool: ...
     def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
     def flush(self) -> None: ...
+
+
+def unreadable(problem: DecodeError) -> str:
+    """grpc-go's words for a message of a stream that is none."""
+    return f"grpc: failed to unmarshal the received message {problem}"
 
 
 class StreamHandler(Protocol):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from google.protobuf.message import DecodeError
 
 from actors.link import Links
-from actors.streams import StreamCall, Streams, end_for_resumption
+from actors.streams import StreamCall, Streams, end_for_resumption, unreadable
 from etcdz import limits
 from etcdz.boot import Boot
 from etcdz.config import MemberConfig
@@ -54,7 +54,7 @@ class WatchCall:
         try:
             request = pb.WatchRequest.FromString(body)
         except DecodeError as problem:
-            self._call.finish(Code.INTERNAL, f"grpc: failed to unmarshal the received message {problem}")
+            self._call.finish(Code.INTERNAL, unreadable(problem))
             return
         self._watching.hub.wish(self._stream, request)
         self._watching.turn_soon()
