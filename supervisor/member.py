@@ -5,11 +5,12 @@ import signal
 from collections.abc import Sequence
 
 from etcdz.config import MemberConfig
+from etcdz.migration.errors import MigrationError
 from etcdz.net.listen_sockets import AddressError, Claim, ListenSockets
 from etcdz.telemetry import logs
 from supervisor import rules
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir
+from supervisor.runtime import announcements, data_dir, takeover
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
 from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
@@ -33,10 +34,16 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
     try:
+        work = takeover.find_work(config)
         with _claim(config, specs) as claim:
             announcements.starting(config, claim.urls)
             settings = {**settings, "listen_client_urls": claim.urls}
-            failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
+            failure, stop_signal = "", takeover.do_work(config, data, work)
+            if not stop_signal:
+                failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
+    except MigrationError as error:
+        log.fatal("failed to start etcdz", error=str(error))
+        return 1
     except AddressError as error:
         announcements.closing(settings)
         announcements.closed(settings)

@@ -73,7 +73,8 @@ from etcdz.store.leveldb import SWITCH_BYTES, LevelStore
 
 RING = b"etcdz_replies\0"
 STORAGE_VERSION = buckets.META + b"storageVersion"
-STORAGE_VERSION_MAX = (3, 6)
+STORAGE_VERSION_MAX = (3, 8)
+"""Nothing in it has changed from 3.6 to 3.8. Source: etcd main, storage schema changes."""
 IDENTITY = buckets.IDENTITY
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 

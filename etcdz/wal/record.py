@@ -264,16 +264,21 @@ def is_zero(buf: bytes, lo: int, hi: int) -> bool:
 def decode_position(entry: bytes) -> tuple[int, int]:
     """(term, index) of an encoded raftpb.Entry, fields in order: type, term, index, data.
 
+    From etcd 3.7 on a type of zero, that of a normal entry, is left out: then it begins with the term.
+
     raises BadRecord: also for a ConfChange without data, which nobody writes, but which a hard state looks like. A
     ConfChangeV2 without data is how a leader leaves a joint configuration
     """
-    if entry[:1] != b"\x08" or entry[2:3] != b"\x10" or entry[1] > 2:
+    kind, at = 0, 0
+    if entry[:1] == b"\x08" and len(entry) > 1:
+        kind, at = entry[1], 2
+    if entry[at : at + 1] != b"\x10" or kind > 2:
         raise BadRecord("not an entry")
-    term, at = decode_varint(entry, 3)
+    term, at = decode_varint(entry, at + 1)
     if entry[at : at + 1] != b"\x18":
         raise BadRecord("not an entry")
     index, at = decode_varint(entry, at + 1)
-    if entry[at : at + 1] != b"\x22" and (at != len(entry) or entry[1] == 1):
+    if entry[at : at + 1] != b"\x22" and (at != len(entry) or kind == 1):
         raise BadRecord("not an entry")
     return term, index
 

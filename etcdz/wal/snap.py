@@ -100,6 +100,12 @@ def list_snaps(disk: Disk, directory: str) -> list[str]:
     return [name for name in reversed(disk.list(directory)) if _NAME.fullmatch(name)]
 
 
+def index_of(name: str) -> int:
+    """Of the last entry that a .snap of this name stands for."""
+    found = _NAME.fullmatch(name)
+    return int(found[2], 16) if found else 0
+
+
 def load_newest(
     disk: Disk, directory: str, markers: Collection[tuple[int, int]] | None = None
 ) -> tuple[Snap | None, list[str]]:
