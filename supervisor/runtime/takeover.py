@@ -1,7 +1,8 @@
 """Before the tree starts: what lies in the data directory must be what etcdz starts from, or be made so.
 
 The work is done by a process of its own (supervisor/processes/takeover.py); meanwhile the supervisor waits for it and
-for signals alone. One that stops the member kills the process, at whatever it is: the next start begins anew or goes on.
+for signals alone. One that stops the member kills the process, at whatever it is: the next start begins anew, or goes
+on.
 """
 
 import json
@@ -30,7 +31,10 @@ log = logs.get("supervisor")
 
 def find_work(config: MemberConfig) -> Work:
     """What has to be done first. raises MigrationError: the member must not start"""
-    return examine(Path(config.data_dir), Path(config.wal_path), config.takeover)
+    try:
+        return examine(Path(config.data_dir), Path(config.wal_path), config.takeover)
+    except OSError as error:
+        raise MigrationError(f"cannot look into the data directory: {error}") from None
 
 
 def do_work(config: MemberConfig, data: DataDir, work: Work) -> int:
