@@ -585,16 +585,26 @@ MESSAGES: dict[int, type[Any]] = {
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 
 _packer = msgpack.Packer(use_bin_type=True, autoreset=True)
+_path_packer = msgpack.Packer(use_bin_type=True, autoreset=True, unicode_errors="surrogateescape")
+"""For the rare text that is not UTF-8, such as a path: slower, as it encodes all text anew."""
 
 
 def encode_frame(batch: Iterable[Any]) -> bytes:
     """One frame out of messages of this module, in order."""
-    return _packer.pack([(TAGS[type(message)], message) for message in batch])  # type: ignore[no-any-return]
+    items = [(TAGS[type(message)], message) for message in batch]
+    try:
+        return _packer.pack(items)  # type: ignore[no-any-return]
+    except UnicodeEncodeError:
+        return _path_packer.pack(items)  # type: ignore[no-any-return]
 
 
 def decode_frame(frame: bytes | memoryview) -> list[Any]:
     """The messages of a frame. raises ValueError or KeyError for what no actor of this version sends."""
-    return [MESSAGES[tag]._make(fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
+    try:
+        items = msgpack.unpackb(frame, use_list=True, strict_map_key=False)
+    except UnicodeDecodeError:
+        items = msgpack.unpackb(frame, use_list=True, strict_map_key=False, unicode_errors="surrogateescape")
+    return [MESSAGES[tag]._make(fields) for tag, fields in items]
 
 
 def first_type(frame: bytes) -> type[Any]:

@@ -205,7 +205,10 @@ class Spawner:
 
     def spawn(self, boot: Boot, module: str, caps: Caps, fds: Sequence[int] = ()) -> None:
         """Ask for an actor; events() tells what became of it. fds: for the actor, kept open by the caller"""
-        request = msgpack.packb([boot.name, boot.incarnation, module, list(caps), list(boot)])
+        # Paths are whatever bytes the user has given them, UTF-8 or not.
+        request = msgpack.packb(
+            [boot.name, boot.incarnation, module, list(caps), list(boot)], unicode_errors="surrogateescape"
+        )
         parcel = self._waiting[boot.name, boot.incarnation] = Parcel(request, tuple(fds))
         self._unsent.append(parcel)
         self._send()

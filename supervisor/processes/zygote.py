@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
         body, fds, flags, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)
         if not body:
             return 0
-        request = msgpack.unpackb(body, strict_map_key=False)
+        request = msgpack.unpackb(body, strict_map_key=False, unicode_errors="surrogateescape")
         if flags & socket.MSG_CTRUNC:
             channel.send(msgpack.packb(["failed", *request[:2], "too many open files for the sockets it needs"]))
         else:
