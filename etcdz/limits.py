@@ -81,7 +81,7 @@ PATIENT_CALLS_MAX = 256
 DISK_RESERVE_BYTES = 16 << 20
 """Below this much free space writes are refused, while there is still room to write down what was accepted."""
 STORE_RESERVE_BYTES = 32 << 20
-"""Set aside for the store, and given up when it runs out of space (actors/reserve.py). Room for LevelDB to write a
+"""Set aside for the store, and given up when it runs out of space (etcdz/store/ballast.py). Room for LevelDB to write a
 full log to a table when it is opened, and for what was admitted before the disk was full."""
 STORE_SHORT_BYTES = 4 << 20
 """With less free space than this, the store's reserve is given up."""

@@ -4,12 +4,14 @@ import os
 import signal
 from collections.abc import Sequence
 
-from etcdz import logs
-from etcdz.client_sockets import AddressError, Claim, Door
 from etcdz.config import MemberConfig
-from supervisor import announcements, data_dir, linux, rules
-from supervisor.data_dir import DataDir, DataDirError
-from supervisor.loop import Loop
+from etcdz.net.listen_sockets import AddressError, Claim, Door
+from etcdz.telemetry import logs
+from supervisor import rules
+from supervisor.processes import linux
+from supervisor.runtime import announcements, data_dir
+from supervisor.runtime.data_dir import DataDir, DataDirError
+from supervisor.runtime.loop import Loop
 from supervisor.tree import TREE, Row, TreeError, check, tree_for
 
 log = logs.get("supervisor")

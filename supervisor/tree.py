@@ -1,9 +1,9 @@
 """The tree of one member, as one table. Read this first.
 
-Rows start in the order of their stage, each stage only when all of the stage before are READY; they stop in reverse.
-A process that dies is restarted alone (`one_for_one`): what makes that safe is the resync between actors that
-`etcdz/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `lifecycle.py` keeps the order,
-`loop.py` does it. What a configuration may change in a row stands in `rules.py`.
+Rows start in the order of their stage, each stage only when all of the stage before are READY; they stop in reverse. A
+process that dies is restarted alone (`one_for_one`): what makes that safe is the resync between actors that
+`etcdz/ipc/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `lifecycle.py` keeps the
+order, `loop.py` does it. What a configuration may change in a row stands in `rules.py`.
 """
 
 from collections.abc import Mapping
@@ -61,15 +61,20 @@ class Row:
     options: dict[str, Any] = field(default_factory=dict)
     """For the actor itself, in Boot.options."""
 
+    @property
+    def role(self) -> str:
+        """What the others know it by: the last name of its module, or, if that is `actor`, of the package around it."""
+        return self.kind.removesuffix(".actor").rpartition(".")[2]
+
 
 TREE: Final = (
     # backend and wal read what an earlier life left on disk before they are READY: millions of keys take seconds.
-    Row(name="backend", kind="actors.backend", stage=1, start_s=600.0),
-    Row(name="wal", kind="actors.wal", stage=2, start_s=600.0),
-    Row(name="raft", kind="actors.raft", stage=3, start_s=60.0),
-    Row(name="lessor", kind="actors.lessor", stage=4),
-    Row(name="compactor", kind="actors.compactor", stage=4),
-    Row(name="listener", kind="actors.listener", stage=5, numbered=True, overlap=True, doors=True),
+    Row(name="backend", kind="actors.backend.actor", stage=1, start_s=600.0),
+    Row(name="wal", kind="actors.wal.actor", stage=2, start_s=600.0),
+    Row(name="raft", kind="actors.raft.actor", stage=3, start_s=60.0),
+    Row(name="lessor", kind="actors.lessor.actor", stage=4),
+    Row(name="compactor", kind="actors.compactor.actor", stage=4),
+    Row(name="listener", kind="actors.listener.actor", stage=5, numbered=True, overlap=True, doors=True),
 )
 
 KILL_AFTER_S: Final = 1.0

@@ -9,15 +9,16 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from etcdz import errors
-from etcdz.errors import EtcdError
-from etcdz.mvcc import alarms, buckets
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
+from etcdz.mvcc import alarms
 from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.encoding import decode_varint, message_field
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store import buckets
 
 #: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
 #: and the last is the entry's data.

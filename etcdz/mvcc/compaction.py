@@ -13,8 +13,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from etcdz.mvcc import buckets
 from etcdz.mvcc.encoding import record_key
+from etcdz.store import buckets
 
 if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc

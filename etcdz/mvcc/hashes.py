@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import google_crc32c
 
-from etcdz import errors
-from etcdz.errors import EtcdError
-from etcdz.mvcc import buckets
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc.encoding import record_key
 from etcdz.mvcc.key_index import KeyIndex
+from etcdz.store import buckets
 
 if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc

@@ -9,19 +9,20 @@ were stored, never encoded again.
 
 from collections.abc import Iterable
 
-from etcdz import errors
-from etcdz.errors import EtcdError
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.lease.lessor import CLOCK, NOT_KNOWN
-from etcdz.mvcc import buckets, hashes, ranges, transaction
-from etcdz.mvcc.buckets import put_key, tombstone_key
+from etcdz.mvcc import hashes, ranges, transaction
 from etcdz.mvcc.compaction import Scrub
 from etcdz.mvcc.encoding import HeaderPieces, bytes_field, encode_varint, int_field, message_field
 from etcdz.mvcc.key_index import History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable, lease_key
 from etcdz.mvcc.loading import StoreCorrupt, load
-from etcdz.mvcc.store import Store
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.store import buckets
+from etcdz.store.buckets import put_key, tombstone_key
+from etcdz.store.interface import Store
 
 Outcome = tuple[int, str | None, bytes]
 

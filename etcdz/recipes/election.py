@@ -3,7 +3,7 @@
 Source: etcd 3.5 v3election, and its client's Election: requests, headers, error texts, what is tidied up when.
 """
 
-from etcdz.methods import RANGE, TXN
+from etcdz.api.methods import RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb, v3electionpb
 from etcdz.recipes.steps import NEXT, Ask, Asking, Gone, Leaving, Recipe, Refused, Send, Watch

@@ -3,7 +3,7 @@
 Source: etcd 3.5 v3lock, and its client's Mutex: requests, headers, error texts, what is tidied up when.
 """
 
-from etcdz.methods import DELETE_RANGE, RANGE, TXN
+from etcdz.api.methods import DELETE_RANGE, RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import v3lockpb
 from etcdz.recipes.steps import Ask, Asking, Gone, Leaving, Recipe, Refused

@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
-from etcdz.errors import Code, EtcdError
-from etcdz.methods import DELETE_RANGE, LEASE_GRANT, RANGE, RANGE_CHUNK, TXN
+from etcdz.api.errors import Code, EtcdError
+from etcdz.api.methods import DELETE_RANGE, LEASE_GRANT, RANGE, RANGE_CHUNK, TXN
 from etcdz.proto import etcdserverpb as pb
 
 

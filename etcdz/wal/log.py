@@ -16,10 +16,10 @@ import posixpath
 from typing import NamedTuple
 
 from etcdz.wal import record as rec
-from etcdz.wal.bookmark import BEFORE_BYTES, Bookmark
 from etcdz.wal.files import Disk, File, WalCorrupt, WalExists, WalFull, WalMismatch
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import Marker
+from etcdz.wal.resume_point import BEFORE_BYTES, Bookmark
 from etcdz.wal.scan import SECTOR_BYTES, Scan, Torn, live_entries
 from etcdz.wal.segment import Segment, list_segments, parse_name, select_segments
 

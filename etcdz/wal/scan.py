@@ -25,10 +25,10 @@ from typing import NamedTuple
 import google_crc32c
 
 from etcdz.wal import record as rec
-from etcdz.wal.bookmark import Bookmark
 from etcdz.wal.files import WalCorrupt
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import BadRecord, Marker
+from etcdz.wal.resume_point import Bookmark
 
 SECTOR_BYTES = 512
 RECORD_HEAD_MAX = 3 + 5 + 1 + 10  # type, crc, tag, length of the data

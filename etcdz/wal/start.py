@@ -9,9 +9,9 @@ import posixpath
 from typing import NamedTuple
 
 from etcdz.wal import snap as snaps
-from etcdz.wal.bookmark import Bookmark
 from etcdz.wal.files import Disk, WalCorrupt, WalMismatch
 from etcdz.wal.log import DEFAULTS, Log, LogOptions, Recovered
+from etcdz.wal.resume_point import Bookmark
 from etcdz.wal.snap import Snap, SnapBroken
 
 

@@ -10,8 +10,8 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etcdz.mvcc import buckets
 from etcdz.mvcc.encoding import message_field, record_key
+from etcdz.store import buckets
 from etcdz.watch.events import PREV_KV, Changes, encode_delete, encode_put
 from etcdz.watch.ranges import Range, RangeMap
 

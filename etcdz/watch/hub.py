@@ -15,8 +15,8 @@ one backend come in order, so by then every change up to there has come.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from etcdz import errors
-from etcdz.errors import EtcdError
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc.encoding import HeaderPieces, bytes_field, int_field
 from etcdz.watch.delivery import JOINED_BODY_MAX, Share, joined, send_events, share_out
 from etcdz.watch.events import Changes

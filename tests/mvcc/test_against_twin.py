@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from etcdz.errors import EtcdError
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc import validate
 from etcdz.mvcc.applier import Applier
 from etcdz.mvcc.mvcc import Mvcc, Outcome
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store.interface import MemoryStore
 from tests.mvcc.requests import Draw
 from tests.mvcc.twin import CLUSTER_ID, MEMBER_ID, TERM, Twin
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from etcdz import errors
+from etcdz.api import errors
 from etcdz.mvcc.applier import FOREIGN, Applier, Result
 from etcdz.mvcc.mvcc import Mvcc
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import leasepb, membershippb
+from etcdz.store.interface import MemoryStore
 
 ID = 0x694D_0199_9AAB_0C01
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.mvcc import buckets
-from etcdz.mvcc.leveldb import LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store import buckets
+from etcdz.store.interface import MemoryStore
+from etcdz.store.leveldb import LevelStore
 
 
 def _put(mvcc: Mvcc, key: bytes, value: bytes = b"v") -> None:

@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from etcdz.mvcc import leveldb
 from etcdz.mvcc.growth import growth
 from etcdz.mvcc.hashes import HashJob
-from etcdz.mvcc.leveldb import LevelStore, StoreBroken
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store import leveldb
+from etcdz.store.leveldb import LevelStore, StoreBroken
 
 VALUE = 1000
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 
-from etcdz import errors
-from etcdz.errors import EtcdError
-from etcdz.mvcc.buckets import encode_revision
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.store.buckets import encode_revision
 
 CLUSTER_ID, MEMBER_ID, TERM = 0xCDF818194E3A8C32, 0x8E9E05C52164694D, 7
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from etcdz import errors
+from etcdz.api import errors
 from etcdz.watch.hub import CHANGES, CHANGES_AND_BEFORES, NOBODY
 from tests.watch.world import CLUSTER_ID, MEMBER_ID, TERM, Client, World
 

@@ -7,11 +7,19 @@ until somebody delivers them, so that everything that can overtake or be lost do
 from collections import deque
 from typing import Any, NamedTuple
 
-from actors.publishing import Publisher
-from etcdz.messages import WatchAsk, WatchChanges, WatchChunk, WatchHistory, WatchPosition, decode_frame, encode_frame
+from actors.backend.publishing import Publisher
+from etcdz.ipc.messages import (
+    WatchAsk,
+    WatchChanges,
+    WatchChunk,
+    WatchHistory,
+    WatchPosition,
+    decode_frame,
+    encode_frame,
+)
 from etcdz.mvcc.mvcc import Mvcc
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store.interface import MemoryStore
 from etcdz.watch.events import Changes
 from etcdz.watch.hub import Hub, Position
 from etcdz.watch.progress import ProgressClock
