@@ -67,11 +67,14 @@ from etcdz.lease import lessor
 from etcdz.mvcc import transaction, validate
 from etcdz.mvcc.put_entry import keys_of_puts
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import SMALL_VARINTS, encode_varint
+from etcdz.proto.tags import RAFT_REQUEST_HEADER, REQUEST_ID
 
 WRITE, READ, WAIT_INDEX, ASK_LESSOR = 0, 1, 2, 3
 
 COMPACT_PHYSICAL = 5
-_HEADER_TAG = b"\xa2\x06"
+_HEALTH_OF_ALL = (b"", b"\x0a\x00")  # HealthCheckRequest: service 1, empty
+_SERVING = b"\x08\x01"  # HealthCheckResponse: status 1
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
 _LEASE_ID_MAX = (1 << 63) - 1
 _NO_SPACE = errors.NO_SPACE.code, errors.NO_SPACE.text.encode()
@@ -105,29 +108,18 @@ class Call(NamedTuple):
     began_s: float
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_LENGTHS: list[bytes] = [_varint(n) for n in range(1 << 14)]
-
-
-_TAGS: dict[int, bytes] = {method: _varint(field << 3 | 2) for method, field in RAFT_FIELD.items()}
+_TAGS: dict[int, bytes] = {method: encode_varint(field << 3 | 2) for method, field in RAFT_FIELD.items()}
 _TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
 _TAGS[RAISE_NOSPACE] = _TAGS[ALARM]
 
 
 def encode_request(request_id: int, tag: bytes, body: bytes) -> bytes:
     """InternalRaftRequest{<method>: body, header{ID}} without decoding body; fields in the order of their numbers."""
-    number = _varint(request_id)
+    number = encode_varint(request_id)
     size = len(body)
-    length = _LENGTHS[size] if size < 1 << 14 else _varint(size)
-    return b"%b%b%b%b%b\x08%b" % (tag, length, body, _HEADER_TAG, _LENGTHS[len(number) + 1], number)
+    length = SMALL_VARINTS[size] if size < 1 << 14 else encode_varint(size)
+    head = SMALL_VARINTS[len(number) + 1]
+    return b"%b%b%b%b%b%b%b" % (tag, length, body, RAFT_REQUEST_HEADER, head, REQUEST_ID, number)
 
 
 def _question(request_id: int, method: int, body: bytes) -> tuple[int, int, int]:
@@ -329,10 +321,10 @@ class Calls:
         self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic())
 
     def _health(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        if body not in (b"", b"\x0a\x00"):
+        if body not in _HEALTH_OF_ALL:
             caller.reply(stream_id, Code.NOT_FOUND, b"unknown service")
         else:
-            caller.reply(stream_id, Code.OK, b"\x08\x01")
+            caller.reply(stream_id, Code.OK, _SERVING)
         return None
 
     def _propose(self, caller: Caller, stream_id: int, method: int, body: bytes) -> EtcdError | None:

@@ -5,6 +5,8 @@ from collections import deque
 from google.protobuf.message import DecodeError
 
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import WITH_LENGTH, decode_varint
+from etcdz.proto.tags import RAFT_REQUEST_HEADER, REQUEST_ID
 
 
 class RequestWindow:
@@ -55,20 +57,18 @@ class RequestWindow:
 def request_id_of(data: bytes) -> int:
     """The id in the header of an InternalRaftRequest, 0 if it has none.
 
-    The header is field 100, so that it comes last in all requests but those of auth: a2 06 | length | 08 | id.
+    The header is field 100, so that it is the second and last field of all requests but those of auth.
     """
-    for size in range(10, 0, -1):
-        at = len(data) - size
-        if data[at - 4 : at] == b"\xa2\x06%c\x08" % (size + 1):
-            return _decode_varint(data[at:])
     try:
-        return int(pb.InternalRaftRequest.FromString(data).header.ID)
+        tag, at = decode_varint(data, 0)
+        size, at = decode_varint(data, at)
+        at += size  # of the request's own field
+        if tag & 7 == WITH_LENGTH and data[at : at + 2] == RAFT_REQUEST_HEADER and data[at + 3] == REQUEST_ID[0]:
+            request_id, _ = decode_varint(data, at + 4)
+            return request_id
+    except (IndexError, ValueError):
+        pass  # a parser has the last word
+    try:
+        return pb.InternalRaftRequest.FromString(data).header.ID
     except DecodeError:
         return 0  # a v2 request: not offered by listeners
-
-
-def _decode_varint(data: bytes) -> int:
-    value = 0
-    for shift, byte in enumerate(data):
-        value |= (byte & 0x7F) << (7 * shift)
-    return value
