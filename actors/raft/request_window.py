@@ -4,9 +4,11 @@ from collections import deque
 
 from google.protobuf.message import DecodeError
 
+from etcdz.mvcc.put_entry import decode_id
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import WITH_LENGTH, decode_varint
-from etcdz.proto.tags import RAFT_REQUEST_HEADER, REQUEST_ID
+
+_TAG_MASK = 0x87  # the wire type, and whether the tag has one byte
 
 
 class RequestWindow:
@@ -60,14 +62,12 @@ def request_id_of(data: bytes) -> int:
     The header is field 100, so that it is the second and last field of all requests but those of auth.
     """
     try:
-        tag, at = decode_varint(data, 0)
-        size, at = decode_varint(data, at)
-        at += size  # of the request's own field
-        if tag & 7 == WITH_LENGTH and data[at : at + 2] == RAFT_REQUEST_HEADER and data[at + 3] == REQUEST_ID[0]:
-            request_id, _ = decode_varint(data, at + 4)
-            return request_id
+        size, at = decode_varint(data, 1)
+        request_id = decode_id(data, at + size) if data[0] & _TAG_MASK == WITH_LENGTH else None
     except (IndexError, ValueError):
-        pass  # a parser has the last word
+        request_id = None
+    if request_id is not None:
+        return request_id
     try:
         return pb.InternalRaftRequest.FromString(data).header.ID
     except DecodeError:

@@ -123,14 +123,14 @@ def decode_put(data: bytes) -> tuple[int, bytes, bytes, bytes] | None:
     key_field_at, key_at, key_end, end, value_head = shape
     if not data.startswith(value_head, key_end):
         return None
-    request_id = _decode_id(data, end)
+    request_id = decode_id(data, end)
     if request_id is None:
         return None
     value_field = KV_VALUE + data[key_end + 1 : end] if value_head else b""
     return request_id, data[key_at:key_end], data[key_field_at:key_end], value_field
 
 
-def _decode_id(data: bytes, at: int) -> int | None:
+def decode_id(data: bytes, at: int) -> int | None:
     """The request id, if from there on the entry holds a header with nothing else in it."""
     try:
         if data[at : at + 2] != RAFT_REQUEST_HEADER or data[at + 3] != _ID_TAG or data[at + 2] + at + 3 != len(data):
@@ -158,7 +158,7 @@ def decode_txn(data: bytes) -> tuple[int, list[tuple[bytes, bytes, bytes]]] | No
     except (IndexError, ValueError):
         return None
     end = at + size
-    request_id = _decode_id(data, end)
+    request_id = decode_id(data, end)
     spans = _put_spans(data, at, end) if request_id is not None else None
     if request_id is None or spans is None:
         return None
