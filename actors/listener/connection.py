@@ -11,7 +11,7 @@ from actors.listener.client_affinity import arrival_cpu
 from actors.listener.draining import Goodbye
 from actors.listener.http1_endpoints import Http1Endpoints
 from etcdz.net.listen_sockets import Address
-from etcdz.wire.server import CALL
+from etcdz.wire.events import CALL
 from etcdz.wire.sniff import HTTP1, sniff
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ class Connection(asyncio.Protocol):
         calls, streams = listener.calls, listener.streams
         listener.nearness.latest = self
         for event in grpc.receive(data):
+            kind, stream_id, method, body, _, _ = event
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
-            if event[0] == CALL and event[2].unary:
-                calls.begin(self, event[1], event[2].tag, event[3])
+            if kind == CALL and method.unary:
+                calls.begin(self, stream_id, method.tag, body)
             else:
                 streams.take(self, event)
         if streams.waiting:
