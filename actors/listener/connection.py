@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from actors.listener.client_affinity import arrival_cpu
 from actors.listener.draining import Goodbye
 from actors.listener.http1_endpoints import Http1Endpoints
+from etcdz.api.auth_info import auth_info_from
 from etcdz.net.listen_sockets import Address
 from etcdz.wire.events import CALL
+from etcdz.wire.server import GrpcServerConnection
 from etcdz.wire.sniff import HTTP1, sniff
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Connection(asyncio.Protocol):
             self.listener.fail(error)
 
     def _receive(self, data: bytes) -> None:
-        grpc = self.grpc
+        grpc: GrpcServerConnection | None = self.grpc
         if grpc is None:
             self._first_bytes(data)
             return
@@ -76,10 +78,10 @@ class Connection(asyncio.Protocol):
         calls, streams = listener.calls, listener.streams
         listener.nearness.latest = self
         for event in grpc.receive(data):
-            kind, stream_id, method, body, _, _ = event
+            kind, stream_id, method, body, _, metadata = event
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
             if kind == CALL and method.unary:
-                calls.begin(self, stream_id, method.tag, body)
+                calls.begin(self, stream_id, method.tag, body, auth_info_from(metadata) if metadata else None)
             else:
                 streams.take(self, event)
         if streams.waiting:

@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from etcdz.api.auth_info import auth_info_from
 from etcdz.api.errors import NO_LEADER, STOPPED
 from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.request_head import Metadata, Method
@@ -65,15 +66,17 @@ class StreamCall:
     """The way back to the client of one streaming call.
 
     metadata    the client's own fields
+    auth        who asks
     """
 
-    __slots__ = ("_streams", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
+    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
 
     def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Metadata) -> None:
         self._streams = streams
         self.connection = connection
         self.stream_id = stream_id
         self.metadata = metadata
+        self.auth = auth_info_from(metadata) if metadata else None
         self.handler: Any = None
         self.is_open = True
         self.waiting = False

@@ -2,7 +2,9 @@
 
 import pytest
 
+from actors.listener import streams
 from actors.listener.streams import CLOGGED_BYTES, StreamCall, Streams, end_for_resumption
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import NO_LEADER, STOPPED
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import ClientEvent
@@ -158,6 +160,16 @@ def test_draining_ends_streams_so_that_clients_come_again_and_lets_no_more_in() 
     talk.streams.drain()
     assert ends(talk.pump()) == [(stream, STOPPED.code, STOPPED.text) for stream in (first, late)]
     assert talk.notes == ["drain", "gone"] * 2
+
+
+def test_a_stream_knows_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = AuthInfo("alice", 7)
+    monkeypatch.setattr(streams, "auth_info_from", lambda metadata: alice if metadata[b"token"] == b"alice.1" else None)
+    talk = Talk()
+    talk.client.open(PATH, metadata=((b"token", b"alice.1"),))
+    talk.client.open(PATH)
+    talk.pump()
+    assert [echo.call.auth for echo in talk.echoes] == [alice, None]
 
 
 @pytest.mark.parametrize("wants", [b"true", b"true,false"])
