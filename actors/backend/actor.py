@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 
 from actors.backend.publishing import Publisher
-from actors.backend.quota import QuotaGuard
+from actors.backend.quota import QuotaWatch
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
 from actors.listener.slow_requests import is_slow, warn_apply, warn_read
 from actors.runtime.link import Peer
@@ -46,6 +46,7 @@ from etcdz.ipc.messages import (
     Apply,
     BackendHello,
     BackendState,
+    CompactSlice,
     Durable,
     Flush,
     Flushed,
@@ -56,7 +57,6 @@ from etcdz.ipc.messages import (
     LeaseTable,
     Read,
     Replies,
-    Scrub,
     WatchAsk,
     WatchHistory,
     encode_frame,
@@ -69,7 +69,7 @@ from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store import buckets, checkpoint
-from etcdz.store.ballast import Reserve
+from etcdz.store.ballast import Ballast
 from etcdz.store.leveldb import SWITCH_BYTES, LevelStore
 
 RING = b"etcdz_replies\0"
@@ -94,7 +94,7 @@ class BackendActor(Actor):
             BackendHello: self.on_hello,
             LeaseHello: self.on_lease_hello,
             LeaseNews: self.on_lease_news,
-            Scrub: self.on_scrub,
+            CompactSlice: self.on_compact_slice,
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
         }
@@ -130,7 +130,7 @@ class BackendActor(Actor):
         self.report_soon = False
         self.applied_bytes = 0
         self.untended_bytes = 0
-        self.next_tend = 0.0
+        self.next_ballast_check = 0.0
         self.next_applied = 0.0
         self.raft_incarnation = 0
 
@@ -141,8 +141,8 @@ class BackendActor(Actor):
         began = time.monotonic()
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.reserve = Reserve(directory)
-            self.reserve.tend()
+            self.ballast = Ballast(directory)
+            self.ballast.check()
             checkpoint.remove_stale(directory)
             self.store = LevelStore(str(directory / "leveldb"), switch_bytes=_switch_bytes(self.config.quota_bytes))
         except (StoreCorrupt, OSError) as error:
@@ -157,7 +157,7 @@ class BackendActor(Actor):
             checkpoint_persist=self.config.lease_checkpoint_persist,
         )
         self.applier = Applier(self.mvcc, self.config.quota_bytes)
-        self.quota = QuotaGuard(self.applier, self.links, self.log, self.member_id)
+        self.quota = QuotaWatch(self.applier, self.links, self.log, self.member_id)
         self.upkeep = Upkeep(self, self.config.corrupt_check_s)
         self.applied_index, self.applied_term = self.mvcc.consistent_index, self.mvcc.raft_term
         self.reported_index = self.applied_index
@@ -166,8 +166,8 @@ class BackendActor(Actor):
         self.v2_keys = V2Keys.decode(kept) if kept else None
         self.ring_slot = self._next_ring_slot()
         defragment_at_start(self.store, self.config.bootstrap_defrag_mb, self.log)
-        if self.mvcc.scrubbing.running:
-            self.log.info("the scrub of a compaction goes on", revision=self.mvcc.compact_revision)
+        if self.mvcc.compaction.running:
+            self.log.info("a compaction goes on", revision=self.mvcc.compact_revision)
         if self.config.initial_corrupt_check:
             try:
                 check_at_start(self.mvcc, self.config.request_timeout_s, self.log)
@@ -438,8 +438,8 @@ class BackendActor(Actor):
 
     # ---- long work ----
 
-    def on_scrub(self, message: Scrub) -> None:
-        self.upkeep.on_scrub(message)
+    def on_compact_slice(self, message: CompactSlice) -> None:
+        self.upkeep.on_compact_slice(message)
 
     def commit_pending(self) -> None:
         if self.uncommitted:
@@ -486,7 +486,7 @@ class BackendActor(Actor):
         if self.answers:
             self._send_answers()
         upkeep = self.upkeep
-        if self.mvcc.scrubbing.running is not upkeep.is_told:
+        if self.mvcc.compaction.running is not upkeep.is_told:
             upkeep.tell_compactor()
         if upkeep.next_at is not None and upkeep.next_at <= (now := time.monotonic()):
             self.links.flush()
@@ -516,8 +516,10 @@ class BackendActor(Actor):
             row = msgpack.packb((self.applied_index, frames))
             extra.append((RING, bytes([self.ring_slot]), row))
             self.ring_slot = (self.ring_slot + 1) % limits.REPLY_RING_SLOTS
-        if (self.untended_bytes >= limits.TEND_EVERY_BYTES or time.monotonic() >= self.next_tend) and self._tend():
-            self.log.warn("free disk space", reserve_held=self.reserve.held, reserve_bytes=limits.STORE_RESERVE_BYTES)
+        if (
+            self.untended_bytes >= limits.BALLAST_CHECK_BYTES or time.monotonic() >= self.next_ballast_check
+        ) and self._check_ballast():
+            self.log.warn("free disk space", ballast_held=self.ballast.held, reserve_bytes=limits.BALLAST_BYTES)
         published = self.publisher.take_frames() if self.publisher.wants else None
         self.mvcc.commit(self.applied_index, self.applied_term, extra, sync=sync)
         if self.uncommitted:
@@ -533,11 +535,11 @@ class BackendActor(Actor):
             self.publisher.publish(published)
         self.replies = {}
 
-    def _tend(self) -> bool:
+    def _check_ballast(self) -> bool:
         """Look at the reserve: often enough for what this process writes, and seldom enough to cost nothing."""
         self.untended_bytes = 0
-        self.next_tend = time.monotonic() + limits.DISK_CHECK_S
-        return self.reserve.tend()
+        self.next_ballast_check = time.monotonic() + limits.DISK_CHECK_S
+        return self.ballast.check()
 
     def _report_applied(self) -> None:
         self.reported_index = self.applied_index
@@ -576,7 +578,7 @@ class BackendActor(Actor):
             "flushed_index": self.mvcc.flushed_index,
             "raft_incarnation": self.raft_incarnation,
             "compacted_revision": self.mvcc.compact_revision,
-            "scrubbing": self.mvcc.scrubbing.running,
+            "scrubbing": self.mvcc.compaction.running,
             "early_applies": len(self.early),
             "db_bytes": self.mvcc.db_size(),
             "db_bytes_in_use": self.mvcc.db_size_in_use(),

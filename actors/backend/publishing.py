@@ -12,7 +12,7 @@ from etcdz.ipc.messages import WatchAsk, WatchChanges, WatchChunk, WatchHistory,
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.watch.events import Changes
 from etcdz.watch.history import Chunk, pending_changes, read_history
-from etcdz.watch.hub import CHANGES_AND_BEFORES
+from etcdz.watch.hub import CHANGES_AND_PREV_KV
 
 
 class Host(Protocol):
@@ -56,10 +56,10 @@ class Publisher:
 
     def take_frames(self) -> list[bytes]:
         """What is about to be committed, as frames; to be published once it is. Requires: somebody wants it."""
-        with_befores = CHANGES_AND_BEFORES in self.wants.values()
+        with_prev_kv = CHANGES_AND_PREV_KV in self.wants.values()
         position = self._position()
         frames = []
-        for changes in pending_changes(self._host.mvcc, with_befores):
+        for changes in pending_changes(self._host.mvcc, with_prev_kv):
             before, position[0] = changes.mains[0] - 1, changes.mains[-1]
             frames.append(encode_frame([WatchChanges(before, tuple(position), changes)]))
         return frames
@@ -88,7 +88,7 @@ class Publisher:
         mvcc = self._host.mvcc
         if asked.first < mvcc.compact_revision:
             return Chunk(asked.first - 1, Changes([], [], [], []))  # the position tells the compacted revision
-        return read_history(mvcc, asked.first, [(lo, hi) for lo, hi in asked.spans], asked.with_befores)
+        return read_history(mvcc, asked.first, [(lo, hi) for lo, hi in asked.spans], asked.with_prev_kv)
 
     def _position(self) -> list[int]:
         """The fields of etcdz.watch.hub.Position."""

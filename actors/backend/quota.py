@@ -12,7 +12,7 @@ from typing import Any, Final
 from actors.runtime.link import Links
 from etcdz import limits
 from etcdz.api import errors
-from etcdz.ipc.messages import Propose, Room
+from etcdz.ipc.messages import Propose, QuotaHeadroom
 from etcdz.ipc.request_ids import BACKEND_SLOT, RequestIds
 from etcdz.mvcc import alarms
 from etcdz.mvcc.applier import Applier
@@ -26,7 +26,7 @@ GIVE_UP_S: Final = 5.0
 Replies = dict[int, list[tuple[int, int, bytes]]]
 
 
-class QuotaGuard:
+class QuotaWatch:
     """next_at: when `on_deadline` wants to be called; None: not at all."""
 
     def __init__(self, applier: Applier, links: Links, log: Any, member_id: int) -> None:
@@ -35,7 +35,7 @@ class QuotaGuard:
         self._log = log
         self._member_id = member_id
         self._ids = RequestIds(member_id, BACKEND_SLOT, time.time_ns() // 1000)
-        self._told: Room | None = None
+        self._told: QuotaHeadroom | None = None
         self._wanted: set[int] = set()
         """Alarms that are to be raised."""
         self._held: list[tuple[int, tuple[int, int, bytes]]] = []
@@ -110,9 +110,9 @@ class QuotaGuard:
 
     def announce(self) -> None:
         """Tell the listeners what they do not know yet. A look at the store's size takes 10 us."""
-        room = self._applier.room()
-        is_near = room is not None and room < limits.QUOTA_NEAR_BYTES
-        told = Room(self._member_id, room if is_near else None, self._applier.alarms.has(alarms.NOSPACE))
+        headroom = self._applier.headroom()
+        is_near = headroom is not None and headroom < limits.QUOTA_NEAR_BYTES
+        told = QuotaHeadroom(self._member_id, headroom if is_near else None, self._applier.alarms.has(alarms.NOSPACE))
         if told != self._told:
             self._told = told
             for peer in self._links.of_kind("listener"):

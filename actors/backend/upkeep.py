@@ -1,7 +1,7 @@
-"""Long work of the backend, in slices between its turns: scrubs, hashes, defragmentation, checks of the data.
+"""Long work of the backend, in slices between its turns: compactions, hashes, defragmentation, checks of the data.
 
 What a turn has applied is written and answered before a slice begins, so that no client waits longer than one slice.
-The compactor asks for each slice of a scrub; the others go on by themselves, and begin anew if this process is
+The compactor asks for each slice of a compaction; the others go on by themselves, and begin anew if this process is
 restarted, since listeners ask a new backend again.
 """
 
@@ -14,9 +14,9 @@ from actors.runtime.link import Links
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.errors import Code
-from etcdz.api.methods import DEFRAGMENT, HASH, HASH_KV, WAIT_SCRUB
+from etcdz.api.methods import DEFRAGMENT, HASH, HASH_KV, WAIT_COMPACTION
 from etcdz.config.literals import format_duration
-from etcdz.ipc.messages import Scrub, ScrubState
+from etcdz.ipc.messages import CompactionState, CompactSlice
 from etcdz.mvcc.hashes import HashJob, HashKvJob, KvHash
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
@@ -48,7 +48,7 @@ class Upkeep:
     """See the module.
 
     next_at    when `work` wants to be called, on the monotonic clock; None: not at all
-    is_told    what the compactor knows: whether there is something to scrub
+    is_told    what the compactor knows: whether there is something to compaction
     long       method tag -> how such a call begins: it ends with an answer some time later
     """
 
@@ -57,14 +57,14 @@ class Upkeep:
         self.next_at: float | None = None
         self.is_told = False
         self.long: dict[int, Callable[[int, int, bytes], None]] = {
-            WAIT_SCRUB: self._wait_for_scrub,
+            WAIT_COMPACTION: self._wait_for_compaction,
             HASH: self._hash,
             HASH_KV: self._hash_kv,
             DEFRAGMENT: self._defragment,
         }
-        self._scrub: Scrub | None = None
+        self._compact_slice: CompactSlice | None = None
         self._notes = b""
-        self._scrub_waiters: list[tuple[int, int]] = []
+        self._compaction_waiters: list[tuple[int, int]] = []
         self._jobs: deque[_Job] = deque()
         self._job_at = _NEVER
         self._defrag_waiters: list[tuple[int, int]] = []
@@ -78,43 +78,43 @@ class Upkeep:
         self._plan()
 
     def _plan(self) -> None:
-        at = 0.0 if self._scrub is not None else min(self._job_at, self._defrag_at, self._check_at)
+        at = 0.0 if self._compact_slice is not None else min(self._job_at, self._defrag_at, self._check_at)
         self.next_at = None if at == _NEVER else at
 
     def _answer(self, slot: int, request_id: int, code: int, body: bytes) -> None:
         self._host.answers.setdefault(slot, []).append((request_id, code, body))
 
-    # scrub
+    # compaction
 
-    def on_scrub(self, message: Scrub) -> None:
+    def on_compact_slice(self, message: CompactSlice) -> None:
         self._notes = message.notes or self._notes
         if message.records:
-            self._scrub = message
+            self._compact_slice = message
             self._plan()
         else:
             self.tell_compactor()
 
     def tell_compactor(self) -> None:
         mvcc = self._host.mvcc
-        self.is_told = mvcc.scrubbing.running
-        state = ScrubState(mvcc.revision, mvcc.compact_revision, self.is_told, self._notes)
+        self.is_told = mvcc.compaction.running
+        state = CompactionState(mvcc.revision, mvcc.compact_revision, self.is_told, self._notes)
         self._host.links.send("compactor", state)
 
-    def _wait_for_scrub(self, slot: int, request_id: int, body: bytes) -> None:
-        self._scrub_waiters.append((slot, request_id))
-        if not self._host.mvcc.scrubbing.running:
-            self._end_scrub()
+    def _wait_for_compaction(self, slot: int, request_id: int, body: bytes) -> None:
+        self._compaction_waiters.append((slot, request_id))
+        if not self._host.mvcc.compaction.running:
+            self._end_compaction()
 
-    def _end_scrub(self) -> None:
+    def _end_compaction(self) -> None:
         """NB: what a physical compaction answers names the revision at its end, as in etcd."""
-        for slot, request_id in self._scrub_waiters:
+        for slot, request_id in self._compaction_waiters:
             self._answer(slot, request_id, Code.OK, self._host.mvcc.header())
-        self._scrub_waiters = []
+        self._compaction_waiters = []
 
-    def _scrub_slice(self, message: Scrub) -> None:
-        self._scrub = None
-        if self._host.mvcc.scrub(message.records):
-            self._end_scrub()
+    def _do_slice(self, message: CompactSlice) -> None:
+        self._compact_slice = None
+        if self._host.mvcc.compact_slice(message.records):
+            self._end_compaction()
         self.tell_compactor()
 
     # hashes
@@ -230,8 +230,8 @@ class Upkeep:
 
     def work(self, now: float) -> None:
         """What is due. Requires: nothing is pending, and what waits for links has been sent."""
-        if self._scrub is not None:
-            self._scrub_slice(self._scrub)
+        if self._compact_slice is not None:
+            self._do_slice(self._compact_slice)
         if self._jobs and now >= self._job_at:
             self._job_slice(now)
         if now >= self._defrag_at:

@@ -1,9 +1,9 @@
 """The compactor actor: when to compact, and how fast what was compacted is taken out of the store.
 
-It holds nothing that lasts. What there is to scrub stands in the backend's store; what the rules of auto-compaction
-remember is left with the backend as notes, so that a new compactor goes on where its predecessor was. Each slice of a
-scrub is asked for, and the pause after it is this actor's: without a compactor no space comes free, and all else goes
-on.
+It holds nothing that lasts. What there is to compaction stands in the backend's store; what the rules of auto-
+compaction remember is left with the backend as notes, so that a new compactor goes on where its predecessor was. Each
+slice of a compaction is asked for, and the pause after it is this actor's: without a compactor no space comes free, and
+all else goes on.
 """
 
 import time
@@ -20,7 +20,7 @@ from etcdz.config import MemberConfig
 from etcdz.config.literals import format_duration
 from etcdz.config.retention import PERIODIC
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Leadership, Propose, Scrub, ScrubState
+from etcdz.ipc.messages import CompactionState, CompactSlice, Leadership, Propose
 from etcdz.ipc.request_ids import COMPACTOR_SLOT, RequestIds
 from etcdz.mvcc import autocompaction
 from etcdz.mvcc.autocompaction import AutoCompaction
@@ -40,14 +40,14 @@ class CompactorActor(Actor):
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
-        self.handlers |= {ScrubState: self.on_scrub_state, Leadership: self.on_leadership}
+        self.handlers |= {CompactionState: self.on_compaction_state, Leadership: self.on_leadership}
         member_id = identity.member_id(self.config.initial_advertise_peer_urls, self.config.initial_cluster_token)
         self.ids = RequestIds(member_id, COMPACTOR_SLOT, time.time_ns() // 1000)
         self.slice, self.pause_s = slices(self.config.compaction_batch_limit, self.config.compaction_sleep_s)
         self.leads = False
-        self.state: ScrubState | None = None
+        self.state: CompactionState | None = None
         """The backend's last word; None before its first."""
-        self.scrub_at = _NEVER
+        self.slice_at = _NEVER
         self.asked_at = 0.0
         self.auto: AutoCompaction | None = None
         self.waits_for: int | None = None
@@ -65,18 +65,18 @@ class CompactorActor(Actor):
 
     def _ask(self, records: int) -> None:
         notes = msgpack.packb(self.auto.notes()) if self.auto is not None else b""
-        self.links.send("backend", Scrub(self.boot.incarnation, records, notes))
+        self.links.send("backend", CompactSlice(self.boot.incarnation, records, notes))
 
-    def on_scrub_state(self, message: ScrubState) -> None:
+    def on_compaction_state(self, message: CompactionState) -> None:
         now = time.monotonic()
         if self.state is None:
             self._begin(message, now)
         if not message.running:
-            self.scrub_at = _NEVER
+            self.slice_at = _NEVER
         elif self.state is None or not self.state.running:
-            self.scrub_at = now + self.pause_s
-        elif self.scrub_at == _NEVER:
-            self.scrub_at = now + max(self.pause_s, min(BUSY_PAUSE_S_MAX, BUSY_PAUSES * (now - self.asked_at)))
+            self.slice_at = now + self.pause_s
+        elif self.slice_at == _NEVER:
+            self.slice_at = now + max(self.pause_s, min(BUSY_PAUSE_S_MAX, BUSY_PAUSES * (now - self.asked_at)))
         self.state = message
         if self.waits_for == _ASK:
             self._tick(message, now)
@@ -89,7 +89,7 @@ class CompactorActor(Actor):
 
     # ---- compacting by itself ----
 
-    def _begin(self, state: ScrubState, now: float) -> None:
+    def _begin(self, state: CompactionState, now: float) -> None:
         config = self.config
         self.auto = autocompaction.make(
             config.auto_compaction_mode, config.auto_compaction_retention, now, state.revision
@@ -100,7 +100,7 @@ class CompactorActor(Actor):
             self.auto.recall(msgpack.unpackb(state.notes))
         self._ask(0)  # leaves the notes there
 
-    def _tick(self, state: ScrubState, now: float) -> None:
+    def _tick(self, state: CompactionState, now: float) -> None:
         """The backend has said which revision is the current one."""
         auto = self.auto
         assert auto is not None
@@ -146,7 +146,7 @@ class CompactorActor(Actor):
     # ---- the turn ----
 
     def next_deadline(self) -> float | None:
-        at = min(self.scrub_at, self._auto_at())
+        at = min(self.slice_at, self._auto_at())
         return None if at == _NEVER else at
 
     def _auto_at(self) -> float:
@@ -155,8 +155,8 @@ class CompactorActor(Actor):
         return self.began + self.config.request_timeout_s if self.waits_for == _COMPACT else self.auto.next_at
 
     def on_deadline(self, now: float) -> None:
-        if now >= self.scrub_at:
-            self.scrub_at, self.asked_at = _NEVER, now
+        if now >= self.slice_at:
+            self.slice_at, self.asked_at = _NEVER, now
             self._ask(self.slice)
         if now >= self._auto_at():
             if self.waits_for == _COMPACT:
@@ -176,8 +176,8 @@ class CompactorActor(Actor):
 def slices(batch_limit: int, sleep_s: float) -> tuple[int, float]:
     """(records of a slice, pause after it) at the pace of batches with a sleep in between, without their length."""
     if batch_limit <= 0:
-        return limits.SCRUB_SLICE, limits.SCRUB_PAUSE_S
-    records = min(batch_limit, limits.SCRUB_SLICE)
+        return limits.COMPACTION_SLICE, limits.COMPACTION_PAUSE_S
+    records = min(batch_limit, limits.COMPACTION_SLICE)
     return records, max(0.0, sleep_s) * records / batch_limit
 
 

@@ -8,21 +8,22 @@ from typing import Any
 BACKLOG = 4096
 
 
-class Doors:
+class Acceptor:
     """Accepts from some of the sockets, and changes over to others while it runs."""
 
     def __init__(
         self,
         loop: Any,
-        doors: Iterable[tuple[str, int]],
+        listen_sockets: Iterable[tuple[str, int]],
         fds: Sequence[int],
         make: Callable[[], asyncio.Protocol],
         fail: Callable[[Exception], None],
         opened: Callable[[], None],
     ) -> None:
-        """doors, fds: as in Boot. make: the protocol of a new connection. fail: told when a socket cannot be used
+        """listen_sockets, fds: as in Boot. make: the protocol of a new connection. fail: told when a socket cannot be
+        used
 
-        opened      called whenever is_open has become true
+        opened      called whenever is_accepting has become true
         """
         self._loop = loop
         self._make = make
@@ -30,7 +31,7 @@ class Doors:
         self._opened = opened
         self._sockets: list[list[socket.socket]] = []
         left = list(fds)
-        for _, count in doors:
+        for _, count in listen_sockets:
             self._sockets.append([socket.socket(fileno=fd) for fd in left[:count]])
             del left[:count]
         self._servers: dict[int, Any] = {}
@@ -38,11 +39,11 @@ class Doors:
         self._wanted: set[int] = set()
 
     @property
-    def is_open(self) -> bool:
+    def is_accepting(self) -> bool:
         """Whether clients can connect: all sockets that it should accept from are listened on, and there are some."""
         return bool(self._wanted) and self._wanted <= self._servers.keys()
 
-    def open_only(self, numbers: Iterable[int]) -> None:
+    def accept_from(self, numbers: Iterable[int]) -> None:
         """Accept from these sockets of each address and no others. An address with a single one is accepted from by
         everybody who accepts at all."""
         chosen = set(numbers)
@@ -52,14 +53,14 @@ class Doors:
             for number, sock in enumerate(sockets)
             if number in chosen or (chosen and len(sockets) == 1)
         }
-        was_open = self.is_open
+        was_open = self.is_accepting
         self._wanted = set(wanted)
         for fd in [fd for fd in self._servers if fd not in wanted]:
             self._servers.pop(fd).close()
         for fd, sock in wanted.items():
             if fd not in self._servers:
                 self._loop.create_task(self._open(fd, sock))
-        if self.is_open and not was_open:  # what was still missing is not wanted any more
+        if self.is_accepting and not was_open:  # what was still missing is not wanted any more
             self._opened()
 
     async def _open(self, fd: int, sock: socket.socket) -> None:
@@ -73,7 +74,7 @@ class Doors:
             return
         if fd in self._wanted and fd not in self._servers:
             self._servers[fd] = server
-            if self.is_open:
+            if self.is_accepting:
                 self._opened()
         else:  # changed meanwhile
             server.close()

@@ -17,9 +17,9 @@ from typing import Any
 
 import uvloop
 
-from actors.listener.acceptor import Doors
+from actors.listener.acceptor import Acceptor
 from actors.listener.calls import Calls
-from actors.listener.client_affinity import Nearness
+from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
@@ -37,10 +37,10 @@ from etcdz.ipc.messages import (
     LeaseAnswers,
     Listen,
     Metrics,
+    QuotaHeadroom,
     ReadStates,
     Refused,
     Replies,
-    Room,
     Stop,
     WatchChanges,
     WatchChunk,
@@ -52,7 +52,7 @@ from etcdz.wire.server import GrpcServerConnection, ServerSettings
 
 TIMER_S = 0.1
 """How often it is looked what is overdue."""
-DOZE_S = 0.5
+IDLE_TIMER_S = 0.5
 """The same while there is nothing that could be, until a client says something. A tenth of a second for its own sake
 costs more than all else that an idle listener does."""
 KEEPALIVE_LOOK_S_MAX = 2.0
@@ -100,7 +100,7 @@ class ListenerActor(Actor):
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
-            Room: self.calls.on_room,
+            QuotaHeadroom: self.calls.on_quota_headroom,
             WatchPosition: self.watching.on_position,
             WatchChanges: self.watching.on_changes,
             WatchChunk: self.watching.on_chunk,
@@ -125,9 +125,9 @@ class ListenerActor(Actor):
         self.keepalive_every_s = min(KEEPALIVE_LOOK_S_MAX, keepalive.timeout_s / 10)
         self.next_keepalive = 0.0
         self.timer: Any = None
-        self.dozes = False
+        self.idles = False
         progress_s = self.config.watch_progress_notify_s
-        self.may_doze = self.keepalive_every_s > DOZE_S and (progress_s <= 0 or progress_s > 10 * DOZE_S)
+        self.may_idle = self.keepalive_every_s > IDLE_TIMER_S and (progress_s <= 0 or progress_s > 10 * IDLE_TIMER_S)
         self.loop_: Any = None
         self.flush_due = False
         self.stop_deadline_s = 2.0
@@ -135,11 +135,11 @@ class ListenerActor(Actor):
         self.ready_index = 0
         self.announced = False
         self.left_loop = False
-        self.turned_away = False
+        self.takes_no_clients = False
         """The supervisor wants no clients here."""
-        self.crowded = False
+        self.busy = False
         """Whether the supervisor knows that many calls are under way."""
-        self.nearness = Nearness()
+        self.affinity = ClientAffinity()
         self.failure: Exception | None = None
 
     # ---- start ----
@@ -147,10 +147,10 @@ class ListenerActor(Actor):
     def on_start(self) -> dict[str, Any]:
         self.loop_ = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop_)
-        self.doors = Doors(
-            self.loop_, self.boot.doors, self.boot.fds, lambda: Connection(self), self.fail, self._announce
+        self.acceptor = Acceptor(
+            self.loop_, self.boot.listen_sockets, self.boot.fds, lambda: Connection(self), self.fail, self._announce
         )
-        self.addresses = [address for address, _ in self.boot.doors]
+        self.addresses = [address for address, _ in self.boot.listen_sockets]
         return {"addresses": self.addresses}
 
     def new_grpc(self) -> Any:
@@ -160,8 +160,8 @@ class ListenerActor(Actor):
 
     def loop(self) -> None:
         loop = self.loop_
-        lane, zmq_ = self.mailbox.descriptors
-        loop.add_reader(lane, self._on_mailbox)
+        datagrams, zmq_ = self.mailbox.descriptors
+        loop.add_reader(datagrams, self._on_mailbox)
         loop.add_reader(zmq_, self._on_zmq)
         loop.call_soon(self._on_zmq)  # its descriptor may have spoken already
         self._set_timer(TIMER_S)
@@ -204,8 +204,8 @@ class ListenerActor(Actor):
 
     def _flush_calls(self) -> None:
         self.flush_due = False
-        if not self.crowded and self.under_way >= limits.CROWD_CALLS:
-            self.crowded = True
+        if not self.busy and self.under_way >= limits.BUSY_CALLS:
+            self.busy = True
             self.heartbeat_now()
         self.calls.end_turn()
         self.links.flush()
@@ -213,7 +213,7 @@ class ListenerActor(Actor):
     def _on_timer(self) -> None:
         now = time.monotonic()
         try:
-            self.crowded = self.under_way >= limits.CROWD_CALLS
+            self.busy = self.under_way >= limits.BUSY_CALLS
             self.calls.expire(now)
             self.streams.expire(now)
             self.watching.on_timer(now)
@@ -224,7 +224,7 @@ class ListenerActor(Actor):
                 self._keep_alive(now)
             self.calls.end_turn()
             self.streams.flush()
-            if self.nearness.look():
+            if self.affinity.look():
                 self.heartbeat_now()
             self.heartbeat(now)
             self.links.flush()
@@ -233,15 +233,15 @@ class ListenerActor(Actor):
             return
         if self.stopping:
             self._leave_loop()
-        self.dozes = self.may_doze and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
-        self._set_timer(DOZE_S if self.dozes else TIMER_S)
+        self.idles = self.may_idle and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
+        self._set_timer(IDLE_TIMER_S if self.idles else TIMER_S)
 
     def _set_timer(self, after_s: float) -> None:
         self.timer = self.loop_.call_later(after_s, self._on_timer)
 
     def wake(self) -> None:
         """There is something again that may become overdue."""
-        self.dozes = False
+        self.idles = False
         self.timer.cancel()
         self._set_timer(TIMER_S)
 
@@ -301,12 +301,12 @@ class ListenerActor(Actor):
 
     def on_listen(self, listen: Listen) -> None:
         """Nothing of what waits in the queue of a socket is lost: it belongs to all listeners."""
-        self.doors.open_only(listen.sockets)
-        self.turned_away = not listen.sockets
-        if listen.goodbye > 0:
+        self.acceptor.accept_from(listen.sockets)
+        self.takes_no_clients = not listen.sockets
+        if listen.drain_share > 0:
             staying = [connection for connection in self.connections if not connection.leaving]
-            for connection in staying[: math.ceil(len(staying) * listen.goodbye)]:
-                connection.send_away()
+            for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
+                connection.drain()
 
     def on_leadership(self, message: Leadership) -> None:
         self.calls.on_leadership(message)
@@ -331,7 +331,7 @@ class ListenerActor(Actor):
 
     def _announce(self) -> None:
         """Say it once it is true: who reads it may connect at once."""
-        if self.announced or self.readiness != _READY or not self.doors.is_open:
+        if self.announced or self.readiness != _READY or not self.acceptor.is_accepting:
             return
         self.announced = True
         self.log.info("ready to serve client requests")
@@ -357,9 +357,9 @@ class ListenerActor(Actor):
         self.loop_.run_until_complete(self._drain_connections())
 
     async def _drain_connections(self) -> None:
-        self.doors.open_only([])
+        self.acceptor.accept_from([])
         for connection in list(self.connections):
-            connection.send_away()
+            connection.drain()
         self.streams.drain()
         began = time.monotonic()
         while self._is_serving(began + FRESH_S) and time.monotonic() < began + self.stop_deadline_s * 0.8:
@@ -375,13 +375,13 @@ class ListenerActor(Actor):
         return any(not c.transport.is_closing() and (not c.is_fresh or is_early) for c in self.connections)
 
     def summary(self) -> dict[str, Any]:
-        drained = self.turned_away and not self.connections
+        drained = self.takes_no_clients and not self.connections
         return {
             "connections": len(self.connections),
             "calls": len(self.calls),
             "streams": len(self.streams),
-            "client_cpu": self.nearness.cpu,
-            **({"drained": drained} if self.turned_away else {}),
+            "client_cpu": self.affinity.cpu,
+            **({"drained": drained} if self.takes_no_clients else {}),
         }
 
     def metrics(self) -> dict[str, Any]:
@@ -391,8 +391,8 @@ class ListenerActor(Actor):
         return {
             "addresses": self.addresses,
             "readiness": ("not ready", "asking", "ready")[self.readiness],
-            "accepting": self.doors.is_open,
-            "draining": self.turned_away or self.stopping,
+            "accepting": self.acceptor.is_accepting,
+            "draining": self.takes_no_clients or self.stopping,
             "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
         }
 

@@ -1,8 +1,8 @@
 """The calls of one listener: from a checked request to its answer, over restarts of the actors in between.
 
-write          -> Write     -> wal     ... backend -> Replies    while raft lends the wal the end of the log
+write          -> Write     -> wal     ... backend -> Replies    while raft delegates the wal the end of the log
                -> Propose   -> raft    ... backend -> Replies    otherwise
-linearizable   -> Read      -> backend -> Replies            while raft grants the short way
+linearizable   -> Read      -> backend -> Replies            while raft grants the fast path
                -> ReadIndex -> raft -> ReadStates -> Read    otherwise
 serializable   -> Read      -> backend -> Replies
 keep-alive     -> LeaseCalls -> lessor -> LeaseAnswers
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 from google.protobuf.message import DecodeError
 
 from actors.listener.keep_alives import KeepAlives
-from actors.listener.maintenance import Begin, Maintenance, SpaceGate, Ways
-from actors.listener.poison_reads import GIVEN_UP, Suspects
+from actors.listener.maintenance import Begin, Maintenance, QuotaGate, Ways
+from actors.listener.poison_reads import GIVEN_UP, PoisonReads
 from actors.listener.slow_requests import SlowCalls, request_of
 from actors.runtime.link import Links, Peer
 from etcdz import limits
@@ -44,7 +44,7 @@ from etcdz.api.methods import (
     RANGE_CHUNK,
     STATUS,
     TXN,
-    WAIT_SCRUB,
+    WAIT_COMPACTION,
 )
 from etcdz.cluster import identity
 from etcdz.config import MemberConfig
@@ -56,12 +56,12 @@ from etcdz.ipc.messages import (
     LeaseAnswers,
     LeaseCalls,
     Propose,
+    QuotaHeadroom,
     Read,
     ReadIndex,
     ReadStates,
     Refused,
     Replies,
-    Room,
     Write,
 )
 from etcdz.lease import lessor
@@ -149,12 +149,12 @@ class Calls:
         self._ids = request_ids.RequestIds(member_id, self._slot, time.time_ns() // 1000)
         self._calls: dict[int, Call] = {}
         """By request id. Invariant: in the order in which they began."""
-        self._patient: dict[int, Call] = {}
+        self._long_running: dict[int, Call] = {}
         """Reads that may take as long as they take; the same by request id."""
         self._max_request_bytes = config.max_request_bytes
         self._max_txn_ops = config.max_txn_ops
         self._timeout_s = config.request_timeout_s
-        self._suspects = Suspects()
+        self._poison_reads = PoisonReads()
         self._slow = SlowCalls(host.log, config.warning_unary_request_s, config.log_level)
         self._max = limits.CALLS_IN_FLIGHT_MAX // max(1, config.listeners)
         """Of this listener's share of what all together may have in flight."""
@@ -169,7 +169,7 @@ class Calls:
         self._knows_callers = False
         """Whether a call has ever said who asks."""
         self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
-        self._loan = 0
+        self._delegation = 0
         """While not 0, writes go to the wal."""
         self._again = 0
         """The fence that this turn's proposals to raft answer."""
@@ -191,13 +191,13 @@ class Calls:
             LEASE_TIME_TO_LIVE: self._lease_time_to_live,
             LEASE_LEASES: self._lease_leases,
         }
-        ways = Ways(self._propose, self._read, self._read_patiently, lambda: self._leadership.leader)
+        ways = Ways(self._propose, self._read, self._read_long_running, lambda: self._leadership.leader)
         self._maintenance = Maintenance(ways)
         self._begin |= self._maintenance.begin
-        self._gate = SpaceGate(ways, self._begin)
+        self._gate = QuotaGate(ways, self._begin)
         self._second: dict[int, Callable[[int, Call, int, bytes], tuple[int, bytes] | None]] = {
             STATUS: self._complete_status,
-            COMPACT_PHYSICAL: self._wait_for_scrub,
+            COMPACT_PHYSICAL: self._wait_for_compaction,
             DOWNGRADE: self._set_downgrade,
             RAISE_NOSPACE: lambda request_id, call, code, body: _NO_SPACE,
         }
@@ -282,11 +282,11 @@ class Calls:
 
     def _hash(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         validate.parse_empty(pb.HashRequest, body)
-        return self._read_patiently(caller, stream_id, HASH, b"", auth)
+        return self._read_long_running(caller, stream_id, HASH, b"", auth)
 
     def _hash_kv(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         pb.HashKVRequest.FromString(body)
-        return self._read_patiently(caller, stream_id, HASH_KV, body, auth)
+        return self._read_long_running(caller, stream_id, HASH_KV, body, auth)
 
     def _member_list(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         request = pb.MemberListRequest.FromString(body)
@@ -368,36 +368,36 @@ class Calls:
         self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic(), auth)
         self._host.flush_soon()
 
-    def _read_patiently(
+    def _read_long_running(
         self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None
     ) -> EtcdError | None:
         """A read of the backend as it is, that takes long: no request timeout ends it, as in etcd."""
-        if len(self._patient) >= limits.PATIENT_CALLS_MAX:
+        if len(self._long_running) >= limits.LONG_RUNNING_CALLS_MAX:
             return errors.REQUEST_TOO_MANY_REQUESTS
-        self._wait_patiently(self._ids.next(), Call(caller, stream_id, method, READ, body, time.monotonic(), auth))
+        self._wait_long_running(self._ids.next(), Call(caller, stream_id, method, READ, body, time.monotonic(), auth))
         return None
 
-    def _wait_patiently(self, request_id: int, call: Call) -> None:
-        self._patient[request_id] = call
+    def _wait_long_running(self, request_id: int, call: Call) -> None:
+        self._long_running[request_id] = call
         self._reads.append((request_id, call.method, call.what, 0))
         self._host.flush_soon()
 
     # ---- answers ----
 
-    def on_room(self, message: Room) -> None:
-        self._maintenance.on_room(message)
-        self._gate.on_room(message)
+    def on_quota_headroom(self, message: QuotaHeadroom) -> None:
+        self._maintenance.on_quota_headroom(message)
+        self._gate.on_quota_headroom(message)
 
     def on_replies(self, message: Replies) -> None:
         pop = self._calls.pop
         touched = self._touched
         self._revision = max(self._revision, message.revision)
         second = self._second
-        # NB: a compaction that waits for its scrub has had its first answer, which may come again out of the ring.
-        patient = None if message.batch else self._patient
+        # NB: a compaction that waits for its compaction has had its first answer, which may come again out of the ring.
+        long_running = None if message.batch else self._long_running
         slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
-            call = pop(request_id, None) or (patient.pop(request_id, None) if patient else None)
+            call = pop(request_id, None) or (long_running.pop(request_id, None) if long_running else None)
             if call is None:
                 continue  # answered before, out of the ring, or given up
             if call.method in second:
@@ -411,15 +411,15 @@ class Calls:
             touched.add(call.caller)
 
     def _report_slow(self, call: Call, code: int, body: bytes) -> None:
-        method = COMPACT if call.method in (COMPACT_PHYSICAL, WAIT_SCRUB) else call.method
+        method = COMPACT if call.method in (COMPACT_PHYSICAL, WAIT_COMPACTION) else call.method
         request = request_of(method, call.what) if call.state == WRITE else call.what
         self._slow.report(call.caller, method, request, code, body, call.began_s)
 
-    def _wait_for_scrub(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:
+    def _wait_for_compaction(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:
         """The compaction is in force; its client wants to hear of it only when the space is free."""
         if code:
             return code, body
-        self._wait_patiently(request_id, call._replace(method=WAIT_SCRUB, state=READ, what=body))
+        self._wait_long_running(request_id, call._replace(method=WAIT_COMPACTION, state=READ, what=body))
         return None
 
     def _set_downgrade(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:
@@ -460,7 +460,7 @@ class Calls:
             self._end(request_id, errors.BY_NAME[name])
 
     def _end(self, request_id: int, error: EtcdError) -> None:
-        call = self._calls.pop(request_id, None) or self._patient.pop(request_id, None)
+        call = self._calls.pop(request_id, None) or self._long_running.pop(request_id, None)
         if call is not None:
             if call.began_s < time.monotonic() - self._slow.over_s:
                 self._report_slow(call, error.code, b"")
@@ -476,7 +476,7 @@ class Calls:
 
     def on_leadership(self, message: Leadership) -> None:
         before, self._leadership = self._leadership, message
-        self._loan = message.loan
+        self._delegation = message.delegation
         if message.fence and (message.incarnation, message.fence) != (before.incarnation, before.fence):
             self._offer_again(message.fence)
 
@@ -498,26 +498,26 @@ class Calls:
         """Offer what is unanswered to the new incarnation: raft drops what its log has, reads may be repeated."""
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
-            self._loan = self._again = 0
+            self._delegation = self._again = 0
             self._proposals = self._unanswered_writes()
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
         elif peer.kind == "backend":
-            self._give_up_suspects()
+            self._give_up_poison_reads()
             index = self._leadership.read_index or 0
             self._reads = [(i, c.method, c.what, index) for i, c in self._calls.items() if c.state == READ]
-            self._reads += [(i, c.method, c.what, 0) for i, c in self._patient.items()]
-        elif peer.kind == "wal" and self._loan:
-            self._loan = 0
+            self._reads += [(i, c.method, c.what, 0) for i, c in self._long_running.items()]
+        elif peer.kind == "wal" and self._delegation:
+            self._delegation = 0
             self._offer_again(UNASKED)
         elif peer.kind == "lessor":
             asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
             self._lease_calls = [_question(request_id, call.method, call.what) for request_id, call in asking]
             self.keep_alives.ask_again()
 
-    def _give_up_suspects(self) -> None:
+    def _give_up_poison_reads(self) -> None:
         """Reads that no backend survives."""
         asked = [i for i, c in self._calls.items() if c.state == READ]
-        for request_id in self._suspects.note([*asked, *self._patient]):
+        for request_id in self._poison_reads.note([*asked, *self._long_running]):
             self._end(request_id, GIVEN_UP)
 
     def _unanswered_writes(self) -> list[tuple[int, bytes]]:
@@ -530,7 +530,7 @@ class Calls:
 
     def _askers(self) -> list[tuple[int, str, int]]:
         """Who asks for this turn's reads, as Read has it."""
-        waiting = [(i, self._calls.get(i) or self._patient.get(i)) for i, _, _, _ in self._reads]
+        waiting = [(i, self._calls.get(i) or self._long_running.get(i)) for i, _, _, _ in self._reads]
         return [(i, *call.auth) for i, call in waiting if call is not None and call.auth is not None]
 
     # ---- the turn ----
@@ -539,8 +539,8 @@ class Calls:
         """Queue one message per destination, write once per connection that has answers."""
         links = self._host.links
         if self._proposals or self._again:
-            if self._loan and not self._again:
-                links.send("wal", Write(self._slot, self._loan, self._proposals))
+            if self._delegation and not self._again:
+                links.send("wal", Write(self._slot, self._delegation, self._proposals))
             else:
                 links.send("raft", Propose(self._slot, self._proposals, self._again))
                 self._again = 0
@@ -551,11 +551,11 @@ class Calls:
         if self._read_index:
             links.send("raft", ReadIndex(self._slot, self._read_index))
             self._read_index = []
-        if self._lease_calls or self.keep_alives.questions:
-            questions = self.keep_alives.questions + self._lease_calls
-            links.send("lessor", LeaseCalls(self._slot, self._revision, questions))
+        if self._lease_calls or self.keep_alives.queries:
+            queries = self.keep_alives.queries + self._lease_calls
+            links.send("lessor", LeaseCalls(self._slot, self._revision, queries))
             self._lease_calls = []
-            self.keep_alives.questions = []
+            self.keep_alives.queries = []
         if self._touched:
             for caller in self._touched:
                 caller.flush()

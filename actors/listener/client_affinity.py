@@ -2,8 +2,8 @@
 
 At small loads all actors share one CPU (supervisor/children/placement.py). A caller on another one has to be woken
 across CPUs for each answer, and the actors for each of its calls, which on a virtual machine costs more than all their
-work: side by side a lone get took 75 us with the client on the CPU of the actors, and 130-160 us with the client next
-door.
+work: side by side a lone get took 75 us with the client on the CPU of the actors, and 130-160 us with it on the next
+CPU.
 """
 
 import socket
@@ -17,7 +17,7 @@ _SO_INCOMING_CPU = 49  # Linux: asm-generic/socket.h; the socket module has no n
 class Caller(Protocol):
     """A connection."""
 
-    def arrives_on(self) -> int: ...
+    def incoming_cpu(self) -> int: ...
 
 
 def arrival_cpu(client: Any) -> int:
@@ -28,7 +28,7 @@ def arrival_cpu(client: Any) -> int:
         return -1
 
 
-class Nearness:
+class ClientAffinity:
     """Asked every tick; counts only what two ticks in a row say, since any client may be elsewhere for a moment.
 
     latest  the connection that was heard of last since the last tick
@@ -50,7 +50,7 @@ class Nearness:
                 self.cpu = self._seen = -1
             return False
         self._silent = 0
-        before, self._seen = self._seen, latest.arrives_on()
+        before, self._seen = self._seen, latest.incoming_cpu()
         if self._seen != before or self._seen == self.cpu:
             return False
         self.cpu = self._seen

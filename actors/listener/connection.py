@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from actors.listener.client_affinity import arrival_cpu
-from actors.listener.draining import Goodbye
+from actors.listener.draining import Draining
 from actors.listener.http1_endpoints import Http1Endpoints
 from etcdz.api.auth_info import auth_info_from
 from etcdz.net.listen_sockets import Address
@@ -28,7 +28,7 @@ _BACKED_UP_BYTES = 256 << 10
 class Connection(asyncio.Protocol):
     """See the module."""
 
-    __slots__ = ("goodbye", "grpc", "http1", "leaving", "listener", "sniffed", "transport")
+    __slots__ = ("draining", "grpc", "http1", "leaving", "listener", "sniffed", "transport")
 
     def __init__(self, listener: "ListenerActor") -> None:
         self.listener = listener
@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.leaving = False
-        self.goodbye: Goodbye | None = None
+        self.draining: Draining | None = None
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.listener.connections.discard(self)
-        self.listener.nearness.forget(self)
+        self.listener.affinity.forget(self)
         self.listener.streams.lose(self)
         self.grpc = None
 
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
             self.listener.fail(error)
 
     def data_received(self, data: bytes) -> None:
-        if self.listener.dozes:
+        if self.listener.idles:
             self.listener.wake()
         try:
             self._receive(data)
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
             return
         listener = self.listener
         calls, streams = listener.calls, listener.streams
-        listener.nearness.latest = self
+        listener.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
@@ -86,8 +86,8 @@ class Connection(asyncio.Protocol):
                 streams.take(self, event)
         if streams.waiting:
             streams.look_writable(self)
-        if self.goodbye is not None:
-            self.goodbye.look()
+        if self.draining is not None:
+            self.draining.look()
         self.flush()
 
     def _first_bytes(self, data: bytes) -> None:
@@ -110,23 +110,23 @@ class Connection(asyncio.Protocol):
             self.grpc = self.listener.new_grpc()
             self._receive(data)
             if self.leaving:
-                self.send_away()
+                self.drain()
 
-    def arrives_on(self) -> int:
+    def incoming_cpu(self) -> int:
         """The CPU on which what the client sends comes in: a client on this host runs there itself. -1: unknown."""
         return arrival_cpu(self.transport.get_extra_info("socket"))
 
-    def send_away(self) -> None:
+    def drain(self) -> None:
         """Ask the client to go on elsewhere; what is under way is finished first."""
         self.leaving = True
-        if self.goodbye is not None:
+        if self.draining is not None:
             return
         if self.grpc is not None:
-            self.goodbye = Goodbye(self.grpc, self.transport, self.listener.call_later, self._on_parted)
+            self.draining = Draining(self.grpc, self.transport, self.listener.call_later, self._on_confirmed)
         elif self.http1 is not None:
-            self.http1.send_away()
+            self.http1.drain()
 
-    def _on_parted(self) -> None:
+    def _on_confirmed(self) -> None:
         """The client knows that it has to go on elsewhere: so its streams may end."""
         self.listener.streams.drain_connection(self)
         self.flush()
@@ -158,10 +158,10 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """One write for everything that waits."""
-        grpc, goodbye = self.grpc, self.goodbye
-        if grpc is None or (goodbye is not None and goodbye.holds):
+        grpc, draining = self.grpc, self.draining
+        if grpc is None or (draining is not None and draining.holds):
             return
-        output = grpc.take_output() if goodbye is None else goodbye.take_output()
+        output = grpc.take_output() if draining is None else draining.take_output()
         if output:
             self.transport.write(output)
         if grpc.should_close:

@@ -18,7 +18,7 @@ SETTLE_S: Final = 0.02
 """From the confirmation to the answers."""
 
 
-class Goodbye:
+class Draining:
     """Of one connection: begun by its making, over when it holds nothing back any more."""
 
     __slots__ = ("_call_later", "_done", "_grpc", "_holds", "_kept", "_settles", "_transport")

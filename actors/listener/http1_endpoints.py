@@ -46,7 +46,7 @@ class Http1Endpoints:
             self._dispatch(request)
         self.flush()
 
-    def send_away(self) -> None:
+    def drain(self) -> None:
         """Close once every request has its answer."""
         self._leaving = True
         self.flush()

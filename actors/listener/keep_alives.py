@@ -53,7 +53,7 @@ class KeepAlives:
         """By id: (asker, place of the answer there, lease, when it began). Invariant: in the order of these times."""
         # Below zero, where no id of a call is: the lessor's answers come for both.
         self._next_id = count(-1, -1).__next__
-        self.questions: list[tuple[int, int, int]] = []
+        self.queries: list[tuple[int, int, int]] = []
         """For the lessor, with the end of the turn."""
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class KeepAlives:
     def ask(self, asker: Asker, place: int, lease_id: int) -> None:
         number = self._next_id()
         self._waiting[number] = (asker, place, lease_id, time.monotonic())
-        self.questions.append((number, KEEP_ALIVE, lease_id))
+        self.queries.append((number, KEEP_ALIVE, lease_id))
         self._flush_soon()
 
     def on_answer(self, number: int, body: bytes, touched: set[Asker]) -> None:
@@ -89,7 +89,7 @@ class KeepAlives:
 
     def ask_again(self) -> None:
         """A new lessor: what is unanswered, in order."""
-        self.questions = [(number, KEEP_ALIVE, waiting[2]) for number, waiting in self._waiting.items()]
+        self.queries = [(number, KEEP_ALIVE, waiting[2]) for number, waiting in self._waiting.items()]
 
     def expire(self, now: float, touched: set[Asker]) -> None:
         """There has been no leader, or no revoke, for longer than etcd would wait: their streams end."""

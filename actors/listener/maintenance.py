@@ -12,7 +12,7 @@ from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import DEFRAGMENT, DOWNGRADE, LEASE_GRANT, MOVE_LEADER, PUT, RAISE_NOSPACE, SET_DOWNGRADE, TXN
 from etcdz.cluster import downgrade
-from etcdz.ipc.messages import Room
+from etcdz.ipc.messages import QuotaHeadroom
 from etcdz.mvcc import validate
 from etcdz.mvcc.alarms import NOSPACE
 from etcdz.mvcc.growth import LEASE_OVERHEAD_BYTES, put_growth, txn_growth
@@ -31,13 +31,13 @@ _GROWTH: Final[dict[int, tuple[Any, Callable[[Any], int]]]] = {
 class Ways(NamedTuple):
     """What actors.calls.Calls does with a request that has passed its checks. leader: the id of raft's, or 0
 
-    propose(caller, stream id, method, body, who asks), read_patiently(the same): return an error at once, or None
+    propose(caller, stream id, method, body, who asks), read_long_running(the same): return an error at once, or None
     read(caller, stream id, method, body, linearizable, who asks)
     """
 
     propose: Callable[[Any, int, int, bytes, AuthInfo | None], EtcdError | None]
     read: Callable[[Any, int, int, bytes, bool, AuthInfo | None], None]
-    read_patiently: Callable[[Any, int, int, bytes, AuthInfo | None], EtcdError | None]
+    read_long_running: Callable[[Any, int, int, bytes, AuthInfo | None], EtcdError | None]
     leader: Callable[[], int]
 
 
@@ -53,12 +53,12 @@ class Maintenance:
             DOWNGRADE: self._downgrade,
         }
 
-    def on_room(self, message: Room) -> None:
+    def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         self._member_id = message.member_id
 
     def _defragment(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         validate.parse_empty(pb.DefragmentRequest, body)
-        return self._ways.read_patiently(caller, stream_id, DEFRAGMENT, b"", auth)
+        return self._ways.read_long_running(caller, stream_id, DEFRAGMENT, b"", auth)
 
     def _move_leader(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         pb.MoveLeaderRequest.FromString(body)
@@ -87,7 +87,7 @@ class Maintenance:
         return self._ways.propose(caller, stream_id, SET_DOWNGRADE, change.SerializeToString(), auth)
 
 
-class SpaceGate:
+class QuotaGate:
     """Stands before calls that grow the store, while the backend says that it is nearly full, and nowhere else.
 
     Order as in etcd: no space comes before what is wrong with a request.
@@ -99,13 +99,13 @@ class SpaceGate:
         self._begin = begin
         self._open = {method: begin[method] for method in _GROWTH if method in begin}
         self._gated = {method: self._gate(method) for method in self._open}
-        self._room = 0
+        self._headroom = 0
         self._is_capped = False
         self._alarm = b""
 
-    def on_room(self, message: Room) -> None:
-        self._begin.update(self._open if message.room is None else self._gated)
-        self._room = message.room or 0
+    def on_quota_headroom(self, message: QuotaHeadroom) -> None:
+        self._begin.update(self._open if message.headroom is None else self._gated)
+        self._headroom = message.headroom or 0
         self._is_capped = message.is_capped
         alarm = pb.AlarmRequest(action=1, memberID=message.member_id, alarm=NOSPACE)
         self._alarm = alarm.SerializeToString()
@@ -114,13 +114,13 @@ class SpaceGate:
         request_class, growth = _GROWTH[method]
         begin = self._open[method]
 
-        def begin_if_there_is_room(caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        def begin_within_quota(caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
             cost = growth(request_class.FromString(body))
-            if cost == 0 or cost < self._room:
-                self._room -= cost
+            if cost == 0 or cost < self._headroom:
+                self._headroom -= cost
                 return begin(caller, stream_id, body, auth)
             if self._is_capped:
                 return errors.NO_SPACE
             return self._ways.propose(caller, stream_id, RAISE_NOSPACE, self._alarm, auth)
 
-        return begin_if_there_is_room
+        return begin_within_quota

@@ -16,7 +16,7 @@ GIVEN_UP: Final = EtcdError(
 """A code on which clients do not ask again by themselves."""
 
 
-class Suspects:
+class PoisonReads:
     """Of one listener: how many backends each read has seen end."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.runtime.link import Links
-from etcdz.ipc.messages import AskMetrics, Metrics
+from etcdz.ipc.messages import Metrics, QueryMetrics
 
 PATIENCE_S: Final = 5.0
 """The supervisor answers without those actors that take longer than a second."""
@@ -32,7 +32,7 @@ class Scrapes:
         if not self._waiting:
             self._seq += 1
             self._give_up_at = time.monotonic() + PATIENCE_S
-            self._links.tell_supervisor(AskMetrics(self._incarnation, self._seq))
+            self._links.tell_supervisor(QueryMetrics(self._incarnation, self._seq))
         self._waiting.append(answer)
 
     def on_metrics(self, message: Metrics) -> None:

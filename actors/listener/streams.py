@@ -272,7 +272,7 @@ class Streams:
             self._leaderless_since = now
         elif now - self._leaderless_since >= self._patience_s:
             self._leaderless_since = now
-            self._for_all(_send_away_for_leader)
+            self._for_all(_end_for_no_leader)
 
     def _for_all(self, act: Callable[[StreamCall], None]) -> None:
         for calls in list(self._calls.values()):
@@ -292,7 +292,7 @@ class Streams:
         self.flush()
 
 
-def _send_away_for_leader(call: StreamCall) -> None:
+def _end_for_no_leader(call: StreamCall) -> None:
     if call.needs_leader:
         call.finish(NO_LEADER.code, NO_LEADER.text)
 

@@ -22,7 +22,7 @@ from etcdz.watch.events import Changes
 from etcdz.watch.hub import Hub, Position
 from etcdz.watch.progress import ProgressClock
 from etcdz.watch.ranges import Range
-from etcdz.watch.watcher import LAGGING, STALLED
+from etcdz.watch.watcher import UNSYNCED, VICTIM
 
 PROGRESS_S = 600.0
 PROGRESS_S_MIN = 0.1
@@ -100,7 +100,7 @@ class Watching:
         return {
             "watch_streams": len(calls),
             "watchers": len(states),
-            "slow_watchers": sum(state in (LAGGING, STALLED) for state in states),
+            "slow_watchers": sum(state in (UNSYNCED, VICTIM) for state in states),
         }
 
     # ---- the turn ----
@@ -128,8 +128,8 @@ class Watching:
     def ask_position(self, seq: int, wants: int) -> None:
         self._host.links.send("backend", WatchAsk(self._host.boot.slot, seq, wants))
 
-    def ask_history(self, seq: int, first: int, spans: list[Range], with_befores: bool) -> None:
-        self._host.links.send("backend", WatchHistory(self._host.boot.slot, seq, first, spans, with_befores))
+    def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None:
+        self._host.links.send("backend", WatchHistory(self._host.boot.slot, seq, first, spans, with_prev_kv))
 
     def on_new_backend(self) -> None:
         self.hub.on_new_backend()

@@ -1,6 +1,6 @@
 """The raft actor: drives the consensus core, ticks, keeps what is not yet durable.
 
-    only voter      (the wal appends by itself, on a loan)  Written -> core;  see delegation.py
+    only voter      (the wal appends by itself, on a delegation)  Written -> core;  see delegation.py
     otherwise       Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
 
 It starts without state: the backend says how far it has applied, the wal what it holds, and the core is built from
@@ -17,11 +17,11 @@ from typing import Any
 
 from actors.raft.appends import Appends
 from actors.raft.applies import Applies
-from actors.raft.delegating import Lender
-from actors.raft.delegation import Loan
+from actors.raft.delegating import Delegating
+from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.peer_messages import PeerMessages
-from actors.raft.publish import Introduction
+from actors.raft.publish import Publish
 from actors.raft.reconfiguration import Reconfiguration
 from actors.raft.recovery import DoNotBelongTogether, check_identity, led, recover
 from actors.raft.request_window import RequestWindow
@@ -38,6 +38,8 @@ from etcdz.ipc.messages import (
     Applied,
     BackendHello,
     BackendState,
+    DelegatedAppends,
+    DelegationReturned,
     Flushed,
     Propose,
     ReadIndex,
@@ -45,10 +47,8 @@ from etcdz.ipc.messages import (
     Received,
     Reconfigure,
     Refused,
-    Returned,
     WalHello,
     WalState,
-    Written,
 )
 from etcdz.raft import Config, MemoryStorage, ProposalDropped, RawNode
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL
@@ -61,12 +61,12 @@ class RaftActor(Actor):
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
-        self.loan = Loan(boot.incarnation)
-        self.lender = Lender(self)
+        self.delegation = Delegation(boot.incarnation)
+        self.delegating = Delegating(self)
         self.appends = Appends(self)
         self.applies = Applies(self)
         self.trimming = Trimming(self, self.config.snapshot_count)
-        self.introduction = Introduction(self.config)
+        self.publish = Publish(self.config)
         self.leadership = LeadershipNotes(self)
         self.reconfiguration = Reconfiguration(self)
         self.peer_messages = PeerMessages(self)
@@ -80,8 +80,8 @@ class RaftActor(Actor):
             Reconfigure: self.reconfiguration.on_reconfigure,
             Received: self.peer_messages.on_received,
             ReadIndex: self.on_read_index,
-            Written: self.lender.on_written,
-            Returned: self.lender.on_returned,
+            DelegatedAppends: self.delegating.on_delegated_appends,
+            DelegationReturned: self.delegating.on_delegation_returned,
         }
         self.node: RawNode | None = None
         self.storage = MemoryStorage()
@@ -112,11 +112,11 @@ class RaftActor(Actor):
 
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
-            self.loan.owing.discard(peer.slot)
+            self.delegation.owing.discard(peer.slot)
 
     def _greet_wal(self) -> None:
-        if self.loan.number:
-            self.loan.recalled = True  # the new wal says what its predecessor has appended on it
+        if self.delegation.number:
+            self.delegation.recalled = True  # the new wal says what its predecessor has appended on it
             self.links.send("wal", WalHello(self.boot.incarnation, self.storage.last_index() + 1))
         elif self.node is not None:
             self.links.send("wal", WalHello(self.boot.incarnation, 1 << 62))
@@ -136,8 +136,8 @@ class RaftActor(Actor):
             self._greet_wal()
             return
         self.trimming.on_new_backend()
-        self.loan.hand_over = True
-        self.lender.recall()
+        self.delegation.hand_over = True
+        self.delegating.recall()
         self.on_applied(Applied(state.applied_index, state.flushed_index, state.conf_state))
         self.applies.begin_again(state.applied_index, node.raft.log.committed)
 
@@ -145,7 +145,7 @@ class RaftActor(Actor):
         if state.raft_incarnation != self.boot.incarnation:
             return
         if self.node is not None:
-            self.lender.on_wal_back(self.node, state)
+            self.delegating.on_wal_back(self.node, state)
             return
         backend = self.backend_state
         assert backend is not None  # we greet the wal only then
@@ -227,19 +227,19 @@ class RaftActor(Actor):
 
     def on_propose(self, message: Propose) -> None:
         """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
-        loan = self.loan
+        delegation = self.delegation
         if self.node is None:
             self.unchecked.append(message)
-        elif loan.recalled:
-            loan.held.append(message)
-        elif not loan.number:
-            loan.answered(message)
+        elif delegation.recalled:
+            delegation.held.append(message)
+        elif not delegation.number:
+            delegation.answered(message)
             self.take(message)
         elif message.fence == 0:
-            self.lender.forward(self._new_of(message))
+            self.delegating.forward(self._new_of(message))
         elif message.items:
-            loan.held.append(message)
-            self.lender.recall()
+            delegation.held.append(message)
+            self.delegating.recall()
 
     def take(self, message: Propose) -> None:
         self.proposals += [data for _, data in self._new_of(message)]
@@ -251,7 +251,7 @@ class RaftActor(Actor):
             is_new = self.window.add
             return [item for item in message.items if is_new(item[0])]
         refused = [(item[0], refusal) for item in message.items if item[0] not in self.window]
-        if refused and message.slot not in request_ids.DEAF_SLOTS:
+        if refused and message.slot not in request_ids.INTERNAL_PROPOSERS:
             self.links.send(self.links.listener(message.slot), Refused(refused))
         return []
 
@@ -287,8 +287,8 @@ class RaftActor(Actor):
 
     def next_deadline(self) -> float | None:
         """The next tick; several ticks at once while they mean nothing. They are made up for as soon as they do."""
-        if self.loan.number and not self.appends.owes_commit_index:
-            return self.next_tick + limits.TICKS_LENT * self.tick_s
+        if self.delegation.number and not self.appends.owes_commit_index:
+            return self.next_tick + limits.TICKS_DELEGATED * self.tick_s
         return self.next_tick
 
     def on_deadline(self, now: float) -> None:
@@ -309,10 +309,10 @@ class RaftActor(Actor):
         if self.leadership.known.leader:
             if self.reconfiguration.waiting:
                 self.reconfiguration.advance(node)
-            if self.introduction.waiting:
-                self.introduction.propose(node)
-            waits = self.lender.maybe_lend(node)
-            if self.proposals and not waits and not self.loan.number:
+            if self.publish.waiting:
+                self.publish.propose(node)
+            waits = self.delegating.maybe_delegate(node)
+            if self.proposals and not waits and not self.delegation.number:
                 self._propose(node)
             # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
             if self.reads and node.raft.committed_in_term:
@@ -358,7 +358,7 @@ class RaftActor(Actor):
             "handed_index": self.applies.handed_index,
             "not_durable": len(self.appends),
             "log_entries": self.storage.last_index() - self.storage.first_index() + 1,
-            "lent": bool(self.loan.number),
+            "lent": bool(self.delegation.number),
             "refusal": self.appends.refusal,
         }
 

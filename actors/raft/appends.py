@@ -36,7 +36,7 @@ class Appends:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.taking_over = False
-        self.is_lent = False
+        self.is_delegated = False
         self.refusal = ""
         self.bytes = 0
         self._waiting: deque[tuple[Append, Sequence[Message]]] = deque()
@@ -69,7 +69,7 @@ class Appends:
                 self._lazy_hard_state = hard_state or self._lazy_hard_state
                 self._step(message.responses)
                 return
-            if self.is_lent:
+            if self.is_delegated:
                 raise RuntimeError("raft has appended entries while the end of the log is lent")
         first = entries[0].index if entries else 0
         self._send(first, [entry.encoded for entry in entries], hard_state, message.responses)

@@ -1,9 +1,9 @@
-"""What the others are told of raft: who leads, and which short ways are open (`Leadership`)."""
+"""What the others are told of raft: who leads, and which fast paths are open (`Leadership`)."""
 
 from typing import TYPE_CHECKING, Protocol
 
-from actors.raft.delegation import Loan
-from actors.raft.publish import Introduction
+from actors.raft.delegation import Delegation
+from actors.raft.publish import Publish
 from actors.runtime.link import Links, Peer
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import BackendState, Leadership
@@ -22,8 +22,8 @@ class Host(Protocol):
 
     boot: Boot
     links: Links
-    loan: Loan
-    introduction: Introduction
+    delegation: Delegation
+    publish: Publish
     member_id: int
     backend_state: BackendState | None
 
@@ -42,7 +42,7 @@ class LeadershipNotes:
         self.changes = 0
 
     def note(self, node: RawNode) -> None:
-        """Tell the others if leader, term or a short way has changed."""
+        """Tell the others if leader, term or a fast path has changed."""
         before, now = self.known, self._now(node)
         self.known = now
         self.changes += now.leader not in (0, before.leader)
@@ -55,7 +55,7 @@ class LeadershipNotes:
             self._host.links.send("wal", now)
         if now.leader == self._host.member_id:
             backend = self._host.backend_state
-            self._host.introduction.begin(now.leader, backend.cluster_version if backend is not None else None)
+            self._host.publish.begin(now.leader, backend.cluster_version if backend is not None else None)
 
     def _now(self, node: RawNode) -> Leadership:
         host, raft, before = self._host, node.raft, self.known
@@ -69,18 +69,18 @@ class LeadershipNotes:
                 read_index = before.read_index
             if lead_index and before.lead_index:
                 lead_index = before.lead_index
-        introduced = host.introduction.index
-        loan = host.loan
+        published = host.publish.index
+        delegation = host.delegation
         return Leadership(
             host.boot.incarnation,
             raft.term,
             raft.lead,
             commit,
             read_index,
-            introduced if introduced <= commit else 0,
+            published if published <= commit else 0,
             lead_index,
-            0 if loan.recalled else loan.number,
-            loan.fence,
+            0 if delegation.recalled else delegation.number,
+            delegation.fence,
         )
 
     def _is_alone(self, raft: Raft) -> bool:
@@ -93,5 +93,5 @@ class LeadershipNotes:
     def tell(self, peer: Peer) -> None:
         """What is known by now, if it is one of those who are told."""
         if peer.kind in _TOLD:
-            fence = self._host.loan.fence_for(peer.slot) if peer.kind == "listener" else 0
+            fence = self._host.delegation.fence_for(peer.slot) if peer.kind == "listener" else 0
             self._host.links.send(peer.name, self.known._replace(fence=fence))

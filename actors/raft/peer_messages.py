@@ -7,8 +7,8 @@ end.
 
 from typing import Any, Protocol
 
-from actors.raft.delegating import Lender
-from actors.raft.delegation import Loan
+from actors.raft.delegating import Delegating
+from actors.raft.delegation import Delegation
 from etcdz.ipc.messages import Received
 from etcdz.raft import ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFound, codec
 
@@ -16,8 +16,8 @@ from etcdz.raft import ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFo
 class Host(Protocol):
     """What these need of their actor."""
 
-    loan: Loan
-    lender: Lender
+    delegation: Delegation
+    delegating: Delegating
     log: Any
 
     def handle_ready(self, node: RawNode) -> None: ...
@@ -35,8 +35,8 @@ class PeerMessages:
 
     def step(self, node: RawNode) -> None:
         """Into the core, with all that follows from them: before this turn does anything as a leader."""
-        if self._host.loan.number:
-            self._host.lender.recall()
+        if self._host.delegation.number:
+            self._host.delegating.recall()
             return
         waiting, self.waiting = self.waiting, []
         for encoded in waiting:

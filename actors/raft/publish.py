@@ -13,7 +13,7 @@ OWN_SLOT = 31
 """Slot in the ids of what raft proposes by itself; no listener has it, so no one waits for the reply."""
 
 
-class Introduction:
+class Publish:
     """waiting  entries that are not in the log yet
     index       where the last of them stands in the log; 0: nowhere yet
     """

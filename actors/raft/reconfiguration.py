@@ -1,6 +1,6 @@
 """Configuration changes that clients ask for, from their arrival until they are applied or refused.
 
-    Reconfigure -> the loan is recalled, the short ways are closed, and every listener has said that it knows
+    Reconfigure -> the delegation is recalled, the fast paths are closed, and every listener has said that it knows
                 -> proposed, one at a time -> committed -> the backend's membership judges -> actors/raft/applies.py
 
 A change may make others voters, and nothing that rests on being the only voter may outlive that: writes that go to the
@@ -11,8 +11,8 @@ for. They begin again when the change is applied, if this member is the only vot
 from collections import deque
 from typing import Protocol
 
-from actors.raft.delegating import Lender
-from actors.raft.delegation import Loan
+from actors.raft.delegating import Delegating
+from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.request_window import RequestWindow
 from actors.runtime.link import Links
@@ -27,15 +27,15 @@ class Host(Protocol):
     """What this needs of its actor."""
 
     links: Links
-    loan: Loan
-    lender: Lender
+    delegation: Delegation
+    delegating: Delegating
     leadership: LeadershipNotes
     window: RequestWindow
 
 
 class Reconfiguration:
     """waiting     (request id, encoded raftpb.ConfChange) that are not in the log yet
-    is_under_way  short ways are closed, or about to be. Invariant: whenever something waits and a leader has had a turn
+    is_under_way  fast paths are closed, or about to be. Invariant: whenever something waits and a leader has had a turn
     """
 
     def __init__(self, host: Host) -> None:
@@ -56,19 +56,19 @@ class Reconfiguration:
 
     def advance(self, node: RawNode) -> None:
         """At the end of a turn in which there is a leader: whatever may be done by now for the first that waits."""
-        loan = self._host.loan
+        delegation = self._host.delegation
         if not self.is_under_way:
-            self._close_short_ways(node)
-        elif not (self._index or loan.number or loan.owing):
+            self._close_fast_paths(node)
+        elif not (self._index or delegation.number or delegation.owing):
             self._propose(node)
 
-    def _close_short_ways(self, node: RawNode) -> None:
+    def _close_fast_paths(self, node: RawNode) -> None:
         host = self._host
         self.is_under_way = True
-        if host.loan.number:
-            host.lender.recall()  # its end asks the listeners, with the short ways closed
+        if host.delegation.number:
+            host.delegating.recall()  # its end asks the listeners, with the fast paths closed
         else:
-            host.loan.ask({peer.slot for peer in host.links.of_kind("listener")})
+            host.delegation.ask({peer.slot for peer in host.links.of_kind("listener")})
             host.leadership.note(node)
 
     def _propose(self, node: RawNode) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from etcdz.api.request_keys import Touched, matches, touched_by_call, touched_by_entry
-from etcdz.ipc.messages import Append, Apply, Durable, Propose, Read, Write, Written, decode_frame
+from etcdz.ipc.messages import Append, Apply, DelegatedAppends, Durable, Propose, Read, Write, decode_frame
 from etcdz.raft.entry import decode_entry
 
 NOTES_MAX: Final = 1_000
@@ -96,5 +96,5 @@ _TOUCHED: Final[dict[type[Any], Callable[[Any], list[Touched]]]] = {
     Apply: lambda message: _of_entries(message.entries),
     Append: lambda message: _of_encoded(message.entries),
     Durable: lambda message: _of_entries(message.entries),
-    Written: lambda message: _of_entries(message.entries),
+    DelegatedAppends: lambda message: _of_entries(message.entries),
 }

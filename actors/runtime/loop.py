@@ -15,11 +15,11 @@ import zmq
 
 from actors.runtime.link import Links, Peer
 from actors.runtime.mailbox import Mailbox
-from actors.runtime.queries import Questions
+from actors.runtime.queries import Queries
 from actors.runtime.statistics import Statistics
 from etcdz import limits
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Ask, Fault, Heartbeat, Ready, Roster, Stop, Told, decode_frame, encode_frame
+from etcdz.ipc.messages import Fault, Heartbeat, Query, QueryReply, Ready, Roster, Stop, decode_frame, encode_frame
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Recorder, describe, last_words
 
@@ -40,11 +40,11 @@ class Actor:
         self.handlers: dict[type[Any], Callable[[Any], None]] = {
             Roster: self._on_roster,
             Stop: self._on_stop,
-            Ask: self._on_ask,
+            Query: self._on_ask,
         }
         self.recorder = Recorder(boot.flight)
         self.statistics = Statistics()
-        self.questions = Questions(self)
+        self.queries = Queries(self)
         self.batches = 0
         self.busy_ns = 0
         self._next_heartbeat = 0.0
@@ -106,9 +106,9 @@ class Actor:
     def _on_stop(self, stop: Stop) -> None:
         self.stopping = True
 
-    def _on_ask(self, ask: Ask) -> None:
-        ok, result = self.questions.answer(ask.verb, ask.args)
-        self.links.tell_supervisor(Told(self.boot.name, self.boot.incarnation, ask.id, ok, result))
+    def _on_ask(self, ask: Query) -> None:
+        ok, result = self.queries.answer(ask.verb, ask.args)
+        self.links.tell_supervisor(QueryReply(self.boot.name, self.boot.incarnation, ask.id, ok, result))
 
     def ready(self, info: dict[str, Any]) -> None:
         self.links.tell_supervisor(Ready(self.boot.name, self.boot.incarnation, info))
@@ -122,7 +122,7 @@ class Actor:
             idle_s = limits.HEARTBEAT_IDLE_S
             self._next_heartbeat = (now // idle_s + 1) * idle_s if is_idle else now + limits.HEARTBEAT_S
             self._received_before = received
-            self.questions.expire(now)
+            self.queries.expire(now)
             beat = Heartbeat(
                 self.boot.name,
                 self.boot.incarnation,

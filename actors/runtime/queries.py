@@ -1,4 +1,4 @@
-"""What a living actor can be asked, and how it may be changed for being looked at; `Ask` and `Told` carry it.
+"""What a living actor can be asked, and how it may be changed for being looked at; `Query` and `QueryReply` carry it.
 
     inspect   {}                                      state, links, statistics
     loglevel  {"level", "for_s"}                      lines from this level on, for a time or (0) until changed
@@ -38,7 +38,7 @@ class Chaos(RuntimeError):
     """The exception that was ordered."""
 
 
-class Questions:
+class Queries:
     """Of one actor."""
 
     def __init__(self, actor: "Actor") -> None:

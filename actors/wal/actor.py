@@ -3,7 +3,7 @@
 It acknowledges only what is durable. Entries of a raft incarnation older than the newest that said WalHello are
 ignored: they may still lie in the mailbox after that process died.
 
-While this member is the only voter, raft lends it the end of the log: it gives listeners' writes their index, hands
+While this member is the only voter, raft delegates it the end of the log: it gives listeners' writes their index, hands
 them to the backend once they are durable, which then means committed, and tells raft a little later what it has
 appended in its name. See actors/raft/delegation.py for the other side.
 """
@@ -22,17 +22,17 @@ from etcdz.ipc.messages import (
     RAFT,
     Append,
     Appended,
+    Delegate,
+    DelegatedAppends,
+    DelegationReturned,
     Durable,
     Leadership,
-    Lend,
-    Recall,
+    RecallDelegation,
     Refused,
-    Returned,
     SaveSnapshot,
     WalHello,
     WalState,
     Write,
-    Written,
 )
 from etcdz.proto import etcdserverpb as pb
 from etcdz.raft.entry import make_entries
@@ -48,7 +48,7 @@ from etcdz.wal.start import open_newest
 
 
 class Own(NamedTuple):
-    """Writes that this actor appends on a loan: like an Append, with request ids and data beside."""
+    """Writes that this actor appends on a delegation: like an Append, with request ids and data beside."""
 
     first_index: int
     entries: list[bytes]
@@ -66,9 +66,9 @@ class WalActor(Actor):
             WalHello: self.on_hello,
             Append: self.on_append,
             SaveSnapshot: self.on_save_snapshot,
-            Lend: self.on_lend,
+            Delegate: self.on_delegate,
             Write: self.on_write,
-            Recall: self.on_recall,
+            RecallDelegation: self.on_recall_delegation,
             Leadership: self.on_leadership,
         }
         self.raft_incarnation = 0
@@ -76,17 +76,17 @@ class WalActor(Actor):
         """What raft said last, for a successor that may want to lead on."""
         self.waiting: list[Append | Own] = []
         """Not yet durable, in order. On a full disk they stay here and are tried again."""
-        self.loan = 0
+        self.delegation = 0
         """0: the end of the log is raft's."""
-        self.newest_loan = 0
+        self.newest_delegation = 0
         """The highest that there was."""
         self.returning = 0
         """What is given back as soon as nothing waits for the disk."""
         self.term = 0
         self.next_index = 0
-        """Of the next entry to be appended on the loan."""
+        """Of the next entry to be appended on the delegation."""
         self.early: dict[int, list[Write]] = {}
-        """By loan: what came before its Lend did."""
+        """By delegation: what came before its Lend did."""
         self.untold: list[bytes] = []
         """Data that is durable and that raft has not been told of. Nobody waits for that, and raft's work on it would
         be in the way of the calls under way: it goes out at tell_at, or when it is many bytes."""
@@ -102,7 +102,7 @@ class WalActor(Actor):
         self.all_fsyncs = Doublings()
         self.log_file: Any = None
         self.marked = (0, 0)
-        """Position of the bookmark."""
+        """Position of the resume point."""
         self.snapshot_index = self.snapshot_term = 0
 
     # ---- start ----
@@ -137,7 +137,7 @@ class WalActor(Actor):
     def _mark(self) -> None:
         """Note for a successor where the log stands."""
         self.marked = self.log_file.position
-        resume_points.save(self.boot.run_dir, self.log_file.bookmark())
+        resume_points.save(self.boot.run_dir, self.log_file.resume_point())
 
     # ---- messages ----
 
@@ -150,7 +150,7 @@ class WalActor(Actor):
 
     def on_hello(self, hello: WalHello) -> None:
         self._sync_waiting()
-        self._drop_loan()
+        self._drop_delegation()
         self.raft_incarnation = hello.incarnation
         log = self.log_file
         first = max(hello.first_index, log.first_index)
@@ -174,31 +174,32 @@ class WalActor(Actor):
         if append.incarnation == self.raft_incarnation:
             self.waiting.append(append)
 
-    # ---- the loan ----
+    # ---- the delegation ----
 
-    def on_lend(self, lend: Lend) -> None:
-        """NB: raft lends only what it knows to be durable and handed over, so nothing of raft's is under way."""
-        if lend.raft_incarnation != self.raft_incarnation:
+    def on_delegate(self, delegate: Delegate) -> None:
+        """NB: raft delegates only what it knows to be durable and handed over, so nothing of raft's is under way."""
+        if delegate.raft_incarnation != self.raft_incarnation:
             return
-        if lend.last_index != self.log_file.last_index:
-            raise RuntimeError(f"lent from {lend.last_index} on, the log ends at {self.log_file.last_index}")
-        if lend.backend != self.links.incarnation_of("backend"):
+        if delegate.last_index != self.log_file.last_index:
+            raise RuntimeError(f"lent from {delegate.last_index} on, the log ends at {self.log_file.last_index}")
+        if delegate.backend != self.links.incarnation_of("backend"):
             # What goes to a backend that is gone reaches nobody, while raft takes it as handed over to its successor.
-            self.newest_loan = lend.loan
-            self.early.pop(lend.loan, None)
-            self.links.send("raft", Returned(lend.loan))
+            self.newest_delegation = delegate.delegation
+            self.early.pop(delegate.delegation, None)
+            self.links.send("raft", DelegationReturned(delegate.delegation))
             return
-        self.loan = self.newest_loan = lend.loan
-        self.term, self.next_index = lend.term, lend.last_index + 1
-        early, self.early = self.early.pop(lend.loan, []), {}
+        self.delegation = self.newest_delegation = delegate.delegation
+        self.term, self.next_index = delegate.term, delegate.last_index + 1
+        early, self.early = self.early.pop(delegate.delegation, []), {}
         for write in early:
             self.on_write(write)
 
     def on_write(self, write: Write) -> None:
-        """Of an earlier loan: dropped, raft asks the listener for what is unanswered. Of a later one: waits for it."""
-        if write.loan != self.loan:
-            if write.loan > self.newest_loan:
-                self.early.setdefault(write.loan, []).append(write)
+        """Of an earlier delegation: dropped, raft asks the listener for what is unanswered. Of a later one: waits for
+        it."""
+        if write.delegation != self.delegation:
+            if write.delegation > self.newest_delegation:
+                self.early.setdefault(write.delegation, []).append(write)
             return
         if self.disk_full and write.slot != RAFT:
             refused = Refused([(item[0], "NoSpace") for item in write.items])
@@ -209,23 +210,23 @@ class WalActor(Actor):
         self.next_index = first + len(data)
         self.waiting.append(Own(first, [entry[3] for entry in make_entries(self.term, first, data)], ids, data))
 
-    def on_recall(self, recall: Recall) -> None:
+    def on_recall_delegation(self, recall: RecallDelegation) -> None:
         """NB: on a full disk what waits has to be written first, and raft waits as well."""
-        if recall.loan == self.loan:
-            self.loan = 0
-            self.returning = recall.loan
+        if recall.delegation == self.delegation:
+            self.delegation = 0
+            self.returning = recall.delegation
             self._sync_waiting()
             self._maybe_return()
 
     def _maybe_return(self) -> None:
         if self.returning and not self.waiting:
             self._tell()
-            self.links.send("raft", Returned(self.returning))
+            self.links.send("raft", DelegationReturned(self.returning))
             self.returning = 0
 
-    def _drop_loan(self) -> None:
+    def _drop_delegation(self) -> None:
         """Of a raft that is gone. What waits for the disk is of no one any more either."""
-        self.loan = self.returning = 0
+        self.delegation = self.returning = 0
         self.waiting.clear()
         self.early.clear()
         self.untold, self.untold_ids = [], []
@@ -289,7 +290,7 @@ class WalActor(Actor):
             seq = max([append.seq for append in batch if isinstance(append, Append)])
             self.links.send("raft", Appended(self.raft_incarnation, seq, self._space_error()))
         sequence, offset = log.position
-        if sequence != self.marked[0] or offset - self.marked[1] >= limits.BOOKMARK_BYTES:
+        if sequence != self.marked[0] or offset - self.marked[1] >= limits.RESUME_POINT_BYTES:
             self._mark()
 
     def _hand_over(self, own: list[Own]) -> None:
@@ -307,7 +308,9 @@ class WalActor(Actor):
 
     def _tell(self) -> None:
         if self.untold:
-            self.links.send("raft", Written(self.newest_loan, self.untold_index, self.untold_ids, self.untold))
+            self.links.send(
+                "raft", DelegatedAppends(self.newest_delegation, self.untold_index, self.untold_ids, self.untold)
+            )
             self.untold, self.untold_ids = [], []
             self.untold_bytes = 0
 

@@ -16,7 +16,7 @@ RANGE_STREAM = 57
 RANGE_CHUNK = 11
 """No method of its own: a range that does not count what is behind its limit."""
 
-WAIT_SCRUB, RAISE_NOSPACE, SET_DOWNGRADE = 30, 31, 32
+WAIT_COMPACTION, RAISE_NOSPACE, SET_DOWNGRADE = 30, 31, 32
 """No methods of their own: the second halves of a Compact with `physical`, which waits in the backend, and of a
 Downgrade; and what becomes of a call that the store has no room for."""
 

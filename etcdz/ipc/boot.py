@@ -19,8 +19,8 @@ class Boot(NamedTuple):
     config          MemberConfig.to_dict()
     options         actor-specific settings from the tree table
     flight          file for the flight recorder (etcdz/telemetry/flight.py); "": none
-    doors           for a listener: (address, number of sockets) for each address that clients connect to
-    fds             these sockets' file descriptors in this process, in the order of doors
+    listen_sockets  for a listener: (address, number of sockets) for each address that clients connect to
+    fds             these sockets' file descriptors in this process, in the order of listen_sockets
     """
 
     name: str
@@ -34,7 +34,7 @@ class Boot(NamedTuple):
     config: dict[str, Any]
     options: dict[str, Any]
     flight: str = ""
-    doors: Sequence[tuple[str, int]] = ()
+    listen_sockets: Sequence[tuple[str, int]] = ()
     fds: Sequence[int] = ()
 
 

@@ -2,61 +2,61 @@
 
 A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. One frame per destination and turn.
 
-| message       | from -> to                 | answer               | if it is lost                                    |
-|---------------|----------------------------|----------------------|--------------------------------------------------|
-| Roster        | supervisor -> all          | -                    | sent again whole with every change               |
-| Stop          | supervisor -> all          | exit                 | SIGTERM, then SIGKILL after the deadline         |
-| Listen        | supervisor -> listener     | -                    | sent again with every change                     |
-| Ready         | all -> supervisor          | Roster               | start deadline runs out, the actor is restarted  |
-| Heartbeat     | all -> supervisor          | -                    | the next one; none for long: killed as hung      |
-| Fault         | all -> supervisor          | -                    | the exit status still tells that it failed       |
-| Ask           | supervisor -> all          | Told                 | who asked hears that no answer came              |
-| Told          | all -> supervisor          | -                    | who asked hears that no answer came              |
-| AskMetrics    | listener -> supervisor     | Metrics              | the scrape is answered with an error             |
-| Metrics       | supervisor -> listener     | -                    | the scrape is answered with an error             |
-| Propose       | listener, lessor -> raft   | Replies or Refused   | offered again to the next raft incarnation       |
-| Write         | listener, raft -> wal      | Replies or Refused   | offered to raft when the loan ends               |
-| Reconfigure   | listener -> raft           | Replies or Refused   | offered again to the next raft incarnation       |
-| Received      | peers -> raft              | -                    | members say again what was not answered          |
-| Refused       | raft, wal -> listener, lessor | -                 | the call times out                               |
-| ReadIndex     | listener -> raft           | ReadStates           | asked again of the next raft incarnation         |
-| ReadStates    | raft -> listener           | -                    | the call times out                               |
-| Leadership    | raft -> listener, lessor, compactor, wal | -        | sent again to each new incarnation         |
-| WalHello      | raft -> wal                | WalState             | sent again to the next wal incarnation           |
-| WalState      | wal -> raft                | -                    | raft asks the next wal incarnation               |
-| Append        | raft -> wal                | Appended             | kept until answered, then sent to a new wal      |
-| Appended      | wal -> raft                | -                    | a new raft reads the log again                   |
-| Lend          | raft -> wal                | Written, Returned    | the loan ends with the wal                       |
-| Written       | wal -> raft                | -                    | asked of the next wal incarnation by WalHello    |
-| Recall        | raft -> wal                | Returned             | the loan ends with the wal                       |
-| Returned      | wal -> raft                | -                    | a new raft, or a new wal, ends the loan          |
-| SaveSnapshot  | raft -> wal                | -                    | written again with the next snapshot             |
-| BackendHello  | raft -> backend            | BackendState         | sent again to the next backend incarnation       |
-| BackendState  | backend -> raft            | -                    | raft asks the next backend incarnation           |
-| Apply         | raft -> backend            | Applied, and Replies | sent again from the consistent index on          |
-| Durable       | wal -> backend             | -                    | raft tells the backend when either one is new    |
-| Applied       | backend -> raft            | -                    | the next one says more                           |
-| Flush         | raft -> backend            | Flushed              | asked again at the next snapshot-count           |
-| Flushed       | backend -> raft            | -                    | asked again at the next snapshot-count           |
-| Read          | listener -> backend        | Replies              | asked again of the next backend incarnation      |
-| Replies       | backend -> listener, lessor | -                   | the next backend sends its reply ring again      |
-| LeaseCalls    | listener -> lessor         | LeaseAnswers         | asked again of the next lessor incarnation       |
-| LeaseAnswers  | lessor -> listener         | -                    | as above; if the listener is gone, nobody waits  |
-| LeaseHello    | lessor -> backend          | LeaseTable           | sent again to the next backend incarnation       |
-| LeaseTable    | backend -> lessor          | -                    | the lessor asks the next backend incarnation     |
-| LeaseEvents   | backend -> lessor          | -                    | the next backend's table holds what they said    |
-| LeaseNews     | lessor -> backend          | LeaseNewsEnd         | calls that it decides wait for the next table    |
-| LeaseNewsEnd  | backend -> lessor          | -                    | as above                                         |
-| Room          | backend -> listener        | -                    | sent again when it changes, and to each new one  |
-| Scrub         | compactor -> backend       | ScrubState           | asked again of the next backend incarnation      |
-| ScrubState    | backend -> compactor       | -                    | a new compactor asks, and so does one that waits |
-| WatchAsk      | listener -> backend        | WatchPosition        | asked again of the next backend incarnation      |
-| WatchPosition | backend -> listener        | -                    | the listener asks the next backend incarnation   |
-| WatchChanges  | backend -> listener        | -                    | the listener sees a gap and asks for history     |
-| WatchHistory  | listener -> backend        | WatchChunk           | asked again of the next backend incarnation      |
-| WatchChunk    | backend -> listener        | -                    | the listener asks the next backend incarnation   |
+| message            | from -> to                  | answer               | if it is lost                                    |
+|--------------------|-----------------------------|----------------------|--------------------------------------------------|
+| Roster             | supervisor -> all           | -                    | sent again whole with every change               |
+| Stop               | supervisor -> all           | exit                 | SIGTERM, then SIGKILL after the deadline         |
+| Listen             | supervisor -> listener      | -                    | sent again with every change                     |
+| Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
+| Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
+| Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |
+| Query              | supervisor -> all           | QueryReply           | who asked hears that no answer came              |
+| QueryReply         | all -> supervisor           | -                    | who asked hears that no answer came              |
+| QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
+| Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
+| Propose            | listener, lessor -> raft    | Replies or Refused   | offered again to the next raft incarnation       |
+| Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
+| Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
+| Received           | peers -> raft               | -                    | members say again what was not answered          |
+| Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
+| ReadIndex          | listener -> raft            | ReadStates           | asked again of the next raft incarnation         |
+| ReadStates         | raft -> listener            | -                    | the call times out                               |
+| Leadership         | raft -> listener, lessor, compactor, wal | -                    | sent again to each new incarnation               |
+| WalHello           | raft -> wal                 | WalState             | sent again to the next wal incarnation           |
+| WalState           | wal -> raft                 | -                    | raft asks the next wal incarnation               |
+| Append             | raft -> wal                 | Appended             | kept until answered, then sent to a new wal      |
+| Appended           | wal -> raft                 | -                    | a new raft reads the log again                   |
+| Delegate           | raft -> wal                 | DelegatedAppends, DelegationReturned | ends with the wal                                |
+| DelegatedAppends   | wal -> raft                 | -                    | asked of the next wal incarnation by WalHello    |
+| RecallDelegation   | raft -> wal                 | DelegationReturned   | ends with the wal                                |
+| DelegationReturned | wal -> raft                 | -                    | a new raft, or a new wal, ends the delegation    |
+| SaveSnapshot       | raft -> wal                 | -                    | written again with the next snapshot             |
+| BackendHello       | raft -> backend             | BackendState         | sent again to the next backend incarnation       |
+| BackendState       | backend -> raft             | -                    | raft asks the next backend incarnation           |
+| Apply              | raft -> backend             | Applied, and Replies | sent again from the consistent index on          |
+| Durable            | wal -> backend              | -                    | raft tells the backend when either one is new    |
+| Applied            | backend -> raft             | -                    | the next one says more                           |
+| Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
+| Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
+| Read               | listener -> backend         | Replies              | asked again of the next backend incarnation      |
+| Replies            | backend -> listener, lessor | -                    | the next backend sends its reply ring again      |
+| LeaseCalls         | listener -> lessor          | LeaseAnswers         | asked again of the next lessor incarnation       |
+| LeaseAnswers       | lessor -> listener          | -                    | as above; if the listener is gone, nobody waits  |
+| LeaseHello         | lessor -> backend           | LeaseTable           | sent again to the next backend incarnation       |
+| LeaseTable         | backend -> lessor           | -                    | the lessor asks the next backend incarnation     |
+| LeaseEvents        | backend -> lessor           | -                    | the next backend's table holds what they said    |
+| LeaseNews          | lessor -> backend           | LeaseNewsEnd         | calls that it decides wait for the next table    |
+| LeaseNewsEnd       | backend -> lessor           | -                    | as above                                         |
+| QuotaHeadroom      | backend -> listener         | -                    | sent again when it changes, and to each new one  |
+| CompactSlice       | compactor -> backend        | CompactionState      | asked again of the next backend incarnation      |
+| CompactionState    | backend -> compactor        | -                    | a new compactor asks, and so does one that waits |
+| WatchAsk           | listener -> backend         | WatchPosition        | asked again of the next backend incarnation      |
+| WatchPosition      | backend -> listener         | -                    | the listener asks the next backend incarnation   |
+| WatchChanges       | backend -> listener         | -                    | the listener sees a gap and asks for history     |
+| WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
+| WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
 
-The lessor proposes with a slot of its own (etcdz.ids), so that what is meant for it finds it as a listener's does.
+The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that what is meant for it finds it as a listener's does.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
 
@@ -82,11 +82,11 @@ class Stop(NamedTuple):
 class Listen(NamedTuple):
     """Which of the sockets in Boot.fds, by their number within each address, to accept connections from.
 
-    goodbye   send this share of the connections that are there away, gracefully: their clients come back to others
+    drain_share   send this share of the connections that are there away, gracefully: their clients come back to others
     """
 
     sockets: list[int]
-    goodbye: float
+    drain_share: float
 
 
 class Ready(NamedTuple):
@@ -122,7 +122,7 @@ class Fault(NamedTuple):
     reason: str
 
 
-class Ask(NamedTuple):
+class Query(NamedTuple):
     """A question to a living actor, or an order that changes how it may be looked at; `actors.questions` has the verbs.
 
     id: of the question; comes back with the answer
@@ -133,7 +133,7 @@ class Ask(NamedTuple):
     args: dict[str, Any]
 
 
-class Told(NamedTuple):
+class QueryReply(NamedTuple):
     """The answer. result: what the verb gives; if not ok, a text that says why not."""
 
     name: str
@@ -143,7 +143,7 @@ class Told(NamedTuple):
     result: Any
 
 
-class AskMetrics(NamedTuple):
+class QueryMetrics(NamedTuple):
     """Somebody scrapes /metrics at this listener."""
 
     incarnation: int
@@ -184,10 +184,10 @@ class Received(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Append these yourself, if this is the loan that you have. slot: of the listener, or RAFT."""
+    """Append these yourself, if this is the delegation that you have. slot: of the listener, or RAFT."""
 
     slot: int
-    loan: int
+    delegation: int
     items: list[tuple[int, bytes]]
 
 
@@ -220,7 +220,7 @@ class Leadership(NamedTuple):
     read_index      while not None, this member is the only voter, and a linearizable read may go straight to the
                     backend, which answers once it has applied that index
     ready_index     once it is applied, the cluster knows this member's name and URLs: clients may come; 0: not yet
-    loan            while not 0, proposals go straight to the wal, as Write with this number
+    delegation            while not 0, proposals go straight to the wal, as Write with this number
     fence           whoever has not answered this number yet does so, with a Propose of all that it has unanswered
     """
 
@@ -232,7 +232,7 @@ class Leadership(NamedTuple):
     ready_index: int
     lead_index: int
     """0, or: this member leads, and this entry of its term is committed."""
-    loan: int = 0
+    delegation: int = 0
     fence: int = 0
 
 
@@ -281,37 +281,38 @@ class Appended(NamedTuple):
     error: str
 
 
-class Lend(NamedTuple):
+class Delegate(NamedTuple):
     """The end of the log is the wal's: it appends what is written to it, in this term and behind last_index, and hands
-    it to the backend when it is durable. loan: higher than any before, of this raft incarnation or an earlier one.
-    backend: incarnation of the one that raft knows; a wal that knows another gives the loan back."""
+    it to the backend when it is durable. delegation: higher than any before, of this raft incarnation or an earlier
+    one. backend: incarnation of the one that raft knows; a wal that knows another gives the delegation back."""
 
     raft_incarnation: int
-    loan: int
+    delegation: int
     term: int
     last_index: int
     backend: int = 0
 
 
-class Written(NamedTuple):
-    """Request ids and data of entries that were appended on this loan and are durable, contiguous from first_index."""
+class DelegatedAppends(NamedTuple):
+    """Request ids and data of entries that were appended on this delegation and are durable, contiguous from
+    first_index."""
 
-    loan: int
+    delegation: int
     first_index: int
     ids: list[int]
     entries: list[bytes]
 
 
-class Recall(NamedTuple):
+class RecallDelegation(NamedTuple):
     """Give the end of the log back."""
 
-    loan: int
+    delegation: int
 
 
-class Returned(NamedTuple):
-    """Nothing more is appended on this loan; all that was has been told by Written."""
+class DelegationReturned(NamedTuple):
+    """Nothing more is appended on this delegation; all that was has been told by DelegatedAppends."""
 
-    loan: int
+    delegation: int
 
 
 class SaveSnapshot(NamedTuple):
@@ -355,7 +356,8 @@ class Apply(NamedTuple):
 
 
 class Durable(NamedTuple):
-    """Entries that were appended on a loan and are durable, so committed: their data, contiguous, all of this term."""
+    """Entries that were appended on a delegation and are durable, so committed: their data, contiguous, all of this
+    term."""
 
     raft_incarnation: int
     first_index: int
@@ -458,15 +460,15 @@ class LeaseNewsEnd(NamedTuple):
     number: int
 
 
-class Room(NamedTuple):
+class QuotaHeadroom(NamedTuple):
     """room: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
 
     member_id: int
-    room: int | None
+    headroom: int | None
     is_capped: bool
 
 
-class Scrub(NamedTuple):
+class CompactSlice(NamedTuple):
     """Look at up to so many records that a compaction has put out of reach; 0: only say where you stand.
 
     notes: what the next compactor incarnation must know of this one; the backend keeps it in memory. Empty: as before.
@@ -477,8 +479,8 @@ class Scrub(NamedTuple):
     notes: bytes
 
 
-class ScrubState(NamedTuple):
-    """running: there is something to scrub. notes: the last that were sent, for a compactor that has none."""
+class CompactionState(NamedTuple):
+    """running: there is something to compaction. notes: the last that were sent, for a compactor that has none."""
 
     revision: int
     compact_revision: int
@@ -516,7 +518,7 @@ class WatchHistory(NamedTuple):
     seq: int
     first: int
     spans: list[tuple[bytes, bytes | None]]
-    with_befores: bool
+    with_prev_kv: bool
 
 
 class WatchChunk(NamedTuple):
@@ -535,10 +537,10 @@ MESSAGES: dict[int, type[Any]] = {
     3: Ready,
     4: Heartbeat,
     5: Fault,
-    6: Ask,
-    7: Told,
+    6: Query,
+    7: QueryReply,
     8: Listen,
-    9: AskMetrics,
+    9: QueryMetrics,
     15: Metrics,
     10: Propose,
     11: Refused,
@@ -552,11 +554,11 @@ MESSAGES: dict[int, type[Any]] = {
     22: Append,
     23: Appended,
     24: SaveSnapshot,
-    25: Lend,
+    25: Delegate,
     26: Write,
-    27: Written,
-    28: Recall,
-    29: Returned,
+    27: DelegatedAppends,
+    28: RecallDelegation,
+    29: DelegationReturned,
     30: BackendHello,
     31: BackendState,
     32: Apply,
@@ -566,9 +568,9 @@ MESSAGES: dict[int, type[Any]] = {
     36: Durable,
     40: Read,
     41: Replies,
-    42: Room,
-    50: Scrub,
-    51: ScrubState,
+    42: QuotaHeadroom,
+    50: CompactSlice,
+    51: CompactionState,
     60: LeaseCalls,
     61: LeaseAnswers,
     62: LeaseHello,

@@ -21,7 +21,7 @@ LESSOR_SLOT = 30
 """In the ids of what the lessor proposes."""
 BACKEND_SLOT, COMPACTOR_SLOT = 29, 28
 """In the ids of what these propose. They see by what is applied whether it was: nobody waits for the replies."""
-DEAF_SLOTS = frozenset((BACKEND_SLOT, COMPACTOR_SLOT))
+INTERNAL_PROPOSERS = frozenset((BACKEND_SLOT, COMPACTOR_SLOT))
 SLOT_SHIFT = 43
 MEMBER_SHIFT = 48
 COUNTER_MASK = (1 << SLOT_SHIFT) - 1

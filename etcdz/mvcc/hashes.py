@@ -123,7 +123,7 @@ class HashKvJob:
             key = record_key(record)
             kept = not tombstone and index.at(key, self._revision) == (main, sub)
             if not kept and index.at(key, self._compacted) != (main, sub):
-                return  # dead since the compaction: the scrub takes it, or has just done so
+                return  # dead since the compaction: the compaction takes it, or has just done so
         self._hasher.add(name, record, main, tombstone, kept)
 
 

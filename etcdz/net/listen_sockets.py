@@ -5,10 +5,11 @@ It would just as well spread them over two members of one user. So the superviso
 starts: it binds it without SO_REUSEPORT once, which fails if anybody has it, and then holds it with SO_REUSEPORT but
 without SO_REUSEADDR, never listening: now it is the others who fail, also while no listener happens to live.
 
-The supervisor also makes the sockets that listen, DOORS for each address, and keeps them as long as the member runs.
-Every listener is handed all of them, and told which of them to accept from. So no connection is lost while listeners
-come and go: who is in a socket's queue when its listener dies or leaves is accepted by the next one. The alternative,
-a socket of its own for each listener, resets what is in its queue when it closes, and refuses while none is there.
+The supervisor also makes the sockets that listen, SOCKETS_PER_ADDRESS for each address, and keeps them as long as the
+member runs. Every listener is handed all of them, and told which of them to accept from. So no connection is lost while
+listeners come and go: who is in a socket's queue when its listener dies or leaves is accepted by the next one. The
+alternative, a socket of its own for each listener, resets what is in its queue when it closes, and refuses while none
+is there.
 """
 
 import errno
@@ -24,7 +25,7 @@ from typing import Final, NamedTuple, Self
 from etcdz.config.urls import parse_url
 
 PORT_MAX: Final = 65_535
-DOORS: Final = 16
+SOCKETS_PER_ADDRESS: Final = 16
 """Sockets of one address. The kernel spreads connections over these, the supervisor these over the listeners."""
 _WILDCARDS: Final = ("0.0.0.0", "::")
 
@@ -90,7 +91,7 @@ def _open(host: str) -> socket.socket:
     return sock
 
 
-class Door(NamedTuple):
+class ListenSockets(NamedTuple):
     """One address with its sockets, bound and not yet listening; a unix socket's path has but one."""
 
     text: str
@@ -101,37 +102,37 @@ class Claim:
     """The addresses of one member, from before its start to its end; a context manager.
 
     urls    as given, but with the port that the kernel chose where port 0 was given
-    doors   for the listeners
+    listen_sockets   for the listeners
     """
 
     def __init__(self, urls: Sequence[str], shared: bool) -> None:
         """shared: others may listen there too (--socket-reuse-port). raises AddressError"""
         self._held: list[socket.socket] = []
         self._paths: list[str] = []
-        self.doors: list[Door] = []
+        self.listen_sockets: list[ListenSockets] = []
         self._ports: dict[str, int] = {}  # by what the URLs say: etcd listens once for each of these
         try:
             self.urls = tuple([self._claim(url, shared) for url in urls])
             for address in dict.fromkeys(map(address_of, self.urls)):
-                self.doors.append(self._open_door(address))
+                self.listen_sockets.append(self._open_sockets(address))
         except AddressError:
             self.close()
             raise
 
-    def _open_door(self, address: Address) -> Door:
+    def _open_sockets(self, address: Address) -> ListenSockets:
         try:
             if address.path:
                 sock = socket.socket(socket.AF_UNIX)
                 sock.bind(address.path)
                 self._paths.append(address.path)
-                return Door(address.text, (sock,))
-            sockets = tuple(bind_tcp(address) for _ in range(DOORS))
+                return ListenSockets(address.text, (sock,))
+            sockets = tuple(bind_tcp(address) for _ in range(SOCKETS_PER_ADDRESS))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise AddressError(f"listen {address.text}: bind: {why}") from error
         for sock in sockets:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted sockets on Linux
-        return Door(address.text, sockets)
+        return ListenSockets(address.text, sockets)
 
     def _claim(self, url: str, shared: bool) -> str:
         address = address_of(url)
@@ -169,8 +170,8 @@ class Claim:
 
     def close(self) -> None:
         """Let go. Requires: no listener lives."""
-        for door in self.doors:
-            for sock in door.sockets:
+        for sockets in self.listen_sockets:
+            for sock in sockets.sockets:
                 sock.close()
         for held in self._held:
             held.close()

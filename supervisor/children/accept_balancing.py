@@ -10,10 +10,10 @@ their connections and nobody else's.
 from collections.abc import Iterable
 
 from etcdz.ipc.messages import Listen
-from supervisor.children.child import Life
+from supervisor.children.child import Child
 
 
-class Ushers:
+class AcceptBalancing:
     """Remembers what each incarnation was told last."""
 
     def __init__(self) -> None:
@@ -21,22 +21,22 @@ class Ushers:
         self._served: set[str] = set()
         """Names of those that serve, or did until they ended by themselves."""
 
-    def orders(self, listed: Iterable[Life], sockets: int) -> list[tuple[int, Listen]]:
+    def orders(self, listed: Iterable[Child], sockets: int) -> list[tuple[int, Listen]]:
         """(incarnation, what to tell it), for whom something changes. sockets: of an address"""
-        alive = [life for life in listed if life.row.doors]
-        crew = [life for life in alive if life.serving]
-        shares = {life.incarnation: tuple(range(i, sockets, len(crew))) for i, life in enumerate(crew)}
-        newcomers = [life for life in crew if life.name not in self._served]
-        goodbye = len(newcomers) / len(crew) if newcomers and self._served else 0.0
-        self._served -= {life.name for life in alive if not life.serving}
-        self._served |= {life.name for life in crew}
+        alive = [child for child in listed if child.spec.listen_sockets]
+        crew = [child for child in alive if child.serving]
+        shares = {child.incarnation: tuple(range(i, sockets, len(crew))) for i, child in enumerate(crew)}
+        newcomers = [child for child in crew if child.name not in self._served]
+        newcomers_share = len(newcomers) / len(crew) if newcomers and self._served else 0.0
+        self._served -= {child.name for child in alive if not child.serving}
+        self._served |= {child.name for child in crew}
         orders = []
-        for life in alive:
-            share, before = shares.get(life.incarnation, ()), self._told.get(life.incarnation)
-            if share != before and not life.leaving:
-                sent_away = 1.0 if life.draining else goodbye if before else 0.0
-                orders.append((life.incarnation, Listen(list(share), sent_away)))
-                self._told[life.incarnation] = share
-        living = {life.incarnation for life in alive}
+        for child in alive:
+            share, before = shares.get(child.incarnation, ()), self._told.get(child.incarnation)
+            if share != before and not child.leaving:
+                drain_share = 1.0 if child.draining else newcomers_share if before else 0.0
+                orders.append((child.incarnation, Listen(list(share), drain_share)))
+                self._told[child.incarnation] = share
+        living = {child.incarnation for child in alive}
         self._told = {incarnation: share for incarnation, share in self._told.items() if incarnation in living}
         return orders

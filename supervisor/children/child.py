@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from supervisor.restart import Ending, History
-from supervisor.tree import Row
+from supervisor.tree import ChildSpec
 
 
 class State(StrEnum):
@@ -76,17 +76,17 @@ class Note(NamedTuple):
 Action = Spawn | ReplaceZygote | Ask | Dump | Signal | Publish | Gone | Note
 
 
-class Life:
+class Child:
     """One actor, over all its incarnations."""
 
     __slots__ = (
-        "row", "name", "slot", "state", "incarnation", "pid", "restarts", "history", "spawned_at", "ready_at",
+        "spec", "name", "slot", "state", "incarnation", "pid", "restarts", "history", "spawned_at", "ready_at",
         "heard_at", "worked_at", "halted_at", "deadline", "reason", "ending", "terminated", "then_start", "leaving",
         "draining", "max_age_s",
     )  # fmt: skip
 
-    def __init__(self, row: Row, name: str, slot: int) -> None:
-        self.row = row
+    def __init__(self, spec: ChildSpec, name: str, slot: int) -> None:
+        self.spec = spec
         self.name = name
         self.slot = slot
         self.state = State.STOPPED
@@ -127,7 +127,7 @@ class Life:
         awaits_end = self.ending is not None or self.state not in (State.STARTING, State.READY)
         if self.halted_at is None or awaits_end:
             return self.deadline
-        killed_at = self.halted_at + self.row.halt_s
+        killed_at = self.halted_at + self.spec.halt_s
         return killed_at if self.deadline is None else min(killed_at, self.deadline)
 
     @property

@@ -7,7 +7,7 @@ neither as restarts nor against the intensity: only what nobody wanted does.
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from supervisor.children.child import Action, Life, Publish, Signal, State
+from supervisor.children.child import Action, Child, Publish, Signal, State
 from supervisor.children.lifecycle import SIGKILL, Lifecycle
 from supervisor.restart import Ending, Exit, GiveUp, decide
 from supervisor.tree import COUNT_MAX, names
@@ -55,82 +55,84 @@ class Operations(Lifecycle):
             raise Refusal("the member is stopping")
         if not self.started:
             raise Refusal("the member has not started yet")
-        if order.verb != "scale" and order.name not in self.lives:
-            raise Refusal(f"no actor {order.name}; there are {', '.join(self.lives)}")
+        if order.verb != "scale" and order.name not in self.children:
+            raise Refusal(f"no actor {order.name}; there are {', '.join(self.children)}")
 
     def _plan_restart(self, order: Order, now: float) -> list[str]:
-        life = self.lives[order.name]
-        if life.name in self.successors:
-            raise Refusal(f"{life.name} is being restarted already")
-        if order.graceful and self._can_overlap(life):
-            return [f"start a successor of {self._who(life)}, then let that one drain"]
-        return [f"stop {self._who(life)} and start it again" if life.alive else f"start {life.name}"]
+        child = self.children[order.name]
+        if child.name in self.successors:
+            raise Refusal(f"{child.name} is being restarted already")
+        if order.graceful and self._can_overlap(child):
+            return [f"start a successor of {self._who(child)}, then let that one drain"]
+        return [f"stop {self._who(child)} and start it again" if child.alive else f"start {child.name}"]
 
     def _plan_stop(self, order: Order, now: float) -> list[str]:
-        life = self.lives[order.name]
-        if life.state is State.STOPPED:
-            raise Refusal(f"{life.name} is stopped already")
-        if not order.force and not self._others_serve(life):
-            raise Refusal(f"without {life.name} the member would serve nobody; --force does it all the same")
-        return [f"stop {self._who(life)}, until it is started again"]
+        child = self.children[order.name]
+        if child.state is State.STOPPED:
+            raise Refusal(f"{child.name} is stopped already")
+        if not order.force and not self._others_serve(child):
+            raise Refusal(f"without {child.name} the member would serve nobody; --force does it all the same")
+        return [f"stop {self._who(child)}, until it is started again"]
 
     def _plan_start(self, order: Order, now: float) -> list[str]:
-        life = self.lives[order.name]
-        if life.draining:
-            return [f"let {self._who(life)} take clients again"]
-        if life.state not in (State.STOPPED, State.BACKOFF):
-            raise Refusal(f"{life.name} is {life.state} already")
-        return [f"start {life.name}"]
+        child = self.children[order.name]
+        if child.draining:
+            return [f"let {self._who(child)} take clients again"]
+        if child.state not in (State.STOPPED, State.BACKOFF):
+            raise Refusal(f"{child.name} is {child.state} already")
+        return [f"start {child.name}"]
 
     def _plan_kill(self, order: Order, now: float) -> list[str]:
-        life = self.lives[order.name]
-        if life.pid is None:
-            raise Refusal(f"{life.name} has no process, it is {life.state}")
-        if not order.force and order.signum not in HARMLESS and self._would_end_member(life, now):
-            raise Refusal(f"one more restart of {life.name} would stop the member; --force does it all the same")
-        return [f"send signal {order.signum} to {self._who(life)}"]
+        child = self.children[order.name]
+        if child.pid is None:
+            raise Refusal(f"{child.name} has no process, it is {child.state}")
+        if not order.force and order.signum not in HARMLESS and self._would_end_member(child, now):
+            raise Refusal(f"one more restart of {child.name} would stop the member; --force does it all the same")
+        return [f"send signal {order.signum} to {self._who(child)}"]
 
     def _plan_scale(self, order: Order, now: float) -> list[str]:
-        row = self.rows.get(order.name)
-        if row is None or not row.numbered:
-            known = ", ".join(name for name, found in self.rows.items() if found.numbered)
+        spec = self.specs.get(order.name)
+        if spec is None or not spec.numbered:
+            known = ", ".join(name for name, found in self.specs.items() if found.numbered)
             raise Refusal(f"no actors that can be scaled are called {order.name}; there are {known}")
         if not 1 <= order.wanted <= COUNT_MAX:
             raise Refusal(f"{order.name} can be scaled to 1 up to {COUNT_MAX}, not to {order.wanted}")
-        before, after = names(row), names(replace(row, count=order.wanted))
-        staying = [self.lives[name] for name in after if name in self.lives]
-        if not order.force and not any(life.serving for life in staying):
+        before, after = names(spec), names(replace(spec, count=order.wanted))
+        staying = [self.children[name] for name in after if name in self.children]
+        if not order.force and not any(child.serving for child in staying):
             raise Refusal(f"none of {', '.join(after)} serves clients now; --force does it all the same")
         return [f"start {name}" for name in after if name not in before] + [
-            f"let {self._who(self.lives[name])} drain, then stop it" for name in before if name not in after
+            f"let {self._who(self.children[name])} drain, then stop it" for name in before if name not in after
         ]
 
     def _plan_drain(self, order: Order, now: float) -> list[str]:
-        life = self.lives[order.name]
-        if not life.row.doors:
-            raise Refusal(f"{life.name} holds no connections of clients")
-        if not life.serving:
-            raise Refusal(f"{life.name} is {'draining already' if life.draining else life.state}")
-        if not order.force and not self._others_serve(life):
-            raise Refusal(f"without {life.name} the member would serve nobody; --force does it all the same")
-        return [f"let {self._who(life)} send its clients away, and take no new ones until it is started again"]
+        child = self.children[order.name]
+        if not child.spec.listen_sockets:
+            raise Refusal(f"{child.name} holds no connections of clients")
+        if not child.serving:
+            raise Refusal(f"{child.name} is {'draining already' if child.draining else child.state}")
+        if not order.force and not self._others_serve(child):
+            raise Refusal(f"without {child.name} the member would serve nobody; --force does it all the same")
+        return [f"let {self._who(child)} send its clients away, and take no new ones until it is started again"]
 
     # ---- questions ----
 
-    def _who(self, life: Life) -> str:
-        return f"{life.name} (pid {life.pid})" if life.pid else life.name
+    def _who(self, child: Child) -> str:
+        return f"{child.name} (pid {child.pid})" if child.pid else child.name
 
-    def _can_overlap(self, life: Life) -> bool:
-        return life.row.overlap and life.state is State.READY
+    def _can_overlap(self, child: Child) -> bool:
+        return child.spec.overlap and child.state is State.READY
 
-    def _others_serve(self, life: Life) -> bool:
+    def _others_serve(self, child: Child) -> bool:
         """Whether others of its row do its work. Who is not of a numbered row is the only one of its kind."""
-        return any(other.serving for other in self.lives.values() if other.row.name == life.row.name and other != life)
+        return any(
+            other.serving for other in self.children.values() if other.spec.name == child.spec.name and other != child
+        )
 
-    def _would_end_member(self, life: Life, now: float) -> bool:
-        ready_s = None if life.ready_at is None else now - life.ready_at
+    def _would_end_member(self, child: Child, now: float) -> bool:
+        ready_s = None if child.ready_at is None else now - child.ready_at
         exit = Exit(Ending.KILLED, "was killed", ready_s, from_outside=True)
-        return isinstance(decide(life.row.restart, life.row.intensity, life.history, exit, now, 0.0), GiveUp)
+        return isinstance(decide(child.spec.restart, child.spec.intensity, child.history, exit, now, 0.0), GiveUp)
 
     # ---- doing ----
 
@@ -147,56 +149,56 @@ class Operations(Lifecycle):
         return self._taken()
 
     def _do_restart(self, order: Order, now: float) -> None:
-        life = self.lives[order.name]
-        if order.graceful and self._can_overlap(life):
-            successor = Life(life.row, life.name, life.slot)
-            self.successors[life.name] = successor
+        child = self.children[order.name]
+        if order.graceful and self._can_overlap(child):
+            successor = Child(child.spec, child.name, child.slot)
+            self.successors[child.name] = successor
             self._spawn(successor, now)
-        elif life.state in (State.STOPPED, State.BACKOFF):
-            self._spawn(life, now)
+        elif child.state in (State.STOPPED, State.BACKOFF):
+            self._spawn(child, now)
         else:
-            self._restart_one(life, now)
+            self._restart_one(child, now)
 
     def _do_stop(self, order: Order, now: float) -> None:
-        life = self.lives[order.name]
-        life.then_start = False
-        if life.state is not State.STOPPING:
-            self._stop_one(life, now)
+        child = self.children[order.name]
+        child.then_start = False
+        if child.state is not State.STOPPING:
+            self._stop_one(child, now)
 
     def _do_start(self, order: Order, now: float) -> None:
-        life = self.lives[order.name]
-        if life.draining:
-            life.draining = False
+        child = self.children[order.name]
+        if child.draining:
+            child.draining = False
             self._out.append(Publish())
         else:
-            self._spawn(life, now)
+            self._spawn(child, now)
 
     def _do_kill(self, order: Order, now: float) -> None:
-        life = self.lives[order.name]
-        if life.pid is not None:
-            self._out.append(Signal(life.pid, order.signum))
+        child = self.children[order.name]
+        if child.pid is not None:
+            self._out.append(Signal(child.pid, order.signum))
 
     def _do_scale(self, order: Order, now: float) -> None:
-        row = self.rows[order.name]
-        row = self.rows[order.name] = replace(row, count=order.wanted)
-        wanted = names(row)
-        for life in [life for life in self.lives.values() if life.row.name == row.name]:
-            life.row = row
-            if life.name not in wanted:
-                self._remove(life, now)
+        spec = self.specs[order.name]
+        spec = self.specs[order.name] = replace(spec, count=order.wanted)
+        wanted = names(spec)
+        for child in [child for child in self.children.values() if child.spec.name == spec.name]:
+            child.spec = spec
+            if child.name not in wanted:
+                self._remove(child, now)
         for slot, name in enumerate(wanted):
-            if name not in self.lives:
-                self.lives[name] = Life(row, name, slot)
-                self._spawn(self.lives[name], now)
+            if name not in self.children:
+                self.children[name] = Child(spec, name, slot)
+                self._spawn(self.children[name], now)
         self._out.append(Publish())
 
-    def _remove(self, life: Life, now: float) -> None:
-        del self.lives[life.name]
-        self._leave(life, now)
-        successor = self.successors.pop(life.name, None)
+    def _remove(self, child: Child, now: float) -> None:
+        del self.children[child.name]
+        self._leave(child, now)
+        successor = self.successors.pop(child.name, None)
         if successor is not None:
             self._leave(successor, now)
 
     def _do_drain(self, order: Order, now: float) -> None:
-        self.lives[order.name].draining = True
+        self.children[order.name].draining = True
         self._out.append(Publish())

@@ -74,7 +74,7 @@ class Placement:
         self.wants_wait = not self.spread and cpu > IDLE_BELOW
         return self.cpus() if moved else None
 
-    def crowd(self, now: float) -> frozenset[int] | None:
+    def on_busy(self, now: float) -> frozenset[int] | None:
         """Many callers at once: there is work for several actors at a time, whatever the last look has said."""
         if not self.enabled or self.spread:
             return None

@@ -28,7 +28,7 @@ from supervisor.telemetry import crash_reports
 from supervisor.telemetry.queries import ENDED
 
 if TYPE_CHECKING:
-    from supervisor.children.child import Life
+    from supervisor.children.child import Child
     from supervisor.runtime.loop import Loop
 
 MESSAGES_SHOWN: Final = 20
@@ -40,15 +40,15 @@ RATE_MAX: Final = 10_000
 log = logs.get("supervisor")
 
 
-def find(loop: "Loop", request: Request) -> "Life":
+def find(loop: "Loop", request: Request) -> "Child":
     """The living actor that the request names. raises ControlError"""
     name = str(request.args.get("actor", ""))
-    life = loop.lifecycle.lives.get(name)
-    if life is None:
-        raise ControlError(f"no actor {name!r}; there are: {', '.join(loop.lifecycle.lives)}")
-    if life.pid is None:
-        raise ControlError(f"{name} does not run: it is {life.state.value}")
-    return life
+    child = loop.lifecycle.children.get(name)
+    if child is None:
+        raise ControlError(f"no actor {name!r}; there are: {', '.join(loop.lifecycle.children)}")
+    if child.pid is None:
+        raise ControlError(f"{name} does not run: it is {child.state.value}")
+    return child
 
 
 # ---- inspect ----
@@ -56,18 +56,18 @@ def find(loop: "Loop", request: Request) -> "Life":
 
 def inspect(loop: "Loop", request: Request) -> Any:
     """What is known outside, and, if it answers, inside: an actor that hangs is told of as well."""
-    life, now = find(loop, request), time.monotonic()
-    box = loop.insight.recorders.box(life.incarnation)
+    child, now = find(loop, request), time.monotonic()
+    box = loop.insight.recorders.box(child.incarnation)
     known = {
-        "actor": ps.describe(loop, life, now),
+        "actor": ps.describe(loop, child, now),
         "messages": shown_headers(loop, box, 0)[-MESSAGES_SHOWN:],
-        "deaths": len(crash_reports.read_all(str(loop.settings["data_dir"]), life.name)),
+        "deaths": len(crash_reports.read_all(str(loop.settings["data_dir"]), child.name)),
     }
 
     def then(ok: bool, result: Any) -> None:
         request.answer({**known, "answered": ok, **({"inside": result} if ok else {"why_not": result})})
 
-    loop.insight.questions.ask(life.name, life.incarnation, "inspect", {}, now, then)
+    loop.insight.queries.ask(child.name, child.incarnation, "inspect", {}, now, then)
     return LATER
 
 
@@ -89,29 +89,29 @@ def shown_headers(loop: "Loop", box: Box | None, after: int) -> list[dict[str, A
 
 def read_logs(loop: "Loop", request: Request) -> Any:
     """Lines that are kept, of this incarnation; with follow also what comes, over restarts, until nobody listens."""
-    life = find(loop, request)
-    position = {"incarnation": life.incarnation, "end": 0}
-    first = _new_lines(loop, life, position)
+    child = find(loop, request)
+    position = {"incarnation": child.incarnation, "end": 0}
+    first = _new_lines(loop, child, position)
     if not request.args.get("follow"):
         return {"lines": first}
     if request.piece({"lines": first}):
-        loop.insight.follow(lambda now: _follow_logs(loop, request, life.name, position))
+        loop.insight.follow(lambda now: _follow_logs(loop, request, child.name, position))
     return LATER
 
 
 def _follow_logs(loop: "Loop", request: Request, name: str, position: dict[str, int]) -> bool:
-    life = loop.lifecycle.lives.get(name)
-    if life is None:
+    child = loop.lifecycle.children.get(name)
+    if child is None:
         return not request.answer({"lines": []})
-    lines = _new_lines(loop, life, position)
+    lines = _new_lines(loop, child, position)
     return request.piece({"lines": lines}) if lines else True
 
 
-def _new_lines(loop: "Loop", life: "Life", position: dict[str, int]) -> list[str]:
+def _new_lines(loop: "Loop", child: "Child", position: dict[str, int]) -> list[str]:
     """Whole lines behind position, which moves on."""
-    if position["incarnation"] != life.incarnation:
-        position.update(incarnation=life.incarnation, end=0)
-    box = loop.insight.recorders.box(life.incarnation)
+    if position["incarnation"] != child.incarnation:
+        position.update(incarnation=child.incarnation, end=0)
+    box = loop.insight.recorders.box(child.incarnation)
     if box is None:
         return []
     position["end"], data = box.log(position["end"])
@@ -130,8 +130,8 @@ def loglevel(loop: "Loop", request: Request) -> Any:
 
 def _order(loop: "Loop", request: Request, verb: str, args: Mapping[str, Any]) -> Any:
     """Something that the actor itself carries out; a dry run only says what."""
-    life = find(loop, request)
-    told = {"actor": life.name, "verb": verb, **args}
+    child = find(loop, request)
+    told = {"actor": child.name, "verb": verb, **args}
     if request.args.get("dry_run"):
         return {**told, "dry_run": True}
 
@@ -141,7 +141,7 @@ def _order(loop: "Loop", request: Request, verb: str, args: Mapping[str, Any]) -
         else:
             request.refuse(str(result))
 
-    loop.insight.questions.ask(life.name, life.incarnation, verb, args, time.monotonic(), then)
+    loop.insight.queries.ask(child.name, child.incarnation, verb, args, time.monotonic(), then)
     return LATER
 
 
@@ -157,24 +157,24 @@ def _seconds(args: Mapping[str, Any]) -> float:
 
 def stack(loop: "Loop", request: Request) -> Any:
     """Python's stacks, written by a signal handler in C, and what the kernel says the process does."""
-    life = find(loop, request)
-    assert life.pid is not None
-    pid, incarnation, until = life.pid, life.incarnation, time.monotonic() + STACK_S
+    child = find(loop, request)
+    assert child.pid is not None
+    pid, incarnation, until = child.pid, child.incarnation, time.monotonic() + STACK_S
     state = kernel_state(pid)
     if not catches(pid, STACK_SIGNAL):
-        raise ControlError(f"{life.name} (pid {pid}) is not ready to write its stacks: {state}")
-    before = len(loop.insight.stack(life))
+        raise ControlError(f"{child.name} (pid {pid}) is not ready to write its stacks: {state}")
+    before = len(loop.insight.stack(child))
     os.kill(pid, STACK_SIGNAL)
     last_size = {"chars": before}
 
     def follow(now: float) -> bool:
-        text = loop.insight.stack(life) if life.incarnation == incarnation else ""
+        text = loop.insight.stack(child) if child.incarnation == incarnation else ""
         complete = before < len(text) == last_size["chars"]
         if not complete and now < until:
             last_size["chars"] = len(text)
             return True
         why_not = "" if text[before:] else f"it wrote nothing within {STACK_S:g} s"
-        request.answer({"actor": life.name, "pid": pid, "kernel": state, "stack": text[before:], "why_not": why_not})
+        request.answer({"actor": child.name, "pid": pid, "kernel": state, "stack": text[before:], "why_not": why_not})
         return False
 
     loop.insight.follow(follow)
@@ -215,35 +215,35 @@ def chaos(loop: "Loop", request: Request) -> Any:
     return CHAOS[action](loop, request)
 
 
-def _find_victim(loop: "Loop", request: Request) -> "Life":
+def _find_victim(loop: "Loop", request: Request) -> "Child":
     """One whose end the member survives, or that is to end by force. raises ControlError"""
-    life = find(loop, request)
+    child = find(loop, request)
     try:
-        loop.lifecycle.plan(Order("kill", life.name, force=bool(request.args.get("force"))), time.monotonic())
+        loop.lifecycle.plan(Order("kill", child.name, force=bool(request.args.get("force"))), time.monotonic())
     except Refusal as refusal:
         raise ControlError(str(refusal)) from None
-    return life
+    return child
 
 
 def _chaos_kill(loop: "Loop", request: Request) -> Any:
-    life = _find_victim(loop, request)
-    told = {"actor": life.name, "verb": "kill", "pid": life.pid}
+    child = _find_victim(loop, request)
+    told = {"actor": child.name, "verb": "kill", "pid": child.pid}
     if request.args.get("dry_run"):
         return {**told, "dry_run": True}
-    _signal(life, signal.SIGKILL)
+    _signal(child, signal.SIGKILL)
     return told
 
 
 def _chaos_pause(loop: "Loop", request: Request) -> Any:
-    life = find(loop, request)
+    child = find(loop, request)
     seconds = _seconds(request.args) or 1.0
     if seconds > PAUSE_S_MAX:
         raise ControlError(f"a pause may last {PAUSE_S_MAX:g} s at most")
-    told = {"actor": life.name, "verb": "pause", "pid": life.pid, "for_s": seconds}
+    told = {"actor": child.name, "verb": "pause", "pid": child.pid, "for_s": seconds}
     if request.args.get("dry_run"):
         return {**told, "dry_run": True}
-    assert life.pid is not None
-    loop.insight.pause(life.pid, life.incarnation, time.monotonic() + seconds)
+    assert child.pid is not None
+    loop.insight.pause(child.pid, child.incarnation, time.monotonic() + seconds)
     return told
 
 
@@ -255,8 +255,8 @@ def _chaos_end(verb: str) -> Verb:
     """Something in which the actor ends instead of answering, unless it has a reason not to."""
 
     def handler(loop: "Loop", request: Request) -> Any:
-        life = _find_victim(loop, request)
-        told = {"actor": life.name, "verb": verb, "pid": life.pid}
+        child = _find_victim(loop, request)
+        told = {"actor": child.name, "verb": verb, "pid": child.pid}
         if request.args.get("dry_run"):
             return {**told, "dry_run": True}
 
@@ -266,16 +266,16 @@ def _chaos_end(verb: str) -> Verb:
             else:
                 request.refuse(str(result))
 
-        loop.insight.questions.ask(life.name, life.incarnation, verb, {}, time.monotonic(), then)
+        loop.insight.queries.ask(child.name, child.incarnation, verb, {}, time.monotonic(), then)
         return LATER
 
     return handler
 
 
-def _signal(life: "Life", signum: int) -> None:
-    assert life.pid is not None
-    log.info("signal sent on request", child=life.name, pid=life.pid, signal=signum)
-    os.kill(life.pid, signum)
+def _signal(child: "Child", signum: int) -> None:
+    assert child.pid is not None
+    log.info("signal sent on request", child=child.name, pid=child.pid, signal=signum)
+    os.kill(child.pid, signum)
 
 
 CHAOS: Final[dict[str, Verb]] = {

@@ -51,7 +51,7 @@ class Operator:
             return {"plan": plan, "done": False, "actors": []}
         log.info("order", order=order.verb, actor=order.name, plan=plan)
         self._loop.events.add("info", "order", {"child": order.name, "order": order.verb, "plan": plan})
-        since = max((life.incarnation for life in lifecycle.everyone()), default=0)
+        since = max((child.incarnation for child in lifecycle.everyone()), default=0)
         self._pending.append(Pending(request, order, plan, since, now + DRAINED_S))
         self._loop.do(lifecycle.carry_out(order, now))
         return LATER
@@ -77,8 +77,8 @@ class Operator:
 
     def _answer(self, pending: Pending) -> dict[str, Any]:
         now, name = time.monotonic(), pending.order.name
-        lives = [life for life in self._loop.lifecycle.everyone() if name in (life.name, life.row.name)]
-        actors = [ps.describe(self._loop, life, now) for life in lives]
+        children = [child for child in self._loop.lifecycle.everyone() if name in (child.name, child.spec.name)]
+        actors = [ps.describe(self._loop, child, now) for child in children]
         return {"plan": pending.plan, "done": True, "actors": actors}
 
 
@@ -87,46 +87,50 @@ Outcome = bool | str
 
 
 def _restarted(loop: "Loop", pending: Pending) -> Outcome:
-    life = loop.lifecycle.lives.get(pending.order.name)
-    if life is None:
+    child = loop.lifecycle.children.get(pending.order.name)
+    if child is None:
         return "it was scaled away meanwhile"
-    if life.incarnation > pending.since and life.state is State.READY:
-        return not _leaving(loop, life.name)
-    if life.incarnation <= pending.since and life.state is State.READY and life.name not in loop.lifecycle.successors:
-        return f"its successor did not become ready, {life.name} goes on as before"
-    return "it did not become ready" if life.state is State.STOPPED else False
+    if child.incarnation > pending.since and child.state is State.READY:
+        return not _leaving(loop, child.name)
+    if (
+        child.incarnation <= pending.since
+        and child.state is State.READY
+        and child.name not in loop.lifecycle.successors
+    ):
+        return f"its successor did not become ready, {child.name} goes on as before"
+    return "it did not become ready" if child.state is State.STOPPED else False
 
 
 def _leaving(loop: "Loop", name: str) -> bool:
-    return any(life.name == name for life in loop.lifecycle.leaving)
+    return any(child.name == name for child in loop.lifecycle.leaving)
 
 
 def _stopped(loop: "Loop", pending: Pending) -> Outcome:
-    life = loop.lifecycle.lives.get(pending.order.name)
-    return life is None or life.state is State.STOPPED
+    child = loop.lifecycle.children.get(pending.order.name)
+    return child is None or child.state is State.STOPPED
 
 
 def _started(loop: "Loop", pending: Pending) -> Outcome:
-    life = loop.lifecycle.lives.get(pending.order.name)
-    if life is None or life.state is State.STOPPED:
+    child = loop.lifecycle.children.get(pending.order.name)
+    if child is None or child.state is State.STOPPED:
         return "it did not become ready"
-    return life.serving
+    return child.serving
 
 
 def _scaled(loop: "Loop", pending: Pending) -> Outcome:
-    row = pending.order.name
-    return all(life.state is State.READY for life in loop.lifecycle.lives.values() if life.row.name == row) and not any(
-        life.row.name == row for life in loop.lifecycle.leaving
-    )
+    spec = pending.order.name
+    return all(
+        child.state is State.READY for child in loop.lifecycle.children.values() if child.spec.name == spec
+    ) and not any(child.spec.name == spec for child in loop.lifecycle.leaving)
 
 
 def _drained(loop: "Loop", pending: Pending) -> Outcome:
-    life = loop.lifecycle.lives.get(pending.order.name)
-    if life is None or life.state is not State.READY:
+    child = loop.lifecycle.children.get(pending.order.name)
+    if child is None or child.state is not State.READY:
         return True
-    if not life.draining:
+    if not child.draining:
         return "it was started again meanwhile"
-    beat = loop.heartbeats.get(life.name)
+    beat = loop.heartbeats.get(child.name)
     return beat is not None and beat.summary.get("drained", False) is True
 
 

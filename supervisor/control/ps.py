@@ -9,7 +9,7 @@ from supervisor.control.socket import Request, Verb
 from supervisor.processes import process_usage
 
 if TYPE_CHECKING:
-    from supervisor.children.child import Life
+    from supervisor.children.child import Child
     from supervisor.runtime.loop import Loop
 
 
@@ -25,34 +25,34 @@ def ps(loop: "Loop", request: Request) -> dict[str, Any]:
     return {
         "supervisor": _own_process(loop, "supervisor", os.getpid(), loop.began_at, 0, now),
         "zygote": _own_process(loop, "zygote", spawner.pid, spawner.started_at, spawner.starts - 1, now),
-        "actors": [describe(loop, life, now) for life in loop.lifecycle.everyone()],
+        "actors": [describe(loop, child, now) for child in loop.lifecycle.everyone()],
     }
 
 
 def tree(loop: "Loop", request: Request) -> list[dict[str, Any]]:
     """The table that the member runs."""
-    return [{**asdict(row), "intensity": row.intensity._asdict()} for row in loop.lifecycle.rows.values()]
+    return [{**asdict(spec), "intensity": spec.intensity._asdict()} for spec in loop.lifecycle.specs.values()]
 
 
 VERBS: Final[dict[str, Verb]] = {"ping": ping, "ps": ps, "tree": tree}
 
 
-def describe(loop: "Loop", life: "Life", now: float) -> dict[str, Any]:
+def describe(loop: "Loop", child: "Child", now: float) -> dict[str, Any]:
     """One actor as `ps` shows it. heartbeat: the numbers of its last one, None before the first."""
-    beat = loop.heartbeats.get(life.name)
-    if beat is not None and beat.incarnation != life.incarnation:
+    beat = loop.heartbeats.get(child.name)
+    if beat is not None and beat.incarnation != child.incarnation:
         beat = None
     return {
-        "name": life.name,
-        "kind": life.row.role,
-        "slot": life.slot,
-        "pid": life.pid,
-        "incarnation": life.incarnation,
-        "state": "draining" if life.draining or life.leaving else life.state.value,
-        "restarts": life.restarts,
-        **_usage(loop, life.pid, now - life.spawned_at, now),
-        "heartbeat_age_s": None if life.ready_at is None else round(now - life.heard_at, 3),
-        **loop.insight.shown(life, now),
+        "name": child.name,
+        "kind": child.spec.role,
+        "slot": child.slot,
+        "pid": child.pid,
+        "incarnation": child.incarnation,
+        "state": "draining" if child.draining or child.leaving else child.state.value,
+        "restarts": child.restarts,
+        **_usage(loop, child.pid, now - child.spawned_at, now),
+        "heartbeat_age_s": None if child.ready_at is None else round(now - child.heard_at, 3),
+        **loop.insight.shown(child, now),
         "heartbeat": None if beat is None else beat._asdict(),
     }
 

@@ -14,7 +14,7 @@ from supervisor.control.socket import LATER, ControlError, Request, Verb
 from supervisor.telemetry import crash_reports
 
 if TYPE_CHECKING:
-    from supervisor.children.child import Life
+    from supervisor.children.child import Child
     from supervisor.runtime.loop import Loop
 
 RATE_DEFAULT: Final = 100
@@ -48,14 +48,14 @@ class Trace:
         self._gone = False
         self._found: list[dict[str, Any]] = []
         """Notes of keys that have come and are not shown yet."""
-        for life in self._lives():
-            box = loop.insight.recorders.box(life.incarnation)
+        for child in self._lives():
+            box = loop.insight.recorders.box(child.incarnation)
             headers = box.headers() if box is not None else []
-            self._seen[life.incarnation] = headers[-1].seq if headers and self._prefix is None else 0
+            self._seen[child.incarnation] = headers[-1].seq if headers and self._prefix is None else 0
 
     def _check(self) -> None:
-        if self._actor and self._actor not in self._loop.lifecycle.lives:
-            raise ControlError(f"no actor {self._actor!r}; there are: {', '.join(self._loop.lifecycle.lives)}")
+        if self._actor and self._actor not in self._loop.lifecycle.children:
+            raise ControlError(f"no actor {self._actor!r}; there are: {', '.join(self._loop.lifecycle.children)}")
         if unknown := self._types - KNOWN_TYPES:
             raise ControlError(f"no message {', '.join(unknown)}; there are: {', '.join(sorted(KNOWN_TYPES))}")
         if not 1 <= self._rate <= RATE_MAX:
@@ -70,8 +70,12 @@ class Trace:
             self._gone = self._gone or not self._request.piece({"frames": shown, "held_back": held_back})
         return not self._gone
 
-    def _lives(self) -> list["Life"]:
-        return [life for life in self._loop.insight.lives() if self._actor in ("", life.name) and life.pid is not None]
+    def _lives(self) -> list["Child"]:
+        return [
+            child
+            for child in self._loop.insight.children()
+            if self._actor in ("", child.name) and child.pid is not None
+        ]
 
     def _admit(self, lines: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
         if int(now) != self._second:
@@ -85,14 +89,14 @@ class Trace:
 
     def _new_headers(self) -> list[dict[str, Any]]:
         found: list[tuple[int, dict[str, Any]]] = []
-        for life in self._lives():
-            box = self._loop.insight.recorders.box(life.incarnation)
-            after = self._seen.get(life.incarnation, 0)
+        for child in self._lives():
+            box = self._loop.insight.recorders.box(child.incarnation)
+            after = self._seen.get(child.incarnation, 0)
             headers = box.headers(after) if box is not None else []
             if headers:
                 self._held_back += headers[0].seq - after - 1
-                self._seen[life.incarnation] = headers[-1].seq
-            found += [(header.handled_ns, self._line(life, header)) for header in headers if self._wants(header)]
+                self._seen[child.incarnation] = headers[-1].seq
+            found += [(header.handled_ns, self._line(child, header)) for header in headers if self._wants(header)]
         return [line for _, line in sorted(found, key=lambda pair: pair[0])]
 
     def _wants(self, header: Header) -> bool:
@@ -100,9 +104,9 @@ class Trace:
         wanted = self._types or KNOWN_TYPES - {"Ask"}
         return not wanted.isdisjoint(header.types)
 
-    def _line(self, life: "Life", header: Header) -> dict[str, Any]:
+    def _line(self, child: "Child", header: Header) -> dict[str, Any]:
         at = time.time() - (time.monotonic_ns() - header.handled_ns) / 1e9
-        return {"time": at, "to": life.name, **crash_reports.show_header(header, self._loop.insight.name_of)}
+        return {"time": at, "to": child.name, **crash_reports.show_header(header, self._loop.insight.name_of)}
 
     # ---- keys ----
 
@@ -112,19 +116,19 @@ class Trace:
         if now < self._next_asking:
             return lines
         self._next_asking = now + ASK_S
-        for life in self._lives():
-            incarnation = life.incarnation
+        for child in self._lives():
+            incarnation = child.incarnation
             if incarnation in self._asked:
                 continue
             self._asked.add(incarnation)
             if incarnation in self._watched:
-                self._ask(life, "watched", {"after": self._seen.get(incarnation, 0)}, now)
+                self._ask(child, "watched", {"after": self._seen.get(incarnation, 0)}, now)
             else:
-                self._ask(life, "watch", {"key_prefix": self._prefix, "rate": self._rate}, now)
+                self._ask(child, "watch", {"key_prefix": self._prefix, "rate": self._rate}, now)
         return lines
 
-    def _ask(self, life: "Life", verb: str, args: Mapping[str, Any], now: float) -> None:
-        name, incarnation = life.name, life.incarnation
+    def _ask(self, child: "Child", verb: str, args: Mapping[str, Any], now: float) -> None:
+        name, incarnation = child.name, child.incarnation
 
         def then(ok: bool, result: Any) -> None:
             self._asked.discard(incarnation)
@@ -136,7 +140,7 @@ class Trace:
             else:
                 self._take_notes(name, incarnation, result)
 
-        self._loop.insight.questions.ask(name, incarnation, verb, args, now, then)
+        self._loop.insight.queries.ask(name, incarnation, verb, args, now, then)
 
     def _take_notes(self, name: str, incarnation: int, result: Mapping[str, Any]) -> None:
         offset_s = time.time() - time.monotonic()

@@ -29,7 +29,15 @@ import msgpack
 from etcdz.ipc.boot import STACK_SIGNAL, Boot, stack_path
 from supervisor.processes import linux
 
-LIBRARIES: Final = ("zmq", "msgpack", "google.protobuf.message", "plyvel", "uvloop", "etcdz.messages", "etcdz.proto")
+LIBRARIES: Final = (
+    "zmq",
+    "msgpack",
+    "google.protobuf.message",
+    "plyvel",
+    "uvloop",
+    "etcdz.ipc.messages",
+    "etcdz.proto",
+)
 """Imported beside the actors' modules; one that is missing is left to the actor that needs it."""
 MESSAGE_BYTES_MAX: Final = 1 << 17
 """Below what a unix socket takes at once by default."""

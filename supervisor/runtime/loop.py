@@ -16,12 +16,12 @@ import zmq
 
 from etcdz import limits
 from etcdz.ipc.boot import STACK_SIGNAL, Boot, stack_path
-from etcdz.ipc.messages import AskMetrics, Fault, Heartbeat, Ready, Roster, Stop, Told, decode_frame
-from etcdz.net.listen_sockets import Door
+from etcdz.ipc.messages import Fault, Heartbeat, QueryMetrics, QueryReply, Ready, Roster, Stop, decode_frame
+from etcdz.net.listen_sockets import ListenSockets
 from etcdz.telemetry import logs
-from supervisor.children import child as life_cycle
-from supervisor.children.accept_balancing import Ushers
-from supervisor.children.child import Action, Life, State
+from supervisor.children import child as child_actions
+from supervisor.children.accept_balancing import AcceptBalancing
+from supervisor.children.child import Action, Child, State
 from supervisor.children.orders import Operations, Order, Refusal
 from supervisor.children.placement import Placement
 from supervisor.control.order_verbs import Operator
@@ -39,7 +39,7 @@ from supervisor.telemetry.cpu_meter import Meter
 from supervisor.telemetry.events import Events
 from supervisor.telemetry.metrics import scrape
 from supervisor.telemetry.observations import Insight
-from supervisor.tree import Row
+from supervisor.tree import ChildSpec
 
 log = logs.get("supervisor")
 
@@ -62,17 +62,21 @@ class Loop:
     """Everything of a running member that is not an actor."""
 
     def __init__(
-        self, settings: Mapping[str, Any], tree: tuple[Row, ...], data: DataDir, doors: Sequence[Door] = ()
+        self,
+        settings: Mapping[str, Any],
+        tree: tuple[ChildSpec, ...],
+        data: DataDir,
+        listen_sockets: Sequence[ListenSockets] = (),
     ) -> None:
-        """doors: where clients will connect to, for the rows that want them"""
+        """listen_sockets: where clients will connect to, for the rows that want them"""
         self.settings = settings
-        self.doors = doors
+        self.listen_sockets = listen_sockets
         run_dir, incarnation = data.run_dir, data.first_incarnation
         self.began_at = time.monotonic()
         self.signals = Signals()
         self.poller = zmq.Poller()
         self.poller.register(self.signals.fileno(), zmq.POLLIN)
-        self.spawner = Spawner([row.kind for row in tree], (data.lock_fd,), self._watch_zygote)
+        self.spawner = Spawner([spec.kind for spec in tree], (data.lock_fd,), self._watch_zygote)
         self._zygote_fds: list[int] = []
         self._watch_zygote()
         self.context: zmq.Context[Any] = zmq.Context()
@@ -84,7 +88,7 @@ class Loop:
         self.lifecycle = Operations(tree, incarnation + 1, random.random)
         self.operator = Operator(self)
         self.events = Events()
-        self.ushers = Ushers()
+        self.accept_balancing = AcceptBalancing()
         self.insight = Insight(self)
         self.heartbeats: dict[str, Heartbeat] = {}
         self.meter = Meter()
@@ -143,7 +147,7 @@ class Loop:
         self.operator.look(now)
         self.insight.look(now)
         if self.lifecycle.stopping:
-            self._close_doors()
+            self._close_listen_sockets()
 
     def _wait_ms(self) -> int:
         """Until the next deadline, and never longer than the placement's interval: on_clock expects that."""
@@ -185,25 +189,25 @@ class Loop:
         actions = self.lifecycle.on_ready(ready.name, ready.incarnation, ready.info, now)
         if actions:
             self.links.connect(ready.name, ready.incarnation)
-            life = self.lifecycle.lives[ready.name]
-            if life.pid is not None:  # again: it has started threads meanwhile
-                self._settle(life.name, life.incarnation, life.pid)
+            child = self.lifecycle.children[ready.name]
+            if child.pid is not None:  # again: it has started threads meanwhile
+                self._settle(child.name, child.incarnation, child.pid)
         self.do(actions)
 
     def _on_heartbeat(self, beat: Heartbeat, now: float) -> None:
-        life = self.lifecycle.lives.get(beat.name)
-        if life is not None and life.incarnation == beat.incarnation:
+        child = self.lifecycle.children.get(beat.name)
+        if child is not None and child.incarnation == beat.incarnation:
             self.heartbeats[beat.name] = beat
         self.insight.on_heartbeat(beat, now)
         self.lifecycle.on_heartbeat(beat.name, beat.incarnation, now)
-        if beat.summary.get("calls", 0) >= limits.CROWD_CALLS:
-            self._move(self.placement.crowd(now))
+        if beat.summary.get("calls", 0) >= limits.BUSY_CALLS:
+            self._move(self.placement.on_busy(now))
         self._move(self.placement.follow(beat.summary.get("client_cpu", -1), now))
 
     def _autopsy(self, pid: int, status: int, now: float) -> None:
-        for life in self.insight.lives():
-            if life.pid == pid:
-                self.insight.on_exit(life, status, now)
+        for child in self.insight.children():
+            if child.pid == pid:
+                self.insight.on_exit(child, status, now)
 
     def _on_fault(self, fault: Fault, now: float) -> None:
         self.do(self.lifecycle.on_fault(fault.name, fault.incarnation, fault.fatal, fault.reason, now))
@@ -228,76 +232,78 @@ class Loop:
         for action in actions:
             ACTIONS[type(action)](self, action)
 
-    def _spawn(self, action: life_cycle.Spawn) -> None:
-        life = self.lifecycle.find(action.name, action.incarnation)
-        if life is None:
+    def _spawn(self, action: child_actions.Spawn) -> None:
+        child = self.lifecycle.find(action.name, action.incarnation)
+        if child is None:
             return
-        doors = self.doors if life.row.doors else ()
+        listen_sockets = self.listen_sockets if child.spec.listen_sockets else ()
         boot = Boot(
-            name=life.name,
-            kind=life.row.role,
-            slot=life.slot,
+            name=child.name,
+            kind=child.spec.role,
+            slot=child.slot,
             incarnation=action.incarnation,
             run_dir=str(self.run_dir),
-            endpoint=self.links.endpoint_of(life.name, action.incarnation),
+            endpoint=self.links.endpoint_of(child.name, action.incarnation),
             supervisor=self.links.endpoint,
             roster=self._roster(),
             config=dict(self.settings),
-            options=life.row.options,
-            doors=[(door.text, len(door.sockets)) for door in doors],
-            flight=self.insight.on_spawn(life.name, action.incarnation),
+            options=child.spec.options,
+            listen_sockets=[(sockets.text, len(sockets.sockets)) for sockets in listen_sockets],
+            flight=self.insight.on_spawn(child.name, action.incarnation),
         )
-        caps = Caps(life.row.nice, life.row.memory_max_bytes)
-        self.spawner.spawn(boot, life.row.kind, caps, [sock.fileno() for door in doors for sock in door.sockets])
+        caps = Caps(child.spec.nice, child.spec.memory_max_bytes)
+        self.spawner.spawn(
+            boot, child.spec.kind, caps, [sock.fileno() for sockets in listen_sockets for sock in sockets.sockets]
+        )
 
     def _settle(self, name: str, incarnation: int, pid: int) -> None:
         """A new process goes where its row, or else the placement, wants it."""
-        life = self.lifecycle.find(name, incarnation)
-        process_usage.set_cpus(pid, (life.row.cpus if life is not None else ()) or self.placement.cpus())
+        child = self.lifecycle.find(name, incarnation)
+        process_usage.set_cpus(pid, (child.spec.cpus if child is not None else ()) or self.placement.cpus())
 
-    def _signal(self, action: life_cycle.Signal) -> None:
+    def _signal(self, action: child_actions.Signal) -> None:
         with suppress(ProcessLookupError):
             os.kill(action.pid, action.signum)
 
-    def _publish(self, action: life_cycle.Publish) -> None:
+    def _publish(self, action: child_actions.Publish) -> None:
         self._roster_version += 1
         roster = Roster(self._roster_version, self._roster())
-        for life in self.lifecycle.listed():
-            self.links.send(life.incarnation, roster)
-        for incarnation, order in self.ushers.orders(self.lifecycle.listed(), self._doors_max()):
+        for child in self.lifecycle.listed():
+            self.links.send(child.incarnation, roster)
+        for incarnation, order in self.accept_balancing.orders(self.lifecycle.listed(), self._sockets_max()):
             self.links.send(incarnation, order)
 
-    def _doors_max(self) -> int:
-        return max((len(door.sockets) for door in self.doors), default=0)
+    def _sockets_max(self) -> int:
+        return max((len(sockets.sockets) for sockets in self.listen_sockets), default=0)
 
-    def _close_doors(self) -> None:
+    def _close_listen_sockets(self) -> None:
         """The member stops: who comes now is refused, and does not wait in the queue of a socket."""
-        for door in self.doors:
-            for sock in door.sockets:
+        for sockets in self.listen_sockets:
+            for sock in sockets.sockets:
                 with suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
-        self.doors = ()
+        self.listen_sockets = ()
 
-    def _dump(self, action: life_cycle.Dump) -> None:
+    def _dump(self, action: child_actions.Dump) -> None:
         with suppress(ProcessLookupError):
             os.kill(action.pid, STACK_SIGNAL)
 
-    def _gone(self, action: life_cycle.Gone) -> None:
+    def _gone(self, action: child_actions.Gone) -> None:
         stack = _read_stack(self.links.endpoint_of(action.name, action.incarnation))
         if stack:
             log.error("where a hung actor was", child=action.name, incarnation=action.incarnation, stack=stack)
         self.links.forget(action.name, action.incarnation)
 
-    def _note(self, action: life_cycle.Note) -> None:
+    def _note(self, action: child_actions.Note) -> None:
         log.log(action.level, action.msg, **action.fields)
         self.events.add(action.level, action.msg, action.fields)
 
     def _roster(self) -> list[tuple[str, str, int, int, str]]:
-        return [self._roster_line(life) for life in self.lifecycle.listed()]
+        return [self._roster_line(child) for child in self.lifecycle.listed()]
 
-    def _roster_line(self, life: Life) -> tuple[str, str, int, int, str]:
-        endpoint = self.links.endpoint_of(life.name, life.incarnation)
-        return (life.name, life.row.role, life.slot, life.incarnation, endpoint)
+    def _roster_line(self, child: Child) -> tuple[str, str, int, int, str]:
+        endpoint = self.links.endpoint_of(child.name, child.incarnation)
+        return (child.name, child.spec.role, child.slot, child.incarnation, endpoint)
 
     def _watch_zygote(self) -> None:
         for fd in self._zygote_fds:
@@ -314,7 +320,7 @@ class Loop:
             return
         self._next_look = now + self.placement.interval_s
         # NB: who leaves has the same name as its successor.
-        pids = {f"{life.name}.{life.pid}": life.pid for life in self.lifecycle.everyone() if life.pid is not None}
+        pids = {f"{child.name}.{child.pid}": child.pid for child in self.lifecycle.everyone() if child.pid is not None}
         loads = self.meter.look({**pids, **self._own_pids()}, now, self.placement.wants_wait)
         for name, pid in pids.items():
             if name in loads and loads[name].cpu > WORKS_ABOVE:
@@ -326,14 +332,14 @@ class Loop:
 
     def _recycle(self, now: float) -> None:
         """Processes that have grown too old or too big make room for new ones, one at a time."""
-        for life in self.lifecycle.lives.values():
-            if life.state is not State.READY or life.pid is None or life.ready_at is None:
+        for child in self.lifecycle.children.values():
+            if child.state is not State.READY or child.pid is None or child.ready_at is None:
                 continue
-            allowed = Limits(life.max_age_s, life.row.max_rss_bytes, life.row.max_rss_after_s)
-            rss_bytes = (process_usage.rss_bytes(life.pid) or 0) if allowed.max_rss_bytes is not None else 0
-            why = recycling_reason(allowed, now - life.ready_at, rss_bytes)
-            if why and self._order(Order("restart", life.name, graceful=True), now):
-                self._note(life_cycle.Note("info", "recycling actor", {"child": life.name, "reason": why}))
+            allowed = Limits(child.max_age_s, child.spec.max_rss_bytes, child.spec.max_rss_after_s)
+            rss_bytes = (process_usage.rss_bytes(child.pid) or 0) if allowed.max_rss_bytes is not None else 0
+            why = recycling_reason(allowed, now - child.ready_at, rss_bytes)
+            if why and self._order(Order("restart", child.name, graceful=True), now):
+                self._note(child_actions.Note("info", "recycling actor", {"child": child.name, "reason": why}))
                 return
 
     def _order(self, order: Order, now: float) -> bool:
@@ -350,9 +356,9 @@ class Loop:
         if cpus is None:
             return
         log.debug("moving actors", cpus=sorted(cpus))
-        for life in self.lifecycle.everyone():
-            if life.pid is not None and not life.row.cpus:
-                process_usage.set_cpus(life.pid, cpus)
+        for child in self.lifecycle.everyone():
+            if child.pid is not None and not child.spec.cpus:
+                process_usage.set_cpus(child.pid, cpus)
 
     def _own_pids(self) -> dict[str, int]:
         return {"supervisor": os.getpid(), "zygote": self.spawner.pid}
@@ -370,16 +376,16 @@ MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {
     Ready: Loop._on_ready,
     Heartbeat: Loop._on_heartbeat,
     Fault: Loop._on_fault,
-    Told: lambda loop, told, now: loop.insight.questions.on_told(told),
-    AskMetrics: lambda loop, asked, now: scrape(loop, asked),
+    QueryReply: lambda loop, told, now: loop.insight.queries.on_told(told),
+    QueryMetrics: lambda loop, asked, now: scrape(loop, asked),
 }
 ACTIONS: Final[dict[type[Any], Callable[[Loop, Any], None]]] = {
-    life_cycle.Spawn: Loop._spawn,
-    life_cycle.ReplaceZygote: lambda loop, action: loop.spawner.replace(action.name, action.incarnation),
-    life_cycle.Ask: lambda loop, action: loop.links.send(action.incarnation, Stop(action.deadline_s)),
-    life_cycle.Dump: Loop._dump,
-    life_cycle.Signal: Loop._signal,
-    life_cycle.Publish: Loop._publish,
-    life_cycle.Gone: Loop._gone,
-    life_cycle.Note: Loop._note,
+    child_actions.Spawn: Loop._spawn,
+    child_actions.ReplaceZygote: lambda loop, action: loop.spawner.replace(action.name, action.incarnation),
+    child_actions.Ask: lambda loop, action: loop.links.send(action.incarnation, Stop(action.deadline_s)),
+    child_actions.Dump: Loop._dump,
+    child_actions.Signal: Loop._signal,
+    child_actions.Publish: Loop._publish,
+    child_actions.Gone: Loop._gone,
+    child_actions.Note: Loop._note,
 }

@@ -5,7 +5,7 @@ import resource
 import time
 from typing import TYPE_CHECKING, Any
 
-from etcdz.ipc.messages import AskMetrics, Metrics
+from etcdz.ipc.messages import Metrics, QueryMetrics
 from supervisor.processes import process_usage
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from supervisor.runtime.loop import Loop
 
 
-def scrape(loop: "Loop", asked: AskMetrics) -> None:
+def scrape(loop: "Loop", asked: QueryMetrics) -> None:
     """Asks all actors; the last answer, or the end of the patience with it, sends the text."""
     _Scrape(loop, asked)
 
@@ -21,15 +21,15 @@ def scrape(loop: "Loop", asked: AskMetrics) -> None:
 class _Scrape:
     """One scrape: answered when every actor has answered, or has been given up."""
 
-    def __init__(self, loop: "Loop", asked: AskMetrics) -> None:
+    def __init__(self, loop: "Loop", asked: QueryMetrics) -> None:
         self._loop = loop
         self._asked = asked
         self._found: list[dict[str, Any]] = []
-        lives = loop.lifecycle.listed()
-        self._missing = len(lives)
+        children = loop.lifecycle.listed()
+        self._missing = len(children)
         now = time.monotonic()
-        for life in lives:
-            loop.insight.questions.ask(life.name, life.incarnation, "metrics", {}, now, self._take)
+        for child in children:
+            loop.insight.queries.ask(child.name, child.incarnation, "metrics", {}, now, self._take)
 
     def _take(self, ok: bool, result: Any) -> None:
         if ok:
@@ -50,7 +50,7 @@ def use_of_all(loop: "Loop") -> "Whole":
     """All processes of the member, those that have ended included in the CPU time. A limit is that of one of them."""
     from etcdz.telemetry.metrics import Whole
 
-    pids = [os.getpid(), loop.spawner.pid, *(life.pid for life in loop.lifecycle.everyone() if life.pid is not None)]
+    pids = [os.getpid(), loop.spawner.pid, *(child.pid for child in loop.lifecycle.everyone() if child.pid is not None)]
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     memory = [process_usage.memory_bytes(pid) or (0, 0) for pid in pids]
     virtual_max = resource.getrlimit(resource.RLIMIT_AS)[0]

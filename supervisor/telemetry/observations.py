@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etcdz import limits
 from etcdz.ipc.boot import stack_path
-from etcdz.ipc.messages import Ask, Heartbeat
+from etcdz.ipc.messages import Heartbeat, Query
 from etcdz.telemetry import logs
 from supervisor.telemetry import crash_reports
 from supervisor.telemetry.crash_reports import Death
-from supervisor.telemetry.queries import Questions
+from supervisor.telemetry.queries import Queries
 from supervisor.telemetry.recorders import Recorders
 
 if TYPE_CHECKING:
-    from supervisor.children.child import Life
+    from supervisor.children.child import Child
     from supervisor.runtime.loop import Loop
 
 log = logs.get("supervisor")
@@ -50,7 +50,7 @@ class Insight:
     def __init__(self, loop: "Loop") -> None:
         self._loop = loop
         self.recorders = Recorders()
-        self.questions = Questions(self._send)
+        self.queries = Queries(self._send)
         self.beats: dict[int, Beats] = {}
         """By incarnation."""
         self.last_exit: dict[str, dict[str, Any]] = {}
@@ -78,36 +78,36 @@ class Insight:
         before, before_at = (known.last, known.last_at) if known is not None else (None, 0.0)
         self.beats[beat.incarnation] = Beats(beat, now, before, before_at)
 
-    def on_exit(self, life: "Life", status: int, now: float) -> None:
+    def on_exit(self, child: "Child", status: int, now: float) -> None:
         """A process has ended: read what it left, before its files are removed and another takes its name."""
-        self.questions.on_gone(life.incarnation)
-        reason = life.reason or (f"was killed by signal {-status}" if status < 0 else f"exited with status {status}")
-        self.last_exit[life.name] = {
+        self.queries.on_gone(child.incarnation)
+        reason = child.reason or (f"was killed by signal {-status}" if status < 0 else f"exited with status {status}")
+        self.last_exit[child.name] = {
             "time": time.time(),
-            "incarnation": life.incarnation,
+            "incarnation": child.incarnation,
             "status": status,
             "reason": reason,
         }
-        beats = self.beats.pop(life.incarnation, None)
-        if status != 0 and not (status == -signal.SIGTERM and life.state.value == "stopping"):
-            self._deaths.append(self._autopsy(life, status, reason, beats, now))
-        self.recorders.close(life.incarnation)
+        beats = self.beats.pop(child.incarnation, None)
+        if status != 0 and not (status == -signal.SIGTERM and child.state.value == "stopping"):
+            self._deaths.append(self._autopsy(child, status, reason, beats, now))
+        self.recorders.close(child.incarnation)
 
-    def _autopsy(self, life: "Life", status: int, reason: str, beats: Beats | None, now: float) -> Death:
-        box = self.recorders.box(life.incarnation)
+    def _autopsy(self, child: "Child", status: int, reason: str, beats: Beats | None, now: float) -> Death:
+        box = self.recorders.box(child.incarnation)
         beat = beats.last if beats is not None else None
         return Death(
-            name=life.name,
-            kind=life.row.role,
-            incarnation=life.incarnation,
-            pid=life.pid or 0,
+            name=child.name,
+            kind=child.spec.role,
+            incarnation=child.incarnation,
+            pid=child.pid or 0,
             time_s=time.time(),
             ended_ns=time.monotonic_ns(),
-            uptime_s=now - life.spawned_at,
+            uptime_s=now - child.spawned_at,
             status=status,
-            ending=life.ending.value if life.ending is not None else ("killed" if status < 0 else "failed"),
+            ending=child.ending.value if child.ending is not None else ("killed" if status < 0 else "failed"),
             reason=reason,
-            stack=(box.text() if box is not None else "") or self.stack(life),
+            stack=(box.text() if box is not None else "") or self.stack(child),
             headers=box.headers() if box is not None else [],
             summary=beat.summary if beat is not None else {},
             statistics=beat.statistics if beat is not None else {},
@@ -116,7 +116,7 @@ class Insight:
 
     def look(self, now: float) -> None:
         """Once a turn, when everything urgent is done."""
-        self.questions.expire(now)
+        self.queries.expire(now)
         self._continue_paused(now)
         if self._followers and now >= self._next_look:
             self._next_look = now + LOOK_S
@@ -130,7 +130,7 @@ class Insight:
         due = [at for at, _ in self._paused.values()]
         if self._followers:
             due.append(self._next_look)
-        if (deadline := self.questions.next_deadline()) is not None:
+        if (deadline := self.queries.next_deadline()) is not None:
             due.append(deadline)
         return min(due, default=None)
 
@@ -159,9 +159,9 @@ class Insight:
     def name_of(self, incarnation: int) -> str:
         return self._names.get(incarnation, f"incarnation {incarnation}")
 
-    def stack(self, life: "Life") -> str:
+    def stack(self, child: "Child") -> str:
         """All that the process has written about its stacks so far."""
-        path = stack_path(self._loop.links.endpoint_of(life.name, life.incarnation))
+        path = stack_path(self._loop.links.endpoint_of(child.name, child.incarnation))
         with suppress(OSError):
             return Path(path).read_text(errors="replace")
         return ""
@@ -173,7 +173,7 @@ class Insight:
 
     def _continue_paused(self, now: float) -> None:
         for pid, (until, incarnation) in list(self._paused.items()):
-            alive = any(life.pid == pid and life.incarnation == incarnation for life in self.lives())
+            alive = any(child.pid == pid and child.incarnation == incarnation for child in self.children())
             if alive and now < until:
                 continue
             del self._paused[pid]
@@ -181,21 +181,21 @@ class Insight:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
-    def lives(self) -> list["Life"]:
+    def children(self) -> list["Child"]:
         return list(self._loop.lifecycle.everyone())
 
     def is_paused(self, pid: int) -> bool:
         """Whether it is stopped on order, which is no sign of a hang."""
         return pid in self._paused
 
-    def _send(self, name: str, incarnation: int, question: Ask) -> None:
+    def _send(self, name: str, incarnation: int, question: Query) -> None:
         self._loop.links.send(incarnation, question)
 
-    def shown(self, life: "Life", now: float) -> dict[str, Any]:
+    def shown(self, child: "Child", now: float) -> dict[str, Any]:
         """What `ps` shows of the inside of one actor; see docs/actors.md. None where nothing is known yet."""
-        beats = self.beats.get(life.incarnation)
+        beats = self.beats.get(child.incarnation)
         statistics = beats.last.statistics if beats is not None else {}
-        depth, oldest_us = self._mailbox(life, statistics, now)
+        depth, oldest_us = self._mailbox(child, statistics, now)
         return {
             "mailbox_depth": depth,
             "oldest_us": oldest_us,
@@ -207,19 +207,19 @@ class Insight:
             "batch": statistics.get("batch"),
             "last_error": statistics.get("last_error"),
             "log_level": statistics.get("log_level"),
-            "last_exit": self.last_exit.get(life.name),
+            "last_exit": self.last_exit.get(child.name),
         }
 
-    def _mailbox(self, life: "Life", statistics: dict[str, Any], now: float) -> tuple[int | None, int | None]:
+    def _mailbox(self, child: "Child", statistics: dict[str, Any], now: float) -> tuple[int | None, int | None]:
         """(depth, age of the oldest in us): its own words, or, of one that is silent, what the others have sent it."""
         depth, oldest_us = statistics.get("mailbox_depth"), statistics.get("oldest_us")
-        silent_s = now - life.heard_at
+        silent_s = now - child.heard_at
         if depth is None or silent_s < 2 * limits.HEARTBEAT_S:
             return depth, oldest_us
         taken = statistics.get("frames_in", {})
         sent = {beats.last.incarnation: beats.last.statistics for beats in self.beats.values()}
         waiting = sum(
-            max(0, of.get("frames_out", {}).get(life.name, 0) - taken.get(incarnation, 0))
+            max(0, of.get("frames_out", {}).get(child.name, 0) - taken.get(incarnation, 0))
             for incarnation, of in sent.items()
         )
         if not waiting:

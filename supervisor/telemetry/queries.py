@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from etcdz.ipc.messages import Ask, Told
+from etcdz.ipc.messages import Query, QueryReply
 
 ANSWER_S: Final = 1.0
 """An actor answers in its next turn; one that takes longer hangs, or is about to."""
@@ -23,10 +23,10 @@ class Open(NamedTuple):
     then: Then
 
 
-class Questions:
+class Queries:
     """Ids are unique in the life of the supervisor."""
 
-    def __init__(self, send: Callable[[str, int, Ask], None]) -> None:
+    def __init__(self, send: Callable[[str, int, Query], None]) -> None:
         """send(name, incarnation, question)"""
         self._send = send
         self._open: dict[int, Open] = {}
@@ -35,9 +35,9 @@ class Questions:
     def ask(self, name: str, incarnation: int, verb: str, args: Mapping[str, Any], now: float, then: Then) -> None:
         self._last_id += 1
         self._open[self._last_id] = Open(name, incarnation, now + ANSWER_S, then)
-        self._send(name, incarnation, Ask(self._last_id, verb, dict(args)))
+        self._send(name, incarnation, Query(self._last_id, verb, dict(args)))
 
-    def on_told(self, told: Told) -> None:
+    def on_told(self, told: QueryReply) -> None:
         """An answer; one that nobody waits for any more is dropped."""
         question = self._open.get(told.id)
         if question is not None and question.incarnation == told.incarnation:

@@ -1,4 +1,4 @@
-"""Whatever clients do, and whenever the store is committed, scrubbed or opened again: the answers are the twin's."""
+"""Whatever clients do, and whenever the store is committed, compacted or opened again: the answers are the twin's."""
 
 from random import Random
 from typing import Any
@@ -65,7 +65,7 @@ class Subject:
         if chore:
             self.commit()
         if chore == "scrub":
-            self.mvcc.scrub(3)
+            self.mvcc.compact_slice(3)
         elif chore == "reopen":
             self.open()
         elif chore == "small cache":
@@ -98,7 +98,7 @@ def test_every_answer_is_the_twins(seed: int) -> None:
     _same_history(subject, twin)
     subject.do("reopen")
     _same_history(subject, twin)
-    while not subject.mvcc.scrub(2):
+    while not subject.mvcc.compact_slice(2):
         pass
     subject.do("reopen")
     _same_history(subject, twin)

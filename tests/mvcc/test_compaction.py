@@ -45,10 +45,10 @@ def _all_views(mvcc: Mvcc) -> list[bytes]:
     return [mvcc.range(pb.RangeRequest(revision=revision, **EVERYTHING))[2] for revision in revisions]
 
 
-def _scrubbed(revision: int) -> Mvcc:
+def _compacted(revision: int) -> Mvcc:
     mvcc = _history(MemoryStore())
     _compact(mvcc, revision)
-    assert mvcc.scrub(10_000)
+    assert mvcc.compact_slice(10_000)
     return mvcc
 
 
@@ -60,14 +60,14 @@ def test_slices_of_any_size_come_to_the_same_end(revision: int, limit: int) -> N
     _compact(mvcc, revision)
     hash_before = _hash(mvcc)
     steps = 0
-    while not mvcc.scrub(limit):
+    while not mvcc.compact_slice(limit):
         assert _all_views(mvcc) == before
         assert _hash(mvcc) == hash_before, "how far the scrub is does not show"
         steps += 1
     assert steps <= revision // limit + 1
-    assert _records(mvcc) == _records(_scrubbed(revision))
+    assert _records(mvcc) == _records(_compacted(revision))
     assert (_all_views(mvcc), _hash(mvcc)) == (before, hash_before)
-    assert mvcc.scrub(limit)
+    assert mvcc.compact_slice(limit)
 
 
 @pytest.mark.parametrize("steps", range(0, 30, 3))
@@ -76,15 +76,15 @@ def test_a_restart_between_any_two_slices_goes_on(steps: int) -> None:
     mvcc = _history(store)
     _compact(mvcc, 30)
     for _ in range(steps):
-        mvcc.scrub(1)
+        mvcc.compact_slice(1)
     again = Mvcc(MemoryStore(store.rows.items()), 1, 2, raft_term=1)
     assert (again.compact_revision, again.revision) == (30, 41)
     assert (_all_views(again), _hash(again)) == (_all_views(mvcc), _hash(mvcc))
-    assert again.scrubbing.running
-    while not again.scrub(4):
+    assert again.compaction.running
+    while not again.compact_slice(4):
         pass
-    assert _records(again) == _records(_scrubbed(30))
-    assert not Mvcc(again.store, 1, 2).scrubbing.running
+    assert _records(again) == _records(_compacted(30))
+    assert not Mvcc(again.store, 1, 2).compaction.running
 
 
 @pytest.mark.parametrize("steps", [0, 3, 9])
@@ -92,11 +92,11 @@ def test_a_newer_compaction_takes_over(steps: int) -> None:
     mvcc = _history(MemoryStore())
     _compact(mvcc, 20)
     for _ in range(steps):
-        mvcc.scrub(2)
+        mvcc.compact_slice(2)
     _compact(mvcc, 33)
-    while not mvcc.scrub(3):
+    while not mvcc.compact_slice(3):
         pass
-    assert _records(mvcc) == _records(_scrubbed(33))
+    assert _records(mvcc) == _records(_compacted(33))
 
 
 @pytest.mark.parametrize("steps", [0, 2, 6, 20])
@@ -104,14 +104,14 @@ def test_changes_between_slices_are_no_part_of_it(steps: int) -> None:
     mvcc = _history(MemoryStore())
     _compact(mvcc, 30)
     for _ in range(steps):
-        mvcc.scrub(1)
+        mvcc.compact_slice(1)
     for number in range(5):
         mvcc.put(pb.PutRequest(key=b"k%d" % number, value=b"new"))
     mvcc.delete_range(pb.DeleteRangeRequest(key=b"k3"))
     mvcc.commit(60, 1)
-    while not mvcc.scrub(2):
+    while not mvcc.compact_slice(2):
         pass
-    kept = _records(_scrubbed(30))
+    kept = _records(_compacted(30))
     assert _records(mvcc)[: len(kept)] == kept
     assert len(_records(mvcc)) == len(kept) + 6
     assert _all_views(Mvcc(mvcc.store, 1, 2, raft_term=1)) == _all_views(mvcc)
@@ -121,10 +121,10 @@ def test_nothing_is_deleted_before_the_compaction_is_in_the_store() -> None:
     mvcc = _history(MemoryStore())
     records = _records(mvcc)
     mvcc.compact(pb.CompactionRequest(revision=30))
-    assert not mvcc.scrub(1000)
+    assert not mvcc.compact_slice(1000)
     assert _records(mvcc) == records
     mvcc.commit(41, 1)
-    assert mvcc.scrub(1000)
+    assert mvcc.compact_slice(1000)
 
 
 def test_compacted_and_future_revisions_are_refused() -> None:
@@ -142,16 +142,16 @@ def test_a_second_compaction_looks_at_what_came_since_the_first() -> None:
     for revision in range(3, 42, 4):
         _compact(mvcc, revision)
         steps = 0
-        while not mvcc.scrub(1):
+        while not mvcc.compact_slice(1):
             steps += 1
         assert steps <= 5
-        assert _records(mvcc) == _records(_scrubbed(revision))
+        assert _records(mvcc) == _records(_compacted(revision))
 
 
 def test_below_a_compaction_there_are_no_hashes() -> None:
     mvcc = _history(MemoryStore())
     _compact(mvcc, 30)
-    mvcc.scrub(1000)
+    mvcc.compact_slice(1000)
     assert mvcc.hash_kv(pb.HashKVRequest(revision=29))[:2] == (errors.COMPACTED.code, errors.COMPACTED.text)
     assert mvcc.hash_kv(pb.HashKVRequest(revision=30))[0] == 0
     assert mvcc.hash_kv(pb.HashKVRequest(revision=42))[:2] == (errors.FUTURE_REV.code, errors.FUTURE_REV.text)
@@ -165,7 +165,7 @@ def test_a_hash_in_slices_is_the_hash_at_once() -> None:
     while (outcome := mvcc.hash_kv_step(job, 3)) is None:
         mvcc.put(pb.PutRequest(key=b"k1", value=b"meanwhile"))
         mvcc.commit(mvcc.consistent_index + 1, 1)
-        mvcc.scrub(1)
+        mvcc.compact_slice(1)
     answer = pb.HashKVResponse.FromString(outcome[2])
     assert (answer.hash, answer.header.revision, answer.hash_revision) == (expected, 41, 35)
 

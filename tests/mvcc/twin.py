@@ -142,7 +142,7 @@ class Twin:
         return self._finish(pb.CompactionResponse())
 
     def hash_kv(self, revision: int) -> int | EtcdError:
-        """Of all but the revisions at which a scrub has left a hash behind."""
+        """Of all but the revisions at which a compaction has left a hash behind."""
         if 0 < revision < self.compacted:
             return errors.COMPACTED
         if revision > self.revision:

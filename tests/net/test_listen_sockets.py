@@ -62,7 +62,7 @@ def test_listeners_of_the_member_share_what_it_claims_and_nobody_else_gets_it() 
         assert refusal(f"http://localhost:{port}") == IN_USE.format(port), "before the first listener"
         with pytest.raises(ConnectionRefusedError):  # nobody serves it yet
             socket.create_connection(("127.0.0.1", port))
-        first, second, *_ = claim.doors[0].sockets
+        first, second, *_ = claim.listen_sockets[0].sockets
         first.listen()
         second.listen()
         socket.create_connection(("127.0.0.1", port)).close()
@@ -85,7 +85,7 @@ def test_port_0_becomes_a_port_for_all_listeners() -> None:
         ports = [address_of(url).port for url in claim.urls]
         assert all(ports) and ports[0] != ports[1]
         assert claim.urls == (f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}")
-        assert [door.sockets[-1].getsockname()[1] for door in claim.doors] == ports
+        assert [sockets.sockets[-1].getsockname()[1] for sockets in claim.listen_sockets] == ports
 
 
 def test_0_0_0_0_takes_ipv6_too() -> None:
@@ -107,8 +107,8 @@ def test_a_stale_unix_socket_is_replaced_and_the_file_goes_at_the_end(path: str)
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(path)
     with Claim([f"unix://{path}"], shared=False) as claim:
-        (door,) = claim.doors
-        (listener,) = door.sockets
+        (sockets,) = claim.listen_sockets
+        (listener,) = sockets.sockets
         listener.listen()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)

@@ -237,8 +237,8 @@ def test_a_trace_shows_each_hop_of_a_put_and_no_values(console: Console, follow:
     with Puts(console.trial):
         lines = [line for _ in range(3) for line in trace.until(lambda frame: "Replies" in frame["types"])]
     hops = {(kind, line["from"], line["to"]) for line in lines for kind in line["types"]}
-    short_way = {("Write", "listener-1", "wal"), ("Durable", "wal", "backend"), ("Replies", "backend", "listener-1")}
-    assert short_way <= hops, "of the only voter"
+    fast_path = {("Write", "listener-1", "wal"), ("Durable", "wal", "backend"), ("Replies", "backend", "listener-1")}
+    assert fast_path <= hops, "of the only voter"
     assert all(line["size"] > 0 and line["age_us"] >= 0 for line in lines if line["from"] != "supervisor")
     assert VALUE.decode() not in json.dumps(lines) and KEY.decode() not in json.dumps(lines)
 

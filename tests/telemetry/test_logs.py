@@ -33,7 +33,7 @@ def test_a_line_is_one_object_with_etcds_keys_first(target: Path) -> None:
     assert list(line) == ["level", "ts", "caller", "msg", "actor", "incarnation", "path", "first-index"]
     assert (line["level"], line["msg"], line["actor"], line["first-index"]) == ("info", "cut a segment", "wal", 7)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d{4})", line["ts"])
-    assert re.fullmatch(r"config/test_logs\.py:\d+", line["caller"])
+    assert re.fullmatch(r"telemetry/test_logs\.py:\d+", line["caller"])
 
 
 def test_time_has_the_offset_of_the_zone(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

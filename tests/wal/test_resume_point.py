@@ -1,10 +1,10 @@
-"""A log that is opened at a bookmark is the log that was read whole."""
+"""A log that is opened at a resume point is the log that was read whole."""
 
 import pytest
 
 from etcdz.wal.files import WalCorrupt, WalMismatch
 from etcdz.wal.log import Log, LogOptions
-from etcdz.wal.resume_point import Bookmark, decode_bookmark, encode_bookmark
+from etcdz.wal.resume_point import ResumePoint, decode_resume_point, encode_resume_point
 from etcdz.wal.start import open_newest
 from tests.wal.conftest import Case
 from tests.wal.samples import entries, hard_state
@@ -13,20 +13,20 @@ SMALL = LogOptions(segment_bytes=4096)
 BIG = LogOptions(segment_bytes=1 << 20)
 
 
-def filled(case: Case, options: LogOptions, batches: int) -> tuple[Log, list[Bookmark]]:
+def filled(case: Case, options: LogOptions, batches: int) -> tuple[Log, list[ResumePoint]]:
     """A log of some segments, and where it stood after each batch; every fifth rewrites the one before."""
     log = Log.create(case.disk, case.wal, b"meta", options)
-    marks = [log.bookmark()]
+    marks = [log.resume_point()]
     for number in range(batches):
         first = max(1, log.last_index + (-2 if number % 5 == 4 else 1))
         log.append(entries(first, first + 6, term=number // 5 + 1), first, hard_state(number // 5 + 1, first))
         log.sync()
-        marks.append(log.bookmark())
+        marks.append(log.resume_point())
     return log, marks
 
 
 def state(log: Log) -> tuple[object, ...]:
-    return (*log.bookmark(), log.first_index, log.read_entries(log.first_index))
+    return (*log.resume_point(), log.first_index, log.read_entries(log.first_index))
 
 
 @pytest.mark.parametrize("options", [SMALL, BIG], ids=["many-segments", "one"])
@@ -34,11 +34,13 @@ def test_it_is_the_same_wherever_one_begins(case: Case, options: LogOptions) -> 
     log, marks = filled(case, options, 40)
     log.close()
     whole, recovered = Log.open(case.disk, case.wal, options=options)
-    expected = state(whole)[: Bookmark._fields.index("indexes")], whole.read_entries(1)
+    expected = state(whole)[: ResumePoint._fields.index("indexes")], whole.read_entries(1)
     whole.close()
     for mark in marks:
-        found, again = Log.open(case.disk, case.wal, options=options, mark=decode_bookmark(encode_bookmark(mark)))
-        assert (state(found)[: Bookmark._fields.index("indexes")], found.read_entries(1)) == expected
+        found, again = Log.open(
+            case.disk, case.wal, options=options, mark=decode_resume_point(encode_resume_point(mark))
+        )
+        assert (state(found)[: ResumePoint._fields.index("indexes")], found.read_entries(1)) == expected
         assert again == recovered._replace(markers=again.markers)
         found.close()
 
@@ -90,6 +92,6 @@ def test_one_of_another_log_is_passed_over(case: Case) -> None:
 
 def test_half_of_one_is_none(case: Case) -> None:
     _, marks = filled(case, SMALL, 3)
-    data = encode_bookmark(marks[-1])
-    assert decode_bookmark(data) == marks[-1]
-    assert [cut for cut in range(len(data)) if decode_bookmark(data[:cut]) is not None] == []
+    data = encode_resume_point(marks[-1])
+    assert decode_resume_point(data) == marks[-1]
+    assert [cut for cut in range(len(data)) if decode_resume_point(data[:cut]) is not None] == []

@@ -147,8 +147,8 @@ class World:
     def ask_position(self, seq: int, wants: int) -> None:
         self.to_backend.append(WatchAsk(0, seq, wants))
 
-    def ask_history(self, seq: int, first: int, spans: list[Range], with_befores: bool) -> None:
-        self.to_backend.append(WatchHistory(0, seq, first, spans, with_befores))
+    def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None:
+        self.to_backend.append(WatchHistory(0, seq, first, spans, with_prev_kv))
 
     # the store changes
 
@@ -188,9 +188,9 @@ class World:
         self.mvcc.commit(self.index, TERM)
         self.publisher.publish(frames)
 
-    def scrub(self, limit: int = 1_000) -> None:
+    def compact_slice(self, limit: int = 1_000) -> None:
         self.commit()
-        self.mvcc.scrub(limit)
+        self.mvcc.compact_slice(limit)
 
     def backend_turn(self) -> None:
         """Takes what it was sent."""

@@ -44,7 +44,7 @@ class Host:
     def compact(self, revision: int) -> None:
         assert self.mvcc.compact(pb.CompactionRequest(revision=revision))[0] == 0
         self.commit_pending()
-        while not self.mvcc.scrub(100):
+        while not self.mvcc.compact_slice(100):
             pass
 
     def commit_pending(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.listener.acceptor import Doors
+from actors.listener.acceptor import Acceptor
 
 
 class World:
@@ -22,7 +22,7 @@ class World:
         self.failures: list[Exception] = []
         self.opened: list[bool] = []
         """For each time that it was said: whether a client could connect."""
-        self.doors = Doors(
+        self.listen_sockets = Acceptor(
             self.loop,
             [("address", 2)],
             fds,
@@ -52,7 +52,7 @@ def _bound(port: int) -> socket.socket:
 def world() -> Iterator[World]:
     made = World()
     yield made
-    made.doors.open_only([])
+    made.listen_sockets.accept_from([])
     made.loop.run_until_complete(asyncio.sleep(0))
     made.loop.close()
     for sock in made.sockets:
@@ -60,33 +60,33 @@ def world() -> Iterator[World]:
 
 
 def test_nobody_can_connect_before_it_is_said(world: World) -> None:
-    world.doors.open_only([0, 1])
-    assert (world.doors.is_open, world.connects(), world.opened) == (False, False, [])
+    world.listen_sockets.accept_from([0, 1])
+    assert (world.listen_sockets.is_accepting, world.connects(), world.opened) == (False, False, [])
     world.run()
-    assert (world.doors.is_open, world.opened, world.failures) == (True, [True], [])
+    assert (world.listen_sockets.is_accepting, world.opened, world.failures) == (True, [True], [])
 
 
 def test_one_that_accepts_from_none_is_not_open(world: World) -> None:
-    world.doors.open_only([0, 1])
+    world.listen_sockets.accept_from([0, 1])
     world.run()
-    world.doors.open_only([])
-    assert not world.doors.is_open
-    world.doors.open_only([1])
+    world.listen_sockets.accept_from([])
+    assert not world.listen_sockets.is_accepting
+    world.listen_sockets.accept_from([1])
     world.run()
-    assert world.doors.is_open and world.opened == [True, True]
+    assert world.listen_sockets.is_accepting and world.opened == [True, True]
 
 
 def test_a_change_of_mind_leaves_what_was_wanted_last(world: World) -> None:
-    world.doors.open_only([0, 1])
-    world.doors.open_only([1])
+    world.listen_sockets.accept_from([0, 1])
+    world.listen_sockets.accept_from([1])
     world.run()
-    assert world.doors.is_open and world.failures == []
+    assert world.listen_sockets.is_accepting and world.failures == []
 
 
-def test_it_is_open_when_what_was_missing_is_not_wanted_any_more(world: World) -> None:
-    world.doors.open_only([0])
+def test_it_is_accepting_when_what_was_missing_is_not_wanted_any_more(world: World) -> None:
+    world.listen_sockets.accept_from([0])
     world.run()
-    world.doors.open_only([0, 1])
-    assert not world.doors.is_open
-    world.doors.open_only([0])
-    assert world.doors.is_open and world.opened == [True, True]
+    world.listen_sockets.accept_from([0, 1])
+    assert not world.listen_sockets.is_accepting
+    world.listen_sockets.accept_from([0])
+    assert world.listen_sockets.is_accepting and world.opened == [True, True]

@@ -3,23 +3,23 @@
 import os
 import socket
 
-from actors.listener.client_affinity import SILENT_TICKS, Nearness, arrival_cpu
+from actors.listener.client_affinity import SILENT_TICKS, ClientAffinity, arrival_cpu
 
 
 class _Client:
     def __init__(self, *cpus: int) -> None:
         self.cpus = list(cpus)
 
-    def arrives_on(self) -> int:
+    def incoming_cpu(self) -> int:
         return self.cpus.pop(0)
 
 
 def test_a_client_counts_when_two_ticks_agree_and_is_told_once() -> None:
-    nearness, client = Nearness(), _Client(1, 0, 0, 0, 1, 0, 1, 1)
+    affinity, client = ClientAffinity(), _Client(1, 0, 0, 0, 1, 0, 1, 1)
     told = []
     for _ in range(8):
-        nearness.latest = client
-        told.append((nearness.look(), nearness.cpu))
+        affinity.latest = client
+        told.append((affinity.look(), affinity.cpu))
     assert told == [
         (False, -1),
         (False, -1),
@@ -33,32 +33,32 @@ def test_a_client_counts_when_two_ticks_agree_and_is_told_once() -> None:
 
 
 def test_silence_is_no_news() -> None:
-    nearness = Nearness()
-    assert not nearness.look()
-    nearness.latest = _Client(3, 3)
-    assert not nearness.look()
-    assert not nearness.look()
-    assert nearness.cpu == -1
+    affinity = ClientAffinity()
+    assert not affinity.look()
+    affinity.latest = _Client(3, 3)
+    assert not affinity.look()
+    assert not affinity.look()
+    assert affinity.cpu == -1
 
 
 def test_who_has_been_silent_for_long_may_be_anywhere() -> None:
-    nearness = Nearness()
+    affinity = ClientAffinity()
     client = _Client(3, 3)
     for _ in range(2):
-        nearness.latest = client
-        nearness.look()
+        affinity.latest = client
+        affinity.look()
     told = []
     for _ in range(SILENT_TICKS):
-        assert not nearness.look()
-        told.append(nearness.cpu)
+        assert not affinity.look()
+        told.append(affinity.cpu)
     assert told == [3] * (SILENT_TICKS - 1) + [-1]
 
 
 def test_a_connection_that_is_gone_is_not_asked() -> None:
-    nearness, client = Nearness(), _Client()
-    nearness.latest = client
-    nearness.forget(client)
-    assert not nearness.look()
+    affinity, client = ClientAffinity(), _Client()
+    affinity.latest = client
+    affinity.forget(client)
+    assert not affinity.look()
 
 
 def test_the_kernel_says_on_which_cpu_bytes_came_in() -> None:

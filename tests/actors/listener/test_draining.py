@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from actors.listener.draining import CONFIRM_S, GATHER_S, SETTLE_S, Goodbye
+from actors.listener.draining import CONFIRM_S, GATHER_S, SETTLE_S, Draining
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import GOAWAY
 from etcdz.wire.request_head import Method
@@ -22,9 +22,9 @@ class World:
         self.is_closed = False
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.now = 0.0
-        self.parted = 0
+        self.confirmed = 0
         self.exchange()
-        self.goodbye = Goodbye(self.server, self, self.call_later, self.on_parted)
+        self.draining = Draining(self.server, self, self.call_later, self.on_parted)
 
     # what Goodbye asks of its surroundings
 
@@ -38,8 +38,8 @@ class World:
         self.timers.append((self.now + seconds, do))
 
     def on_parted(self) -> None:
-        self.parted += 1
-        self.write(self.goodbye.take_output())
+        self.confirmed += 1
+        self.write(self.draining.take_output())
 
     # what happens
 
@@ -69,7 +69,7 @@ class World:
         events = self.client.receive(self.written)
         self.written = b""
         self.server.receive(self.client.take_output())
-        self.goodbye.look()
+        self.draining.look()
         return ["goaway" if kind == GOAWAY else "answer" for kind, *_ in events]
 
 
@@ -77,14 +77,14 @@ def test_answers_wait_until_the_client_knows_that_it_has_to_go() -> None:
     world = World()
     world.server.reply(world.call(), b"answer")
     late = world.call()
-    assert world.goodbye.holds and world.written == b""
+    assert world.draining.holds and world.written == b""
     world.wait(GATHER_S)
     assert world.deliver() == ["goaway"]
     world.server.reply(late, b"answer")
-    assert world.goodbye.holds, "also while no call is open: or the answers would be cut off"
-    assert world.server.should_close and world.parted == 0
+    assert world.draining.holds, "also while no call is open: or the answers would be cut off"
+    assert world.server.should_close and world.confirmed == 0
     world.wait(SETTLE_S)
-    assert (world.parted, world.goodbye.holds) == (1, False)
+    assert (world.confirmed, world.draining.holds) == (1, False)
     assert sorted(world.deliver()) == ["answer", "answer", "goaway"]
 
 
@@ -96,7 +96,7 @@ def test_a_call_that_was_made_before_the_client_knew_is_served() -> None:
     world.wait(SETTLE_S)
     assert not world.server.should_close
     world.server.reply(stream, b"answer")
-    world.write(world.goodbye.take_output())
+    world.write(world.draining.take_output())
     assert "answer" in world.deliver()
     assert world.server.should_close
 
@@ -106,18 +106,18 @@ def test_a_client_that_does_not_confirm_gets_its_answers_all_the_same() -> None:
     world.server.reply(world.call(), b"answer")
     world.wait(GATHER_S)
     world.wait(CONFIRM_S)
-    assert world.parted == 1
+    assert world.confirmed == 1
     assert world.deliver() == ["goaway", "answer"]
     world.wait(SETTLE_S)
-    assert world.parted == 1, "once"
+    assert world.confirmed == 1, "once"
 
 
 def test_an_error_of_the_client_ends_the_holding_back() -> None:
     world = World()
     world.server.receive(b"\0" * 100)
-    assert world.server.closed and not world.goodbye.holds
+    assert world.server.closed and not world.draining.holds
     world.wait(GATHER_S)
-    assert world.goodbye.take_output() != b"" or world.written != b""
+    assert world.draining.take_output() != b"" or world.written != b""
 
 
 def test_a_connection_that_is_gone_is_left_alone() -> None:

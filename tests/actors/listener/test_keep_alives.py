@@ -78,9 +78,9 @@ class Pair:
 
     def answer(self, order: int = 1) -> list[ClientEvent]:
         """The lessor answers all that it was asked, each with the name of its lease."""
-        questions, self.keep_alives.questions = self.keep_alives.questions, []
+        queries, self.keep_alives.queries = self.keep_alives.queries, []
         touched: set[Any] = set()
-        for number, method, lease_id in questions[::order]:
+        for number, method, lease_id in queries[::order]:
             assert method == KEEP_ALIVE
             self.keep_alives.on_answer(number, b"%d" % lease_id, touched)
         for asker in touched:
@@ -118,10 +118,10 @@ def test_a_new_lessor_is_asked_again(pair: Pair) -> None:
     pair.ask_once(7)
     pair.ask(8, 9, ends=False)
     pair.pump()
-    lost = list(pair.keep_alives.questions)
-    pair.keep_alives.questions.clear()
+    lost = list(pair.keep_alives.queries)
+    pair.keep_alives.queries.clear()
     pair.keep_alives.ask_again()
-    assert pair.keep_alives.questions == lost
+    assert pair.keep_alives.queries == lost
     got = pair.answer()
     assert messages(got) == [b"8", b"9"]
     assert [message for kind, *_, message in got if kind == DONE] == [b"7"]
@@ -159,7 +159,7 @@ def test_a_single_one_that_asks_for_a_leader_is_refused_without_one(pair: Pair) 
     pair.streams.on_leader(False)
     stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
     assert ends(pair.pump()) == [(stream, NO_LEADER.code, NO_LEADER.text)]
-    assert pair.keep_alives.questions == []
+    assert pair.keep_alives.queries == []
     pair.streams.on_leader(True)
     stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
     pair.pump()

@@ -6,8 +6,18 @@ import pytest
 
 from etcdz import limits
 from etcdz.api import errors
-from etcdz.api.methods import COMPACT, DEFRAGMENT, DOWNGRADE, HASH_KV, LEASE_GRANT, MOVE_LEADER, PUT, TXN, WAIT_SCRUB
-from etcdz.ipc.messages import Leadership, Propose, Read, Replies, Room
+from etcdz.api.methods import (
+    COMPACT,
+    DEFRAGMENT,
+    DOWNGRADE,
+    HASH_KV,
+    LEASE_GRANT,
+    MOVE_LEADER,
+    PUT,
+    TXN,
+    WAIT_COMPACTION,
+)
+from etcdz.ipc.messages import Leadership, Propose, QuotaHeadroom, Read, Replies
 from etcdz.mvcc.growth import growth
 from etcdz.proto import etcdserverpb as pb
 from tests.actors.listener.test_calls import BACKEND, PUT_BODY, Setup, error_of, is_error
@@ -23,7 +33,7 @@ COST = growth("put", pb.PutRequest(key=b"k", value=b"v"))
 def setup() -> Setup:
     made = Setup()
     made.grant(5)
-    made.calls.on_room(Room(MEMBER, None, False))
+    made.calls.on_quota_headroom(QuotaHeadroom(MEMBER, None, False))
     return made
 
 
@@ -54,7 +64,7 @@ def test_a_physical_compaction_does_not_take_its_first_answer_out_of_the_ring_fo
     setup.begin(1, COMPACT, pb.CompactionRequest(revision=5, physical=True).SerializeToString())
     request_id = int(str(only_item(setup)[0]))
     answer(setup, request_id, 0, b"in force", batch=7)
-    assert only_item(setup)[1] == WAIT_SCRUB
+    assert only_item(setup)[1] == WAIT_COMPACTION
     answer(setup, request_id, 0, b"in force", batch=7)
     assert setup.client.answers == {}
     answer(setup, request_id, 0, b"scrubbed")
@@ -62,7 +72,7 @@ def test_a_physical_compaction_does_not_take_its_first_answer_out_of_the_ring_fo
 
 
 def test_only_so_many_may_take_long(setup: Setup) -> None:
-    for stream_id in range(limits.PATIENT_CALLS_MAX):
+    for stream_id in range(limits.LONG_RUNNING_CALLS_MAX):
         setup.begin(stream_id, DEFRAGMENT, b"")
     setup.begin(-1, DEFRAGMENT, b"")
     assert is_error(error_of(setup, -1), errors.REQUEST_TOO_MANY_REQUESTS)
@@ -116,35 +126,35 @@ def raised(setup: Setup) -> tuple[int, int, int]:
 def test_without_room_what_grows_raises_the_alarm_whatever_else_is_wrong_with_it(
     setup: Setup, method: int, body: bytes
 ) -> None:
-    setup.calls.on_room(Room(MEMBER, 64, False))
+    setup.calls.on_quota_headroom(QuotaHeadroom(MEMBER, 64, False))
     setup.begin(1, method, body)
     assert raised(setup) == (1, MEMBER, 1)
     assert is_error(error_of(setup, 1), errors.NO_SPACE)
 
 
 def test_an_alarm_that_is_raised_is_not_raised_again(setup: Setup) -> None:
-    setup.calls.on_room(Room(MEMBER, 0, True))
+    setup.calls.on_quota_headroom(QuotaHeadroom(MEMBER, 0, True))
     setup.begin(1, PUT, PUT_BODY)
     assert is_error(error_of(setup, 1), errors.NO_SPACE)
     assert setup.turn() == []
 
 
 def test_what_does_not_grow_goes_on_without_room(setup: Setup) -> None:
-    setup.calls.on_room(Room(MEMBER, -5, True))
+    setup.calls.on_quota_headroom(QuotaHeadroom(MEMBER, -5, True))
     setup.begin(1, TXN, TXN_DELETE)
     assert [type(message) for _, message in setup.turn()] == [Propose]
 
 
 def test_what_is_let_through_takes_room_until_the_backend_says_how_much_is_left(setup: Setup) -> None:
-    setup.calls.on_room(Room(MEMBER, 2 * COST + 1, True))
+    setup.calls.on_quota_headroom(QuotaHeadroom(MEMBER, 2 * COST + 1, True))
     for stream_id in (1, 3, 5):
         setup.begin(stream_id, PUT, PUT_BODY)
     assert list(setup.client.answers) == [5]
-    setup.calls.on_room(Room(MEMBER, 2 * COST, True))
+    setup.calls.on_quota_headroom(QuotaHeadroom(MEMBER, 2 * COST, True))
     setup.begin(7, PUT, PUT_BODY)
     setup.begin(9, PUT, PUT_BODY)
     assert list(setup.client.answers) == [5, 9], "a request must leave something over, as in etcd"
-    setup.calls.on_room(Room(MEMBER, None, False))
+    setup.calls.on_quota_headroom(QuotaHeadroom(MEMBER, None, False))
     for stream_id in range(11, 31, 2):
         setup.begin(stream_id, PUT, PUT_BODY)
     assert list(setup.client.answers) == [5, 9]

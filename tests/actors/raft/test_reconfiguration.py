@@ -8,7 +8,7 @@ import pytest
 
 from etcdz.api import errors
 from etcdz.cluster.membership import Member, conf_change
-from etcdz.ipc.messages import Lend, Received, Reconfigure, Replies
+from etcdz.ipc.messages import Delegate, Received, Reconfigure, Replies
 from etcdz.ipc.request_ids import RequestIds
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
@@ -140,9 +140,9 @@ def test_a_second_voter_ends_the_loan_and_the_short_reads_of_every_listener_befo
     for _ in range(STEPS_MAX):
         world.step(may_kill=False, may_put=False)
         if node.raft.pending_conf_index > before and not proposed:
-            proposed.append(raft(world).loan.number)
+            proposed.append(raft(world).delegation.number)
             assert [one.calls._leadership.read_index for one in listeners] == [None, None]
-            assert [one.calls._loan for one in listeners] == [0, 0]
+            assert [one.calls._delegation for one in listeners] == [0, 0]
         if core_members(world)[0] == {me, 5}:
             break
     assert proposed == [0]
@@ -195,12 +195,12 @@ def test_a_message_of_another_member_waits_for_the_end_of_the_loan(world: World)
     heartbeat = Message(MSG_HEARTBEAT, to=actor.member_id, from_=5, term=term + 3)
     actor.handlers[Received](Received([codec.encode_message(heartbeat)]))
     actor.on_turn_end()
-    assert actor.loan.recalled and actor.node.raft.term == term and actor.node.raft.role == LEADER
-    sent_before = actor.links.sent[Lend]
+    assert actor.delegation.recalled and actor.node.raft.term == term and actor.node.raft.role == LEADER
+    sent_before = actor.links.sent[Delegate]
     world.run_until(lambda: not actor.peer_messages.waiting, STEPS_MAX)
-    # All that the wal had appended was known first; then the core hears who leads, and lends nothing more.
-    assert actor.loan.number == 0 and actor.node.raft.role == FOLLOWER and actor.node.raft.term == term + 3
+    # All that the wal had appended was known first; then the core hears who leads, and delegates nothing more.
+    assert actor.delegation.number == 0 and actor.node.raft.role == FOLLOWER and actor.node.raft.term == term + 3
     assert actor.leadership.known.leader == 5 and actor.leadership.known.read_index is None
     for _ in range(300):
         world.step(may_kill=False, may_put=False)
-    assert actor.links.sent[Lend] == sent_before
+    assert actor.links.sent[Delegate] == sent_before

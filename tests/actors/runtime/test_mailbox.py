@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import zmq
 
-from actors.runtime.mailbox import LANE_BYTES_MAX, MARK, SEQUENCED, Link, Mailbox
+from actors.runtime.mailbox import DATAGRAM_BYTES_MAX, MARK, SEQUENCED, Link, Mailbox
 
-SMALL, LARGE = b"\x90small", b"\x90" + b"x" * (LANE_BYTES_MAX + 1)
+SMALL, LARGE = b"\x90small", b"\x90" + b"x" * (DATAGRAM_BYTES_MAX + 1)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from actors.runtime.loop import Actor
 from actors.runtime.mailbox import Link
 from etcdz.api.methods import RANGE
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Applied, Ask, Flush, Heartbeat, Propose, Read, Told, decode_frame, encode_frame
+from etcdz.ipc.messages import Applied, Flush, Heartbeat, Propose, Query, QueryReply, Read, decode_frame, encode_frame
 from etcdz.proto import etcdserverpb as pb
 from etcdz.telemetry import logs
 
@@ -57,10 +57,10 @@ class Bench:
         while sum(self.actor.statistics.received.values()) < before + len(messages):
             self.actor.turn()
 
-    def ask(self, verb: str, **args: Any) -> Told:
+    def ask(self, verb: str, **args: Any) -> QueryReply:
         self.ids += 1
-        self.turn(Ask(self.ids, verb, args))
-        return self.hear(lambda told: isinstance(told, Told) and told.id == self.ids)
+        self.turn(Query(self.ids, verb, args))
+        return self.hear(lambda told: isinstance(told, QueryReply) and told.id == self.ids)
 
     def beat(self) -> Heartbeat:
         """A heartbeat of now. One that a turn has sent may be on its way still: it knows of fewer turns."""
@@ -121,9 +121,9 @@ def test_a_wrong_question_is_refused_and_ends_nothing(bench: Bench, verb: str, a
 def test_a_log_level_for_a_time_ends_with_it(bench: Bench) -> None:
     assert bench.ask("loglevel", level="debug", for_s=60).result == {"before": "info", "level": "debug"}
     assert logs.level() == "debug"
-    bench.actor.questions.expire(time.monotonic() + 59)
+    bench.actor.queries.expire(time.monotonic() + 59)
     assert logs.level() == "debug"
-    bench.actor.questions.expire(time.monotonic() + 61)
+    bench.actor.queries.expire(time.monotonic() + 61)
     assert logs.level() == "info"
 
 
@@ -139,7 +139,7 @@ def test_a_delay_shows_in_the_age_of_messages_and_goes_away_without_a_trace(benc
 
 def test_a_delay_for_a_time_ends_with_it(bench: Bench) -> None:
     assert bench.ask("delay", ms=1, for_s=60).ok
-    bench.actor.questions.expire(time.monotonic() + 61)
+    bench.actor.queries.expire(time.monotonic() + 61)
     assert "drain" not in vars(bench.actor)
 
 
@@ -159,7 +159,7 @@ def test_watched_keys_come_without_values_and_only_with_the_prefix(bench: Bench)
         ("Read", [["range", "a", "z"]]),
     ]
     assert bench.ask("watched", after=result["notes"][0]["seq"]).result["notes"] == result["notes"][1:]
-    bench.actor.questions.expire(time.monotonic() + 3600)
+    bench.actor.queries.expire(time.monotonic() + 3600)
     assert "handle_frame" not in vars(bench.actor), "a watch that nobody reads ends"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from actors.backend.actor import BackendActor
 from actors.runtime.link import Peer
-from etcdz.ipc.messages import Applied, Apply, BackendState, Lend, WalHello, WalState, Written
+from etcdz.ipc.messages import Applied, Apply, BackendState, Delegate, DelegatedAppends, WalHello, WalState
 from etcdz.raft import ConfState, codec, make_entry
 from tests.actors.raft.test_raft_restart import ME, METADATA, RecordedLinks, Restarted
 
@@ -18,8 +18,8 @@ CONF_STATE = codec.encode_conf_state(ConfState((ME,)))
 
 
 @pytest.fixture
-def lent() -> Iterator[tuple[Restarted, Lend]]:
-    """The only voter, which has lent the end of the log."""
+def delegated() -> Iterator[tuple[Restarted, Delegate]]:
+    """The only voter, which has delegated the end of the log."""
     with tempfile.TemporaryDirectory(prefix="etcdz-") as folder:  # the path of a unix socket must be short
         one = Restarted(Path(folder), (ME,))
         try:
@@ -27,9 +27,9 @@ def lent() -> Iterator[tuple[Restarted, Lend]]:
             for _ in range(4):
                 one.make_durable()
                 one.actor.on_applied(Applied(one.actor.applies.handed_index, 0))
-            lends = [message for _, message in one.links.sent if isinstance(message, Lend)]
-            assert len(lends) == 1
-            yield one, lends[0]
+            delegates = [message for _, message in one.links.sent if isinstance(message, Delegate)]
+            assert len(delegates) == 1
+            yield one, delegates[0]
         finally:
             one.actor.mailbox.close()
             one.actor.context.term()
@@ -46,12 +46,12 @@ def handed(one: Restarted) -> dict[int, bytes]:
 
 
 @pytest.mark.parametrize("first", ["wal", "backend"])
-def test_what_it_wrote_but_did_not_hand_over_is_handed_over(lent: tuple[Restarted, Lend], first: str) -> None:
+def test_what_it_wrote_but_did_not_hand_over_is_handed_over(delegated: tuple[Restarted, Delegate], first: str) -> None:
     """The backend lacks an entry that raft has heard of, and one that it has not."""
-    one, lend = lent
-    actor, last = one.actor, lend.last_index
-    term = lend.term
-    actor.handlers[Written](Written(lend.loan, last + 1, [1, 2], [data(1), data(2)]))
+    one, delegate = delegated
+    actor, last = one.actor, delegate.last_index
+    term = delegate.term
+    actor.handlers[DelegatedAppends](DelegatedAppends(delegate.delegation, last + 1, [1, 2], [data(1), data(2)]))
     actor.on_turn_end()
     one.links.sent.clear()
     backend = BackendState(7, ME, 2, last + 1, term, last, CONF_STATE, "3.5.0")

@@ -39,9 +39,9 @@ def test_one_busy_interval_spreads_them(load: dict[str, Load]) -> None:
 
 def test_a_crowd_of_callers_spreads_them_without_waiting_for_a_look() -> None:
     placement = Placement([0, 1], home=0)
-    assert placement.crowd(0.01) == frozenset({0, 1})
-    assert placement.crowd(0.02) is None
-    assert Placement([0, 1], home=0, policy="none").crowd(0.01) is None
+    assert placement.on_busy(0.01) == frozenset({0, 1})
+    assert placement.on_busy(0.02) is None
+    assert Placement([0, 1], home=0, policy="none").on_busy(0.01) is None
 
 
 def test_they_gather_only_after_a_calm_while() -> None:

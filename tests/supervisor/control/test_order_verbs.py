@@ -11,8 +11,8 @@ from tests.supervisor.harness import FakeMember
 
 pytestmark = pytest.mark.process
 
-DOORS = {"count": 2, "numbered": True, "overlap": True, "doors": True}
-EVERYBODY = ("store", "log", "door-1", "door-2")
+TWO_SERVERS = {"count": 2, "numbered": True, "overlap": True, "listen_sockets": True}
+EVERYBODY = ("store", "log", "server-1", "server-2")
 
 
 def run(capsys: pytest.CaptureFixture[str], member: FakeMember, *words: str) -> tuple[int, str, str]:
@@ -22,24 +22,28 @@ def run(capsys: pytest.CaptureFixture[str], member: FakeMember, *words: str) -> 
 
 
 def pids(capsys: pytest.CaptureFixture[str], member: FakeMember) -> dict[str, Any]:
-    return {row["name"]: (row["pid"], row["state"]) for row in json.loads(run(capsys, member, "ps", "--json")[1])}
+    return {spec["name"]: (spec["pid"], spec["state"]) for spec in json.loads(run(capsys, member, "ps", "--json")[1])}
 
 
 PLANS: dict[tuple[str, ...], str] = {
     ("restart", "log"): "would stop log (pid {log}) and start it again\n",
     ("restart", "log", "--graceful"): "would stop log (pid {log}) and start it again\n",
     ("restart", "log", "--upgrade"): "would stop log (pid {log}) and start it again\n",
-    ("restart", "door-1", "--graceful"): "would start a successor of door-1 (pid {door1}), then let that one drain\n",
+    (
+        "restart",
+        "server-1",
+        "--graceful",
+    ): "would start a successor of server-1 (pid {server1}), then let that one drain\n",
     ("kill", "log"): "would send signal 9 to log (pid {log})\n",
     ("kill", "-TERM", "log"): "would send signal 15 to log (pid {log})\n",
-    ("stop", "door-1"): "would stop door-1 (pid {door1}), until it is started again\n",
-    ("scale", "door=3"): "would start door-3\n",
-    ("scale", "door=1"): "would let door-2 (pid {door2}) drain, then stop it\n",
+    ("stop", "server-1"): "would stop server-1 (pid {server1}), until it is started again\n",
+    ("scale", "server=3"): "would start server-3\n",
+    ("scale", "server=1"): "would let server-2 (pid {server2}) drain, then stop it\n",
 }
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
-    member = start(door=DOORS)
+    member = start(server=TWO_SERVERS)
     member.wait_ready(*EVERYBODY)
     before = pids(capsys, member)
     known = {name.replace("-", ""): pid for name, (pid, _) in before.items()}
@@ -52,7 +56,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(start: Start, capsys
 
 
 REFUSALS: dict[tuple[str, ...], tuple[int, str]] = {
-    ("restart", "nobody"): (1, "no actor nobody; there are store, log, door"),
+    ("restart", "nobody"): (1, "no actor nobody; there are store, log, server"),
     ("stop", "log"): (1, "without log the member would serve nobody; --force does it all the same"),
     ("scale", "log=2"): (1, "no actors that can be scaled are called log"),
     ("scale", "log"): (1, "log is not of the form ROW=N, as in listener=4"),

@@ -60,7 +60,7 @@ def test_processes_of_a_dead_member_are_waited_for(tmp_path: Path) -> None:
     heir = subprocess.Popen([sys.executable, "-c", "input()"], pass_fds=(data.lock_fd,), stdin=subprocess.PIPE)
     data.release()
     (tmp_path / "etcdz.lock").write_text(json.dumps({"pid": 0, "incarnation": 5}))
-    script = "import sys; from supervisor.data_dir import take; take(sys.argv[1]).release()"
+    script = "import sys; from supervisor.runtime.data_dir import take; take(sys.argv[1]).release()"
     taker = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
     assert heir.stdin is not None
     heir.stdin.close()

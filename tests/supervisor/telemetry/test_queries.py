@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from etcdz.ipc.messages import Ask, Told
-from supervisor.telemetry.queries import ANSWER_S, Questions
+from etcdz.ipc.messages import Query, QueryReply
+from supervisor.telemetry.queries import ANSWER_S, Queries
 
 
 class Asked:
     """Questions that go nowhere, and the answers that came."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, int, Ask]] = []
+        self.sent: list[tuple[str, int, Query]] = []
         self.answers: list[tuple[bool, Any]] = []
-        self.questions = Questions(lambda *sent: self.sent.append(sent))
-        self.questions.ask("wal", 7, "inspect", {"a": 1}, 100.0, lambda ok, result: self.answers.append((ok, result)))
+        self.queries = Queries(lambda *sent: self.sent.append(sent))
+        self.queries.ask("wal", 7, "inspect", {"a": 1}, 100.0, lambda ok, result: self.answers.append((ok, result)))
 
     @property
     def id(self) -> int:
@@ -22,27 +22,27 @@ class Asked:
 
 def test_an_answer_goes_to_who_asked_once() -> None:
     asked = Asked()
-    assert asked.sent == [("wal", 7, Ask(asked.id, "inspect", {"a": 1}))]
+    assert asked.sent == [("wal", 7, Query(asked.id, "inspect", {"a": 1}))]
     for _ in range(2):
-        asked.questions.on_told(Told("wal", 7, asked.id, True, "state"))
-    asked.questions.expire(1e9)
+        asked.queries.on_told(QueryReply("wal", 7, asked.id, True, "state"))
+    asked.queries.expire(1e9)
     assert asked.answers == [(True, "state")]
 
 
 def test_silence_is_an_answer_after_a_while() -> None:
     asked = Asked()
-    assert asked.questions.next_deadline() == 100.0 + ANSWER_S
-    asked.questions.expire(100.0 + ANSWER_S / 2)
+    assert asked.queries.next_deadline() == 100.0 + ANSWER_S
+    asked.queries.expire(100.0 + ANSWER_S / 2)
     assert asked.answers == []
-    asked.questions.expire(100.0 + ANSWER_S)
+    asked.queries.expire(100.0 + ANSWER_S)
     assert asked.answers == [(False, "wal did not answer within 1 s")]
-    assert asked.questions.next_deadline() is None
+    assert asked.queries.next_deadline() is None
 
 
 def test_the_end_of_a_process_is_an_answer_at_once_and_another_incarnation_none() -> None:
     asked = Asked()
-    asked.questions.on_told(Told("wal", 8, asked.id, True, "of its successor"))
-    asked.questions.on_gone(8)
+    asked.queries.on_told(QueryReply("wal", 8, asked.id, True, "of its successor"))
+    asked.queries.on_gone(8)
     assert asked.answers == []
-    asked.questions.on_gone(7)
+    asked.queries.on_gone(7)
     assert asked.answers == [(False, "wal has ended before it answered")]
