@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: "ListenerActor") -> None:
         self.listener = listener
         self.transport: Any = None
-        self.grpc: Any = None
+        self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.leaving = False
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
             self.listener.fail(error)
 
     def _receive(self, data: bytes) -> None:
-        grpc: GrpcServerConnection | None = self.grpc
+        grpc = self.grpc
         if grpc is None:
             self._first_bytes(data)
             return
