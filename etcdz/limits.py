@@ -5,8 +5,8 @@ HEARTBEAT_S = 0.5
 """How often an actor tells the supervisor that its loop turns."""
 HEARTBEAT_IDLE_S = 1.0
 """The same while it gets no messages."""
-TICKS_LENT = 4
-"""By how many ticks raft's clock may lag while the log's end is lent: the only voter has nobody to hear from."""
+TICKS_DELEGATED = 4
+"""By how many ticks raft's clock may lag while the log's end is delegated: the only voter has nobody to hear from."""
 FRAMES_PER_TURN = 256
 """Frames that one turn takes out of the mailbox before it works off what it batched."""
 
@@ -15,7 +15,7 @@ CALLS_IN_FLIGHT_MAX = 4096
 """Unary calls that one listener admits at a time; beyond, `etcdserver: too many requests`."""
 CALLS_BATCHED_FROM = 2
 """With more calls than this in flight a listener reads all that is readable before it sends them on."""
-CROWD_CALLS = 16
+BUSY_CALLS = 16
 """A listener with so many calls under way tells the supervisor at once, which gives the actors more room."""
 CALLS_RESERVED = 256
 """Lane kept free beside these for health, status and alarms."""
@@ -50,7 +50,7 @@ LAZY_ACK_S = 0.01
 LAZY_ACK_BYTES = 1 << 20
 
 # ---- wal ----
-BOOKMARK_BYTES = 2 << 20
+RESUME_POINT_BYTES = 2 << 20
 """The wal notes for a successor where its log stands after so many bytes: they are all that it has to read again."""
 
 # ---- backend ----
@@ -60,10 +60,10 @@ APPLIED_EVERY_ENTRIES = 512
 """The backend tells raft how far it is after this many entries, else with its timer."""
 APPLIED_EVERY_BYTES = 4 << 20
 APPLIED_EVERY_S = 0.1
-SCRUB_SLICE = 400
+COMPACTION_SLICE = 400
 """Revisions that one slice of a compaction looks at, so that no apply waits longer than one slice. A batch of etcd's
 (--compaction-batch-limit) is several slices, its sleep is spread over the pauses between them."""
-SCRUB_PAUSE_S = 0.004
+COMPACTION_PAUSE_S = 0.004
 """After a slice, where no flag says otherwise."""
 HASH_SLICE = 500
 """Records that one slice of a hash reads."""
@@ -74,21 +74,21 @@ DEFRAG_LOOK_S = 0.02
 QUOTA_DEFAULT_BYTES = 2 << 30
 QUOTA_NEAR_BYTES = 16 << 20
 """With less room than this, listeners are told how much, and ask before they propose what grows the store."""
-PATIENT_CALLS_MAX = 256
+LONG_RUNNING_CALLS_MAX = 256
 """Calls of one listener that may take as long as they take: hashes, defragmentations, physical compactions."""
 
 # ---- disk ----
 DISK_RESERVE_BYTES = 16 << 20
 """Below this much free space writes are refused, while there is still room to write down what was accepted."""
-STORE_RESERVE_BYTES = 32 << 20
-"""Set aside for the store, and given up when it runs out of space (actors/reserve.py). Room for LevelDB to write a
+BALLAST_BYTES = 32 << 20
+"""Set aside for the store, and given up when it runs out of space (etcdz/store/ballast.py). Room for LevelDB to write a
 full log to a table when it is opened, and for what was admitted before the disk was full."""
 STORE_SHORT_BYTES = 4 << 20
 """With less free space than this, the store's reserve is given up."""
 DISK_CHECK_S = 0.1
 DISK_CHECK_IDLE_S = 1.0
 """While the log has not been written to since the last look."""
-TEND_EVERY_BYTES = 1 << 20
+BALLAST_CHECK_BYTES = 1 << 20
 """The backend looks at its reserve after writing so much, or after DISK_CHECK_S."""
 
 assert CALLS_IN_FLIGHT_MAX <= APPLY_LAG_MAX

@@ -4,18 +4,20 @@ import os
 import signal
 from collections.abc import Sequence
 
-from etcdz import logs
-from etcdz.client_sockets import AddressError, Claim, Door
 from etcdz.config import MemberConfig
-from supervisor import announcements, data_dir, linux, rules
-from supervisor.data_dir import DataDir, DataDirError
-from supervisor.loop import Loop
-from supervisor.tree import TREE, Row, TreeError, check, tree_for
+from etcdz.net.listen_sockets import AddressError, Claim, ListenSockets
+from etcdz.telemetry import logs
+from supervisor import rules
+from supervisor.processes import linux
+from supervisor.runtime import announcements, data_dir
+from supervisor.runtime.data_dir import DataDir, DataDirError
+from supervisor.runtime.loop import Loop
+from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
 
 
-def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
+def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """Run the member until it is told to stop or cannot go on.
 
     return  exit status: 1 if it could not start or stopped by itself, with the reason in the log
@@ -24,17 +26,17 @@ def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
     settings = config.to_dict()
     logs.configure(settings)
     try:
-        rows = rules.applied(config.actor_rules, tree_for(settings, tree))
-        check(rows)
+        specs = rules.applied(config.actor_rules, tree_for(settings, tree))
+        check(specs)
         data = data_dir.take(config.data_dir)
     except (TreeError, DataDirError) as error:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
     try:
-        with _claim(config, rows) as claim:
+        with _claim(config, specs) as claim:
             announcements.starting(config, claim.urls)
             settings = {**settings, "listen_client_urls": claim.urls}
-            failure, stop_signal = _run_tree(settings, rows, data, claim.doors)
+            failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
     except AddressError as error:
         announcements.closing(settings)
         announcements.closed(settings)
@@ -49,19 +51,19 @@ def run(config: MemberConfig, tree: tuple[Row, ...] = TREE) -> int:
     return _end_by(stop_signal)
 
 
-def _claim(config: MemberConfig, rows: tuple[Row, ...]) -> Claim:
+def _claim(config: MemberConfig, specs: tuple[ChildSpec, ...]) -> Claim:
     """The addresses that this tree will listen on. raises AddressError"""
     announcements.configuring(config)
-    urls = config.listen_client_urls if any(row.doors for row in rows) else ()
+    urls = config.listen_client_urls if any(spec.listen_sockets for spec in specs) else ()
     return Claim(urls, shared=config.socket_reuse_port)
 
 
 def _run_tree(
-    settings: dict[str, object], rows: tuple[Row, ...], data: DataDir, doors: Sequence[Door]
+    settings: dict[str, object], specs: tuple[ChildSpec, ...], data: DataDir, listen_sockets: Sequence[ListenSockets]
 ) -> tuple[str, int]:
     """return (why the member stopped by itself, the signal that told it to)."""
     linux.become_subreaper()
-    loop = Loop(settings, rows, data, doors)
+    loop = Loop(settings, specs, data, listen_sockets)
     try:
         data.publish()
         return loop.run(), loop.stop_signal

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from etcdz.config.literals import parse_duration
 from supervisor.restart import Intensity, Restart, Strategy
-from supervisor.tree import Row, TreeError
+from supervisor.tree import ChildSpec, TreeError
 
 _UNITS: Final = {
     "": 1,
@@ -71,18 +71,18 @@ RULES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
 """Key -> (field of Row, its value out of a text)."""
 
 
-def applied(text: str, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+def applied(text: str, specs: tuple[ChildSpec, ...]) -> tuple[ChildSpec, ...]:
     """The table with the rules in it. raises TreeError"""
     changes: dict[str, dict[str, Any]] = {}
     for part in filter(None, map(str.strip, text.split(";"))):
         name, _, rules = part.partition(":")
-        if name not in {row.name for row in rows}:
-            known = ", ".join(row.name for row in rows)
+        if name not in {spec.name for spec in specs}:
+            known = ", ".join(spec.name for spec in specs)
             raise TreeError(f"--actor-rules: no actors are called {name!r}; there are {known}")
         for rule in rules.split(","):
             field, value = _parse(name, rule.strip())
             changes.setdefault(name, {})[field] = value
-    return tuple(replace(row, **changes.get(row.name, {})) for row in rows)
+    return tuple(replace(spec, **changes.get(spec.name, {})) for spec in specs)
 
 
 def _parse(name: str, rule: str) -> tuple[str, Any]:

@@ -1,9 +1,9 @@
 """The tree of one member, as one table. Read this first.
 
-Rows start in the order of their stage, each stage only when all of the stage before are READY; they stop in reverse.
-A process that dies is restarted alone (`one_for_one`): what makes that safe is the resync between actors that
-`etcdz/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `lifecycle.py` keeps the order,
-`loop.py` does it. What a configuration may change in a row stands in `rules.py`.
+Rows start in the order of their stage, each stage only when all of the stage before are READY; they stop in reverse. A
+process that dies is restarted alone (`one_for_one`): what makes that safe is the resync between actors that
+`etcdz/ipc/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `lifecycle.py` keeps the
+order, `loop.py` does it. What a configuration may change in a row stands in `rules.py`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ INTENSITY: Final = Intensity(10, 5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ChildSpec:
     """One kind of actor: what to run, how many, and the rules it lives under."""
 
     name: str
@@ -29,7 +29,7 @@ class Row:
     """Its processes are called name-1, name-2, ... whatever their count, so that scaling renames none."""
     overlap: bool = False
     """Two incarnations may live at once: a graceful restart starts the new one before the old one leaves."""
-    doors: bool = False
+    listen_sockets: bool = False
     """It is handed the sockets that clients connect to."""
     restart: Restart = Restart.PERMANENT
     strategy: Strategy = Strategy.ONE_FOR_ONE
@@ -61,15 +61,20 @@ class Row:
     options: dict[str, Any] = field(default_factory=dict)
     """For the actor itself, in Boot.options."""
 
+    @property
+    def role(self) -> str:
+        """What the others know it by: the last name of its module, or, if that is `actor`, of the package around it."""
+        return self.kind.removesuffix(".actor").rpartition(".")[2]
+
 
 TREE: Final = (
     # backend and wal read what an earlier life left on disk before they are READY: millions of keys take seconds.
-    Row(name="backend", kind="actors.backend", stage=1, start_s=600.0),
-    Row(name="wal", kind="actors.wal", stage=2, start_s=600.0),
-    Row(name="raft", kind="actors.raft", stage=3, start_s=60.0),
-    Row(name="lessor", kind="actors.lessor", stage=4),
-    Row(name="compactor", kind="actors.compactor", stage=4),
-    Row(name="listener", kind="actors.listener", stage=5, numbered=True, overlap=True, doors=True),
+    ChildSpec(name="backend", kind="actors.backend.actor", stage=1, start_s=600.0),
+    ChildSpec(name="wal", kind="actors.wal.actor", stage=2, start_s=600.0),
+    ChildSpec(name="raft", kind="actors.raft.actor", stage=3, start_s=60.0),
+    ChildSpec(name="lessor", kind="actors.lessor.actor", stage=4),
+    ChildSpec(name="compactor", kind="actors.compactor.actor", stage=4),
+    ChildSpec(name="listener", kind="actors.listener.actor", stage=5, numbered=True, overlap=True, listen_sockets=True),
 )
 
 KILL_AFTER_S: Final = 1.0
@@ -98,58 +103,58 @@ class TreeError(ValueError):
     """The table cannot be run; says which row and which field."""
 
 
-def tree_for(settings: Mapping[str, Any], tree: tuple[Row, ...] = TREE) -> tuple[Row, ...]:
+def tree_for(settings: Mapping[str, Any], tree: tuple[ChildSpec, ...] = TREE) -> tuple[ChildSpec, ...]:
     """The table with what the member's settings change in it (MemberConfig.to_dict()), checked."""
     listeners = int(settings.get("listeners", 1))
-    rows = tuple(replace(row, count=listeners) if row.name == "listener" else row for row in tree)
-    check(rows)
-    return rows
+    specs = tuple(replace(spec, count=listeners) if spec.name == "listener" else spec for spec in tree)
+    check(specs)
+    return specs
 
 
-def check(rows: tuple[Row, ...]) -> None:
+def check(specs: tuple[ChildSpec, ...]) -> None:
     """Every field of every row. raises TreeError: before anything starts, so that no member is half started."""
-    if not rows:
+    if not specs:
         raise TreeError("the tree is empty")
     seen: set[str] = set()
-    for row in rows:
-        for name in names(row):
+    for spec in specs:
+        for name in names(spec):
             if name in seen:
-                raise TreeError(f"row {row.name}: the name {name} is taken")
+                raise TreeError(f"row {spec.name}: the name {name} is taken")
             seen.add(name)
-        _check_row(row)
+        _check_row(spec)
 
 
-def _check_row(row: Row) -> None:
+def _check_row(spec: ChildSpec) -> None:
     def refuse(field_name: str, why: str) -> None:
-        raise TreeError(f"row {row.name}: {field_name}={getattr(row, field_name)!r} {why}")
+        raise TreeError(f"row {spec.name}: {field_name}={getattr(spec, field_name)!r} {why}")
 
-    if not row.name or not all(c.isalnum() or c in "-_" for c in row.name):
+    if not spec.name or not all(c.isalnum() or c in "-_" for c in spec.name):
         refuse("name", "is no file name")  # it becomes part of the mailbox's path
-    if row.name in RESERVED:
+    if spec.name in RESERVED:
         refuse("name", "is reserved")
-    if not all(part.isidentifier() for part in row.kind.split(".")):
+    if not all(part.isidentifier() for part in spec.kind.split(".")):
         refuse("kind", "is no module name")
-    if row.count < 1 or (row.count > 1 and not row.numbered):
+    if spec.count < 1 or (spec.count > 1 and not spec.numbered):
         refuse("count", "must be 1, or more in a numbered row")
-    if row.count > COUNT_MAX:
+    if spec.count > COUNT_MAX:
         refuse("count", f"is more than {COUNT_MAX}")
-    if row.restart not in tuple(Restart):
+    if spec.restart not in tuple(Restart):
         refuse("restart", f"is none of {', '.join(Restart)}")
-    if row.strategy not in tuple(Strategy):
+    if spec.strategy not in tuple(Strategy):
         refuse("strategy", f"is none of {', '.join(Strategy)}")
-    if row.significant and row.restart is Restart.PERMANENT:
+    if spec.significant and spec.restart is Restart.PERMANENT:
         refuse("significant", "is for actors that can end for good, which a permanent one does not")
-    if not -20 <= row.nice <= 19:
+    if not -20 <= spec.nice <= 19:
         refuse("nice", "is not between -20 and 19")
     for name in _POSITIVE:
-        value = getattr(row, name)
+        value = getattr(spec, name)
         if value is not None and not value > 0:
             refuse(name, "must be positive")
     # A crash loop that waits BACKOFF_MAX_S each time must still overrun the window, or it would never end.
-    if row.intensity.restarts < 0 or row.intensity.seconds <= row.intensity.restarts * BACKOFF_MAX_S:
+    if spec.intensity.restarts < 0 or spec.intensity.seconds <= spec.intensity.restarts * BACKOFF_MAX_S:
         refuse("intensity", "could never be exceeded by a crash loop")
 
 
-def names(row: Row) -> list[str]:
+def names(spec: ChildSpec) -> list[str]:
     """Names of the row's processes, in order."""
-    return [f"{row.name}-{slot + 1}" for slot in range(row.count)] if row.numbered else [row.name]
+    return [f"{spec.name}-{slot + 1}" for slot in range(spec.count)] if spec.numbered else [spec.name]

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from etcdz import flight
-from etcdz.membership import Membership, bootstrap_entries, bootstrap_peers
-from etcdz.mvcc import buckets
-from etcdz.mvcc.leveldb import LevelStore
-from etcdz.mvcc.log_tail import sound_bytes
-from etcdz.mvcc.manifest import Version, read_manifest
+from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
+from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb, raftpb
-from etcdz.v2snapshot import v2_store_json
+from etcdz.store import buckets
+from etcdz.store.leveldb import LevelStore
+from etcdz.store.log_tail import sound_bytes
+from etcdz.store.manifest import Version, read_manifest
+from etcdz.telemetry import flight
 from etcdz.wal import record as rec
-from etcdz.wal.bookmark import decode_bookmark, encode_bookmark
+from etcdz.wal.resume_point import decode_resume_point, encode_resume_point
 from etcdz.wal.scan import Scan
 from etcdz.wal.snap import decode_snap, encode_snap
 
@@ -147,10 +147,10 @@ def _text(value: object) -> str:
 
 def test_resume_point() -> None:
     (file,) = examples("resume-point.md")
-    found = decode_bookmark(file)
+    found = decode_resume_point(file)
     assert found is not None
     assert [f"{name} {_text(value)}" for name, value in found._asdict().items()] == decoded("resume-point.md")
-    assert encode_bookmark(found) == file
+    assert encode_resume_point(found) == file
 
 
 def test_flight_recorder() -> None:

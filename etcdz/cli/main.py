@@ -15,8 +15,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from etcdz import logs
 from etcdz.config import ExitRequest, Host, MemberConfig, Note, bootstrap, checks, read
+from etcdz.telemetry import logs
 
 COMMANDS = {"actors": "etcdz.cli.actors", "bench": "etcdz.cli.bench", "monitor": "etcdz.cli.monitor"}
 """First word -> module with main(argv) -> exit status."""

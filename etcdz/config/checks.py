@@ -11,7 +11,7 @@ from etcdz.config.flags import SETTINGS
 from etcdz.config.kinds import BOOLEAN
 from etcdz.config.literals import format_duration, quote
 from etcdz.config.retention import PERIODIC, REVISION
-from etcdz.logs import LEVELS
+from etcdz.telemetry.logs import LEVELS
 
 ELECTION_MS_MAX: Final = 50_000
 ADVERTISE_UNSET: Final = "--advertise-client-urls is required when --listen-client-urls is set explicitly"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from etcdz.config.identity import cluster_id, member_id
+from etcdz.cluster.identity import cluster_id, member_id
 from etcdz.config.urls import parse_member_url
 from etcdz.limits import QUOTA_DEFAULT_BYTES
 

@@ -57,6 +57,11 @@ class Clock:
     def has_run_out(self, now: float) -> bool:
         return self.expiry_s <= now
 
+    def look_again(self, now: float) -> None:
+        """Place it in the heap anew: by its end, or by the earliest end that a renewal from now on can give it, since
+        after a change of leaders a lease may have longer than its TTL until it is renewed."""
+        self.due_s = min(self.expiry_s, now + self.ttl_s)
+
 
 class Clocks:
     """All leases of a member by id."""
@@ -133,7 +138,7 @@ class Clocks:
         if len(self._due) >= CROWD:
             self._spread(extend_s, now)
         for clock in self._due:
-            clock.due_s = clock.expiry_s
+            clock.look_again(now)
         heapify(self._due)
 
     def _spread(self, extend_s: float, now: float) -> None:
@@ -189,7 +194,7 @@ class Clocks:
                 found.append(clock.lease_id)
                 clock.due_s = now + RETRY_S
             else:
-                clock.due_s = clock.expiry_s
+                clock.look_again(now)
             heapreplace(heap, clock)
         return found
 

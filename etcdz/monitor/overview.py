@@ -52,7 +52,7 @@ def _flow(view: View, width: int, height: int) -> list[Line]:
 
 
 def _arrows(view: View) -> list[Line]:
-    """The short way of a write in the first line; in the second the other ways that carry something."""
+    """The fast path of a write in the first line; in the second the other ways that carry something."""
     known = {edge[:2]: edge for edge in view.flow}
     first = line("clients ", Span("─▶", "good"), " listener")
     for way in _SHORT_WAY:
@@ -76,7 +76,7 @@ def _arrow(edge: Edge | None, with_type: bool = False) -> Span:
 
 
 def _boxes(view: View) -> list[Line]:
-    """Three lines of boxes for the short way, and one for what goes beside it."""
+    """Three lines of boxes for the fast path, and one for what goes beside it."""
     known = {edge[:2]: edge for edge in view.flow}
     lines: list[Line] = [[], line("clients ", Span("─▶", "good"), " "), []]
     for kind, way in (("listener", 0), ("wal", 1), ("backend", 2)):

@@ -18,7 +18,7 @@ FLOW: Final = (
     ("wal", "backend", ("Durable",)),
     ("backend", "listener", ("Replies",)),
     ("listener", "backend", ("Read",)),
-    ("wal", "raft", ("Written", "Appended")),
+    ("wal", "raft", ("DelegatedAppends", "Appended")),
     ("listener", "raft", ("Propose", "ReadIndex")),
     ("raft", "wal", ("Append",)),
     ("raft", "backend", ("Apply",)),

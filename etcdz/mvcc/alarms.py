@@ -1,8 +1,8 @@
 """Alarms as applied state: which member has raised which. Rows of the bucket `alarm`: encoded AlarmMember -> empty."""
 
-from etcdz.mvcc import buckets
-from etcdz.mvcc.store import Store
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store import buckets
+from etcdz.store.interface import Store
 
 NONE, NOSPACE, CORRUPT = 0, 1, 2
 NAMES = {NONE: "NONE", NOSPACE: "NOSPACE", CORRUPT: "CORRUPT"}

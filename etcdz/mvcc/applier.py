@@ -9,15 +9,16 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from etcdz import errors
-from etcdz.errors import EtcdError
-from etcdz.mvcc import alarms, buckets
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
+from etcdz.mvcc import alarms
 from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.encoding import decode_varint, message_field
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store import buckets
 
 #: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
 #: and the last is the entry's data.
@@ -30,7 +31,7 @@ _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "
 _V2_TAG = b"\x12"
 
 #: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
-_ROOM_MAX = 4 << 20
+_HEADROOM_MAX = 4 << 20
 #: No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more.
 _GROWTH_MAX = 64
 _NO_QUOTA = 1 << 62
@@ -42,7 +43,7 @@ class Applier:
     quota_bytes   size of the store from which on what grows it answers NO_SPACE (it is applied all the same, as in
                   etcd: members must not differ by the sizes of their stores); 0 is no quota
     Invariant: `_plain` is true exactly while no alarm is raised; then a put needs no checks but its own.
-    Invariant: the store may grow by `_room` bytes before its size has to be looked at again.
+    Invariant: the store may grow by `_headroom` bytes before its size has to be looked at again.
 
     exceeded      a request was applied that the store had no room for, and no alarm was raised: set here, for others
     alarm_news    (raised or disarmed, alarm type, member id, whether the first or last of its type) of what has
@@ -55,7 +56,7 @@ class Applier:
         self.quota_bytes = quota_bytes
         self._capped = self._corrupt = False
         self._plain = True
-        self._room = 0 if quota_bytes else _NO_QUOTA
+        self._headroom = 0 if quota_bytes else _NO_QUOTA
         self.exceeded = False
         self.alarm_news: list[tuple[bool, int, int, bool]] = []
         self._put_plain = mvcc.put_plain
@@ -76,15 +77,15 @@ class Applier:
         """Runs a normal entry. return None for an empty one, with which a leader begins its term."""
         if not data:
             return None
-        if data[0] == PUT_TAG and self._plain and self._room > 0:
+        if data[0] == PUT_TAG and self._plain and self._headroom > 0:
             put = decode_put(data)
             if put is not None:
-                self._room -= len(data) + PUT_OVERHEAD_BYTES
+                self._headroom -= len(data) + PUT_OVERHEAD_BYTES
                 return put[0], 0, None, self._put_plain(put[1], put[2], put[3])
-        elif data[0] == TXN_TAG and self._plain and self._room > len(data) * _GROWTH_MAX:
+        elif data[0] == TXN_TAG and self._plain and self._headroom > len(data) * _GROWTH_MAX:
             txn = decode_txn(data)
             if txn is not None:
-                self._room -= len(data) + PUT_OVERHEAD_BYTES
+                self._headroom -= len(data) + PUT_OVERHEAD_BYTES
                 return txn[0], 0, None, self.mvcc.put_plain_txn(txn[1])
         return self._apply(data)
 
@@ -124,20 +125,20 @@ class Applier:
         """Whether a request of size bytes, just applied, has found the store full."""
         if not self.quota_bytes:
             return False
-        if self._room > size * _GROWTH_MAX:  # far from full: spare the walk over a transaction
-            self._room -= size + PUT_OVERHEAD_BYTES
+        if self._headroom > size * _GROWTH_MAX:  # far from full: spare the walk over a transaction
+            self._headroom -= size + PUT_OVERHEAD_BYTES
             return False
         cost = growth(kind, message)
         if not cost:
             return False
-        if self._room <= cost:
-            self._room = min(self.quota_bytes - self.mvcc.db_size(), _ROOM_MAX)
-            if self._room <= cost:
+        if self._headroom <= cost:
+            self._headroom = min(self.quota_bytes - self.mvcc.db_size(), _HEADROOM_MAX)
+            if self._headroom <= cost:
                 return True
-        self._room -= cost
+        self._headroom -= cost
         return False
 
-    def room(self) -> int | None:
+    def headroom(self) -> int | None:
         """By how many bytes the store may grow until it is full, and less than 0 beyond; None without a quota."""
         return self.quota_bytes - self.mvcc.db_size() if self.quota_bytes else None
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from etcdz.bbolt import BoltFile, BoltWriter, Layout
 from etcdz.bbolt.writer import Sink
-from etcdz.mvcc import buckets
-from etcdz.mvcc.store import Store
+from etcdz.store import buckets
+from etcdz.store.interface import Store
 
 OWN_PREFIX = b"etcdz_"
 _END = b"\xff"

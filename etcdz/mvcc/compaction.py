@@ -13,21 +13,21 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from etcdz.mvcc import buckets
 from etcdz.mvcc.encoding import record_key
+from etcdz.store import buckets
 
 if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc
 
 
-#: 8 bytes: how much a scrub that is under way has taken out so far. Of our own, so in no hash.
-SCRUBBED = b"etcdz_meta\0scrubbed"
+#: 8 bytes: how much a compaction that is under way has taken out so far. Of our own, so in no hash.
+FREED = b"etcdz_meta\0scrubbed"
 
 
-class Scrub:
+class CompactSlice:
     """One compaction at a time; a newer one takes over the work of one that is under way.
 
-    Invariant: below `finished` the store holds what the compaction there keeps, less what this scrub took so far.
+    Invariant: below `finished` the store holds what the compaction there keeps, less what this compaction took so far.
     """
 
     __slots__ = ("_cursor", "_freed", "_mvcc", "finished", "running", "target")
@@ -35,7 +35,7 @@ class Scrub:
     def __init__(self, mvcc: Mvcc, finished: int) -> None:
         self._mvcc = mvcc
         self.finished = finished
-        self._freed = int.from_bytes(mvcc.store.get(SCRUBBED) or b"", "big")
+        self._freed = int.from_bytes(mvcc.store.get(FREED) or b"", "big")
         self.start(mvcc.compact_revision)
 
     def start(self, target: int) -> None:
@@ -48,14 +48,19 @@ class Scrub:
         """Looks at up to limit records. return whether nothing is left to do."""
         if not self.running:
             return True
-        store, scrub, target, finished = self._mvcc.store, self._mvcc.index.scrub, self.target, self.finished
+        store, compact_slice, target, finished = (
+            self._mvcc.store,
+            self._mvcc.index.compact_slice,
+            self.target,
+            self.finished,
+        )
         batch: dict[bytes, bytes | None] = {}
         seen = freed = 0
         name = b""
         for name, record in islice(store.iterate(self._cursor, _first_name(target + 1)), limit):
             seen += 1
             main, sub, _ = buckets.decode_store_key(name)
-            kept, obsolete = scrub(record_key(record), main, sub, target, finished)
+            kept, obsolete = compact_slice(record_key(record), main, sub, target, finished)
             if not kept:
                 batch[name] = None
                 freed += len(name) + len(record)
@@ -64,9 +69,9 @@ class Scrub:
                 freed += len(name) + len(record)  # about: a record of the same key
         self._freed += freed
         if freed:
-            batch[SCRUBBED] = self._freed.to_bytes(8, "big")
+            batch[FREED] = self._freed.to_bytes(8, "big")
         if seen < limit:
-            batch[SCRUBBED] = None
+            batch[FREED] = None
             batch[buckets.FINISHED_COMPACT] = buckets.encode_revision(target)
             self.running = False
         else:

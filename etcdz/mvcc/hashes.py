@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import google_crc32c
 
-from etcdz import errors
-from etcdz.errors import EtcdError
-from etcdz.mvcc import buckets
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc.encoding import record_key
 from etcdz.mvcc.key_index import KeyIndex
+from etcdz.store import buckets
 
 if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc
@@ -123,7 +123,7 @@ class HashKvJob:
             key = record_key(record)
             kept = not tombstone and index.at(key, self._revision) == (main, sub)
             if not kept and index.at(key, self._compacted) != (main, sub):
-                return  # dead since the compaction: the scrub takes it, or has just done so
+                return  # dead since the compaction: the compaction takes it, or has just done so
         self._hasher.add(name, record, main, tombstone, kept)
 
 

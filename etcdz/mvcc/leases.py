@@ -4,11 +4,11 @@ Rows of the bucket `lease`: 8-byte big-endian id -> leasepb.Lease. Which keys ha
 own records and is gathered from them when the store is loaded.
 """
 
-from etcdz import errors
-from etcdz.errors import EtcdError
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.lease.lessor import GONE, GRANTED, REMAINS
-from etcdz.mvcc import buckets
 from etcdz.proto import leasepb
+from etcdz.store import buckets
 
 #: etcd's greatest TTL.
 TTL_MAX_S = 9_000_000_000

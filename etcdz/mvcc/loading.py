@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from etcdz.mvcc import buckets
 from etcdz.mvcc.encoding import encode_varint, record_key
 from etcdz.mvcc.key_index import KeyIndex
 from etcdz.mvcc.leases import LeaseTable
-from etcdz.mvcc.store import Store
 from etcdz.proto import mvccpb
+from etcdz.store import buckets
+from etcdz.store.interface import Store
 
 
 class StoreCorrupt(Exception):

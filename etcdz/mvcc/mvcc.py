@@ -9,19 +9,20 @@ were stored, never encoded again.
 
 from collections.abc import Iterable
 
-from etcdz import errors
-from etcdz.errors import EtcdError
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.lease.lessor import CLOCK, NOT_KNOWN
-from etcdz.mvcc import buckets, hashes, ranges, transaction
-from etcdz.mvcc.buckets import put_key, tombstone_key
-from etcdz.mvcc.compaction import Scrub
+from etcdz.mvcc import hashes, ranges, transaction
+from etcdz.mvcc.compaction import CompactSlice
 from etcdz.mvcc.encoding import HeaderPieces, bytes_field, encode_varint, int_field, message_field
 from etcdz.mvcc.key_index import History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable, lease_key
 from etcdz.mvcc.loading import StoreCorrupt, load
-from etcdz.mvcc.store import Store
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.store import buckets
+from etcdz.store.buckets import put_key, tombstone_key
+from etcdz.store.interface import Store
 
 Outcome = tuple[int, str | None, bytes]
 
@@ -71,7 +72,7 @@ class Mvcc:
         self.consistent_index: int = loaded.consistent_index
         self.flushed_index: int = loaded.consistent_index
         self._term = self._raft_term = raft_term or loaded.term
-        self.scrubbing = Scrub(self, loaded.finished_compact)
+        self.compaction = CompactSlice(self, loaded.finished_compact)
         # Invariant: a key's record in _young, else in _old, is its latest one; no record of a deleted key is in either.
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
@@ -236,14 +237,14 @@ class Mvcc:
         return 0, None, self.header() + fields
 
     def compact(self, request: pb.CompactionRequest) -> Outcome:
-        """Marks everything below a revision as gone; `scrub` takes it out of the store bit by bit."""
+        """Marks everything below a revision as gone; `compaction` takes it out of the store bit by bit."""
         revision = request.revision
         if revision <= self.compact_revision:
             return failed(errors.COMPACTED)
         if revision > self.revision:
             return failed(errors.FUTURE_REV)
         self.compact_revision = revision
-        self.scrubbing.start(revision)
+        self.compaction.start(revision)
         self.pending[buckets.SCHEDULED_COMPACT] = buckets.encode_revision(revision)
         return 0, None, self.header()
 
@@ -408,14 +409,14 @@ class Mvcc:
             self.flushed_index = self.consistent_index
         return self.flushed_index
 
-    def scrub(self, limit: int) -> bool:
+    def compact_slice(self, limit: int) -> bool:
         """Takes up to `limit` records that a compaction has put out of reach into account. return whether all is done.
 
         Does nothing while changes are pending: the mark of a compaction has to be in the store before its deletes.
         """
         if self.pending:
-            return not self.scrubbing.running
-        return self.scrubbing.step(limit)
+            return not self.compaction.running
+        return self.compaction.step(limit)
 
     # hashes
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from etcdz import errors
-from etcdz.errors import EtcdError
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc.encoding import encode_varint, int_field
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb

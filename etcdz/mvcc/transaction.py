@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from etcdz import errors
-from etcdz.errors import EtcdError
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc import ranges
 from etcdz.mvcc.encoding import message_field, revision_header
 from etcdz.proto import etcdserverpb as pb

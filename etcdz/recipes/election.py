@@ -5,7 +5,7 @@ Source: etcd 3.5 v3election, and its client's Election: requests, headers, error
 
 from typing import Any
 
-from etcdz.methods import RANGE, TXN
+from etcdz.api.methods import RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import v3electionpb
 from etcdz.recipes.steps import NEXT, Ask, Asking, Gone, Leaving, Recipe, Refused, Send, Watch

@@ -5,7 +5,7 @@ Source: etcd 3.5 v3lock, and its client's Mutex: requests, headers, error texts,
 
 from typing import Any
 
-from etcdz.methods import DELETE_RANGE, RANGE, TXN
+from etcdz.api.methods import DELETE_RANGE, RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import v3lockpb
 from etcdz.recipes.steps import Ask, Asking, Gone, Leaving, Recipe, Refused

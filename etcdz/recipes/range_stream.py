@@ -8,8 +8,8 @@ Source: etcd 3.7; checks, texts, and how the size of chunks grows.
 
 from typing import Any, Final
 
-from etcdz.errors import Code
-from etcdz.methods import RANGE, RANGE_CHUNK
+from etcdz.api.errors import Code
+from etcdz.api.methods import RANGE, RANGE_CHUNK
 from etcdz.mvcc.validate import check_range
 from etcdz.proto import etcdserverpb as pb
 from etcdz.recipes.steps import Ask, Asking, Recipe, Refused, Send

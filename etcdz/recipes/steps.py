@@ -14,8 +14,8 @@ what tidies up. What changes keys is always seen to its end.
 from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple
 
-from etcdz.errors import Code, EtcdError
-from etcdz.methods import DELETE_RANGE, LEASE_GRANT, RANGE, RANGE_CHUNK, TXN
+from etcdz.api.errors import Code, EtcdError
+from etcdz.api.methods import DELETE_RANGE, LEASE_GRANT, RANGE, RANGE_CHUNK, TXN
 from etcdz.proto import etcdserverpb as pb
 
 

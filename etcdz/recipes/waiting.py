@@ -7,7 +7,7 @@ Source: etcd 3.5 client/v3/concurrency; its requests, key names and TTL.
 
 from typing import Any, Final
 
-from etcdz.methods import LEASE_GRANT, RANGE
+from etcdz.api.methods import LEASE_GRANT, RANGE
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.recipes.steps import NEXT, Ask, Asking, Watch

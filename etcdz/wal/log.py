@@ -16,10 +16,10 @@ import posixpath
 from typing import NamedTuple
 
 from etcdz.wal import record as rec
-from etcdz.wal.bookmark import BEFORE_BYTES, Bookmark
 from etcdz.wal.files import Disk, File, WalCorrupt, WalExists, WalFull, WalMismatch
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import Marker
+from etcdz.wal.resume_point import BEFORE_BYTES, ResumePoint
 from etcdz.wal.scan import SECTOR_BYTES, Scan, Torn, live_entries
 from etcdz.wal.segment import Segment, list_segments, parse_name, select_segments
 
@@ -27,7 +27,7 @@ SEGMENT_BYTES = 64_000_000
 CUT_RETRY_BYTES = 1 << 20
 TEMPORARY_SEGMENT = "0.tmp"
 AFTER_MARK_BYTES = 16 << 20
-"""How much of the last segment is read after a bookmark, which is never so old."""
+"""How much of the last segment is read after a resume point, which is never so old."""
 CLEAR = -1
 
 
@@ -168,7 +168,7 @@ class Log:
         directory: str,
         snapshot: tuple[int, int] | None = (0, 0),
         options: LogOptions = DEFAULTS,
-        mark: Bookmark | None = None,
+        mark: ResumePoint | None = None,
     ) -> "tuple[Log, Recovered]":
         """The log from a snapshot's marker (index, term) on; None: all of it, whatever its markers. Every sum is
         checked, a torn tail is cut off, and the log is ready for appending.
@@ -210,18 +210,18 @@ class Log:
             scan.feed(file.read(0, file.size()), file.path, segment.sequence, segment is self._segments[-1].segment)
         return scan
 
-    def _scan_from(self, mark: Bookmark) -> Scan:
+    def _scan_from(self, mark: ResumePoint) -> Scan:
         """raises WalMismatch: it does not lie in this log"""
         rest = [found for found in self._segments if found.segment.sequence >= mark.sequence]
         if not rest or rest[0].segment.sequence != mark.sequence or _before(rest[0].file, mark.offset) != mark.before:
-            raise WalMismatch("wal: the bookmark lies in none of the segments")
+            raise WalMismatch("wal: the resume point lies in none of the segments")
         scan = self._feed_first(mark, rest[0].file, len(rest) == 1)
         for segment, file in rest[1:]:
             scan.feed(file.read(0, file.size()), file.path, segment.sequence, segment is rest[-1].segment)
         return scan
 
-    def _feed_first(self, mark: Bookmark, file: File, is_last: bool) -> Scan:
-        """What follows a bookmark in its segment. Mostly little, and then zeros: all of these are not looked at."""
+    def _feed_first(self, mark: ResumePoint, file: File, is_last: bool) -> Scan:
+        """What follows a resume point in its segment. Mostly little, and then zeros: all of these are not looked at."""
         base = mark.offset - mark.offset % SECTOR_BYTES
         size = file.size()
         for upto in (min(size, base + AFTER_MARK_BYTES) if is_last else size, size):
@@ -238,12 +238,12 @@ class Log:
                     break
         return scan
 
-    def bookmark(self) -> Bookmark:
+    def resume_point(self) -> ResumePoint:
         """Where the log stands after its last sync."""
         crc, hard_state, last_index, last_term, marker = self._synced
         indexes, places = list(self._offsets.indexes), list(self._offsets.places)
         segment, file = self._segments[-1]
-        return Bookmark(
+        return ResumePoint(
             segment.sequence,
             self._offset,
             _before(file, self._offset),
@@ -513,7 +513,7 @@ class Log:
 
 
 def _before(file: File, offset: int) -> bytes:
-    """The bytes before an offset that a bookmark is known by."""
+    """The bytes before an offset that a resume point is known by."""
     begin = max(0, offset - BEFORE_BYTES)
     return file.read(begin, offset - begin)
 

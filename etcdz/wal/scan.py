@@ -25,10 +25,10 @@ from typing import NamedTuple
 import google_crc32c
 
 from etcdz.wal import record as rec
-from etcdz.wal.bookmark import Bookmark
 from etcdz.wal.files import WalCorrupt
 from etcdz.wal.offsets import POINT_EVERY, Offsets, Place, Span
 from etcdz.wal.record import BadRecord, Marker
+from etcdz.wal.resume_point import ResumePoint
 
 SECTOR_BYTES = 512
 RECORD_HEAD_MAX = 3 + 5 + 1 + 10  # type, crc, tag, length of the data
@@ -89,8 +89,8 @@ class Scan:
         """Offset of the buffer that is being fed, in its file."""
 
     @classmethod
-    def resume(cls, mark: Bookmark) -> "Scan":
-        """As if everything before the bookmark had been fed; go on with `feed_rest`."""
+    def resume(cls, mark: ResumePoint) -> "Scan":
+        """As if everything before the resume point had been fed; go on with `feed_rest`."""
         scan = cls(0)
         scan.metadata, scan.hard_state = mark.metadata, mark.hard_state
         scan.markers = [mark.marker]

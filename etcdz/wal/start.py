@@ -9,9 +9,9 @@ import posixpath
 from typing import NamedTuple
 
 from etcdz.wal import snap as snaps
-from etcdz.wal.bookmark import Bookmark
 from etcdz.wal.files import Disk, WalCorrupt, WalMismatch
 from etcdz.wal.log import DEFAULTS, Log, LogOptions, Recovered
+from etcdz.wal.resume_point import ResumePoint
 from etcdz.wal.snap import Snap, SnapBroken
 
 
@@ -29,7 +29,7 @@ def open_newest(
     log_directory: str,
     snap_directory: str,
     options: LogOptions = DEFAULTS,
-    mark: Bookmark | None = None,
+    mark: ResumePoint | None = None,
 ) -> Start:
     """mark: of an earlier process of this member's life; what it cannot answer for is read as without it.
 
@@ -40,7 +40,7 @@ def open_newest(
 
 
 def _open_marked(
-    disk: Disk, log_directory: str, snap_directory: str, options: LogOptions, mark: Bookmark
+    disk: Disk, log_directory: str, snap_directory: str, options: LogOptions, mark: ResumePoint
 ) -> Start | None:
     names = snaps.list_snaps(disk, snap_directory)
     try:

@@ -50,11 +50,11 @@ class Share:
         return found
 
     def _fields(self, picked: Sequence[int], variant: int) -> list[bytes]:
-        events, befores = self._changes.events, self._changes.befores
+        events, prev_kvs = self._changes.events, self._changes.prev_kvs
         if variant & (NO_PUT | NO_DELETE):
             picked = [i for i in picked if not variant & (NO_DELETE if is_delete(events[i]) else NO_PUT)]
         if variant & PREV_KV:
-            return [response_field(events[i], befores[i]) for i in picked]
+            return [response_field(events[i], prev_kvs[i]) for i in picked]
         return [response_field(events[i]) for i in picked]
 
 

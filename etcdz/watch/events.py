@@ -29,7 +29,7 @@ class Changes(NamedTuple):
     mains: list[int]
     keys: list[bytes]
     events: list[bytes]
-    befores: list[bytes]
+    prev_kvs: list[bytes]
 
 
 def encode_put(record: bytes) -> bytes:

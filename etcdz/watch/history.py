@@ -10,8 +10,8 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etcdz.mvcc import buckets
 from etcdz.mvcc.encoding import message_field, record_key
+from etcdz.store import buckets
 from etcdz.watch.events import PREV_KV, Changes, encode_delete, encode_put
 from etcdz.watch.ranges import Range, RangeMap
 
@@ -31,7 +31,7 @@ class Chunk(NamedTuple):
     changes: Changes
 
 
-def pending_changes(mvcc: Mvcc, with_befores: bool) -> list[Changes]:
+def pending_changes(mvcc: Mvcc, with_prev_kv: bool) -> list[Changes]:
     """What is applied and not yet committed, in order, cut between revisions to about CHUNK_BYTES each."""
     rows = (
         (*buckets.decode_store_key(name), record)
@@ -39,24 +39,24 @@ def pending_changes(mvcc: Mvcc, with_befores: bool) -> list[Changes]:
         if name[:_KEY_BUCKET_BYTES] == buckets.KEY and record is not None
     )
     found: list[Changes] = []
-    collector = _Collector(mvcc, with_befores)
+    collector = _Collector(mvcc, with_prev_kv)
     for main, sub, tombstone, record in rows:
         if collector.bytes >= CHUNK_BYTES and main != collector.changes.mains[-1]:
             found.append(collector.changes)
-            collector = _Collector(mvcc, with_befores)
+            collector = _Collector(mvcc, with_prev_kv)
         collector.add(main, sub, tombstone, record_key(record), record)
     if collector.changes.mains:
         found.append(collector.changes)
     return found
 
 
-def read_history(mvcc: Mvcc, first: int, spans: Iterable[Range], with_befores: bool) -> Chunk:
+def read_history(mvcc: Mvcc, first: int, spans: Iterable[Range], with_prev_kv: bool) -> Chunk:
     """A chunk from revision first on. Requires: nothing is pending, first >= the compacted revision."""
     wanted: RangeMap[bool] = RangeMap()
     for span in spans:
         wanted.set(span, True)
     rows = _walk_log(mvcc, first) if wanted.has_spans else _walk_keys(mvcc, first, wanted.exact)
-    collector = _Collector(mvcc, with_befores)
+    collector = _Collector(mvcc, with_prev_kv)
     last = 0
     for seen, (main, sub, tombstone, record) in enumerate(rows):
         if main != last and (seen >= ROWS_MAX or collector.bytes >= CHUNK_BYTES):
@@ -91,9 +91,9 @@ def _walk_keys(mvcc: Mvcc, first: int, keys: Iterable[bytes]) -> Iterator[_Row]:
 class _Collector:
     """Changes as they are put together."""
 
-    def __init__(self, mvcc: Mvcc, with_befores: bool) -> None:
+    def __init__(self, mvcc: Mvcc, with_prev_kv: bool) -> None:
         self._mvcc = mvcc
-        self._with_befores = with_befores
+        self._with_prev_kv = with_prev_kv
         self.changes = Changes([], [], [], [])
         self.bytes = 0
 
@@ -103,9 +103,9 @@ class _Collector:
         self.changes.keys.append(key)
         self.changes.events.append(event)
         self.bytes += len(event) + len(key)
-        if self._with_befores:
+        if self._with_prev_kv:
             before = self._before(key, main)
-            self.changes.befores.append(before)
+            self.changes.prev_kvs.append(before)
             self.bytes += len(before)
 
     def _before(self, key: bytes, main: int) -> bytes:

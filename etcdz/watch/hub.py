@@ -3,9 +3,9 @@
 The backend sends the hub every batch of changes while it asks for them; revisions number that stream:
 
     revision     everything up to it has come, and every SYNCED watcher has had what concerns it
-    a gap        (a new backend, changes that nobody asked for) leaves all who were SYNCED LAGGING
-    LAGGING      some at a time, the hub asks for the history that they miss, a bounded chunk each time
-    STALLED      a client that does not read: its watchers keep nothing but their next revision
+    a gap        (a new backend, changes that nobody asked for) leaves all who were SYNCED UNSYNCED
+    UNSYNCED      some at a time, the hub asks for the history that they miss, a bounded chunk each time
+    VICTIM      a client that does not read: its watchers keep nothing but their next revision
 
 So what a stalled client costs is its outbox (a little more than one response), whatever is written meanwhile. What a
 client asks for (create, cancel, progress) waits until the backend has said at which revision it stands: messages of
@@ -15,19 +15,19 @@ one backend come in order, so by then every change up to there has come.
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from etcdz import errors
-from etcdz.errors import EtcdError
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc.encoding import HeaderPieces, bytes_field, int_field
 from etcdz.watch.delivery import JOINED_BODY_MAX, Share, joined, send_events, share_out
 from etcdz.watch.events import Changes
 from etcdz.watch.group import Bundle, Group
 from etcdz.watch.progress import ProgressClock
 from etcdz.watch.ranges import Range, RangeMap
-from etcdz.watch.watcher import LAGGING, OVER, PREV_KV, STALLED, SYNCED, Sink, Watcher, WatchStream
+from etcdz.watch.watcher import OVER, PREV_KV, SYNCED, UNSYNCED, VICTIM, Sink, Watcher, WatchStream
 
 NOBODY: Final = 0
 CHANGES: Final = 1
-CHANGES_AND_BEFORES: Final = 2
+CHANGES_AND_PREV_KV: Final = 2
 """What the hub wants to be sent: nothing, changes, changes with what was before each."""
 
 CATCH_UP_MAX: Final = 512
@@ -58,7 +58,7 @@ class Backend(Protocol):
     """What the hub asks of the backend. seq comes back with the answer; a new backend has to be asked again."""
 
     def ask_position(self, seq: int, wants: int) -> None: ...
-    def ask_history(self, seq: int, first: int, spans: list[Range], with_befores: bool) -> None: ...
+    def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None: ...
 
 
 Permit = Callable[[WatchStream, Any], EtcdError | None]
@@ -81,9 +81,9 @@ class Hub:
         self._progress = progress
         self._pieces = HeaderPieces(0, 0, 0)
         self._synced: RangeMap[Group] = RangeMap()
-        self._lagging: dict[Watcher, None] = {}
+        self._unsynced: dict[Watcher, None] = {}
         self._counts = [0, 0]
-        """Watchers that are SYNCED or LAGGING: all, those that want to know what was before."""
+        """Watchers that are SYNCED or UNSYNCED: all, those that want to know what was before."""
         self._wishes: list[_Wish] = []
         self._asked: list[tuple[int, list[_Wish]]] = []
         self._seq = 0
@@ -111,15 +111,15 @@ class Hub:
     def resume(self, stream: WatchStream) -> None:
         """Its client reads on."""
         for watcher in stream.watchers.values():
-            if watcher.state == STALLED:
-                watcher.state = LAGGING
-                self._lagging[watcher] = None
+            if watcher.state == VICTIM:
+                watcher.state = UNSYNCED
+                self._unsynced[watcher] = None
                 self._count(watcher, 1)
 
     @property
     def watcher_counts(self) -> dict[str, int]:
         """For the monitor."""
-        return {"active": self._counts[0], "lagging": len(self._lagging)}
+        return {"active": self._counts[0], "lagging": len(self._unsynced)}
 
     # ---- the turn ----
 
@@ -129,14 +129,14 @@ class Hub:
         if self._wishes or wanted != self._wanted:
             self._ask(self._wishes, wanted)
             self._wishes = []
-        if self._lagging and self._fetching is None and not self._asked:
+        if self._unsynced and self._fetching is None and not self._asked:
             self._fetch()
 
     def _wants(self) -> int:
-        if any(_wants_befores(request) for _, request in self._wishes):
-            return CHANGES_AND_BEFORES
+        if any(_wants_prev_kv(request) for _, request in self._wishes):
+            return CHANGES_AND_PREV_KV
         if self._counts[1]:
-            return CHANGES_AND_BEFORES
+            return CHANGES_AND_PREV_KV
         return CHANGES if self._counts[0] or self._wishes else NOBODY
 
     def _ask(self, wishes: list[_Wish], wanted: int) -> None:
@@ -186,21 +186,21 @@ class Hub:
             return
         header = self._pieces.field(position.revision)
         self._batch += 1
-        befores = bool(changes.befores)
+        prev_kvs = bool(changes.prev_kvs)
         for group, share in share_out(changes, self._synced):
             bundles, others = group.parts(self.revision)
             for bundle in bundles:
-                self._send_together(bundle, share, header, befores)
+                self._send_together(bundle, share, header, prev_kvs)
             for watcher in list(others):
-                self._send_or_leave(watcher, share, header, befores)
+                self._send_or_leave(watcher, share, header, prev_kvs)
         self.revision = position.revision
 
-    def _can_have(self, watcher: Watcher, befores: bool) -> bool:
+    def _can_have(self, watcher: Watcher, prev_kvs: bool) -> bool:
         """Whether it can be sent what has come: that is all it wants, and its client keeps up."""
-        return (befores or not watcher.variant & PREV_KV) and watcher.stream.may_send(self._batch)
+        return (prev_kvs or not watcher.variant & PREV_KV) and watcher.stream.may_send(self._batch)
 
-    def _send_or_leave(self, watcher: Watcher, share: Share, header: bytes, befores: bool) -> None:
-        if self._can_have(watcher, befores):
+    def _send_or_leave(self, watcher: Watcher, share: Share, header: bytes, prev_kvs: bool) -> None:
+        if self._can_have(watcher, prev_kvs):
             self._send(watcher, share, header)
         else:
             self._leave_behind(watcher)
@@ -209,7 +209,7 @@ class Hub:
         watcher.next_revision = max(watcher.next_revision, self.revision + 1)
         self._fall_behind(watcher)
 
-    def _send_together(self, bundle: Bundle, share: Share, header: bytes, befores: bool) -> None:
+    def _send_together(self, bundle: Bundle, share: Share, header: bytes, prev_kvs: bool) -> None:
         """As _send to each of the bundle."""
         first = bundle.watchers[0]
         fields, body = share.of(first)
@@ -217,11 +217,11 @@ class Hub:
             return
         if len(body) > JOINED_BODY_MAX:
             for watcher in bundle.watchers:
-                self._send_or_leave(watcher, share, header, befores)
+                self._send_or_leave(watcher, share, header, prev_kvs)
             return
         stream, done = bundle.stream, 0
         for messages, count in joined(bundle, header, body):
-            if not self._can_have(first, befores):
+            if not self._can_have(first, prev_kvs):
                 break
             stream.sink.send_joined(messages)
             stream.spend(len(messages))
@@ -245,9 +245,9 @@ class Hub:
 
     def _fetch(self) -> None:
         """Asks for what some of those who are behind miss: who has waited longest, and whoever is near it."""
-        first = next(iter(self._lagging)).next_revision
+        first = next(iter(self._unsynced)).next_revision
         chosen = []
-        for watcher in self._lagging:
+        for watcher in self._unsynced:
             if first <= watcher.next_revision <= first + CATCH_UP_SPAN:
                 chosen.append(watcher)
                 if len(chosen) == CATCH_UP_MAX:
@@ -255,14 +255,14 @@ class Hub:
         self._seq += 1
         self._fetching = self._seq, chosen
         spans = list(dict.fromkeys([watcher.span for watcher in chosen]))
-        befores = any([watcher.variant & PREV_KV for watcher in chosen])
-        self._backend.ask_history(self._seq, first, spans, befores)
+        prev_kvs = any([watcher.variant & PREV_KV for watcher in chosen])
+        self._backend.ask_history(self._seq, first, spans, prev_kvs)
 
     def on_history(self, seq: int, through: int, position: Position, changes: Changes) -> None:
         """A chunk of history, up to and with revision `through`."""
         if self._fetching is None or self._fetching[0] != seq:
             return
-        chosen = [watcher for watcher in self._fetching[1] if watcher in self._lagging]
+        chosen = [watcher for watcher in self._fetching[1] if watcher in self._unsynced]
         self._fetching = None
         self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
         chosen = [watcher for watcher in chosen if not self._is_over(watcher, position.compact_revision)]
@@ -298,13 +298,13 @@ class Hub:
 
     def _move_on(self, watcher: Watcher, through: int) -> None:
         watcher.next_revision = max(watcher.next_revision, through + 1)
-        del self._lagging[watcher]
+        del self._unsynced[watcher]
         if watcher.next_revision > self.revision:
             self._sync(watcher)
         elif watcher.stream.sink.is_clogged:
-            self._stall(watcher)
+            self._make_victim(watcher)
         else:
-            self._lagging[watcher] = None  # behind all others
+            self._unsynced[watcher] = None  # behind all others
 
     def _sync(self, watcher: Watcher) -> None:
         """Requires: it is counted, and in no other group."""
@@ -326,13 +326,13 @@ class Hub:
     def _fall_behind(self, watcher: Watcher) -> None:
         self._unsync(watcher)
         if watcher.stream.sink.is_clogged:
-            self._stall(watcher)
+            self._make_victim(watcher)
         else:
-            watcher.state = LAGGING
-            self._lagging[watcher] = None
+            watcher.state = UNSYNCED
+            self._unsynced[watcher] = None
 
-    def _stall(self, watcher: Watcher) -> None:
-        watcher.state = STALLED
+    def _make_victim(self, watcher: Watcher) -> None:
+        watcher.state = VICTIM
         self._count(watcher, -1)
 
     def _count(self, watcher: Watcher, by: int) -> None:
@@ -344,8 +344,8 @@ class Hub:
         """Out of all books but its stream's."""
         if watcher.state == SYNCED:
             self._unsync(watcher)
-        self._lagging.pop(watcher, None)
-        if watcher.state in (SYNCED, LAGGING):
+        self._unsynced.pop(watcher, None)
+        if watcher.state in (SYNCED, UNSYNCED):
             self._count(watcher, -1)
 
     def _drop(self, watcher: Watcher) -> None:
@@ -392,7 +392,7 @@ class Hub:
         if watcher.next_revision > self.revision:
             self._sync(watcher)
         else:
-            self._lagging[watcher] = None
+            self._unsynced[watcher] = None
         if watcher.quiet is not None:
             self._progress.begin(stream)
 
@@ -440,5 +440,5 @@ class Hub:
         stream.sink.touch()
 
 
-def _wants_befores(request: Any) -> bool:
+def _wants_prev_kv(request: Any) -> bool:
     return bool(request.create_request.prev_kv)

@@ -1,8 +1,8 @@
 """One watcher, and the client stream that it belongs to.
 
 SYNCED    has had everything that the listener has had: is told of changes as they come
-LAGGING   is behind: the hub fetches history for it
-STALLED   is behind, and its client does not read: nothing is done for it until the client does
+UNSYNCED   is behind: the hub fetches history for it
+VICTIM   is behind, and its client does not read: nothing is done for it until the client does
 OVER      was cancelled for a compaction; its id stays taken until the client cancels it, as in etcd
 """
 
@@ -12,8 +12,8 @@ from etcdz.mvcc.encoding import int_field
 from etcdz.watch.ranges import Range
 
 SYNCED: Final = 0
-LAGGING: Final = 1
-STALLED: Final = 2
+UNSYNCED: Final = 1
+VICTIM: Final = 2
 OVER: Final = 3
 
 NO_PUT: Final = 1
@@ -59,7 +59,7 @@ class Watcher:
             self.variant |= {0: NO_PUT, 1: NO_DELETE}.get(unwanted, 0)
         self.fragment = bool(request.fragment)
         self.quiet: bool | None = True if request.progress_notify else None
-        self.state = LAGGING
+        self.state = UNSYNCED
 
 
 class WatchStream:
@@ -107,4 +107,4 @@ class WatchStream:
 
     @property
     def is_behind(self) -> bool:
-        return any(watcher.state in (LAGGING, STALLED) for watcher in self.watchers.values())
+        return any(watcher.state in (UNSYNCED, VICTIM) for watcher in self.watchers.values())

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from etcdz.errors import Code
+from etcdz.api.errors import Code
 from etcdz.wire.client import DONE, MESSAGE, CannotOpen, ClientSettings, GrpcClientConnection
 from etcdz.wire.header_block import Field
 

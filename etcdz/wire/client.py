@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from etcdz.errors import Code
+from etcdz.api.errors import Code
 from etcdz.wire import frames as f
 from etcdz.wire.connection import (
     BUDGET_PER_CALL,

@@ -8,7 +8,7 @@ Texts are grpc-go's. Source: gRPC over HTTP/2, Length-Prefixed-Message.
 import zlib
 from typing import Final
 
-from etcdz.errors import Code
+from etcdz.api.errors import Code
 
 PREFIX_BYTES: Final = 5
 _GZIP: Final = 31

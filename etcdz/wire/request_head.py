@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from etcdz.errors import Code
+from etcdz.api.errors import Code
 from etcdz.wire.header_block import Field
 
 TIMEOUT: Final = b"grpc-timeout"

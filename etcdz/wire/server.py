@@ -9,7 +9,7 @@ None from then until the reply, which is three pieces of bytes. Everything else 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from etcdz.errors import DEADLINE_EXCEEDED, REQUEST_TOO_MANY_REQUESTS, Code
+from etcdz.api.errors import DEADLINE_EXCEEDED, REQUEST_TOO_MANY_REQUESTS, Code
 from etcdz.wire import frames as f
 from etcdz.wire.answers import AnsweringConnection
 from etcdz.wire.connection import (

@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 
 import zmq
 
-from actors import backend, link, loop, raft, wal
-from actors.calls import Calls
-from actors.link import Peer
-from actors.loop import Actor
-from etcdz.boot import Boot
+from actors.backend.actor import BackendActor
+from actors.listener.calls import Calls
+from actors.raft.actor import RaftActor
+from actors.runtime import link, loop
+from actors.runtime.link import Peer
+from actors.runtime.loop import Actor
+from actors.wal.actor import WalActor
+from etcdz.api.methods import PUT
 from etcdz.config import MemberConfig
-from etcdz.messages import MESSAGES, Leadership, ReadStates, Refused, Replies
-from etcdz.methods import PUT
+from etcdz.ipc.boot import Boot
+from etcdz.ipc.messages import MESSAGES, Leadership, ReadStates, Refused, Replies
 from etcdz.proto import etcdserverpb as pb
 
 ORDER = ("backend", "wal", "raft", "listener-1", "listener-2")
@@ -73,9 +76,9 @@ class Listener(Actor):
 
 
 MAKE: dict[str, Callable[[Boot], Actor]] = {
-    "backend": backend.BackendActor,
-    "wal": wal.WalActor,
-    "raft": raft.RaftActor,
+    "backend": BackendActor,
+    "wal": WalActor,
+    "raft": RaftActor,
     "listener": Listener,
 }
 
@@ -279,7 +282,7 @@ class World:
 
 def release(actor: Any) -> None:
     """Let go of the files, as the end of a process does."""
-    if isinstance(actor, wal.WalActor) and actor.log_file is not None:
+    if isinstance(actor, WalActor) and actor.log_file is not None:
         actor.log_file.close()
-    elif isinstance(actor, backend.BackendActor):
+    elif isinstance(actor, BackendActor):
         actor.store.close()

@@ -13,10 +13,10 @@ from typing import Any
 
 import zmq
 
-from actors.loop import Actor
-from actors.mailbox import Link, Mailbox
-from etcdz.boot import Boot
-from etcdz.messages import Applied, encode_frame
+from actors.runtime.loop import Actor
+from actors.runtime.mailbox import Link, Mailbox
+from etcdz.ipc.boot import Boot
+from etcdz.ipc.messages import Applied, encode_frame
 
 ROUNDS, TURNS = 2000, 20
 SENDER = 5

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from etcdz.errors import Code
+from etcdz.api.errors import Code
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.server import ServerSettings
 from tests.cli.kv_server import Answer, Call, KvServer

@@ -13,7 +13,11 @@ WITHOUT_READER = {
 
 def readers() -> str:
     """All code but the tables that only hand the values on."""
-    tables = {ROOT / "etcdz/config/flags.py", ROOT / "etcdz/config/reading.py", ROOT / "supervisor/announcements.py"}
+    tables = {
+        ROOT / "etcdz/config/flags.py",
+        ROOT / "etcdz/config/reading.py",
+        ROOT / "supervisor/runtime/announcements.py",
+    }
     files = [path for part in ("actors", "etcdz", "supervisor") for path in (ROOT / part).rglob("*.py")]
     return "\n".join([path.read_text() for path in files if path not in tables])
 

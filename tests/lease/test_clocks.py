@@ -192,3 +192,10 @@ def test_ids_in_the_order_of_their_ends() -> None:
     for lease_id, ttl_s in [(1, 50), (2, 5), (-3, 20)]:
         clocks.grant(lease_id, ttl_s, 0, 0.0)
     assert clocks.by_expiry() == [2, -3, 1]
+
+
+def test_a_renewal_after_a_change_of_leaders_may_end_a_lease_earlier() -> None:
+    clocks = running(leases=1, ttl_s=2)
+    clocks.promote(10.0, 0.0)
+    clocks.renew(clocks.by_id[1], 0.5)
+    assert (clocks.run_out(2.4, 10), clocks.run_out(2.5, 10)) == ([], [1])

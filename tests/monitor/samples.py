@@ -41,7 +41,7 @@ def member(seconds: int = 10, **wal: Any) -> tuple[History, View]:
                 float(at_s),
                 row("backend", at_s, {"Durable": at_s * 400, "Read": 20 * at_s}),
                 row("wal", at_s, {"Write": at_s * 1000}, fsync_us={"count": 1, "p50": 900, "p99": 2100}, **fields),
-                row("raft", at_s, {"Written": 50 * at_s}),
+                row("raft", at_s, {"DelegatedAppends": 50 * at_s}),
                 *(row(f"listener-{n}", at_s, {"Replies": at_s * 100 * n}) for n in (1, 2)),
             )
         )

@@ -1,4 +1,4 @@
-"""Whatever clients do, and whenever the store is committed, scrubbed or opened again: the answers are the twin's."""
+"""Whatever clients do, and whenever the store is committed, compacted or opened again: the answers are the twin's."""
 
 from random import Random
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from etcdz.errors import EtcdError
+from etcdz.api.errors import EtcdError
 from etcdz.mvcc import validate
 from etcdz.mvcc.applier import Applier
 from etcdz.mvcc.mvcc import Mvcc, Outcome
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store.interface import MemoryStore
 from tests.mvcc.requests import Draw
 from tests.mvcc.twin import CLUSTER_ID, MEMBER_ID, TERM, Twin
 
@@ -65,7 +65,7 @@ class Subject:
         if chore:
             self.commit()
         if chore == "scrub":
-            self.mvcc.scrub(3)
+            self.mvcc.compact_slice(3)
         elif chore == "reopen":
             self.open()
         elif chore == "small cache":
@@ -98,7 +98,7 @@ def test_every_answer_is_the_twins(seed: int) -> None:
     _same_history(subject, twin)
     subject.do("reopen")
     _same_history(subject, twin)
-    while not subject.mvcc.scrub(2):
+    while not subject.mvcc.compact_slice(2):
         pass
     subject.do("reopen")
     _same_history(subject, twin)

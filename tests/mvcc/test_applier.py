@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from etcdz import errors
+from etcdz.api import errors
 from etcdz.mvcc.applier import FOREIGN, Applier, Result
 from etcdz.mvcc.mvcc import Mvcc
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import leasepb, membershippb
+from etcdz.store.interface import MemoryStore
 
 ID = 0x694D_0199_9AAB_0C01
 
@@ -219,7 +219,7 @@ def test_over_the_quota_a_write_is_applied_and_answered_with_no_space() -> None:
 
 @pytest.mark.parametrize("sizes", [[3], [0, 3, 300], [3] * 5 + [20_000], [130, 130, 131]])
 def test_a_transaction_of_plain_puts_leaves_and_answers_what_any_other_does(sizes: list[int]) -> None:
-    """The short way for these, beside the one for all: a compare that holds keeps the second from the short one."""
+    """The fast path for these, beside the one for all: a compare that holds keeps the second from the short one."""
     short, long = _Member(), _Member()
     compare = pb.Compare(key=b"nowhere", target=pb.Compare.MOD, result=pb.Compare.EQUAL, mod_revision=0)
     for round_ in range(3):

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcdz.mvcc import buckets, encoding
+from etcdz.mvcc import encoding
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.store import buckets
 
 EDGES = [
     0,

@@ -92,7 +92,7 @@ def test_answers_and_hashes_are_etcds(etcd: _Etcd) -> None:
         subject.commit()
         if name == "compaction":
             _same_hashes(etcd, subject)
-            subject.mvcc.scrub(5)
+            subject.mvcc.compact_slice(5)
         draw.newest = subject.mvcc.revision
     _same_hashes(etcd, subject)
     subject.open()

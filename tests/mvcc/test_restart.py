@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.mvcc import buckets
-from etcdz.mvcc.leveldb import LevelStore
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store import buckets
+from etcdz.store.interface import MemoryStore
+from etcdz.store.leveldb import LevelStore
 
 
 def _put(mvcc: Mvcc, key: bytes, value: bytes = b"v") -> None:
@@ -72,7 +72,7 @@ def test_random_puts_and_compactions_leave_only_the_living_in_memory() -> None:
         if number % 1000 == 999:
             mvcc.compact(pb.CompactionRequest(revision=mvcc.revision - 10))
             mvcc.commit(number + 1, 1)
-            while not mvcc.scrub(300):
+            while not mvcc.compact_slice(300):
                 pass
             histories = [entry for entry in mvcc.index.entries.values() if type(entry) is not int]
             assert len(mvcc.index) == 100
@@ -97,7 +97,7 @@ def test_revisions_that_a_compaction_took_are_not_missed() -> None:
         _put(mvcc, b"%d" % (number % 2))
     mvcc.compact(pb.CompactionRequest(revision=8))
     mvcc.commit(10, 1)
-    mvcc.scrub(100)
+    mvcc.compact_slice(100)
     assert Mvcc(store, 1, 2).revision == 11
 
 
@@ -111,7 +111,7 @@ def test_after_a_compaction_that_left_nothing_the_revision_does_not_fall_back() 
     mvcc.delete_range(pb.DeleteRangeRequest(key=b"b"))
     mvcc.compact(pb.CompactionRequest(revision=9))
     mvcc.commit(10, 1)
-    mvcc.scrub(100)
+    mvcc.compact_slice(100)
     store.write({buckets.tombstone_key(9, 0): None})  # as etcd before 3.5.16 leaves it
     again = Mvcc(store, 1, 2)
     assert (again.revision, again.compact_revision, len(again.index)) == (9, 9, 0)

@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from etcdz.mvcc import leveldb
 from etcdz.mvcc.growth import growth
 from etcdz.mvcc.hashes import HashJob
-from etcdz.mvcc.leveldb import LevelStore, StoreBroken
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store import leveldb
+from etcdz.store.leveldb import LevelStore, StoreBroken
 
 VALUE = 1000
 
@@ -25,10 +25,10 @@ def written(store: LevelStore, revisions: int, keys: int) -> Mvcc:
     return mvcc
 
 
-def scrub(mvcc: Mvcc, revision: int) -> None:
+def compact_slice(mvcc: Mvcc, revision: int) -> None:
     assert mvcc.compact(pb.CompactionRequest(revision=revision))[0] == 0
     mvcc.commit(mvcc.consistent_index + 1, 1)
-    while not mvcc.scrub(100):
+    while not mvcc.compact_slice(100):
         pass
 
 
@@ -46,7 +46,7 @@ def test_scrubbed_records_are_free_and_come_back_with_a_defragmentation(tmp_path
     mvcc = written(store, 3000, 10)
     before = store.size()
     assert before > 2900 * VALUE
-    scrub(mvcc, mvcc.revision)
+    compact_slice(mvcc, mvcc.revision)
     assert store.size() > 0.9 * before
     assert store.size_in_use() < 0.1 * before
     store.defragment()
@@ -60,7 +60,7 @@ def test_scrubbed_records_are_free_and_come_back_with_a_defragmentation(tmp_path
 def test_what_is_free_is_known_after_a_restart_and_given_back(tmp_path: Path) -> None:
     store = LevelStore(tmp_path, switch_bytes=10_000_000)
     mvcc = written(store, 1000, 10)
-    scrub(mvcc, mvcc.revision)
+    compact_slice(mvcc, mvcc.revision)
     in_use = store.size_in_use()
     store.close()
     again = LevelStore(tmp_path)
@@ -81,8 +81,8 @@ def test_a_large_range_is_compacted_in_pieces(tmp_path: Path, monkeypatch: pytes
     assert len(store._ranges) > 5
     settle(store)
     assert list(store.iterate(b"", b"etcdz")) + list(store.iterate(b"key\0", b"\xff")) == rows
-    scrub(mvcc, 1000)
-    scrub(mvcc, 1500)
+    compact_slice(mvcc, 1000)
+    compact_slice(mvcc, 1500)
     settle(store)
     assert store.size() < 700 * VALUE
     store.close()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf import text_format
 
-from etcdz import errors
+from etcdz.api import errors
 from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 
-from etcdz import errors
-from etcdz.errors import EtcdError
-from etcdz.mvcc.buckets import encode_revision
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.store.buckets import encode_revision
 
 CLUSTER_ID, MEMBER_ID, TERM = 0xCDF818194E3A8C32, 0x8E9E05C52164694D, 7
 
@@ -142,7 +142,7 @@ class Twin:
         return self._finish(pb.CompactionResponse())
 
     def hash_kv(self, revision: int) -> int | EtcdError:
-        """Of all but the revisions at which a scrub has left a hash behind."""
+        """Of all but the revisions at which a compaction has left a hash behind."""
         if 0 < revision < self.compacted:
             return errors.COMPACTED
         if revision > self.revision:

@@ -193,10 +193,10 @@ def test_large_files_do_not_go_through_memory(tmp_path: Path, request: pytest.Fi
     code = f"""
 import json, re, sys
 from pathlib import Path
-from actors.snapshot_process import send
+from actors.listener.snapshot_process import send
 from etcdz.cli.utl import main
 from etcdz.bbolt import BoltWriter
-from etcdz.mvcc.checkpoint import open_checkpoint
+from etcdz.store.checkpoint import open_checkpoint
 top = Path({str(tmp_path)!r})
 with open(top / "big", "wb") as file:
     file.write(bytes(3 * 4096))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from etcdz.errors import INVALID_SORT_OPTION
+from etcdz.api.errors import INVALID_SORT_OPTION
 from etcdz.proto import etcdserverpb as pb
 from tests.parity.pair import Answer, Pair
 

@@ -54,9 +54,9 @@ _BIG = (16_384, 65_536)
 _SMALL = (0, 512)
 
 
-def open_channel(target: str, patient: bool = False) -> grpc.Channel:
+def open_channel(target: str, long_running: bool = False) -> grpc.Channel:
     """patient: a connection has some seconds to come about, as it has by default; else 20 ms, and calls fail then"""
-    patience = {"grpc.min_reconnect_backoff_ms": 5_000} if patient else {}
+    patience = {"grpc.min_reconnect_backoff_ms": 5_000} if long_running else {}
     return grpc.insecure_channel(target, options=[*{**dict(CHANNEL_OPTIONS), **patience}.items()])
 
 
@@ -155,14 +155,14 @@ class Load:
         clients: int = 64,
         channels: int = 4,
         big_one_in: int = 50,
-        patient: bool = False,
+        long_running: bool = False,
         reads: bool = False,
     ) -> None:
         """big_one_in: one put of so many has a value of 16 to 64 KiB, so that segments fill; 0: none
         reads: two of five calls are reads, of both kinds
         patient: see open_channel
         """
-        self._patient = patient
+        self._long_running = long_running
         self.weights = (36, 12, 6, 6, 20, 20) if reads else (60, 20, 10, 10, 0, 0)
         """Of put, pair, count, drop, get and peek."""
         record.loads += 1
@@ -197,7 +197,7 @@ class Load:
         """One more connection; what it adds to this process's sockets tells its port, which grpcio does not."""
         remote = int(target.rpartition(":")[2])
         before = _local_ports(remote)
-        self.channels.append(open_channel(target, self._patient))
+        self.channels.append(open_channel(target, self._long_running))
         grpc.channel_ready_future(self.channels[-1]).result(timeout=30)
         self.ports.extend(_local_ports(remote) - before)
 

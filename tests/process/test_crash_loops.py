@@ -16,7 +16,7 @@ import pytest
 from etcdz.cli.actors.asking import ask
 from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
-from supervisor import crash_reports
+from supervisor.telemetry import crash_reports
 from tests.etcd_process import Member
 from tests.process.load import open_channel, unary
 from tests.process.trial import Trial, wait_gone
@@ -55,7 +55,7 @@ def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
 BUG = """
 import sys
 
-if "supervisor.zygote" in sys.orig_argv:  # before it imports the actors
+if "supervisor.processes.zygote" in sys.orig_argv:  # before it imports the actors
     from etcdz.mvcc.mvcc import Mvcc
 
     def poisoned(plain):
@@ -73,7 +73,7 @@ if "supervisor.zygote" in sys.orig_argv:  # before it imports the actors
 READ_BUG = """
 import sys
 
-if "supervisor.zygote" in sys.orig_argv:
+if "supervisor.processes.zygote" in sys.orig_argv:
     from etcdz.mvcc.mvcc import Mvcc
 
     plain = Mvcc.range_bytes

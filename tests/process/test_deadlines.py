@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from etcdz.errors import Code
+from etcdz.api.errors import Code
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.blocking import Channel, RpcError
 from tests.etcd_process import Member

@@ -20,9 +20,9 @@ from tests.process.trial import Trial
 from tests.process.watch_lease_load import (
     ALL,
     DELETE,
+    QueryReply,
     Scribes,
     Tenants,
-    Told,
     Trouble,
     Witness,
     check_events,
@@ -76,7 +76,7 @@ class World:
         self.troubles.append(Trouble(name, from_s, time.monotonic()))
 
     def compact(self) -> None:
-        """So that the compactor has a scrub to do. Nobody needs what goes, not even who has to resume."""
+        """So that the compactor has a compaction to do. Nobody needs what goes, not even who has to resume."""
         self.ends.wait_for(1)
         upto = min(witness.last for witness in self.witnesses) - KEPT_REVISIONS
         if upto > self.compacted:
@@ -106,7 +106,7 @@ class World:
         assert len(self.tenants.lives) >= 12 and self.tenants.renewals >= 12, "leases were granted and renewed"
         print(f"{last} revisions, {len(self.tenants.lives)} leases, {self.tenants.renewals} renewals: {self.stalls()}")
 
-    def check_part(self, witness: Witness, wanted: Callable[[Told], bool]) -> None:
+    def check_part(self, witness: Witness, wanted: Callable[[QueryReply], bool]) -> None:
         expected = [event.revision for event in self.everything.told if wanted(event)]
         if expected:
             witness.wait_for(expected[-1])

@@ -15,7 +15,7 @@ import pytest
 
 from etcdz.cli.actors import main
 from etcdz.cli.monitor import main as monitor
-from supervisor import crash_reports
+from supervisor.telemetry import crash_reports
 from tests.etcd_process import Member, MemberFailed
 from tests.process.trial import Trial
 
@@ -125,7 +125,7 @@ def test_a_hung_actor_tells_where_it_is_and_what_waits_for_it(console: Console) 
         silent = console.wait_row("wal", lambda row: row["heartbeat_age_s"] > 1.2 and row["mailbox_depth"])
         assert silent["oldest_us"] > 0
         found = console.ask("stack", "wal")
-        assert "actors/questions.py" in found["stack"] and found["pid"] == wal["pid"]
+        assert "actors/runtime/queries.py" in found["stack"] and found["pid"] == wal["pid"]
         inside = console.ask("inspect", "wal")
         assert not inside["answered"] and "did not answer" in inside["why_not"]
         assert put.wait(WAIT_S) == 0
@@ -237,8 +237,8 @@ def test_a_trace_shows_each_hop_of_a_put_and_no_values(console: Console, follow:
     with Puts(console.trial):
         lines = [line for _ in range(3) for line in trace.until(lambda frame: "Replies" in frame["types"])]
     hops = {(kind, line["from"], line["to"]) for line in lines for kind in line["types"]}
-    short_way = {("Write", "listener-1", "wal"), ("Durable", "wal", "backend"), ("Replies", "backend", "listener-1")}
-    assert short_way <= hops, "of the only voter"
+    fast_path = {("Write", "listener-1", "wal"), ("Durable", "wal", "backend"), ("Replies", "backend", "listener-1")}
+    assert fast_path <= hops, "of the only voter"
     assert all(line["size"] > 0 and line["age_us"] >= 0 for line in lines if line["from"] != "supervisor")
     assert VALUE.decode() not in json.dumps(lines) and KEY.decode() not in json.dumps(lines)
 

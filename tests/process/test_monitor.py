@@ -85,7 +85,7 @@ def test_the_monitor_shows_deaths_takes_orders_and_survives_the_member(
     monitor.press("4")
     monitor.until("ready")
     monitor.press("5")
-    monitor.until("actors/backend.py")
+    monitor.until("actors/backend/actor.py")
     monitor.press("\x1b")
     data_dir = Path(trial.member.data_dir)
     trial.member.kill9()

@@ -36,7 +36,7 @@ def test_a_graceful_restart_of_a_listener_costs_no_client_anything(
 ) -> None:
     trial = make_trial(*FLAGS)
     before = trial.actors()["listener-1"]
-    with trial.load(clients=32, channels=8, patient=True) as load:
+    with trial.load(clients=32, channels=8, long_running=True) as load:
         for _ in range(10 if is_long else 3):
             trial.random_moment(load)
             order(trial, "restart", "listener-1", "--graceful")
@@ -52,7 +52,7 @@ def test_listeners_are_scaled_from_1_to_4_to_2_without_an_error_and_share_the_co
     make_trial: Callable[..., Trial],
 ) -> None:
     trial = make_trial(*FLAGS)
-    with trial.load(clients=64, channels=32, patient=True) as load:
+    with trial.load(clients=64, channels=32, long_running=True) as load:
         trial.random_moment(load)
         assert connections(trial) == [32]
         for count in (4, 2):
@@ -91,7 +91,7 @@ def test_a_restart_in_order_is_not_noticed(name: str, make_trial: Callable[..., 
 
 def test_a_drained_listener_has_no_clients_until_it_is_started_again(make_trial: Callable[..., Trial]) -> None:
     trial = make_trial("--listeners=2")
-    with trial.load(clients=32, channels=16, patient=True) as load:
+    with trial.load(clients=32, channels=16, long_running=True) as load:
         trial.random_moment(load)
         order(trial, "drain", "listener-1")
         go_on(load)
@@ -108,7 +108,7 @@ def test_a_drained_listener_has_no_clients_until_it_is_started_again(make_trial:
 
 def test_an_upgrade_runs_in_a_new_zygote(make_trial: Callable[..., Trial]) -> None:
     trial = make_trial(*FLAGS)
-    with trial.load(clients=32, channels=4, patient=True) as load:
+    with trial.load(clients=32, channels=4, long_running=True) as load:
         trial.random_moment(load)
         for name in ("listener-1", "wal"):
             before = trial.actors()[name]

@@ -60,7 +60,7 @@ def senders(member: Member) -> list[psutil.Process]:
     found = []
     for process in member.processes():
         with suppress(psutil.NoSuchProcess):  # a zombie is one of them
-            if "actors.snapshot_process" in process.cmdline():
+            if "actors.listener.snapshot_process" in process.cmdline():
                 found.append(process)
     return found
 

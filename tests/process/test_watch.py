@@ -179,8 +179,8 @@ def test_a_client_resumes_when_the_member_is_stopped_in_good_order(
     assert follower.streams >= 2
 
 
-STALLED = 60
-STALLED_LONG = 500
+VICTIM = 60
+VICTIM_LONG = 500
 FLOOD_PUTS = 600
 VALUE_BYTES = 1_024
 
@@ -229,7 +229,7 @@ def test_streams_that_nobody_reads_cost_bounded_memory_and_lose_nothing(
     trial = make_trial("--listeners=1")
     target, per_socket = trial.member.target, 20
     trial.put()  # by a client that waits until the member serves
-    sockets = [Stalled(target, b"k", per_socket) for _ in range((STALLED_LONG if is_long else STALLED) // per_socket)]
+    sockets = [Stalled(target, b"k", per_socket) for _ in range((VICTIM_LONG if is_long else VICTIM) // per_socket)]
     listener = psutil.Process(trial.actors()["listener-1"]["pid"])
     try:
         flood(target, FLOOD_PUTS)  # fills windows and sockets

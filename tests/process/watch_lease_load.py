@@ -38,7 +38,7 @@ _RESETS_CLOCKS: Final = ("raft", "lessor")
 """Who comes after them gives every lease its time again, as a new leader of etcd does."""
 
 
-class Told(NamedTuple):
+class QueryReply(NamedTuple):
     """One event, as a client was told it. response: number of the message that it came in"""
 
     revision: int
@@ -54,8 +54,8 @@ class Witness(Follower):
     """NB: what a Follower collects in `seen` stays empty."""
 
     def __init__(self, target: str, **fields: Any) -> None:
-        self.told: list[Told] = []
-        self.ends: dict[bytes, Told] = {}
+        self.told: list[QueryReply] = []
+        self.ends: dict[bytes, QueryReply] = {}
         """The last delete of each key."""
         self._responses = 0
         super().__init__(target, fields.pop("key"), **fields)
@@ -68,14 +68,14 @@ class Witness(Follower):
                 kind = (PUT, DELETE)[event.type]
                 previous = event.prev_kv.value if event.HasField("prev_kv") else None
                 kv = event.kv
-                told = Told(kv.mod_revision, kind, kv.key, kv.value, previous, self._responses, now)
+                told = QueryReply(kv.mod_revision, kind, kv.key, kv.value, previous, self._responses, now)
                 self.told.append(told)
                 if kind == DELETE:
                     self.ends[kv.key] = told
                 self._next = kv.mod_revision + 1
             self._changed.notify_all()
 
-    def wait_end(self, key: bytes, timeout_s: float) -> Told | None:
+    def wait_end(self, key: bytes, timeout_s: float) -> QueryReply | None:
         """Its delete, or None if the time is over."""
         with self._changed:
             self._changed.wait_for(lambda: key in self.ends, timeout_s)
@@ -273,7 +273,7 @@ def latest_end_s(life: Life, troubles: Iterable[Trouble]) -> float:
     return latest
 
 
-def check_events(told: list[Told], last: int, acknowledged: dict[int, set[tuple[str, bytes, bytes]]]) -> None:
+def check_events(told: list[QueryReply], last: int, acknowledged: dict[int, set[tuple[str, bytes, bytes]]]) -> None:
     """told: by a witness of everything from the first revision on. last: the store's revision. raises AssertionError"""
     revisions = [event.revision for event in told]
     assert revisions == sorted(revisions), "out of order"
@@ -288,7 +288,7 @@ def check_events(told: list[Told], last: int, acknowledged: dict[int, set[tuple[
         assert seen == changes, f"acknowledged with revision {revision}: {changes}, told: {seen}"
 
 
-def check_same(told: list[Told], wanted: Callable[[Told], bool], everything: list[Told]) -> None:
+def check_same(told: list[QueryReply], wanted: Callable[[QueryReply], bool], everything: list[QueryReply]) -> None:
     """A witness of a part was told just that part. raises AssertionError"""
     seen = [event[:4] for event in told]
     expected = [event[:4] for event in everything if wanted(event)]
@@ -296,14 +296,14 @@ def check_same(told: list[Told], wanted: Callable[[Told], bool], everything: lis
     assert seen == expected, f"{len(seen)} events, expected {len(expected)}; the first that differs: {at}"
 
 
-def check_previous(told: list[Told]) -> None:
+def check_previous(told: list[QueryReply]) -> None:
     """Of a single key that was watched with prev_kv from its beginning. raises AssertionError"""
     for before, after in pairwise(told):
         expected = before.value if before.kind == PUT else None
         assert after.previous == expected, f"{after} follows {before}"
 
 
-def contents_after(told: list[Told]) -> dict[bytes, bytes]:
+def contents_after(told: list[QueryReply]) -> dict[bytes, bytes]:
     """What a store holds that has lived through these events."""
     contents: dict[bytes, bytes] = {}
     for event in told:

@@ -82,7 +82,7 @@ class Checker:
     def fail(self, rule: str, text: str) -> None:
         raise Violation(rule, text)
 
-    # Life
+    # Child
 
     def on_start(self, member: Member) -> None:
         before = self.seen.get(member.id)

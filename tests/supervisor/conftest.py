@@ -9,8 +9,12 @@ import pytest
 
 from tests.supervisor.harness import FakeMember
 
-ROWS: list[dict[str, Any]] = [{"name": "store", "stage": 1}, {"name": "log", "stage": 2}, {"name": "door", "stage": 3}]
-NAMES = ("store", "log", "door")
+ROWS: list[dict[str, Any]] = [
+    {"name": "store", "stage": 1},
+    {"name": "log", "stage": 2},
+    {"name": "server", "stage": 3},
+]
+NAMES = ("store", "log", "server")
 
 Start = Callable[..., FakeMember]
 
@@ -27,8 +31,8 @@ def start(tmp_path: Path, runtime_dir: Path) -> Iterator[Start]:
     members: list[FakeMember] = []
 
     def make(**fields: dict[str, Any]) -> FakeMember:
-        rows = [{**row, **fields.get(str(row["name"]), {})} for row in ROWS]
-        members.append(FakeMember(tmp_path / "data", runtime_dir, rows))
+        specs = [{**spec, **fields.get(str(spec["name"]), {})} for spec in ROWS]
+        members.append(FakeMember(tmp_path / "data", runtime_dir, specs))
         return members[-1]
 
     yield make

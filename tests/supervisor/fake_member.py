@@ -6,10 +6,10 @@ import sys
 from etcdz.config import MemberConfig
 from supervisor.member import run
 from supervisor.restart import Intensity, Restart, Strategy
-from supervisor.tree import Row
+from supervisor.tree import ChildSpec
 
 
-def row(fields: dict[str, object]) -> Row:
+def spec(fields: dict[str, object]) -> ChildSpec:
     fields = {"kind": "tests.supervisor.fakes.speaker", **fields}
     if "intensity" in fields:
         fields["intensity"] = Intensity(*fields["intensity"])  # type: ignore[misc]
@@ -19,8 +19,8 @@ def row(fields: dict[str, object]) -> Row:
         fields["strategy"] = Strategy(str(fields["strategy"]))
     if "cpus" in fields:
         fields["cpus"] = tuple(fields["cpus"])  # type: ignore[arg-type]
-    return Row(**fields)  # type: ignore[arg-type]
+    return ChildSpec(**fields)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    sys.exit(run(MemberConfig(data_dir=sys.argv[1]), tuple(row(fields) for fields in json.loads(sys.argv[2]))))
+    sys.exit(run(MemberConfig(data_dir=sys.argv[1]), tuple(spec(fields) for fields in json.loads(sys.argv[2]))))

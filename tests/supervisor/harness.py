@@ -21,11 +21,11 @@ WAIT_S = 30.0
 class FakeMember:
     """Started by its constructor; to be closed."""
 
-    def __init__(self, data_dir: Path, runtime_dir: Path, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, data_dir: Path, runtime_dir: Path, specs: list[dict[str, Any]]) -> None:
         """runtime_dir: where run directories are made; a short path, because of the sockets in them."""
         self.data_dir = data_dir
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.supervisor.fake_member", str(data_dir), json.dumps(rows)],
+            [sys.executable, "-m", "tests.supervisor.fake_member", str(data_dir), json.dumps(specs)],
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             env={**os.environ, "XDG_RUNTIME_DIR": str(runtime_dir)},

@@ -28,8 +28,8 @@ def test_actors_start_in_order_each_told_who_is_ready(start: Start) -> None:
     member = start()
     member.wait_ready(*NAMES)
     entered = {line["fake"]: line["roster"] for line in member.lines if line.get("event") == "entered"}
-    assert entered == {"store": [], "log": ["store"], "door": ["store", "log"]}
-    last = member.wait_said("door", "roster")["children"]
+    assert entered == {"store": [], "log": ["store"], "server": ["store", "log"]}
+    last = member.wait_said("server", "roster")["children"]
     assert [*last] == [*NAMES]
     for name in NAMES:
         member.wait_roster(name, **last)
@@ -49,7 +49,7 @@ def test_a_signal_stops_in_reverse_order_and_ends_the_member_as_that_signal(star
     pids = member.pids()
     run_dir = Path(json.loads((member.data_dir / "etcdz.json").read_text())["run_dir"])
     assert member.stop(signum) == -signum
-    assert events(member, "stop") == ["door", "log", "store"]
+    assert events(member, "stop") == ["server", "log", "store"]
     assert not run_dir.exists()
     assert [found.name for found in member.data_dir.iterdir()] == ["etcdz.lock"]
     wait_dead(pids)
@@ -61,7 +61,7 @@ def test_a_signal_to_the_whole_group_still_stops_in_order(start: Start, tmp_path
     for pid in member.pids():
         os.kill(pid, signal.SIGINT)
     assert member.stop(signal.SIGINT) == -signal.SIGINT
-    assert events(member, "stop") == ["door", "log", "store"]
+    assert events(member, "stop") == ["server", "log", "store"]
 
 
 def test_one_that_ignores_stop_and_sigterm_is_killed_after_its_deadline(start: Start) -> None:
@@ -69,17 +69,17 @@ def test_one_that_ignores_stop_and_sigterm_is_killed_after_its_deadline(start: S
     member.wait_ready(*NAMES)
     assert member.stop() == -signal.SIGTERM
     assert [line["signal"] for line in member.lines if line.get("msg") == "actor did not stop in time"] == [15, 9]
-    assert events(member, "stop") == ["door", "log", "store"]
+    assert events(member, "stop") == ["server", "log", "store"]
 
 
 def test_a_second_signal_kills_all_at_once(start: Start) -> None:
-    member = start(door={"options": {"linger_on_stop": True}, "stop_s": 1000.0})
+    member = start(server={"options": {"linger_on_stop": True}, "stop_s": 1000.0})
     member.wait_ready(*NAMES)
     pids = member.pids()
     while member.process.poll() is None:  # within 0.2 s the same signal counts as an echo of the first
         member.process.send_signal(signal.SIGTERM)
     assert member.wait_end() == -signal.SIGTERM
-    assert events(member, "stop") == ["door"]
+    assert events(member, "stop") == ["server"]
     wait_dead(pids)
 
 
@@ -124,7 +124,7 @@ def test_a_crash_loop_ends_the_member_with_the_reason_and_status_1(start: Start,
     assert member.lines[-1]["level"] == "fatal"
     limit = "more than 3 restarts within 5 s needed"
     assert member.lines[-1]["reason"] == f"log: {limit}, the last time because it exited with status 1"
-    assert events(member, "stop") == ["door", "store"]
+    assert events(member, "stop") == ["server", "store"]
     wait_dead(pids)
 
 
@@ -156,7 +156,7 @@ def test_one_that_hangs_is_killed_and_restarted(start: Start) -> None:
     ended = member.wait_logged("actor has ended", after, child="log")
     assert (ended["ending"], ended["reason"][:22]) == ("hung", "hung: no heartbeat for")
     member.wait_ready("log", after=after)
-    assert not [line for line in member.lines[after:] if line.get("child") in ("store", "door")]
+    assert not [line for line in member.lines[after:] if line.get("child") in ("store", "server")]
 
 
 def test_a_dead_zygote_is_replaced_and_its_actors_live_on(start: Start) -> None:
@@ -169,7 +169,7 @@ def test_a_dead_zygote_is_replaced_and_its_actors_live_on(start: Start) -> None:
     member.wait_logged("the zygote has died, starting another", after, **{"zygote-pid": zygote})
     member.kill("log")
     member.wait_ready("log", after=after)
-    assert [member.pid_of("store"), member.pid_of("door")] == [before[0], before[2]]
+    assert [member.pid_of("store"), member.pid_of("server")] == [before[0], before[2]]
 
 
 def test_a_zygote_that_hangs_is_replaced_and_forks_nothing_any_more(start: Start) -> None:
@@ -241,7 +241,7 @@ def test_a_bad_tree_starts_nothing(start: Start) -> None:
 
 def ps(member: FakeMember, capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, Any]]:
     assert actors(["ps", "--json", "--data-dir", str(member.data_dir)]) == 0
-    return {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    return {spec["name"]: spec for spec in json.loads(capsys.readouterr().out)}
 
 
 def first_heartbeat(member: FakeMember, name: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -262,12 +262,12 @@ def test_ps_shows_every_actor_with_what_it_does_and_uses(start: Start, capsys: p
     member.kill("log")
     member.wait_ready("log", after=after)
     now = ps(member, capsys)
-    assert {name: row["pid"] for name, row in now.items()} == {name: member.pid_of(name) for name in NAMES}
-    assert {name: row["restarts"] for name, row in now.items()} == {"store": 0, "log": 1, "door": 0}
-    assert {row["state"] for row in now.values()} == {"ready"}
-    assert now["log"]["incarnation"] > before["door"]["incarnation"]
-    assert all(row["rss_bytes"] > 1 << 20 for row in now.values())
-    assert all(row["kind"] == "speaker" and row["uptime_s"] > 0 and row["cpu_percent"] >= 0 for row in now.values())
+    assert {name: spec["pid"] for name, spec in now.items()} == {name: member.pid_of(name) for name in NAMES}
+    assert {name: spec["restarts"] for name, spec in now.items()} == {"store": 0, "log": 1, "server": 0}
+    assert {spec["state"] for spec in now.values()} == {"ready"}
+    assert now["log"]["incarnation"] > before["server"]["incarnation"]
+    assert all(spec["rss_bytes"] > 1 << 20 for spec in now.values())
+    assert all(spec["kind"] == "speaker" and spec["uptime_s"] > 0 and spec["cpu_percent"] >= 0 for spec in now.values())
     beat = first_heartbeat(member, "log", capsys)
     assert (beat["incarnation"], beat["summary"]) == (now["log"]["incarnation"], {"fake": 1})
 
@@ -285,10 +285,10 @@ def test_ps_for_people_is_a_table_with_supervisor_and_zygote(start: Start, capsy
 def test_ps_shows_what_is_not_ready(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     member = start(log={"options": {"never_ready": True}})
     member.wait_said("log", "entered")
-    assert {name: row["state"] for name, row in ps(member, capsys).items()} == {
+    assert {name: spec["state"] for name, spec in ps(member, capsys).items()} == {
         "store": "ready",
         "log": "starting",
-        "door": "stopped",
+        "server": "stopped",
     }
 
 
@@ -296,11 +296,11 @@ def test_tree_shows_the_rules(start: Start, capsys: pytest.CaptureFixture[str]) 
     member = start(log={"hang_s": 3.0})
     member.wait_ready(*NAMES)
     assert actors(["tree", "--json", "--data-dir", str(member.data_dir)]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert [(row["stage"], row["name"], row["hang_s"]) for row in rows] == [
+    specs = json.loads(capsys.readouterr().out)
+    assert [(spec["stage"], spec["name"], spec["hang_s"]) for spec in specs] == [
         (1, "store", 10.0),
         (2, "log", 3.0),
-        (3, "door", 10.0),
+        (3, "server", 10.0),
     ]
 
 

@@ -44,7 +44,7 @@ def test_one_that_is_too_old_or_too_big_makes_room_in_order(
     assert reason in found["reason"] or found["reason"] == "has lived for 1 s"
     member.wait_said("log", "stop")
     again = member.wait_for(lambda line: line.get("fake") == "log" and line.get("pid", first) != first)
-    member.wait_roster("door", log=again["incarnation"])
+    member.wait_roster("server", log=again["incarnation"])
     assert not [line for line in member.lines if line.get("msg") == "actor has ended"], (
         "it was told to, and is no death"
     )
@@ -78,12 +78,12 @@ def test_one_that_is_stopped_by_a_signal_is_replaced_at_once(start: Start) -> No
 def test_a_strategy_restarts_its_neighbours_in_order(start: Start) -> None:
     member = start(log={"strategy": "rest_for_one"})
     member.wait_ready(*NAMES)
-    store, door = member.pid_of("store"), member.pid_of("door")
+    store, server = member.pid_of("store"), member.pid_of("server")
     after = member.mark()
     member.kill("log")
-    member.wait_said("door", "stop", after)
-    member.wait_ready("log", "door", after=after)
-    assert (member.pid_of("store"), member.pid_of("door") != door) == (store, True)
+    member.wait_said("server", "stop", after)
+    member.wait_ready("log", "server", after=after)
+    assert (member.pid_of("store"), member.pid_of("server") != server) == (store, True)
 
 
 # ---- new code ----
@@ -99,7 +99,7 @@ WORKS, FAILS = "", "3 or "
 
 
 class Code:
-    """The module that the log's and the door's processes run."""
+    """The module that the log's and the server's processes run."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "replaceable.py"
@@ -144,15 +144,15 @@ def test_an_upgrade_to_code_that_cannot_be_imported_changes_nothing(
 def test_an_upgrade_to_code_that_fails_at_its_start_leaves_the_old_process_in_place(
     start: Start, code: Code, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    member = start(door={"kind": "replaceable", "overlap": True})
+    member = start(server={"kind": "replaceable", "overlap": True})
     member.wait_ready(*NAMES)
-    door = member.pid_of("door")
+    server = member.pid_of("server")
     code.write(VERSION.format(number=2, end=FAILS))
-    assert upgrade(member, "door") == 1
-    assert "its successor did not become ready, door goes on as before" in capsys.readouterr().err
-    os.kill(door, 0)
+    assert upgrade(member, "server") == 1
+    assert "its successor did not become ready, server goes on as before" in capsys.readouterr().err
+    os.kill(server, 0)
     code.write(VERSION.format(number=3, end=WORKS))
     after = member.mark()
-    assert upgrade(member, "door") == 0
-    member.wait_said("door", "version", after, number=3)
-    member.wait_for(lambda line: line.get("msg") == "actor has stopped" and line.get("pid") == door, after)
+    assert upgrade(member, "server") == 0
+    member.wait_said("server", "version", after, number=3)
+    member.wait_for(lambda line: line.get("msg") == "actor has stopped" and line.get("pid") == server, after)

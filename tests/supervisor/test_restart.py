@@ -54,7 +54,7 @@ def test_restart_type_and_kind_of_exit_decide(restart: Restart, ending: Ending, 
     assert isinstance(decision, Again if AGAIN[restart, ending] else Rest)
 
 
-def lives(count: int, every_s: float, ready_s: float | None, intensity: Intensity = LENIENT) -> list[Again | GiveUp]:
+def children(count: int, every_s: float, ready_s: float | None, intensity: Intensity = LENIENT) -> list[Again | GiveUp]:
     """Decisions about a permanent actor that is killed again and again."""
     history, decisions, died = History(), [], Exit(Ending.KILLED, "died", ready_s, from_outside=True)
     for i in range(count):
@@ -72,18 +72,18 @@ def waits(decisions: list[Again | GiveUp]) -> list[float]:
 
 
 def test_the_first_retry_is_immediate_and_short_lives_back_off_exponentially() -> None:
-    decisions = lives(8, every_s=1.0, ready_s=0.01, intensity=Intensity(100, 100.0))
+    decisions = children(8, every_s=1.0, ready_s=0.01, intensity=Intensity(100, 100.0))
     first = BACKOFF_FIRST_S
     assert waits(decisions) == [0.0, first, 2 * first, 4 * first, 8 * first, *[BACKOFF_MAX_S] * 3]
 
 
 def test_after_a_settled_life_the_retry_is_immediate_again() -> None:
-    decisions = lives(20, every_s=3.0, ready_s=SETTLED_S)
+    decisions = children(20, every_s=3.0, ready_s=SETTLED_S)
     assert waits(decisions) == [0.0] * 20
 
 
 def test_more_than_r_restarts_within_t_seconds_give_up_with_the_reason() -> None:
-    decisions = lives(20, every_s=1.0, ready_s=60.0)
+    decisions = children(20, every_s=1.0, ready_s=60.0)
     assert len(decisions) == LENIENT.restarts + 1
     last = decisions[-1]
     assert isinstance(last, GiveUp)
@@ -91,17 +91,17 @@ def test_more_than_r_restarts_within_t_seconds_give_up_with_the_reason() -> None
 
 
 def test_r_restarts_within_t_seconds_are_allowed_for_ever() -> None:
-    assert not any(isinstance(decision, GiveUp) for decision in lives(100, every_s=2.0, ready_s=1.0))
+    assert not any(isinstance(decision, GiveUp) for decision in children(100, every_s=2.0, ready_s=1.0))
 
 
 def test_starts_that_never_become_ready_give_up_however_slow_they_are() -> None:
-    decisions = lives(20, every_s=1000.0, ready_s=None)
+    decisions = children(20, every_s=1000.0, ready_s=None)
     assert len(decisions) == LENIENT.restarts + 1
     assert isinstance(decisions[-1], GiveUp)
 
 
 def test_no_restart_is_allowed_with_intensity_zero() -> None:
-    assert isinstance(lives(1, every_s=1.0, ready_s=60.0, intensity=Intensity(0, 1.0))[0], GiveUp)
+    assert isinstance(children(1, every_s=1.0, ready_s=60.0, intensity=Intensity(0, 1.0))[0], GiveUp)
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))

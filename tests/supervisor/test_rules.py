@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.restart import Intensity, Restart, Strategy
 from supervisor.rules import RULES, applied
-from supervisor.tree import TREE, Row, TreeError, check
+from supervisor.tree import TREE, ChildSpec, TreeError, check
 
 CASES: list[tuple[str, str, Any]] = [
     ("restart=transient", "restart", Restart.TRANSIENT),
@@ -27,16 +27,18 @@ CASES: list[tuple[str, str, Any]] = [
 ]
 
 
-def row(rows: tuple[Row, ...], name: str) -> Row:
-    return next(found for found in rows if found.name == name)
+def spec(specs: tuple[ChildSpec, ...], name: str) -> ChildSpec:
+    return next(found for found in specs if found.name == name)
 
 
 @pytest.mark.parametrize(("rule", "field", "value"), CASES)
 def test_a_rule_changes_its_field_of_its_row_and_nothing_else(rule: str, field: str, value: Any) -> None:
-    rows = applied(f"wal:{rule}", TREE)
-    assert getattr(row(rows, "wal"), field) == value
-    assert [found for found in rows if found.name != "wal"] == [found for found in TREE if found.name != "wal"]
-    changed = {name for name in Row.__slots__ if getattr(row(rows, "wal"), name) != getattr(row(TREE, "wal"), name)}
+    specs = applied(f"wal:{rule}", TREE)
+    assert getattr(spec(specs, "wal"), field) == value
+    assert [found for found in specs if found.name != "wal"] == [found for found in TREE if found.name != "wal"]
+    changed = {
+        name for name in ChildSpec.__slots__ if getattr(spec(specs, "wal"), name) != getattr(spec(TREE, "wal"), name)
+    }
     assert changed == {field}
 
 
@@ -45,9 +47,9 @@ def test_every_rule_has_a_case() -> None:
 
 
 def test_rows_and_rules_may_be_many_and_repeated_the_last_one_counts() -> None:
-    rows = applied(" backend:max-rss=2GiB, nice=-5 ; listener:max-age=24h;backend:nice=3;", TREE)
-    assert (row(rows, "backend").max_rss_bytes, row(rows, "backend").nice) == (2 << 30, 3)
-    assert row(rows, "listener").max_age_s == 86_400.0
+    specs = applied(" backend:max-rss=2GiB, nice=-5 ; listener:max-age=24h;backend:nice=3;", TREE)
+    assert (spec(specs, "backend").max_rss_bytes, spec(specs, "backend").nice) == (2 << 30, 3)
+    assert spec(specs, "listener").max_age_s == 86_400.0
 
 
 def test_no_rules_change_nothing() -> None:

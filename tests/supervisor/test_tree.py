@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from supervisor.restart import Intensity
-from supervisor.tree import TREE, Row, TreeError, check, names, tree_for
+from supervisor.tree import TREE, ChildSpec, TreeError, check, names, tree_for
 
 
 def test_the_members_own_table_is_sound_and_starts_from_the_disk_to_the_clients() -> None:
-    rows = tree_for({"listeners": 3})
-    order = [row.name for row in sorted(rows, key=lambda row: row.stage)]
+    specs = tree_for({"listeners": 3})
+    order = [spec.name for spec in sorted(specs, key=lambda spec: spec.stage)]
     assert order == ["backend", "wal", "raft", "lessor", "compactor", "listener"]
-    assert [name for row in rows for name in names(row)][-3:] == ["listener-1", "listener-2", "listener-3"]
+    assert [name for spec in specs for name in names(spec)][-3:] == ["listener-1", "listener-2", "listener-3"]
 
 
 def test_a_single_listener_has_the_name_that_it_keeps_when_scaled() -> None:
@@ -42,16 +42,16 @@ GOOD: dict[str, Any] = {"name": "a", "kind": "actors.a", "stage": 1}
     ],
 )
 def test_a_bad_field_is_refused_by_name(fields: dict[str, Any], message: str) -> None:
-    check((Row(**GOOD),))
+    check((ChildSpec(**GOOD),))
     with pytest.raises(TreeError, match=message):
-        check((Row(**{**GOOD, **fields}),))
+        check((ChildSpec(**{**GOOD, **fields}),))
 
 
 def test_names_are_unique() -> None:
     with pytest.raises(TreeError, match="taken"):
-        check((Row(**GOOD), Row(**GOOD)))
+        check((ChildSpec(**GOOD), ChildSpec(**GOOD)))
     with pytest.raises(TreeError, match="a-1"):
-        check((Row(**{**GOOD, "numbered": True}), Row(**{**GOOD, "name": "a-1"})))
+        check((ChildSpec(**{**GOOD, "numbered": True}), ChildSpec(**{**GOOD, "name": "a-1"})))
 
 
 def test_an_empty_tree_is_refused() -> None:
@@ -60,4 +60,4 @@ def test_an_empty_tree_is_refused() -> None:
 
 
 def test_the_table_names_modules_below_actors() -> None:
-    assert all(row.kind.startswith("actors.") for row in TREE)
+    assert all(spec.kind.startswith("actors.") for spec in TREE)

@@ -6,16 +6,16 @@ from pathlib import Path
 import grpc
 import pytest
 
-from etcdz.membership import (
+from etcdz.cluster.membership import (
     Membership,
     attributes_request,
     bootstrap_entries,
     bootstrap_peers,
     version_request,
 )
+from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.v2snapshot import v2_store_json
 from etcdz.wal import record as rec
 from etcdz.wal import snap as snaps
 from etcdz.wal.disk import RealDisk

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from etcdz import errors
-from etcdz.watch.hub import CHANGES, CHANGES_AND_BEFORES, NOBODY
+from etcdz.api import errors
+from etcdz.watch.hub import CHANGES, CHANGES_AND_PREV_KV, NOBODY
 from tests.watch.world import CLUSTER_ID, MEMBER_ID, TERM, Client, World
 
 
@@ -153,7 +153,7 @@ def test_nobody_who_watches_costs_no_frame() -> None:
     assert not world.to_listener
     client.create(b"a", prev_kv=True)
     world.settle()
-    assert world.publisher.wants == {0: CHANGES_AND_BEFORES}
+    assert world.publisher.wants == {0: CHANGES_AND_PREV_KV}
     world.hub.close(client.stream)
     world.settle()
     assert world.publisher.wants == {}

@@ -67,7 +67,7 @@ class Play:
             case "compact":
                 world.compact(random.randrange(1, random.randrange(1, world.mvcc.revision + 1) + 1))
             case "scrub":
-                world.scrub(random.randrange(1, 9))
+                world.compact_slice(random.randrange(1, 9))
             case "kill":
                 world.kill_backend()
             case "stop reading":

@@ -7,11 +7,19 @@ until somebody delivers them, so that everything that can overtake or be lost do
 from collections import deque
 from typing import Any, NamedTuple
 
-from actors.publishing import Publisher
-from etcdz.messages import WatchAsk, WatchChanges, WatchChunk, WatchHistory, WatchPosition, decode_frame, encode_frame
+from actors.backend.publishing import Publisher
+from etcdz.ipc.messages import (
+    WatchAsk,
+    WatchChanges,
+    WatchChunk,
+    WatchHistory,
+    WatchPosition,
+    decode_frame,
+    encode_frame,
+)
 from etcdz.mvcc.mvcc import Mvcc
-from etcdz.mvcc.store import MemoryStore
 from etcdz.proto import etcdserverpb as pb
+from etcdz.store.interface import MemoryStore
 from etcdz.watch.events import Changes
 from etcdz.watch.hub import Hub, Position
 from etcdz.watch.progress import ProgressClock
@@ -139,8 +147,8 @@ class World:
     def ask_position(self, seq: int, wants: int) -> None:
         self.to_backend.append(WatchAsk(0, seq, wants))
 
-    def ask_history(self, seq: int, first: int, spans: list[Range], with_befores: bool) -> None:
-        self.to_backend.append(WatchHistory(0, seq, first, spans, with_befores))
+    def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None:
+        self.to_backend.append(WatchHistory(0, seq, first, spans, with_prev_kv))
 
     # the store changes
 
@@ -180,9 +188,9 @@ class World:
         self.mvcc.commit(self.index, TERM)
         self.publisher.publish(frames)
 
-    def scrub(self, limit: int = 1_000) -> None:
+    def compact_slice(self, limit: int = 1_000) -> None:
         self.commit()
-        self.mvcc.scrub(limit)
+        self.mvcc.compact_slice(limit)
 
     def backend_turn(self) -> None:
         """Takes what it was sent."""

@@ -1,4 +1,4 @@
-"""Requests to the member that runs in a data directory; see supervisor/control.py for their form."""
+"""Requests to the member that runs in a data directory; see supervisor/control/socket.py for their form."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import zmq
 
-from supervisor.data_dir import read_record
+from supervisor.runtime.data_dir import read_record
 
 ANSWER_MS: Final = 5000
 LOOK_MS: Final = 500

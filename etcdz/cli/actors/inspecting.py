@@ -10,7 +10,7 @@ from typing import Any, Final
 from etcdz.cli.actors.asking import Refused, ask, data_dir_of, follow
 from etcdz.cli.actors.command import Command
 from etcdz.cli.actors.tables import duration, frame_line, micros, print_table, size
-from supervisor import crash_reports
+from supervisor.telemetry import crash_reports
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from etcdz.api.errors import Code
 from etcdz.cli.bench.endpoints import Endpoint
 from etcdz.cli.bench.workload import Request
-from etcdz.errors import Code
 from etcdz.wire.client import DONE, ClientSettings, GrpcClientConnection
 
 _CODE_NAMES = {value: name for name, value in vars(Code).items() if name.isupper()}

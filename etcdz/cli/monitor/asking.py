@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import zmq
 
-from supervisor.data_dir import read_record
+from supervisor.runtime.data_dir import read_record
 
 Then = Callable[[bool, Any], None]
 """then(ok, result or why not)."""

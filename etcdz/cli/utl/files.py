@@ -8,8 +8,8 @@ import msgpack
 
 from etcdz.bbolt import BoltCorrupt, BoltFile
 from etcdz.cli.command_tree import CommandError
-from etcdz.mvcc import buckets
-from etcdz.mvcc.leveldb import LevelStore
+from etcdz.store import buckets
+from etcdz.store.leveldb import LevelStore
 from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import File
 

@@ -6,9 +6,9 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from etcdz.cli.command_tree import CommandError
+from etcdz.cluster.v2snapshot import V2Keys
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.v2snapshot import V2Keys
 from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import WalCorrupt, WalMismatch
 from etcdz.wal.log import Log

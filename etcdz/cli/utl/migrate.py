@@ -30,10 +30,10 @@ from etcdz.cli.command_tree import CommandError
 from etcdz.cli.utl.exchange import exchange
 from etcdz.cli.utl.files import fill, identity_row, open_file, sync_directory, sync_tree
 from etcdz.cli.utl.log_state import LogState, read_log
-from etcdz.membership import CONF_STATE_KEY, Membership
-from etcdz.mvcc import buckets
+from etcdz.cluster.membership import CONF_STATE_KEY, Membership
 from etcdz.mvcc.bolt_rows import file_rows, write_file
-from etcdz.mvcc.leveldb import LevelStore, StoreBroken
+from etcdz.store import buckets
+from etcdz.store.leveldb import LevelStore, StoreBroken
 
 ETCD: Final = "etcd"
 ETCDZ: Final = "etcdz"

@@ -18,16 +18,17 @@ from typing import NamedTuple
 from etcdz.bbolt import BoltCorrupt, BoltFile
 from etcdz.cli.command_tree import CommandError
 from etcdz.cli.utl.files import fill, identity_row, open_file, sync_directory, sync_tree
-from etcdz.config import bootstrap, identity
+from etcdz.cluster import identity
+from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
+from etcdz.cluster.v2snapshot import v2_store_json
+from etcdz.config import bootstrap
 from etcdz.config.member import parse_initial_cluster
 from etcdz.config.urls import parse_urls
-from etcdz.membership import Membership, bootstrap_entries, bootstrap_peers
-from etcdz.mvcc import buckets
 from etcdz.mvcc.bolt_rows import file_rows
-from etcdz.mvcc.leveldb import LevelStore
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.v2snapshot import v2_store_json
+from etcdz.store import buckets
+from etcdz.store.leveldb import LevelStore
 from etcdz.wal import record as rec
 from etcdz.wal import snap as snaps
 from etcdz.wal.disk import RealDisk

@@ -18,8 +18,8 @@ from typing import Any
 
 import zmq
 
-from etcdz.boot import Boot
-from etcdz.messages import Fault, Heartbeat, Ready, Roster, Stop, decode_frame, encode_frame
+from etcdz.ipc.boot import Boot
+from etcdz.ipc.messages import Fault, Heartbeat, Ready, Roster, Stop, decode_frame, encode_frame
 
 BEAT_S = 0.05
 

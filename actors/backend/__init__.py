@@ -1,0 +1,1 @@
+"""The backend actor: the key-value store."""

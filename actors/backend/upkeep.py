@@ -1,0 +1,282 @@
+"""Long work of the backend, in slices between its turns: compactions, hashes, defragmentation, checks of the data.
+
+What a turn has applied is written and answered before a slice begins, so that no client waits longer than one slice.
+The compactor asks for each slice of a compaction; the others go on by themselves, and begin anew if this process is
+restarted, since listeners ask a new backend again.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+from actors.runtime.link import Links
+from etcdz import limits
+from etcdz.api import errors
+from etcdz.api.errors import Code
+from etcdz.api.methods import DEFRAGMENT, HASH, HASH_KV, WAIT_COMPACTION
+from etcdz.config.literals import format_duration
+from etcdz.ipc.messages import CompactionState, CompactSlice
+from etcdz.mvcc.hashes import HashJob, HashKvJob, KvHash
+from etcdz.mvcc.mvcc import Mvcc, Outcome
+from etcdz.proto import etcdserverpb as pb
+from etcdz.store.interface import Store
+
+_NEVER: Final = float("inf")
+
+
+class Host(Protocol):
+    """What upkeep needs of the backend. answers: replies of this turn to reads, by listener slot."""
+
+    mvcc: Mvcc
+    links: Links
+    log: Any
+    answers: dict[int, list[tuple[int, int, bytes]]]
+
+    def commit_pending(self) -> None: ...
+    def raise_corrupt(self) -> None: ...
+
+
+class _Job(NamedTuple):
+    """step(records) -> outcome, or None: more to do. done: takes the outcome."""
+
+    step: Callable[[int], Outcome | None]
+    done: Callable[[Outcome], None]
+
+
+class Upkeep:
+    """See the module.
+
+    next_at    when `work` wants to be called, on the monotonic clock; None: not at all
+    is_told    what the compactor knows: whether there is something to compaction
+    long       method tag -> how such a call begins: it ends with an answer some time later
+    """
+
+    def __init__(self, host: Host, check_every_s: float = 0.0) -> None:
+        self._host = host
+        self.next_at: float | None = None
+        self.is_told = False
+        self.long: dict[int, Callable[[int, int, bytes], None]] = {
+            WAIT_COMPACTION: self._wait_for_compaction,
+            HASH: self._hash,
+            HASH_KV: self._hash_kv,
+            DEFRAGMENT: self._defragment,
+        }
+        self._compact_slice: CompactSlice | None = None
+        self._notes = b""
+        self._compaction_waiters: list[tuple[int, int]] = []
+        self._jobs: deque[_Job] = deque()
+        self._job_at = _NEVER
+        self._defrag_waiters: list[tuple[int, int]] = []
+        self._defrag_at = _NEVER
+        self._defrag_began = 0.0
+        self._defrag_sizes = (0, 0)
+        self._defrag_waiting: list[tuple[int, int]] = []
+        self._check_every_s = check_every_s
+        self._check_at = time.monotonic() + check_every_s if check_every_s > 0 else _NEVER
+        self._known_hash: KvHash | None = None
+        self._plan()
+
+    def _plan(self) -> None:
+        at = 0.0 if self._compact_slice is not None else min(self._job_at, self._defrag_at, self._check_at)
+        self.next_at = None if at == _NEVER else at
+
+    def _answer(self, slot: int, request_id: int, code: int, body: bytes) -> None:
+        self._host.answers.setdefault(slot, []).append((request_id, code, body))
+
+    # compaction
+
+    def on_compact_slice(self, message: CompactSlice) -> None:
+        self._notes = message.notes or self._notes
+        if message.records:
+            self._compact_slice = message
+            self._plan()
+        else:
+            self.tell_compactor()
+
+    def tell_compactor(self) -> None:
+        mvcc = self._host.mvcc
+        self.is_told = mvcc.compaction.running
+        state = CompactionState(mvcc.revision, mvcc.compact_revision, self.is_told, self._notes)
+        self._host.links.send("compactor", state)
+
+    def _wait_for_compaction(self, slot: int, request_id: int, body: bytes) -> None:
+        self._compaction_waiters.append((slot, request_id))
+        if not self._host.mvcc.compaction.running:
+            self._end_compaction()
+
+    def _end_compaction(self) -> None:
+        """NB: what a physical compaction answers names the revision at its end, as in etcd."""
+        for slot, request_id in self._compaction_waiters:
+            self._answer(slot, request_id, Code.OK, self._host.mvcc.header())
+        self._compaction_waiters = []
+
+    def _do_slice(self, message: CompactSlice) -> None:
+        self._compact_slice = None
+        if self._host.mvcc.compact_slice(message.records):
+            self._end_compaction()
+        self.tell_compactor()
+
+    # hashes
+
+    def _hash(self, slot: int, request_id: int, body: bytes) -> None:
+        self._host.commit_pending()
+        job = HashJob(self._host.mvcc)
+        self._begin(lambda records: self._host.mvcc.hash_step(job, records), slot, request_id)
+
+    def _hash_kv(self, slot: int, request_id: int, body: bytes) -> None:
+        self._host.commit_pending()
+        job = HashKvJob(self._host.mvcc, pb.HashKVRequest.FromString(body).revision)
+        self._begin(lambda records: self._host.mvcc.hash_kv_step(job, records), slot, request_id)
+
+    def _begin(self, step: Callable[[int], Outcome | None], slot: int, request_id: int) -> None:
+        def done(outcome: Outcome) -> None:
+            code, text, body = outcome
+            self._answer(slot, request_id, code, body if text is None else text.encode())
+
+        self._add(_Job(step, done))
+
+    def _add(self, job: _Job) -> None:
+        self._jobs.append(job)
+        self._job_at = 0.0
+        self._plan()
+
+    def _job_slice(self, now: float) -> None:
+        """A slice, and then a rest that leaves the other calls their share."""
+        job = self._jobs[0]
+        try:
+            outcome = job.step(limits.HASH_SLICE)
+        except OSError as error:
+            self._host.log.error("found data that cannot be read", error=str(error))
+            self._host.raise_corrupt()
+            outcome = (errors.CORRUPT.code, errors.CORRUPT.text, b"")
+        if outcome is not None:
+            self._jobs.popleft()
+            job.done(outcome)
+        took = time.monotonic() - now
+        self._job_at = now + took / limits.SLICE_SHARE if self._jobs else _NEVER
+
+    # checks
+
+    def _check(self, now: float) -> None:
+        """What was there at the last check must have the same hash now, unless it was compacted; then the hash of what
+        is there now. etcd compares members by these; a member alone can compare itself with what it was."""
+        self._check_at = now + self._check_every_s
+        known = self._known_hash
+        if self._jobs:
+            return  # somebody asks for hashes all the time
+        if known is not None and known.compact_revision == self._host.mvcc.compact_revision:
+            self._add_check(known.revision, lambda found: self._compare(known, found))
+        self._add_check(0, self._remember)
+
+    def _add_check(self, revision: int, done: Callable[[KvHash], None]) -> None:
+        found: list[KvHash] = []
+        jobs: list[HashKvJob] = []
+
+        def step(records: int) -> Outcome | None:
+            if not jobs:
+                self._host.commit_pending()
+                jobs.append(HashKvJob(self._host.mvcc, revision))
+            result = jobs[0].step(records)
+            if isinstance(result, KvHash):
+                found.append(result)
+            return None if result is None else (Code.OK, None, b"")
+
+        self._add(_Job(step, lambda _: done(found[0]) if found else None))
+
+    def _remember(self, found: KvHash) -> None:
+        self._known_hash = found
+
+    def _compare(self, known: KvHash, found: KvHash) -> None:
+        if found.hash == known.hash or found.compact_revision != known.compact_revision:
+            return
+        fields: dict[str, int] = {}
+        for number, each in enumerate((known, found), 1):
+            fields |= {f"revision-{number}": each.revision, f"compact-revision-{number}": each.compact_revision}
+            fields |= {f"hash-{number}": each.hash}
+        self._host.log.warn("found hash mismatch", **fields)
+        self._host.raise_corrupt()
+
+    # defragmentation
+
+    def _defragment(self, slot: int, request_id: int, body: bytes) -> None:
+        """All who ask while one is under way are answered when the next is done: what they deleted is in that."""
+        self._defrag_waiters.append((slot, request_id))
+        if self._defrag_at == _NEVER:
+            self._begin_defragment()
+
+    def _begin_defragment(self) -> None:
+        self._host.commit_pending()
+        self._host.log.info("starting defragment")
+        self._defrag_began = self._defrag_at = time.monotonic()
+        self._defrag_sizes = self._host.mvcc.store.size(), self._host.mvcc.store.size_in_use()
+        self._defrag_waiting, self._defrag_waiters = self._defrag_waiters, []
+        self._host.mvcc.store.defragment()
+        self._plan()
+
+    def _defragment_step(self, now: float) -> None:
+        if not self._host.mvcc.store.defragment_step():
+            self._defrag_at = now + limits.DEFRAG_LOOK_S
+            return
+        self._defrag_at = _NEVER
+        fields = defrag_fields(self._host.mvcc.store, self._defrag_sizes, self._defrag_began)
+        self._host.log.info("finished defragment", **fields)
+        for slot, request_id in self._defrag_waiting:
+            self._answer(slot, request_id, Code.OK, b"")
+        if self._defrag_waiters:
+            self._begin_defragment()
+
+    # the turn
+
+    def work(self, now: float) -> None:
+        """What is due. Requires: nothing is pending, and what waits for links has been sent."""
+        if self._compact_slice is not None:
+            self._do_slice(self._compact_slice)
+        if self._jobs and now >= self._job_at:
+            self._job_slice(now)
+        if now >= self._defrag_at:
+            self._defragment_step(now)
+        if now >= self._check_at:
+            self._check(now)
+        self._plan()
+
+
+def defragment_at_start(store: Store, threshold_mb: int, log: Any) -> None:
+    """--bootstrap-defrag-threshold-megabytes: if so much would come free, and not for 0. Blocks until it is done."""
+    if not threshold_mb:
+        return
+    before = store.size(), store.size_in_use()
+    if before[0] - before[1] < threshold_mb << 20:
+        fields = {"current-db-size-bytes": before[0], "current-db-size-in-use-bytes": before[1]}
+        fields["experimental-bootstrap-defrag-threshold-bytes"] = threshold_mb << 20
+        log.info("Skipping defragmentation", **fields)
+        return
+    began = time.monotonic()
+    log.info("defragmenting")
+    store.defragment()
+    while not store.defragment_step():
+        time.sleep(limits.DEFRAG_LOOK_S)
+    log.info("finished defragmenting directory", **defrag_fields(store, before, began))
+
+
+def check_at_start(mvcc: Mvcc, timeout_s: float, log: Any) -> None:
+    """--experimental-initial-corrupt-check: reads all records, with their checksums, as etcd does to hash them.
+
+    raises OSError: some cannot be read
+    """
+    who = {"local-member-id": f"{mvcc.member_id:x}"}
+    log.info("starting initial corruption check", **who, timeout=format_duration(int(timeout_s * 1e9)))
+    HashKvJob(mvcc, 0).step()
+    log.info("initial corruption checking passed; no corruption", **who)
+
+
+def defrag_fields(store: Store, before: tuple[int, int], began_s: float) -> dict[str, Any]:
+    """For the log. before: size and size in use."""
+    size, in_use = store.size(), store.size_in_use()
+    return {
+        "previous-db-size-bytes": before[0],
+        "previous-db-size-in-use-bytes": before[1],
+        "current-db-size-bytes": size,
+        "current-db-size-in-use-bytes": in_use,
+        "took": f"{time.monotonic() - began_s:.3f}s",
+    }

@@ -1,0 +1,1 @@
+"""The compactor actor: when to compact."""

@@ -1,0 +1,1 @@
+"""The lessor actor: clocks of leases."""

@@ -1,0 +1,401 @@
+"""The listener actor: client connections, calls that wait for their answer.
+
+One event loop (uvloop) holds the connections; the mailbox is one more file descriptor in it. Calls are decoded and
+checked here, and leave undecoded: all that arrived in one turn of the event loop goes out as one frame per destination.
+A call stays in `calls` until its answer comes, so that it can be offered again to a new incarnation of raft or backend.
+
+The sockets that listen are the supervisor's; it says from which of them to accept (`Listen`). A listener that leaves
+stops accepting, sends GOAWAY and finishes: what waits in the sockets' queues is accepted by the others.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from actors.listener.acceptor import Acceptor
+from actors.listener.calls import Calls
+from actors.listener.client_affinity import ClientAffinity
+from actors.listener.connection import Connection
+from actors.listener.recipes import Recipes
+from actors.listener.scrapes import Scrapes
+from actors.listener.snapshots import Snapshots
+from actors.listener.streams import Streams
+from actors.listener.watching import Watching
+from actors.runtime.link import Peer
+from actors.runtime.loop import Actor, run_actor
+from etcdz import limits
+from etcdz.api.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
+from etcdz.config import MemberConfig
+from etcdz.ipc.boot import Boot
+from etcdz.ipc.messages import (
+    Leadership,
+    LeaseAnswers,
+    Listen,
+    Metrics,
+    QuotaHeadroom,
+    ReadStates,
+    Refused,
+    Replies,
+    Stop,
+    WatchChanges,
+    WatchChunk,
+    WatchPosition,
+)
+from etcdz.wire.keepalive import rules_of_flags
+from etcdz.wire.request_head import Method
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
+
+TIMER_S = 0.1
+"""How often it is looked what is overdue."""
+IDLE_TIMER_S = 0.5
+"""The same while there is nothing that could be, until a client says something. A tenth of a second for its own sake
+costs more than all else that an idle listener does."""
+KEEPALIVE_LOOK_S_MAX = 2.0
+"""Silent clients are looked for at least so often, and more often where their timeout is short."""
+CLIENTS_SHOWN = 100
+"""Addresses of clients that a closer look at a listener names."""
+FRESH_S = 0.5
+"""Who leaves waits so long for the first bytes of a client that has just connected: they are on their way."""
+
+_NOT_READY, _ASKING, _READY = range(3)
+
+
+class _Probe:
+    """The caller of our own first read."""
+
+    def __init__(self, listener: "ListenerActor") -> None:
+        self._listener = listener
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        self._listener.on_probe(code == 0)
+
+    def flush(self) -> None:
+        pass
+
+
+class ListenerActor(Actor):
+    """Serves the client URLs beside the other listeners."""
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self.config = MemberConfig.from_dict(boot.config)
+        self.connections: set[Connection] = set()
+        self.calls = Calls(self, self.config)
+        self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
+        self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
+        self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
+        self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
+        self.watching = Watching(self, self.config)
+        self.scrapes = Scrapes(self.links, boot.incarnation)
+        self.streams.services[WATCH] = self.watching.open
+        self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
+        self.handlers |= {
+            Replies: self.calls.on_replies,
+            Refused: self.calls.on_refused,
+            ReadStates: self.calls.on_read_states,
+            Leadership: self.on_leadership,
+            LeaseAnswers: self.calls.on_lease_answers,
+            QuotaHeadroom: self.calls.on_quota_headroom,
+            WatchPosition: self.watching.on_position,
+            WatchChanges: self.watching.on_changes,
+            WatchChunk: self.watching.on_chunk,
+            Listen: self.on_listen,
+            Metrics: self.scrapes.on_metrics,
+        }
+        self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
+        singles = self.streams.singles
+        self.methods |= {
+            path: Method(path, False, tag, single=tag in singles, streams=tag not in WAITING)
+            for path, tag in STREAM_PATHS.items()
+        }
+        config = self.config
+        keepalive = rules_of_flags(
+            config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
+        )
+        self.settings = ServerSettings(
+            message_bytes_max=self.config.max_request_bytes + limits.RECEIVE_OVERHEAD_BYTES,
+            max_concurrent_streams=self.config.max_concurrent_streams,
+            keepalive=keepalive,
+        )
+        self.keepalive_every_s = min(KEEPALIVE_LOOK_S_MAX, keepalive.timeout_s / 10)
+        self.next_keepalive = 0.0
+        self.timer: Any = None
+        self.idles = False
+        progress_s = self.config.watch_progress_notify_s
+        self.may_idle = self.keepalive_every_s > IDLE_TIMER_S and (progress_s <= 0 or progress_s > 10 * IDLE_TIMER_S)
+        self.loop_: Any = None
+        self.flush_due = False
+        self.stop_deadline_s = 2.0
+        self.readiness = _NOT_READY
+        self.ready_index = 0
+        self.announced = False
+        self.left_loop = False
+        self.takes_no_clients = False
+        """The supervisor wants no clients here."""
+        self.busy = False
+        """Whether the supervisor knows that many calls are under way."""
+        self.affinity = ClientAffinity()
+        self.failure: Exception | None = None
+
+    # ---- start ----
+
+    def on_start(self) -> dict[str, Any]:
+        self.loop_ = uvloop.new_event_loop()
+        asyncio.set_event_loop(self.loop_)
+        self.acceptor = Acceptor(
+            self.loop_, self.boot.listen_sockets, self.boot.fds, lambda: Connection(self), self.fail, self._announce
+        )
+        self.addresses = [address for address, _ in self.boot.listen_sockets]
+        return {"addresses": self.addresses}
+
+    def new_grpc(self) -> Any:
+        return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
+
+    # ---- the loop: uvloop's, not the blocking one ----
+
+    def loop(self) -> None:
+        loop = self.loop_
+        datagrams, zmq_ = self.mailbox.descriptors
+        loop.add_reader(datagrams, self._on_mailbox)
+        loop.add_reader(zmq_, self._on_zmq)
+        loop.call_soon(self._on_zmq)  # its descriptor may have spoken already
+        self._set_timer(TIMER_S)
+        loop.run_forever()
+        if self.failure is not None:
+            raise self.failure
+
+    def _on_zmq(self) -> None:
+        self.mailbox.zmq_spoke()
+        self._on_mailbox()
+
+    def _on_mailbox(self) -> None:
+        began = time.monotonic_ns()
+        try:
+            frames = self.drain(began)
+            if self.mailbox.pending():
+                self.loop_.call_soon(self._on_mailbox)
+            self.calls.end_turn()
+            self.streams.flush()
+            self.links.flush()
+        except Exception as error:
+            self.fail(error)
+            return
+        self.count_turn(frames, time.monotonic_ns() - began)
+
+    @property
+    def under_way(self) -> int:
+        return len(self.calls) + len(self.calls.keep_alives)
+
+    def flush_soon(self) -> None:
+        """Send what calls have queued once every connection that is readable now has been read; a lone call at once."""
+        if self.flush_due:
+            return
+        if self.under_way <= limits.CALLS_BATCHED_FROM:
+            self.calls.end_turn()
+            self.links.flush()
+        else:
+            self.flush_due = True
+            self.loop_.call_soon(self._flush_calls)
+
+    def _flush_calls(self) -> None:
+        self.flush_due = False
+        if not self.busy and self.under_way >= limits.BUSY_CALLS:
+            self.busy = True
+            self.heartbeat_now()
+        self.calls.end_turn()
+        self.links.flush()
+
+    def _on_timer(self) -> None:
+        now = time.monotonic()
+        try:
+            self.busy = self.under_way >= limits.BUSY_CALLS
+            self.calls.expire(now)
+            self.streams.expire(now)
+            self.watching.on_timer(now)
+            self.scrapes.expire(now)
+            waits = self._expire_deadlines(now)
+            if now >= self.next_keepalive:
+                self.next_keepalive = now + self.keepalive_every_s
+                self._keep_alive(now)
+            self.calls.end_turn()
+            self.streams.flush()
+            if self.affinity.look():
+                self.heartbeat_now()
+            self.heartbeat(now)
+            self.links.flush()
+        except Exception as error:
+            self.fail(error)
+            return
+        if self.stopping:
+            self._leave_loop()
+        self.idles = self.may_idle and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
+        self._set_timer(IDLE_TIMER_S if self.idles else TIMER_S)
+
+    def _set_timer(self, after_s: float) -> None:
+        self.timer = self.loop_.call_later(after_s, self._on_timer)
+
+    def wake(self) -> None:
+        """There is something again that may become overdue."""
+        self.idles = False
+        self.timer.cancel()
+        self._set_timer(TIMER_S)
+
+    def _expire_deadlines(self, now: float) -> bool:
+        """Calls whose client's deadline has passed are answered so; what they caused goes its way. return whether there
+        was a deadline at all"""
+        waits = False
+        for connection in self.connections:
+            grpc = connection.grpc
+            deadline = grpc.next_deadline() if grpc is not None else None
+            if deadline is None:
+                continue
+            waits = True
+            if deadline <= now:
+                for event in grpc.expire(now):
+                    self.streams.take(connection, event)
+                connection.flush()
+        return waits
+
+    def _keep_alive(self, now: float) -> None:
+        """Clients that have been silent for long are sent a PING; those that were before, and still are, are dead."""
+        for connection in list(self.connections):
+            grpc = connection.grpc
+            if grpc is None:
+                continue
+            if grpc.keep_alive(now):
+                connection.flush()
+            else:
+                connection.transport.abort()
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """do() in the event loop, where an error of it ends the actor."""
+
+        def guarded() -> None:
+            try:
+                do()
+            except Exception as error:
+                self.fail(error)
+
+        self.loop_.call_later(seconds, guarded)
+
+    def fail(self, error: Exception) -> None:
+        """An exception in a callback ends the actor, as it does in every other actor."""
+        self.failure = error
+        self.loop_.stop()
+
+    # ---- messages ----
+
+    def on_peer_up(self, peer: Peer) -> None:
+        self.calls.on_peer_up(peer)
+        if peer.kind == "backend":
+            self.watching.on_new_backend()
+        self.calls.share(1 + len(self.links.of_kind("listener")))
+
+    def on_peer_down(self, peer: Peer) -> None:
+        self.calls.share(1 + len(self.links.of_kind("listener")))
+
+    def on_listen(self, listen: Listen) -> None:
+        """Nothing of what waits in the queue of a socket is lost: it belongs to all listeners."""
+        self.acceptor.accept_from(listen.sockets)
+        self.takes_no_clients = not listen.sockets
+        if listen.drain_share > 0:
+            staying = [connection for connection in self.connections if not connection.leaving]
+            for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
+                connection.drain()
+
+    def on_leadership(self, message: Leadership) -> None:
+        self.calls.on_leadership(message)
+        self.streams.on_leader(bool(message.leader))
+        self.ready_index = message.ready_index
+        if self.readiness == _NOT_READY:
+            self._ask_ready()
+
+    def _ask_ready(self) -> None:
+        if self.ready_index:
+            self.readiness = _ASKING
+            self.calls.begin_ready(_Probe(self), self.ready_index)
+
+    def on_probe(self, served: bool) -> None:
+        """Whether the backend has applied what makes this member known."""
+        if not served:
+            self.readiness = _NOT_READY  # the backend did not answer within the request timeout
+            self._ask_ready()
+            return
+        self.readiness = _READY
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say it once it is true: who reads it may connect at once."""
+        if self.announced or self.readiness != _READY or not self.acceptor.is_accepting:
+            return
+        self.announced = True
+        self.log.info("ready to serve client requests")
+        for address in self.addresses:
+            self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
+
+    def _on_stop(self, stop: Stop) -> None:
+        self.stop_deadline_s = stop.deadline_s
+        if not self.stopping:
+            self.stopping = True
+            self._leave_loop()
+
+    def _leave_loop(self) -> None:
+        """NB: once. uvloop keeps a second stop for whoever runs the loop next: that would cut the draining short."""
+        if not self.left_loop:
+            self.left_loop = True
+            self.loop_.stop()
+
+    # ---- end ----
+
+    def on_stop(self) -> None:
+        """Refuse new connections and streams, let the calls under way finish."""
+        self.loop_.run_until_complete(self._drain_connections())
+
+    async def _drain_connections(self) -> None:
+        self.acceptor.accept_from([])
+        for connection in list(self.connections):
+            connection.drain()
+        self.streams.drain()
+        began = time.monotonic()
+        while self._is_serving(began + FRESH_S) and time.monotonic() < began + self.stop_deadline_s * 0.8:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.flush()
+            connection.transport.close()
+        await asyncio.sleep(0)
+
+    def _is_serving(self, fresh_until: float) -> bool:
+        """Whether a client may still have a call on its way to us, or wait for an answer."""
+        is_early = time.monotonic() < fresh_until
+        return any(not c.transport.is_closing() and (not c.is_fresh or is_early) for c in self.connections)
+
+    def summary(self) -> dict[str, Any]:
+        drained = self.takes_no_clients and not self.connections
+        return {
+            "connections": len(self.connections),
+            "calls": len(self.calls),
+            "streams": len(self.streams),
+            "client_cpu": self.affinity.cpu,
+            **({"drained": drained} if self.takes_no_clients else {}),
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        return self.watching.metrics()
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "addresses": self.addresses,
+            "readiness": ("not ready", "asking", "ready")[self.readiness],
+            "accepting": self.acceptor.is_accepting,
+            "draining": self.takes_no_clients or self.stopping,
+            "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
+        }
+
+
+def run(boot: Boot) -> int:
+    return run_actor(ListenerActor, boot)

@@ -1,0 +1,111 @@
+"""What the client port answers over HTTP/1.1: /version, /health and /metrics.
+
+Source: etcd 3.5 etcdhttp; texts and headers as its answers carry them.
+"""
+
+import json
+from email.utils import formatdate
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from actors.listener.calls import Calls
+from actors.listener.scrapes import Scrapes
+from etcdz import CLUSTER_VERSION, ETCD_VERSION
+from etcdz.wire.http1 import Http1Connection, Http1Limits, Request
+
+_CORS = [
+    (b"access-control-allow-headers", b"accept, content-type, authorization"),
+    (b"access-control-allow-methods", b"POST, GET, OPTIONS, PUT, DELETE"),
+    (b"access-control-allow-origin", b"*"),
+]
+_PLAIN = b"text/plain; charset=utf-8"
+_JSON = b"application/json"
+_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+
+
+class Transport(Protocol):
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def is_closing(self) -> bool: ...
+
+
+class Http1Endpoints:
+    """One client's HTTP/1.1 connection. A caller of Calls: the stream id is the request's number."""
+
+    def __init__(self, transport: Transport, calls: Calls, scrapes: Scrapes, body_bytes_max: int) -> None:
+        self._transport = transport
+        self._calls = calls
+        self._scrapes = scrapes
+        self._excluded: dict[int, frozenset[str]] = {}
+        """Alarms that a health check under way does not mind, by its id."""
+        self._leaving = False
+        self._http = Http1Connection(Http1Limits(body_bytes_max=body_bytes_max))
+
+    def receive(self, data: bytes) -> None:
+        for request in self._http.receive(data):
+            self._dispatch(request)
+        self.flush()
+
+    def drain(self) -> None:
+        """Close once every request has its answer."""
+        self._leaving = True
+        self.flush()
+
+    def flush(self) -> None:
+        output = self._http.take_output()
+        if output:
+            self._transport.write(output)
+        if self._http.should_close or (self._leaving and not self._http.is_busy):
+            self._transport.close()
+
+    def _dispatch(self, request: Request) -> None:
+        known = {b"/version": self._version, b"/health": self._health, b"/metrics": self._metrics}.get(request.path)
+        if known is None:
+            self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
+        elif request.method != b"GET" and request.path != b"/metrics":
+            self._respond(request.id, 405, b"Method Not Allowed\n", _PLAIN, _NO_SNIFF, (b"allow", b"GET"))
+        else:
+            known(request)
+
+    def _version(self, request: Request) -> None:
+        body = {"etcdserver": ETCD_VERSION, "etcdcluster": CLUSTER_VERSION}
+        self._respond(request.id, 200, _compact_json(body), _JSON)
+
+    def _health(self, request: Request) -> None:
+        """Healthy is who can read what the quorum agrees on, or with serializable=true what it has itself."""
+        query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
+        self._excluded[request.id] = frozenset(query.get("exclude", ()))
+        linearizable = query.get("serializable", [""])[0] != "true"
+        self._calls.begin_health(self, request.id, linearizable)
+
+    def _metrics(self, request: Request) -> None:
+        def answer(text: bytes | None) -> None:
+            if self._transport.is_closing():
+                return
+            if text is None:
+                self._respond(request.id, 503, b"no answer from the supervisor\n", _PLAIN)
+            else:
+                self._respond(request.id, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
+            self.flush()
+
+        self._scrapes.begin(answer)
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """The answer to a health check: the backend's, which names the alarms that are raised, or why there is none."""
+        excluded = self._excluded.pop(stream_id, frozenset())
+        alarms = [name for name in body.decode().split() if name not in excluded] if code == 0 else []
+        if alarms:
+            code, body = 1, f"ALARM {alarms[0]}".encode()
+        if code == 0:
+            self._respond(stream_id, 200, _compact_json({"health": "true", "reason": ""}), _PLAIN)
+        else:
+            reason = {"health": "false", "reason": body.decode()}
+            self._respond(stream_id, 503, _compact_json(reason), _PLAIN)
+
+    def _respond(self, request_id: int, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
+        date = (b"date", formatdate(usegmt=True).encode())
+        self._http.respond(request_id, status, body, kind, [*_CORS, *headers, date])
+
+
+def _compact_json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,211 @@
+"""Keep-alives of one listener: messages of LeaseKeepAlive streams go to the lessor, its answers back, in order.
+
+They are no calls: none of the bounds of calls applies to them, and they wait for nothing that calls wait for. A stream
+has at most STREAM_IN_FLIGHT messages under way; what else its client sends waits here, as it would in etcd's socket.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import Final, Protocol
+
+from google.protobuf.message import DecodeError
+
+from actors.listener.streams import StreamCall, end_for_resumption, unreadable
+from etcdz import limits
+from etcdz.api import errors
+from etcdz.api.errors import Code, EtcdError
+from etcdz.lease.lessor import KEEP_ALIVE
+from etcdz.proto import etcdserverpb as pb
+
+_LEASES: Final[dict[bytes, int]] = {}
+"""Lease by request: clients send the same again and again."""
+_LEASES_MAX: Final = 20_000
+_REQUEST_BYTES_MAX: Final = 11
+"""Of one that says nothing but its lease."""
+
+
+def _lease_of(body: bytes) -> int:
+    """raises DecodeError"""
+    lease_id: int = pb.LeaseKeepAliveRequest.FromString(body).ID
+    if len(body) <= _REQUEST_BYTES_MAX:
+        if len(_LEASES) >= _LEASES_MAX:
+            _LEASES.clear()
+        _LEASES[body] = lease_id
+    return lease_id
+
+
+class Asker(Protocol):
+    """Who asked, and is answered: a stream with many messages, or the connection of one with a single one."""
+
+    def reply(self, place: int, code: int, body: bytes) -> None: ...
+    def flush(self) -> None: ...
+
+
+class KeepAlives:
+    """All keep-alives of a listener that wait for the lessor."""
+
+    def __init__(self, timeout_s: float, flush_soon: Callable[[], None]) -> None:
+        self._timeout_s = timeout_s
+        self._flush_soon = flush_soon
+        self._waiting: dict[int, tuple[Asker, int, int, float]] = {}
+        """By id: (asker, place of the answer there, lease, when it began). Invariant: in the order of these times."""
+        # Below zero, where no id of a call is: the lessor's answers come for both.
+        self._next_id = count(-1, -1).__next__
+        self.queries: list[tuple[int, int, int]] = []
+        """For the lessor, with the end of the turn."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def serve(self, call: StreamCall) -> "KeepAliveStream":
+        return KeepAliveStream(self, call)
+
+    def serve_single(self, connection: Asker, stream_id: int, body: bytes) -> None:
+        """A call that is one message and the end: nothing is to be kept in order."""
+        lease_id = _LEASES.get(body)
+        if lease_id is None:
+            try:
+                lease_id = _lease_of(body)
+            except DecodeError as problem:
+                connection.reply(stream_id, Code.INTERNAL, unreadable(problem).encode())
+                return
+        self.ask(connection, stream_id, lease_id)
+
+    def ask(self, asker: Asker, place: int, lease_id: int) -> None:
+        number = self._next_id()
+        self._waiting[number] = (asker, place, lease_id, time.monotonic())
+        self.queries.append((number, KEEP_ALIVE, lease_id))
+        self._flush_soon()
+
+    def on_answer(self, number: int, body: bytes, touched: set[Asker]) -> None:
+        """Adds whom to flush to touched."""
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            asker = waiting[0]
+            asker.reply(waiting[1], 0, body)
+            touched.add(asker)
+
+    def ask_again(self) -> None:
+        """A new lessor: what is unanswered, in order."""
+        self.queries = [(number, KEEP_ALIVE, waiting[2]) for number, waiting in self._waiting.items()]
+
+    def expire(self, now: float, touched: set[Asker]) -> None:
+        """There has been no leader, or no revoke, for longer than etcd would wait: their streams end."""
+        oldest = now - self._timeout_s
+        late = []
+        for number, (_, _, _, began_s) in self._waiting.items():
+            if began_s > oldest:
+                break
+            late.append(number)
+        for number in late:
+            asker, place, _, _ = self._waiting.pop(number)
+            asker.reply(place, errors.TIMEOUT.code, errors.TIMEOUT.text.encode())
+            touched.add(asker)
+
+
+class KeepAliveStream:
+    """One LeaseKeepAlive call."""
+
+    __slots__ = ("_answered", "_asked", "_call", "_draining", "_early", "_ended", "_keep_alives", "_queue")
+
+    def __init__(self, keep_alives: KeepAlives, call: StreamCall) -> None:
+        self._keep_alives = keep_alives
+        self._call = call
+        self._queue: deque[int] | None = None
+        """Leases of messages that are not under way yet. None, as the next: most streams have one message."""
+        self._asked = 0
+        self._answered = 0
+        self._early: dict[int, bytes] | None = None
+        """Answers that have overtaken one that must be sent before: by place."""
+        self._ended = False
+        """The client will send no more."""
+        self._draining = False
+
+    # ---- from the client ----
+
+    def on_message(self, body: bytes) -> None:
+        lease_id = _LEASES.get(body)
+        if lease_id is None:
+            try:
+                lease_id = _lease_of(body)
+            except DecodeError as problem:
+                self._call.finish(Code.INTERNAL, unreadable(problem))
+                return
+        if self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
+            self._ask(lease_id)
+        elif self._queue is None:
+            self._queue = deque((lease_id,))
+        elif len(self._queue) < limits.KEEP_ALIVES_QUEUED:
+            self._queue.append(lease_id)
+        else:
+            self.fail(errors.REQUEST_TOO_MANY_REQUESTS)
+
+    def on_end(self) -> None:
+        self._ended = True
+        self._maybe_finish()
+
+    def on_gone(self) -> None:
+        self._queue = self._early = None  # what is under way is done all the same, and answered to nobody
+
+    def on_writable(self) -> None:
+        self._go_on()
+
+    def on_drain(self) -> None:
+        self._draining = True
+        self._queue = None  # not begun: the client sends them again elsewhere
+        self._maybe_finish()
+
+    # ---- to the client ----
+
+    def reply(self, place: int, code: int, body: bytes) -> None:
+        """What the lessor says to the message in this place, or why it says nothing: that ends the call."""
+        call = self._call
+        if code:
+            call.finish(code, body.decode())
+            return
+        if place != self._answered:
+            if self._early is None:
+                self._early = {}
+            self._early[place] = body
+            return
+        self._answered += 1
+        if self._ended and self._answered == self._asked and not self._queue:
+            call.finish_with(body)
+            return
+        call.send_parts(b"", body)
+        while self._early and self._answered in self._early:
+            call.send(self._early.pop(self._answered))
+            self._answered += 1
+        if self._queue:
+            self._go_on()
+        elif self._ended or self._draining:
+            self._maybe_finish()
+
+    def flush(self) -> None:
+        """With the end of the turn, once for all streams of the connection."""
+        self._call.touch()
+
+    def fail(self, error: EtcdError) -> None:
+        self._call.finish(error.code, error.text)
+        self._call.touch()
+
+    def _ask(self, lease_id: int) -> None:
+        place = self._asked
+        self._asked += 1
+        self._keep_alives.ask(self, place, lease_id)
+
+    def _go_on(self) -> None:
+        """With the next that wait, unless the client does not read what it has asked for."""
+        while self._queue and self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._call.is_clogged:
+            self._ask(self._queue.popleft())
+        self._maybe_finish()
+
+    def _maybe_finish(self) -> None:
+        if self._queue or self._asked != self._answered:
+            return
+        if self._ended:
+            self._call.finish()
+        elif self._draining:
+            end_for_resumption(self._call)

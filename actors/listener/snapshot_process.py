@@ -1,0 +1,109 @@
+"""Writes a member's store to stdout as a bbolt file. A process of its own, of a listener that has a client for it.
+
+    python -m actors.snapshot_process <directory of the store>
+
+    stdout   := size of the file (8, BE), the file, SHA-256 of the file (32)
+    stdin    its end is ours: the client or the listener is gone
+    stderr   one line that says why it failed, with exit status 1
+
+It works on a checkpoint: neither the backend nor anybody else waits for it, and a backend that dies takes nothing
+away. The file's first page names its last one, so all rows are gone through twice: once to find out where they will
+lie, once to write them. That costs less than a second file on a disk that may well be full.
+"""
+
+import hashlib
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from etcdz.mvcc.bolt_rows import write_file
+from etcdz.store.checkpoint import open_checkpoint
+from etcdz.store.interface import Store
+
+SIZE_BYTES = 8
+BUFFER_BYTES = 256 << 10
+NICE = 10
+"""Nobody waits for a snapshot as for a put."""
+
+
+class _Output:
+    """Collects pages to larger writes, and sums them."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        self._target = target
+        self._sum = hashlib.sha256()
+        self._pages: list[bytes] = []
+        self._size = 0
+
+    def add(self, page: bytes) -> None:
+        self._pages.append(page)
+        self._size += len(page)
+        if self._size >= BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        data = b"".join(self._pages)
+        self._pages.clear()
+        self._size = 0
+        self._sum.update(data)
+        self._target.write(data)
+
+    def finish(self) -> None:
+        self.flush()
+        self._target.write(self._sum.digest())
+        self._target.flush()
+
+
+def send(store: Store, target: BinaryIO) -> None:
+    """Requires: nobody writes to the store."""
+    layout = write_file(store, None)
+    target.write(layout.file_bytes.to_bytes(SIZE_BYTES, "big"))
+    output = _Output(target)
+    output.add(layout.head())
+    written = write_file(store, output.add)
+    if written != layout:
+        raise RuntimeError(f"the store has changed between two looks: {layout}, {written}")
+    output.finish()
+
+
+def _end_with_stdin(main: int) -> None:
+    """main: the thread to interrupt, which may be blocked in a write; it removes the checkpoint on its way out."""
+    while os.read(0, 1):
+        pass
+    signal.pthread_kill(main, signal.SIGTERM)
+
+
+def _on_term(signum: int, frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(1)
+
+
+def main(directory: str) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C: the listener ends first, and we with it
+    os.nice(NICE)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # not only where the listener is pinned
+    signal.signal(signal.SIGTERM, _on_term)
+    threading.Thread(target=_end_with_stdin, args=[threading.get_ident()], daemon=True).start()
+    try:
+        with open_checkpoint(Path(directory)) as store:
+            try:
+                send(store, sys.stdout.buffer)
+            finally:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing may come in the middle of tidying up
+    except BrokenPipeError:
+        return 1  # nobody reads: nothing to say
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except SystemExit:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1])
+    sys.stderr.flush()
+    os._exit(status)  # nothing is left to do; what stdout still holds is for nobody

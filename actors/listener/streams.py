@@ -1,0 +1,294 @@
+"""Streaming calls of one listener: what a service needs to know of HTTP/2, which is nothing.
+
+A service that has streams (Watch, LeaseKeepAlive, Snapshot, ...) is a function from a `StreamCall` to a
+`StreamHandler`, registered by the method's tag in `Streams.services`; `etcdz.methods.STREAM_PATHS` has the paths.
+Server streams are no different: their one request is the handler's only message.
+
+    client                         Streams                          handler
+    HEADERS                        services[tag](call)              __init__: may send, may finish
+    a message                                                       on_message(body)
+    END_STREAM                                                      on_end(): mostly `call.finish()`
+    RST_STREAM, deadline, gone                                      on_gone(): nothing can be sent any more
+    reads on after it stalled                                       on_writable(), once after each `is_clogged`
+    -                              the listener is to end           on_drain(): finish soon, the client will resume
+
+After `finish`, `on_gone` is still called, so that it is the one place to let go of things.
+What is sent leaves with the connection's flush: at once for what a client's bytes brought about, else at the end of the
+turn, one write per connection; a handler that sends outside of its own `on_` calls tells `call.touch()`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from google.protobuf.message import DecodeError
+
+from etcdz.api.errors import NO_LEADER, STOPPED
+from etcdz.wire.server import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN
+
+CLOGGED_BYTES: Final = 64 << 10
+"""A stream that holds back more than this is clogged: whoever has much to send waits for on_writable."""
+
+
+class Connection(Protocol):
+    """What streams need of a client connection."""
+
+    grpc: Any
+
+    @property
+    def is_backed_up(self) -> bool: ...
+    def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
+    def flush(self) -> None: ...
+
+
+def unreadable(problem: DecodeError) -> str:
+    """grpc-go's words for a message of a stream that is none."""
+    return f"grpc: failed to unmarshal the received message {problem}"
+
+
+class StreamHandler(Protocol):
+    """One streaming call, seen from its service."""
+
+    def on_message(self, body: bytes) -> None: ...
+    def on_end(self) -> None: ...
+    def on_gone(self) -> None: ...
+    def on_writable(self) -> None: ...
+    def on_drain(self) -> None: ...
+
+
+Service = Callable[["StreamCall"], StreamHandler]
+SingleService = Callable[[Connection, int, bytes], None]
+"""Of calls that are one message and the end: (connection, stream id, message), to be answered by connection.reply."""
+
+
+class StreamCall:
+    """The way back to the client of one streaming call.
+
+    metadata    the client's own fields, lower-case names; shared by many calls, never to be changed
+    """
+
+    __slots__ = ("_streams", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
+
+    def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Any) -> None:
+        self._streams = streams
+        self.connection = connection
+        self.stream_id = stream_id
+        self.metadata: dict[bytes, bytes] = metadata or {}
+        self.handler: Any = None
+        self.is_open = True
+        self.waiting = False
+
+    @property
+    def needs_leader(self) -> bool:
+        return self.metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
+
+    def send(self, message: bytes) -> None:
+        """One message. After the end: nothing."""
+        if self.is_open:
+            self.connection.grpc.send_message(self.stream_id, message)
+
+    def send_parts(self, head: bytes, body: bytes) -> None:
+        """One message in two parts, the second of which many streams may share: it is not copied."""
+        if self.is_open:
+            self.connection.grpc.send_parts(self.stream_id, head, body)
+
+    def send_joined(self, messages: bytes) -> None:
+        """Several messages, each behind its gRPC prefix; best no more than a frame holds."""
+        if self.is_open:
+            self.connection.grpc.send_joined(self.stream_id, messages)
+
+    def finish_with(self, message: bytes) -> None:
+        """The last message and the end, at once."""
+        if self.is_open:
+            self.connection.grpc.reply(self.stream_id, message)
+            self._streams.forget(self)
+
+    def finish(self, code: int = 0, text: str = "") -> None:
+        """Ends the call after what was sent."""
+        if self.is_open:
+            self.connection.grpc.finish(self.stream_id, code, text)
+            self._streams.forget(self)
+
+    def flush(self) -> None:
+        """Writes now; for who sends so much at once that it should not wait for the end of the turn."""
+        self.connection.flush()
+
+    def touch(self) -> None:
+        """Something was sent outside of the client's turn: flush with this one."""
+        self._streams.touched[self.connection] = None
+
+    @property
+    def pending_bytes(self) -> int:
+        """What the client's windows hold back of this stream."""
+        return self.connection.grpc.pending_stream_bytes(self.stream_id) if self.is_open else 0
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the client does not keep up; then on_writable comes as soon as it does."""
+        if not self.is_open:
+            return False
+        connection = self.connection
+        if connection.grpc.pending_stream_bytes(self.stream_id) <= CLOGGED_BYTES and not connection.is_backed_up:
+            return False
+        self._streams.await_writable(self)
+        return True
+
+
+class Streams:
+    """All streaming calls of a listener.
+
+    services    by method tag
+    singles     the same for methods that are `single`; what they are given is not among the calls here
+    touched     connections to flush at the end of the turn: a dict as an ordered set
+    waiting     calls that wait for on_writable
+    patience_s  a client that asks for a leader (`hasleader`) is sent away when there has been none for so long
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self.services: dict[int, Service] = {}
+        self.singles: dict[int, SingleService] = {}
+        self.touched: dict[Connection, None] = {}
+        self.waiting: dict[Connection, list[StreamCall]] = {}
+        self._calls: dict[Connection, dict[int, StreamCall]] = {}
+        self._patience_s = patience_s
+        self._has_leader = False
+        self._draining = False
+        self._leaderless_since: float | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._calls.values()))
+
+    def handlers(self) -> list[Any]:
+        """Of all calls, in no order."""
+        return [call.handler for calls in self._calls.values() for call in calls.values()]
+
+    def take(self, connection: Connection, event: tuple[Any, ...]) -> None:
+        """An event of the wire that is not a unary call."""
+        kind, stream_id = event[0], event[1]
+        if kind == STREAM_OPEN:
+            self._open(connection, stream_id, event[2].tag, event[3])
+            return
+        if kind == CALL:
+            self._take_single(connection, stream_id, event)
+            return
+        call = self._calls.get(connection, {}).get(stream_id)
+        if call is None:
+            return  # a unary call that is cancelled, or a stream that we have ended
+        if kind == STREAM_MESSAGE:
+            call.handler.on_message(event[2])
+        elif kind == STREAM_END:
+            call.handler.on_end()
+        elif kind == CANCEL:
+            self.forget(call)
+
+    def _take_single(self, connection: Connection, stream_id: int, event: tuple[Any, ...]) -> None:
+        """A whole call: one message and the end."""
+        _, _, method, message, _, metadata = event
+        if not self._draining and not (metadata and b"hasleader" in metadata):
+            self.singles[method.tag](connection, stream_id, message)
+            return
+        self._open(connection, stream_id, method.tag, metadata)
+        self.take(connection, (STREAM_MESSAGE, stream_id, message))
+        self.take(connection, (STREAM_END, stream_id))
+
+    def _open(self, connection: Connection, stream_id: int, tag: int, metadata: Any) -> None:
+        call = StreamCall(self, connection, stream_id, metadata)
+        if call.needs_leader and not self._has_leader:
+            connection.grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
+            return
+        self._calls.setdefault(connection, {})[stream_id] = call
+        call.handler = self.services[tag](call)
+        if self._draining:
+            call.handler.on_drain()
+        elif not call.is_open:
+            call.handler.on_gone()  # refused at once, before there was a handler to be told
+
+    def forget(self, call: StreamCall) -> None:
+        """The call is over: the handler is told, once."""
+        if not call.is_open:
+            return
+        call.is_open = False
+        calls = self._calls.get(call.connection)
+        if calls is not None:
+            calls.pop(call.stream_id, None)
+            if not calls:
+                del self._calls[call.connection]
+        if call.handler is not None:
+            call.handler.on_gone()
+
+    def lose(self, connection: Connection) -> None:
+        """The transport is gone, and all its streams with it."""
+        self.touched.pop(connection, None)
+        self.waiting.pop(connection, None)
+        for call in list(self._calls.get(connection, {}).values()):
+            self.forget(call)
+
+    def await_writable(self, call: StreamCall) -> None:
+        """Tell the call's handler when its client reads on."""
+        if not call.waiting:
+            call.waiting = True
+            self.waiting.setdefault(call.connection, []).append(call)
+
+    def look_writable(self, connection: Connection) -> None:
+        """The client has sent something, or its socket has room: who waited may go on. Cheap if nobody waits."""
+        waiting = self.waiting.pop(connection, None)
+        if not waiting:
+            return
+        for call in waiting:
+            call.waiting = False
+            if call.is_open and not call.is_clogged:
+                call.handler.on_writable()
+
+    def flush(self) -> None:
+        """One write per connection that something was sent on."""
+        if self.touched:
+            touched, self.touched = self.touched, {}
+            for connection in touched:
+                connection.flush()
+
+    def on_leader(self, known: bool) -> None:
+        """Whether the member knows a leader now."""
+        self._has_leader = known
+        if known:
+            self._leaderless_since = None
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nobody would be sent away in a while."""
+        return self._has_leader or not self._calls
+
+    def expire(self, now: float) -> None:
+        """Sends those away who asked for a leader, when there has been none for long. Source: etcd's monitorLeader."""
+        if self._has_leader:
+            return
+        if self._leaderless_since is None:
+            self._leaderless_since = now
+        elif now - self._leaderless_since >= self._patience_s:
+            self._leaderless_since = now
+            self._for_all(_end_for_no_leader)
+
+    def _for_all(self, act: Callable[[StreamCall], None]) -> None:
+        for calls in list(self._calls.values()):
+            for call in list(calls.values()):
+                self.touched[call.connection] = None
+                act(call)
+
+    def drain_connection(self, connection: Connection) -> None:
+        """This client is asked to go elsewhere: its streams end so that it resumes them there."""
+        for call in list(self._calls.get(connection, {}).values()):
+            call.handler.on_drain()
+
+    def drain(self) -> None:
+        """The listener is about to end: streams end so that their clients go on elsewhere."""
+        self._draining = True
+        self._for_all(lambda call: call.handler.on_drain())
+        self.flush()
+
+
+def _end_for_no_leader(call: StreamCall) -> None:
+    if call.needs_leader:
+        call.finish(NO_LEADER.code, NO_LEADER.text)
+
+
+def end_for_resumption(call: StreamCall) -> None:
+    """What most handlers do in on_drain: clients of etcd open the stream again elsewhere on this answer."""
+    call.finish(STOPPED.code, STOPPED.text)

@@ -1,0 +1,1 @@
+"""The raft actor: drives the consensus core."""

@@ -1,0 +1,121 @@
+"""What raft has given the wal to write and does not know to be durable, in order.
+
+    MsgStorageAppend -> put -> Append -> wal -> Appended -> its responses are stepped into the core
+
+What was not answered is sent again to a new wal. While the wal appends by itself (actors/raft/delegation.py) the core's
+entries are on disk before the core has them: then nothing is sent, and the responses are due at once.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from actors.runtime.link import Links
+from etcdz.ipc.boot import Boot
+from etcdz.ipc.messages import Append, Appended
+from etcdz.raft import HardState, MemoryStorage, Message, RawNode, codec
+
+
+class Host(Protocol):
+    """What the appends need of their actor."""
+
+    boot: Boot
+    links: Links
+    log: Any
+    node: RawNode | None
+    storage: MemoryStorage
+
+
+class Appends:
+    """taking_over  what the core hands out for writing is on disk already
+    is_lent         the end of the log is the wal's: what is not on disk already must not come
+    refusal         why the wal takes nothing at present, a name in etcdz.errors; mostly ""
+    bytes           of the entries that wait
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.taking_over = False
+        self.is_delegated = False
+        self.refusal = ""
+        self.bytes = 0
+        self._waiting: deque[tuple[Append, Sequence[Message]]] = deque()
+        self._seq = 0
+        self._lazy_hard_state = b""
+        """A commit index that is not handed to the wal yet: it goes with the next entries, or with the next tick."""
+        self._lazy_responses: list[Message] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, message: Message) -> None:
+        """A MsgStorageAppend of the core."""
+        entries = message.entries
+        storage = self._host.storage
+        hard_state = b""
+        if message.term or message.vote or message.commit:
+            state = HardState(message.term, message.vote, message.commit)
+            before, _ = storage.initial_state()
+            storage.set_hard_state(state)
+            hard_state = codec.encode_hard_state(state)
+            if not entries and (state.term, state.vote) == (before.term, before.vote):
+                # Only the commit index rose: nothing depends on it being on disk, so it goes with the next append.
+                self._lazy_hard_state = hard_state
+                self._lazy_responses += message.responses
+                return
+        if entries:
+            storage.append(entries)
+            if self.taking_over:
+                self._lazy_hard_state = hard_state or self._lazy_hard_state
+                self._step(message.responses)
+                return
+            if self.is_delegated:
+                raise RuntimeError("raft has appended entries while the end of the log is lent")
+        first = entries[0].index if entries else 0
+        self._send(first, [entry.encoded for entry in entries], hard_state, message.responses)
+
+    def _send(self, first: int, entries: list[bytes], hard_state: bytes, responses: Sequence[Message]) -> None:
+        self._seq += 1
+        if self._lazy_hard_state:
+            hard_state, self._lazy_hard_state = hard_state or self._lazy_hard_state, b""
+            responses, self._lazy_responses = [*self._lazy_responses, *responses], []
+        append = Append(self._host.boot.incarnation, self._seq, first, entries, hard_state, bool(entries or responses))
+        self.bytes += sum([len(entry) for entry in entries])
+        self._waiting.append((append, responses))
+        self._host.links.send("wal", append)
+
+    @property
+    def owes_commit_index(self) -> bool:
+        """Whether the wal does not know it yet."""
+        return bool(self._lazy_hard_state)
+
+    def send_commit_index(self) -> None:
+        """If the wal does not know it yet."""
+        if self._lazy_hard_state:
+            self._send(0, [], b"", ())
+
+    def send_again(self) -> None:
+        """To a new wal. It has cut what was torn; rewriting what it has is harmless."""
+        for append, _ in self._waiting:
+            self._host.links.send("wal", append)
+
+    def on_appended(self, message: Appended) -> None:
+        if message.raft_incarnation != self._host.boot.incarnation:
+            return
+        if message.error != self.refusal:
+            self.refusal = message.error
+            text = "writes are refused" if message.error else "writes are taken again"
+            self._host.log.warn(text, reason=message.error)
+        waiting = self._waiting
+        while waiting and waiting[0][0].seq <= message.seq:
+            append, responses = waiting.popleft()
+            self.bytes -= sum([len(entry) for entry in append.entries])
+            self._step(responses)
+
+    def _step(self, responses: Sequence[Message]) -> None:
+        node = self._host.node
+        if node is not None:
+            me = node.raft.id
+            for response in responses:
+                if response.to == me:
+                    node.step(response)

@@ -1,0 +1,97 @@
+"""What the others are told of raft: who leads, and which fast paths are open (`Leadership`)."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from actors.raft.delegation import Delegation
+from actors.raft.publish import Publish
+from actors.runtime.link import Links, Peer
+from etcdz.ipc.boot import Boot
+from etcdz.ipc.messages import BackendState, Leadership
+from etcdz.raft import RawNode
+from etcdz.raft.messages import LEADER
+from etcdz.raft.raft import Raft
+
+if TYPE_CHECKING:
+    from actors.raft.reconfiguration import Reconfiguration
+
+_TOLD = ("listener", "lessor", "compactor")
+
+
+class Host(Protocol):
+    """What this needs of its actor."""
+
+    boot: Boot
+    links: Links
+    delegation: Delegation
+    publish: Publish
+    member_id: int
+    backend_state: BackendState | None
+
+    @property
+    def reconfiguration(self) -> "Reconfiguration": ...
+
+
+class LeadershipNotes:
+    """known  what was told last
+    changes   how often another leader was seen than before
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.known = Leadership(0, 0, 0, 0, None, 0, 0)
+        self.changes = 0
+
+    def note(self, node: RawNode) -> None:
+        """Tell the others if leader, term or a fast path has changed."""
+        before, now = self.known, self._now(node)
+        self.known = now
+        self.changes += now.leader not in (0, before.leader)
+        if now._replace(commit=before.commit) == before:
+            return
+        for kind in _TOLD:
+            for peer in self._host.links.of_kind(kind):
+                self.tell(peer)
+        if (now.term, now.leader) != (before.term, before.leader):
+            self._host.links.send("wal", now)
+        if now.leader == self._host.member_id:
+            backend = self._host.backend_state
+            self._host.publish.begin(now.leader, backend.cluster_version if backend is not None else None)
+
+    def _now(self, node: RawNode) -> Leadership:
+        host, raft, before = self._host, node.raft, self.known
+        commit = raft.log.committed
+        leads = raft.role == LEADER and raft.committed_in_term
+        read_index = commit if leads and self._is_alone(raft) else None
+        lead_index = commit if leads else 0
+        if before.term == raft.term:
+            # A grant holds as it was given: the index that it began with is the earliest that is safe.
+            if read_index is not None and before.read_index is not None:
+                read_index = before.read_index
+            if lead_index and before.lead_index:
+                lead_index = before.lead_index
+        published = host.publish.index
+        delegation = host.delegation
+        return Leadership(
+            host.boot.incarnation,
+            raft.term,
+            raft.lead,
+            commit,
+            read_index,
+            published if published <= commit else 0,
+            lead_index,
+            0 if delegation.recalled else delegation.number,
+            delegation.fence,
+        )
+
+    def _is_alone(self, raft: Raft) -> bool:
+        """Whether this member is the only voter, and no change that may end that is under way."""
+        if not raft.tracker.single_voter or self._host.reconfiguration.is_under_way:
+            return False
+        is_granted = self.known.read_index is not None and self.known.term == raft.term
+        return is_granted or not raft.log.has_unapplied_conf_change()
+
+    def tell(self, peer: Peer) -> None:
+        """What is known by now, if it is one of those who are told."""
+        if peer.kind in _TOLD:
+            fence = self._host.delegation.fence_for(peer.slot) if peer.kind == "listener" else 0
+            self._host.links.send(peer.name, self.known._replace(fence=fence))

@@ -1,0 +1,96 @@
+"""Configuration changes that clients ask for, from their arrival until they are applied or refused.
+
+    Reconfigure -> the delegation is recalled, the fast paths are closed, and every listener has said that it knows
+                -> proposed, one at a time -> committed -> the backend's membership judges -> actors/raft/applies.py
+
+A change may make others voters, and nothing that rests on being the only voter may outlive that: writes that go to the
+wal, and reads that go straight to the backend. So both end first, and a listener that was slow to hear of it is waited
+for. They begin again when the change is applied, if this member is the only voter then.
+"""
+
+from collections import deque
+from typing import Protocol
+
+from actors.raft.delegating import Delegating
+from actors.raft.delegation import Delegation
+from actors.raft.leadership import LeadershipNotes
+from actors.raft.request_window import RequestWindow
+from actors.runtime.link import Links
+from etcdz.ipc.messages import Reconfigure
+from etcdz.proto import raftpb
+from etcdz.raft import ProposalDropped, RawNode, codec
+from etcdz.raft.entry import ENTRY_CONF_CHANGE
+from etcdz.raft.messages import LEADER
+
+
+class Host(Protocol):
+    """What this needs of its actor."""
+
+    links: Links
+    delegation: Delegation
+    delegating: Delegating
+    leadership: LeadershipNotes
+    window: RequestWindow
+
+
+class Reconfiguration:
+    """waiting     (request id, encoded raftpb.ConfChange) that are not in the log yet
+    is_under_way  fast paths are closed, or about to be. Invariant: whenever something waits and a leader has had a turn
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.waiting: deque[tuple[int, bytes]] = deque()
+        self.is_under_way = False
+        self._index = 0
+        """Of the change that was proposed last and is not applied yet; 0: none."""
+
+    def on_reconfigure(self, message: Reconfigure) -> None:
+        self.waiting.extend(message.items)
+
+    def remember(self, data: bytes) -> None:
+        """A ConfChange entry's data that is in the log already."""
+        request_id: int = raftpb.ConfChange.FromString(data).id
+        if request_id:
+            self._host.window.add(request_id)
+
+    def advance(self, node: RawNode) -> None:
+        """At the end of a turn in which there is a leader: whatever may be done by now for the first that waits."""
+        delegation = self._host.delegation
+        if not self.is_under_way:
+            self._close_fast_paths(node)
+        elif not (self._index or delegation.number or delegation.owing):
+            self._propose(node)
+
+    def _close_fast_paths(self, node: RawNode) -> None:
+        host = self._host
+        self.is_under_way = True
+        if host.delegation.number:
+            host.delegating.recall()  # its end asks the listeners, with the fast paths closed
+        else:
+            host.delegation.ask({peer.slot for peer in host.links.of_kind("listener")})
+            host.leadership.note(node)
+
+    def _propose(self, node: RawNode) -> None:
+        """NB: the core turns a change into an empty entry while one may be unapplied, and nobody would be told."""
+        raft, window = node.raft, self._host.window
+        if raft.pending_conf_index > raft.log.applied:
+            return
+        request_id, data = self.waiting[0]
+        if request_id not in window:
+            try:
+                node.propose_conf_change(codec.decode_conf_change(ENTRY_CONF_CHANGE, data))
+            except ProposalDropped:
+                return  # it waits for the next leader, or the end of a leadership transfer
+            window.add(request_id)
+            self._index = raft.log.last_index() if raft.role == LEADER else 0
+        self.waiting.popleft()
+        self.on_applied(node)
+
+    def on_applied(self, node: RawNode) -> None:
+        """The core has applied something."""
+        if self._index and node.raft.log.applied >= self._index:
+            self._index = 0
+        if self.is_under_way and not self._index and not self.waiting:
+            self.is_under_way = False
+            self._host.leadership.note(node)

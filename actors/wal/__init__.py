@@ -1,0 +1,1 @@
+"""The wal actor: the log on disk."""

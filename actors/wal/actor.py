@@ -1,0 +1,379 @@
+"""The wal actor: log segments, fsync, .snap files. One write and one fdatasync for all that arrived meanwhile.
+
+It acknowledges only what is durable. Entries of a raft incarnation older than the newest that said WalHello are
+ignored: they may still lie in the mailbox after that process died.
+
+While this member is the only voter, raft delegates it the end of the log: it gives listeners' writes their index, hands
+them to the backend once they are durable, which then means committed, and tells raft a little later what it has
+appended in its name. See actors/raft/delegation.py for the other side.
+"""
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from actors.runtime.link import Peer
+from actors.runtime.loop import Actor, FatalError, run_actor
+from actors.wal import resume_points
+from etcdz import limits
+from etcdz.config import MemberConfig
+from etcdz.ipc.boot import Boot
+from etcdz.ipc.messages import (
+    RAFT,
+    Append,
+    Appended,
+    Delegate,
+    DelegatedAppends,
+    DelegationReturned,
+    Durable,
+    Leadership,
+    RecallDelegation,
+    Refused,
+    SaveSnapshot,
+    WalHello,
+    WalState,
+    Write,
+)
+from etcdz.proto import etcdserverpb as pb
+from etcdz.raft.entry import make_entries
+from etcdz.store import ballast
+from etcdz.telemetry.histogram import Doublings, Histogram
+from etcdz.wal import snap
+from etcdz.wal.disk import RealDisk
+from etcdz.wal.files import WalCorrupt, WalFull, WalInUse, WalMismatch
+from etcdz.wal.log import Log, LogOptions
+from etcdz.wal.segment import list_segments
+from etcdz.wal.snap import Snap
+from etcdz.wal.start import open_newest
+
+
+class Own(NamedTuple):
+    """Writes that this actor appends on a delegation: like an Append, with request ids and data beside."""
+
+    first_index: int
+    entries: list[bytes]
+    ids: list[int]
+    data: list[bytes]
+
+
+class WalActor(Actor):
+    """Owns `member/wal` and `member/snap/*.snap`."""
+
+    def __init__(self, boot: Boot) -> None:
+        super().__init__(boot)
+        self.config = MemberConfig.from_dict(boot.config)
+        self.handlers |= {
+            WalHello: self.on_hello,
+            Append: self.on_append,
+            SaveSnapshot: self.on_save_snapshot,
+            Delegate: self.on_delegate,
+            Write: self.on_write,
+            RecallDelegation: self.on_recall_delegation,
+            Leadership: self.on_leadership,
+        }
+        self.raft_incarnation = 0
+        self.leadership: Leadership | None = None
+        """What raft said last, for a successor that may want to lead on."""
+        self.waiting: list[Append | Own] = []
+        """Not yet durable, in order. On a full disk they stay here and are tried again."""
+        self.delegation = 0
+        """0: the end of the log is raft's."""
+        self.newest_delegation = 0
+        """The highest that there was."""
+        self.returning = 0
+        """What is given back as soon as nothing waits for the disk."""
+        self.term = 0
+        self.next_index = 0
+        """Of the next entry to be appended on the delegation."""
+        self.early: dict[int, list[Write]] = {}
+        """By delegation: what came before its Lend did."""
+        self.untold: list[bytes] = []
+        """Data that is durable and that raft has not been told of. Nobody waits for that, and raft's work on it would
+        be in the way of the calls under way: it goes out at tell_at, or when it is many bytes."""
+        self.untold_ids: list[int] = []
+        self.untold_index = 0
+        self.untold_bytes = 0
+        self.tell_at = 0.0
+        self.retry_at: float | None = None
+        self.disk_full = False
+        self.next_disk_check = 0.0
+        self.written_since_check = True
+        self.fsyncs = self.statistics.times["fsync"] = Histogram()
+        self.all_fsyncs = Doublings()
+        self.log_file: Any = None
+        self.marked = (0, 0)
+        """Position of the resume point."""
+        self.snapshot_index = self.snapshot_term = 0
+
+    # ---- start ----
+
+    def on_start(self) -> dict[str, Any]:
+        self.wal_dir, self.snap_dir = self.config.wal_path, self.config.snap_dir
+        self.disk = RealDisk()
+        try:
+            Path(self.snap_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._open_log()
+        except (WalCorrupt, WalMismatch, WalInUse, OSError) as error:
+            raise FatalError(f"cannot open the log: {error}") from error
+        return {"last_index": self.log_file.last_index, "snapshot_index": self.snapshot_index}
+
+    def _open_log(self) -> None:
+        options = LogOptions(no_fsync=self.config.unsafe_no_fsync)
+        if not list_segments(self.disk.list(self.wal_dir) if self.disk.exists(self.wal_dir) else []):
+            metadata = pb.Metadata(NodeID=self.config.member_id, ClusterID=self.config.cluster_id).SerializeToString()
+            self.log_file = Log.create(self.disk, self.wal_dir, metadata, options)
+            self._mark()
+            return
+        start = open_newest(self.disk, self.wal_dir, self.snap_dir, options, resume_points.load(self.boot.run_dir))
+        self.log_file = start.log
+        self._mark()
+        if start.snap is not None:
+            self.snapshot_index, self.snapshot_term = start.snap.index, start.snap.term
+        for name, why in start.skipped:
+            self.log.warn("passed over a snapshot file", name=name, reason=why)
+        if start.recovered.torn is not None:
+            self.log.warn("cut off the torn end of the log", torn=str(start.recovered.torn))
+
+    def _mark(self) -> None:
+        """Note for a successor where the log stands."""
+        self.marked = self.log_file.position
+        resume_points.save(self.boot.run_dir, self.log_file.resume_point())
+
+    # ---- messages ----
+
+    def on_peer_up(self, peer: Peer) -> None:
+        """Nothing: a new raft presents itself with WalHello."""
+
+    def on_leadership(self, known: Leadership) -> None:
+        if known.incarnation >= self.raft_incarnation:
+            self.leadership = known
+
+    def on_hello(self, hello: WalHello) -> None:
+        self._sync_waiting()
+        self._drop_delegation()
+        self.raft_incarnation = hello.incarnation
+        log = self.log_file
+        first = max(hello.first_index, log.first_index)
+        entries = log.read_entries(first) if first <= log.last_index else []
+        state = WalState(
+            raft_incarnation=hello.incarnation,
+            metadata=log.metadata,
+            fresh=log.last_index == 0,
+            hard_state=log.hard_state,
+            snapshot_index=self.snapshot_index,
+            snapshot_term=self.snapshot_term,
+            first_index=first,
+            entries=entries,
+            last_index=log.last_index,
+            term=self.leadership.term if self.leadership is not None else 0,
+            leader=self.leadership.leader if self.leadership is not None else 0,
+        )
+        self.links.send("raft", state)
+
+    def on_append(self, append: Append) -> None:
+        if append.incarnation == self.raft_incarnation:
+            self.waiting.append(append)
+
+    # ---- the delegation ----
+
+    def on_delegate(self, delegate: Delegate) -> None:
+        """NB: raft delegates only what it knows to be durable and handed over, so nothing of raft's is under way."""
+        if delegate.raft_incarnation != self.raft_incarnation:
+            return
+        if delegate.last_index != self.log_file.last_index:
+            raise RuntimeError(f"lent from {delegate.last_index} on, the log ends at {self.log_file.last_index}")
+        if delegate.backend != self.links.incarnation_of("backend"):
+            # What goes to a backend that is gone reaches nobody, while raft takes it as handed over to its successor.
+            self.newest_delegation = delegate.delegation
+            self.early.pop(delegate.delegation, None)
+            self.links.send("raft", DelegationReturned(delegate.delegation))
+            return
+        self.delegation = self.newest_delegation = delegate.delegation
+        self.term, self.next_index = delegate.term, delegate.last_index + 1
+        early, self.early = self.early.pop(delegate.delegation, []), {}
+        for write in early:
+            self.on_write(write)
+
+    def on_write(self, write: Write) -> None:
+        """Of an earlier delegation: dropped, raft asks the listener for what is unanswered. Of a later one: waits for
+        it."""
+        if write.delegation != self.delegation:
+            if write.delegation > self.newest_delegation:
+                self.early.setdefault(write.delegation, []).append(write)
+            return
+        if self.disk_full and write.slot != RAFT:
+            refused = Refused([(item[0], "NoSpace") for item in write.items])
+            self.links.send(self.links.listener(write.slot), refused)
+            return
+        ids, data = [item[0] for item in write.items], [item[1] for item in write.items]
+        first = self.next_index
+        self.next_index = first + len(data)
+        self.waiting.append(Own(first, [entry[3] for entry in make_entries(self.term, first, data)], ids, data))
+
+    def on_recall_delegation(self, recall: RecallDelegation) -> None:
+        """NB: on a full disk what waits has to be written first, and raft waits as well."""
+        if recall.delegation == self.delegation:
+            self.delegation = 0
+            self.returning = recall.delegation
+            self._sync_waiting()
+            self._maybe_return()
+
+    def _maybe_return(self) -> None:
+        if self.returning and not self.waiting:
+            self._tell()
+            self.links.send("raft", DelegationReturned(self.returning))
+            self.returning = 0
+
+    def _drop_delegation(self) -> None:
+        """Of a raft that is gone. What waits for the disk is of no one any more either."""
+        self.delegation = self.returning = 0
+        self.waiting.clear()
+        self.early.clear()
+        self.untold, self.untold_ids = [], []
+        self.untold_bytes = 0
+
+    def on_save_snapshot(self, message: SaveSnapshot) -> None:
+        if message.incarnation != self.raft_incarnation:
+            return
+        self._sync_waiting()
+        index, term = message.snapshot_index, message.snapshot_term
+        try:
+            snap.save(self.disk, self.snap_dir, Snap(index, term, message.conf_state, message.data))
+            self.log_file.save_snapshot_marker(index, term, message.conf_state)
+        except WalFull as error:
+            self.log.error("no space left for a snapshot", error=str(error))
+            return  # the log stays as long as it is until the next one
+        self.snapshot_index, self.snapshot_term = index, term
+        self._mark()
+        removed = self.log_file.release(message.keep_index, keep=self.config.max_wals)
+        snap.purge(self.disk, self.snap_dir, keep=self.config.max_snapshots)
+        self.log.info("saved snapshot", snapshot_index=index, released_segments=len(removed))
+
+    # ---- durability ----
+
+    def on_turn_end(self) -> None:
+        if self.waiting and self.retry_at is None:
+            self._sync_waiting()
+
+    def _sync_waiting(self) -> None:
+        """Everything that waits goes to disk with one fdatasync, then is acknowledged."""
+        batch = self.waiting
+        if not batch:
+            return
+        self.written_since_check = True
+        log = self.log_file
+        try:
+            sync = False
+            for append in batch:
+                if isinstance(append, Own):
+                    log.append(append.entries, append.first_index)
+                    sync = True
+                else:
+                    log.append(append.entries, append.first_index, append.hard_state or None)
+                    sync = sync or append.sync
+            if sync:
+                began = time.monotonic_ns()
+                log.sync()
+                took_ns = time.monotonic_ns() - began
+                self.fsyncs.add(took_ns)
+                self.all_fsyncs.add(took_ns)
+        except WalFull as error:
+            self._on_full(error)
+            return
+        self.statistics.batches.add(sum([len(append.entries) for append in batch]))
+        self.waiting = []
+        self.retry_at = None
+        own = [append for append in batch if isinstance(append, Own)]
+        if own:
+            self._hand_over(own)
+        if len(own) < len(batch):
+            seq = max([append.seq for append in batch if isinstance(append, Append)])
+            self.links.send("raft", Appended(self.raft_incarnation, seq, self._space_error()))
+        sequence, offset = log.position
+        if sequence != self.marked[0] or offset - self.marked[1] >= limits.RESUME_POINT_BYTES:
+            self._mark()
+
+    def _hand_over(self, own: list[Own]) -> None:
+        """They are committed: to the backend at once, to raft a little later."""
+        if not self.untold:
+            self.untold_index = own[0].first_index
+            self.tell_at = time.monotonic() + limits.LAZY_ACK_S
+        for first_index, _, ids, data in own:
+            self.links.send("backend", Durable(self.raft_incarnation, first_index, self.term, data))
+            self.untold_ids += ids
+            self.untold += data
+            self.untold_bytes += sum([len(one) for one in data])
+        if self.untold_bytes >= limits.LAZY_ACK_BYTES:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.untold:
+            self.links.send(
+                "raft", DelegatedAppends(self.newest_delegation, self.untold_index, self.untold_ids, self.untold)
+            )
+            self.untold, self.untold_ids = [], []
+            self.untold_bytes = 0
+
+    def _on_full(self, error: Exception) -> None:
+        """Nothing of the batch counts as written; it is tried again until there is space."""
+        self.log.error("no space left for the log, trying again", error=str(error))
+        self.disk_full = True
+        self.retry_at = time.monotonic() + limits.DISK_CHECK_S
+        self.links.send("raft", Appended(self.raft_incarnation, 0, "NoSpace"))
+
+    # ---- free space ----
+
+    def _space_error(self) -> str:
+        return "NoSpace" if self.disk_full else ""
+
+    def next_deadline(self) -> float | None:
+        deadline = self.retry_at if self.retry_at is not None else self.next_disk_check
+        if not (self.written_since_check or self.disk_full):
+            deadline += limits.DISK_CHECK_IDLE_S - limits.DISK_CHECK_S
+        return min(deadline, self.tell_at) if self.untold else deadline
+
+    def on_deadline(self, now: float) -> None:
+        if now >= self.tell_at:
+            self._tell()
+        if now < self.next_disk_check and self.retry_at is None:
+            return
+        self._check_space()
+        self.next_disk_check = now + limits.DISK_CHECK_S
+        self.written_since_check = False
+        if self.retry_at is not None:
+            self.retry_at = None
+            self._sync_waiting()
+            self._maybe_return()
+
+    def _check_space(self) -> None:
+        """Tell raft when free space falls below the reserve, and when it is back; the backend's disk may be another."""
+        log_free = ballast.free_bytes(self.wal_dir)
+        store_free = ballast.free_bytes(self.snap_dir) - ballast.missing_bytes(self.snap_dir)
+        full = min(log_free, store_free) < limits.DISK_RESERVE_BYTES
+        if full != self.disk_full:
+            self.disk_full = full
+            self.log.warn("free disk space", enough=not full, reserve_bytes=limits.DISK_RESERVE_BYTES)
+            self.links.send("raft", Appended(self.raft_incarnation, 0, self._space_error()))
+
+    def on_stop(self) -> None:
+        self._sync_waiting()
+        self.log_file.close()
+
+    def summary(self) -> dict[str, Any]:
+        last = self.log_file.last_index if self.log_file else 0
+        return {"last_index": last, "disk_full": self.disk_full}
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "snapshot_index": self.snapshot_index,
+            "waiting_appends": len(self.waiting),
+            "raft_incarnation": self.raft_incarnation,
+            "retrying": self.retry_at is not None,
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        return {"fsync": (self.all_fsyncs.counts, self.all_fsyncs.total_ns / 1e9)}
+
+
+def run(boot: Boot) -> int:
+    return run_actor(WalActor, boot)

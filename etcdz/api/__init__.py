@@ -1,0 +1,1 @@
+"""etcd's API as facts: methods, errors, requests as keys and as text."""

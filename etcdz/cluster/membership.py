@@ -1,0 +1,415 @@
+"""Who the members of the cluster are: what applied entries have said about it, and the rows that keep it.
+
+Fed with entries in order by whoever applies them; knows no raft and no store.
+
+    bucket             key              value
+    members            id in hex        JSON {"id", "peerURLs", "isLearner"?, "name"?, "clientURLs"?}
+    members_removed    id in hex        removed
+    cluster            clusterVersion   3.5.0
+    cluster            downgrade        JSON {"target-version", "enabled"}
+    meta               confState        JSON of raftpb.ConfState
+
+A ConfChange entry's context is the JSON of a member, with "isPromote": true where a learner becomes a voter. What a
+member says of itself (name, client URLs) comes as a v2 request, PUT /0/members/<id>/attributes, or, from 3.6 members,
+as cluster_member_attr_set; the cluster version likewise.
+Source: etcd 3.5 api/membership and apply_v2; ids are printed without leading zeros, as Go does.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
+from etcdz.cluster import identity
+from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import raftpb
+from etcdz.store.buckets import CLUSTER, MEMBERS, MEMBERS_REMOVED, META, bucket_end
+
+CLUSTER_VERSION_KEY = b"clusterVersion"
+DOWNGRADE_KEY = b"downgrade"
+CONF_STATE_KEY = b"confState"
+VERSION_PATH = "/0/version"
+LEARNERS_MAX = 1
+
+Row = tuple[bytes, bytes, bytes | None]
+"""(bucket with its separator, key, value or None: delete)"""
+
+_ATTRIBUTES_PATH = re.compile(r"/0/members/([0-9a-f]{1,16})/attributes")
+_GO_ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
+
+
+class Store(Protocol):
+    """What rows are loaded from."""
+
+    def iterate(self, lo: bytes, hi: bytes) -> Iterable[tuple[bytes, bytes]]: ...
+
+
+def encode_json(value: Any) -> str:
+    """As Go's encoding/json: no spaces, UTF-8 as it is, but for what could end a script tag."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_GO_ESCAPES)
+
+
+class Member:
+    __slots__ = ("id", "peer_urls", "is_learner", "name", "client_urls")
+
+    def __init__(
+        self,
+        id_: int,
+        peer_urls: Sequence[str],
+        is_learner: bool = False,
+        name: str = "",
+        client_urls: Sequence[str] = (),
+    ) -> None:
+        self.id = id_
+        self.peer_urls = list(peer_urls)
+        self.is_learner = is_learner
+        self.name = name
+        self.client_urls = list(client_urls)
+
+    @classmethod
+    def from_json(cls, text: bytes | str, id_: int | None = None) -> "Member":
+        """id_: where the text does not say it. raises ValueError"""
+        v = json.loads(text)
+        return cls(
+            v["id"] if id_ is None else id_,
+            v.get("peerURLs") or (),
+            v.get("isLearner", False),
+            v.get("name", ""),
+            v.get("clientURLs") or (),
+        )
+
+    @property
+    def raft_attributes(self) -> dict[str, Any]:
+        return {"peerURLs": self.peer_urls} | ({"isLearner": True} if self.is_learner else {})
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        name = {"name": self.name} if self.name else {}
+        return name | ({"clientURLs": self.client_urls} if self.client_urls else {})
+
+    def to_json(self) -> str:
+        return encode_json({"id": self.id} | self.raft_attributes | self.attributes)
+
+    def to_message(self) -> Any:
+        """pb.Member"""
+        return pb.Member(
+            ID=self.id,
+            name=self.name,
+            peerURLs=self.peer_urls,
+            clientURLs=self.client_urls,
+            isLearner=self.is_learner,
+        )
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it has told its name, which it does first of all."""
+        return self.name != ""
+
+
+class Membership:
+    """Invariant: what load(rows of load(...)) gives is equal; take_rows() holds what the store does not have yet.
+
+    version      "3.5.0", or None before the first leader has set it
+    downgrade    target version, or "" while none is under way
+    """
+
+    __slots__ = ("member_id", "cluster_id", "by_id", "removed", "version", "downgrade", "learners_max", "_rows")
+
+    def __init__(self, member_id: int, cluster_id: int, learners_max: int = LEARNERS_MAX) -> None:
+        self.member_id = member_id
+        self.cluster_id = cluster_id
+        self.by_id: dict[int, Member] = {}
+        self.removed: set[int] = set()
+        self.version: str | None = None
+        self.downgrade = ""
+        self.learners_max = learners_max
+        self._rows: dict[tuple[bytes, bytes], bytes | None] = {}
+
+    # --- rows
+
+    @classmethod
+    def load(cls, store: Store, member_id: int, cluster_id: int) -> "Membership":
+        """raises ValueError: a row that no etcd wrote"""
+        loaded = cls(member_id, cluster_id)
+        for bucket in (MEMBERS, MEMBERS_REMOVED, CLUSTER):
+            for key, value in store.iterate(bucket, bucket_end(bucket)):
+                loaded._load_row(bucket, key[len(bucket) :], value)
+        return loaded
+
+    def _load_row(self, bucket: bytes, key: bytes, value: bytes) -> None:
+        if bucket == MEMBERS:
+            id_ = int(key, 16)
+            self.by_id[id_] = Member.from_json(value, id_)
+        elif bucket == MEMBERS_REMOVED:
+            self.removed.add(int(key, 16))
+        elif key == CLUSTER_VERSION_KEY:
+            self.version = value.decode()
+        elif key == DOWNGRADE_KEY:
+            info = json.loads(value)
+            self.downgrade = info["target-version"] if info["enabled"] else ""
+
+    def take_rows(self) -> list[Row]:
+        """What has changed since the last call, each key once."""
+        if not self._rows:
+            return []
+        rows = [(bucket, key, value) for (bucket, key), value in self._rows.items()]
+        self._rows = {}
+        return rows
+
+    def _save(self, member: Member) -> None:
+        self._rows[MEMBERS, b"%x" % member.id] = member.to_json().encode()
+
+    def _save_conf_state(self) -> None:
+        self._rows[META, CONF_STATE_KEY] = self.conf_state_json()
+
+    def conf_state_json(self) -> bytes:
+        """As a store keeps it."""
+        voters, learners = self._ids()
+        state: dict[str, Any] = {"voters": voters} if voters else {}
+        if learners:
+            state["learners"] = learners
+        return encode_json(state | {"auto_leave": False}).encode()
+
+    # --- what others ask
+
+    def sorted_members(self) -> list[Member]:
+        """By id, as etcd lists them."""
+        return [self.by_id[id_] for id_ in sorted(self.by_id)]
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether this member has no vote yet."""
+        own = self.by_id.get(self.member_id)
+        return own is not None and own.is_learner
+
+    def members(self) -> list[Any]:
+        """pb.Member of each, by id."""
+        return [member.to_message() for member in self.sorted_members()]
+
+    def _ids(self) -> tuple[list[int], list[int]]:
+        """(voters, learners)"""
+        members = self.sorted_members()
+        return [m.id for m in members if not m.is_learner], [m.id for m in members if m.is_learner]
+
+    def conf_state(self) -> bytes:
+        """Encoded raftpb.ConfState."""
+        voters, learners = self._ids()
+        encoded: bytes = raftpb.ConfState(voters=voters, learners=learners, auto_leave=False).SerializeToString()
+        return encoded
+
+    def is_ready_to_add_voter(self) -> bool:
+        """--strict-reconfig-check: whether a quorum is started once a voter, not yet started, is there. One member
+        alone may always become two."""
+        started, voters = self._started_voters()
+        return (started == 1 and voters == 1) or started >= (voters + 1) // 2 + 1
+
+    def is_ready_to_remove_voter(self, id_: int) -> bool:
+        """Whether a quorum of the others is started."""
+        started, voters = self._started_voters(without=id_)
+        return started >= voters // 2 + 1
+
+    def is_ready_to_promote(self) -> bool:
+        """Whether a quorum is started once a learner, which is, has a vote."""
+        started, voters = self._started_voters()
+        return started + 1 >= (voters + 1) // 2 + 1
+
+    def _started_voters(self, without: int = 0) -> tuple[int, int]:
+        voters = [m for m in self.by_id.values() if not m.is_learner and m.id != without]
+        return sum(m.is_started for m in voters), len(voters)
+
+    # --- changes of the configuration
+
+    def apply_conf_change(self, data: bytes, v2: bool = False) -> EtcdError | None:
+        """A ConfChange entry's data. An error: it changes nothing, here or in raft, on any member.
+
+        v2    the entry holds a ConfChangeV2: no etcd member of 3.x proposes one, as there is no context for it
+        raises ValueError: what no member proposes
+        """
+        if v2:
+            raise ValueError("ConfChangeV2 entries are not part of etcd's membership")
+        change = raftpb.ConfChange.FromString(data)
+        error = self.validate(change)
+        if error is not None:
+            return error
+        if change.type == raftpb.ConfChangeType.ConfChangeRemoveNode:
+            self._remove(change.node_id)
+        else:
+            self._add_or_update(change)
+        self._save_conf_state()
+        return None
+
+    def validate(self, change: Any) -> EtcdError | None:
+        """Why a raftpb.ConfChange must not be applied to this membership, in etcd's order of checks."""
+        id_ = change.node_id
+        if id_ in self.removed:
+            return errors.MEMBER_NOT_FOUND
+        kinds = raftpb.ConfChangeType
+        if change.type == kinds.ConfChangeRemoveNode:
+            return None if id_ in self.by_id else errors.MEMBER_NOT_FOUND
+        context = json.loads(change.context)
+        if change.type == kinds.ConfChangeUpdateNode:
+            if id_ not in self.by_id:
+                return errors.MEMBER_NOT_FOUND
+            return self._taken(context, but=id_)
+        if change.type not in (kinds.ConfChangeAddNode, kinds.ConfChangeAddLearnerNode):
+            raise ValueError(f"unknown kind of configuration change {change.type}")
+        if context.get("isPromote"):
+            return self._validate_promotion(id_)
+        if id_ in self.by_id:
+            return errors.MEMBER_EXIST
+        return self._taken(context) or self._validate_learner(context)
+
+    def _validate_promotion(self, id_: int) -> EtcdError | None:
+        if id_ not in self.by_id:
+            return errors.MEMBER_NOT_FOUND
+        return None if self.by_id[id_].is_learner else errors.MEMBER_NOT_LEARNER
+
+    def _taken(self, context: Mapping[str, Any], but: int = 0) -> EtcdError | None:
+        urls = {url for m in self.by_id.values() if m.id != but for url in m.peer_urls}
+        return errors.PEER_URLEXIST if urls.intersection(context.get("peerURLs") or ()) else None
+
+    def _validate_learner(self, context: Mapping[str, Any]) -> EtcdError | None:
+        if context.get("isLearner") and sum(m.is_learner for m in self.by_id.values()) >= self.learners_max:
+            return errors.TOO_MANY_LEARNERS
+        return None
+
+    def _add_or_update(self, change: Any) -> None:
+        context = json.loads(change.context)
+        if context.get("id") != change.node_id:
+            raise ValueError(f"change of member {change.node_id:x} has a context of member {context.get('id')}")
+        said = Member.from_json(change.context)
+        if change.type == raftpb.ConfChangeType.ConfChangeUpdateNode:
+            member = self.by_id[said.id]
+            member.peer_urls, member.is_learner = said.peer_urls, said.is_learner
+        elif context.get("isPromote"):
+            member = self.by_id[said.id]
+            member.is_learner = False
+        else:
+            member = self.by_id[said.id] = said
+        self._save(member)
+
+    def _remove(self, id_: int) -> None:
+        del self.by_id[id_]
+        self.removed.add(id_)
+        self._rows[MEMBERS, b"%x" % id_] = None
+        self._rows[MEMBERS_REMOVED, b"%x" % id_] = b"removed"
+
+    # --- what members and leaders say of themselves
+
+    def apply_entry(self, data: bytes) -> bool:
+        """A normal entry's data: an InternalRaftRequest, or an etcdserverpb.Request; return whether it was about
+        membership. raises ValueError: what no member proposes"""
+        try:
+            request = pb.InternalRaftRequest.FromString(data)
+        except DecodeError:
+            return self.apply_v2(pb.Request.FromString(data))
+        if request.HasField("cluster_version_set"):
+            self._set_version(request.cluster_version_set.ver)
+        elif request.HasField("cluster_member_attr_set"):
+            said = request.cluster_member_attr_set
+            self._set_attributes(said.member_ID, said.member_attributes.name, said.member_attributes.client_urls)
+        elif request.HasField("downgrade_info_set"):
+            self._set_downgrade(request.downgrade_info_set.ver if request.downgrade_info_set.enabled else "")
+        else:
+            return False
+        return True
+
+    def apply_v2(self, request: Any) -> bool:
+        """An etcdserverpb.Request; return whether it was about membership, and not for the v2 store."""
+        if request.Method != "PUT" or request.PrevIndex or request.PrevValue or request.HasField("PrevExist"):
+            return False
+        if request.Path == VERSION_PATH:
+            self._set_version(request.Val)
+            return True
+        m = _ATTRIBUTES_PATH.fullmatch(request.Path)
+        if m is None:
+            return False
+        said = json.loads(request.Val)
+        self._set_attributes(int(m[1], 16), said.get("name", ""), said.get("clientURLs") or ())
+        return True
+
+    def _set_attributes(self, id_: int, name: str, client_urls: Iterable[str]) -> None:
+        member = self.by_id.get(id_)
+        if member is None:
+            if id_ not in self.removed:
+                raise ValueError(f"attributes of member {id_:x}, which the cluster never had")
+            return
+        member.name = name
+        member.client_urls = list(client_urls)
+        self._save(member)
+
+    def _set_version(self, version: str) -> None:
+        self.version = version
+        self._rows[CLUSTER, CLUSTER_VERSION_KEY] = version.encode()
+
+    def _set_downgrade(self, target: str) -> None:
+        self.downgrade = target
+        info = {"target-version": target, "enabled": bool(target)}
+        self._rows[CLUSTER, DOWNGRADE_KEY] = encode_json(info).encode()
+
+
+# --- entries that a member proposes
+
+
+def bootstrap_peers(initial_cluster: Mapping[str, Sequence[str]], token: str) -> list[tuple[int, bytes]]:
+    """(id, context of its ConfChange) of each first member, by id: what every first member's log begins with.
+
+    initial_cluster    peer URLs by name
+    raises ValueError: etcd's words
+    """
+    members: dict[int, Member] = {}
+    for name, urls in initial_cluster.items():
+        member = Member(identity.member_id(urls, token), sorted(urls), name=name)
+        if member.id in members:
+            raise ValueError(f"member exists with identical ID {member.id:x}")
+        members[member.id] = member
+    return [(id_, members[id_].to_json().encode()) for id_ in sorted(members)]
+
+
+def bootstrap_entries(peers: Sequence[tuple[int, bytes]]) -> list[bytes]:
+    """Encoded raftpb.Entry of each peer, of term 1 and indexes from 1 on; all of them are committed from the start."""
+    entries = []
+    for index, (id_, context) in enumerate(peers, 1):
+        data = conf_change(raftpb.ConfChangeType.ConfChangeAddNode, id_, context)
+        entry = raftpb.Entry(Type=raftpb.EntryType.EntryConfChange, Term=1, Index=index, Data=data)
+        entries.append(entry.SerializeToString())
+    return entries
+
+
+def conf_change(kind: int, id_: int, context: bytes | None, request_id: int = 0) -> bytes:
+    """Encoded raftpb.ConfChange."""
+    change = raftpb.ConfChange(id=request_id, type=kind, node_id=id_)
+    if context is not None:
+        change.context = context
+    encoded: bytes = change.SerializeToString()
+    return encoded
+
+
+def promotion_context(id_: int) -> bytes:
+    """Context of the change that gives a learner its vote."""
+    return encode_json({"id": id_, "peerURLs": None, "isPromote": True}).encode()
+
+
+def attributes_request(request_id: int, id_: int, name: str, client_urls: Sequence[str]) -> bytes:
+    """Entry data by which a member tells its name and client URLs, once it is up."""
+    attributes = Member(id_, (), name=name, client_urls=client_urls).attributes
+    return _v2_put(request_id, f"/0/members/{id_:x}/attributes", encode_json(attributes))
+
+
+def version_request(request_id: int, version: str) -> bytes:
+    """Entry data by which a leader sets the cluster version, as 3.5 does it: "3.5.0"."""
+    return _v2_put(request_id, VERSION_PATH, version)
+
+
+def _v2_put(request_id: int, path: str, value: str) -> bytes:
+    request = pb.Request(ID=request_id, Method="PUT", Path=path, Val=value)
+    # etcd writes all but the two optional ones, also when they are zero.
+    for field in request.DESCRIPTOR.fields:
+        if field.name not in ("PrevExist", "Refresh") and not request.HasField(field.name):
+            setattr(request, field.name, field.default_value)
+    encoded: bytes = request.SerializeToString()
+    return encoded

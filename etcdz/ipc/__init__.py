@@ -1,0 +1,1 @@
+"""What the processes of a member say to each other."""

@@ -1,0 +1,47 @@
+"""What a new actor process is told at its start."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+
+class Boot(NamedTuple):
+    """Handed by the zygote to `run(boot)` of the actor's module.
+
+    name            unique in the member: "wal", "listener-1"
+    kind            module below `actors`: "wal", "listener"
+    slot            number among the actors of this kind, 0 for the first
+    incarnation     counts the starts of this name in this member's life, from 1; a member-wide clock makes it grow
+                    over restarts of the member as well
+    run_dir         private directory of the member's sockets
+    endpoint        this actor's own mailbox, which it binds
+    supervisor      the supervisor's mailbox, to which Ready, Heartbeat and Fault go
+    roster          children alive now: (name, kind, slot, incarnation, endpoint)
+    config          MemberConfig.to_dict()
+    options         actor-specific settings from the tree table
+    flight          file for the flight recorder (etcdz/telemetry/flight.py); "": none
+    listen_sockets  for a listener: (address, number of sockets) for each address that clients connect to
+    fds             these sockets' file descriptors in this process, in the order of listen_sockets
+    """
+
+    name: str
+    kind: str
+    slot: int
+    incarnation: int
+    run_dir: str
+    endpoint: str
+    supervisor: str
+    roster: list[tuple[str, str, int, int, str]]
+    config: dict[str, Any]
+    options: dict[str, Any]
+    flight: str = ""
+    listen_sockets: Sequence[tuple[str, int]] = ()
+    fds: Sequence[int] = ()
+
+
+STACK_SIGNAL: Final = 12
+"""SIGUSR2: every actor answers it by writing the stacks of its threads to stack_path()."""
+
+
+def stack_path(endpoint: str) -> str:
+    """Beside the actor's mailbox. Requires: an ipc endpoint."""
+    return endpoint.removeprefix("ipc://") + ".stack"

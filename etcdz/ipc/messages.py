@@ -1,0 +1,602 @@
+"""The protocol between processes: every message, who sends it to whom, what answers it, what happens if it is lost.
+
+A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. One frame per destination and turn.
+
+| message            | from -> to                  | answer               | if it is lost                                    |
+|--------------------|-----------------------------|----------------------|--------------------------------------------------|
+| Roster             | supervisor -> all           | -                    | sent again whole with every change               |
+| Stop               | supervisor -> all           | exit                 | SIGTERM, then SIGKILL after the deadline         |
+| Listen             | supervisor -> listener      | -                    | sent again with every change                     |
+| Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
+| Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
+| Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |
+| Query              | supervisor -> all           | QueryReply           | who asked hears that no answer came              |
+| QueryReply         | all -> supervisor           | -                    | who asked hears that no answer came              |
+| QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
+| Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
+| Propose            | listener, lessor -> raft    | Replies or Refused   | offered again to the next raft incarnation       |
+| Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
+| Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
+| Received           | peers -> raft               | -                    | members say again what was not answered          |
+| Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
+| ReadIndex          | listener -> raft            | ReadStates           | asked again of the next raft incarnation         |
+| ReadStates         | raft -> listener            | -                    | the call times out                               |
+| Leadership         | raft -> listener, lessor, compactor, wal | -                    | sent again to each new incarnation               |
+| WalHello           | raft -> wal                 | WalState             | sent again to the next wal incarnation           |
+| WalState           | wal -> raft                 | -                    | raft asks the next wal incarnation               |
+| Append             | raft -> wal                 | Appended             | kept until answered, then sent to a new wal      |
+| Appended           | wal -> raft                 | -                    | a new raft reads the log again                   |
+| Delegate           | raft -> wal                 | DelegatedAppends, DelegationReturned | ends with the wal                                |
+| DelegatedAppends   | wal -> raft                 | -                    | asked of the next wal incarnation by WalHello    |
+| RecallDelegation   | raft -> wal                 | DelegationReturned   | ends with the wal                                |
+| DelegationReturned | wal -> raft                 | -                    | a new raft, or a new wal, ends the delegation    |
+| SaveSnapshot       | raft -> wal                 | -                    | written again with the next snapshot             |
+| BackendHello       | raft -> backend             | BackendState         | sent again to the next backend incarnation       |
+| BackendState       | backend -> raft             | -                    | raft asks the next backend incarnation           |
+| Apply              | raft -> backend             | Applied, and Replies | sent again from the consistent index on          |
+| Durable            | wal -> backend              | -                    | raft tells the backend when either one is new    |
+| Applied            | backend -> raft             | -                    | the next one says more                           |
+| Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
+| Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
+| Read               | listener -> backend         | Replies              | asked again of the next backend incarnation      |
+| Replies            | backend -> listener, lessor | -                    | the next backend sends its reply ring again      |
+| LeaseCalls         | listener -> lessor          | LeaseAnswers         | asked again of the next lessor incarnation       |
+| LeaseAnswers       | lessor -> listener          | -                    | as above; if the listener is gone, nobody waits  |
+| LeaseHello         | lessor -> backend           | LeaseTable           | sent again to the next backend incarnation       |
+| LeaseTable         | backend -> lessor           | -                    | the lessor asks the next backend incarnation     |
+| LeaseEvents        | backend -> lessor           | -                    | the next backend's table holds what they said    |
+| LeaseNews          | lessor -> backend           | LeaseNewsEnd         | calls that it decides wait for the next table    |
+| LeaseNewsEnd       | backend -> lessor           | -                    | as above                                         |
+| QuotaHeadroom      | backend -> listener         | -                    | sent again when it changes, and to each new one  |
+| CompactSlice       | compactor -> backend        | CompactionState      | asked again of the next backend incarnation      |
+| CompactionState    | backend -> compactor        | -                    | a new compactor asks, and so does one that waits |
+| WatchAsk           | listener -> backend         | WatchPosition        | asked again of the next backend incarnation      |
+| WatchPosition      | backend -> listener         | -                    | the listener asks the next backend incarnation   |
+| WatchChanges       | backend -> listener         | -                    | the listener sees a gap and asks for history     |
+| WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
+| WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
+
+The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that what is meant for it finds it as a listener's does.
+The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgpack
+
+
+class Roster(NamedTuple):
+    """Who is alive. Each child: (name, kind, slot, incarnation, endpoint)."""
+
+    version: int
+    children: list[tuple[str, str, int, int, str]]
+
+
+class Stop(NamedTuple):
+    """Finish what is under way and exit 0 within deadline_s."""
+
+    deadline_s: float
+
+
+class Listen(NamedTuple):
+    """Which of the sockets in Boot.fds, by their number within each address, to accept connections from.
+
+    drain_share   send this share of the connections that are there away, gracefully: their clients come back to others
+    """
+
+    sockets: list[int]
+    drain_share: float
+
+
+class Ready(NamedTuple):
+    """Init has succeeded. info: what the supervisor logs, e.g. which addresses are served."""
+
+    name: str
+    incarnation: int
+    info: dict[str, Any]
+
+
+class Heartbeat(NamedTuple):
+    """Sent from inside the actor's loop. `handled` counts messages, `batches` turns, `busy_us` time spent handling.
+
+    statistics: as `actors.statistics` describes it
+    """
+
+    name: str
+    incarnation: int
+    handled: int
+    batches: int
+    busy_us: int
+    last_tag: int
+    summary: dict[str, Any]
+    statistics: dict[str, Any]
+
+
+class Fault(NamedTuple):
+    """The actor is about to exit. `fatal`: a restart cannot help (corrupt file, newer format): the member stops."""
+
+    name: str
+    incarnation: int
+    fatal: bool
+    reason: str
+
+
+class Query(NamedTuple):
+    """A question to a living actor, or an order that changes how it may be looked at; `actors.questions` has the verbs.
+
+    id: of the question; comes back with the answer
+    """
+
+    id: int
+    verb: str
+    args: dict[str, Any]
+
+
+class QueryReply(NamedTuple):
+    """The answer. result: what the verb gives; if not ok, a text that says why not."""
+
+    name: str
+    incarnation: int
+    id: int
+    ok: bool
+    result: Any
+
+
+class QueryMetrics(NamedTuple):
+    """Somebody scrapes /metrics at this listener."""
+
+    incarnation: int
+    seq: int
+
+
+class Metrics(NamedTuple):
+    """The answer. text: the body, as of all actors that answered in time."""
+
+    seq: int
+    text: bytes
+
+
+class Propose(NamedTuple):
+    """items: (request id, entry data). fence: 0 if they are offered for the first time, or to a new raft; else these
+    are all that the listener has unanswered, and may have gone to the wal before: the fence of the Leadership that
+    asked for them, or UNASKED."""
+
+    slot: int
+    items: list[tuple[int, bytes]]
+    fence: int = 0
+
+
+UNASKED = -1
+
+
+class Reconfigure(NamedTuple):
+    """items: (request id, encoded raftpb.ConfChange that carries it). The reply is the backend's, with the members."""
+
+    slot: int
+    items: list[tuple[int, bytes]]
+
+
+class Received(NamedTuple):
+    """Encoded raftpb.Message of other members to this one."""
+
+    messages: list[bytes]
+
+
+class Write(NamedTuple):
+    """Append these yourself, if this is the delegation that you have. slot: of the listener, or RAFT."""
+
+    slot: int
+    delegation: int
+    items: list[tuple[int, bytes]]
+
+
+RAFT = -1
+
+
+class Refused(NamedTuple):
+    """items: (request id, name in etcdz.errors)."""
+
+    items: list[tuple[int, str]]
+
+
+class ReadIndex(NamedTuple):
+    """Wants an index at which a linearizable read is safe, for each request id."""
+
+    slot: int
+    ids: list[int]
+
+
+class ReadStates(NamedTuple):
+    """The answer: all of ids may be read once the backend has applied index."""
+
+    read_index: int
+    ids: list[int]
+
+
+class Leadership(NamedTuple):
+    """What listeners know of raft.
+
+    read_index      while not None, this member is the only voter, and a linearizable read may go straight to the
+                    backend, which answers once it has applied that index
+    ready_index     once it is applied, the cluster knows this member's name and URLs: clients may come; 0: not yet
+    delegation            while not 0, proposals go straight to the wal, as Write with this number
+    fence           whoever has not answered this number yet does so, with a Propose of all that it has unanswered
+    """
+
+    incarnation: int
+    term: int
+    leader: int
+    commit: int
+    read_index: int | None
+    ready_index: int
+    lead_index: int
+    """0, or: this member leads, and this entry of its term is committed."""
+    delegation: int = 0
+    fence: int = 0
+
+
+class WalHello(NamedTuple):
+    """A raft incarnation presents itself; entries of older raft incarnations are ignored from here on."""
+
+    incarnation: int
+    first_index: int
+
+
+class WalState(NamedTuple):
+    """All that is on disk from first_index on. entries: encoded raftpb.Entry.
+
+    term, leader: what raft said last in this life of the wal, 0 if nothing: a hint for a raft that begins anew.
+    """
+
+    raft_incarnation: int
+    metadata: bytes
+    fresh: bool
+    hard_state: bytes
+    snapshot_index: int
+    snapshot_term: int
+    first_index: int
+    entries: list[bytes]
+    last_index: int
+    term: int = 0
+    leader: int = 0
+
+
+class Append(NamedTuple):
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
+
+    incarnation: int
+    seq: int
+    first_index: int
+    entries: list[bytes]
+    hard_state: bytes
+    sync: bool
+
+
+class Appended(NamedTuple):
+    """All Appends of this raft incarnation up to seq are durable; or, with error, these are not and will not be."""
+
+    raft_incarnation: int
+    seq: int
+    error: str
+
+
+class Delegate(NamedTuple):
+    """The end of the log is the wal's: it appends what is written to it, in this term and behind last_index, and hands
+    it to the backend when it is durable. delegation: higher than any before, of this raft incarnation or an earlier
+    one. backend: incarnation of the one that raft knows; a wal that knows another gives the delegation back."""
+
+    raft_incarnation: int
+    delegation: int
+    term: int
+    last_index: int
+    backend: int = 0
+
+
+class DelegatedAppends(NamedTuple):
+    """Request ids and data of entries that were appended on this delegation and are durable, contiguous from
+    first_index."""
+
+    delegation: int
+    first_index: int
+    ids: list[int]
+    entries: list[bytes]
+
+
+class RecallDelegation(NamedTuple):
+    """Give the end of the log back."""
+
+    delegation: int
+
+
+class DelegationReturned(NamedTuple):
+    """Nothing more is appended on this delegation; all that was has been told by DelegatedAppends."""
+
+    delegation: int
+
+
+class SaveSnapshot(NamedTuple):
+    """Write a .snap file and its WAL marker, release segments wholly below keep_index."""
+
+    incarnation: int
+    snapshot_index: int
+    snapshot_term: int
+    conf_state: bytes
+    data: bytes
+    keep_index: int
+
+
+class BackendHello(NamedTuple):
+    """A raft incarnation presents itself to the backend."""
+
+    incarnation: int
+
+
+class BackendState(NamedTuple):
+    """Where the backend stands."""
+
+    raft_incarnation: int
+    member_id: int
+    cluster_id: int
+    applied_index: int
+    applied_term: int
+    flushed_index: int
+    conf_state: bytes
+    cluster_version: str
+
+
+class Apply(NamedTuple):
+    """Committed entries, contiguous from first_index, all of this term: their data. kinds: empty if all are normal."""
+
+    incarnation: int
+    first_index: int
+    term: int
+    entries: list[bytes]
+    kinds: bytes
+
+
+class Durable(NamedTuple):
+    """Entries that were appended on a delegation and are durable, so committed: their data, contiguous, all of this
+    term."""
+
+    raft_incarnation: int
+    first_index: int
+    term: int
+    entries: list[bytes]
+
+
+class Applied(NamedTuple):
+    """Everything up to applied_index is applied; everything up to flushed_index survives power loss.
+
+    conf_state: encoded raftpb.ConfState of the members at applied_index; empty: not said
+    """
+
+    applied_index: int
+    flushed_index: int
+    conf_state: bytes = b""
+
+
+class Flush(NamedTuple):
+    """Make what is applied durable in the backend's own store."""
+
+    incarnation: int
+
+
+class Flushed(NamedTuple):
+    """The answer; index and term of the last applied entry, conf state and v2 store as a .snap holds them."""
+
+    applied_index: int
+    applied_term: int
+    conf_state: bytes
+    snapshot_data: bytes
+
+
+class Read(NamedTuple):
+    """items: (request id, method tag, request body, index that must be applied first)."""
+
+    slot: int
+    items: list[tuple[int, int, bytes, int]]
+
+
+class Replies(NamedTuple):
+    """items: (request id, gRPC code, response body or error text as bytes). batch: applied index, 0 for reads.
+    revision: the backend's when this was sent."""
+
+    incarnation: int
+    batch: int
+    items: list[tuple[int, int, bytes]]
+    revision: int
+
+
+class LeaseCalls(NamedTuple):
+    """items: (request id, KEEP_ALIVE, TIME_TO_LIVE or LEASES of etcdz.lease.lessor, lease id). revision: the latest
+    that the listener has seen in an answer."""
+
+    slot: int
+    revision: int
+    items: list[tuple[int, int, int]]
+
+
+class LeaseAnswers(NamedTuple):
+    """items: (request id, body): what the lessor has to say, see etcdz.lease.lessor."""
+
+    items: list[tuple[int, bytes]]
+
+
+class LeaseHello(NamedTuple):
+    """A lessor wants to know all leases once the backend has applied at_index, and from then on every change."""
+
+    at_index: int
+
+
+class LeaseTable(NamedTuple):
+    """All leases, as (id, TTL, remaining) one after the other. at_index: as asked for."""
+
+    at_index: int
+    cluster_id: int
+    member_id: int
+    revision: int
+    leases: list[int]
+
+
+class LeaseEvents(NamedTuple):
+    """What was applied, in order: (GRANTED, GONE or REMAINS of etcdz.lease.lessor, lease id, seconds)."""
+
+    revision: int
+    items: list[tuple[int, int, int]]
+
+
+class LeaseNews(NamedTuple):
+    """Wants to be told when everything that the backend knows by now is sent."""
+
+    number: int
+
+
+class LeaseNewsEnd(NamedTuple):
+    """Everything is."""
+
+    number: int
+
+
+class QuotaHeadroom(NamedTuple):
+    """room: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
+
+    member_id: int
+    headroom: int | None
+    is_capped: bool
+
+
+class CompactSlice(NamedTuple):
+    """Look at up to so many records that a compaction has put out of reach; 0: only say where you stand.
+
+    notes: what the next compactor incarnation must know of this one; the backend keeps it in memory. Empty: as before.
+    """
+
+    incarnation: int
+    records: int
+    notes: bytes
+
+
+class CompactionState(NamedTuple):
+    """running: there is something to compaction. notes: the last that were sent, for a compactor that has none."""
+
+    revision: int
+    compact_revision: int
+    running: bool
+    notes: bytes
+
+
+class WatchAsk(NamedTuple):
+    """From now on send what etcdz.watch.hub calls wants (0: nothing), and say where you stand."""
+
+    slot: int
+    seq: int
+    wants: int
+
+
+class WatchPosition(NamedTuple):
+    """The answer, behind all changes up to there. position: the fields of etcdz.watch.hub.Position."""
+
+    seq: int
+    position: tuple[int, ...]
+
+
+class WatchChanges(NamedTuple):
+    """All that happened behind revision before, up to position's. changes: columns of etcdz.watch.events.Changes."""
+
+    before: int
+    position: tuple[int, ...]
+    changes: tuple[list[Any], ...]
+
+
+class WatchHistory(NamedTuple):
+    """Send what happened to spans, (lo, hi) as in etcdz.watch.ranges, from revision first on."""
+
+    slot: int
+    seq: int
+    first: int
+    spans: list[tuple[bytes, bytes | None]]
+    with_prev_kv: bool
+
+
+class WatchChunk(NamedTuple):
+    """The answer: all of it up to and with revision through, which may be far from the end. Nothing and through below
+    first: it is compacted."""
+
+    seq: int
+    through: int
+    position: tuple[int, ...]
+    changes: tuple[list[Any], ...]
+
+
+MESSAGES: dict[int, type[Any]] = {
+    1: Roster,
+    2: Stop,
+    3: Ready,
+    4: Heartbeat,
+    5: Fault,
+    6: Query,
+    7: QueryReply,
+    8: Listen,
+    9: QueryMetrics,
+    15: Metrics,
+    10: Propose,
+    11: Refused,
+    12: ReadIndex,
+    13: ReadStates,
+    14: Leadership,
+    17: Reconfigure,
+    18: Received,
+    20: WalHello,
+    21: WalState,
+    22: Append,
+    23: Appended,
+    24: SaveSnapshot,
+    25: Delegate,
+    26: Write,
+    27: DelegatedAppends,
+    28: RecallDelegation,
+    29: DelegationReturned,
+    30: BackendHello,
+    31: BackendState,
+    32: Apply,
+    33: Applied,
+    34: Flush,
+    35: Flushed,
+    36: Durable,
+    40: Read,
+    41: Replies,
+    42: QuotaHeadroom,
+    50: CompactSlice,
+    51: CompactionState,
+    60: LeaseCalls,
+    61: LeaseAnswers,
+    62: LeaseHello,
+    63: LeaseTable,
+    64: LeaseEvents,
+    65: LeaseNews,
+    66: LeaseNewsEnd,
+    70: WatchAsk,
+    71: WatchPosition,
+    72: WatchChanges,
+    73: WatchHistory,
+    74: WatchChunk,
+}
+TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
+
+_packer = msgpack.Packer(use_bin_type=True, autoreset=True)
+
+
+def encode_frame(batch: Iterable[Any]) -> bytes:
+    """One frame out of messages of this module, in order."""
+    return _packer.pack([(TAGS[type(message)], message) for message in batch])  # type: ignore[no-any-return]
+
+
+def decode_frame(frame: bytes | memoryview) -> list[Any]:
+    """The messages of a frame. raises ValueError or KeyError for what no actor of this version sends."""
+    return [MESSAGES[tag]._make(fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
+
+
+def first_type(frame: bytes) -> type[Any]:
+    """Of the first message of an encoded frame. Requires: a frame of at least one and at most 15 messages."""
+    return MESSAGES[frame[2]]

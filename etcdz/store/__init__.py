@@ -1,0 +1,1 @@
+"""Ordered rows on a disk: LevelDB, and the same in memory."""

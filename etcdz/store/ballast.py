@@ -1,0 +1,69 @@
+"""Disk space set aside for the store, for the moment at which somebody else has filled the disk.
+
+The wal asks for writes to be refused when little space is left, and its segments are allocated ahead; but what was
+admitted before must still be applied, and a store that has failed for want of space cannot even be opened again
+without some: LevelDB writes its log to a table first. So a file holds BALLAST_BYTES, and is given up when the
+store itself is about to run out of space; not earlier, for whoever fills the disk would take it as well, and most
+programs end when it is full. Writes stay refused until it can be there again.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from etcdz import limits
+
+NAME = "reserve"
+
+
+def free_bytes(directory: str | Path) -> int:
+    """What this process may still write there."""
+    fs = os.statvfs(directory)
+    return fs.f_bavail * fs.f_frsize
+
+
+def missing_bytes(directory: str | Path) -> int:
+    """What the reserve in directory still has to be given."""
+    try:
+        return max(0, limits.BALLAST_BYTES - os.stat(Path(directory) / NAME).st_size)
+    except FileNotFoundError:
+        return limits.BALLAST_BYTES
+
+
+class Ballast:
+    """Kept in the directory of the store, by the one process that writes there."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / NAME
+        self.held = missing_bytes(directory) == 0
+
+    def check(self) -> bool:
+        """Gives it up when space is short, takes it again when there is plenty. return whether that changed"""
+        free = free_bytes(self._directory)
+        if self.held:
+            if free < limits.STORE_SHORT_BYTES:
+                self._give_up()
+                return True
+        elif free >= limits.BALLAST_BYTES + 2 * limits.DISK_RESERVE_BYTES:
+            self._take()
+            return self.held
+        return False
+
+    def _take(self) -> None:
+        """NB: under another name first, so that a crash leaves no file that only looks allocated."""
+        temporary = self._path.with_suffix(".tmp")
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, limits.BALLAST_BYTES)
+            temporary.replace(self._path)
+            self.held = True
+        except OSError:  # somebody was faster
+            temporary.unlink()
+        finally:
+            os.close(fd)
+
+    def _give_up(self) -> None:
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        self.held = False

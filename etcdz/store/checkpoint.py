@@ -1,0 +1,114 @@
+"""A copy of a LevelDB directory that somebody else is writing to, without asking them: tables by hard link.
+
+A table never changes once it is written, so a second name keeps it while its owner compacts and deletes. What changes
+are logs and the manifest, and these only grow. The copy holds a prefix of the writes, the last that were finished
+before we came among them, because of the order:
+
+1. the logs are copied; each holds all that was written to it so far, the last one perhaps a torn end, which is cut;
+2. then CURRENT's manifest: it is at least as new, so what it no longer wants of a log is in its tables;
+3. then the tables that this manifest names, and no others.
+
+NB: no others. A LevelDB that opens the copy numbers its new files from the manifest's next number on, and would write
+into a linked table of that number: into the store of the other process.
+
+A table may be gone between 2 and 3, or all of it while the owner starts: then all is done again.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from etcdz.store.leveldb import LevelStore, StoreBroken
+from etcdz.store.manifest import BadManifest, read_manifest
+
+PREFIX = "checkpoint-"
+TRIES = 20
+_NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+@contextlib.contextmanager
+def open_checkpoint(directory: Path, beside: Path | None = None) -> Iterator[LevelStore]:
+    """A store of one's own with what the LevelDB in directory holds; gone at the end.
+
+    beside    where the copy is made, on the same file system; None: directory's parent
+    raises    StoreBroken: no try gave a store that opens. OSError: e.g. no space
+    """
+    parent = beside or directory.parent
+    for left in reversed(range(TRIES)):
+        copy, lock = _make(parent)
+        try:
+            try:
+                _fill(directory, copy)
+                store = LevelStore(copy)
+            except (FileNotFoundError, StoreBroken, BadManifest) as error:
+                if not left or not directory.is_dir():
+                    raise StoreBroken(f"{directory}: {error}") from error
+                continue
+            try:
+                yield store
+            finally:
+                store.close()
+            return
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+            os.close(lock)
+
+
+def remove_stale(parent: Path) -> None:
+    """Removes what killed processes have left: theirs is nobody's lock."""
+    for copy in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(copy, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _make(parent: Path) -> tuple[Path, int]:
+    """A new directory, and the lock that says that it is in use."""
+    remove_stale(parent)
+    while True:
+        copy = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        with contextlib.suppress(OSError):  # taken for a stale one before we held it
+            lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                continue
+            if copy.is_dir():
+                return copy, lock
+            os.close(lock)
+
+
+def _fill(source: Path, target: Path) -> None:
+    """raises FileNotFoundError, BadManifest: it has changed meanwhile"""
+    for name in sorted(os.listdir(source)):
+        if name.endswith(".log"):
+            shutil.copyfile(source / name, target / name)
+    manifest = (source / "CURRENT").read_text().strip()
+    data = (source / manifest).read_bytes()
+    (target / manifest).write_bytes(data)
+    (target / "CURRENT").write_text(f"{manifest}\n")
+    for number in sorted(read_manifest(data).tables):
+        _link(source, target, number)
+
+
+def _link(source: Path, target: Path, number: int) -> None:
+    """NB: .sst is what LevelDB called its tables before 1.14, and it still reads them."""
+    name = f"{number:06d}.ldb"
+    if not (source / name).exists():
+        name = f"{number:06d}.sst"
+    try:
+        os.link(source / name, target / name)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(source / name, target / name)

@@ -1,0 +1,308 @@
+"""The store on LevelDB, through plyvel, with the moments at which its log switches in our hands.
+
+LevelDB collects writes in memory and in a log file; when memory is full it begins a new log, and dumps the old memory
+to a table in the background. It never syncs the old log before that: after a power loss the tail of the *old* log may
+be gone while the new one is there, which is a hole in the middle of history. So LevelDB must never switch by itself.
+Its write buffer is larger than we let it get; after SWITCH_BYTES we sync the log and ask for the switch (compacting
+an empty range does nothing else). That call returns only when the dump is done, so a thread makes it, and we go on as
+soon as the new log file is there: no write may land in the old one behind its sync.
+
+What power loss leaves is then: all tables, all of every log but the newest, and of that one at least what was synced.
+
+Compactions of a range begin with such a switch, so they are made by its thread too: piece by piece, one at a time,
+since LevelDB does none of its own meanwhile, and stops all writes once a dozen tables wait for one.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import plyvel
+
+from etcdz.store import buckets
+from etcdz.store.log_tail import cut_torn_tail
+
+#: LevelDB's own limit, counted in arena bytes; ours must come first however small the records are.
+WRITE_BUFFER_BYTES = 64 << 20
+SWITCH_BYTES = 24 << 20
+#: What a change costs in LevelDB's memory beside its value, about: store key, sequence number, skip list node.
+CHANGE_OVERHEAD_BYTES = 80
+BLOCK_CACHE_BYTES = 32 << 20
+OPEN_FILES_MAX = 500
+#: After so many bytes the log is synced in the background. A switch that had it all to do took 30 to 50 ms, so it takes
+#: 10 to 20; every 2 MiB was worse than never: a write waits while its file is being synced.
+SYNC_AHEAD_BYTES = 8 << 20
+#: The new log is there within a millisecond, unless the last dump is still under way; then we wait for the disk.
+SWITCH_POLL_S = 0.0005
+
+assert SWITCH_BYTES * 2 < WRITE_BUFFER_BYTES
+
+#: What is written back meanwhile needs no waiting for.
+WRITE_BACK_S = 0.05
+
+_NOWHERE = b"\0"  # before every bucket
+_EVERYWHERE = b"\xff"  # behind every bucket
+#: A range is compacted in pieces of about so many bytes of tables, with room for LevelDB's own work in between.
+PIECE_BYTES = 64 << 20
+#: With so many tables that no compaction has taken up yet, LevelDB's own goes first.
+LOOSE_TABLES_MAX = 4
+#: 8 bytes: how much deleted records still take up in tables. Of our own, so in no hash.
+FREED = b"etcdz_meta\0freed"
+_IN_USE_MIN = 4096
+
+
+class StoreBroken(OSError):
+    """LevelDB failed: the process has to end."""
+
+
+class LevelStore:
+    """A Store in a directory of its own. One process at a time; LevelDB's LOCK file sees to that.
+
+    Invariant: LevelDB's memory holds what was written since the last switch, about `_log_bytes`.
+    Invariant: `_dumps` are the threads of switches that may not have ended, with what each of them frees.
+    Invariant: `_ranges` are to be compacted, one with each switch: deleted records stay in tables, and each walk over
+    them skips one after the other, until a compaction comes by. (lo, hi, bytes that this frees)
+    Invariant: `_freed` is how much of `size` deleted records take up, about; the same as the row FREED.
+    """
+
+    def __init__(
+        self, path: str | Path, *, switch_bytes: int = SWITCH_BYTES, sync_ahead_bytes: int = SYNC_AHEAD_BYTES
+    ) -> None:
+        """raises StoreBroken: the directory is in use, damaged, or cannot be written."""
+        self.path = Path(path)
+        self._switch_bytes = switch_bytes
+        self._sync_ahead_bytes = sync_ahead_bytes
+        self._log_bytes = 0
+        self._synced = True  # LevelDB writes what it finds in logs to tables, and syncs those, before it opens
+        self._dumps: list[tuple[threading.Thread, int]] = []
+        self._thread_error: Exception | None = None
+        self._ahead: threading.Thread | None = None
+        self._ahead_bytes = 0
+        self._synced_for_switch = False
+        self._db = self._open()
+        self.get = self._db.get
+        self._freed = int.from_bytes(self.get(FREED) or b"", "big")
+        self._ranges: deque[tuple[bytes, bytes, int]] = deque()
+        if self._freed:
+            self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), self._freed)
+
+    def _open(self) -> "plyvel.DB":
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._cut_torn_tail()
+            return plyvel.DB(
+                str(self.path),
+                create_if_missing=True,
+                paranoid_checks=True,  # else LevelDB skips over damage, and the member goes on with a hole
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                lru_cache_size=BLOCK_CACHE_BYTES,
+                max_open_files=OPEN_FILES_MAX,
+            )
+        except (plyvel.Error, OSError) as error:
+            raise StoreBroken(f"{self.path}: {error}") from error
+
+    def _cut_torn_tail(self) -> None:
+        """NB: only under LevelDB's own lock: another process's log has a tail that is merely unfinished.
+
+        The lock is let go before LevelDB takes it again, since a process has one lock on a file whatever the handle.
+        """
+        logs = self._logs()
+        if logs:
+            with open(self.path / "LOCK", "ab") as lock:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                cut_torn_tail(self.path / f"{logs[-1]:06d}.log")
+
+    def iterate(
+        self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(
+            start=lo, stop=hi, reverse=reverse, verify_checksums=verify, fill_cache=not verify
+        )
+        return self._verified(rows) if verify else rows
+
+    def _verified(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        """raises StoreBroken"""
+        try:
+            yield from rows
+        except plyvel.Error as error:
+            raise StoreBroken(f"{self.path}: {error}") from error
+
+    def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
+        """raises StoreBroken"""
+        size = CHANGE_OVERHEAD_BYTES * len(batch)
+        try:
+            native = self._db.write_batch(sync=sync)
+            put = native.put
+            for key, value in batch.items():
+                if value is None:
+                    native.delete(key)
+                else:
+                    put(key, value)
+                    size += len(value)
+            native.write()
+        except plyvel.Error as error:
+            raise StoreBroken(f"{self.path}: {error}") from error
+        self._log_bytes += size
+        self._synced = sync
+        if self._log_bytes >= self._switch_bytes:
+            self._switch()
+        elif self._log_bytes >= self._ahead_bytes + self._sync_ahead_bytes:
+            self._sync_ahead()
+        return self._synced
+
+    def sync(self) -> None:
+        """raises StoreBroken"""
+        if self._synced:
+            return
+        try:
+            self._db.write_batch(sync=True).write()  # an empty batch; a sync covers the whole log
+        except plyvel.Error as error:
+            raise StoreBroken(f"{self.path}: {error}") from error
+        self._synced = True
+
+    def _sync_ahead(self) -> None:
+        """Has a thread sync what is in the log so far, unless one is still at it: little is left for the switch."""
+        if self._ahead is None or not self._ahead.is_alive():
+            log = self.path / f"{self._logs()[-1]:06d}.log"
+            self._ahead = threading.Thread(target=self._run_sync, args=[log], name="leveldb-sync", daemon=True)
+            self._ahead_bytes = self._log_bytes
+            self._ahead.start()
+
+    def _run_sync(self, log: Path) -> None:
+        try:
+            handle = os.open(log, os.O_RDONLY)
+            try:
+                # Begun without waiting: a write waits while its file is being synced, and little is left for that then.
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+                time.sleep(WRITE_BACK_S)
+                os.fdatasync(handle)
+            finally:
+                os.close(handle)
+        except FileNotFoundError:
+            pass  # dumped and gone meanwhile
+        except OSError as error:
+            self._thread_error = error
+
+    def _switch(self) -> None:
+        """Syncs the log, then has LevelDB begin the next one. On return writes go there."""
+        self.sync()
+        self._reap_dumps()
+        before = self._logs()[-1]
+        lo, hi, freed = self._ranges.popleft() if self._ranges and not self._dumps else (_NOWHERE, _NOWHERE, 0)
+        dump = threading.Thread(target=self._run_dump, args=(lo, hi), name="leveldb-dump", daemon=True)
+        self._dumps.append((dump, freed))
+        dump.start()
+        while self._logs()[-1] == before:
+            if not dump.is_alive() and self._logs()[-1] == before:
+                raise StoreBroken(f"{self.path}: no new log: {self._thread_error}")
+            time.sleep(SWITCH_POLL_S)
+        self._log_bytes = self._ahead_bytes = 0
+        self._synced_for_switch = False
+
+    def _run_dump(self, lo: bytes, hi: bytes) -> None:
+        """NB: a dump goes before any compaction, so a long one of an earlier switch holds up none."""
+        try:
+            self._db.compact_range(start=lo, stop=hi)
+        except Exception as error:  # a thread has no one above it: whoever comes by next reports
+            self._thread_error = error
+
+    def _reap_dumps(self) -> None:
+        ended = [dump for dump in self._dumps if not dump[0].is_alive()]
+        if self._thread_error is not None:
+            raise StoreBroken(f"{self.path}: {self._thread_error}")
+        if ended:
+            self._dumps = [dump for dump in self._dumps if dump not in ended]
+            self._note_freed(-sum(freed for _, freed in ended))
+
+    def reclaim(self, lo: bytes, hi: bytes, freed: int = 0) -> None:
+        """Waits for the next switches, since a compaction of its own would switch the log unsynced."""
+        self._note_freed(freed)
+        self._plan(lo, hi, freed)
+
+    def _note_freed(self, change: int) -> None:
+        if change:
+            self._freed = max(0, self._freed + change)
+            self._db.put(FREED, self._freed.to_bytes(8, "big"))
+            self._log_bytes += CHANGE_OVERHEAD_BYTES
+            self._synced = False
+
+    def _plan(self, lo: bytes, hi: bytes, freed: int) -> None:
+        """Queues a range of revisions in pieces, of which the last stands for all that is freed; small ones join up."""
+        last = self._ranges[-1] if self._ranges else (_EVERYWHERE, b"", 0)
+        if last[0] <= lo and last[1] <= hi and int(self._db.approximate_size(last[0], hi)) <= PIECE_BYTES:
+            self._ranges.pop()
+            lo, freed = last[0], last[2] + freed
+        size = int(self._db.approximate_size(lo, hi))
+        count = size // PIECE_BYTES + 1
+        bounds = [lo, *[self._revision_at(lo, size * i // count) for i in range(1, count)], hi]
+        self._ranges.extend([(bounds[i], bounds[i + 1], freed * (i == count - 1)) for i in range(count)])
+
+    def _revision_at(self, lo: bytes, size: int) -> bytes:
+        """Store key of the first revision with so many bytes of tables between lo and it; 64 looks of 10 us.
+
+        NB: not by an iterator: it would pass over all that was deleted.
+        """
+        newest = 1 << 62
+        main = bisect_left(
+            range(newest), size, hi=newest, key=lambda main: self._db.approximate_size(lo, buckets.put_key(main, 0))
+        )
+        return buckets.put_key(main, 0)
+
+    def _logs(self) -> list[int]:
+        """Numbers of the log files, ascending."""
+        return sorted(int(name[:-4]) for name in os.listdir(self.path) if name.endswith(".log"))
+
+    def size(self) -> int:
+        """Bytes of the tables that hold the data, and of the log that is not in tables yet; takes 10 us.
+
+        NB: not what lies in the directory: that has the tables that a compaction is about to replace too, and for a
+        moment would be twice as much.
+        """
+        return int(self._db.approximate_size(b"", _EVERYWHERE)) + self._log_bytes
+
+    def size_in_use(self) -> int:
+        """The same without what deleted records take up: an estimate, and never nothing, as no store is empty."""
+        size = self.size()
+        return max(min(size, _IN_USE_MIN), size - self._freed)
+
+    def defragment(self) -> None:
+        """Begins to rewrite all tables without what was deleted or overwritten; `defragment_step` goes on with it."""
+        self._ranges.clear()
+        self._ranges.append((b"", buckets.KEY, 0))
+        self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), 0)
+        self._ranges.append((buckets.bucket_end(buckets.KEY), _EVERYWHERE, self._freed))
+
+    def defragment_step(self) -> bool:
+        """Looks after the ranges that are to be compacted; returns soon. return whether none is left.
+
+        raises StoreBroken
+        """
+        self._reap_dumps()
+        if self._dumps:
+            return False
+        if not self._ranges:
+            return True
+        if int(self._db.get_property(b"leveldb.num-files-at-level0")) < LOOSE_TABLES_MAX and self._is_synced_ahead():
+            self._switch()
+        return False
+
+    def _is_synced_ahead(self) -> bool:
+        """Whether little is left to be synced, so that a switch holds nobody up for long; sees to it if not."""
+        if self._log_bytes > self._ahead_bytes and not self._synced_for_switch:
+            self._sync_ahead()
+            self._synced_for_switch = True
+        return self._ahead is None or not self._ahead.is_alive()
+
+    def close(self) -> None:
+        """raises StoreBroken"""
+        self.sync()
+        for thread in [*[dump for dump, _ in self._dumps], self._ahead]:
+            if thread is not None:
+                thread.join()
+        self._reap_dumps()
+        self._db.close()

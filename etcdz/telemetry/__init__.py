@@ -1,0 +1,1 @@
+"""Logs, figures and the flight recorder."""

@@ -1,0 +1,1 @@
+"""The actors as the supervisor sees them: states, orders, sockets and CPUs. Pure."""

@@ -1,0 +1,42 @@
+"""Which listener accepts from which of the sockets that clients connect to. Pure.
+
+The kernel spreads connections evenly over the sockets, so listeners get the same number of them, give or take one. A
+socket without a listener would keep its clients waiting: all of them are dealt out whenever somebody comes or goes.
+When there are more listeners than before, each of the old ones sends the share of its clients away that the new ones
+should have; they come back through any socket. One that was restarted is not one more: its end costs its own clients
+their connections and nobody else's.
+"""
+
+from collections.abc import Iterable
+
+from etcdz.ipc.messages import Listen
+from supervisor.children.child import Child
+
+
+class AcceptBalancing:
+    """Remembers what each incarnation was told last."""
+
+    def __init__(self) -> None:
+        self._told: dict[int, tuple[int, ...]] = {}
+        self._served: set[str] = set()
+        """Names of those that serve, or did until they ended by themselves."""
+
+    def orders(self, listed: Iterable[Child], sockets: int) -> list[tuple[int, Listen]]:
+        """(incarnation, what to tell it), for whom something changes. sockets: of an address"""
+        alive = [child for child in listed if child.spec.listen_sockets]
+        crew = [child for child in alive if child.serving]
+        shares = {child.incarnation: tuple(range(i, sockets, len(crew))) for i, child in enumerate(crew)}
+        newcomers = [child for child in crew if child.name not in self._served]
+        newcomers_share = len(newcomers) / len(crew) if newcomers and self._served else 0.0
+        self._served -= {child.name for child in alive if not child.serving}
+        self._served |= {child.name for child in crew}
+        orders = []
+        for child in alive:
+            share, before = shares.get(child.incarnation, ()), self._told.get(child.incarnation)
+            if share != before and not child.leaving:
+                drain_share = 1.0 if child.draining else newcomers_share if before else 0.0
+                orders.append((child.incarnation, Listen(list(share), drain_share)))
+                self._told[child.incarnation] = share
+        living = {child.incarnation for child in alive}
+        self._told = {incarnation: share for incarnation, share in self._told.items() if incarnation in living}
+        return orders

@@ -1,0 +1,1 @@
+"""Processes: the fork server, what a process uses."""

@@ -1,0 +1,74 @@
+"""Log lines by which people and tools follow a member's life: etcd's texts and fields, where it has them."""
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from etcdz import ETCD_VERSION, __version__
+from etcdz.config import MemberConfig
+from etcdz.config.literals import format_duration
+from etcdz.telemetry import logs
+
+log = logs.get("supervisor")
+
+
+def configuring(config: MemberConfig) -> None:
+    """Before the addresses are claimed."""
+    peers = list(config.listen_peer_urls)
+    log.info("traffic of other members is not served yet; these are not listened on", listen_peer_urls=peers)
+    log.info("configuring client listeners", listen_client_urls=list(config.listen_client_urls))
+
+
+def starting(config: MemberConfig, listen_client_urls: tuple[str, ...]) -> None:
+    """Versions, paths and settings, once nothing speaks against a start. listen_client_urls: with their real ports"""
+    cpus = len(os.sched_getaffinity(0))
+    log.info(
+        "starting an etcd server",
+        etcd_version=ETCD_VERSION,
+        etcdz_version=__version__,
+        python_version=platform.python_version(),
+        max_cpu_available=cpus,
+        name=config.name,
+        data_dir=config.data_dir,
+        wal_dir=config.wal_dir,
+        member_dir=config.member_dir,
+        heartbeat_interval=format_duration(config.heartbeat_ms * 10**6),
+        election_timeout=format_duration(config.election_ms * 10**6),
+        snapshot_count=config.snapshot_count,
+        initial_advertise_peer_urls=list(config.initial_advertise_peer_urls),
+        listen_peer_urls=list(config.listen_peer_urls),
+        advertise_client_urls=list(config.advertise_client_urls),
+        listen_client_urls=list(listen_client_urls),
+        initial_cluster=config.initial_cluster_text,
+        initial_cluster_state=config.initial_cluster_state,
+        initial_cluster_token=config.initial_cluster_token,
+        pre_vote=config.pre_vote,
+        listeners=config.listeners,
+        actor_placement=config.actor_placement,
+    )
+
+
+def closing(settings: Mapping[str, Any]) -> None:
+    """The end begins. settings: MemberConfig.to_dict()"""
+    log.info("closing etcd server", **_who(settings))
+
+
+def closed(settings: Mapping[str, Any]) -> None:
+    """Nothing is left."""
+    log.info("closed etcd server", **_who(settings))
+
+
+def refused(error: str) -> None:
+    """Why there is no member; etcd says it twice, the second time under a heading of its own."""
+    log.warn("failed to start etcd", error=error)
+    log.fatal("discovery failed", error=error)
+
+
+def _who(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": settings["name"],
+        "data-dir": settings["data_dir"],
+        "advertise-peer-urls": list(settings["initial_advertise_peer_urls"]),
+        "advertise-client-urls": list(settings["advertise_client_urls"]),
+    }

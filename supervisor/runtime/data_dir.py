@@ -1,0 +1,185 @@
+"""The member's hold on its data directory, and the private run directory with the sockets.
+
+    <data-dir>/etcdz.lock   held with flock while any process of the member lives: {"pid", "incarnation"}
+    <data-dir>/etcdz.json   where tools find the member: {"pid", "run_dir", "control"}; only while it runs
+    <run dir>/              0700: control, supervisor.<n>, <name>.<incarnation>
+
+All processes of a member inherit the lock's file descriptor, so that after a kill -9 of the supervisor the next start
+waits until the last of them has let go of the log and the store.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from etcdz.telemetry import logs
+
+log = logs.get("supervisor")
+
+LOCK_NAME: Final = "etcdz.lock"
+RECORD_NAME: Final = "etcdz.json"
+RUN_DIR_PREFIX: Final = "etcdz-"
+DYING_S: Final = 10.0
+"""How long the processes of a killed member may take to be gone, e.g. inside a slow fsync."""
+PATH_BYTES_MAX: Final = 107
+"""Of a unix socket's path."""
+NAME_BYTES_MAX: Final = 48
+"""Of a socket in the run directory."""
+EPOCH_S: Final = 1_577_836_800
+"""2020-01-01; seconds since then, times 4096, are where a member's incarnations begin: they grow over its restarts."""
+SKIP: Final = 1 << 24
+"""Further than any life of a member counts, for a clock that went back."""
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; the text is for the user."""
+
+
+class DataDir:
+    """Taken by take(), given back by release()."""
+
+    def __init__(self, path: Path, lock_fd: int, first_incarnation: int, run_dir: Path) -> None:
+        self.path = path
+        self.lock_fd = lock_fd
+        self.first_incarnation = first_incarnation
+        self.run_dir = run_dir
+
+    @property
+    def control(self) -> str:
+        return f"ipc://{self.run_dir}/control"
+
+    def publish(self) -> None:
+        """Let tools find the member. A full disk must not keep it from starting: it can still be read."""
+        record = {"pid": os.getpid(), "run_dir": str(self.run_dir), "control": self.control}
+        temporary = self.path / f"{RECORD_NAME}.tmp"
+        try:
+            temporary.write_text(json.dumps(record) + "\n")
+            temporary.replace(self.path / RECORD_NAME)
+        except OSError as error:
+            log.warn("cannot write where tools look for the member", path=str(temporary), error=str(error))
+            temporary.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Remove what only a running member has. The lock's file stays: removing it would race with the next start."""
+        with suppress(OSError):
+            (self.path / RECORD_NAME).unlink()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        os.close(self.lock_fd)
+
+
+def take(data_dir: str) -> DataDir:
+    """Lock data_dir, creating it if need be, and make a run directory. raises DataDirError"""
+    path = Path(data_dir).absolute()
+    try:
+        _make_private(path)
+        lock_fd = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DataDirError(f"cannot access data directory: {error.strerror}: {error.filename}") from error
+    try:
+        _lock(path, lock_fd)
+        first = _next_incarnation(lock_fd)
+        _remove_stale_run_dir(path)
+        return DataDir(path, lock_fd, first, _make_run_dir())
+    except OSError as error:
+        os.close(lock_fd)
+        raise DataDirError(f"cannot use data directory {path}: {error}") from error
+    except DataDirError:
+        os.close(lock_fd)
+        raise
+
+
+def read_record(data_dir: str) -> dict[str, Any] | None:
+    """What the member that runs in data_dir says about itself, None if none runs there."""
+    try:
+        record = json.loads((Path(data_dir) / RECORD_NAME).read_text())
+        return record if _is_alive(int(record["pid"])) and "control" in record else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _make_private(path: Path) -> None:
+    """Create path as 0700, or warn as etcd does if an existing one is open to others."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True)
+        return
+    mode = path.stat().st_mode
+    if stat.S_IMODE(mode) & 0o077:
+        log.warn(
+            "check file permission",
+            error=f'directory "{path}" exist, but the permission is "{stat.filemode(mode)}". The recommended '
+            'permission is "-rwx------" to prevent possible unprivileged access to the data',
+        )
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(13, "not writable", str(path))
+
+
+def _lock(path: Path, lock_fd: int) -> None:
+    """Take the lock, or say at once who has it; wait only for processes of a member that is already dead."""
+    give_up_at = time.monotonic() + DYING_S
+    while True:
+        try:
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            pid = int(_read_lock(lock_fd).get("pid", 0))
+            if _is_alive(pid) or time.monotonic() > give_up_at:
+                holder = f"process {pid}" if pid else "another process"
+                raise DataDirError(f"data directory {path} is in use by {holder}") from None
+            time.sleep(0.01)
+
+
+def _read_lock(lock_fd: int) -> dict[str, Any]:
+    try:
+        value = json.loads(os.pread(lock_fd, 4096, 0))
+        return value if isinstance(value, dict) else {}
+    except ValueError:
+        return {}
+
+
+def _next_incarnation(lock_fd: int) -> int:
+    """A number above all incarnations of earlier lives, remembered in the lock's file with our pid."""
+    previous = int(_read_lock(lock_fd).get("incarnation", 0))
+    first = (int(time.time()) - EPOCH_S) << 12
+    if first <= previous:
+        first = previous + SKIP
+    record = json.dumps({"pid": os.getpid(), "incarnation": first}).encode() + b"\n"
+    os.pwrite(lock_fd, record, 0)
+    os.ftruncate(lock_fd, len(record))
+    return first
+
+
+def _remove_stale_run_dir(path: Path) -> None:
+    """Of a member that was killed. Requires: the lock is held, so the record is nobody's."""
+    try:
+        stale = Path(str(json.loads((path / RECORD_NAME).read_text())["run_dir"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    with suppress(OSError):
+        found = stale.lstat()
+        if stale.name.startswith(RUN_DIR_PREFIX) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+            shutil.rmtree(stale, ignore_errors=True)
+    (path / RECORD_NAME).unlink(missing_ok=True)
+
+
+def _make_run_dir() -> Path:
+    """A new directory that only we can enter, with a path short enough for sockets in it."""
+    for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):
+        if parent and len(os.fsencode(parent)) + len(RUN_DIR_PREFIX) + 10 + NAME_BYTES_MAX <= PATH_BYTES_MAX:
+            with suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix=RUN_DIR_PREFIX, dir=parent))
+    raise DataDirError("no directory for sockets: XDG_RUNTIME_DIR, TMPDIR and /tmp are too long or not writable")
+
+
+def _is_alive(pid: int) -> bool:
+    """A zombie counts as dead: it holds nothing and answers nobody."""
+    try:
+        return b") Z" not in Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""What the supervisor knows of its actors: heartbeats, recorders, deaths, figures."""

@@ -1,0 +1,211 @@
+"""Calls of a listener: checked, sent once per turn, kept until answered, offered again to a new incarnation."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actors.listener.calls import Calls
+from actors.runtime.link import Peer
+from etcdz import limits
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
+from etcdz.api.methods import PUT, RANGE, STATUS, TXN
+from etcdz.config import MemberConfig
+from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
+from etcdz.proto import etcdserverpb as pb
+
+PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
+RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
+RAFT = Peer("raft", "raft", 0, 2, "")
+BACKEND = Peer("backend", "backend", 0, 2, "")
+
+
+class Client:
+    """Stands for a connection; keeps what was answered."""
+
+    def __init__(self) -> None:
+        self.answers: dict[int, tuple[int, bytes]] = {}
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        assert stream_id not in self.answers, "answered twice"
+        self.answers[stream_id] = (code, body)
+
+    def flush(self) -> None:
+        pass
+
+
+class Sent(list[tuple[str, Any]]):
+    """Stands for the links; keeps what was sent."""
+
+    def send(self, name: str, message: Any) -> None:
+        self.append((name, message))
+
+    def take(self) -> list[tuple[str, Any]]:
+        taken = list(self)
+        self.clear()
+        return taken
+
+
+class Setup:
+    def __init__(self) -> None:
+        self.sent = Sent()
+        self.client = Client()
+        host: Any = SimpleNamespace(boot=SimpleNamespace(slot=2), links=self.sent, log=None, flush_soon=lambda: None)
+        self.calls = Calls(host, MemberConfig())
+
+    def begin(self, stream_id: int, method: int, body: bytes) -> None:
+        self.calls.begin(self.client, stream_id, method, body)
+
+    def turn(self) -> list[tuple[str, Any]]:
+        self.calls.end_turn()
+        return self.sent.take()
+
+    def grant(self, index: int | None) -> None:
+        self.calls.on_leadership(Leadership(1, 2, 9, 4, index, 3, 0))
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup()
+
+
+def error_of(setup: Setup, stream_id: int) -> tuple[int, bytes]:
+    return setup.client.answers[stream_id]
+
+
+def is_error(answer: tuple[int, bytes], error: EtcdError) -> bool:
+    return answer == (error.code, error.text.encode())
+
+
+def test_a_bad_request_is_answered_at_once_and_not_proposed(setup: Setup) -> None:
+    setup.begin(1, PUT, b"")
+    assert is_error(error_of(setup, 1), errors.EMPTY_KEY)
+    assert setup.turn() == []
+
+
+def test_a_body_that_is_no_protobuf_is_an_error_of_this_call_only(setup: Setup) -> None:
+    setup.begin(1, PUT, b"\xff\xff\xff")
+    code, text = error_of(setup, 1)
+    assert code == errors.Code.INTERNAL
+    assert text.startswith(b"grpc: error unmarshalling request")
+
+
+def test_all_proposals_of_a_turn_leave_in_one_message(setup: Setup) -> None:
+    for stream_id in (1, 3, 5):
+        setup.begin(stream_id, PUT, PUT_BODY)
+    [(name, message)] = setup.turn()
+    assert (name, type(message), len(message.items)) == ("raft", Propose, 3)
+    assert len({item[0] for item in message.items}) == 3
+
+
+def test_a_request_above_the_limit_is_too_large(setup: Setup) -> None:
+    body = pb.PutRequest(key=b"k", value=b"v" * 1_572_864).SerializeToString()
+    setup.begin(1, PUT, body)
+    assert is_error(error_of(setup, 1), errors.REQUEST_TOO_LARGE)
+
+
+def test_beyond_the_admitted_calls_there_are_too_many_but_status_still_gets_through(setup: Setup) -> None:
+    for stream_id in range(limits.CALLS_IN_FLIGHT_MAX):
+        setup.begin(stream_id, PUT, PUT_BODY)
+    setup.begin(-1, PUT, PUT_BODY)
+    setup.begin(-2, STATUS, b"")
+    assert is_error(error_of(setup, -1), errors.REQUEST_TOO_MANY_REQUESTS)
+    assert -2 not in setup.client.answers
+
+
+def test_an_answered_call_makes_room_for_the_next(setup: Setup) -> None:
+    for stream_id in range(limits.CALLS_IN_FLIGHT_MAX):
+        setup.begin(stream_id, PUT, PUT_BODY)
+    [(_, message)] = setup.turn()
+    setup.calls.on_replies(Replies(1, 1, [(message.items[0][0], 0, b"done")], 1))
+    setup.begin(-1, PUT, PUT_BODY)
+    assert -1 not in setup.client.answers
+
+
+def test_an_answer_that_comes_again_out_of_the_ring_is_dropped(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, message)] = setup.turn()
+    reply = Replies(1, 7, [(message.items[0][0], 0, b"done")], 1)
+    setup.calls.on_replies(reply)
+    setup.calls.on_replies(reply)
+    assert setup.client.answers[1] == (0, b"done")
+
+
+def test_a_new_raft_is_offered_what_is_unanswered_under_the_same_ids(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY)
+    setup.begin(3, PUT, PUT_BODY)
+    [(_, first)] = setup.turn()
+    setup.calls.on_replies(Replies(1, 1, [(first.items[0][0], 0, b"")], 1))
+    setup.calls.on_peer_up(RAFT)
+    assert setup.turn() == [("raft", Propose(2, [first.items[1]]))]
+
+
+def test_a_new_backend_is_asked_unanswered_reads_again_and_no_writes(setup: Setup) -> None:
+    setup.grant(5)
+    setup.begin(1, PUT, PUT_BODY)
+    setup.begin(3, RANGE, RANGE_BODY)
+    before = dict(setup.turn())["backend"]
+    setup.calls.on_peer_up(BACKEND)
+    assert setup.turn() == [("backend", before)]
+
+
+def test_with_the_grant_a_linearizable_read_goes_straight_to_the_backend_with_its_index(setup: Setup) -> None:
+    setup.grant(5)
+    setup.begin(1, RANGE, RANGE_BODY)
+    [(name, message)] = setup.turn()
+    assert (name, type(message)) == ("backend", Read)
+    assert message.items[0][1:] == (RANGE, RANGE_BODY, 5)
+
+
+def test_without_the_grant_a_linearizable_read_asks_raft_first(setup: Setup) -> None:
+    setup.begin(1, RANGE, RANGE_BODY)
+    [(name, message)] = setup.turn()
+    assert (name, type(message)) == ("raft", ReadIndex)
+    setup.calls.on_read_states(ReadStates(17, message.ids))
+    [(name, message)] = setup.turn()
+    assert (name, message.items[0][3]) == ("backend", 17)
+
+
+def test_a_serializable_read_asks_nobody(setup: Setup) -> None:
+    setup.begin(1, RANGE, pb.RangeRequest(key=b"k", serializable=True).SerializeToString())
+    [(name, message)] = setup.turn()
+    assert (name, message.items[0][3]) == ("backend", 0)
+
+
+def test_a_new_raft_takes_the_grant_back_until_it_gives_it_anew(setup: Setup) -> None:
+    setup.grant(5)
+    setup.calls.on_peer_up(RAFT)
+    setup.begin(1, RANGE, RANGE_BODY)
+    assert [type(message) for _, message in setup.turn()] == [ReadIndex]
+
+
+@pytest.mark.parametrize(
+    ("operations", "target"),
+    [
+        ([pb.RequestOp(request_range=pb.RangeRequest(key=b"k"))], Read),
+        ([pb.RequestOp(request_put=pb.PutRequest(key=b"k"))], Propose),
+    ],
+)
+def test_a_txn_that_only_reads_does_not_go_through_the_log(setup: Setup, operations: list[Any], target: type) -> None:
+    setup.grant(1)
+    setup.begin(1, TXN, pb.TxnRequest(success=operations).SerializeToString())
+    assert [type(message) for _, message in setup.turn()] == [target]
+
+
+def test_what_raft_refuses_is_answered_with_etcds_error(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, message)] = setup.turn()
+    setup.calls.on_refused(Refused([(message.items[0][0], "NoSpace")]))
+    assert is_error(error_of(setup, 1), errors.NO_SPACE)
+
+
+def test_a_call_without_an_answer_times_out_after_etcds_request_timeout(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY)
+    now = time.monotonic()
+    setup.calls.expire(now + 6.5)
+    assert setup.client.answers == {}
+    setup.calls.expire(now + 7.5)
+    assert is_error(error_of(setup, 1), errors.TIMEOUT)
+    assert len(setup.calls) == 0

@@ -1,0 +1,126 @@
+"""The graceful end of a connection: what the client is sent, in which order, and when the connection may close."""
+
+from collections.abc import Callable
+from typing import Any
+
+from actors.listener.draining import CONFIRM_S, GATHER_S, SETTLE_S, Draining
+from etcdz.wire.client import GOAWAY, ClientSettings, GrpcClientConnection
+from etcdz.wire.request_head import Method
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
+
+PATH = b"/x.Y/Z"
+
+
+class World:
+    """A server's and a client's end, and what lies between them. Time stands still until `wait`."""
+
+    def __init__(self) -> None:
+        self.server = GrpcServerConnection({PATH: Method(PATH, True, 1)}, ServerSettings(), now=lambda: 0.0)
+        self.client = GrpcClientConnection(ClientSettings(authority=b"x"), lambda: 0.0)
+        self.written = b""
+        self.is_closed = False
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.now = 0.0
+        self.confirmed = 0
+        self.exchange()
+        self.draining = Draining(self.server, self, self.call_later, self.on_parted)
+
+    # what Goodbye asks of its surroundings
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        self.timers.append((self.now + seconds, do))
+
+    def on_parted(self) -> None:
+        self.confirmed += 1
+        self.write(self.draining.take_output())
+
+    # what happens
+
+    def exchange(self) -> list[Any]:
+        """Everything that both have written reaches the other. return the server's events"""
+        events: list[Any] = []
+        for _ in range(4):
+            events += self.server.receive(self.client.take_output())
+            self.client.receive(self.server.take_output())
+        return events
+
+    def call(self) -> int:
+        """One that reaches the server. return its number"""
+        stream = self.client.call(PATH, b"question")
+        self.server.receive(self.client.take_output())
+        return stream
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        due = [timer for timer in self.timers if timer[0] <= self.now + 1e-9]
+        self.timers = [timer for timer in self.timers if timer not in due]
+        for _, do in due:
+            do()
+
+    def deliver(self) -> list[str]:
+        """What was written reaches the client, and its bytes the server. return what the client heard, by kind"""
+        events = self.client.receive(self.written)
+        self.written = b""
+        self.server.receive(self.client.take_output())
+        self.draining.look()
+        return ["goaway" if event[0] == GOAWAY else "answer" for event in events]
+
+
+def test_answers_wait_until_the_client_knows_that_it_has_to_go() -> None:
+    world = World()
+    world.server.reply(world.call(), b"answer")
+    late = world.call()
+    assert world.draining.holds and world.written == b""
+    world.wait(GATHER_S)
+    assert world.deliver() == ["goaway"]
+    world.server.reply(late, b"answer")
+    assert world.draining.holds, "also while no call is open: or the answers would be cut off"
+    assert world.server.should_close and world.confirmed == 0
+    world.wait(SETTLE_S)
+    assert (world.confirmed, world.draining.holds) == (1, False)
+    assert sorted(world.deliver()) == ["answer", "answer", "goaway"]
+
+
+def test_a_call_that_was_made_before_the_client_knew_is_served() -> None:
+    world = World()
+    world.wait(GATHER_S)
+    stream = world.call()
+    world.deliver()
+    world.wait(SETTLE_S)
+    assert not world.server.should_close
+    world.server.reply(stream, b"answer")
+    world.write(world.draining.take_output())
+    assert "answer" in world.deliver()
+    assert world.server.should_close
+
+
+def test_a_client_that_does_not_confirm_gets_its_answers_all_the_same() -> None:
+    world = World()
+    world.server.reply(world.call(), b"answer")
+    world.wait(GATHER_S)
+    world.wait(CONFIRM_S)
+    assert world.confirmed == 1
+    assert world.deliver() == ["goaway", "answer"]
+    world.wait(SETTLE_S)
+    assert world.confirmed == 1, "once"
+
+
+def test_an_error_of_the_client_ends_the_holding_back() -> None:
+    world = World()
+    world.server.receive(b"\0" * 100)
+    assert world.server.closed and not world.draining.holds
+    world.wait(GATHER_S)
+    assert world.draining.take_output() != b"" or world.written != b""
+
+
+def test_a_connection_that_is_gone_is_left_alone() -> None:
+    world = World()
+    world.is_closed = True
+    world.wait(GATHER_S)
+    assert (world.written, world.timers) == (b"", [])

@@ -1,0 +1,164 @@
+"""Keep-alives between a connection and a lessor that is played here."""
+
+from typing import Any
+
+import pytest
+
+from actors.listener.keep_alives import KeepAlives
+from actors.listener.streams import Streams
+from etcdz.api.errors import NO_LEADER, TIMEOUT, Code
+from etcdz.api.methods import LEASE_KEEP_ALIVE
+from etcdz.lease.lessor import KEEP_ALIVE
+from etcdz.proto import etcdserverpb as pb
+from etcdz.wire.client import DONE, MESSAGE, ClientSettings, GrpcClientConnection
+from etcdz.wire.request_head import Method
+from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
+
+PATH = b"/etcdserverpb.Lease/LeaseKeepAlive"
+
+
+def ask_for(lease_id: int) -> bytes:
+    return bytes(pb.LeaseKeepAliveRequest(ID=lease_id).SerializeToString())
+
+
+class Pair:
+    """A client and a listener's end of its connection, joined by nothing but their bytes."""
+
+    is_backed_up = False
+
+    def __init__(self) -> None:
+        self.keep_alives = KeepAlives(5.0, lambda: None)
+        self.streams = Streams(patience_s=3.0)
+        self.streams.services[LEASE_KEEP_ALIVE] = self.keep_alives.serve
+        self.streams.singles[LEASE_KEEP_ALIVE] = self.keep_alives.serve_single
+        self.streams.on_leader(True)
+        methods = {PATH: Method(PATH, False, LEASE_KEEP_ALIVE, single=True)}
+        self.grpc = GrpcServerConnection(methods, ServerSettings(), lambda: 0.0)
+        self.client = GrpcClientConnection(ClientSettings(authority=b"here"), lambda: 0.0)
+        self.whole = 0
+        self.written = b""
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        if code:
+            self.grpc.fail(stream_id, code, body.decode())
+        else:
+            self.grpc.reply(stream_id, body)
+
+    def flush(self) -> None:
+        self.written += self.grpc.take_output()
+
+    def pump(self) -> list[tuple[Any, ...]]:
+        events: list[tuple[Any, ...]] = []
+        while True:
+            for event in self.grpc.receive(self.client.take_output()):
+                self.whole += event[0] == CALL
+                self.streams.take(self, event)
+            self.streams.flush()
+            self.flush()
+            if not self.written:
+                return events
+            data, self.written = self.written, b""
+            events += self.client.receive(data)
+
+    def ask_once(self, lease_id: int, metadata: tuple[tuple[bytes, bytes], ...] = ()) -> int:
+        """One message that has the end with it."""
+        stream: int = self.client.call(PATH, ask_for(lease_id), metadata=metadata)
+        return stream
+
+    def ask(self, *leases: int, ends: bool = True) -> int:
+        stream: int = self.client.open(PATH)
+        for lease_id in leases:
+            self.client.send_message(stream, ask_for(lease_id))
+        if ends:
+            self.client.half_close(stream)
+        return stream
+
+    def answer(self, order: int = 1) -> list[tuple[Any, ...]]:
+        """The lessor answers all that it was asked, each with the name of its lease."""
+        queries, self.keep_alives.queries = self.keep_alives.queries, []
+        touched: set[Any] = set()
+        for number, method, lease_id in queries[::order]:
+            assert method == KEEP_ALIVE
+            self.keep_alives.on_answer(number, b"%d" % lease_id, touched)
+        for asker in touched:
+            asker.flush()
+        return self.pump()
+
+
+@pytest.fixture
+def pair() -> Pair:
+    made = Pair()
+    made.pump()  # the greetings
+    return made
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_single_ones_are_answered_in_whatever_order_and_end(pair: Pair, order: int) -> None:
+    streams = [pair.ask_once(7), pair.ask_once(8)]
+    pair.pump()
+    assert pair.whole == 2
+    assert sorted(pair.answer(order)) == [(DONE, streams[0], 0, "", b"7"), (DONE, streams[1], 0, "", b"8")]
+    assert len(pair.keep_alives) == 0
+    assert pair.grpc.open_streams == 0
+
+
+def test_a_stream_of_many_is_answered_in_order(pair: Pair) -> None:
+    stream = pair.ask(7, 8, 9)
+    pair.pump()
+    got = pair.answer(-1)
+    assert [event[2] for event in got if event[0] == MESSAGE] == [b"7", b"8", b"9"]
+    assert got[-1][:3] == (DONE, stream, 0)
+    assert not pair.whole
+
+
+def test_a_new_lessor_is_asked_again(pair: Pair) -> None:
+    pair.ask_once(7)
+    pair.ask(8, 9, ends=False)
+    pair.pump()
+    lost = list(pair.keep_alives.queries)
+    pair.keep_alives.queries.clear()
+    pair.keep_alives.ask_again()
+    assert pair.keep_alives.queries == lost
+    got = pair.answer()
+    assert [event[2] for event in got if event[0] == MESSAGE] == [b"8", b"9"]
+    assert [event[4] for event in got if event[0] == DONE] == [b"7"]
+
+
+def test_who_is_not_answered_in_time_is_told_so(pair: Pair) -> None:
+    single, many = pair.ask_once(7), pair.ask(8, 9, ends=False)
+    pair.pump()
+    touched: set[Any] = set()
+    pair.keep_alives.expire(float("inf"), touched)
+    for asker in touched:
+        asker.flush()
+    done = [event[1:4] for event in pair.pump() if event[0] == DONE]
+    assert sorted(done) == [(stream, TIMEOUT.code, TIMEOUT.text) for stream in (single, many)]
+    assert len(pair.keep_alives) == 0
+    assert pair.answer() == [], "too late"
+
+
+def test_nobody_waits_for_the_answer_to_one_that_was_taken_back(pair: Pair) -> None:
+    stream = pair.ask_once(7)
+    pair.pump()
+    pair.client.cancel(stream)
+    pair.pump()
+    assert pair.answer() == []
+
+
+def test_what_is_no_message_is_refused(pair: Pair) -> None:
+    stream = pair.client.call(PATH, b"\xff\xff")
+    (done,) = (event for event in pair.pump() if event[0] == DONE)
+    assert done[1:3] == (stream, Code.INTERNAL)
+    assert done[3].startswith("grpc: failed to unmarshal the received message")
+    assert pair.whole == 1
+
+
+def test_a_single_one_that_asks_for_a_leader_is_refused_without_one(pair: Pair) -> None:
+    pair.streams.on_leader(False)
+    stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
+    assert [event[1:4] for event in pair.pump() if event[0] == DONE] == [(stream, NO_LEADER.code, NO_LEADER.text)]
+    assert pair.keep_alives.queries == []
+    pair.streams.on_leader(True)
+    stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
+    pair.pump()
+    assert pair.answer() == [(DONE, stream, 0, "", b"7")]

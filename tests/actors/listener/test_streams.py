@@ -1,0 +1,191 @@
+"""Streaming calls between the wire and a service: real frames on one side, a service that notes on the other."""
+
+from typing import Any
+
+import pytest
+
+from actors.listener.streams import CLOGGED_BYTES, StreamCall, Streams, end_for_resumption
+from etcdz.api.errors import NO_LEADER, STOPPED
+from etcdz.wire.client import DONE, MESSAGE, ClientSettings, GrpcClientConnection
+from etcdz.wire.request_head import Method
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
+
+PATH = b"/test.Echo/Talk"
+TAG = 7
+
+
+class Echo:
+    """Sends back what comes, and notes what it is told."""
+
+    def __init__(self, call: StreamCall, notes: list[str]) -> None:
+        self.call, self.notes = call, notes
+
+    def on_message(self, body: bytes) -> None:
+        self.notes.append(f"message {len(body)}")
+        half = len(body) // 2
+        self.call.send_parts(body[:half], body[half:])
+
+    def on_end(self) -> None:
+        self.notes.append("end")
+        self.call.finish()
+
+    def on_gone(self) -> None:
+        self.notes.append("gone")
+
+    def on_writable(self) -> None:
+        self.notes.append("writable")
+
+    def on_drain(self) -> None:
+        self.notes.append("drain")
+        end_for_resumption(self.call)
+
+
+class Talk:
+    """A client's and a server's end joined by nothing but their bytes; the connection that `Streams` sees."""
+
+    def __init__(self, window: int = 65_535) -> None:
+        self.notes: list[str] = []
+        self.echoes: list[Echo] = []
+        self.streams = Streams(patience_s=3.0)
+        self.streams.services[TAG] = self._serve
+        self.streams.on_leader(True)
+        self.grpc = GrpcServerConnection({PATH: Method(PATH, False, TAG)}, ServerSettings(), lambda: 0.0)
+        self.client = GrpcClientConnection(ClientSettings(authority=b"here", stream_window=window), lambda: 0.0)
+        self.is_backed_up = False
+        self.written = b""
+
+    def _serve(self, call: StreamCall) -> Echo:
+        self.echoes.append(Echo(call, self.notes))
+        return self.echoes[-1]
+
+    def flush(self) -> None:
+        self.written += self.grpc.take_output()
+
+    def pump(self) -> list[tuple[Any, ...]]:
+        """To and fro until nobody has anything to say; the client's events."""
+        events: list[tuple[Any, ...]] = []
+        while True:
+            for event in self.grpc.receive(self.client.take_output()):
+                self.streams.take(self, event)
+            self.streams.look_writable(self)
+            self.flush()
+            if not self.written:
+                return events
+            data, self.written = self.written, b""
+            events += self.client.receive(data)
+
+
+def test_messages_go_both_ways_and_the_end_is_told_once() -> None:
+    talk = Talk()
+    stream = talk.client.open(PATH)
+    for body in (b"", b"a", b"bc" * 5_000):
+        talk.client.send_message(stream, body)
+    got = talk.pump()
+    assert [event[2] for event in got] == [b"", b"a", b"bc" * 5_000]
+    talk.client.half_close(stream)
+    assert [event[:3] for event in talk.pump()] == [(DONE, stream, 0)]
+    assert talk.notes == ["message 0", "message 1", "message 10000", "end", "gone"]
+    assert len(talk.streams) == 0
+
+
+def test_a_reset_and_a_lost_connection_are_told_as_gone() -> None:
+    talk = Talk()
+    first, second = talk.client.open(PATH), talk.client.open(PATH)
+    talk.pump()
+    talk.client.cancel(first)
+    talk.pump()
+    assert talk.notes == ["gone"]
+    talk.streams.lose(talk)
+    assert talk.notes == ["gone", "gone"]
+    assert len(talk.streams) == 0
+    talk.echoes[1].call.send(b"nobody hears this")
+    assert talk.grpc.take_output() == b"", second
+
+
+def test_a_client_that_does_not_read_clogs_its_stream_until_it_does() -> None:
+    talk = Talk()
+    stream = talk.client.open(PATH)
+    talk.pump()
+    call = talk.echoes[0].call
+    assert not call.is_clogged
+    sent = 65_535 + CLOGGED_BYTES + 1
+    call.send_parts(b"h" * 10, b"x" * sent)
+    assert call.is_clogged
+    assert call.pending_bytes > CLOGGED_BYTES
+    talk.flush()
+    got = talk.pump()
+    assert talk.notes == ["writable"], "told once"
+    assert [event[:2] for event in got] == [(MESSAGE, stream)]
+    assert len(got[0][2]) == sent + 10
+
+
+@pytest.mark.parametrize("window", [65_535, 40, 1])
+def test_messages_that_were_joined_arrive_one_by_one_whatever_the_window(window: int) -> None:
+    talk = Talk(window)
+    stream = talk.client.open(PATH)
+    talk.pump()
+    call = talk.echoes[0].call
+    bodies = [b"", b"a", b"b" * 30, b"c" * 300]
+    for _ in range(2):
+        call.send_joined(b"".join(len(body).to_bytes(5, "big") + body for body in bodies))
+        call.send(b"last")
+        talk.flush()
+    got = talk.pump()
+    assert got == [(MESSAGE, stream, body) for body in [*bodies, b"last"] * 2]
+    call.finish()
+    call.send_joined(b"\0\0\0\0\0")
+    talk.flush()
+    assert [event[0] for event in talk.pump()] == [DONE]
+
+
+def test_a_socket_that_is_backed_up_clogs_all_its_streams() -> None:
+    talk = Talk()
+    talk.client.open(PATH)
+    talk.pump()
+    talk.is_backed_up = True
+    assert talk.echoes[0].call.is_clogged
+    talk.streams.look_writable(talk)
+    assert talk.notes == []
+    talk.is_backed_up = False
+    talk.streams.look_writable(talk)
+    assert talk.notes == ["writable"]
+
+
+def test_draining_ends_streams_so_that_clients_come_again_and_lets_no_more_in() -> None:
+    talk = Talk()
+    first = talk.client.open(PATH)
+    talk.pump()
+    late = talk.client.open(PATH)
+    talk.streams.drain()
+    done = [event for event in talk.pump() if event[0] == DONE]
+    assert [event[1:4] for event in done] == [(stream, STOPPED.code, STOPPED.text) for stream in (first, late)]
+    assert talk.notes == ["drain", "gone"] * 2
+
+
+@pytest.mark.parametrize("wants", [b"true", b"true,false"])
+def test_who_asks_for_a_leader_is_refused_without_one(wants: bytes) -> None:
+    talk = Talk()
+    talk.streams.on_leader(False)
+    stream = talk.client.open(PATH, metadata=((b"hasleader", wants),))
+    careless = talk.client.open(PATH)
+    assert [event[1:4] for event in talk.pump()] == [(stream, NO_LEADER.code, NO_LEADER.text)]
+    assert len(talk.echoes) == 1, careless
+
+
+def test_who_asked_for_a_leader_is_sent_away_only_when_there_is_none_for_long() -> None:
+    talk = Talk()
+    stream = talk.client.open(PATH, metadata=((b"hasleader", b"true"),))
+    talk.client.open(PATH)
+    talk.pump()
+    talk.streams.on_leader(False)
+    talk.streams.expire(10.0)
+    talk.streams.expire(12.9)
+    talk.streams.on_leader(True)
+    talk.streams.on_leader(False)
+    talk.streams.expire(13.0)
+    talk.streams.expire(15.9)
+    assert talk.notes == []
+    talk.streams.expire(16.0)
+    talk.streams.flush()
+    assert [event[1:4] for event in talk.pump()] == [(stream, NO_LEADER.code, NO_LEADER.text)]
+    assert talk.notes == ["gone"]

@@ -1,0 +1,60 @@
+"""The table in etcdz.messages is the protocol: it is held against the types and against who handles what."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from etcdz.ipc import messages
+
+ROOT = Path(__file__).resolve().parents[2]
+ACTORS = ("listener", "raft", "wal", "backend", "lessor", "compactor")
+
+
+def table() -> dict[str, tuple[str, set[str]]]:
+    """message -> (senders, receivers) of the table in the module's docstring."""
+    rows = re.findall(r"^\| (\w+) +\| ([\w, ]+) -> ([\w, ]+?) +\|", messages.__doc__ or "", re.M)
+    everyone = {*ACTORS, "supervisor"}
+    rows = [row for row in rows if row[0] != "message"]
+    return {
+        name: (source, everyone - {"supervisor"} if target == "all" else set(target.split(", ")))
+        for name, source, target in rows
+    }
+
+
+def handled_by(actor: str) -> set[str]:
+    """Message types that stand as keys in the `handlers` of an actor or of the base."""
+    names: set[str] = set()
+    for file in (f"{actor}/actor.py", "runtime/loop.py"):
+        for node in ast.walk(ast.parse((ROOT / "actors" / file).read_text())):
+            if isinstance(node, ast.Dict):
+                names |= {key.id for key in node.keys if isinstance(key, ast.Name)}
+    return names & {kind.__name__ for kind in messages.TAGS}
+
+
+def test_every_type_has_a_row_and_every_row_a_type() -> None:
+    assert set(table()) == {kind.__name__ for kind in messages.MESSAGES.values()}
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_an_actor_handles_what_the_table_sends_it_and_nothing_else(actor: str) -> None:
+    expected = {name for name, (_, targets) in table().items() if actor in targets}
+    assert handled_by(actor) == expected
+
+
+def test_a_frame_comes_back_as_it_went_in() -> None:
+    batch = [
+        messages.Propose(3, [(1 << 63, b"a"), (2, b"")]),
+        messages.Leadership(1, 2, 3, 4, None, 0, 0),
+        messages.Replies(7, 9, [(5, 0, b"x" * 300)], 4),
+    ]
+    back = messages.decode_frame(messages.encode_frame(batch))
+    assert [type(message) for message in back] == [type(message) for message in batch]
+    assert back[0].items == [[1 << 63, b"a"], [2, b""]]
+    assert back[1:2] == batch[1:2]
+
+
+def test_a_frame_of_an_unknown_message_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        messages.decode_frame(b"\x91\x92\xcc\xff\x90")

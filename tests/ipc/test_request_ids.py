@@ -1,0 +1,52 @@
+"""Ids of members, clusters and requests."""
+
+import pytest
+
+from etcdz.cluster import identity
+from etcdz.config import MemberConfig
+from etcdz.ipc import request_ids
+
+
+def test_the_default_member_has_the_ids_that_etcd_gives_it() -> None:
+    assert MemberConfig().member_id == 0x8E9E05C52164694D
+    assert MemberConfig().cluster_id == 0xCDF818194E3A8C32
+
+
+def test_a_member_that_joins_has_the_time_in_its_id() -> None:
+    first = identity.member_id(["http://localhost:2380"], "etcd-cluster")
+    joined = request_ids.added_member_id(["http://localhost:2380"], "etcd-cluster", 1_700_000_000)
+    assert joined not in (first, request_ids.added_member_id(["http://localhost:2380"], "etcd-cluster", 1_700_000_001))
+    assert joined == request_ids.added_member_id(("http://localhost:2380",), "etcd-cluster", 1_700_000_000)
+
+
+def test_a_request_id_tells_member_and_slot() -> None:
+    for slot in (0, 1, 30, 31):
+        given_out = request_ids.RequestIds(0x8E9E05C52164694D, slot, 1_700_000_000_000_000)
+        given = [given_out.next() for _ in range(1000)]
+        assert len(set(given)) == 1000
+        assert {request_ids.slot_of(id_) for id_ in given} == {slot}
+        assert {request_ids.member_bits(id_) for id_ in given} == {0x694D}
+        assert all(0 < id_ < 1 << 64 and given_out.is_own(id_) for id_ in given)
+        assert given == sorted(given)
+
+
+def test_the_counter_wraps_within_its_bits() -> None:
+    given_out = request_ids.RequestIds(0xFFFF, 31, 2**43 * 5 - 1)
+    assert [given_out.next() & request_ids.COUNTER_MASK for _ in range(3)] == [2**43 - 1, 0, 1]
+    for _ in range(3):
+        assert request_ids.slot_of(given_out.next()) == 31
+        assert request_ids.member_bits(given_out.next()) == 0xFFFF
+
+
+def test_a_listener_that_starts_again_gives_other_ids() -> None:
+    first = request_ids.RequestIds(1, 3, 1_700_000_000_000_000)
+    again = request_ids.RequestIds(1, 3, 1_700_000_000_300_000)
+    other = request_ids.RequestIds(1, 4, 1_700_000_000_000_000)
+    given = {r.next() for r in (first, again, other) for _ in range(1000)}
+    assert len(given) == 3000
+    assert first.is_own(again.next()) and not first.is_own(other.next())
+
+
+def test_there_are_slots_for_so_many_listeners() -> None:
+    with pytest.raises(ValueError, match="slot 32"):
+        request_ids.RequestIds(1, 32, 0)
