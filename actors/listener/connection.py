@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from actors.listener.client_affinity import arrival_cpu
 from actors.listener.draining import Draining
 from actors.listener.http1_endpoints import Http1Endpoints
-from etcdz.net.listen_sockets import Address
+from etcdz.net.address import Address
 from etcdz.wire.server import CALL
 from etcdz.wire.sniff import HTTP1, sniff
 
