@@ -55,7 +55,7 @@ Blocking (`etcdz.wire.blocking`), one thread per channel; targets host:port, htt
     Channel(target).stream(path, ...) -> BlockingStream                     send, close_send, recv(timeout), cancel
 
 HTTP/1.1 (`etcdz.wire.http1`): Http1Connection(Http1Limits()).receive(data) -> list[Request(id, method, target, headers,
-body)]; respond(id, status, body, content_type, headers), or begin, send_piece, end; take_output, should_close.
+body)]; respond(id, status, body, content_type, headers); take_output, should_close.
 
 Which protocol, by the first bytes (`etcdz.wire.sniff`): sniff(data: bytes) -> HTTP2 | HTTP1 | None (need more bytes).
 """
