@@ -153,7 +153,7 @@ class ListenerActor(Actor):
         self.addresses = [address for address, _ in self.boot.listen_sockets]
         return {"addresses": self.addresses}
 
-    def new_grpc(self) -> Any:
+    def new_grpc(self) -> GrpcServerConnection:
         return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
 
     # ---- the loop: uvloop's, not the blocking one ----
@@ -251,8 +251,7 @@ class ListenerActor(Actor):
         waits = False
         for connection in self.connections:
             grpc = connection.grpc
-            deadline = grpc.next_deadline() if grpc is not None else None
-            if deadline is None:
+            if grpc is None or (deadline := grpc.next_deadline()) is None:
                 continue
             waits = True
             if deadline <= now:

@@ -22,6 +22,7 @@ from actors.listener.slow_requests import SlowCalls, request_of
 from actors.runtime.link import Links, Peer
 from etcdz import limits
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code, EtcdError
 from etcdz.api.methods import (
     ALARM,
@@ -67,11 +68,14 @@ from etcdz.lease import lessor
 from etcdz.mvcc import transaction, validate
 from etcdz.mvcc.put_entry import keys_of_puts
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import SMALL_VARINTS, bytes_field, encode_varint, int_field, message_field
+from etcdz.proto.tags import RAFT_REQUEST_HEADER, REQUEST_AUTH_REVISION, REQUEST_ID, REQUEST_USERNAME
 
 WRITE, READ, WAIT_INDEX, ASK_LESSOR = 0, 1, 2, 3
 
 COMPACT_PHYSICAL = 5
-_HEADER_TAG = b"\xa2\x06"
+_HEALTH_OF_ALL = (b"", b"\x0a\x00")  # HealthCheckRequest: service 1, empty
+_SERVING = b"\x08\x01"  # HealthCheckResponse: status 1
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
 _LEASE_ID_MAX = (1 << 63) - 1
 _NO_SPACE = errors.NO_SPACE.code, errors.NO_SPACE.text.encode()
@@ -95,7 +99,8 @@ class Host(Protocol):
 
 
 class Call(NamedTuple):
-    """One call that waits. what: as sent to raft (WRITE) or the backend (READ, WAIT_INDEX), else the request."""
+    """One call that waits. what: as sent to raft (WRITE) or the backend (READ, WAIT_INDEX), else the request.
+    auth: who asks"""
 
     caller: Caller
     stream_id: int
@@ -103,31 +108,27 @@ class Call(NamedTuple):
     state: int
     what: bytes
     began_s: float
+    auth: AuthInfo | None
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_LENGTHS: list[bytes] = [_varint(n) for n in range(1 << 14)]
-
-
-_TAGS: dict[int, bytes] = {method: _varint(field << 3 | 2) for method, field in RAFT_FIELD.items()}
+_TAGS: dict[int, bytes] = {method: encode_varint(field << 3 | 2) for method, field in RAFT_FIELD.items()}
 _TAGS[COMPACT_PHYSICAL] = _TAGS[COMPACT]
 _TAGS[RAISE_NOSPACE] = _TAGS[ALARM]
 
 
-def encode_request(request_id: int, tag: bytes, body: bytes) -> bytes:
-    """InternalRaftRequest{<method>: body, header{ID}} without decoding body; fields in the order of their numbers."""
-    number = _varint(request_id)
+def encode_request(request_id: int, tag: bytes, body: bytes, auth: AuthInfo | None = None) -> bytes:
+    """InternalRaftRequest{<method>: body, header{ID, username, auth_revision}} without decoding body; fields in the
+    order of their numbers. auth: who asks; None: the header holds the id alone"""
+    number = encode_varint(request_id)
     size = len(body)
-    length = _LENGTHS[size] if size < 1 << 14 else _varint(size)
-    return b"%b%b%b%b%b\x08%b" % (tag, length, body, _HEADER_TAG, _LENGTHS[len(number) + 1], number)
+    length = SMALL_VARINTS[size] if size < 1 << 14 else encode_varint(size)
+    if auth is None:
+        return b"%b%b%b%b%b%b%b" % (
+            tag, length, body, RAFT_REQUEST_HEADER, SMALL_VARINTS[len(number) + 1], REQUEST_ID, number
+        )  # fmt: skip
+    username = bytes_field(REQUEST_USERNAME, auth.username.encode())
+    header = REQUEST_ID + number + username + int_field(REQUEST_AUTH_REVISION, auth.revision)
+    return tag + length + body + message_field(RAFT_REQUEST_HEADER, header)
 
 
 def _question(request_id: int, method: int, body: bytes) -> tuple[int, int, int]:
@@ -165,6 +166,8 @@ class Calls:
         self._revision = 1
         """The latest that an answer of the backend has shown."""
         self._touched: set[Caller] = set()
+        self._knows_callers = False
+        """Whether a call has ever said who asks."""
         self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
         self._delegation = 0
         """While not 0, writes go to the wal."""
@@ -209,15 +212,17 @@ class Calls:
 
     # ---- begin ----
 
-    def begin(self, caller: Caller, stream_id: int, method: int, body: bytes) -> None:
-        """Check a request and send it on its way, or answer it at once if it is refused."""
+    def begin(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None) -> None:
+        """Check a request and send it on its way, or answer it at once if it is refused. auth: who asks"""
         if len(self._calls) >= self._max and (
             method not in _RESERVED or len(self._calls) >= self._max + limits.CALLS_RESERVED
         ):
             self._refuse(caller, stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             return
+        if auth is not None:
+            self._knows_callers = True
         try:
-            error = self._begin[method](caller, stream_id, body)
+            error = self._begin[method](caller, stream_id, body, auth)
         except DecodeError as problem:
             caller.reply(stream_id, Code.INTERNAL, f"grpc: error unmarshalling request: {problem}".encode())
             return
@@ -227,92 +232,94 @@ class Calls:
     def _refuse(self, caller: Caller, stream_id: int, error: EtcdError) -> None:
         caller.reply(stream_id, error.code, error.text.encode())
 
-    def _put(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _put(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         error = validate.check_put(pb.PutRequest.FromString(body))
-        return error or self._propose(caller, stream_id, PUT, body)
+        return error or self._propose(caller, stream_id, PUT, body, auth)
 
-    def _delete_range(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _delete_range(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         error = validate.check_delete(pb.DeleteRangeRequest.FromString(body))
-        return error or self._propose(caller, stream_id, DELETE_RANGE, body)
+        return error or self._propose(caller, stream_id, DELETE_RANGE, body, auth)
 
-    def _compact(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _compact(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         method = COMPACT_PHYSICAL if pb.CompactionRequest.FromString(body).physical else COMPACT
-        return self._propose(caller, stream_id, method, body)
+        return self._propose(caller, stream_id, method, body, auth)
 
-    def _alarm(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _alarm(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         """NB: in etcd 3.5 even asking for alarms goes through the log."""
         pb.AlarmRequest.FromString(body)
-        return self._propose(caller, stream_id, ALARM, body)
+        return self._propose(caller, stream_id, ALARM, body, auth)
 
-    def _txn(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _txn(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         keys = keys_of_puts(body)
         if keys is not None:
             error = validate.check_puts(keys, self._max_txn_ops)
-            return error or self._propose(caller, stream_id, TXN, body)
+            return error or self._propose(caller, stream_id, TXN, body, auth)
         request = pb.TxnRequest.FromString(body)
         error = validate.check_txn(request, self._max_txn_ops)
         if error is not None:
             return error
         if not transaction.is_read_only(request):
-            return self._propose(caller, stream_id, TXN, body)
-        self._read(caller, stream_id, TXN, body, linearizable=not transaction.is_serializable(request))
+            return self._propose(caller, stream_id, TXN, body, auth)
+        self._read(caller, stream_id, TXN, body, linearizable=not transaction.is_serializable(request), auth=auth)
         return None
 
-    def _range(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _range(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         request = pb.RangeRequest.FromString(body)
         error = validate.check_range(request)
         if error is None:
-            self._read(caller, stream_id, RANGE, body, linearizable=not request.serializable)
+            self._read(caller, stream_id, RANGE, body, linearizable=not request.serializable, auth=auth)
         return error
 
-    def _range_chunk(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _range_chunk(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         serializable = pb.RangeRequest.FromString(body).serializable
-        self._read(caller, stream_id, RANGE_CHUNK, body, linearizable=not serializable)
+        self._read(caller, stream_id, RANGE_CHUNK, body, linearizable=not serializable, auth=auth)
         return None
 
-    def _status(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _status(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         validate.parse_empty(pb.StatusRequest, body)
-        self._read(caller, stream_id, STATUS, b"", linearizable=False)
+        self._read(caller, stream_id, STATUS, b"", linearizable=False, auth=auth)
         return None
 
-    def _hash(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _hash(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         validate.parse_empty(pb.HashRequest, body)
-        return self._read_long_running(caller, stream_id, HASH, b"")
+        return self._read_long_running(caller, stream_id, HASH, b"", auth)
 
-    def _hash_kv(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _hash_kv(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         pb.HashKVRequest.FromString(body)
-        return self._read_long_running(caller, stream_id, HASH_KV, body)
+        return self._read_long_running(caller, stream_id, HASH_KV, body, auth)
 
-    def _member_list(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _member_list(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         request = pb.MemberListRequest.FromString(body)
-        self._read(caller, stream_id, MEMBER_LIST, b"", linearizable=request.linearizable)
+        self._read(caller, stream_id, MEMBER_LIST, b"", linearizable=request.linearizable, auth=auth)
         return None
 
-    def _lease_grant(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _lease_grant(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         request = pb.LeaseGrantRequest.FromString(body)
         while not request.ID:
             request.ID = self._ids.next() & _LEASE_ID_MAX
             body = request.SerializeToString()
-        return self._propose(caller, stream_id, LEASE_GRANT, body)
+        return self._propose(caller, stream_id, LEASE_GRANT, body, auth)
 
-    def _lease_revoke(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _lease_revoke(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         pb.LeaseRevokeRequest.FromString(body)
-        return self._propose(caller, stream_id, LEASE_REVOKE, body)
+        return self._propose(caller, stream_id, LEASE_REVOKE, body, auth)
 
-    def _lease_time_to_live(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _lease_time_to_live(
+        self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None
+    ) -> EtcdError | None:
         pb.LeaseTimeToLiveRequest.FromString(body)
-        self._ask_lessor(caller, stream_id, LEASE_TIME_TO_LIVE, body)
+        self._ask_lessor(caller, stream_id, LEASE_TIME_TO_LIVE, body, auth)
         return None
 
-    def _lease_leases(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
+    def _lease_leases(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         validate.parse_empty(pb.LeaseLeasesRequest, body)
-        self._ask_lessor(caller, stream_id, LEASE_LEASES, body)
+        self._ask_lessor(caller, stream_id, LEASE_LEASES, body, auth)
         return None
 
-    def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes) -> None:
+    def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None) -> None:
         request_id = self._ids.next()
         self._lease_calls.append(_question(request_id, method, body))
-        self._calls[request_id] = Call(caller, stream_id, method, ASK_LESSOR, body, time.monotonic())
+        self._calls[request_id] = Call(caller, stream_id, method, ASK_LESSOR, body, time.monotonic(), auth)
         self._host.flush_soon()
 
     def begin_health(self, caller: Caller, stream_id: int, linearizable: bool) -> None:
@@ -320,32 +327,36 @@ class Calls:
         if not self._leadership.leader:
             caller.reply(stream_id, errors.NO_LEADER.code, b"RAFT NO LEADER")
         else:
-            self._read(caller, stream_id, HEALTH, b"", linearizable)
+            self._read(caller, stream_id, HEALTH, b"", linearizable, None)
 
     def begin_ready(self, caller: Caller, index: int) -> None:
         """Answered once the backend has applied index."""
         request_id = self._ids.next()
         self._reads.append((request_id, HEALTH, b"", index))
-        self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic())
+        self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None)
 
-    def _health(self, caller: Caller, stream_id: int, body: bytes) -> EtcdError | None:
-        if body not in (b"", b"\x0a\x00"):
+    def _health(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        if body not in _HEALTH_OF_ALL:
             caller.reply(stream_id, Code.NOT_FOUND, b"unknown service")
         else:
-            caller.reply(stream_id, Code.OK, b"\x08\x01")
+            caller.reply(stream_id, Code.OK, _SERVING)
         return None
 
-    def _propose(self, caller: Caller, stream_id: int, method: int, body: bytes) -> EtcdError | None:
+    def _propose(
+        self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None
+    ) -> EtcdError | None:
         request_id = self._ids.next()
-        data = encode_request(request_id, _TAGS[method], body)
+        data = encode_request(request_id, _TAGS[method], body, auth)
         if len(data) > self._max_request_bytes:
             return errors.REQUEST_TOO_LARGE
-        self._calls[request_id] = Call(caller, stream_id, method, WRITE, data, time.monotonic())
+        self._calls[request_id] = Call(caller, stream_id, method, WRITE, data, time.monotonic(), auth)
         self._proposals.append((request_id, data))
         self._host.flush_soon()
         return None
 
-    def _read(self, caller: Caller, stream_id: int, method: int, body: bytes, linearizable: bool) -> None:
+    def _read(
+        self, caller: Caller, stream_id: int, method: int, body: bytes, linearizable: bool, auth: AuthInfo | None
+    ) -> None:
         request_id = self._ids.next()
         index = self._leadership.read_index if linearizable else 0
         state = READ
@@ -354,14 +365,16 @@ class Calls:
             self._read_index.append(request_id)
         else:
             self._reads.append((request_id, method, body, index))
-        self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic())
+        self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic(), auth)
         self._host.flush_soon()
 
-    def _read_long_running(self, caller: Caller, stream_id: int, method: int, body: bytes) -> EtcdError | None:
+    def _read_long_running(
+        self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None
+    ) -> EtcdError | None:
         """A read of the backend as it is, that takes long: no request timeout ends it, as in etcd."""
         if len(self._long_running) >= limits.LONG_RUNNING_CALLS_MAX:
             return errors.REQUEST_TOO_MANY_REQUESTS
-        self._wait_long_running(self._ids.next(), Call(caller, stream_id, method, READ, body, time.monotonic()))
+        self._wait_long_running(self._ids.next(), Call(caller, stream_id, method, READ, body, time.monotonic(), auth))
         return None
 
     def _wait_long_running(self, request_id: int, call: Call) -> None:
@@ -413,7 +426,7 @@ class Calls:
         """Nothing speaks against what was asked for: it is only now that anything changes."""
         if code or not pb.DowngradeRequest.FromString(call.what).action:
             return code, body
-        error = self._maintenance.set_downgrade(call.caller, call.stream_id, call.what)
+        error = self._maintenance.set_downgrade(call.caller, call.stream_id, call.what, call.auth)
         return None if error is None else (error.code, error.text.encode())
 
     def _complete_status(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes]:
@@ -515,6 +528,11 @@ class Calls:
         self._proposals = self._unanswered_writes()
         self._again = fence
 
+    def _askers(self) -> list[tuple[int, str, int]]:
+        """Who asks for this turn's reads, as Read has it."""
+        waiting = [(i, self._calls.get(i) or self._long_running.get(i)) for i, _, _, _ in self._reads]
+        return [(i, *call.auth) for i, call in waiting if call is not None and call.auth is not None]
+
     # ---- the turn ----
 
     def end_turn(self) -> None:
@@ -528,7 +546,7 @@ class Calls:
                 self._again = 0
             self._proposals = []
         if self._reads:
-            links.send("backend", Read(self._slot, self._reads))
+            links.send("backend", Read(self._slot, self._reads, self._askers() if self._knows_callers else ()))
             self._reads = []
         if self._read_index:
             links.send("raft", ReadIndex(self._slot, self._read_index))

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from actors.listener.client_affinity import arrival_cpu
 from actors.listener.draining import Draining
 from actors.listener.http1_endpoints import Http1Endpoints
+from etcdz.api.auth_info import auth_info_from
 from etcdz.net.address import Address
-from etcdz.wire.server import CALL
+from etcdz.wire.events import CALL
+from etcdz.wire.server import GrpcServerConnection
 from etcdz.wire.sniff import HTTP1, sniff
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: "ListenerActor") -> None:
         self.listener = listener
         self.transport: Any = None
-        self.grpc: Any = None
+        self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.leaving = False
@@ -76,9 +78,10 @@ class Connection(asyncio.Protocol):
         calls, streams = listener.calls, listener.streams
         listener.affinity.latest = self
         for event in grpc.receive(data):
+            kind, stream_id, method, body, _, metadata = event
             # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
-            if event[0] == CALL and event[2].unary:
-                calls.begin(self, event[1], event[2].tag, event[3])
+            if kind == CALL and method.unary:
+                calls.begin(self, stream_id, method.tag, body, auth_info_from(metadata) if metadata else None)
             else:
                 streams.take(self, event)
         if streams.waiting:

@@ -10,6 +10,8 @@ confirms there is not what chooses the connection for the next call.
 from collections.abc import Callable
 from typing import Any, Final
 
+from etcdz.wire.server import GrpcServerConnection
+
 GATHER_S: Final = 0.02
 """How long answers are held back before GOAWAY: calls that a client made on its last answers arrive meanwhile."""
 CONFIRM_S: Final = 0.2
@@ -23,7 +25,9 @@ class Draining:
 
     __slots__ = ("_call_later", "_done", "_grpc", "_holds", "_kept", "_settles", "_transport")
 
-    def __init__(self, grpc: Any, transport: Any, call_later: Callable[..., Any], done: Callable[[], None]) -> None:
+    def __init__(
+        self, grpc: GrpcServerConnection, transport: Any, call_later: Callable[..., Any], done: Callable[[], None]
+    ) -> None:
         """done: called once, when the client knows; what take_output gives then is to be written"""
         self._grpc = grpc
         self._transport = transport
@@ -42,7 +46,7 @@ class Draining:
     def take_output(self) -> bytes:
         """What waits to be written. Requires: nothing is held back any more"""
         kept, self._kept = self._kept, b""
-        return kept + bytes(self._grpc.take_output())
+        return kept + self._grpc.take_output()
 
     def look(self) -> None:
         """After bytes of the client: one of them may have been the confirmation."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import DEFRAGMENT, DOWNGRADE, LEASE_GRANT, MOVE_LEADER, PUT, RAISE_NOSPACE, SET_DOWNGRADE, TXN
 from etcdz.cluster import downgrade
@@ -17,7 +18,8 @@ from etcdz.mvcc.alarms import NOSPACE
 from etcdz.mvcc.growth import LEASE_OVERHEAD_BYTES, put_growth, txn_growth
 from etcdz.proto import etcdserverpb as pb
 
-Begin = Callable[[Any, int, bytes], EtcdError | None]
+Begin = Callable[[Any, int, bytes, AuthInfo | None], EtcdError | None]
+"""(caller, stream id, body, who asks): an error at once, or None"""
 _GROWTH: Final[dict[int, tuple[Any, Callable[[Any], int]]]] = {
     PUT: (pb.PutRequest, put_growth),
     TXN: (pb.TxnRequest, txn_growth),
@@ -29,13 +31,13 @@ _GROWTH: Final[dict[int, tuple[Any, Callable[[Any], int]]]] = {
 class Ways(NamedTuple):
     """What actors.calls.Calls does with a request that has passed its checks. leader: the id of raft's, or 0
 
-    propose(caller, stream id, method, body), read_patiently(the same): return an error at once, or None
-    read(caller, stream id, method, body, linearizable)
+    propose(caller, stream id, method, body, who asks), read_long_running(the same): return an error at once, or None
+    read(caller, stream id, method, body, linearizable, who asks)
     """
 
-    propose: Callable[[Any, int, int, bytes], EtcdError | None]
-    read: Callable[[Any, int, int, bytes, bool], None]
-    read_long_running: Callable[[Any, int, int, bytes], EtcdError | None]
+    propose: Callable[[Any, int, int, bytes, AuthInfo | None], EtcdError | None]
+    read: Callable[[Any, int, int, bytes, bool, AuthInfo | None], None]
+    read_long_running: Callable[[Any, int, int, bytes, AuthInfo | None], EtcdError | None]
     leader: Callable[[], int]
 
 
@@ -54,35 +56,35 @@ class Maintenance:
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         self._member_id = message.member_id
 
-    def _defragment(self, caller: Any, stream_id: int, body: bytes) -> EtcdError | None:
+    def _defragment(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         validate.parse_empty(pb.DefragmentRequest, body)
-        return self._ways.read_long_running(caller, stream_id, DEFRAGMENT, b"")
+        return self._ways.read_long_running(caller, stream_id, DEFRAGMENT, b"", auth)
 
-    def _move_leader(self, caller: Any, stream_id: int, body: bytes) -> EtcdError | None:
+    def _move_leader(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         pb.MoveLeaderRequest.FromString(body)
         leader = self._ways.leader()
         if not leader or leader != self._member_id:
             return errors.NOT_LEADER
-        self._ways.read(caller, stream_id, MOVE_LEADER, body, False)
+        self._ways.read(caller, stream_id, MOVE_LEADER, body, False, auth)
         return None
 
-    def _downgrade(self, caller: Any, stream_id: int, body: bytes) -> EtcdError | None:
+    def _downgrade(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         request = pb.DowngradeRequest.FromString(body)
         if request.action not in (downgrade.VALIDATE, downgrade.ENABLE, downgrade.CANCEL):
             return errors.UNKNOWN_METHOD
         target = downgrade.parse_target(request.version)
         if request.action != downgrade.CANCEL and isinstance(target, EtcdError):
             return target
-        self._ways.read(caller, stream_id, DOWNGRADE, body, True)
+        self._ways.read(caller, stream_id, DOWNGRADE, body, True, auth)
         return None
 
-    def set_downgrade(self, caller: Any, stream_id: int, body: bytes) -> EtcdError | None:
+    def set_downgrade(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         """The backend has found nothing against a DowngradeRequest. Requires: it does not only ask."""
         request = pb.DowngradeRequest.FromString(body)
         change = pb.InternalRaftRequest().downgrade_info_set
         if request.action == downgrade.ENABLE:
             change.enabled, change.ver = True, str(downgrade.parse_target(request.version))
-        return self._ways.propose(caller, stream_id, SET_DOWNGRADE, change.SerializeToString())
+        return self._ways.propose(caller, stream_id, SET_DOWNGRADE, change.SerializeToString(), auth)
 
 
 class QuotaGate:
@@ -112,13 +114,13 @@ class QuotaGate:
         request_class, growth = _GROWTH[method]
         begin = self._open[method]
 
-        def begin_within_quota(caller: Any, stream_id: int, body: bytes) -> EtcdError | None:
+        def begin_within_quota(caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
             cost = growth(request_class.FromString(body))
             if cost == 0 or cost < self._headroom:
                 self._headroom -= cost
-                return begin(caller, stream_id, body)
+                return begin(caller, stream_id, body, auth)
             if self._is_capped:
                 return errors.NO_SPACE
-            return self._ways.propose(caller, stream_id, RAISE_NOSPACE, self._alarm)
+            return self._ways.propose(caller, stream_id, RAISE_NOSPACE, self._alarm, auth)
 
         return begin_within_quota

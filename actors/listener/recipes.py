@@ -235,7 +235,8 @@ class RecipeCall:
         elif isinstance(step, Ask):
             self._close_watch()
             self._asked += 1
-            self._recipes.host.calls.begin(self, self._asked, step.method, step.request.SerializeToString())
+            body = step.request.SerializeToString()
+            self._recipes.host.calls.begin(self, self._asked, step.method, body, self._call.auth)
         elif isinstance(step, Watch):
             self._close_watch()
             self._watch = RecipeWatch(self._recipes, self, self._call, step.request)

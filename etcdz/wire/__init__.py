@@ -6,15 +6,9 @@ Server, one object per connection (`etcdz.wire.server`):
         methods: Mapping[bytes, Method]     {b"/etcdserverpb.KV/Put": Method(path: bytes, unary: bool, tag: int = 0)}
         settings: ServerSettings            (message_bytes_max, max_concurrent_streams, window, ..., all with defaults)
         now: Callable[[], float]            a monotonic clock in seconds
-    conn.receive(data: bytes) -> list[tuple]            never raises; events in order:
-        (CALL, stream_id, method, message, deadline, metadata)          a whole unary call
-        (STREAM_OPEN, stream_id, method, metadata, deadline)            a streaming call begins
-        (STREAM_MESSAGE, stream_id, message)
-        (STREAM_END, stream_id)                                         the client will send no more
-        (CANCEL, stream_id)                                             give it up: reset, deadline, connection error
-            deadline    float on the clock of now, or None
-            metadata    dict[bytes, bytes] or None; lower-case names, repeated fields joined by ","; shared by many
-                        calls, so never to be changed
+    conn.receive(data: bytes) -> list[ServerEvent]      never raises; events in order, see `etcdz.wire.events`:
+        (kind, stream_id, method, message, deadline, metadata), each of kind CALL, STREAM_OPEN, STREAM_MESSAGE,
+        STREAM_END or CANCEL
     conn.reply(stream_id, message: bytes) -> None                       unary: the answer
     conn.fail(stream_id, code: int, text: str) -> None                  unary or streaming: the error
     conn.send_message(stream_id, message: bytes) -> None                streaming
@@ -23,9 +17,9 @@ Server, one object per connection (`etcdz.wire.server`):
     conn.finish(stream_id, code: int = 0, text: str = "") -> None       streaming
     conn.take_output() -> bytes                 all that is to be written now (first the greeting): call it once a turn
     conn.should_close -> bool                   write take_output(), then close the transport
-    conn.connection_lost() -> list[tuple]       the transport is gone: CANCEL for every open call
+    conn.connection_lost() -> list[ServerEvent] the transport is gone: CANCEL for every open call
     conn.next_deadline() -> float | None        when to call
-    conn.expire(now: float) -> list[tuple]      answers overdue calls itself; CANCEL for each that the application has
+    conn.expire(now: float) -> list[ServerEvent] answers overdue calls itself; CANCEL for each that the application has
     conn.go_away() -> None                      graceful end: GOAWAY, PING, GOAWAY; should_close once all are served
     conn.has_parted -> bool                     the client knows of the first GOAWAY
     conn.open_streams -> int
@@ -42,10 +36,8 @@ Client (`etcdz.wire.client`), one object per connection:
     conn.call(path: bytes, message: bytes, timeout_s=None, metadata=()) -> stream_id        unary; raises CannotOpen
     conn.open(path, timeout_s=None, metadata=()) -> stream_id                               streaming; raises CannotOpen
     conn.send_message(stream_id, message), half_close(stream_id), cancel(stream_id)
-    conn.receive(data) -> list[tuple]           never raises:
-        (DONE, stream_id, code, text, message)  the end of each call, exactly once; message: of a unary call with code 0
-        (MESSAGE, stream_id, message)           streaming
-        (GOAWAY, last_id, code, debug)          no new calls: room is 0 from here on
+    conn.receive(data) -> list[ClientEvent]     never raises: (kind, stream_id, code, text, message), each of kind
+        DONE, MESSAGE or GOAWAY
     conn.room -> int                            how many calls may be started now
     take_output, expire, next_deadline, should_close, connection_lost and the counts as above
 

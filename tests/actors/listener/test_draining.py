@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.listener.draining import CONFIRM_S, GATHER_S, SETTLE_S, Draining
-from etcdz.wire.client import GOAWAY, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import GOAWAY
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 
@@ -69,7 +70,7 @@ class World:
         self.written = b""
         self.server.receive(self.client.take_output())
         self.draining.look()
-        return ["goaway" if event[0] == GOAWAY else "answer" for event in events]
+        return ["goaway" if kind == GOAWAY else "answer" for kind, *_ in events]
 
 
 def test_answers_wait_until_the_client_knows_that_it_has_to_go() -> None:

@@ -132,7 +132,7 @@ class Listener:
         self.calls.on_leadership(Leadership(1, 2, 9, 4, 0, 3, 0))
 
     def call(self, took_s: float, method: int, request: Any, response: Any, code: int = 0) -> None:
-        self.calls.begin(Client(), 1, method, request.SerializeToString())
+        self.calls.begin(Client(), 1, method, request.SerializeToString(), None)
         self.calls.end_turn()
         message = self.sent.pop()
         assert isinstance(message, Propose | Read)
@@ -176,7 +176,7 @@ def test_calls_of_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_call_that_is_given_up_was_slow_too(monkeypatch: pytest.MonkeyPatch) -> None:
     listener = Listener(monkeypatch, 0.3)
-    listener.calls.begin(Client(), 1, PUT, pb.PutRequest(key=b"a").SerializeToString())
+    listener.calls.begin(Client(), 1, PUT, pb.PutRequest(key=b"a").SerializeToString(), None)
     listener.now += 60.0
     listener.calls.expire(listener.now)
     assert [fields["time spent"] for _, _, fields in listener.log.lines] == ["1m0s"]

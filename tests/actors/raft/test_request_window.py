@@ -31,6 +31,19 @@ def test_the_id_is_found_wherever_the_header_stands() -> None:
     assert request_id_of(by_other_encoder.SerializeToString()) == 77
 
 
+def test_the_id_is_that_of_the_header_whatever_else_the_header_holds() -> None:
+    for name in ("a", "root", "\u00a2\x06\x03\x08", "x" * 200):
+        header = pb.RequestHeader(ID=5, username=name, auth_revision=1)
+        entry = pb.InternalRaftRequest(header=header, put=pb.PutRequest(key=b"k"))
+        assert request_id_of(entry.SerializeToString()) == 5
+
+
+def test_the_id_is_found_behind_a_body_that_looks_like_a_header() -> None:
+    inner = pb.InternalRaftRequest(header=pb.RequestHeader(ID=8)).SerializeToString()
+    assert request_id_of(encode_request(9, b"\x22", pb.PutRequest(key=b"k", value=inner).SerializeToString())) == 9
+    assert request_id_of(inner) == 8
+
+
 def test_entries_without_an_id_have_none() -> None:
     assert request_id_of(b"") == 0
     assert request_id_of(pb.Request(ID=9, Method="PUT", Path="/0/version", Val="3.5.0").SerializeToString()) in (0, 9)
