@@ -7,6 +7,7 @@ So a Lock that waits has nothing to fear from the end of any actor but its liste
 waits is a generator that nobody has sent anything yet.
 """
 
+import asyncio
 from collections import deque
 from functools import partial
 from typing import Any, Final, Protocol
@@ -52,7 +53,7 @@ class Host(Protocol):
 
     calls: Calls
     links: Links
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
     streams: Streams
     watching: Watching
 
@@ -79,7 +80,7 @@ class Recipes:
 
     def wake_soon(self, call: "RecipeCall") -> None:
         if not self._due:
-            self.host.loop_.call_soon(self._turn)
+            self.host.event_loop.call_soon(self._turn)
         self._due.append(call)
 
     def _turn(self) -> None:

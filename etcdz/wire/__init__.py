@@ -21,7 +21,7 @@ Server, one object per connection (`etcdz.wire.server`):
     conn.next_deadline() -> float | None        when to call
     conn.expire(now: float) -> list[ServerEvent] answers overdue calls itself; CANCEL for each that the application has
     conn.go_away() -> None                      graceful end: GOAWAY, PING, GOAWAY; should_close once all are served
-    conn.has_parted -> bool                     the client knows of the first GOAWAY
+    conn.goaway_confirmed -> bool               the client knows of the first GOAWAY
     conn.open_streams -> int
     conn.pending_bytes -> int                   held back by the client's windows, all streams
     conn.pending_stream_bytes(stream_id) -> int the same for one stream: a watch whose client stalls
