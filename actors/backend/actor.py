@@ -16,7 +16,6 @@ import msgpack
 from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
-from actors.listener.slow_requests import is_slow, warn_apply, warn_read
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import CLUSTER_VERSION, ETCD_VERSION, limits
@@ -71,6 +70,7 @@ from etcdz.proto import raftpb
 from etcdz.store import buckets, checkpoint
 from etcdz.store.ballast import Ballast
 from etcdz.store.leveldb import SWITCH_BYTES, LevelStore
+from etcdz.telemetry.slow_requests import is_slow, warn_apply, warn_read
 
 RING = b"etcdz_replies\0"
 STORAGE_VERSION = buckets.META + b"storageVersion"

@@ -21,7 +21,7 @@ Server, one object per connection (`etcdz.wire.server`):
     conn.next_deadline() -> float | None        when to call
     conn.expire(now: float) -> list[ServerEvent] answers overdue calls itself; CANCEL for each that the application has
     conn.go_away() -> None                      graceful end: GOAWAY, PING, GOAWAY; should_close once all are served
-    conn.has_parted -> bool                     the client knows of the first GOAWAY
+    conn.goaway_confirmed -> bool               the client knows of the first GOAWAY
     conn.open_streams -> int
     conn.pending_bytes -> int                   held back by the client's windows, all streams
     conn.pending_stream_bytes(stream_id) -> int the same for one stream: a watch whose client stalls
@@ -47,7 +47,7 @@ Blocking (`etcdz.wire.blocking`), one thread per channel; targets host:port, htt
     Channel(target).stream(path, ...) -> BlockingStream                     send, close_send, recv(timeout), cancel
 
 HTTP/1.1 (`etcdz.wire.http1`): Http1Connection(Http1Limits()).receive(data) -> list[Request(id, method, target, headers,
-body)]; respond(id, status, body, content_type, headers), or begin, send_piece, end; take_output, should_close.
+body)]; respond(id, status, body, content_type, headers); take_output, should_close.
 
 Which protocol, by the first bytes (`etcdz.wire.sniff`): sniff(data: bytes) -> HTTP2 | HTTP1 | None (need more bytes).
 """

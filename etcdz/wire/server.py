@@ -110,7 +110,7 @@ class GrpcServerConnection(AnsweringConnection):
         return self.closed or (self._final_id < f.STREAM_ID_MAX and not self._streams)
 
     @property
-    def has_parted(self) -> bool:
+    def goaway_confirmed(self) -> bool:
         """The client has confirmed the first GOAWAY: it opens no more streams here."""
         return self._final_id < f.STREAM_ID_MAX
 

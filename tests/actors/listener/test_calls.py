@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.listener.calls import Calls, encode_request
+from actors.listener.calls import Calls
 from actors.raft.request_window import request_id_of
 from actors.runtime.link import Peer
 from etcdz import limits
@@ -16,6 +16,7 @@ from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
+from etcdz.api.raft_request import encode_request
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
 from etcdz.proto import etcdserverpb as pb

@@ -1,7 +1,7 @@
 """A proposal offered twice enters the log once."""
 
-from actors.listener.calls import encode_request
 from actors.raft.request_window import RequestWindow, request_id_of
+from etcdz.api.raft_request import encode_request
 from etcdz.proto import etcdserverpb as pb
 
 
