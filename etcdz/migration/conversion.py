@@ -25,7 +25,7 @@ from etcdz.migration.inventory import MARK
 from etcdz.migration.log_state import LogState, read_log
 from etcdz.migration.v2_members import member_rows
 from etcdz.mvcc.bolt_rows import file_rows, write_file
-from etcdz.mvcc.encoding import record_key
+from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 from etcdz.store.leveldb import LevelStore
 from etcdz.wal.disk import RealDisk

@@ -2,7 +2,7 @@
 
     member.building    while it is built; removed by the next try
     member.migrated    whole and synced; then it and `member` change names, in one step where the system can
-    member.was-etcd    what was migrated (or .was-etcdz, .was-etcd.2, ..): for whoever wants to go back
+    member.was-etcd    what was migrated (or .was-etcdz, .was-etcd.2, ..), to go back to it
 
 After a kill at any moment `settle` finishes or takes back what was begun.
 """
@@ -88,7 +88,7 @@ def hold(top: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hold_backend(member: Path, kind: str) -> Iterator[None]:
-    """etcd's lock is on its database file; LevelDB looks after itself."""
+    """etcd's lock is on its database file; LevelDB has its own."""
     if kind != ETCD:
         yield
         return

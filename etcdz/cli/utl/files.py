@@ -8,7 +8,11 @@ from etcdz.wal.files import File
 
 
 def open_file(path: str, verb: str = "open") -> tuple[BoltFile, File]:
-    """verb: what etcd's tool does first, for its error text. raises CommandError"""
+    """A bbolt file and its source, which the caller closes.
+
+    verb    what etcd's tool does first, for its error text
+    raises  CommandError
+    """
     try:
         return open_database(path, verb)
     except MigrationError as error:
