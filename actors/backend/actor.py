@@ -16,6 +16,7 @@ import msgpack
 from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
+from actors.runtime.founding import check_present
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import CLUSTER_VERSION, ETCD_VERSION, limits
@@ -140,6 +141,7 @@ class BackendActor(Actor):
     def on_start(self) -> dict[str, Any]:
         directory = Path(self.config.data_dir) / "member" / "snap"
         began = time.monotonic()
+        check_present(self.boot, "the store", directory / "leveldb", (directory / "leveldb" / "CURRENT").is_file())
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.ballast = Ballast(directory)

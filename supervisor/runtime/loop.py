@@ -96,6 +96,8 @@ class Loop:
         self.placement = Placement(cpus, os.getpid(), str(settings.get("actor_placement", "auto")))
         self._next_look = self._next_census = 0.0
         self._roster_version = 0
+        self._was_ready: set[str] = set()
+        """Names of children that were READY once: what they keep on disk is there."""
         self.stop_signal = 0
         """The first of SIGINT and SIGTERM that came; 0 if none."""
         self._stop_signal_at = 0.0
@@ -188,6 +190,7 @@ class Loop:
     def _on_ready(self, ready: Ready, now: float) -> None:
         actions = self.lifecycle.on_ready(ready.name, ready.incarnation, ready.info, now)
         if actions:
+            self._was_ready.add(ready.name)
             self.links.connect(ready.name, ready.incarnation)
             child = self.lifecycle.children[ready.name]
             if child.pid is not None:  # again: it has started threads meanwhile
@@ -250,6 +253,7 @@ class Loop:
             options=child.spec.options,
             listen_sockets=[(sockets.text, len(sockets.sockets)) for sockets in listen_sockets],
             flight=self.insight.on_spawn(child.name, action.incarnation),
+            may_found=child.name not in self._was_ready,
         )
         caps = Caps(child.spec.nice, child.spec.memory_max_bytes)
         self.spawner.spawn(
