@@ -46,7 +46,8 @@ class LogState:
         if consistent_index < self.snapshot_index:
             raise MigrationError(
                 f"the backend has applied entry {consistent_index}, but the snapshot beside the log in "
-                f"{self._directory} is of {self.snapshot_index}: what is between is lost"
+                f"{self._directory} is of {self.snapshot_index}: what is between is lost. Restore a snapshot with "
+                "`etcdzutl snapshot restore`"
             )
 
     def check_v2_keys(self) -> None:

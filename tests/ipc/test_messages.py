@@ -55,6 +55,12 @@ def test_a_frame_comes_back_as_it_went_in() -> None:
     assert back[1:2] == batch[1:2]
 
 
+def test_text_that_is_not_utf_8_comes_back_as_it_went_in() -> None:
+    """A path, in the reason of a fault: it must not end who reports it."""
+    batch = [messages.Fault("wal", 1, True, "cannot open /data/a\udcff"), messages.Stop(1.0)]
+    assert messages.decode_frame(messages.encode_frame(batch)) == batch
+
+
 def test_a_frame_of_an_unknown_message_is_an_error() -> None:
     with pytest.raises(KeyError):
         messages.decode_frame(b"\x91\x92\xcc\xff\x90")

@@ -187,6 +187,41 @@ def test_snapshots_that_are_newer_than_the_database(tmp_path: Path) -> None:
         assert facts(ours) == expected
 
 
+@pytest.fixture
+def cut(tmp_path: Path) -> Member:
+    """An etcd that has ended, whose log has lost its first segment: that was released, as everything in it was old."""
+    theirs = RealEtcd(tmp_path, "--snapshot-count=10")
+    with theirs:
+        put(theirs, b"first", b"1")
+    (theirs.data_dir / "member/snap/db").rename(tmp_path / "old")
+    shutil.copyfile(tmp_path / "old", theirs.data_dir / "member/snap/db")
+    with theirs:
+        for number in range(80):
+            put(theirs, b"large/%d" % (number % 5), bytes(1_000_000))
+    sorted((theirs.data_dir / "member/wal").glob("*.wal"))[0].unlink()
+    return theirs
+
+
+def test_a_log_without_its_head_needs_none(cut: Member) -> None:
+    with cut:
+        expected = facts(cut)
+    with ours_on(cut) as ours:
+        assert facts(ours) == expected
+
+
+def test_a_database_that_is_older_than_the_log_is_refused(cut: Member, tmp_path: Path) -> None:
+    shutil.copyfile(tmp_path / "old", cut.data_dir / "member/snap/db")
+    why = refusal(ours_on(cut))
+    assert "what is between is not in the log" in why and "etcdzutl snapshot restore" in why, why
+    assert names(cut) == ["member"]
+
+
+def test_no_database_at_all_is_refused_if_the_log_does_not_say_everything(cut: Member) -> None:
+    (cut.data_dir / "member/snap/db").unlink()
+    why = refusal(ours_on(cut))
+    assert "begins at entry" in why and "no store in" in why and "etcdzutl snapshot restore" in why, why
+
+
 def test_what_etcdz_does_not_serve_as_etcd_does_is_refused(tmp_path: Path) -> None:
     theirs = RealEtcd(tmp_path)
     with theirs:
