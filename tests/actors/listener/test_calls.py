@@ -27,6 +27,7 @@ RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
 ALICE = AuthInfo("alice", 7)
 RAFT = Peer("raft", "raft", 0, 2, "")
 BACKEND = Peer("backend", "backend", 0, 2, "")
+LESSOR = Peer("lessor", "lessor", 0, 2, "")
 
 
 class Client:
