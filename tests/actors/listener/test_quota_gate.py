@@ -1,4 +1,4 @@
-"""The quota gate: what grows the store needs headroom, each call uses some of it, and without any the alarm is raised."""
+"""The quota gate: what grows the store needs headroom and uses it up; without any the alarm is raised."""
 
 from typing import Any
 
