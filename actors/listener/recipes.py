@@ -265,12 +265,12 @@ class RecipeWatch:
     responses   what the recipe has not had yet, in order
     """
 
-    def __init__(self, recipes: Recipes, owner: RecipeCall, call: StreamCall, request: Any) -> None:
+    def __init__(self, recipes: Recipes, owner: RecipeCall, call: StreamCall, request: pb.WatchCreateRequest) -> None:
         self._recipes = recipes
         self._owner = owner
         self._call = call
         self._watching = recipes.host.watching
-        self.responses: deque[Any] = deque()
+        self.responses: deque[pb.WatchResponse | Refused] = deque()
         self._stream = self._watching.hub.open(self)
         self._watching.hub.wish(self._stream, pb.WatchRequest(create_request=request))
         self._watching.turn_soon()

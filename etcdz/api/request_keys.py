@@ -52,7 +52,7 @@ def _one(verb: str) -> Callable[[Any, int], list[Touched]]:
     return lambda request, depth: [(verb, request.key, getattr(request, "range_end", b""))]
 
 
-def _txn(request: Any, depth: int) -> list[Touched]:
+def _txn(request: pb.TxnRequest, depth: int) -> list[Touched]:
     found = [("compare", compare.key, compare.range_end) for compare in request.compare]
     for op in (*request.success, *request.failure) if depth < TXN_DEPTH_MAX else ():
         which = op.WhichOneof("request")

@@ -207,8 +207,7 @@ class Membership:
     def conf_state(self) -> bytes:
         """Encoded raftpb.ConfState."""
         voters, learners = self._ids()
-        encoded: bytes = raftpb.ConfState(voters=voters, learners=learners, auto_leave=False).SerializeToString()
-        return encoded
+        return raftpb.ConfState(voters=voters, learners=learners, auto_leave=False).SerializeToString()
 
     def is_ready_to_add_voter(self) -> bool:
         """--strict-reconfig-check: whether a quorum is started once a voter, not yet started, is there. One member
@@ -334,7 +333,7 @@ class Membership:
             return False
         return True
 
-    def apply_v2(self, request: Any) -> bool:
+    def apply_v2(self, request: pb.Request) -> bool:
         """Applies an etcdserverpb.Request. return whether it was about membership, and not for the v2 store"""
         if request.Method != "PUT" or request.PrevIndex or request.PrevValue or request.HasField("PrevExist"):
             return False
@@ -401,8 +400,7 @@ def conf_change(kind: int, id_: int, context: bytes | None, request_id: int = 0)
     change = raftpb.ConfChange(id=request_id, type=kind, node_id=id_)
     if context is not None:
         change.context = context
-    encoded: bytes = change.SerializeToString()
-    return encoded
+    return change.SerializeToString()
 
 
 def promotion_context(id_: int) -> bytes:
@@ -428,5 +426,4 @@ def _v2_put(request_id: int, path: str, value: str) -> bytes:
     for field in request.DESCRIPTOR.fields:
         if field.name not in ("PrevExist", "Refresh", *set_fields):
             setattr(request, field.name, field.default_value)
-    encoded: bytes = request.SerializeToString()
-    return encoded
+    return request.SerializeToString()

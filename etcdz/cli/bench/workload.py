@@ -165,7 +165,7 @@ def range_body(
     request = pb.RangeRequest(
         key=key, range_end=end, limit=limit, serializable=serializable, keys_only=keys_only, count_only=count_only
     )
-    return bytes(request.SerializeToString())
+    return request.SerializeToString()
 
 
 def put_head(key_size: int, val_size: int, key_space: int, before: bytes = b"") -> HeadMaker:
