@@ -62,7 +62,7 @@ class World:
         links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
         self.boot, self.links, self.log = SimpleNamespace(slot=0), links, None
         self.calls = Calls(self, MemberConfig())  # type: ignore[arg-type]
-        self.streams = Streams(patience_s=3.0)
+        self.streams = Streams(leader_timeout_s=3.0)
         self.affinity = ClientAffinity()
         self.idles = False
         self.connected: list[Connection] = []
