@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from etcdz.cli.actors.asking import ask
+from etcdz.cli.actors.control_client import ask
 from etcdz.ipc.request_ids import LISTENER_SLOTS
 from supervisor.tree import COUNT_MAX
 from tests.etcd_process import Member, MemberFailed
