@@ -239,7 +239,7 @@ class KeyIndex:
 
     # compaction
 
-    def compact_slice(
+    def compact_record(
         self, key: bytes, main: int, sub: int, compacted: int, finished: int
     ) -> tuple[bool, tuple[int, int] | None]:
         """What a compaction does with the record (main, sub) of key, main <= compacted; the index forgets what goes.

@@ -28,6 +28,8 @@ CONSISTENT_INDEX = META + b"consistent_index"
 TERM = META + b"term"
 SCHEDULED_COMPACT = META + b"scheduledCompactRev"
 FINISHED_COMPACT = META + b"finishedCompactRev"
+STORAGE_VERSION = META + b"storageVersion"
+"""A text like "3.6.0": etcd marks a store so from 3.6 on."""
 
 #: Of our own: whose the store is, packed (member id, cluster id).
 IDENTITY = b"etcdz_meta\0identity"
@@ -44,11 +46,6 @@ TOMBSTONE_KEY_BYTES = PUT_KEY_BYTES + 1
 FIRST_SUB = b"_" + bytes(8)
 _revision = Struct(">QcQ")
 _store_key = Struct(">4sQcQ")
-
-
-def store_key(bucket: str, key: bytes) -> bytes:
-    """Where a key of a bucket lies."""
-    return bucket.encode() + b"\0" + key
 
 
 def bucket_end(bucket: bytes) -> bytes:
