@@ -254,7 +254,7 @@ class RecipeCall:
 
 
 class RecipeWatch:
-    """One watcher, and the Sink of its stream. responses: what the recipe has not had yet."""
+    """One watcher, and the ClientStream of its stream. responses: what the recipe has not had yet."""
 
     def __init__(self, recipes: Recipes, owner: RecipeCall, call: StreamCall, request: Any) -> None:
         self._recipes = recipes
@@ -263,7 +263,7 @@ class RecipeWatch:
         self._watching = recipes.host.watching
         self.responses: deque[Any] = deque()
         self._stream = self._watching.hub.open(self)
-        self._watching.hub.wish(self._stream, pb.WatchRequest(create_request=request))
+        self._watching.hub.request(self._stream, pb.WatchRequest(create_request=request))
         self._watching.turn_soon()
 
     @property

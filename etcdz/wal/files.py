@@ -1,4 +1,4 @@
-"""What the log asks of a disk. The real one is in disk.py; tests bring one that loses power.
+"""What the log asks of a disk. The real one is in etcdz/store/disk.py; tests bring one that loses power.
 
 Paths are strings with `/`. Nothing here says when bytes are safe except `File.sync` (contents and size) and
 `Disk.sync_directory` (names): whatever was not covered by one of these may be there after a crash, or not, or in part.

@@ -28,7 +28,10 @@ class Chunk(NamedTuple):
 
 
 def pending_changes(state: KvState, with_prev_kv: bool) -> list[Changes]:
-    """What is applied and not yet committed, in order, cut between revisions to about CHUNK_BYTES each."""
+    """What is applied and not yet committed, in order, cut between revisions to about CHUNK_BYTES each.
+
+    with_prev_kv: whether the column prev_kvs is filled
+    """
     rows = (
         (*buckets.decode_store_key(name), record)
         for name, record in state.pending.items()
@@ -47,7 +50,8 @@ def pending_changes(state: KvState, with_prev_kv: bool) -> list[Changes]:
 
 
 def read_history(state: KvState, first: int, spans: Iterable[Range], with_prev_kv: bool) -> Chunk:
-    """A chunk from revision first on. Requires: nothing is pending, first >= the compacted revision."""
+    """A chunk of what happened in spans from revision first on. Requires: nothing is pending, first >= the compacted
+    revision."""
     wanted: RangeMap[bool] = RangeMap()
     for span in spans:
         wanted.set(span, True)
@@ -76,7 +80,7 @@ def _walk_log(state: KvState, first: int) -> Iterator[_Row]:
 
 
 def _walk_keys(state: KvState, first: int, keys: Iterable[bytes]) -> Iterator[_Row]:
-    """The records of some keys from a revision on: their index names them, so that none of others is read."""
+    """The records of some keys from a revision on. The index names them, so that no other key is read."""
     for main, sub, tombstone in heapq.merge(*[state.index.revisions_since(key, first) for key in keys]):
         name = buckets.tombstone_key(main, sub) if tombstone else buckets.put_key(main, sub)
         record = state.store.get(name)
@@ -100,11 +104,11 @@ class _Collector:
         self.changes.events.append(event)
         self.bytes += len(event) + len(key)
         if self._with_prev_kv:
-            before = self._before(key, main)
-            self.changes.prev_kvs.append(before)
-            self.bytes += len(before)
+            prev_kv = self._prev_kv(key, main)
+            self.changes.prev_kvs.append(prev_kv)
+            self.bytes += len(prev_kv)
 
-    def _before(self, key: bytes, main: int) -> bytes:
+    def _prev_kv(self, key: bytes, main: int) -> bytes:
         """The encoded field prev_kv: the key as of the revision before; nothing if that is compacted, as in etcd."""
         state = self._state
         if main - 1 < state.compact_revision:

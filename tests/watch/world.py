@@ -73,18 +73,18 @@ class Client:
     def touch(self) -> None:
         self.touched += 1
 
-    def wish(self, **fields: Any) -> None:
-        self._world.hub.wish(self.stream, pb.WatchRequest(**fields))
+    def request(self, **fields: Any) -> None:
+        self._world.hub.request(self.stream, pb.WatchRequest(**fields))
 
     def create(self, key: bytes, **fields: Any) -> None:
         self.asked.append(pb.WatchCreateRequest(key=key, **fields))
-        self.wish(create_request=self.asked[-1])
+        self.request(create_request=self.asked[-1])
 
     def cancel(self, watch_id: int) -> None:
-        self.wish(cancel_request=pb.WatchCancelRequest(watch_id=watch_id))
+        self.request(cancel_request=pb.WatchCancelRequest(watch_id=watch_id))
 
     def ask_progress(self) -> None:
-        self.wish(progress_request=pb.WatchProgressRequest())
+        self.request(progress_request=pb.WatchProgressRequest())
 
     def read_on(self) -> None:
         self.reads = True

@@ -1,4 +1,4 @@
-"""The real disk, on Linux."""
+"""The real disk, on Linux: what a write-ahead log asks of its files and directories (etcdz/wal/files.py)."""
 
 import contextlib
 import errno
@@ -31,6 +31,8 @@ def _full(path: str) -> Iterator[None]:
 
 
 class RealFile:
+    """A File. Raises OSError, of which WalFull and SyncFailed are told apart, and `lock` WalInUse."""
+
     __slots__ = ("path", "_fd")
 
     def __init__(self, path: str, flags: int) -> None:
@@ -102,6 +104,8 @@ class RealFile:
 
 
 class RealDisk:
+    """A Disk; its paths are those of the file system."""
+
     def create(self, path: str) -> File:
         with _full(path):
             return RealFile(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
