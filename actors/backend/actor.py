@@ -4,8 +4,8 @@ All entries of a turn are applied and written as one LevelDB batch that also hol
 the packed replies; only then do the replies leave. So a restarted backend either finds an entry applied, and its reply
 in the ring, or not applied, and raft sends it again.
 
-This file is the turn: take entries, apply them, commit, answer. What is told to whom, and what answers reads, is in
-the files beside it.
+This file is the turn: take entries, apply them, commit, answer. What each other process is told, and what answers
+reads, is in the files beside it.
 """
 
 import time
@@ -138,10 +138,10 @@ class BackendActor(Actor):
     # ---- peers ----
 
     def on_peer_up(self, peer: Peer) -> None:
-        """A listener that we have not met may still wait for answers that a former incarnation of this actor wrote
-        but did not send. It drops what it already has."""
+        """A new peer may still wait for replies that a former incarnation of this actor wrote but did not send. It
+        drops what it already has."""
         if peer.kind == "wal" and self.raft.incarnation:
-            # The one before may have written entries that it did not hand over any more.
+            # The wal before it may have written entries that it did not hand over any more.
             self.raft.send_state()
         if peer.kind not in ("listener", "lessor"):
             return
@@ -162,7 +162,7 @@ class BackendActor(Actor):
 
     def on_apply(self, message: Apply) -> None:
         if message.first_index > self.raft.applied_index + 1:
-            # A frame of a raft that is gone may have been lost on the way: say where we stand, it starts from there.
+            # A frame of a raft that is gone may have been lost on the way: the new one goes on where this one stands.
             self.raft.send_state()
             return
         self._apply(message)
@@ -232,7 +232,7 @@ class BackendActor(Actor):
         self.raft.is_report_due = True
 
     def _take(self, result: Result | None) -> None:
-        """What an entry has brought about: mostly a reply for the listener whose slot the request id carries."""
+        """The result of an entry: mostly a reply, for the listener with the slot that the request id carries."""
         if result is None:
             return
         request_id, code, text, body = result

@@ -1,4 +1,4 @@
-"""Opens `member/snap/leveldb`, and says whose it is. What a restart cannot mend ends the member (FatalError)."""
+"""Opens `member/snap/leveldb`, and says which member's it is. What a restart cannot mend raises FatalError."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ SWITCH_BYTES_MIN = 1 << 20
 def open_store(config: MemberConfig) -> tuple[LevelStore, Ballast]:
     """The member's store, and the file that holds disk space for it. raises FatalError: it cannot be opened or read
 
-    The ballast is looked at first: a store on a full disk needs its space to open.
+    The ballast is looked at first: on a full disk the store needs that space to open.
     """
     directory = Path(config.data_dir) / "member" / "snap"
     try:
@@ -35,7 +35,7 @@ def open_store(config: MemberConfig) -> tuple[LevelStore, Ballast]:
 
 
 def check_format(store: Store, directory: Path) -> None:
-    """A store that is marked as newer than all we know may mean anything. raises FatalError"""
+    """raises FatalError: the store is marked as one of a newer etcd; what its rows mean is not known here"""
     text = (store.get(buckets.STORAGE_VERSION) or b"").decode("ascii", "replace")
     numbers = tuple(int(part) if part.isdigit() else 1 << 31 for part in text.split(".")[:2] if text)
     if numbers > STORAGE_VERSION_MAX:

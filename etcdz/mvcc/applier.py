@@ -20,20 +20,20 @@ from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store import buckets
 
-#: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
-#: and the last is the entry's data.
 Result = tuple[int, int, str | None, bytes]
+"""(request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
+and the last is the entry's data."""
 FOREIGN = -1
 
-#: First byte of an entry -> field of InternalRaftRequest, for those that mostly come: fields go in ascending order.
 _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "compaction"}
+"""First byte of an entry -> field of InternalRaftRequest, for those that mostly come: fields go in ascending order."""
 
 _V2_TAG = b"\x12"
 
-#: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
 _HEADROOM_MAX = 4 << 20
-#: No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more.
+"""The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts."""
 _GROWTH_MAX = 64
+"""No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more."""
 _NO_QUOTA = 1 << 62
 
 

@@ -15,7 +15,7 @@ from etcdz.mvcc.state import KvState
 from etcdz.store import buckets
 
 TAKEN_BYTES = b"etcdz_meta\0scrubbed"
-"""Store key: how many bytes the compaction under way has taken out so far (8, BE). Of our own, so in no hash."""
+"""Store key: how many bytes the compaction under way has taken out so far (8, BE). It is in no hash."""
 
 
 class ScheduledCompaction:

@@ -6,7 +6,7 @@ HashKV at r, with a compaction at c: CRC-32C over "key", then name and record of
   - a tombstone at c itself never counts, since etcd before 3.5.16 deletes it and later ones keep it.
 Names are revision bytes without the bucket. Source: etcd 3.5.33 server/mvcc/hash.go.
 NB: at c itself etcd before 3.5.9 answers COMPACTED; later ones may answer from memory with the hash that was there
-before the compaction, until they are restarted. We answer what they do from then on.
+before the compaction, until they are restarted. Here the answer is the one that they give from then on.
 """
 
 from collections.abc import Iterator

@@ -21,8 +21,8 @@ _EQUAL, _GREATER, _LESS, _NOT_EQUAL = range(4)
 _NO_KEY = mvccpb.KeyValue()
 
 
-#: An operation of the path with its kind; a nested transaction stands there as the _Step that it has become.
 _Operation = tuple[str | None, Any]
+"""An operation of the path with its kind; a nested transaction stands there as the _Step that it has become."""
 _Step = tuple[bool, list[_Operation]]
 """One txn message on the path: whether its compares held, and the operations of that branch."""
 

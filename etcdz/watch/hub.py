@@ -178,7 +178,7 @@ class Hub:
     def on_changes(self, before: int, position: Position, changes: Changes) -> None:
         """What happened behind revision `before`, up to position."""
         if not self._wanted:
-            return  # on its way when we said that we want none
+            return  # on its way when the backend was told to send none
         self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
         self._close_gap(before)
         if position.revision <= self.revision:

@@ -110,7 +110,7 @@ class WatchStream:
         self._credit -= size
 
     def free_id(self) -> int:
-        """The next id of our own choice that no client has chosen before."""
+        """The next id for a watcher without one; none that the client has chosen."""
         while self._next_id in self.watchers:
             self._next_id += 1
         self._next_id += 1
