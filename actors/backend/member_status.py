@@ -6,6 +6,7 @@ from actors.backend.raft_link import RaftLink
 from actors.backend.reads import Reader
 from etcdz import CLUSTER_VERSION, ETCD_VERSION, limits
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code
 from etcdz.api.methods import DOWNGRADE, HEALTH, MEMBER_LIST, MOVE_LEADER, STATUS
 from etcdz.cluster import downgrade
@@ -40,14 +41,14 @@ class MemberStatus:
             DOWNGRADE: self.downgrade,
         }
 
-    def member_list(self, body: bytes = b"") -> tuple[int, bytes]:
+    def member_list(self, body: bytes = b"", auth: AuthInfo | None = None) -> tuple[int, bytes]:
         """NB: etcd's answers about members carry no revision."""
         mvcc = self._mvcc
         header = pb.ResponseHeader(cluster_id=mvcc.cluster_id, member_id=mvcc.member_id, raft_term=mvcc.raft_term)
         members = self._membership.members()
         return Code.OK, pb.MemberListResponse(header=header, members=members).SerializeToString()
 
-    def status(self, body: bytes) -> tuple[int, bytes]:
+    def status(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """All but what raft knows (leader, raftIndex), which the listener fills in."""
         mvcc, membership, raft = self._mvcc, self._membership, self._raft
         status = pb.StatusResponse(
@@ -69,18 +70,18 @@ class MemberStatus:
         """(name, member id) of what is raised."""
         return [(alarms.name_of(kind), member_id) for kind, member_id in self._applier.alarms.listed(alarms.NONE)]
 
-    def health(self, body: bytes) -> tuple[int, bytes]:
+    def health(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """The names of the alarms that are raised, with spaces between."""
         return Code.OK, " ".join([name for name, _ in self._alarms()]).encode()
 
-    def move_leader(self, body: bytes) -> tuple[int, bytes]:
+    def move_leader(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """NB: the only voter can hand over to itself, and to no other."""
         target = pb.MoveLeaderRequest.FromString(body).targetID
         if target == self._mvcc.member_id and not self._membership.is_learner:
             return Code.OK, b""
         return errors.BAD_LEADER_TRANSFEREE.code, errors.BAD_LEADER_TRANSFEREE.text.encode()
 
-    def downgrade(self, body: bytes) -> tuple[int, bytes]:
+    def downgrade(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """Whether a downgrade may begin or end; the listener proposes it then."""
         request, known = pb.DowngradeRequest.FromString(body), self._membership
         error = downgrade.check(request.action, request.version, known.version, known.downgrade)
@@ -92,7 +93,7 @@ class MemberStatus:
 
     def downgrade_response(self) -> bytes:
         """The encoded DowngradeResponse."""
-        version: bytes = pb.DowngradeResponse(version=self._membership.version or "").SerializeToString()
+        version = pb.DowngradeResponse(version=self._membership.version or "").SerializeToString()
         return self._mvcc.header() + version
 
     def metrics(self) -> dict[str, Any]:

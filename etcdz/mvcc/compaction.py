@@ -10,8 +10,8 @@ compaction so costs what was written since the last one; etcd's costs the whole 
 
 from itertools import islice
 
-from etcdz.mvcc.encoding import record_key
 from etcdz.mvcc.state import KvState
+from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 
 TAKEN_BYTES = b"etcdz_meta\0scrubbed"

@@ -17,9 +17,9 @@ import google_crc32c
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc.encoding import record_key
 from etcdz.mvcc.key_index import KeyIndex
 from etcdz.mvcc.state import KvState
+from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 
 _PARTS_MAX = 1024

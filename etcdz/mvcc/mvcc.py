@@ -11,10 +11,28 @@ from etcdz.api.errors import EtcdError
 from etcdz.lease.lessor import CLOCK, NOT_KNOWN
 from etcdz.mvcc import hashes, ranges, transaction, writes
 from etcdz.mvcc.compaction import ScheduledCompaction
-from etcdz.mvcc.encoding import HeaderPieces, encode_varint, int_field, message_field
 from etcdz.mvcc.leases import lease_key
 from etcdz.mvcc.state import CACHE_BYTES, KvState
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import HeaderPieces, encode_varint, int_field, message_field
+from etcdz.proto.tags import (
+    GRANT_ID,
+    GRANT_TTL,
+    HASH,
+    HASH_KV_COMPACT_REVISION,
+    HASH_KV_HASH,
+    HASH_KV_HASH_REVISION,
+    LEASE_STATUS_ID,
+    LEASES_LEASES,
+    RANGE_COUNT,
+    RANGE_KEY,
+    RANGE_KVS,
+    RANGE_SERIALIZABLE_TRUE,
+    TIME_TO_LIVE_GRANTED_TTL,
+    TIME_TO_LIVE_ID,
+    TIME_TO_LIVE_KEYS,
+    TIME_TO_LIVE_TTL,
+)
 from etcdz.store import buckets
 from etcdz.store.interface import Store
 
@@ -24,6 +42,10 @@ Outcome = tuple[int, str | None, bytes]
 def failed(error: EtcdError) -> Outcome:
     """The outcome of a call that ends in one of etcd's errors."""
     return error.code, error.text, b""
+
+
+_RANGE_KEY = RANGE_KEY[0]
+_COUNT_ONE = RANGE_COUNT + b"\x01"
 
 
 class Mvcc:
@@ -148,7 +170,7 @@ class Mvcc:
         if isinstance(lease, EtcdError):
             return failed(lease)
         self.state.pending[lease_key(request.ID)] = lease.encode()
-        return 0, None, self.header() + int_field(b"\x10", lease.lease_id) + int_field(b"\x18", lease.ttl_s)
+        return 0, None, self.header() + int_field(GRANT_ID, lease.lease_id) + int_field(GRANT_TTL, lease.ttl_s)
 
     def lease_revoke(self, request: pb.LeaseRevokeRequest) -> Outcome:
         """Deletes the lease and, at one revision, its keys."""
@@ -174,13 +196,13 @@ class Mvcc:
         """A LeaseTimeToLiveResponse. body: the lessor's CLOCK, then one byte: whether the keys are wanted."""
         lease_id, left_s = CLOCK.unpack_from(body)
         lease = self.state.leases.by_id.get(lease_id)
-        fields = self.header() + int_field(b"\x10", lease_id)
+        fields = self.header() + int_field(TIME_TO_LIVE_ID, lease_id)
         if lease is None:
-            return fields + int_field(b"\x18", -1)
+            return fields + int_field(TIME_TO_LIVE_TTL, -1)
         left_s = lease.ttl_s if left_s == NOT_KNOWN else left_s
-        fields += int_field(b"\x18", left_s) + int_field(b"\x20", lease.ttl_s)
+        fields += int_field(TIME_TO_LIVE_TTL, left_s) + int_field(TIME_TO_LIVE_GRANTED_TTL, lease.ttl_s)
         keys = sorted(lease.keys) if body[CLOCK.size] else []
-        return fields + b"".join([message_field(b"\x2a", key) for key in keys])
+        return fields + b"".join([message_field(TIME_TO_LIVE_KEYS, key) for key in keys])
 
     def lease_leases(self, body: bytes) -> bytes:
         """A LeaseLeasesResponse. body: ids in the lessor's order; those that it has not heard of yet come last."""
@@ -188,18 +210,19 @@ class Mvcc:
         by_id = self.state.leases.by_id
         ids = [lease_id for lease_id in known if lease_id in by_id]
         ids += [lease_id for lease_id in by_id if lease_id not in known]
-        return self.header() + b"".join([message_field(b"\x12", int_field(b"\x08", lease_id)) for lease_id in ids])
+        statuses = [message_field(LEASES_LEASES, int_field(LEASE_STATUS_ID, lease_id)) for lease_id in ids]
+        return self.header() + b"".join(statuses)
 
     # reads
 
     def range_bytes(self, body: bytes) -> Outcome:
         """A RangeRequest as it came, validated. One key without options (or serializable alone) is the hot case."""
         size = len(body)
-        if 2 < size < 130 and body[0] == 10:
+        if 2 < size < 130 and body[0] == _RANGE_KEY:
             key_size = body[1]
             if key_size == size - 2:
                 return self._get(body[2:])
-            if key_size == size - 4 and body[-2:] == b"\x38\x01":
+            if key_size == size - 4 and body[-2:] == RANGE_SERIALIZABLE_TRUE:
                 return self._get(body[2:-2])
         return self.range(pb.RangeRequest.FromString(body))
 
@@ -211,7 +234,7 @@ class Mvcc:
         header = self._header if self._header_revision == state.revision else self.header()
         if record is None:
             return 0, None, header
-        return 0, None, header + b"\x12" + encode_varint(len(record)) + record + b"\x20\x01"
+        return 0, None, header + RANGE_KVS + encode_varint(len(record)) + record + _COUNT_ONE
 
     def range(self, request: pb.RangeRequest) -> Outcome:
         fields = ranges.run(self.state, request)
@@ -234,13 +257,13 @@ class Mvcc:
             return None
         if isinstance(found, EtcdError):
             return failed(found)
-        fields = int_field(b"\x10", found.hash) + int_field(b"\x18", found.compact_revision)
-        return 0, None, self.header_at(job.now) + fields + int_field(b"\x20", found.revision)
+        fields = int_field(HASH_KV_HASH, found.hash) + int_field(HASH_KV_COMPACT_REVISION, found.compact_revision)
+        return 0, None, self.header_at(job.now) + fields + int_field(HASH_KV_HASH_REVISION, found.revision)
 
     def hash_step(self, job: hashes.HashJob, limit: int | None = None) -> Outcome | None:
         """Goes on with a HashJob. return the outcome of the call, or None: step again."""
         found = job.step(limit)
-        return None if found is None else (0, None, self.header_at(job.revision) + int_field(b"\x10", found))
+        return None if found is None else (0, None, self.header_at(job.revision) + int_field(HASH, found))
 
     def db_size(self) -> int:
         """Bytes that the store takes up: what the quota is held against. A look costs 10 us."""

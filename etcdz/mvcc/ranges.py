@@ -10,10 +10,11 @@ from typing import Any
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc.encoding import encode_varint, int_field
 from etcdz.mvcc.state import KvState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.proto.fields import encode_varint, int_field
+from etcdz.proto.tags import RANGE_COUNT, RANGE_KVS, RANGE_MORE_TRUE
 
 _SORT_KEYS: dict[int, Callable[[Any], Any]] = {
     0: lambda kv: kv.key,
@@ -46,7 +47,7 @@ def run(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
         return errors.COMPACTED
     lo, hi = request.key, range_end(request.range_end)
     if request.count_only:
-        return int_field(b"\x20", _count(state, lo, hi, None if revision == now else revision))
+        return int_field(RANGE_COUNT, _count(state, lo, hi, None if revision == now else revision))
     limit = request.limit
     filters = _filters(request)
     fetch = limit + 1 if 0 < limit < _LIMIT_MAX and request.sort_order == _NONE and not filters else 0
@@ -62,10 +63,10 @@ def run(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
         del records[limit:]
     parts: list[bytes] = []
     for record in records:
-        parts += (b"\x12", encode_varint(len(record)), record)
+        parts += (RANGE_KVS, encode_varint(len(record)), record)
     if more:
-        parts.append(b"\x18\x01")
-    parts.append(int_field(b"\x20", count))
+        parts.append(RANGE_MORE_TRUE)
+    parts.append(int_field(RANGE_COUNT, count))
     return b"".join(parts)
 
 
@@ -92,8 +93,8 @@ def run_chunk(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
         records = _shape(records, [], request)
     parts: list[bytes] = []
     for record in records:
-        parts += (b"\x12", encode_varint(len(record)), record)
-    return b"".join(parts) + (b"\x18\x01" if more else b"")
+        parts += (RANGE_KVS, encode_varint(len(record)), record)
+    return b"".join(parts) + (RANGE_MORE_TRUE if more else b"")
 
 
 def records_now(state: KvState, lo: bytes, hi: bytes | None, limit: int = 0) -> list[bytes]:

@@ -9,10 +9,11 @@ Records are kept and given out as they are stored: encoded KeyValues.
 
 from collections.abc import Iterable
 
-from etcdz.mvcc.encoding import bytes_field, encode_varint
 from etcdz.mvcc.key_index import History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable
 from etcdz.mvcc.loading import StoreCorrupt, load
+from etcdz.proto.fields import bytes_field, encode_varint
+from etcdz.proto.tags import KV_CREATE_REVISION, KV_KEY, KV_LEASE, KV_MOD_REVISION, KV_VERSION
 from etcdz.store import buckets
 from etcdz.store.buckets import put_key, tombstone_key
 from etcdz.store.interface import Store
@@ -92,11 +93,20 @@ class KvState:
             created, version = self.index.put(key, main, changes)
         mod = encode_varint(main)
         create = mod if created == main else encode_varint(created)
-        parts = (key_field, b"\x10", create, b"\x18", mod, b"\x20", encode_varint(version), value_field)
+        parts = (
+            key_field,
+            KV_CREATE_REVISION,
+            create,
+            KV_MOD_REVISION,
+            mod,
+            KV_VERSION,
+            encode_varint(version),
+            value_field,
+        )
         record = b"".join(parts)
         leases = self.leases
         if lease_id:
-            record += b"\x30" + encode_varint(lease_id)
+            record += KV_LEASE + encode_varint(lease_id)
             leases.attach(key, lease_id)
         elif leases.lease_of:
             leases.detach(key)
@@ -114,7 +124,7 @@ class KvState:
         self.index.tombstones(keys, main, changes)
         young, old, pending, leases = self.young, self._old, self.pending, self.leases
         for at, key in enumerate(keys, changes):
-            pending[tombstone_key(main, at)] = bytes_field(b"\x0a", key)
+            pending[tombstone_key(main, at)] = bytes_field(KV_KEY, key)
             young.pop(key, None)
             old.pop(key, None)
             if leases.lease_of:

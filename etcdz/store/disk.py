@@ -31,7 +31,7 @@ def _full(path: str) -> Iterator[None]:
 
 
 class RealFile:
-    """A File. Raises OSError, of which WalFull and SyncFailed are told apart, and `lock` WalInUse."""
+    """A File of `etcdz.wal.files`, where its methods are described."""
 
     __slots__ = ("path", "_fd")
 
@@ -104,7 +104,7 @@ class RealFile:
 
 
 class RealDisk:
-    """A Disk; its paths are those of the file system."""
+    """The Disk of `etcdz.wal.files`, where its methods are described."""
 
     def create(self, path: str) -> File:
         with _full(path):

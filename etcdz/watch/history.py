@@ -8,10 +8,11 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from etcdz.mvcc.encoding import message_field, record_key
 from etcdz.mvcc.state import KvState
+from etcdz.proto.fields import message_field, record_key
+from etcdz.proto.tags import EVENT_PREV_KV
 from etcdz.store import buckets
-from etcdz.watch.events import PREV_KV, Changes, encode_delete, encode_put
+from etcdz.watch.events import Changes, encode_delete, encode_put
 from etcdz.watch.ranges import Range, RangeMap
 
 ROWS_MAX: Final = 500
@@ -114,4 +115,4 @@ class _Collector:
         if main - 1 < state.compact_revision:
             return b""
         place = state.index.at(key, main - 1)
-        return b"" if place is None else message_field(PREV_KV, state.record_at(*place))
+        return b"" if place is None else message_field(EVENT_PREV_KV, state.record_at(*place))

@@ -14,11 +14,19 @@ watchableStore.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc.encoding import HeaderPieces, bytes_field, int_field
+from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import HeaderPieces, bytes_field, int_field
+from etcdz.proto.tags import (
+    WATCH_CANCEL_REASON,
+    WATCH_CANCELED_TRUE,
+    WATCH_COMPACT_REVISION,
+    WATCH_CREATED_TRUE,
+    WATCH_ID,
+)
 from etcdz.watch.delivery import JOINED_BODY_MAX, EventBatch, batch_events, joined, send_events
 from etcdz.watch.events import Changes
 from etcdz.watch.group import Bundle, Group
@@ -37,10 +45,6 @@ CATCH_UP_SPAN: Final = 2_000
 """Revisions that their positions may lie apart."""
 
 INVALID_ID: Final = -1
-_CREATED: Final = b"\x18\x01"
-_CANCELED: Final = b"\x20\x01"
-_COMPACT_REVISION: Final = b"\x28"
-_CANCEL_REASON: Final = b"\x32"
 _EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 _DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 
@@ -62,9 +66,8 @@ class Backend(Protocol):
     def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None: ...
 
 
-Permit = Callable[[WatchStream, Any], EtcdError | None]
-_Pending = tuple[WatchStream, Any]
-"""(stream, WatchRequest)."""
+Permit = Callable[[WatchStream, pb.WatchCreateRequest], EtcdError | None]
+_Pending = tuple[WatchStream, pb.WatchRequest]
 
 
 class Hub:
@@ -101,7 +104,7 @@ class Hub:
         """A stream without watchers."""
         return WatchStream(client)
 
-    def request(self, stream: WatchStream, request: Any) -> None:
+    def request(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         """A WatchRequest, pending until the backend's position is known. An empty one is passed over, as in etcd."""
         if request.WhichOneof("request_union") is not None:
             self._pending.append((stream, request))
@@ -296,7 +299,7 @@ class Hub:
             return False
         self._remove(watcher)
         watcher.state = OVER
-        body = _CANCELED + int_field(_COMPACT_REVISION, compact_revision)
+        body = WATCH_CANCELED_TRUE + int_field(WATCH_COMPACT_REVISION, compact_revision)
         self._respond(watcher.stream, self._pieces.field(0), watcher.id_field + body)
         self._answer_progress(watcher.stream)
         return True
@@ -353,7 +356,7 @@ class Hub:
 
     # ---- what clients ask for, at the revision where the backend stands ----
 
-    def _serve(self, stream: WatchStream, request: Any) -> None:
+    def _serve(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         kind = request.WhichOneof("request_union")
         if kind == "create_request":
             self._create(stream, request.create_request)
@@ -362,7 +365,7 @@ class Hub:
         else:
             self._request_progress(stream)
 
-    def _create(self, stream: WatchStream, request: Any) -> None:
+    def _create(self, stream: WatchStream, request: pb.WatchCreateRequest) -> None:
         """Source: the order of checks is that of etcd 3.5's newest patch release."""
         lo, hi = request.key or b"\0", request.range_end
         span: Range = (lo, None if hi == b"\0" else hi)
@@ -379,14 +382,19 @@ class Hub:
             self._start(stream, span, request)
 
     def _refuse(self, stream: WatchStream, reason: str) -> None:
-        fields = int_field(b"\x10", INVALID_ID) + _CREATED + _CANCELED + bytes_field(_CANCEL_REASON, reason.encode())
+        fields = (
+            int_field(WATCH_ID, INVALID_ID)
+            + WATCH_CREATED_TRUE
+            + WATCH_CANCELED_TRUE
+            + bytes_field(WATCH_CANCEL_REASON, reason.encode())
+        )
         self._respond(stream, self._header(), fields)
 
-    def _start(self, stream: WatchStream, span: Range, request: Any) -> None:
+    def _start(self, stream: WatchStream, span: Range, request: pb.WatchCreateRequest) -> None:
         watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
         stream.watchers[watcher.id] = watcher
         self._count(watcher, 1)
-        self._respond(stream, self._header(), watcher.id_field + _CREATED)
+        self._respond(stream, self._header(), watcher.id_field + WATCH_CREATED_TRUE)
         if watcher.next_revision > self.revision:
             self._sync(watcher)
         else:
@@ -399,7 +407,7 @@ class Hub:
         watcher = stream.watchers.get(watch_id)
         if watcher is not None:
             self._drop(watcher)
-            self._respond(stream, self._header(), watcher.id_field + _CANCELED)
+            self._respond(stream, self._header(), watcher.id_field + WATCH_CANCELED_TRUE)
             self._answer_progress(stream)
 
     def _request_progress(self, stream: WatchStream) -> None:
@@ -419,7 +427,7 @@ class Hub:
                 self._report(stream, INVALID_ID)
 
     def _report(self, stream: WatchStream, watch_id: int) -> None:
-        self._respond(stream, self._header(), int_field(b"\x10", watch_id))
+        self._respond(stream, self._header(), int_field(WATCH_ID, watch_id))
 
     def notify(self, now: float) -> None:
         """Tells watchers with progress_notify that were sent nothing since the last time where they are."""
@@ -438,5 +446,5 @@ class Hub:
         stream.client.touch()
 
 
-def _wants_prev_kv(request: Any) -> bool:
-    return bool(request.create_request.prev_kv)
+def _wants_prev_kv(request: pb.WatchRequest) -> bool:
+    return request.create_request.prev_kv

@@ -37,7 +37,7 @@ def raise_alarm(applier: Applier, alarm: int) -> None:
 def test_status_names_sizes_indices_alarms_and_the_version_of_the_store() -> None:
     status, applier, _ = member(storageVersion=b"3.6.0")
     raise_alarm(applier, 1)
-    code, body = status.status(b"")
+    code, body = status.status(b"", None)
     answer = pb.StatusResponse.FromString(body)
     assert (code, answer.raftAppliedIndex, answer.raftTerm, answer.storageVersion) == (Code.OK, 40, 3, "3.6.0")
     assert list(answer.errors) == [f"memberID:{ME} alarm:NOSPACE "]
@@ -47,24 +47,24 @@ def test_status_names_sizes_indices_alarms_and_the_version_of_the_store() -> Non
 
 def test_health_names_the_alarms() -> None:
     status, applier, _ = member()
-    assert status.health(b"") == (Code.OK, b"")
+    assert status.health(b"", None) == (Code.OK, b"")
     raise_alarm(applier, 2)
     raise_alarm(applier, 1)
-    assert status.health(b"") == (Code.OK, b"NOSPACE CORRUPT")
+    assert status.health(b"", None) == (Code.OK, b"NOSPACE CORRUPT")
 
 
 def test_the_leadership_can_only_move_to_this_member() -> None:
     status, _, _ = member()
     refused = (errors.BAD_LEADER_TRANSFEREE.code, errors.BAD_LEADER_TRANSFEREE.text.encode())
-    assert status.move_leader(pb.MoveLeaderRequest(targetID=ME).SerializeToString()) == (Code.OK, b"")
-    assert status.move_leader(pb.MoveLeaderRequest(targetID=ME + 1).SerializeToString()) == refused
+    assert status.move_leader(pb.MoveLeaderRequest(targetID=ME).SerializeToString(), None) == (Code.OK, b"")
+    assert status.move_leader(pb.MoveLeaderRequest(targetID=ME + 1).SerializeToString(), None) == refused
 
 
 def test_a_downgrade_may_go_one_minor_version_down_and_no_further() -> None:
     status, _, membership = member()
 
     def ask(version: str, action: int = 1) -> tuple[int, bytes]:
-        return status.downgrade(pb.DowngradeRequest(action=action, version=version).SerializeToString())
+        return status.downgrade(pb.DowngradeRequest(action=action, version=version).SerializeToString(), None)
 
     code, body = ask("3.4.0")
     assert (code, pb.DowngradeResponse.FromString(body).version) == (Code.OK, "3.5.0")

@@ -37,7 +37,7 @@ class Bench:
             links,
             mvcc,
             self.raft,
-            {STATUS: lambda body: (Code.OK, b"status")},
+            {STATUS: lambda body, auth: (Code.OK, b"status")},
             incarnation=7,
             log=self.log,
             warning_s=warning_s,
