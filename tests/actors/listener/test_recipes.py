@@ -50,11 +50,11 @@ class Hub:
     def __init__(self) -> None:
         self.open_streams: list[Any] = []
 
-    def open(self, sink: Any) -> Any:
-        self.open_streams.append(sink)
-        return sink
+    def open(self, client: Any) -> Any:
+        self.open_streams.append(client)
+        return client
 
-    def wish(self, stream: Any, request: Any) -> None:
+    def request(self, stream: Any, request: Any) -> None:
         pass
 
     def close(self, stream: Any) -> None:
