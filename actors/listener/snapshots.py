@@ -83,13 +83,13 @@ class Snapshots:
                     pipe.close()
         self._reap(process, END_S)
 
-    def _reap(self, process: "subprocess.Popen[bytes]", patience_s: float) -> None:
+    def _reap(self, process: "subprocess.Popen[bytes]", left_s: float) -> None:
         if process.poll() is not None:
             self.running -= 1
             return
-        if patience_s <= 0:
+        if left_s <= 0:
             process.kill()
-        self.host.event_loop.call_later(REAP_S, self._reap, process, patience_s - REAP_S)
+        self.host.event_loop.call_later(REAP_S, self._reap, process, left_s - REAP_S)
 
 
 class SnapshotStream:

@@ -38,9 +38,9 @@ from etcdz.ipc.messages import (
 from etcdz.proto import etcdserverpb as pb
 from etcdz.raft.entry import make_entries
 from etcdz.store import ballast
+from etcdz.store.disk import RealDisk
 from etcdz.telemetry.histogram import Doublings, Histogram
 from etcdz.wal import snap
-from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import WalCorrupt, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.snap import Snap

@@ -27,8 +27,8 @@ from etcdz.migration.v2_members import member_rows
 from etcdz.mvcc.bolt_rows import file_rows, write_file
 from etcdz.proto.fields import record_key
 from etcdz.store import buckets
+from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
-from etcdz.wal.disk import RealDisk
 from etcdz.wal.snap import index_of, list_snaps
 
 _BUFFER_BYTES: Final = 1 << 20

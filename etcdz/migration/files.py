@@ -10,8 +10,8 @@ import msgpack
 from etcdz.bbolt import BoltCorrupt, BoltFile
 from etcdz.migration.errors import MigrationError
 from etcdz.store import buckets
+from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
-from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import File
 
 BATCH_BYTES: Final = 512 << 10

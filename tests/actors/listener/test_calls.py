@@ -5,28 +5,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from actors.listener.calls import Calls
-from actors.raft.request_window import request_id_of
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
-from etcdz.api.raft_request import encode_request
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
 from etcdz.proto import etcdserverpb as pb
-from etcdz.proto import tags
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
 ALICE = AuthInfo("alice", 7)
 RAFT = Peer("raft", "raft", 0, 2, "")
 BACKEND = Peer("backend", "backend", 0, 2, "")
+LESSOR = Peer("lessor", "lessor", 0, 2, "")
 
 
 class Client:
@@ -216,15 +212,6 @@ def test_an_entry_of_nobody_holds_an_id_alone(setup: Setup) -> None:
     [(request_id, data)] = message.items
     put = pb.PutRequest.FromString(PUT_BODY)
     assert data == pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), put=put).SerializeToString()
-
-
-@given(username=st.text(max_size=300), revision=st.integers(0, (1 << 64) - 1), request_id=st.integers(1, (1 << 64) - 1))
-def test_any_name_and_revision_are_read_back(username: str, revision: int, request_id: int) -> None:
-    data = encode_request(request_id, tags.RAFT_REQUEST_PUT, PUT_BODY, AuthInfo(username, revision))
-    header = pb.RequestHeader(ID=request_id, username=username, auth_revision=revision)
-    put = pb.PutRequest.FromString(PUT_BODY)
-    assert data == pb.InternalRaftRequest(header=header, put=put).SerializeToString()
-    assert request_id_of(data) == request_id
 
 
 def test_reads_say_who_asks_and_say_it_again_to_a_new_backend(setup: Setup) -> None:

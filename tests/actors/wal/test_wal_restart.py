@@ -3,16 +3,13 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from actors.backend.actor import BackendActor
 from actors.runtime.link import Peer
 from etcdz.ipc.messages import Applied, Apply, BackendState, Delegate, DelegatedAppends, WalHello, WalState
 from etcdz.raft import ConfState, codec, make_entry
-from tests.actors.raft.test_raft_restart import ME, METADATA, RecordedLinks, Restarted
+from tests.actors.raft.test_raft_restart import ME, METADATA, Restarted
 
 CONF_STATE = codec.encode_conf_state(ConfState((ME,)))
 
@@ -68,11 +65,3 @@ def test_what_it_wrote_but_did_not_hand_over_is_handed_over(delegated: tuple[Res
         actor.on_backend_state(backend)
         actor.on_turn_end()
     assert handed(one) == {last + 2: data(2), last + 3: data(3)}
-
-
-def test_a_backend_says_where_it_stands_when_it_hears_of_a_new_wal() -> None:
-    links = RecordedLinks()
-    state = BackendState(7, ME, 2, 5, 3, 2, CONF_STATE, "3.5.0")
-    backend: Any = SimpleNamespace(links=links, raft_incarnation=7, _state=lambda: state)
-    BackendActor.on_peer_up(backend, Peer("wal", "wal", 0, 9, "ipc://nowhere"))
-    assert links.sent == [("raft", state)]
