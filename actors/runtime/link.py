@@ -5,6 +5,7 @@ receiver's queue is lost without a sound): the endpoint carries the incarnation,
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import zmq
@@ -90,6 +91,11 @@ class Links:
             self._waiting[name] = [message]
         else:
             waiting.append(message)
+
+    def send_all(self, name: str, messages: Iterable[Any]) -> None:
+        """Queue messages for name, in this order."""
+        for message in messages:
+            self.send(name, message)
 
     def tell_supervisor(self, message: Any) -> None:
         """Send message to the supervisor now."""

@@ -1,7 +1,7 @@
 """A raft that is restarted alone, with wal and backend that live on, and the other members as answers of the test."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ class RecordedLinks:
 
     def send(self, name: str, message: Any) -> None:
         self.sent.append((name, message))
+
+    def send_all(self, name: str, messages: Iterable[Any]) -> None:
+        self.sent += [(name, message) for message in messages]
 
     def incarnation_of(self, name: str) -> int:
         return 0
