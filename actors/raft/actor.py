@@ -7,15 +7,16 @@ It starts without state: the backend says how far it has applied, the wal what i
 these. Until then, and while there is no leader, proposals wait. A proposal whose request id is in the recent log is
 dropped: its answer comes from the backend, so an offer that is made twice enters the log once.
 
-Which file knows which; none knows one further up, and none writes another's fields:
+Which file knows which. A file knows only those in rows below its own, and none writes another's fields
+(tests/actors/raft/test_shape.py):
 
-    actor                                           starts, resyncs, and takes the others' turns in order
-    delegating      reconfiguration  peer_messages  carry out
-    proposals       ready                           in and out of the core
-    appends         applies          read_index     towards the wal, the backend, and listeners that read
-    trimming        leadership                      the length of the log; what the others are told
-    delegation      publish          request_window who may append; what is made known; what has entered the log
-    recovery                                        pure: what a restart begins with
+    actor                                            starts, resyncs, gives the others their turns
+    delegating      reconfiguration  peer_messages   carry out what takes several turns
+    proposals       ready            trimming        into the core, out of it, off its log
+    appends         applies          read_index      towards the wal, the backend, and listeners that read
+    leadership                                       what the others are told
+    delegation      publish          request_window  who may append; what is made known; what has entered the log
+    recovery                                         what a restart begins with
 """
 
 import random
