@@ -3,11 +3,12 @@
     answer   := SnapshotResponse {remaining_bytes, blob: 32 KiB of the file}*, {0, SHA-256 of the file}
 
 The process (actors/listener/snapshot_process.py) writes into a pipe, which the kernel fills as fast as the client
-reads: while the client's stream is clogged nobody reads the pipe, and the process waits. It ends when we do, or the
-client.
+reads: while the client's stream is clogged the pipe is not read, and the process waits. It ends with the listener, or
+with the client.
 Source: etcd 3.5 v3rpc maintenance; its sizes and its last message.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -25,10 +26,13 @@ from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 
 BLOB_BYTES: Final = 32 << 10
+"""Of the file in one message."""
 READ_BYTES: Final = 4 * BLOB_BYTES
 """What is read at a time: other connections have their turn in between."""
 SUM_BYTES: Final = 32
+"""The SHA-256 behind the file."""
 REAP_S: Final = 0.1
+"""How often a process that is to end is checked."""
 END_S: Final = 10.0
 """How long a process may take to remove what it has made, before it is killed."""
 
@@ -36,14 +40,18 @@ END_S: Final = 10.0
 class Host(Protocol):
     """What the service needs of its listener: its event loop, its log, and where to report what must not happen."""
 
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
     log: Any
 
     def fail(self, error: Exception) -> None: ...
 
 
 class Snapshots:
-    """The service. Invariant: `running` counts the processes that were started and are not known to have ended."""
+    """The service of actors/listener/streams.py.
+
+    store       directory of the member's store
+    running     Invariant: counts the processes that were started and are not known to have ended
+    """
 
     def __init__(self, host: Host, store: Path) -> None:
         self.host = host
@@ -54,7 +62,7 @@ class Snapshots:
         return SnapshotStream(self, call)
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """raises OSError"""
+        """A new process that writes to its stdout pipe. raises OSError: none can be started"""
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         process = subprocess.Popen(
@@ -68,24 +76,25 @@ class Snapshots:
         return process
 
     def end(self, process: "subprocess.Popen[bytes]") -> None:
-        """Tells it to tidy up and go, and waits in the background."""
+        """Tells the process to remove what it has made and end, and waits for that in the background."""
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
         self._reap(process, END_S)
 
-    def _reap(self, process: "subprocess.Popen[bytes]", patience_s: float) -> None:
+    def _reap(self, process: "subprocess.Popen[bytes]", left_s: float) -> None:
         if process.poll() is not None:
             self.running -= 1
             return
-        if patience_s <= 0:
+        if left_s <= 0:
             process.kill()
-        self.host.loop_.call_later(REAP_S, self._reap, process, patience_s - REAP_S)
+        self.host.event_loop.call_later(REAP_S, self._reap, process, left_s - REAP_S)
 
 
 class SnapshotStream:
-    """One call. Invariant: `_process` is not None exactly while there is something to read or to end."""
+    """One call, the StreamHandler of its stream. Invariant: `_process` is not None exactly while there is something to
+    read or to end."""
 
     def __init__(self, service: Snapshots, call: StreamCall) -> None:
         self._service = service
@@ -134,13 +143,13 @@ class SnapshotStream:
     def on_gone(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            self._service.host.loop_.remove_reader(self._pipe)
+            self._service.host.event_loop.remove_reader(self._pipe)
             self._service.end(process)
 
     # ---- the process ----
 
     def _listen(self) -> None:
-        self._service.host.loop_.add_reader(self._pipe, self._on_readable)
+        self._service.host.event_loop.add_reader(self._pipe, self._on_readable)
 
     def _on_readable(self) -> None:
         try:
@@ -160,7 +169,7 @@ class SnapshotStream:
             del self._buffer[:SIZE_BYTES]
         self._send_blobs()
         if self._process is not None and self._call.is_clogged:
-            self._service.host.loop_.remove_reader(self._pipe)
+            self._service.host.event_loop.remove_reader(self._pipe)
 
     def _send_blobs(self) -> None:
         while self._left:
@@ -179,7 +188,7 @@ class SnapshotStream:
         self._call.send(pb.SnapshotResponse(remaining_bytes=self._left, blob=blob).SerializeToString())
 
     def _on_process_end(self) -> None:
-        """Before all was sent."""
+        """The process has ended before all was sent: the call fails with the last line of its stderr."""
         assert self._process is not None and self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         said = (self._process.stderr.read() or b"").decode(errors="replace").strip()

@@ -22,11 +22,13 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from etcdz.api.auth_info import auth_info_from
 from etcdz.api.errors import NO_LEADER, STOPPED
-from etcdz.wire.server import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN
+from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
+from etcdz.wire.request_head import Metadata, Method
 
 CLOGGED_BYTES: Final = 64 << 10
-"""A stream that holds back more than this is clogged: whoever has much to send waits for on_writable."""
+"""A stream that holds back more than this is clogged: a handler that has much to send waits for on_writable."""
 
 
 class Connection(Protocol):
@@ -46,7 +48,7 @@ def unreadable(problem: DecodeError) -> str:
 
 
 class StreamHandler(Protocol):
-    """One streaming call, seen from its service."""
+    """One streaming call, seen from its service. When each is called: see the table above."""
 
     def on_message(self, body: bytes) -> None: ...
     def on_end(self) -> None: ...
@@ -63,22 +65,25 @@ SingleService = Callable[[Connection, int, bytes], None]
 class StreamCall:
     """The way back to the client of one streaming call.
 
-    metadata    the client's own fields, lower-case names; shared by many calls, never to be changed
+    metadata    the client's own fields
+    auth        who asks
     """
 
-    __slots__ = ("_streams", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
+    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
 
-    def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Any) -> None:
+    def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Metadata) -> None:
         self._streams = streams
         self.connection = connection
         self.stream_id = stream_id
-        self.metadata: dict[bytes, bytes] = metadata or {}
+        self.metadata = metadata
+        self.auth = auth_info_from(metadata) if metadata else None
         self.handler: Any = None
         self.is_open = True
         self.waiting = False
 
     @property
     def needs_leader(self) -> bool:
+        """Whether the client asks to be told when there is no leader."""
         return self.metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
 
     def send(self, message: bytes) -> None:
@@ -109,7 +114,7 @@ class StreamCall:
             self._streams.forget(self)
 
     def flush(self) -> None:
-        """Writes now; for who sends so much at once that it should not wait for the end of the turn."""
+        """Writes now; for a service that sends so much at once that it should not wait for the end of the turn."""
         self.connection.flush()
 
     def touch(self) -> None:
@@ -136,20 +141,20 @@ class StreamCall:
 class Streams:
     """All streaming calls of a listener.
 
-    services    by method tag
-    singles     the same for methods that are `single`; what they are given is not among the calls here
-    touched     connections to flush at the end of the turn: a dict as an ordered set
-    waiting     calls that wait for on_writable
-    patience_s  a client that asks for a leader (`hasleader`) is sent away when there has been none for so long
+    services          by method tag
+    singles           the same for methods that are `single`; what they are given is not among the calls here
+    touched           connections to flush at the end of the turn: a dict as an ordered set
+    waiting           calls that wait for on_writable
+    leader_timeout_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
     """
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, leader_timeout_s: float) -> None:
         self.services: dict[int, Service] = {}
         self.singles: dict[int, SingleService] = {}
         self.touched: dict[Connection, None] = {}
         self.waiting: dict[Connection, list[StreamCall]] = {}
         self._calls: dict[Connection, dict[int, StreamCall]] = {}
-        self._patience_s = patience_s
+        self._leader_timeout_s = leader_timeout_s
         self._has_leader = False
         self._draining = False
         self._leaderless_since: float | None = None
@@ -161,36 +166,40 @@ class Streams:
         """Of all calls, in no order."""
         return [call.handler for calls in self._calls.values() for call in calls.values()]
 
-    def take(self, connection: Connection, event: tuple[Any, ...]) -> None:
+    def take(self, connection: Connection, event: ServerEvent) -> None:
         """An event of the wire that is not a unary call."""
-        kind, stream_id = event[0], event[1]
+        kind, stream_id, method, message, _, metadata = event
         if kind == STREAM_OPEN:
-            self._open(connection, stream_id, event[2].tag, event[3])
+            self._open(connection, stream_id, method.tag, metadata)
             return
         if kind == CALL:
-            self._take_single(connection, stream_id, event)
+            self._take_single(connection, stream_id, method, message, metadata)
             return
         call = self._calls.get(connection, {}).get(stream_id)
         if call is None:
-            return  # a unary call that is cancelled, or a stream that we have ended
+            return  # a unary call that is cancelled, or a stream that this end has ended
         if kind == STREAM_MESSAGE:
-            call.handler.on_message(event[2])
+            call.handler.on_message(message)
         elif kind == STREAM_END:
             call.handler.on_end()
         elif kind == CANCEL:
             self.forget(call)
 
-    def _take_single(self, connection: Connection, stream_id: int, event: tuple[Any, ...]) -> None:
+    def _take_single(
+        self, connection: Connection, stream_id: int, method: Method, message: bytes, metadata: Metadata
+    ) -> None:
         """A whole call: one message and the end."""
-        _, _, method, message, _, metadata = event
-        if not self._draining and not (metadata and b"hasleader" in metadata):
+        if not self._draining and b"hasleader" not in metadata:
             self.singles[method.tag](connection, stream_id, message)
             return
         self._open(connection, stream_id, method.tag, metadata)
-        self.take(connection, (STREAM_MESSAGE, stream_id, message))
-        self.take(connection, (STREAM_END, stream_id))
+        call = self._calls.get(connection, {}).get(stream_id)
+        if call is not None:
+            call.handler.on_message(message)
+        if call is not None and call.is_open:
+            call.handler.on_end()
 
-    def _open(self, connection: Connection, stream_id: int, tag: int, metadata: Any) -> None:
+    def _open(self, connection: Connection, stream_id: int, tag: int, metadata: Metadata) -> None:
         call = StreamCall(self, connection, stream_id, metadata)
         if call.needs_leader and not self._has_leader:
             connection.grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
@@ -228,8 +237,8 @@ class Streams:
             call.waiting = True
             self.waiting.setdefault(call.connection, []).append(call)
 
-    def look_writable(self, connection: Connection) -> None:
-        """The client has sent something, or its socket has room: who waited may go on. Cheap if nobody waits."""
+    def check_writable(self, connection: Connection) -> None:
+        """The client has sent something, or its socket has room: calls that waited may go on. Cheap if none waits."""
         waiting = self.waiting.pop(connection, None)
         if not waiting:
             return
@@ -253,16 +262,20 @@ class Streams:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nobody would be sent away in a while."""
+        """Whether expire() has nothing to wait for: no stream could end for want of a leader."""
         return self._has_leader or not self._calls
 
     def expire(self, now: float) -> None:
-        """Sends those away who asked for a leader, when there has been none for long. Source: etcd's monitorLeader."""
+        """Ends the streams that ask for a leader, when there has been none for leader_timeout_s.
+
+        now     on the monotonic clock
+        source  etcd's monitorLeader
+        """
         if self._has_leader:
             return
         if self._leaderless_since is None:
             self._leaderless_since = now
-        elif now - self._leaderless_since >= self._patience_s:
+        elif now - self._leaderless_since >= self._leader_timeout_s:
             self._leaderless_since = now
             self._for_all(_end_for_no_leader)
 

@@ -13,11 +13,19 @@ one backend come in order, so by then every change up to there has come.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc.encoding import HeaderPieces, bytes_field, int_field
+from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import HeaderPieces, bytes_field, int_field
+from etcdz.proto.tags import (
+    WATCH_CANCEL_REASON,
+    WATCH_CANCELED_TRUE,
+    WATCH_COMPACT_REVISION,
+    WATCH_CREATED_TRUE,
+    WATCH_ID,
+)
 from etcdz.watch.delivery import JOINED_BODY_MAX, Share, joined, send_events, share_out
 from etcdz.watch.events import Changes
 from etcdz.watch.group import Bundle, Group
@@ -36,10 +44,6 @@ CATCH_UP_SPAN: Final = 2_000
 """Revisions that their positions may lie apart."""
 
 INVALID_ID: Final = -1
-_CREATED: Final = b"\x18\x01"
-_CANCELED: Final = b"\x20\x01"
-_COMPACT_REVISION: Final = b"\x28"
-_CANCEL_REASON: Final = b"\x32"
 _EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 _DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 
@@ -61,8 +65,8 @@ class Backend(Protocol):
     def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None: ...
 
 
-Permit = Callable[[WatchStream, Any], EtcdError | None]
-_Wish = tuple[WatchStream, Any]
+Permit = Callable[[WatchStream, pb.WatchCreateRequest], EtcdError | None]
+_Wish = tuple[WatchStream, pb.WatchRequest]
 
 
 class Hub:
@@ -97,7 +101,7 @@ class Hub:
     def open(self, sink: Sink) -> WatchStream:
         return WatchStream(sink)
 
-    def wish(self, stream: WatchStream, request: Any) -> None:
+    def wish(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         """A WatchRequest. One that asks for nothing is passed over, as in etcd."""
         if request.WhichOneof("request_union") is not None:
             self._wishes.append((stream, request))
@@ -291,7 +295,7 @@ class Hub:
             return False
         self._leave(watcher)
         watcher.state = OVER
-        body = _CANCELED + int_field(_COMPACT_REVISION, compact_revision)
+        body = WATCH_CANCELED_TRUE + int_field(WATCH_COMPACT_REVISION, compact_revision)
         self._respond(watcher.stream, self._pieces.field(0), watcher.id_field + body)
         self._answer_progress(watcher.stream)
         return True
@@ -355,7 +359,7 @@ class Hub:
 
     # ---- what clients ask for, at the revision where the backend stands ----
 
-    def _grant(self, stream: WatchStream, request: Any) -> None:
+    def _grant(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         kind = request.WhichOneof("request_union")
         if kind == "create_request":
             self._create(stream, request.create_request)
@@ -364,7 +368,7 @@ class Hub:
         else:
             self._request_progress(stream)
 
-    def _create(self, stream: WatchStream, request: Any) -> None:
+    def _create(self, stream: WatchStream, request: pb.WatchCreateRequest) -> None:
         """Source: the order of checks is that of etcd 3.5's newest patch release."""
         lo, hi = request.key or b"\0", request.range_end
         span: Range = (lo, None if hi == b"\0" else hi)
@@ -381,14 +385,19 @@ class Hub:
             self._admit(stream, span, request)
 
     def _refuse(self, stream: WatchStream, reason: str) -> None:
-        fields = int_field(b"\x10", INVALID_ID) + _CREATED + _CANCELED + bytes_field(_CANCEL_REASON, reason.encode())
+        fields = (
+            int_field(WATCH_ID, INVALID_ID)
+            + WATCH_CREATED_TRUE
+            + WATCH_CANCELED_TRUE
+            + bytes_field(WATCH_CANCEL_REASON, reason.encode())
+        )
         self._respond(stream, self._header(), fields)
 
-    def _admit(self, stream: WatchStream, span: Range, request: Any) -> None:
+    def _admit(self, stream: WatchStream, span: Range, request: pb.WatchCreateRequest) -> None:
         watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
         stream.watchers[watcher.id] = watcher
         self._count(watcher, 1)
-        self._respond(stream, self._header(), watcher.id_field + _CREATED)
+        self._respond(stream, self._header(), watcher.id_field + WATCH_CREATED_TRUE)
         if watcher.next_revision > self.revision:
             self._sync(watcher)
         else:
@@ -401,7 +410,7 @@ class Hub:
         watcher = stream.watchers.get(watch_id)
         if watcher is not None:
             self._drop(watcher)
-            self._respond(stream, self._header(), watcher.id_field + _CANCELED)
+            self._respond(stream, self._header(), watcher.id_field + WATCH_CANCELED_TRUE)
             self._answer_progress(stream)
 
     def _request_progress(self, stream: WatchStream) -> None:
@@ -421,7 +430,7 @@ class Hub:
                 self._report(stream, INVALID_ID)
 
     def _report(self, stream: WatchStream, watch_id: int) -> None:
-        self._respond(stream, self._header(), int_field(b"\x10", watch_id))
+        self._respond(stream, self._header(), int_field(WATCH_ID, watch_id))
 
     def notify(self, now: float) -> None:
         """Tells those watchers with progress_notify who have heard nothing since the last time where they are."""
@@ -440,5 +449,5 @@ class Hub:
         stream.sink.touch()
 
 
-def _wants_prev_kv(request: Any) -> bool:
-    return bool(request.create_request.prev_kv)
+def _wants_prev_kv(request: pb.WatchRequest) -> bool:
+    return request.create_request.prev_kv

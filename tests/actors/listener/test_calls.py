@@ -10,16 +10,19 @@ from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
+from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies, Write
 from etcdz.proto import etcdserverpb as pb
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
+ALICE = AuthInfo("alice", 7)
 RAFT = Peer("raft", "raft", 0, 2, "")
 BACKEND = Peer("backend", "backend", 0, 2, "")
+LESSOR = Peer("lessor", "lessor", 0, 2, "")
 
 
 class Client:
@@ -55,8 +58,8 @@ class Setup:
         host: Any = SimpleNamespace(boot=SimpleNamespace(slot=2), links=self.sent, log=None, flush_soon=lambda: None)
         self.calls = Calls(host, MemberConfig())
 
-    def begin(self, stream_id: int, method: int, body: bytes) -> None:
-        self.calls.begin(self.client, stream_id, method, body)
+    def begin(self, stream_id: int, method: int, body: bytes, auth: AuthInfo | None = None) -> None:
+        self.calls.begin(self.client, stream_id, method, body, auth)
 
     def turn(self) -> list[tuple[str, Any]]:
         self.calls.end_turn()
@@ -142,6 +145,19 @@ def test_a_new_raft_is_offered_what_is_unanswered_under_the_same_ids(setup: Setu
     assert setup.turn() == [("raft", Propose(2, [first.items[1]]))]
 
 
+def test_a_new_raft_that_has_delegated_already_is_offered_what_is_unanswered_and_the_wal_is_not(setup: Setup) -> None:
+    """The wal does not know what is in the log: it would append these a second time."""
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, first)] = setup.turn()
+    setup.calls.on_peer_up(RAFT)
+    setup.calls.on_leadership(Leadership(2, 3, 9, 4, 4, 3, 4, delegation=77))
+    setup.begin(3, PUT, PUT_BODY)
+    [(to, offered), (to_new, new)] = setup.turn()
+    assert (to, offered) == ("raft", Propose(2, first.items))
+    assert (to_new, type(new), new.delegation) == ("wal", Write, 77)
+    assert {item[0] for item in new.items}.isdisjoint(item[0] for item in first.items)
+
+
 def test_a_new_backend_is_asked_unanswered_reads_again_and_no_writes(setup: Setup) -> None:
     setup.grant(5)
     setup.begin(1, PUT, PUT_BODY)
@@ -192,6 +208,48 @@ def test_a_txn_that_only_reads_does_not_go_through_the_log(setup: Setup, operati
     setup.grant(1)
     setup.begin(1, TXN, pb.TxnRequest(success=operations).SerializeToString())
     assert [type(message) for _, message in setup.turn()] == [target]
+
+
+def test_an_entry_says_who_asks(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY, ALICE)
+    [(_, message)] = setup.turn()
+    [(request_id, data)] = message.items
+    entry = pb.InternalRaftRequest.FromString(data)
+    assert entry.header == pb.RequestHeader(ID=request_id, username="alice", auth_revision=7)
+    assert entry.put == pb.PutRequest.FromString(PUT_BODY)
+
+
+def test_an_entry_of_nobody_holds_an_id_alone(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, message)] = setup.turn()
+    [(request_id, data)] = message.items
+    put = pb.PutRequest.FromString(PUT_BODY)
+    assert data == pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), put=put).SerializeToString()
+
+
+def test_reads_say_who_asks_and_say_it_again_to_a_new_backend(setup: Setup) -> None:
+    setup.grant(5)
+    setup.begin(1, RANGE, RANGE_BODY, ALICE)
+    setup.begin(3, RANGE, RANGE_BODY)
+    [(_, message)] = setup.turn()
+    assert message.askers == [(message.items[0][0], "alice", 7)]
+    setup.calls.on_peer_up(BACKEND)
+    assert setup.turn() == [("backend", message)]
+
+
+def test_a_read_that_waited_for_its_index_says_who_asks(setup: Setup) -> None:
+    setup.begin(1, RANGE, RANGE_BODY, ALICE)
+    [(_, asked)] = setup.turn()
+    setup.calls.on_read_states(ReadStates(17, asked.ids))
+    [(_, message)] = setup.turn()
+    assert message.askers == [(asked.ids[0], "alice", 7)]
+
+
+def test_nobody_asks_while_no_call_says_who_does(setup: Setup) -> None:
+    setup.grant(5)
+    setup.begin(1, RANGE, RANGE_BODY)
+    [(_, message)] = setup.turn()
+    assert message.askers == ()
 
 
 def test_what_raft_refuses_is_answered_with_etcds_error(setup: Setup) -> None:

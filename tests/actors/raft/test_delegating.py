@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.listener.calls import encode_request
 from etcdz import limits
+from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import (
     Append,
     Applied,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.listener.calls import encode_request
 from etcdz import limits
+from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import Append, Appended, Propose, ReadIndex, ReadStates, Refused
 from etcdz.ipc.request_ids import COMPACTOR_SLOT
 from etcdz.raft import make_entry

@@ -1,0 +1,21 @@
+"""Who asks: what etcd knows of the caller of a request, from the connection to where the request is applied.
+
+It travels with the request: in the header of the raft entry of a write, beside a read (`etcdz.ipc.messages.Read`), as
+`StreamCall.auth` of a stream. None: auth is off, or the caller has not said who it is.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class AuthInfo(NamedTuple):
+    """revision: of the auth store, when the caller's token was made. Source: etcd's auth.AuthInfo."""
+
+    username: str
+    revision: int
+
+
+def auth_info_from(metadata: Mapping[bytes, bytes]) -> AuthInfo | None:
+    """The caller that the metadata of a call names; metadata as in `etcdz.wire.events`. None: auth is off, as it always
+    is so far."""
+    return None
