@@ -37,7 +37,7 @@ assert 2 * limits.CALLS_IN_FLIGHT_MAX <= limits.REQUEST_WINDOW, "what listeners 
 
 
 class RequestWindow:
-    """Request ids of entries: all that are not applied, and `size` more. See the module."""
+    """Request ids of entries: all that are not applied, and at least `size` more. See the module."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -79,15 +79,21 @@ class RequestWindow:
                 self._forget(request_id - 1)  # the last word is that of each listener's first
 
     def trim(self, unapplied: int) -> None:
-        """Forget the oldest. unapplied: so many of the latest, at least, are of entries not known to be applied."""
+        """Forget the oldest, many at once. unapplied: so many of the latest may be of entries that are not applied."""
         order = self._order
-        gone = [order.popleft() for _ in range(len(order) - self._size - unapplied)]
-        if gone:
-            self._known.difference_update(gone)
-            # Sorted, so that the highest of each listener stays: what was offered twice may stand behind later ids.
-            for request_id in {request_id >> SLOT_SHIFT: request_id for request_id in sorted(gone)}.values():
-                if not self.has_forgotten(request_id):
-                    self._forget(request_id)
+        excess = len(order) - self._size - unapplied
+        if excess <= self._size >> 4:
+            return
+        gone = [order.popleft() for _ in range(excess)]
+        self._known.difference_update(gone)
+        highest: dict[int, int] = {}  # of each listener: an id may stand behind a later one if it was offered again
+        for request_id in gone:
+            source = request_id >> SLOT_SHIFT
+            if request_id > highest.get(source, 0):
+                highest[source] = request_id
+        for request_id in highest.values():
+            if not self.has_forgotten(request_id):
+                self._forget(request_id)
 
     def _forget(self, request_id: int) -> None:
         if slot_of(request_id) < COMPACTOR_SLOT:

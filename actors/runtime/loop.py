@@ -174,8 +174,9 @@ class Actor:
         frames = self.mailbox.take(limits.FRAMES_PER_TURN)
         if not frames:
             return 0
-        for tap in taps:
-            tap.on_frames(frames)
+        if taps:
+            for tap in taps:
+                tap.on_frames(frames)
         statistics = self.statistics
         if len(frames) > statistics.depth_max:
             statistics.depth_max = len(frames)

@@ -1,6 +1,6 @@
 """A tap: what looks on while an actor's loop works, or holds it up. The loop calls it; mostly there is none.
 
-An actor's taps are a tuple that the loop goes through once a turn: an empty one costs some 20 ns. That beat replacing
+An actor's taps are a tuple that the loop looks at once a turn: an empty one costs some 20 ns. That beat replacing
 methods of the actor, which is free while nothing is switched on, and hides from a reader of the loop what it calls.
 """
 

@@ -164,7 +164,7 @@ def test_what_was_forgotten_is_refused_with_a_timeout_and_not_entered_again(one:
     """A listener that stood still while another wrote more than the window holds, all of it applied."""
     lost = one.offers(0, 1)
     one.write(lost)
-    one.write(one.offers(1, limits.REQUEST_WINDOW + 1))
+    one.write(one.offers(1, 2 * limits.REQUEST_WINDOW))
     one.handle(Applied(one.last, 0))
     one.actor.on_turn_end()
     one.handle(Propose(0, lost, 1))
