@@ -134,6 +134,7 @@ class RaftActor(Actor):
             self.links.send("wal", WalHello(self.boot.incarnation, first))
 
     def on_backend_state(self, state: BackendState) -> None:
+        """Where the backend stands: the answer to BackendHello, and what it says when it sees a new wal."""
         if state.raft_incarnation != self.boot.incarnation:
             return
         self.backend_state = state

@@ -71,7 +71,7 @@ class Appends:
 
     def _keep(self, message: Message) -> tuple[bytes, bool]:
         """Into raft's own copy of the log. return (the hard state, empty if it has not changed; whether term or vote
-        have, which must be durable before anyone hears of it)."""
+        have, which must be durable before any other member is told)."""
         if message.snapshot is not None:
             raise RuntimeError(f"a snapshot up to {message.snapshot.index} has come, and nothing here can install it")
         storage = self._host.storage
@@ -112,6 +112,7 @@ class Appends:
             self._host.links.send("wal", append)
 
     def on_appended(self, message: Appended) -> None:
+        """Step the responses of what is durable into the core; or remember why the wal takes nothing."""
         if message.raft_incarnation != self._host.boot.incarnation:
             return
         if message.error != self.refusal:

@@ -31,6 +31,7 @@ class PeerMessages:
         self.waiting: list[bytes] = []
 
     def on_received(self, message: Received) -> None:
+        """They are stepped at the end of the turn."""
         self.waiting += message.messages
 
     def step(self, node: RawNode) -> None:

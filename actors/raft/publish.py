@@ -10,7 +10,7 @@ from etcdz.ipc.request_ids import RequestIds
 from etcdz.raft import ProposalDropped, RawNode
 
 OWN_SLOT = 31
-"""Slot in the ids of what raft proposes by itself; no listener has it, so no one waits for the reply."""
+"""Slot in the ids of what raft proposes by itself. No listener has it, so the replies are not waited for."""
 
 
 class Publish:

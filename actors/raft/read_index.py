@@ -29,6 +29,7 @@ class ReadIndexes:
         self._seq = 0
 
     def on_read_index(self, message: ReadIndex) -> None:
+        """The core is asked at the end of a turn in which this member leads."""
         self.waiting.append((message.slot, message.ids))
 
     def ask(self, node: RawNode) -> None:

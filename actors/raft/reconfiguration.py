@@ -4,8 +4,8 @@
                 -> proposed, one at a time -> committed -> the backend's membership judges -> actors/raft/applies.py
 
 A change may make others voters, and nothing that rests on being the only voter may outlive that: writes that go to the
-wal, and reads that go straight to the backend. So both end first, and a listener that was slow to hear of it is waited
-for. They begin again when the change is applied, if this member is the only voter then.
+wal, and reads that go straight to the backend. So both end first, and raft waits until every listener has said that it
+knows. They begin again when the change is applied, if this member is the only voter then.
 """
 
 from collections import deque
@@ -44,6 +44,7 @@ class Reconfiguration:
         """Of the change that was proposed last and is not applied yet; 0: none."""
 
     def on_reconfigure(self, message: Reconfigure) -> None:
+        """Changes that clients ask for, and those that a listener offers again to a new raft."""
         self.waiting.extend(message.items)
 
     def remember(self, data: bytes) -> None:
@@ -70,7 +71,7 @@ class Reconfiguration:
             host.leadership.note(node)
 
     def _propose(self, node: RawNode) -> None:
-        """NB: the core turns a change into an empty entry while one may be unapplied, and nobody would be told."""
+        """NB: while a change may be unapplied the core turns another into an empty entry, and says nothing of it."""
         raft, window = node.raft, self._host.window
         if raft.pending_conf_index > raft.log.applied:
             return

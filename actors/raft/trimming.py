@@ -57,7 +57,7 @@ class Trimming:
     def maybe_save(self, committed: int) -> None:
         """The backend no longer needs the log up to here: compact it, but for what slow followers may ask.
 
-        NB: the backend applies what the wal appends before this process hears of it, so it may be ahead. A
+        NB: the backend applies what the wal appends before this process is told of it, so it may be ahead. A
         marker that the hard state on disk has not committed counts for nothing when the log is read again, and the
         segments before it are released: so first the commit index, then the marker.
         """
