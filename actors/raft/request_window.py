@@ -17,8 +17,8 @@ Only listeners are refused so. The lessor offers again what raft has refused, be
 nothing the second time.
 
 NB: a raft that begins anew reads the ids of the REQUEST_WINDOW latest applied entries off the log. If a listener stood
-still while others wrote more than that, a reply was on its way to it, and raft died then, the new raft takes the request
-for new.
+still while others wrote more than that, a reply was on its way to it, and raft died then, the new raft takes the
+request for new.
 """
 
 from collections import deque
