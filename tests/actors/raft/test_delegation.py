@@ -38,10 +38,20 @@ def test_it_is_not_delegated_twice_nor_while_a_listener_owes_an_answer(delegatio
     with pytest.raises(RuntimeError, match="owing"):
         delegation.begin(3, 9, 5)
     delegation.on_answer(Propose(0, [], delegation.fence))
-    delegation.on_answer(Propose(1, [], delegation.fence - 1))  # an answer to what was asked before
+    delegation.on_answer(Propose(1, [], UNASKED))
     assert delegation.waits_for_answers
     delegation.listener_gone(1)
     assert delegation.begin(3, 9, 5).delegation == delegation.granted
+
+
+def test_an_answer_to_an_earlier_fence_does_not_count(delegation: Delegation) -> None:
+    delegation.end({0})
+    earlier = delegation.fence
+    delegation.ask({0})
+    delegation.on_answer(Propose(0, [], earlier))
+    assert delegation.waits_for_answers
+    delegation.on_answer(Propose(0, [], delegation.fence))
+    assert not delegation.waits_for_answers
 
 
 def test_it_is_recalled_once_and_listeners_may_not_write_from_then_on(delegation: Delegation) -> None:
