@@ -9,6 +9,7 @@ from etcdz import limits
 from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import (
     Append,
+    Appended,
     Applied,
     Apply,
     BackendState,
@@ -129,6 +130,22 @@ def test_it_is_delegated_again_when_every_listener_has_answered(one: Delegated) 
     one.make_durable()
     (again,) = one.links.of_type(Delegate)
     assert again.delegation > one.delegated.delegation
+
+
+def test_it_waits_until_the_backend_is_handed_all_that_is_committed(one: Delegated) -> None:
+    one.handle(Propose(0, one.offers(0, 1), 1))
+    one.give_back()
+    for slot in range(3):
+        one.handle(Propose(slot, [], one.actor.delegation.fence))
+    one.actor.on_turn_end()
+    one.handle(Appended(7, one.links.of_type(Append)[-1].seq, ""))
+    node = one.actor.node
+    assert node is not None and node.raft.log.committed == node.raft.log.last_index()
+    assert one.actor.delegating.advance(node) and one.links.of_type(Delegate) == []
+    one.actor.on_turn_end()
+    one.actor.on_turn_end()
+    kinds = [type(message) for _, message in one.links.sent if isinstance(message, Apply | Delegate)]
+    assert kinds == [Apply, Delegate]
 
 
 def test_a_new_backend_is_handed_by_raft_what_the_wal_wrote_for_the_old_one(one: Delegated) -> None:
