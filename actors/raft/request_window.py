@@ -6,9 +6,9 @@ are three kinds, and the window has an answer for each:
 - Its entry is not applied. Then its id is known: ids of entries that are not known to be applied are never forgotten,
   however many there are, and whichever listener gave them.
 - Its entry is applied and the reply is on its way. Beyond those that are not applied, the `REQUEST_WINDOW` latest are
-  known. That is more than all listeners of the member together have unanswered: they divide CALLS_IN_FLIGHT_MAX, and
-  while each of them is being replaced (`actors restart listener`) the successors admit another ln 2 of it at most,
-  since each takes its share among all that are there.
+  known. That is more than all listeners of the member together have unanswered (asserted in etcdz/limits.py): they
+  divide CALLS_IN_FLIGHT_MAX, and while each of them is being replaced (`actors restart listener`) the successors admit
+  another ln 2 of it at most, since each takes its share among all that are there.
 - Its entry was applied long ago, and the reply was late or lost. It may be forgotten, but not taken for new: of each
   listener the window knows up to which id it has forgotten, and what is offered again at or below that is refused. The
   listener gives ids in rising order and offers first what it gave first, so that nothing new is refused.
@@ -25,8 +25,7 @@ from collections import deque
 
 from google.protobuf.message import DecodeError
 
-from etcdz import limits
-from etcdz.ipc.request_ids import COMPACTOR_SLOT, COUNTER_MASK, SLOT_SHIFT, slot_of
+from etcdz.ipc.request_ids import COUNTER_MASK, LISTENER_SLOTS, SLOT_SHIFT, slot_of
 from etcdz.mvcc.put_entry import decode_id
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import WITH_LENGTH, decode_varint
@@ -36,8 +35,6 @@ _TAG_MASK = 0x87  # the wire type, and whether the tag has one byte
 FORGOTTEN_SPAN = 1 << 24
 """Ids so far below a forgotten one are of a listener that started when the clock was set back: they are new. More than
 what a listener gives within a request timeout, and 17 seconds of the clock."""
-
-assert 2 * limits.CALLS_IN_FLIGHT_MAX <= limits.REQUEST_WINDOW, "what listeners and their successors have unanswered"
 
 
 class RequestWindow:
@@ -100,7 +97,7 @@ class RequestWindow:
                 self._forget(request_id)
 
     def _forget(self, request_id: int) -> None:
-        if slot_of(request_id) < COMPACTOR_SLOT:
+        if slot_of(request_id) in LISTENER_SLOTS:
             self._forgotten[request_id >> SLOT_SHIFT] = request_id
 
     def has_forgotten(self, request_id: int) -> bool:

@@ -21,7 +21,18 @@ from actors.runtime.statistics import Statistics
 from actors.runtime.tap import Tap
 from etcdz import limits
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Fault, Heartbeat, Query, QueryReply, Ready, Roster, Stop, decode_frame, encode_frame
+from etcdz.ipc.messages import (
+    Fault,
+    Heartbeat,
+    Query,
+    QueryReply,
+    Ready,
+    Roster,
+    Stop,
+    Unknown,
+    decode_frame,
+    encode_frame,
+)
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Recorder, describe, last_words
 
@@ -43,6 +54,7 @@ class Actor:
             Roster: self._on_roster,
             Stop: self._on_stop,
             Query: self._on_ask,
+            Unknown: self._on_unknown,
         }
         self.recorder = Recorder(boot.flight)
         self.statistics = Statistics()
@@ -53,6 +65,8 @@ class Actor:
         self.busy_ns = 0
         self._next_heartbeat = 0.0
         self._received_before = 0
+        self._unknown: set[int] = set()
+        """Tags of messages that were skipped."""
         self.stopping = False
         """Set by Stop and by SIGTERM; the turn under way is finished, then `on_stop` runs."""
 
@@ -114,6 +128,12 @@ class Actor:
     def _on_ask(self, ask: Query) -> None:
         ok, result = self.queries.answer(ask.verb, ask.args)
         self.links.tell_supervisor(QueryReply(self.boot.name, self.boot.incarnation, ask.id, ok, result))
+
+    def _on_unknown(self, message: Unknown) -> None:
+        """Newer code has a message more: skipped, counted by the statistics, and logged once."""
+        if message.tag not in self._unknown:
+            self._unknown.add(message.tag)
+            self.log.error("skipping messages with an unknown tag: the sender's code is newer", tag=message.tag)
 
     def ready(self, info: dict[str, Any]) -> None:
         """Tell the supervisor that init has succeeded."""

@@ -1,9 +1,11 @@
-"""The table in etcdz.messages is the protocol: it is held against the types and against who handles what."""
+"""The table in etcdz.ipc.messages is the protocol: it is held against the types and the handlers of the actors."""
 
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 
 from etcdz.ipc import messages
@@ -88,6 +90,59 @@ def test_a_frame_comes_back_as_it_went_in() -> None:
     assert back[1:2] == batch[1:2]
 
 
-def test_a_frame_of_an_unknown_message_is_an_error() -> None:
+# ---- frames of other versions ----
+
+TYPES = sorted(messages.TAGS.items(), key=lambda pair: pair[1])
+
+
+def frame(*batch: tuple[int, list[object]]) -> bytes:
+    return bytes(msgpack.packb(batch))
+
+
+def sample(kind: type[Any]) -> list[object]:
+    """Fields that no type would have by default."""
+    return [f"{name} of {kind.__name__}" for name in kind._fields]
+
+
+@pytest.mark.parametrize(("kind", "tag"), TYPES)
+def test_a_field_that_a_newer_sender_has_more_is_dropped(kind: type[Any], tag: int) -> None:
+    (message,) = messages.decode_frame(frame((tag, [*sample(kind), "new"])))
+    assert type(message) is kind and list(message) == sample(kind)
+
+
+@pytest.mark.parametrize(("kind", "tag"), TYPES)
+def test_fields_that_an_older_sender_does_not_have_get_their_defaults(kind: type[Any], tag: int) -> None:
+    needed = len(kind._fields) - len(kind._field_defaults)
+    for known in range(needed, len(kind._fields) + 1):
+        (message,) = messages.decode_frame(frame((tag, sample(kind)[:known])))
+        assert list(message) == [*sample(kind)[:known], *list(kind._field_defaults.values())[known - needed :]]
+
+
+@pytest.mark.parametrize(("kind", "tag"), TYPES)
+def test_a_message_without_a_field_that_it_needs_is_an_error(kind: type[Any], tag: int) -> None:
+    needed = len(kind._fields) - len(kind._field_defaults)
+    with pytest.raises(ValueError, match="missing"):
+        messages.decode_frame(frame((tag, sample(kind)[: needed - 1])))
+
+
+def test_a_message_of_an_unknown_type_is_skipped_and_the_others_of_its_frame_are_read() -> None:
+    known = messages.TAGS[messages.Flush]
+    unknown = max(messages.MESSAGES) + 1
+    assert messages.decode_frame(frame((known, [1]), (unknown, ["a", 2]), (known, [3, "new"]))) == [
+        messages.Flush(1),
+        messages.Unknown(unknown),
+        messages.Flush(3),
+    ]
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\x01", b"\x91\x01", b"\x91\x92\x22\x01", b"\x91\x92\x90\x90", b"\xc1", b"\x91\x93"]
+)
+def test_what_is_no_frame_is_an_error(garbage: bytes) -> None:
+    with pytest.raises(ValueError):
+        messages.decode_frame(garbage)
+
+
+def test_an_unknown_message_is_never_sent() -> None:
     with pytest.raises(KeyError):
-        messages.decode_frame(b"\x91\x92\xcc\xff\x90")
+        messages.encode_frame([messages.Unknown(1)])

@@ -135,9 +135,9 @@ def test_it_is_delegated_again_when_every_listener_has_answered(one: Delegated) 
 def test_it_waits_until_the_backend_is_handed_all_that_is_committed(one: Delegated) -> None:
     one.handle(Propose(0, one.offers(0, 1), 1))
     one.give_back()
+    one.actor.on_turn_end()
     for slot in range(3):
         one.handle(Propose(slot, [], one.actor.delegation.fence))
-    one.actor.on_turn_end()
     one.handle(Appended(7, one.links.of_type(Append)[-1].seq, ""))
     node = one.actor.node
     assert node is not None and node.raft.log.committed == node.raft.log.last_index()
