@@ -24,6 +24,7 @@ from actors.backend.reply_ring import ReplyRing
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
+from actors.runtime.slow_requests import is_slow, warn_apply
 from etcdz import limits
 from etcdz.api.errors import Code
 from etcdz.cluster.membership import Membership
@@ -51,7 +52,6 @@ from etcdz.mvcc.applier import FOREIGN, Applier, Result
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import raftpb
 from etcdz.store import buckets
-from etcdz.telemetry.slow_requests import is_slow, warn_apply
 
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from actors.backend.raft_link import RaftLink
 from actors.runtime.link import Links
+from actors.runtime.slow_requests import is_slow, warn_read
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code
 from etcdz.api.methods import LEASE_LEASES, LEASE_TIME_TO_LIVE, RANGE, RANGE_CHUNK, TXN
 from etcdz.ipc.messages import Read, Replies
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
-from etcdz.telemetry.slow_requests import is_slow, warn_read
 
 Reader = Callable[[bytes, AuthInfo | None], tuple[int, bytes]]
 """(request body, who asks) -> (gRPC code, encoded response or error text)."""

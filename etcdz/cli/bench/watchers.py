@@ -28,8 +28,8 @@ from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome
 from etcdz.cli.bench.team import BenchFailed, Interrupt
 from etcdz.cli.bench.workload import PUT_PATH, RANGE_PATH, range_body
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError
 from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 

@@ -17,8 +17,8 @@ from etcdz.cli.bench.endpoints import Endpoint
 from etcdz.cli.monitor.terminal import ASCII, Terminal
 from etcdz.monitor.members import Members, MemberSample, MemberView, Status, as_json, read_figures, table
 from etcdz.monitor.paint import Line, Span, filled, line, plain
+from etcdz.net.blocking_channel import Channel, RpcError, connect
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError, connect
 
 ANSWER_S: Final = 2.0
 """Longest wait for one member, which holds up the next sample of the others."""
