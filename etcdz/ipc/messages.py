@@ -467,7 +467,7 @@ class LeaseNewsEnd(NamedTuple):
 
 
 class QuotaHeadroom(NamedTuple):
-    """room: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
+    """headroom: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
 
     member_id: int
     headroom: int | None
@@ -486,7 +486,7 @@ class CompactSlice(NamedTuple):
 
 
 class CompactionState(NamedTuple):
-    """running: there is something to compaction. notes: the last that were sent, for a compactor that has none."""
+    """running: there is something to compact. notes: the last that were sent, for a compactor that has none."""
 
     revision: int
     compact_revision: int
