@@ -156,6 +156,12 @@ class Spawner:
         """Start a new zygote, which reads the code anew, and put to it what is not answered, but for the one named."""
         self._replace_by(self._new, name, incarnation)
 
+    def on_halted(self) -> None:
+        """The zygote was stopped by a signal: it forks nothing until it is continued, if ever. Actors live on without
+        it, so it is replaced at once."""
+        log.warn("the zygote was stopped by a signal, starting another", zygote_pid=self.pid)
+        self.replace()
+
     def _replace_by(self, make: Callable[[], "_Zygote"], name: str = "", incarnation: int = 0) -> None:
         self._take_all(self._zygote.end())
         self._waiting.pop((name, incarnation), None)
