@@ -28,7 +28,7 @@ DEATHS_MAX: Final = 5
 RENEWAL_S: Final = 30.0
 """How long the imports of a new zygote may take."""
 LAST_REPORTS_S: Final = 1.0
-"""For a newborn's report after its zygote was killed; it takes microseconds, unless somebody stopped the process."""
+"""For the report of a new process after its zygote was killed; it takes microseconds, unless a signal stopped it."""
 
 
 class Parcel(NamedTuple):

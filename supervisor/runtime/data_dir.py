@@ -53,6 +53,7 @@ class DataDir:
 
     @property
     def control(self) -> str:
+        """Endpoint of the control socket."""
         return f"ipc://{self.run_dir}/control"
 
     def publish(self) -> None:
@@ -121,7 +122,7 @@ def _make_private(path: Path) -> None:
 
 
 def _lock(path: Path, lock_fd: int) -> None:
-    """Take the lock, or say at once who has it; wait only for processes of a member that is already dead."""
+    """Take the lock. Waits only for processes of a member that is already dead. raises DataDirError: a member lives"""
     give_up_at = time.monotonic() + DYING_S
     while True:
         try:
@@ -156,7 +157,7 @@ def _next_incarnation(lock_fd: int) -> int:
 
 
 def _remove_stale_run_dir(path: Path) -> None:
-    """Of a member that was killed. Requires: the lock is held, so the record is nobody's."""
+    """Of a member that was killed. Requires: the lock is held, so that no living member has written the record."""
     try:
         stale = Path(str(json.loads((path / RECORD_NAME).read_text())["run_dir"]))
     except (OSError, ValueError, KeyError, TypeError):
@@ -178,7 +179,7 @@ def _make_run_dir() -> Path:
 
 
 def _is_alive(pid: int) -> bool:
-    """A zombie counts as dead: it holds nothing and answers nobody."""
+    """A zombie counts as dead: it holds nothing and answers nothing."""
     try:
         return b") Z" not in Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
