@@ -182,6 +182,7 @@ class Loop:
         member = self._member
         actions = member.lifecycle.on_ready(ready.name, ready.incarnation, ready.info, now)
         if actions:
+            member.was_ready.add(ready.name)
             member.links.connect(ready.name, ready.incarnation)
             child = member.lifecycle.children[ready.name]
             if child.pid is not None:  # again: it has started threads meanwhile
