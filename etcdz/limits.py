@@ -41,7 +41,8 @@ APPLY_LAG_MAX = 5_000
 CATCH_UP_ENTRIES = 5_000
 """Entries kept in the log behind a snapshot for slow followers."""
 REQUEST_WINDOW = 8_192
-"""Ids of this many latest entries are remembered, so that a proposal offered again enters the log at most once."""
+"""Ids of this many latest applied entries are remembered, and of all that are not applied, so that a proposal offered
+again enters the log at most once (actors/raft/request_window.py)."""
 APPEND_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes handed to the wal and not yet durable, beyond which proposals are refused."""
 RAFT_MESSAGE_BYTES = 1 << 20

@@ -19,10 +19,10 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | QueryReply         | all -> supervisor           | -                    | the order or query fails: no answer came         |
 | QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
 | Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
-| Propose            | listener, lessor -> raft    | Replies or Refused   | offered again to the next raft incarnation       |
+| Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
-| Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
-| Received           | peers -> raft               | -                    | members say again what was not answered          |
+| Reconfigure        | no actor yet -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
+| Received           | no actor yet -> raft        | -                    | members say again what was not answered          |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
 | ReadIndex          | listener -> raft            | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates         | raft -> listener            | -                    | the call times out                               |
@@ -61,6 +61,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
 | WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
 
+"no actor yet": raft takes it, and what will send it, a listener or the peer actor, is not built.
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
@@ -466,7 +467,7 @@ class LeaseNewsEnd(NamedTuple):
 
 
 class QuotaHeadroom(NamedTuple):
-    """room: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
+    """headroom: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
 
     member_id: int
     headroom: int | None
@@ -485,7 +486,7 @@ class CompactSlice(NamedTuple):
 
 
 class CompactionState(NamedTuple):
-    """running: there is something to compaction. notes: the last that were sent, for a compactor that has none."""
+    """running: there is something to compact. notes: the last that were sent, for a compactor that has none."""
 
     revision: int
     compact_revision: int

@@ -210,10 +210,3 @@ class KvState:
             self._rotate()
         self.index.merge(FRESH_KEYS_MAX)
         return durable
-
-    def flush(self) -> int:
-        """Makes all that is committed survive power loss. return the flushed index"""
-        if self.flushed_index != self.consistent_index:
-            self.store.sync()
-            self.flushed_index = self.consistent_index
-        return self.flushed_index

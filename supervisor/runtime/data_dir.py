@@ -53,6 +53,7 @@ class DataDir:
 
     @property
     def control(self) -> str:
+        """Endpoint of the control socket."""
         return f"ipc://{self.run_dir}/control"
 
     def publish(self) -> None:
@@ -123,7 +124,7 @@ def _make_private(path: Path) -> None:
 
 
 def _lock(path: Path, lock_fd: int) -> None:
-    """Take the lock, or say at once who has it; wait only for processes of a member that is already dead."""
+    """Take the lock. Waits only for processes of a member that is already dead. raises DataDirError: a member lives"""
     give_up_at = time.monotonic() + DYING_S
     while True:
         try:
@@ -177,7 +178,7 @@ def _make_run_dir(path: Path, lock_fd: int) -> RunDir:
 
 
 def _is_alive(pid: int) -> bool:
-    """A zombie counts as dead: it holds nothing and answers nobody."""
+    """A zombie counts as dead: it holds nothing and answers nothing."""
     try:
         return b") Z" not in Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

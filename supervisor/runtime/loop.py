@@ -113,7 +113,9 @@ class Loop:
         for signum in signals:  # before the exits: what stops the member may have sent the signal to all of it
             self._on_signal(signum, now)
         for pid in changed.halted:
-            if pid not in member.observations.pauses:
+            if pid == member.spawner.pid:
+                member.spawner.on_halted()
+            elif pid not in member.observations.pauses:
                 lifecycle.on_halted(pid, now)
         for pid in changed.continued:
             lifecycle.on_continued(pid, now)

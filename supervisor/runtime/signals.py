@@ -20,6 +20,7 @@ class Signals:
         self._previous: dict[int, Any] = {signum: signal.signal(signum, _nothing) for signum in WATCHED}
 
     def fileno(self) -> int:
+        """Readable when `received` has something."""
         return self._socket.fileno()
 
     def received(self) -> list[int]:
@@ -29,6 +30,7 @@ class Signals:
         return []
 
     def restore(self) -> None:
+        """Give the handlers back that were there before."""
         signal.set_wakeup_fd(self._previous_fd)
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)

@@ -14,13 +14,21 @@ ROOT = Path(__file__).resolve().parents[2]
 ACTORS = ("listener", "raft", "wal", "backend", "lessor", "compactor")
 
 
-def table() -> dict[str, tuple[str, set[str]]]:
-    """message -> (senders, receivers) of the table in the module's docstring."""
+NAMES = {kind.__name__ for kind in messages.TAGS}
+RUNTIME = "runtime"
+NOT_SENT = "no actor yet"
+
+
+def table() -> dict[str, tuple[set[str], set[str]]]:
+    """message -> (senders, receivers) of the table in the module's docstring. What all send, actors/runtime sends."""
     rows = re.findall(r"^\| (\w+) +\| ([\w, ]+) -> ([\w, ]+?) +\|", messages.__doc__ or "", re.M)
     everyone = {*ACTORS, "supervisor"}
     rows = [row for row in rows if row[0] != "message"]
     return {
-        name: (source, everyone - {"supervisor"} if target == "all" else set(target.split(", ")))
+        name: (
+            {RUNTIME} if source == "all" else set(source.split(", ")) - {NOT_SENT},
+            everyone - {"supervisor"} if target == "all" else set(target.split(", ")),
+        )
         for name, source, target in rows
     }
 
@@ -32,7 +40,23 @@ def handled_by(actor: str) -> set[str]:
         for node in ast.walk(ast.parse((ROOT / "actors" / file).read_text())):
             if isinstance(node, ast.Dict):
                 names |= {key.id for key in node.keys if isinstance(key, ast.Name)}
-    return names & {kind.__name__ for kind in messages.TAGS}
+    return names & NAMES
+
+
+def made_in(folder: str) -> set[str]:
+    """Message types that are called, so made, in the files of a folder."""
+    names: set[str] = set()
+    for file in (ROOT / folder).rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        imported: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module == messages.__name__:
+                imported |= {alias.asname or alias.name for alias in node.names}
+        called = {
+            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        names |= imported & called
+    return names & NAMES
 
 
 def test_every_type_has_a_row_and_every_row_a_type() -> None:
@@ -43,6 +67,15 @@ def test_every_type_has_a_row_and_every_row_a_type() -> None:
 def test_an_actor_handles_what_the_table_sends_it_and_nothing_else(actor: str) -> None:
     expected = {name for name, (_, targets) in table().items() if actor in targets}
     assert handled_by(actor) == expected
+
+
+@pytest.mark.parametrize("sender", [*ACTORS, RUNTIME, "supervisor"])
+def test_a_process_makes_what_the_table_has_it_send_and_nothing_else(sender: str) -> None:
+    """What an actor makes of a type that it receives, it makes for itself."""
+    made = made_in(sender if sender == "supervisor" else f"actors/{sender}")
+    received = {name for name, (_, targets) in table().items() if sender in targets}
+    sent = {name for name, (sources, _) in table().items() if sender in sources}
+    assert made - received == sent
 
 
 def test_a_frame_comes_back_as_it_went_in() -> None:

@@ -45,7 +45,8 @@ def test_what_is_left_is_the_state_after_some_raft_entry(tmp_path: Path, damage:
     store = LevelStore(origin, switch_bytes=60_000)
     mvcc = Mvcc(store, 1, 2)
     index = _commit_puts(mvcc, 150, 0, rng, {}, None)
-    flushed = mvcc.state.flush()
+    mvcc.state.commit(index, TERM, sync=True)
+    flushed = mvcc.state.flushed_index
     log = _newest_log(origin)
     synced_bytes = log.stat().st_size
     store._switch_bytes = 1 << 30

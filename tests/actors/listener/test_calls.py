@@ -14,7 +14,7 @@ from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
+from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies, Write
 from etcdz.proto import etcdserverpb as pb
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
@@ -143,6 +143,19 @@ def test_a_new_raft_is_offered_what_is_unanswered_under_the_same_ids(setup: Setu
     setup.calls.on_replies(Replies(1, 1, [(first.items[0][0], 0, b"")], 1))
     setup.calls.on_peer_up(RAFT)
     assert setup.turn() == [("raft", Propose(2, [first.items[1]]))]
+
+
+def test_a_new_raft_that_has_delegated_already_is_offered_what_is_unanswered_and_the_wal_is_not(setup: Setup) -> None:
+    """The wal does not know what is in the log: it would append these a second time."""
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, first)] = setup.turn()
+    setup.calls.on_peer_up(RAFT)
+    setup.calls.on_leadership(Leadership(2, 3, 9, 4, 4, 3, 4, delegation=77))
+    setup.begin(3, PUT, PUT_BODY)
+    [(to, offered), (to_new, new)] = setup.turn()
+    assert (to, offered) == ("raft", Propose(2, first.items))
+    assert (to_new, type(new), new.delegation) == ("wal", Write, 77)
+    assert {item[0] for item in new.items}.isdisjoint(item[0] for item in first.items)
 
 
 def test_a_new_backend_is_asked_unanswered_reads_again_and_no_writes(setup: Setup) -> None:

@@ -1,15 +1,13 @@
 """A wal that dies while it has the end of the log: what it wrote but did not hand over reaches the backend."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from actors.runtime.link import Peer
-from etcdz.ipc.messages import Applied, Apply, BackendState, Delegate, DelegatedAppends, WalHello, WalState
+from etcdz.ipc.messages import Apply, BackendState, Delegate, DelegatedAppends, WalHello, WalState
 from etcdz.raft import ConfState, codec, make_entry
-from tests.actors.raft.test_raft_restart import ME, METADATA, Restarted
+from tests.actors.raft.restarted import ME, METADATA, Restarted, restarted_with
 
 CONF_STATE = codec.encode_conf_state(ConfState((ME,)))
 
@@ -17,19 +15,9 @@ CONF_STATE = codec.encode_conf_state(ConfState((ME,)))
 @pytest.fixture
 def delegated() -> Iterator[tuple[Restarted, Delegate]]:
     """The only voter, which has delegated the end of the log."""
-    with tempfile.TemporaryDirectory(prefix="etcdz-") as folder:  # the path of a unix socket must be short
-        one = Restarted(Path(folder), (ME,))
-        try:
-            one.greet(leader=ME)
-            for _ in range(4):
-                one.make_durable()
-                one.actor.on_applied(Applied(one.actor.applies.handed_index, 0))
-            delegates = [message for _, message in one.links.sent if isinstance(message, Delegate)]
-            assert len(delegates) == 1
-            yield one, delegates[0]
-        finally:
-            one.actor.mailbox.close()
-            one.actor.context.term()
+    with restarted_with((ME,)) as one:
+        one.greet(leader=ME)
+        yield one, one.delegate()
 
 
 def data(index: int) -> bytes:
