@@ -1,8 +1,21 @@
-"""Flags of the test suite as a whole."""
+"""Flags of the test suite as a whole.
+
+pytest --fast -n 2       only what needs no process, no real etcd and no patience; on two CPUs
+pytest                   everything, in its usual form
+pytest --long            everything, in its extended form: more rounds, more data
+pytest --strict-skips    as in CI: a skip that tests/skips.py does not allow is a failure
+"""
 
 import signal
+from collections import Counter
+from collections.abc import Generator
 
 import pytest
+
+from tests.skips import why_allowed
+
+LEFT_OUT = ("process", "parity", "slow")
+"""Markers of the tests that --fast leaves out."""
 
 # What a shell runs in the background ignores SIGINT, and hands that on to all programs that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -10,7 +23,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="the long form: more rounds, more data")
+    parser.addoption("--fast", action="store_true", help=f"leave out what is marked {', '.join(LEFT_OUT)}")
+    parser.addoption("--long", action="store_true", help="the extended form: more rounds, more data")
+    parser.addoption("--strict-skips", action="store_true", help="fail for skips that tests/skips.py does not allow")
     group = parser.getgroup("parity", "random conversations with a real etcd and with etcdz (tests/parity)")
     group.addoption("--parity-ops", type=int, default=2_400, help="how many random calls (default %(default)s)")
     group.addoption("--parity-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
@@ -22,3 +37,59 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     sim = parser.getgroup("sim", "simulated Raft clusters (tests/sim)")
     sim.addoption("--sim-seeds", type=int, default=2_000, help="how many seeds to run (default %(default)s)")
+
+
+# ---- --fast ----
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--fast"):
+        left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in LEFT_OUT)]
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+
+
+# ---- skips ----
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Of a skip: pytest keeps (path, line, "Skipped: why")."""
+    where = report.longrepr
+    return str(where[2] if isinstance(where, tuple) else where).removeprefix("Skipped: ")
+
+
+def _refuse(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
+    """Makes a failure of a skip that is not allowed in CI."""
+    if config.getoption("--strict-skips") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = _reason(report)
+        if why_allowed(reason) is None:
+            report.outcome = "failed"
+            report.longrepr = f"skipped, which tests/skips.py does not allow: {reason}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse(report, item.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A file can be skipped as a whole."""
+    report = yield
+    _refuse(report, collector.config)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Every reason for which tests were skipped, how many, and why that is no gap."""
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    if reasons:
+        terminalreporter.section(f"skipped tests: {reasons.total()}")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{count:4} {reason} ({why_allowed(reason) or 'NOT ALLOWED in CI'})")

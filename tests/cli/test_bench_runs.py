@@ -20,6 +20,8 @@ from etcdz.wire.server import ServerSettings
 from tests.cli.kv_server import Answer, Call, KvServer
 from tests.etcd_process import Etcdz
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -294,7 +296,6 @@ WATCH_LOADS = (
 )
 
 
-@pytest.mark.process
 def test_a_member_under_each_load(tmp_path: Path) -> None:
     with Etcdz(tmp_path) as member:
 
@@ -324,7 +325,6 @@ def test_a_member_under_each_load(tmp_path: Path) -> None:
         assert said["errors_by_text"] == {"etcdserver: key is not provided": 2}
 
 
-@pytest.mark.process
 def test_a_member_is_compacted_meanwhile(tmp_path: Path) -> None:
     with Etcdz(tmp_path) as member:
         words = "put --rate=1000 --total=600 --clients=20 --compact-interval=100ms --compact-index-delta=10"

@@ -4,8 +4,7 @@ import hashlib
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,6 +18,7 @@ from tests.bbolt.files import Bytes
 from tests.etcd_process import Member
 from tests.offline.members import hash_kv, keys_of, put, put_many
 from tests.process.conftest import MemberMaker
+from tests.supervisor.harness import wait_dead
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors")]
 
@@ -65,11 +65,9 @@ def senders(member: Member) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until, what
-        time.sleep(0.01)
+def wait_senders_end(member: Member) -> None:
+    """Each ends by itself once its stream has ended, and its checkpoint is gone then."""
+    wait_dead([sender.pid for sender in senders(member)])
 
 
 def test_blobs_are_etcds_and_count_down(make_member: MemberMaker) -> None:
@@ -87,7 +85,7 @@ def test_blobs_are_etcds_and_count_down(make_member: MemberMaker) -> None:
     assert revisions_of(file) == sorted([2 + n // 100 for n in range(1000)])
     names = b" ".join(name for name, _ in file.buckets())
     assert names == b"alarm auth authRoles authUsers cluster key lease members members_removed meta"
-    wait_until(lambda: not senders(member), "the sender lives on")
+    wait_senders_end(member)
     assert not list((member.data_dir / "member" / "snap").glob("checkpoint-*"))
 
 
@@ -138,7 +136,8 @@ def test_a_killed_sender_ends_the_stream_with_an_error_and_a_killed_backend_does
     assert len(revisions_of(file_of(answers))) == 24
     assert hash_kv(member, before[2])[0] == before[0]
     snap = member.data_dir / "member" / "snap"
-    wait_until(lambda: not list(snap.glob("checkpoint-*")), "checkpoints are left")
+    wait_senders_end(member)
+    assert not list(snap.glob("checkpoint-*"))
 
 
 def test_a_client_that_stalls_or_goes_costs_nothing_that_lasts(make_member: MemberMaker) -> None:
@@ -159,7 +158,8 @@ def test_a_client_that_stalls_or_goes_costs_nothing_that_lasts(make_member: Memb
     with snapshot(member) as stream:
         file_of(list(stream))
     snap = member.data_dir / "member" / "snap"
-    wait_until(lambda: not list(snap.glob("checkpoint-*")), "checkpoints are left")
+    wait_senders_end(member)
+    assert not list(snap.glob("checkpoint-*"))
 
 
 def test_more_than_a_few_at_a_time_are_refused(make_member: MemberMaker) -> None:
@@ -174,7 +174,7 @@ def test_more_than_a_few_at_a_time_are_refused(make_member: MemberMaker) -> None
         assert failed.value.details() == "etcdserver: too many requests"
         for stream in (a, b, c, d):
             stream.cancel()
-    wait_until(lambda: not senders(member), "senders live on")
+    wait_senders_end(member)
 
 
 def test_no_sender_outlives_its_member(make_member: MemberMaker) -> None:

@@ -94,9 +94,9 @@ def plant(mutation: Mutation) -> None:
 
 def by_conversation() -> str | None:
     from tests.raft.conversation import find, play_file
-    from tests.raft.test_conversations import _GIVEN, _OWN
+    from tests.raft.test_conversations import OWN, REFERENCE
 
-    for path in find([*_GIVEN, *_OWN]):
+    for path in find([*REFERENCE, *OWN]):
         if not play_file(path).passed:
             return path.stem
     return None

@@ -1,29 +1,26 @@
 """The reference's own conversations, which pin behaviour to the byte, log lines included."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.raft.conversation import difference, find, main, play_file
 
-_SHARED = Path(os.environ.get("ETCDZ_SHARED", Path(__file__).parents[3] / "shared"))
-_GIVEN = find([_SHARED / "raft-testdata"]) if (_SHARED / "raft-testdata").is_dir() else []
-_OWN = find([Path(__file__).parent / "testdata"])
+REFERENCE = find([Path(__file__).parent / "reference"])
+OWN = find([Path(__file__).parent / "testdata"])
 
 
 def _name(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}"
 
 
-@pytest.mark.skipif(not _GIVEN, reason=f"no conversations of the reference at {_SHARED} (ETCDZ_SHARED says where)")
-@pytest.mark.parametrize("path", _GIVEN, ids=_name)
+@pytest.mark.parametrize("path", REFERENCE, ids=_name)
 def test_the_references_conversation_is_answered_to_the_byte(path: Path) -> None:
     played = play_file(path)
     assert played.passed, difference(path, played)
 
 
-@pytest.mark.parametrize("path", _OWN, ids=_name)
+@pytest.mark.parametrize("path", OWN, ids=_name)
 def test_own_conversation_is_answered_to_the_byte(path: Path) -> None:
     played = play_file(path)
     assert played.passed, difference(path, played)

@@ -16,6 +16,7 @@ def test_a_text_that_is_gone_is_an_error() -> None:
         mutated(MUTATIONS[0]._replace(text="not there"))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_planted_bug_is_caught() -> None:
     results = examine_all(MUTATIONS, SEEDS_SHORT, short=True)

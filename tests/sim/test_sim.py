@@ -44,6 +44,7 @@ def report(request: pytest.FixtureRequest) -> Report:
     return run_many(range(request.config.getoption("--sim-seeds")))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_no_seed_breaks_a_rule(report: Report) -> None:
     print(report.table())
@@ -51,6 +52,7 @@ def test_no_seed_breaks_a_rule(report: Report) -> None:
     assert not report.failures, f"{len(report.failures)} of {report.runs} seeds failed\n{again}"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_runs_do_what_can_go_wrong(report: Report) -> None:
     if report.runs < 100:

@@ -35,7 +35,10 @@ def _newest_log(path: Path) -> Path:
     return max(path.glob("*.log"))
 
 
-@pytest.mark.parametrize("damage", ["cut", "zeros", "noise", "lost page"])
+DAMAGES = ["cut", *[pytest.param(damage, marks=pytest.mark.slow) for damage in ("zeros", "noise", "lost page")]]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_left_is_the_state_after_some_raft_entry(tmp_path: Path, damage: str) -> None:
     rng = Random(damage)
     origin = tmp_path / "origin"

@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from etcdz.wire import frames as f
@@ -101,9 +104,7 @@ def test_grpcio_moves_on_when_the_server_drains(echo: EchoServer, channel: grpc.
 
 def test_h2_client_talks_to_our_server() -> None:
     """The `h2` package as a client, byte streams exchanged in memory."""
-    h2_connection = pytest.importorskip("h2.connection")
-    h2_events = pytest.importorskip("h2.events")
-    client = h2_connection.H2Connection()
+    client = h2.connection.H2Connection()
     server = GrpcServerConnection(METHODS, ServerSettings(), Clock())
     client.initiate_connection()
     fields = [(name.decode(), value.decode()) for name, value in CALL_FIELDS]
@@ -118,12 +119,12 @@ def test_h2_client_talks_to_our_server() -> None:
         answer(server, server.receive(up))
         down = server.take_output()
         for event in client.receive_data(down):
-            if isinstance(event, h2_events.DataReceived):
+            if isinstance(event, h2.events.DataReceived):
                 seen[event.stream_id].append(len(event.data))
                 client.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif isinstance(event, h2_events.TrailersReceived | h2_events.ResponseReceived):
+            elif isinstance(event, h2.events.TrailersReceived | h2.events.ResponseReceived):
                 seen[event.stream_id].append(dict(event.headers).get(b"grpc-status", b"").decode())
-            elif isinstance(event, h2_events.StreamEnded):
+            elif isinstance(event, h2.events.StreamEnded):
                 seen[event.stream_id].append("end")
     assert seen[1] == ["", 305, "0", "end"]
     assert sum(part for part in seen[3] if isinstance(part, int)) == 60_005 and seen[3][-2:] == ["0", "end"]
@@ -131,10 +132,7 @@ def test_h2_client_talks_to_our_server() -> None:
 
 
 def test_our_client_talks_to_an_h2_server() -> None:
-    h2_config = pytest.importorskip("h2.config")
-    h2_connection = pytest.importorskip("h2.connection")
-    h2_events = pytest.importorskip("h2.events")
-    server = h2_connection.H2Connection(h2_config.H2Configuration(client_side=False))
+    server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
     server.initiate_connection()
     client = GrpcClientConnection(ClientSettings(), Clock())
     call_ids = [client.call(ECHO, b"a" * 20_000, timeout) for timeout in (None, 5.0, None)]
@@ -146,15 +144,15 @@ def test_our_client_talks_to_an_h2_server() -> None:
     while up or down:
         up = client.take_output()
         for event in server.receive_data(up):
-            if isinstance(event, h2_events.RequestReceived):
+            if isinstance(event, h2.events.RequestReceived):
                 received[event.stream_id] = b""
                 server.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/grpc")])
                 if event.stream_id == stream_id:
                     server.send_data(stream_id, message(b"hello"))
-            elif isinstance(event, h2_events.DataReceived):
+            elif isinstance(event, h2.events.DataReceived):
                 received[event.stream_id] += event.data
                 server.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif isinstance(event, h2_events.StreamEnded):
+            elif isinstance(event, h2.events.StreamEnded):
                 server.send_data(event.stream_id, message(b"answer"))
                 server.send_headers(event.stream_id, [("grpc-status", "0")], end_stream=True)
         down = server.data_to_send()

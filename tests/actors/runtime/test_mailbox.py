@@ -117,13 +117,16 @@ def test_frames_of_the_supervisor_have_no_number(
     assert collect(mailbox, 1) == [SMALL]
 
 
-def test_sending_to_a_receiver_that_is_gone_does_not_fail_or_block(
-    context: "zmq.Context[zmq.Socket[bytes]]", directory: Path
+def test_sending_to_a_receiver_that_is_gone_is_counted_and_holds_up_no_other_link(
+    context: "zmq.Context[zmq.Socket[bytes]]", mailbox: Mailbox, link: Link, directory: Path
 ) -> None:
-    mailbox = Mailbox(context, f"ipc://{directory}/wal.1")
-    link = Link(context, f"ipc://{directory}/wal.1", 5)
-    link.send(SMALL)
-    mailbox.close()
-    for _ in range(100):
-        link.send(SMALL)
-    link.close(linger_ms=0)
+    gone = Mailbox(context, f"ipc://{directory}/wal.1")
+    to_gone = Link(context, f"ipc://{directory}/wal.1", 5)
+    to_gone.send(SMALL)
+    gone.close()
+    for frame in (SMALL, LARGE) * 50:
+        to_gone.send(frame)
+        link.send(frame)
+    assert to_gone.sent == 101
+    assert collect(mailbox, 100) == [SMALL, LARGE] * 50
+    to_gone.close(linger_ms=0)

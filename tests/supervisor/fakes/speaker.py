@@ -5,6 +5,7 @@ exit_at_start   exits with this status instead of saying Ready
 exit_when       path: exits with status 1 once this file is there, whatever its incarnation
 spin_when       path: says nothing more and burns CPU once this file is there, until it is gone
 fault_at_start  [fatal, reason] sent before exit status 1
+say_beats       says each heartbeat that it sends
 linger_on_stop  ignores Stop and SIGTERM
 """
 
@@ -71,3 +72,5 @@ def live(boot: Boot, context: "zmq.Context[Any]", options: dict[str, Any]) -> in
         while "spin_when" in options and os.path.exists(options["spin_when"]):
             pass
         supervisor.send(encode_frame([Heartbeat(boot.name, boot.incarnation, handled, 1, 2, 3, {"fake": 1}, {})]))
+        if options.get("say_beats"):
+            say(boot, "beat")
