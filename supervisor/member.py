@@ -5,7 +5,9 @@ import signal
 from collections.abc import Sequence
 
 from etcdz.config import MemberConfig
-from etcdz.net.listen_sockets import AddressError, Claim, ListenSockets
+from etcdz.net.address import AddressError
+from etcdz.net.claim import Claim
+from etcdz.net.listen_sockets import ListenSockets
 from etcdz.telemetry import logs
 from supervisor import rules
 from supervisor.processes import linux

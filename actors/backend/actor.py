@@ -16,11 +16,11 @@ import msgpack
 from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
-from actors.listener.slow_requests import is_slow, warn_apply, warn_read
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import CLUSTER_VERSION, ETCD_VERSION, limits
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code
 from etcdz.api.methods import (
     DOWNGRADE,
@@ -70,6 +70,7 @@ from etcdz.proto import raftpb
 from etcdz.store import buckets, checkpoint
 from etcdz.store.ballast import Ballast
 from etcdz.store.leveldb import SWITCH_BYTES, LevelStore
+from etcdz.telemetry.slow_requests import is_slow, warn_apply, warn_read
 
 RING = b"etcdz_replies\0"
 STORAGE_VERSION = buckets.META + b"storageVersion"
@@ -120,8 +121,8 @@ class BackendActor(Actor):
         """Replies of this turn to proposals, by listener slot."""
         self.answers: dict[int, list[tuple[int, int, bytes]]] = {}
         """Replies of this turn to reads, by listener slot."""
-        self.parked: list[tuple[int, int, int, int, bytes]] = []
-        """Reads that wait for an index: a heap of (index, request id, slot, method, body)."""
+        self.parked: list[tuple[int, int, int, int, bytes, AuthInfo | None]] = []
+        """Reads that wait for an index: a heap of (index, request id, slot, method, body, who asks)."""
         self.lease_hellos: list[int] = []
         """Indices from which on the lessor wants to know all leases."""
         self.lease_news: list[int] = []
@@ -307,7 +308,7 @@ class BackendActor(Actor):
         error = self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
         request_id = raftpb.ConfChange.FromString(data).id
         if request_id:
-            answer = self.read_member_list(b"") if error is None else (error.code, error.text.encode())
+            answer = self.read_member_list(b"", None) if error is None else (error.code, error.text.encode())
             self.replies.setdefault(request_ids.slot_of(request_id), []).append((request_id, *answer))
         if error is not None:
             self.log.warn("configuration change refused", index=self.applied_index, error=error.text)
@@ -341,7 +342,7 @@ class BackendActor(Actor):
         )
         self.links.send("raft", flushed)
 
-    # ---- reads ----
+    # ---- reads: each is given its request, and who asks ----
 
     def on_read(self, message: Read) -> None:
         slot = message.slot
@@ -350,13 +351,17 @@ class BackendActor(Actor):
         answers = self.answers.setdefault(slot, [])
         before = len(answers)
         began = time.monotonic()
+        askers = (
+            {asked: AuthInfo(name, revision) for asked, name, revision in message.askers} if message.askers else None
+        )
         for request_id, method, body, index in message.items:
+            auth = askers.get(request_id) if askers else None
             if method in long:
                 long[method](slot, request_id, body)
             elif index > applied:
-                heapq.heappush(self.parked, (index, request_id, slot, method, body))
+                heapq.heappush(self.parked, (index, request_id, slot, method, body, auth))
             else:
-                code, answer = self.readers[method](body)
+                code, answer = self.readers[method](body, auth)
                 answers.append((request_id, code, answer))
         took = time.monotonic() - began
         if is_slow(took, len(message.items), self.config.warning_apply_s):
@@ -364,27 +369,27 @@ class BackendActor(Actor):
 
     def _unpark(self) -> None:
         while self.parked and self.parked[0][0] <= self.applied_index:
-            _, request_id, slot, method, body = heapq.heappop(self.parked)
-            code, answer = self.readers[method](body)
+            _, request_id, slot, method, body, auth = heapq.heappop(self.parked)
+            code, answer = self.readers[method](body, auth)
             self.answers.setdefault(slot, []).append((request_id, code, answer))
 
-    def read_range(self, body: bytes) -> tuple[int, bytes]:
+    def read_range(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         code, text, answer = self.mvcc.range_bytes(body)
         return code, answer if text is None else text.encode()
 
-    def read_range_chunk(self, body: bytes) -> tuple[int, bytes]:
+    def read_range_chunk(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         return _answer(self.mvcc.range_chunk(pb.RangeRequest.FromString(body)))
 
-    def read_txn(self, body: bytes) -> tuple[int, bytes]:
+    def read_txn(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         return _answer(self.mvcc.txn(pb.TxnRequest.FromString(body)))
 
-    def read_member_list(self, body: bytes) -> tuple[int, bytes]:
+    def read_member_list(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """NB: etcd's answers about members carry no revision."""
         header = pb.ResponseHeader(cluster_id=self.cluster_id, member_id=self.member_id, raft_term=self.mvcc.raft_term)
         members = self.membership.members()
         return Code.OK, pb.MemberListResponse(header=header, members=members).SerializeToString()
 
-    def read_status(self, body: bytes) -> tuple[int, bytes]:
+    def read_status(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """All but what raft knows (leader, raftIndex), which the listener fills in."""
         known, membership = self.mvcc, self.membership
         status = pb.StatusResponse(
@@ -406,18 +411,18 @@ class BackendActor(Actor):
         """(name, member id) of what is raised."""
         return [(alarms.name_of(kind), member_id) for kind, member_id in self.applier.alarms.listed(alarms.NONE)]
 
-    def read_health(self, body: bytes) -> tuple[int, bytes]:
+    def read_health(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """The names of the alarms that are raised."""
         return Code.OK, " ".join([name for name, _ in self._alarms()]).encode()
 
-    def read_move_leader(self, body: bytes) -> tuple[int, bytes]:
+    def read_move_leader(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """NB: whoever leads alone can hand over to itself, and to nobody else."""
         target = pb.MoveLeaderRequest.FromString(body).targetID
         if target == self.member_id and not self.membership.is_learner:
             return Code.OK, b""
         return errors.BAD_LEADER_TRANSFEREE.code, errors.BAD_LEADER_TRANSFEREE.text.encode()
 
-    def read_downgrade(self, body: bytes) -> tuple[int, bytes]:
+    def read_downgrade(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """Whether a downgrade may begin or end; the listener proposes it then."""
         request, known = pb.DowngradeRequest.FromString(body), self.membership
         error = downgrade.check(request.action, request.version, known.version, known.downgrade)
@@ -463,10 +468,10 @@ class BackendActor(Actor):
             rows = self.mvcc.leases.rows()
             send("lessor", LeaseTable(max(due), self.cluster_id, self.member_id, self.mvcc.revision, rows))
 
-    def read_lease_time_to_live(self, body: bytes) -> tuple[int, bytes]:
+    def read_lease_time_to_live(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         return Code.OK, self.mvcc.lease_time_to_live(body)
 
-    def read_lease_leases(self, body: bytes) -> tuple[int, bytes]:
+    def read_lease_leases(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         return Code.OK, self.mvcc.lease_leases(body)
 
     # ---- the turn ----

@@ -7,6 +7,7 @@ So a Lock that waits has nothing to fear from the end of any actor but its liste
 waits is a generator that nobody has sent anything yet.
 """
 
+import asyncio
 from collections import deque
 from functools import partial
 from typing import Any, Final, Protocol
@@ -52,7 +53,7 @@ class Host(Protocol):
 
     calls: Calls
     links: Links
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
     streams: Streams
     watching: Watching
 
@@ -79,7 +80,7 @@ class Recipes:
 
     def wake_soon(self, call: "RecipeCall") -> None:
         if not self._due:
-            self.host.loop_.call_soon(self._turn)
+            self.host.event_loop.call_soon(self._turn)
         self._due.append(call)
 
     def _turn(self) -> None:
@@ -235,7 +236,8 @@ class RecipeCall:
         elif isinstance(step, Ask):
             self._close_watch()
             self._asked += 1
-            self._recipes.host.calls.begin(self, self._asked, step.method, step.request.SerializeToString())
+            body = step.request.SerializeToString()
+            self._recipes.host.calls.begin(self, self._asked, step.method, body, self._call.auth)
         elif isinstance(step, Watch):
             self._close_watch()
             self._watch = RecipeWatch(self._recipes, self, self._call, step.request)

@@ -8,6 +8,7 @@ client.
 Source: etcd 3.5 v3rpc maintenance; its sizes and its last message.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -36,7 +37,7 @@ END_S: Final = 10.0
 class Host(Protocol):
     """What the service needs of its listener: its event loop, its log, and where to report what must not happen."""
 
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
     log: Any
 
     def fail(self, error: Exception) -> None: ...
@@ -81,7 +82,7 @@ class Snapshots:
             return
         if patience_s <= 0:
             process.kill()
-        self.host.loop_.call_later(REAP_S, self._reap, process, patience_s - REAP_S)
+        self.host.event_loop.call_later(REAP_S, self._reap, process, patience_s - REAP_S)
 
 
 class SnapshotStream:
@@ -134,13 +135,13 @@ class SnapshotStream:
     def on_gone(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            self._service.host.loop_.remove_reader(self._pipe)
+            self._service.host.event_loop.remove_reader(self._pipe)
             self._service.end(process)
 
     # ---- the process ----
 
     def _listen(self) -> None:
-        self._service.host.loop_.add_reader(self._pipe, self._on_readable)
+        self._service.host.event_loop.add_reader(self._pipe, self._on_readable)
 
     def _on_readable(self) -> None:
         try:
@@ -160,7 +161,7 @@ class SnapshotStream:
             del self._buffer[:SIZE_BYTES]
         self._send_blobs()
         if self._process is not None and self._call.is_clogged:
-            self._service.host.loop_.remove_reader(self._pipe)
+            self._service.host.event_loop.remove_reader(self._pipe)
 
     def _send_blobs(self) -> None:
         while self._left:

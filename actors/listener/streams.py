@@ -22,8 +22,10 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from etcdz.api.auth_info import auth_info_from
 from etcdz.api.errors import NO_LEADER, STOPPED
-from etcdz.wire.server import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN
+from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
+from etcdz.wire.request_head import Metadata, Method
 
 CLOGGED_BYTES: Final = 64 << 10
 """A stream that holds back more than this is clogged: whoever has much to send waits for on_writable."""
@@ -63,16 +65,18 @@ SingleService = Callable[[Connection, int, bytes], None]
 class StreamCall:
     """The way back to the client of one streaming call.
 
-    metadata    the client's own fields, lower-case names; shared by many calls, never to be changed
+    metadata    the client's own fields
+    auth        who asks
     """
 
-    __slots__ = ("_streams", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
+    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
 
-    def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Any) -> None:
+    def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Metadata) -> None:
         self._streams = streams
         self.connection = connection
         self.stream_id = stream_id
-        self.metadata: dict[bytes, bytes] = metadata or {}
+        self.metadata = metadata
+        self.auth = auth_info_from(metadata) if metadata else None
         self.handler: Any = None
         self.is_open = True
         self.waiting = False
@@ -161,36 +165,40 @@ class Streams:
         """Of all calls, in no order."""
         return [call.handler for calls in self._calls.values() for call in calls.values()]
 
-    def take(self, connection: Connection, event: tuple[Any, ...]) -> None:
+    def take(self, connection: Connection, event: ServerEvent) -> None:
         """An event of the wire that is not a unary call."""
-        kind, stream_id = event[0], event[1]
+        kind, stream_id, method, message, _, metadata = event
         if kind == STREAM_OPEN:
-            self._open(connection, stream_id, event[2].tag, event[3])
+            self._open(connection, stream_id, method.tag, metadata)
             return
         if kind == CALL:
-            self._take_single(connection, stream_id, event)
+            self._take_single(connection, stream_id, method, message, metadata)
             return
         call = self._calls.get(connection, {}).get(stream_id)
         if call is None:
             return  # a unary call that is cancelled, or a stream that we have ended
         if kind == STREAM_MESSAGE:
-            call.handler.on_message(event[2])
+            call.handler.on_message(message)
         elif kind == STREAM_END:
             call.handler.on_end()
         elif kind == CANCEL:
             self.forget(call)
 
-    def _take_single(self, connection: Connection, stream_id: int, event: tuple[Any, ...]) -> None:
+    def _take_single(
+        self, connection: Connection, stream_id: int, method: Method, message: bytes, metadata: Metadata
+    ) -> None:
         """A whole call: one message and the end."""
-        _, _, method, message, _, metadata = event
-        if not self._draining and not (metadata and b"hasleader" in metadata):
+        if not self._draining and b"hasleader" not in metadata:
             self.singles[method.tag](connection, stream_id, message)
             return
         self._open(connection, stream_id, method.tag, metadata)
-        self.take(connection, (STREAM_MESSAGE, stream_id, message))
-        self.take(connection, (STREAM_END, stream_id))
+        call = self._calls.get(connection, {}).get(stream_id)
+        if call is not None:
+            call.handler.on_message(message)
+        if call is not None and call.is_open:
+            call.handler.on_end()
 
-    def _open(self, connection: Connection, stream_id: int, tag: int, metadata: Any) -> None:
+    def _open(self, connection: Connection, stream_id: int, tag: int, metadata: Metadata) -> None:
         call = StreamCall(self, connection, stream_id, metadata)
         if call.needs_leader and not self._has_leader:
             connection.grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)

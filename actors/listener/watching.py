@@ -4,9 +4,10 @@ Everything that arrived in one turn of the event loop, from clients or from the 
 asked what it wants to know next.
 """
 
+import asyncio
 import random
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -35,7 +36,7 @@ class Host(Protocol):
     boot: Boot
     links: Links
     streams: Streams
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
 
     def fail(self, error: Exception) -> None: ...
 
@@ -109,7 +110,7 @@ class Watching:
         """The hub has heard something: ask it what follows once everything that is readable now has been read."""
         if not self._due:
             self._due = True
-            self._host.loop_.call_soon(self._turn)
+            self._host.event_loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._due = False

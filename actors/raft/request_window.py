@@ -4,7 +4,11 @@ from collections import deque
 
 from google.protobuf.message import DecodeError
 
+from etcdz.mvcc.put_entry import decode_id
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import WITH_LENGTH, decode_varint
+
+_TAG_MASK = 0x87  # the wire type, and whether the tag has one byte
 
 
 class RequestWindow:
@@ -55,20 +59,16 @@ class RequestWindow:
 def request_id_of(data: bytes) -> int:
     """The id in the header of an InternalRaftRequest, 0 if it has none.
 
-    The header is field 100, so that it comes last in all requests but those of auth: a2 06 | length | 08 | id.
+    The header is field 100, so that it is the second and last field of all requests but those of auth.
     """
-    for size in range(10, 0, -1):
-        at = len(data) - size
-        if data[at - 4 : at] == b"\xa2\x06%c\x08" % (size + 1):
-            return _decode_varint(data[at:])
     try:
-        return int(pb.InternalRaftRequest.FromString(data).header.ID)
+        size, at = decode_varint(data, 1)
+        request_id = decode_id(data, at + size) if data[0] & _TAG_MASK == WITH_LENGTH else None
+    except (IndexError, ValueError):
+        request_id = None
+    if request_id is not None:
+        return request_id
+    try:
+        return pb.InternalRaftRequest.FromString(data).header.ID
     except DecodeError:
         return 0  # a v2 request: not offered by listeners
-
-
-def _decode_varint(data: bytes) -> int:
-    value = 0
-    for shift, byte in enumerate(data):
-        value |= (byte & 0x7F) << (7 * shift)
-    return value

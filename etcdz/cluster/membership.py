@@ -407,9 +407,10 @@ def version_request(request_id: int, version: str) -> bytes:
 
 def _v2_put(request_id: int, path: str, value: str) -> bytes:
     request = pb.Request(ID=request_id, Method="PUT", Path=path, Val=value)
+    set_fields = [field.name for field, _ in request.ListFields()]
     # etcd writes all but the two optional ones, also when they are zero.
     for field in request.DESCRIPTOR.fields:
-        if field.name not in ("PrevExist", "Refresh") and not request.HasField(field.name):
+        if field.name not in ("PrevExist", "Refresh", *set_fields):
             setattr(request, field.name, field.default_value)
     encoded: bytes = request.SerializeToString()
     return encoded

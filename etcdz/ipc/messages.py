@@ -60,7 +60,7 @@ The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that what
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgpack
@@ -392,10 +392,12 @@ class Flushed(NamedTuple):
 
 
 class Read(NamedTuple):
-    """items: (request id, method tag, request body, index that must be applied first)."""
+    """items: (request id, method tag, request body, index that must be applied first). askers: (request id, user name,
+    auth revision) of those items of which it is known who asks; empty while auth is off."""
 
     slot: int
     items: list[tuple[int, int, bytes, int]]
+    askers: Sequence[tuple[int, str, int]] = ()
 
 
 class Replies(NamedTuple):

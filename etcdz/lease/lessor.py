@@ -18,8 +18,9 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from etcdz.lease.clocks import NEVER, REVOKES_PER_S, Clock, Clocks
-from etcdz.mvcc.encoding import HeaderPieces, encode_varint
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import HeaderPieces, encode_varint, int_field
+from etcdz.proto.tags import KEEP_ALIVE_ID, KEEP_ALIVE_TTL
 
 KEEP_ALIVE, TIME_TO_LIVE, LEASES = 1, 2, 3
 """What a listener asks."""
@@ -275,7 +276,7 @@ class Lessor:
             else:
                 clock.expiry_s = now + clock.ttl_s
                 if not clock.answer:
-                    clock.answer = b"\x10" + encode_varint(lease_id) + b"\x18" + encode_varint(clock.ttl_s)
+                    clock.answer = _fields(lease_id, clock.ttl_s)
                 answer((request_id, header + clock.answer))
 
     def _on_question(self, question: Question) -> None:
@@ -337,8 +338,7 @@ class Lessor:
 
     def _answer_ttl(self, question: Question, ttl_s: int) -> None:
         """LeaseKeepAliveResponse; without a TTL for a lease that is gone."""
-        body = self._header.field(self._revision) + b"\x10" + encode_varint(question.lease_id)
-        self._reply(question, body + b"\x18" + encode_varint(ttl_s) if ttl_s else body)
+        self._reply(question, self._header.field(self._revision) + _fields(question.lease_id, ttl_s))
 
     def _reply(self, question: Question, body: bytes) -> None:
         answers = self.answers.get(question.slot)
@@ -386,3 +386,8 @@ class Lessor:
             self._revokes[lease_id] = self._offer(request)
         else:
             self.proposals.append((self._revokes[lease_id], data))
+
+
+def _fields(lease_id: int, ttl_s: int) -> bytes:
+    """Of a LeaseKeepAliveResponse, behind its header."""
+    return KEEP_ALIVE_ID + encode_varint(lease_id) + int_field(KEEP_ALIVE_TTL, ttl_s)

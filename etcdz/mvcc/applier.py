@@ -13,11 +13,12 @@ from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.mvcc import alarms
 from etcdz.mvcc.alarms import AlarmTable
-from etcdz.mvcc.encoding import decode_varint, message_field
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import decode_varint, message_field
+from etcdz.proto.tags import ALARM_ALARMS, V2_REQUEST_ID, V2_REQUEST_METHOD
 from etcdz.store import buckets
 
 #: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
@@ -28,7 +29,6 @@ FOREIGN = -1
 #: First byte of an entry -> field of InternalRaftRequest, for those that mostly come: fields go in ascending order.
 _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "compaction"}
 
-_V2_TAG = b"\x12"
 
 #: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
 _HEADROOM_MAX = 4 << 20
@@ -155,7 +155,7 @@ class Applier:
         elif request.action == 2 and self.alarms.deactivate(request.alarm, request.memberID):
             self._write_alarm(request, None)
             shown = [(request.alarm, request.memberID)]
-        members = [message_field(b"\x12", alarms.encode_member(kind, member)) for kind, member in shown]
+        members = [message_field(ALARM_ALARMS, alarms.encode_member(kind, member)) for kind, member in shown]
         return 0, None, self.mvcc.header() + b"".join(members)
 
     def _write_alarm(self, request: pb.AlarmRequest, value: bytes | None) -> None:
@@ -190,9 +190,9 @@ def _kind(request: pb.InternalRaftRequest) -> str:
 
 def _is_v2(data: bytes) -> bool:
     """Field 2 right behind the id: a v2 request, bare or wrapped; no v3 request has it."""
-    at = decode_varint(data, 1)[1] if data[0] == 8 else 0
-    return data[at : at + 1] == _V2_TAG
+    at = decode_varint(data, 1)[1] if data[:1] == V2_REQUEST_ID else 0
+    return data[at : at + 1] == V2_REQUEST_METHOD
 
 
 def _v2_id(data: bytes) -> int:
-    return decode_varint(data, 1)[0] if data[0] == 8 else 0
+    return decode_varint(data, 1)[0] if data[:1] == V2_REQUEST_ID else 0

@@ -13,7 +13,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from etcdz.mvcc.encoding import record_key
+from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import google_crc32c
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc.encoding import record_key
 from etcdz.mvcc.key_index import KeyIndex
+from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 
 if TYPE_CHECKING:

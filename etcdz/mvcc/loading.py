@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from etcdz.mvcc.encoding import encode_varint, record_key
 from etcdz.mvcc.key_index import KeyIndex
 from etcdz.mvcc.leases import LeaseTable
 from etcdz.proto import mvccpb
+from etcdz.proto.fields import encode_varint, record_key
+from etcdz.proto.tags import KV_VERSION
 from etcdz.store import buckets
 from etcdz.store.interface import Store
 
@@ -55,6 +56,7 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
     entries, restore, parse = index.entries, index.restore, mvccpb.KeyValue.FromString
     has_leases = bool(leases.by_id)
     last = floor
+    first = KV_VERSION + b"\x01"
     n = 1  # bytes of a revision's varint
     for name, record in store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)):
         main = int.from_bytes(name[4:12], "big")
@@ -76,7 +78,7 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
             restore(key, main, sub, 0, 0)
         elif (
             record[at + 1 : at + 1 + n] == record[at + 2 + n : at + 2 + n + n]
-            and record[at + 2 + n + n : at + 4 + n + n] == b"\x20\x01"
+            and record[at + 2 + n + n : at + 4 + n + n] == first
             and at < 130
         ):
             entries[key] = main << 32 | sub

@@ -14,12 +14,39 @@ from etcdz.api.errors import EtcdError
 from etcdz.lease.lessor import CLOCK, NOT_KNOWN
 from etcdz.mvcc import hashes, ranges, transaction
 from etcdz.mvcc.compaction import CompactSlice
-from etcdz.mvcc.encoding import HeaderPieces, bytes_field, encode_varint, int_field, message_field
 from etcdz.mvcc.key_index import History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable, lease_key
 from etcdz.mvcc.loading import StoreCorrupt, load
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.proto.fields import HeaderPieces, bytes_field, encode_varint, int_field, message_field
+from etcdz.proto.tags import (
+    DELETED,
+    DELETED_PREV_KVS,
+    GRANT_ID,
+    GRANT_TTL,
+    HASH,
+    HASH_KV_COMPACT_REVISION,
+    HASH_KV_HASH,
+    HASH_KV_HASH_REVISION,
+    KV_CREATE_REVISION,
+    KV_KEY,
+    KV_LEASE,
+    KV_MOD_REVISION,
+    KV_VALUE,
+    KV_VERSION,
+    LEASE_STATUS_ID,
+    LEASES_LEASES,
+    PUT_PREV_KV,
+    RANGE_COUNT,
+    RANGE_KEY,
+    RANGE_KVS,
+    RANGE_SERIALIZABLE_TRUE,
+    TIME_TO_LIVE_GRANTED_TTL,
+    TIME_TO_LIVE_ID,
+    TIME_TO_LIVE_KEYS,
+    TIME_TO_LIVE_TTL,
+)
 from etcdz.store import buckets
 from etcdz.store.buckets import put_key, tombstone_key
 from etcdz.store.interface import Store
@@ -36,6 +63,10 @@ FRESH_KEYS_MAX = 20_000
 def failed(error: EtcdError) -> Outcome:
     """The outcome of a call that ends in one of etcd's errors."""
     return error.code, error.text, b""
+
+
+_RANGE_KEY = RANGE_KEY[0]
+_COUNT_ONE = RANGE_COUNT + b"\x01"
 
 
 class Mvcc:
@@ -135,11 +166,20 @@ class Mvcc:
             created, version = self.index.put(key, main, changes)
         mod = encode_varint(main)
         create = mod if created == main else encode_varint(created)
-        parts = (key_field, b"\x10", create, b"\x18", mod, b"\x20", encode_varint(version), value_field)
+        parts = (
+            key_field,
+            KV_CREATE_REVISION,
+            create,
+            KV_MOD_REVISION,
+            mod,
+            KV_VERSION,
+            encode_varint(version),
+            value_field,
+        )
         record = b"".join(parts)
         leases = self.leases
         if lease_id:
-            record += b"\x30" + encode_varint(lease_id)
+            record += KV_LEASE + encode_varint(lease_id)
             leases.attach(key, lease_id)
         elif leases.lease_of:
             leases.detach(key)
@@ -157,7 +197,7 @@ class Mvcc:
         self.index.tombstones(keys, main, changes)
         young, old, pending, leases = self._young, self._old, self.pending, self.leases
         for at, key in enumerate(keys, changes):
-            pending[tombstone_key(main, at)] = bytes_field(b"\x0a", key)
+            pending[tombstone_key(main, at)] = bytes_field(KV_KEY, key)
             young.pop(key, None)
             old.pop(key, None)
             if leases.lease_of:
@@ -186,19 +226,19 @@ class Mvcc:
     def put_in_txn(self, request: pb.PutRequest) -> bytes:
         """A put whose checks have passed. return the encoded prev_kv field, or nothing."""
         key, lease_id = request.key, request.lease
-        value_field = bytes_field(b"\x2a", request.value)
+        value_field = bytes_field(KV_VALUE, request.value)
         if not (request.prev_kv or request.ignore_value or request.ignore_lease):
-            self.write_put(key, bytes_field(b"\x0a", key), value_field, lease_id)
+            self.write_put(key, bytes_field(KV_KEY, key), value_field, lease_id)
             return b""
         record = self.record_now(key)
         if record is not None and (request.ignore_value or request.ignore_lease):
             before = mvccpb.KeyValue.FromString(record)
             if request.ignore_value:
-                value_field = bytes_field(b"\x2a", before.value)
+                value_field = bytes_field(KV_VALUE, before.value)
             if request.ignore_lease:
                 lease_id = before.lease
-        self.write_put(key, bytes_field(b"\x0a", key), value_field, lease_id)
-        return message_field(b"\x12", record) if record is not None and request.prev_kv else b""
+        self.write_put(key, bytes_field(KV_KEY, key), value_field, lease_id)
+        return message_field(PUT_PREV_KV, record) if record is not None and request.prev_kv else b""
 
     def put_plain(self, key: bytes, key_field: bytes, value_field: bytes) -> bytes:
         """A put without options as a transaction of its own. return the encoded PutResponse."""
@@ -226,7 +266,7 @@ class Mvcc:
         lo, hi = request.key, ranges.range_end(request.range_end)
         previous = ranges.records_now(self, lo, hi) if request.prev_kv else []
         deleted = self.write_delete(lo, hi)
-        return int_field(b"\x10", deleted) + b"".join([message_field(b"\x1a", record) for record in previous])
+        return int_field(DELETED, deleted) + b"".join([message_field(DELETED_PREV_KVS, record) for record in previous])
 
     def txn(self, request: pb.TxnRequest) -> Outcome:
         """Reads alone or with changes; nothing is changed if a check fails."""
@@ -255,7 +295,7 @@ class Mvcc:
         if isinstance(lease, EtcdError):
             return failed(lease)
         self.pending[lease_key(request.ID)] = lease.encode()
-        return 0, None, self.header() + int_field(b"\x10", lease.lease_id) + int_field(b"\x18", lease.ttl_s)
+        return 0, None, self.header() + int_field(GRANT_ID, lease.lease_id) + int_field(GRANT_TTL, lease.ttl_s)
 
     def lease_revoke(self, request: pb.LeaseRevokeRequest) -> Outcome:
         """Deletes the lease and, at one revision, its keys."""
@@ -281,13 +321,13 @@ class Mvcc:
         """A LeaseTimeToLiveResponse. body: the lessor's CLOCK, then one byte: whether the keys are wanted."""
         lease_id, left_s = CLOCK.unpack_from(body)
         lease = self.leases.by_id.get(lease_id)
-        fields = self.header() + int_field(b"\x10", lease_id)
+        fields = self.header() + int_field(TIME_TO_LIVE_ID, lease_id)
         if lease is None:
-            return fields + int_field(b"\x18", -1)
+            return fields + int_field(TIME_TO_LIVE_TTL, -1)
         left_s = lease.ttl_s if left_s == NOT_KNOWN else left_s
-        fields += int_field(b"\x18", left_s) + int_field(b"\x20", lease.ttl_s)
+        fields += int_field(TIME_TO_LIVE_TTL, left_s) + int_field(TIME_TO_LIVE_GRANTED_TTL, lease.ttl_s)
         keys = sorted(lease.keys) if body[CLOCK.size] else []
-        return fields + b"".join([message_field(b"\x2a", key) for key in keys])
+        return fields + b"".join([message_field(TIME_TO_LIVE_KEYS, key) for key in keys])
 
     def lease_leases(self, body: bytes) -> bytes:
         """A LeaseLeasesResponse. body: ids in the lessor's order; those that it has not heard of yet come last."""
@@ -295,18 +335,19 @@ class Mvcc:
         by_id = self.leases.by_id
         ids = [lease_id for lease_id in known if lease_id in by_id]
         ids += [lease_id for lease_id in by_id if lease_id not in known]
-        return self.header() + b"".join([message_field(b"\x12", int_field(b"\x08", lease_id)) for lease_id in ids])
+        statuses = [message_field(LEASES_LEASES, int_field(LEASE_STATUS_ID, lease_id)) for lease_id in ids]
+        return self.header() + b"".join(statuses)
 
     # reads
 
     def range_bytes(self, body: bytes) -> Outcome:
         """A RangeRequest as it came, validated. One key without options (or serializable alone) is the hot case."""
         size = len(body)
-        if 2 < size < 130 and body[0] == 10:
+        if 2 < size < 130 and body[0] == _RANGE_KEY:
             key_size = body[1]
             if key_size == size - 2:
                 return self._get(body[2:])
-            if key_size == size - 4 and body[-2:] == b"\x38\x01":
+            if key_size == size - 4 and body[-2:] == RANGE_SERIALIZABLE_TRUE:
                 return self._get(body[2:-2])
         return self.range(pb.RangeRequest.FromString(body))
 
@@ -317,7 +358,7 @@ class Mvcc:
         header = self._header if self._header_revision == self.revision else self.header()
         if record is None:
             return 0, None, header
-        return 0, None, header + b"\x12" + encode_varint(len(record)) + record + b"\x20\x01"
+        return 0, None, header + RANGE_KVS + encode_varint(len(record)) + record + _COUNT_ONE
 
     def range(self, request: pb.RangeRequest) -> Outcome:
         fields = ranges.run(self, request)
@@ -433,8 +474,8 @@ class Mvcc:
             return None
         if isinstance(found, EtcdError):
             return failed(found)
-        fields = int_field(b"\x10", found.hash) + int_field(b"\x18", found.compact_revision)
-        return 0, None, self.header_at(job.now) + fields + int_field(b"\x20", found.revision)
+        fields = int_field(HASH_KV_HASH, found.hash) + int_field(HASH_KV_COMPACT_REVISION, found.compact_revision)
+        return 0, None, self.header_at(job.now) + fields + int_field(HASH_KV_HASH_REVISION, found.revision)
 
     def hash(self) -> Outcome:
         """All at once, as hash_kv."""
@@ -445,7 +486,7 @@ class Mvcc:
     def hash_step(self, job: hashes.HashJob, limit: int | None = None) -> Outcome | None:
         """Goes on with a HashJob. return the outcome of the call, or None: step again."""
         found = job.step(limit)
-        return None if found is None else (0, None, self.header_at(job.revision) + int_field(b"\x10", found))
+        return None if found is None else (0, None, self.header_at(job.revision) + int_field(HASH, found))
 
     def db_size(self) -> int:
         return self.store.size()

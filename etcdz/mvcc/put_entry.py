@@ -15,10 +15,22 @@ A parser of compiled code and message objects would cost three times as much.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from etcdz.mvcc.encoding import decode_varint, encode_varint
+from etcdz.proto.fields import decode_varint, encode_varint
+from etcdz.proto.tags import (
+    KV_VALUE,
+    OP_REQUEST_PUT,
+    PUT_KEY,
+    PUT_VALUE,
+    RAFT_REQUEST_HEADER,
+    RAFT_REQUEST_PUT,
+    RAFT_REQUEST_TXN,
+    REQUEST_ID,
+    TXN_SUCCESS,
+)
 
-PUT_TAG, TXN_TAG = 0x22, 0x32
-_HEADER_TAG = b"\xa2\x06"
+PUT_TAG, TXN_TAG = RAFT_REQUEST_PUT[0], RAFT_REQUEST_TXN[0]
+_KEY_TAG = PUT_KEY[0]
+_ID_TAG = REQUEST_ID[0]
 _SHAPE_BYTES = 5
 _SHAPES_MAX = 4096
 _OP_SHAPE_BYTES, _LONG_OP_SHAPE_BYTES = 6, 8  # with lengths of one byte, and of two
@@ -56,13 +68,13 @@ def _shape(front: bytes) -> Shape | None:
         return None
     key_at = at + 2
     key_end, put_end = key_at + key_size, at + size
-    if front[0] != PUT_TAG or front[at] != 10 or not 0 < key_size < 128 or len(encode_varint(size)) != at - 1:
+    if front[0] != PUT_TAG or front[at] != _KEY_TAG or not 0 < key_size < 128 or len(encode_varint(size)) != at - 1:
         return None
     if key_end == put_end:
         return Shape(at, key_at, key_end, put_end, b"")
     left = put_end - key_end
     for head_size in (2, 3, 4):
-        head = b"\x12" + encode_varint(max(left - head_size, 0))
+        head = PUT_VALUE + encode_varint(max(left - head_size, 0))
         if len(head) == head_size and left > head_size:
             return Shape(at, key_at, key_end, put_end, head)
     return None
@@ -85,10 +97,10 @@ def _op_shape(front: bytes) -> Shape | None:
     """Of an operation in a transaction: the put's, with one more tag and length in front."""
     try:
         size, at = decode_varint(front, 1)
-        shape = _shape(b"\x22" + front[at + 1 :]) if front[at] == 0x12 else None
+        shape = _shape(RAFT_REQUEST_PUT + front[at + 1 :]) if front[at : at + 1] == OP_REQUEST_PUT else None
     except IndexError:
         return None
-    if front[0] != 0x12 or shape is None or shape.put_end != size or len(encode_varint(size)) != at - 1:
+    if front[:1] != TXN_SUCCESS or shape is None or shape.put_end != size or len(encode_varint(size)) != at - 1:
         return None
     key_field_at, key_at, key_end, put_end, value_head = shape
     return Shape(at + key_field_at, at + key_at, at + key_end, at + put_end, value_head)
@@ -111,17 +123,17 @@ def decode_put(data: bytes) -> tuple[int, bytes, bytes, bytes] | None:
     key_field_at, key_at, key_end, end, value_head = shape
     if not data.startswith(value_head, key_end):
         return None
-    request_id = _decode_id(data, end)
+    request_id = decode_id(data, end)
     if request_id is None:
         return None
-    value_field = b"\x2a" + data[key_end + 1 : end] if value_head else b""
+    value_field = KV_VALUE + data[key_end + 1 : end] if value_head else b""
     return request_id, data[key_at:key_end], data[key_field_at:key_end], value_field
 
 
-def _decode_id(data: bytes, at: int) -> int | None:
+def decode_id(data: bytes, at: int) -> int | None:
     """The request id, if from there on the entry holds a header with nothing else in it."""
     try:
-        if data[at : at + 2] != _HEADER_TAG or data[at + 3] != 8 or data[at + 2] + at + 3 != len(data):
+        if data[at : at + 2] != RAFT_REQUEST_HEADER or data[at + 3] != _ID_TAG or data[at + 2] + at + 3 != len(data):
             return None
         id_at = at + 4
         request_id = _low[data[id_at : id_at + 2]] | _low[data[id_at + 2 : id_at + 4]] << 14 | _high[data[id_at + 4 :]]
@@ -146,13 +158,13 @@ def decode_txn(data: bytes) -> tuple[int, list[tuple[bytes, bytes, bytes]]] | No
     except (IndexError, ValueError):
         return None
     end = at + size
-    request_id = _decode_id(data, end)
+    request_id = decode_id(data, end)
     spans = _put_spans(data, at, end) if request_id is not None else None
     if request_id is None or spans is None:
         return None
     puts = []
     for at, (key_field_at, key_at, key_end, put_end, value_head) in spans:
-        value_field = b"\x2a" + data[at + key_end + 1 : at + put_end] if value_head else b""
+        value_field = KV_VALUE + data[at + key_end + 1 : at + put_end] if value_head else b""
         puts.append((data[at + key_at : at + key_end], data[at + key_field_at : at + key_end], value_field))
     return request_id, puts
 

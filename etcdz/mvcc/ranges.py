@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc.encoding import encode_varint, int_field
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.proto.fields import encode_varint, int_field
+from etcdz.proto.tags import RANGE_COUNT, RANGE_KVS, RANGE_MORE_TRUE
 
 if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc
@@ -50,7 +51,7 @@ def run(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
         return errors.COMPACTED
     lo, hi = request.key, range_end(request.range_end)
     if request.count_only:
-        return int_field(b"\x20", _count(mvcc, lo, hi, None if revision == now else revision))
+        return int_field(RANGE_COUNT, _count(mvcc, lo, hi, None if revision == now else revision))
     limit = request.limit
     filters = _filters(request)
     fetch = limit + 1 if 0 < limit < _LIMIT_MAX and request.sort_order == _NONE and not filters else 0
@@ -66,10 +67,10 @@ def run(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
         del records[limit:]
     parts: list[bytes] = []
     for record in records:
-        parts += (b"\x12", encode_varint(len(record)), record)
+        parts += (RANGE_KVS, encode_varint(len(record)), record)
     if more:
-        parts.append(b"\x18\x01")
-    parts.append(int_field(b"\x20", count))
+        parts.append(RANGE_MORE_TRUE)
+    parts.append(int_field(RANGE_COUNT, count))
     return b"".join(parts)
 
 
@@ -96,8 +97,8 @@ def run_chunk(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
         records = _shape(records, [], request)
     parts: list[bytes] = []
     for record in records:
-        parts += (b"\x12", encode_varint(len(record)), record)
-    return b"".join(parts) + (b"\x18\x01" if more else b"")
+        parts += (RANGE_KVS, encode_varint(len(record)), record)
+    return b"".join(parts) + (RANGE_MORE_TRUE if more else b"")
 
 
 def records_now(mvcc: Mvcc, lo: bytes, hi: bytes | None, limit: int = 0) -> list[bytes]:

@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING, Any
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.mvcc import ranges
-from etcdz.mvcc.encoding import message_field, revision_header
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.proto.fields import message_field, revision_header
+from etcdz.proto.tags import (
+    OP_RESPONSE_DELETE_RANGE,
+    OP_RESPONSE_PUT,
+    OP_RESPONSE_RANGE,
+    OP_RESPONSE_TXN,
+    RESPONSE_HEADER,
+    TXN_RESPONSES,
+    TXN_SUCCEEDED_TRUE,
+)
 
 if TYPE_CHECKING:
     from etcdz.mvcc.mvcc import Mvcc
@@ -41,7 +50,7 @@ def run(mvcc: Mvcc, request: pb.TxnRequest) -> EtcdError | bytes:
 
 def answer_to_puts(revision: int, count: int) -> bytes:
     """The same for a transaction of so many plain puts that nothing speaks against. revision: the one before it."""
-    return b"\x10\x01" + _answer_to_put(revision_header(revision + 1)) * count
+    return TXN_SUCCEEDED_TRUE + _answer_to_put(revision_header(revision + 1)) * count
 
 
 def is_read_only(request: pb.TxnRequest) -> bool:
@@ -180,25 +189,26 @@ class _Headers:
 
 def _answer_to_put(header: bytes) -> bytes:
     """A whole ResponseOp."""
-    return message_field(b"\x1a", message_field(b"\x12", header))
+    return message_field(TXN_RESPONSES, message_field(OP_RESPONSE_PUT, header))
 
 
 def _apply(mvcc: Mvcc, path: _Step, headers: _Headers) -> bytes:
     """The fields `succeeded` and `responses` of a TxnResponse."""
     succeeded, operations = path
-    parts = [b"\x10\x01"] if succeeded else []
+    parts = [TXN_SUCCEEDED_TRUE] if succeeded else []
     for kind, operation in operations:
         if kind == "request_put":
             prev_field = mvcc.put_in_txn(operation)
             if not prev_field:
                 parts.append(headers.put)
                 continue
-            response = message_field(b"\x12", headers.after + prev_field)
+            response = message_field(OP_RESPONSE_PUT, headers.after + prev_field)
         elif kind == "request_txn":
-            response = message_field(b"\x22", b"\x0a\x00" + _apply(mvcc, operation, headers))  # etcd's is empty too
+            # Its header is empty, as etcd's is.
+            response = message_field(OP_RESPONSE_TXN, RESPONSE_HEADER + b"\0" + _apply(mvcc, operation, headers))
         else:
             response = _read_or_delete(mvcc, kind, operation, headers)
-        parts.append(message_field(b"\x1a", response))
+        parts.append(message_field(TXN_RESPONSES, response))
     return b"".join(parts)
 
 
@@ -208,10 +218,10 @@ def _read_or_delete(mvcc: Mvcc, kind: str | None, operation: Any, headers: _Head
         fields = ranges.run(mvcc, operation)
         if isinstance(fields, EtcdError):
             raise AssertionError(f"range not checked before the transaction: {fields.name}")
-        tag = b"\x0a"
+        tag = OP_RESPONSE_RANGE
     elif kind == "request_delete_range":
         fields = mvcc.delete_in_txn(operation)
-        tag = b"\x1a"
+        tag = OP_RESPONSE_DELETE_RANGE
     else:
         return b""
     changed = mvcc.write_revision != mvcc.revision

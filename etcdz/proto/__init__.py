@@ -1,9 +1,11 @@
 """Message classes built from `schema.SCHEMA`: `from etcdz.proto import etcdserverpb as pb; pb.PutRequest(key=b"k")`.
 
-Each package of the schema is a namespace object here; classes are upb's, about 1 us to parse or build a small message.
+Each package of the schema becomes a module here; classes are upb's, about 1 us to parse or build a small message.
+What types their fields have is in the `.pyi` of each package, which tests/proto makes from the schema.
 """
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -122,11 +124,11 @@ def _add_imports(files: dict[tuple[str, str], Any]) -> None:
         file.dependency.extend(sorted(wanted - {file.name}))
 
 
-def _build() -> dict[str, SimpleNamespace]:
+def _build() -> dict[str, ModuleType]:
     pool = descriptor_pool.DescriptorPool()
     waiting = {file.name: file for file in _files(SCHEMA)}
     added: set[str] = set()
-    packages: dict[str, SimpleNamespace] = {}
+    packages: dict[str, ModuleType] = {}
     while waiting:
         ready = [f for f in waiting.values() if added.issuperset(f.dependency)]
         if not ready:
@@ -135,7 +137,7 @@ def _build() -> dict[str, SimpleNamespace]:
             pool.AddSerializedFile(file.SerializeToString())
             added.add(file.name)
             del waiting[file.name]
-            space = packages.setdefault(file.package, SimpleNamespace())
+            space = packages.setdefault(file.package, ModuleType(f"{__name__}.{file.package}"))
             for message in file.message_type:
                 descriptor = pool.FindMessageTypeByName(f"{file.package}.{message.name}")
                 setattr(space, message.name, message_factory.GetMessageClass(descriptor))
@@ -144,14 +146,5 @@ def _build() -> dict[str, SimpleNamespace]:
     return packages
 
 
-_packages = _build()
-mvccpb: Any = _packages["mvccpb"]
-authpb: Any = _packages["authpb"]
-membershippb: Any = _packages["membershippb"]
-etcdserverpb: Any = _packages["etcdserverpb"]
-raftpb: Any = _packages["raftpb"]
-walpb: Any = _packages["walpb"]
-snappb: Any = _packages["snappb"]
-leasepb: Any = _packages["leasepb"]
-v3electionpb: Any = _packages["v3electionpb"]
-v3lockpb: Any = _packages["v3lockpb"]
+for _name, _package in _build().items():
+    sys.modules[_package.__name__] = globals()[_name] = _package

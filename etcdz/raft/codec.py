@@ -17,7 +17,22 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from etcdz.proto import raftpb
-from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, decode_entries, encode_varint
+from etcdz.proto.fields import WITH_LENGTH, decode_varint, encode_varint, message_field
+from etcdz.proto.tags import (
+    MESSAGE_COMMIT,
+    MESSAGE_CONTEXT,
+    MESSAGE_ENTRIES,
+    MESSAGE_FROM,
+    MESSAGE_INDEX,
+    MESSAGE_LOG_TERM,
+    MESSAGE_REJECT,
+    MESSAGE_REJECT_HINT,
+    MESSAGE_SNAPSHOT,
+    MESSAGE_TERM,
+    MESSAGE_TO,
+    MESSAGE_TYPE,
+)
+from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, decode_entries
 from etcdz.raft.messages import (
     MESSAGE_NAMES,
     AnyConfChange,
@@ -113,47 +128,33 @@ def decode_conf_change(entry_type: int, data: bytes) -> AnyConfChange:
 # Messages
 
 _NO_SNAPSHOT = encode_snapshot(Snapshot())
-
-
-def _delimited(tag: bytes, data: bytes) -> bytes:
-    return tag + encode_varint(len(data)) + data
+_REJECTED = MESSAGE_REJECT + b"\x01" + MESSAGE_REJECT_HINT
+_NOT_REJECTED = MESSAGE_REJECT + b"\x00" + MESSAGE_REJECT_HINT
+_ENTRIES = MESSAGE_ENTRIES[0]
 
 
 def encode_message(m: Message) -> bytes:
     number = encode_varint
     parts = [
-        b"\x08" + number(m.type) + b"\x10" + number(m.to) + b"\x18" + number(m.from_),
-        b"\x20" + number(m.term) + b"\x28" + number(m.log_term) + b"\x30" + number(m.index),
+        MESSAGE_TYPE + number(m.type) + MESSAGE_TO + number(m.to) + MESSAGE_FROM + number(m.from_),
+        MESSAGE_TERM + number(m.term) + MESSAGE_LOG_TERM + number(m.log_term) + MESSAGE_INDEX + number(m.index),
     ]
     for entry in m.entries:
-        parts += (b"\x3a", number(len(entry.encoded)), entry.encoded)
-    parts.append(b"\x40" + number(m.commit))
-    parts.append(_delimited(b"\x4a", _NO_SNAPSHOT if m.snapshot is None else encode_snapshot(m.snapshot)))
-    parts.append((b"\x50\x01\x58" if m.reject else b"\x50\x00\x58") + number(m.reject_hint))
+        parts += (MESSAGE_ENTRIES, number(len(entry.encoded)), entry.encoded)
+    parts.append(MESSAGE_COMMIT + number(m.commit))
+    snapshot = _NO_SNAPSHOT if m.snapshot is None else encode_snapshot(m.snapshot)
+    parts.append(message_field(MESSAGE_SNAPSHOT, snapshot))
+    parts.append((_REJECTED if m.reject else _NOT_REJECTED) + number(m.reject_hint))
     if m.context:
-        parts.append(_delimited(b"\x62", m.context))
+        parts.append(message_field(MESSAGE_CONTEXT, m.context))
     return b"".join(parts)
-
-
-def _varint(buf: bytes, at: int) -> tuple[int, int]:
-    """(value, offset behind it)."""
-    value = shift = 0
-    while True:
-        byte = buf[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, at
-        shift += 7
-        if shift > 63:
-            raise DecodeError("varint of more than ten bytes")
 
 
 def _skip(buf: bytes, tag: int, at: int) -> int:
     """Offset behind a field that we do not know."""
     wire = tag & 7
     if wire == 0:
-        return _varint(buf, at)[1]
+        return decode_varint(buf, at)[1]
     if wire in (1, 5):
         return at + (8 if wire == 1 else 4)
     raise DecodeError(f"field {tag >> 3} of wire type {wire}")
@@ -161,26 +162,26 @@ def _skip(buf: bytes, tag: int, at: int) -> int:
 
 # Field tag -> attribute; numbers, and those with a length.
 _NUMBERS = {
-    0x08: "type",
-    0x10: "to",
-    0x18: "from_",
-    0x20: "term",
-    0x28: "log_term",
-    0x30: "index",
-    0x40: "commit",
-    0x50: "reject",
-    0x58: "reject_hint",
+    MESSAGE_TYPE[0]: "type",
+    MESSAGE_TO[0]: "to",
+    MESSAGE_FROM[0]: "from_",
+    MESSAGE_TERM[0]: "term",
+    MESSAGE_LOG_TERM[0]: "log_term",
+    MESSAGE_INDEX[0]: "index",
+    MESSAGE_COMMIT[0]: "commit",
+    MESSAGE_REJECT[0]: "reject",
+    MESSAGE_REJECT_HINT[0]: "reject_hint",
 }
 
 
 def _split_entries(buf: bytes, at: int, into: list[bytes]) -> int:
     """Cut out the run of entries whose first tag is at `at`; offset behind the run."""
     end = len(buf)
-    while at < end and buf[at] == 0x3A:
+    while at < end and buf[at] == _ENTRIES:
         length = buf[at + 1]
         at += 2
         if length >= 0x80:
-            length, at = _varint(buf, at - 1)
+            length, at = decode_varint(buf, at - 1)
         into.append(buf[at : at + length])
         at += length
     if at > end:
@@ -195,22 +196,24 @@ def decode_message(buf: bytes) -> Message:
     at, end = 0, len(buf)
     try:
         while at < end:
-            if buf[at] == 0x3A:
+            if buf[at] == _ENTRIES:
                 at = _split_entries(buf, at, entries)
                 continue
-            tag, at = _varint(buf, at)
-            if tag & 7 == 2:
-                length, at = _varint(buf, at)
+            tag, at = decode_varint(buf, at)
+            if tag & 7 == WITH_LENGTH:
+                length, at = decode_varint(buf, at)
                 if at + length > end:
                     raise DecodeError("field reaches beyond the message")
                 _take_delimited(tag, buf[at : at + length], fields)
                 at += length
             elif tag in _NUMBERS:
-                fields[_NUMBERS[tag]], at = _varint(buf, at)
+                fields[_NUMBERS[tag]], at = decode_varint(buf, at)
             else:
                 at = _skip(buf, tag, at)
     except IndexError:
         raise DecodeError("message ends within a field") from None
+    except ValueError as error:
+        raise DecodeError(str(error)) from None
     if at != end or fields["type"] >= len(MESSAGE_NAMES):
         raise DecodeError("not a raft message")
     fields["reject"] = bool(fields.get("reject"))
@@ -218,9 +221,9 @@ def decode_message(buf: bytes) -> Message:
 
 
 def _take_delimited(tag: int, data: bytes, fields: dict[str, Any]) -> None:
-    if tag == 0x4A:
+    if tag == MESSAGE_SNAPSHOT[0]:
         # The empty one is in every message of etcd 3.5.
         snapshot = None if data == _NO_SNAPSHOT else decode_snapshot(data)
         fields["snapshot"] = snapshot if snapshot is not None and snapshot.index else None
-    elif tag == 0x62:
+    elif tag == MESSAGE_CONTEXT[0]:
         fields["context"] = data

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from etcdz.proto import raftpb
+from etcdz.proto.fields import decode_varint, encode_varint
+from etcdz.proto.tags import ENTRY_DATA, ENTRY_INDEX, ENTRY_TERM, ENTRY_TYPE
 
 ENTRY_NORMAL = 0
 ENTRY_CONF_CHANGE = 1
@@ -18,6 +20,8 @@ ENTRY_CONF_CHANGE_V2 = 2
 ENTRY_TYPE_NAMES = ("EntryNormal", "EntryConfChange", "EntryConfChangeV2")
 
 NO_LIMIT = (1 << 64) - 1
+
+_TYPE, _TERM, _INDEX, _DATA = ENTRY_TYPE[0], ENTRY_TERM[0], ENTRY_INDEX[0], ENTRY_DATA[0]
 
 
 class Entry(NamedTuple):
@@ -45,28 +49,15 @@ class Entry(NamedTuple):
         return len(self.encoded) - self.data_at
 
 
-def encode_varint(value: int) -> bytes:
-    """Base-128 varint of an unsigned number below 2^64, low group first."""
-    if value < 0x80:
-        return _SHORT[value]
-    groups = bytearray()
-    while value >= 0x80:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    groups.append(value)
-    return bytes(groups)
-
-
-_SHORT = [bytes([n]) for n in range(0x80)]
 _MORE = [bytes([n | 0x80]) for n in range(0x80)]  # a low group that others follow
 
 
 def _head(entry_type: int, term: int) -> bytes:
-    return b"\x08" + encode_varint(entry_type) + b"\x10" + encode_varint(term) + b"\x18"
+    return ENTRY_TYPE + encode_varint(entry_type) + ENTRY_TERM + encode_varint(term) + ENTRY_INDEX
 
 
 def _data_tag(length: int) -> bytes:
-    return b"\x22" + encode_varint(length) if length else b""
+    return ENTRY_DATA + encode_varint(length) if length else b""
 
 
 def make_entry(entry_type: int, term: int, index: int, data: bytes) -> Entry:
@@ -108,38 +99,21 @@ def encode_entry(entry: Entry) -> bytes:
     return entry.encoded
 
 
-def _varint_at(buf: bytes, at: int) -> tuple[int, int]:
-    """(value, offset behind it); raises IndexError past the end, ValueError beyond ten groups."""
-    byte = buf[at]
-    if byte < 0x80:
-        return byte, at + 1
-    value, shift = byte & 0x7F, 7
-    while True:
-        at += 1
-        byte = buf[at]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & NO_LIMIT, at + 1
-        shift += 7
-        if shift > 63:
-            raise ValueError("varint of more than ten bytes")
-
-
 def _decode_canonical(buf: bytes) -> Entry | None:
     """The entry if buf is exactly in the form that this file writes, else None."""
     try:
-        if buf[0] != 0x08 or buf[1] > 2 or buf[2] != 0x10:
+        if buf[0] != _TYPE or buf[1] > 2 or buf[2] != _TERM:
             return None
         entry_type = buf[1]
-        term, at = _varint_at(buf, 3)
-        if buf[at] != 0x18:
+        term, at = decode_varint(buf, 3)
+        if buf[at] != _INDEX:
             return None
-        index, at = _varint_at(buf, at + 1)
+        index, at = decode_varint(buf, at + 1)
         if at == len(buf):
             return Entry(term, index, entry_type, buf, at)
-        if buf[at] != 0x22:
+        if buf[at] != _DATA:
             return None
-        length, at = _varint_at(buf, at + 1)
+        length, at = decode_varint(buf, at + 1)
     except (IndexError, ValueError):
         return None
     return Entry(term, index, entry_type, buf, at) if length and at + length == len(buf) else None

@@ -3,11 +3,9 @@
 Source: etcd 3.5 v3election, and its client's Election: requests, headers, error texts, what is tidied up when.
 """
 
-from typing import Any
-
 from etcdz.api.methods import RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
-from etcdz.proto import v3electionpb
+from etcdz.proto import mvccpb, v3electionpb
 from etcdz.recipes.steps import NEXT, Ask, Asking, Gone, Leaving, Recipe, Refused, Send, Watch
 from etcdz.recipes.waiting import DELETE, created_at, end_of, first_in_line, get, own_key, put, session, wait_for_turn
 
@@ -16,12 +14,12 @@ NO_LEADER = "election: no leader"
 LEADER_MISSING = '"leader" field must be provided'
 
 
-def campaign(request: Any) -> Recipe:
+def campaign(request: v3electionpb.CampaignRequest) -> Recipe:
     """NB: the header is that of the first transaction, however long the wait."""
     lease_id = yield from session(request.lease)
     prefix, value = request.name + b"/", request.value
     key = own_key(prefix, lease_id)
-    answer = yield Ask(
+    answer: pb.TxnResponse = yield Ask(
         TXN,
         pb.TxnRequest(compare=[created_at(key, 0)], success=[put(key, value, lease_id)], failure=[get(key)]),
     )
@@ -38,7 +36,7 @@ def campaign(request: Any) -> Recipe:
     return v3electionpb.CampaignResponse(header=answer.header, leader=leader)
 
 
-def _take_up(key: bytes, value: bytes, lease_id: int, own: Any) -> Asking:
+def _take_up(key: bytes, value: bytes, lease_id: int, own: mvccpb.KeyValue) -> Asking[int]:
     """The create revision of a key that was there before, with its value made what is wanted now."""
     if own.value != value:
         try:
@@ -49,29 +47,31 @@ def _take_up(key: bytes, value: bytes, lease_id: int, own: Any) -> Asking:
     return own.create_revision
 
 
-def _proclaim(key: bytes, revision: int, lease_id: int, value: bytes) -> Asking:
+def _proclaim(key: bytes, revision: int, lease_id: int, value: bytes) -> Asking[pb.ResponseHeader]:
     """The transaction's header."""
-    answer = yield Ask(TXN, pb.TxnRequest(compare=[created_at(key, revision)], success=[put(key, value, lease_id)]))
+    answer: pb.TxnResponse = yield Ask(
+        TXN, pb.TxnRequest(compare=[created_at(key, revision)], success=[put(key, value, lease_id)])
+    )
     if not answer.succeeded:
         raise Refused.unnamed(NOT_LEADER)
     return answer.header
 
 
-def _resign(key: bytes, revision: int) -> Asking:
+def _resign(key: bytes, revision: int) -> Asking[pb.ResponseHeader]:
     """The transaction's header. A key that is not the one of that revision stays, without an error."""
     delete = pb.RequestOp(request_delete_range=pb.DeleteRangeRequest(key=key))
-    answer = yield Ask(TXN, pb.TxnRequest(compare=[created_at(key, revision)], success=[delete]))
+    answer: pb.TxnResponse = yield Ask(TXN, pb.TxnRequest(compare=[created_at(key, revision)], success=[delete]))
     return answer.header
 
 
-def _leave(key: bytes, revision: int) -> Asking:
+def _leave(key: bytes, revision: int) -> Asking[None]:
     try:
         yield from _resign(key, revision)
     except Refused:
         return  # its lease will
 
 
-def proclaim(request: Any) -> Recipe:
+def proclaim(request: v3electionpb.ProclaimRequest) -> Recipe:
     if not request.HasField("leader"):
         raise Refused.unnamed(LEADER_MISSING)
     leader = request.leader
@@ -80,7 +80,7 @@ def proclaim(request: Any) -> Recipe:
     return v3electionpb.ProclaimResponse(header=header)
 
 
-def resign(request: Any) -> Recipe:
+def resign(request: v3electionpb.ResignRequest) -> Recipe:
     if not request.HasField("leader"):
         raise Refused.unnamed(LEADER_MISSING)
     leader = request.leader
@@ -89,20 +89,20 @@ def resign(request: Any) -> Recipe:
     return v3electionpb.ResignResponse(header=header)
 
 
-def leader(request: Any) -> Recipe:
-    answer = yield Ask(RANGE, first_in_line(request.name + b"/"))
+def leader(request: v3electionpb.LeaderRequest) -> Recipe:
+    answer: pb.RangeResponse = yield Ask(RANGE, first_in_line(request.name + b"/"))
     if not answer.kvs:
         raise Refused.unnamed(NO_LEADER)
     return v3electionpb.LeaderResponse(header=answer.header, kv=answer.kvs[0])
 
 
-def observe(request: Any) -> Recipe:
+def observe(request: v3electionpb.LeaderRequest) -> Recipe:
     """A stream of what leaders proclaim. Every leader is told of at least once; it ends, without an error, where a
     read or a watch is refused."""
     prefix = request.name + b"/"
     try:
         while True:
-            answer = yield Ask(RANGE, first_in_line(prefix))
+            answer: pb.RangeResponse = yield Ask(RANGE, first_in_line(prefix))
             header = answer.header
             if answer.kvs:
                 kv = answer.kvs[0]
@@ -114,10 +114,10 @@ def observe(request: Any) -> Recipe:
         return None
 
 
-def _first_put(prefix: bytes, revision: int) -> Asking:
+def _first_put(prefix: bytes, revision: int) -> Asking[tuple[pb.ResponseHeader, mvccpb.KeyValue]]:
     """(header as of that put, key and value) of the first put under prefix from revision on."""
     wanted = pb.WatchCreateRequest(key=prefix, range_end=end_of(prefix), start_revision=revision)
-    response = yield Watch(wanted)
+    response: pb.WatchResponse = yield Watch(wanted)
     while True:
         for event in response.events:
             if event.type != DELETE:
@@ -126,9 +126,9 @@ def _first_put(prefix: bytes, revision: int) -> Asking:
         response = yield NEXT
 
 
-def _follow(key: bytes, revision: int) -> Asking:
+def _follow(key: bytes, revision: int) -> Asking[None]:
     """Sends each put of key from revision on, until it is deleted."""
-    response = yield Watch(pb.WatchCreateRequest(key=key, start_revision=revision))
+    response: pb.WatchResponse = yield Watch(pb.WatchCreateRequest(key=key, start_revision=revision))
     while True:
         for event in response.events:
             if event.type == DELETE:

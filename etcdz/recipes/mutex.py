@@ -3,8 +3,6 @@
 Source: etcd 3.5 v3lock, and its client's Mutex: requests, headers, error texts, what is tidied up when.
 """
 
-from typing import Any
-
 from etcdz.api.methods import DELETE_RANGE, RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import v3lockpb
@@ -14,14 +12,14 @@ from etcdz.recipes.waiting import created_at, first_in_line, get, own_key, put, 
 SESSION_EXPIRED = "mutex: session is expired"
 
 
-def lock(request: Any) -> Recipe:
+def lock(request: v3lockpb.LockRequest) -> Recipe:
     """NB: who is gone, or refused, while waiting leaves the line; whoever only moves to another listener with a lease
     of its own finds its place again."""
     lease_id = yield from session(request.lease)
     prefix = request.name + b"/"
     key = own_key(prefix, lease_id)
     owner = pb.RequestOp(request_range=first_in_line(prefix))
-    answer = yield Ask(
+    answer: pb.TxnResponse = yield Ask(
         TXN,
         pb.TxnRequest(
             compare=[created_at(key, 0)], success=[put(key, b"", lease_id), owner], failure=[get(key), owner]
@@ -35,7 +33,7 @@ def lock(request: Any) -> Recipe:
         return v3lockpb.LockResponse(header=answer.header, key=key)
     try:
         yield from wait_for_turn(prefix, revision)
-        seen = yield Ask(RANGE, pb.RangeRequest(key=key))
+        seen: pb.RangeResponse = yield Ask(RANGE, pb.RangeRequest(key=key))
     except (Refused, Gone) as reason:
         if not (isinstance(reason, Leaving) and request.lease):
             yield from _leave(key)
@@ -45,13 +43,13 @@ def lock(request: Any) -> Recipe:
     return v3lockpb.LockResponse(header=seen.header, key=key)
 
 
-def _leave(key: bytes) -> Asking:
+def _leave(key: bytes) -> Asking[None]:
     try:
         yield Ask(DELETE_RANGE, pb.DeleteRangeRequest(key=key))
     except Refused:
         return  # its lease will
 
 
-def unlock(request: Any) -> Recipe:
-    answer = yield Ask(DELETE_RANGE, pb.DeleteRangeRequest(key=request.key))
+def unlock(request: v3lockpb.UnlockRequest) -> Recipe:
+    answer: pb.DeleteRangeResponse = yield Ask(DELETE_RANGE, pb.DeleteRangeRequest(key=request.key))
     return v3lockpb.UnlockResponse(header=answer.header)

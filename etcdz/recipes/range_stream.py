@@ -6,7 +6,7 @@ Merged, the messages are the answer of Range. The header's revision is that of t
 Source: etcd 3.7; checks, texts, and how the size of chunks grows.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from etcdz.api.errors import Code
 from etcdz.api.methods import RANGE, RANGE_CHUNK
@@ -19,18 +19,18 @@ _NONE, _ASCEND = 0, 1
 _BY_KEY = 0
 
 
-def range_stream(request: Any, chunk_bytes: int) -> Recipe:
+def range_stream(request: pb.RangeRequest, chunk_bytes: int) -> Recipe:
     """chunk_bytes: about so large is a message, if single keys are not larger."""
     _check(request)
     if request.count_only:
-        answer = yield Ask(RANGE, request)
+        answer: pb.RangeResponse = yield Ask(RANGE, request)
         yield Send(_message(pb.RangeResponse(header=answer.header, count=answer.count)))
         return None
     limit, sent, keys = max(0, request.limit), 0, FIRST_CHUNK_KEYS
     header = None
     while True:
         request.limit = min(keys, limit - sent) if limit else keys
-        chunk = yield Ask(RANGE_CHUNK, request)
+        chunk: pb.RangeResponse = yield Ask(RANGE_CHUNK, request)
         if header is None:
             header = chunk.header
             request.revision = request.revision or header.revision
@@ -49,7 +49,7 @@ def range_stream(request: Any, chunk_bytes: int) -> Recipe:
     return None
 
 
-def _check(request: Any) -> None:
+def _check(request: pb.RangeRequest) -> None:
     """raises Refused"""
     error = check_range(request)
     if error is not None:
@@ -62,13 +62,13 @@ def _check(request: Any) -> None:
     request.sort_order, request.sort_target = _NONE, _BY_KEY  # NB: here a target alone does not sort
 
 
-def _rest(request: Any, chunk: Any) -> Asking:
+def _rest(request: pb.RangeRequest, chunk: pb.RangeResponse) -> Asking[int]:
     """How many keys of the range the client does not get."""
     if not chunk.more:
         return 0
     request.key = chunk.kvs[-1].key + b"\0"
     request.limit, request.count_only = 0, True
-    answer = yield Ask(RANGE, request)
+    answer: pb.RangeResponse = yield Ask(RANGE, request)
     return answer.count
 
 
@@ -79,5 +79,5 @@ def _next_keys(keys: int, size: int, chunk_bytes: int) -> int:
     return max(1, keys // 2) if size > chunk_bytes * 2 else keys
 
 
-def _message(chunk: Any) -> Any:
+def _message(chunk: pb.RangeResponse) -> pb.RangeStreamResponse:
     return pb.RangeStreamResponse(range_response=chunk)

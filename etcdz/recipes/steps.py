@@ -1,6 +1,6 @@
 """What a recipe yields, what it is sent, and how it ends.
 
-    yield Ask(method, request)     the answer's message; raises Refused
+    yield Ask(method, request)     the answer's message, of ANSWERS; raises Refused
     yield Watch(request)           the first response that has events; raises Refused if the watch is cancelled
     yield NEXT                     the next response of that watch. A watch ends with the next Ask, Watch or the recipe
     yield Send(message)            None, as soon as the client's stream has room for more
@@ -12,7 +12,9 @@ what tidies up. What changes keys is always seen to its end.
 """
 
 from collections.abc import Callable, Generator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
+
+from google.protobuf.message import Message
 
 from etcdz.api.errors import Code, EtcdError
 from etcdz.api.methods import DELETE_RANGE, LEASE_GRANT, RANGE, RANGE_CHUNK, TXN
@@ -20,16 +22,16 @@ from etcdz.proto import etcdserverpb as pb
 
 
 class Ask(NamedTuple):
-    """A call of the member's own. request: a message; method: of ANSWERS."""
+    """A call of the member's own. method: of ANSWERS."""
 
     method: int
-    request: Any
+    request: Message
 
 
 class Watch(NamedTuple):
-    """request: a WatchCreateRequest."""
+    """Responses of one watcher."""
 
-    request: Any
+    request: pb.WatchCreateRequest
 
 
 class Next(NamedTuple):
@@ -39,16 +41,17 @@ class Next(NamedTuple):
 class Send(NamedTuple):
     """One message of a stream."""
 
-    message: Any
+    message: Message
 
 
+T = TypeVar("T")
 NEXT: Final = Next()
 Step = Ask | Watch | Next | Send
-Recipe = Generator[Step, Any, Any]
-Asking = Generator[Step, Any, Any]
-"""A part of a recipe; what it returns is said by its name."""
+Asking = Generator[Step, Any, T]
+"""A part of a recipe, and what it returns. What a step brings is named with its type where it is yielded."""
+Recipe = Asking[Message | None]
 
-ANSWERS: Final[dict[int, Any]] = {
+ANSWERS: Final[dict[int, type[Message]]] = {
     TXN: pb.TxnResponse,
     RANGE: pb.RangeResponse,
     RANGE_CHUNK: pb.RangeResponse,
@@ -90,7 +93,7 @@ class Served(NamedTuple):
     flat      every error of a step has the code UNKNOWN: what etcd's own client returns within the server is no status
     """
 
-    request: Any
+    request: type[Message]
     start: Callable[[Any], Recipe]
     unary: bool
     flat: bool

@@ -5,7 +5,7 @@
 Source: etcd 3.5 client/v3/concurrency; its requests, key names and TTL.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from etcdz.api.methods import LEASE_GRANT, RANGE
 from etcdz.proto import etcdserverpb as pb
@@ -21,11 +21,11 @@ _NO_PUT = 0
 DELETE: Final = mvccpb.Event.DELETE
 
 
-def session(lease_id: int) -> Asking:
+def session(lease_id: int) -> Asking[int]:
     """The lease to use. NB: one that is named need not exist: the first put says so."""
     if lease_id:
         return lease_id
-    granted = yield Ask(LEASE_GRANT, pb.LeaseGrantRequest(TTL=SESSION_TTL_S))
+    granted: pb.LeaseGrantResponse = yield Ask(LEASE_GRANT, pb.LeaseGrantRequest(TTL=SESSION_TTL_S))
     return granted.ID
 
 
@@ -38,27 +38,25 @@ def end_of(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes((prefix[-1] + 1,))
 
 
-def created_at(key: bytes, revision: int) -> Any:
+def created_at(key: bytes, revision: int) -> pb.Compare:
     """A comparison. revision 0: the key does not exist."""
     return pb.Compare(key=key, target=_TARGET_CREATE, create_revision=revision)
 
 
-def put(key: bytes, value: bytes, lease_id: int) -> Any:
-    """An operation."""
+def put(key: bytes, value: bytes, lease_id: int) -> pb.RequestOp:
     return pb.RequestOp(request_put=pb.PutRequest(key=key, value=value, lease=lease_id))
 
 
-def get(key: bytes) -> Any:
-    """An operation."""
+def get(key: bytes) -> pb.RequestOp:
     return pb.RequestOp(request_range=pb.RangeRequest(key=key))
 
 
-def first_in_line(prefix: bytes) -> Any:
+def first_in_line(prefix: bytes) -> pb.RangeRequest:
     """A range of the one key that was created first."""
     return pb.RangeRequest(key=prefix, range_end=end_of(prefix), limit=1, sort_order=_ASCEND, sort_target=_BY_CREATE)
 
 
-def wait_for_turn(prefix: bytes, revision: int) -> Asking:
+def wait_for_turn(prefix: bytes, revision: int) -> Asking[None]:
     """Returns when no key is left that was created before revision. Waits for the last of them, one after another, so
     that a key that goes wakes one waiter."""
     before = pb.RangeRequest(
@@ -70,10 +68,10 @@ def wait_for_turn(prefix: bytes, revision: int) -> Asking:
         max_create_revision=revision - 1,
     )
     while True:
-        found = yield Ask(RANGE, before)
+        found: pb.RangeResponse = yield Ask(RANGE, before)
         if not found.kvs:
             return
-        response = yield Watch(
+        response: pb.WatchResponse = yield Watch(
             pb.WatchCreateRequest(key=found.kvs[0].key, start_revision=found.header.revision, filters=[_NO_PUT])
         )
         while not any(event.type == DELETE for event in response.events):

@@ -14,6 +14,7 @@ Source: LevelDB's version_edit.cc and doc/impl.md.
 
 from typing import Final, NamedTuple
 
+from etcdz.proto.fields import decode_varint
 from etcdz.store.log_tail import sound_records
 
 _VARINTS: Final = {2: 1, 3: 1, 4: 1, 6: 2, 9: 1}
@@ -41,20 +42,22 @@ def read_manifest(data: bytes) -> Version:
             next_file = max(next_file, _apply(edit, tables))
         except IndexError:
             raise BadManifest("a version edit ends too soon") from None
+        except ValueError as error:
+            raise BadManifest(f"a version edit: {error}") from None
     if not next_file or any(number >= next_file for number in tables):
         raise BadManifest(f"tables up to {max(tables, default=0)}, but the next file is {next_file}")
     return Version(frozenset(tables), next_file)
 
 
 def _apply(edit: bytes, tables: set[int]) -> int:
-    """return the next file number that the edit tells, 0 if it tells none."""
+    """return the next file number that the edit tells, 0 if it tells none. raises IndexError, ValueError"""
     at = next_file = 0
     while at < len(edit):
-        tag, at = _varint(edit, at)
+        tag, at = decode_varint(edit, at)
         if tag in _VARINTS:
             numbers = []
             for _ in range(_VARINTS[tag]):
-                number, at = _varint(edit, at)
+                number, at = decode_varint(edit, at)
                 numbers.append(number)
             if tag == _NEXT_FILE:
                 next_file = numbers[0]
@@ -63,30 +66,19 @@ def _apply(edit: bytes, tables: set[int]) -> int:
         elif tag == _COMPARATOR:
             at = _skip(edit, at)
         elif tag == _COMPACT_POINTER:
-            at = _skip(edit, _varint(edit, at)[1])
+            at = _skip(edit, decode_varint(edit, at)[1])
         elif tag == _NEW_FILE:
-            number, at = _varint(edit, _varint(edit, at)[1])
+            number, at = decode_varint(edit, decode_varint(edit, at)[1])
             tables.add(number)
-            at = _skip(edit, _skip(edit, _varint(edit, at)[1]))
+            at = _skip(edit, _skip(edit, decode_varint(edit, at)[1]))
         else:
-            raise BadManifest(f"version edit with tag {tag}")
+            raise ValueError(f"tag {tag}")
     return next_file
 
 
 def _skip(edit: bytes, at: int) -> int:
     """Offset behind a length and so many bytes. raises IndexError: they are not all there"""
-    length, at = _varint(edit, at)
+    length, at = decode_varint(edit, at)
     if at + length > len(edit):
         raise IndexError
     return at + length
-
-
-def _varint(edit: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = edit[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

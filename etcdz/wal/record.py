@@ -27,6 +27,23 @@ from typing import NamedTuple
 
 import google_crc32c
 
+from etcdz.proto.fields import decode_varint, encode_varint, message_field
+from etcdz.proto.tags import (
+    ENTRY_DATA,
+    ENTRY_INDEX,
+    ENTRY_TERM,
+    ENTRY_TYPE,
+    HARD_STATE_COMMIT,
+    HARD_STATE_TERM,
+    HARD_STATE_VOTE,
+    MARKER_CONF_STATE,
+    MARKER_INDEX,
+    MARKER_TERM,
+    RECORD_CRC,
+    RECORD_DATA,
+    RECORD_TYPE,
+)
+
 METADATA = 1
 ENTRY = 2
 HARD_STATE = 3
@@ -40,6 +57,7 @@ _crc_extend = google_crc32c.extend
 PADDING = [bytes(n) for n in range(8)]
 PADDED = [0] + [(0x80 | n) << 56 for n in range(1, 8)]  # what padding adds to a length field
 ZEROS = bytes(1 << 16)
+_HARD_STATE = (HARD_STATE_TERM, HARD_STATE_VOTE, HARD_STATE_COMMIT)
 
 
 class BadRecord(ValueError):
@@ -59,30 +77,14 @@ class Marker(NamedTuple):
     snapshot_term: int
 
 
-def encode_varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def decode_varint(buf: bytes, at: int) -> tuple[int, int]:
-    """(value, offset after it). raises BadRecord: it does not end, within buf or at all"""
-    value = shift = 0
+def _number(buf: bytes, at: int) -> tuple[int, int]:
+    """decode_varint. raises BadRecord: it does not end, within buf or at all"""
     try:
-        while True:
-            byte = buf[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value, at
-            shift += 7
-            if shift > 63:
-                raise BadRecord("varint too long")
+        return decode_varint(buf, at)
     except IndexError:
         raise BadRecord("ends inside a varint") from None
+    except ValueError as error:
+        raise BadRecord(str(error)) from None
 
 
 def frame_of(record: bytes) -> bytes:
@@ -91,7 +93,7 @@ def frame_of(record: bytes) -> bytes:
 
 
 def encode_crc_frame(crc: int) -> bytes:
-    return frame_of(b"\x08\x04\x10" + encode_varint(crc))
+    return frame_of(RECORD_TYPE + bytes((CRC,)) + RECORD_CRC + encode_varint(crc))
 
 
 # What depends on the length of a record's data alone: (length field, tag and length of the data, padding). Entries come
@@ -102,7 +104,7 @@ SHAPES_MAX = 4096
 
 def _shape(length: int) -> tuple[int, bytes, bytes]:
     """For a record whose crc takes five bytes."""
-    prefix = b"\x1a" + encode_varint(length)
+    prefix = RECORD_DATA + encode_varint(length)
     size = 8 + len(prefix) + length
     pad = -size & 7
     if len(_shapes) >= SHAPES_MAX:
@@ -113,7 +115,7 @@ def _shape(length: int) -> tuple[int, bytes, bytes]:
 
 def _short_crc_frame(kind: int, data: bytes, crc: int) -> bytes:
     """For the one record in sixteen whose crc takes less than five bytes."""
-    return frame_of(b"\x08%c\x10%b\x1a%b%b" % (kind, encode_varint(crc), encode_varint(len(data)), data))
+    return frame_of(RECORD_TYPE + bytes((kind,)) + RECORD_CRC + encode_varint(crc) + message_field(RECORD_DATA, data))
 
 
 def encode_frame(kind: int, data: bytes, crc: int) -> tuple[bytes, int]:
@@ -190,7 +192,7 @@ def decode_frame(buf: bytes, at: int) -> Frame:
 
 def decode_record_head(buf: bytes, at: int) -> tuple[int, int, int, int]:
     """(type, crc, offset of the data, offset after it), as the record itself has them. raises BadRecord"""
-    if buf[at : at + 1] != b"\x08" or buf[at + 2 : at + 3] != b"\x10":
+    if buf[at : at + 1] != RECORD_TYPE or buf[at + 2 : at + 3] != RECORD_CRC:
         raise BadRecord("not a record")
     kind = buf[at + 1]
     at += 3
@@ -199,12 +201,12 @@ def decode_record_head(buf: bytes, at: int) -> tuple[int, int, int, int]:
         crc = word & 0x7F | word >> 1 & 0x3F80 | word >> 2 & 0x1FC000 | word >> 3 & 0xFE00000 | word >> 4 & 0xF0000000
         at += 5
     else:
-        crc, at = decode_varint(buf, at)
+        crc, at = _number(buf, at)
     if kind == CRC:
         return kind, crc, at, at
-    if buf[at : at + 1] != b"\x1a":
+    if buf[at : at + 1] != RECORD_DATA:
         raise BadRecord("record without data")
-    length, at = decode_varint(buf, at + 1)
+    length, at = _number(buf, at + 1)
     return kind, crc, at, at + length
 
 
@@ -267,28 +269,28 @@ def decode_position(entry: bytes) -> tuple[int, int]:
     raises BadRecord: also for a ConfChange without data, which nobody writes, but which a hard state looks like. A
     ConfChangeV2 without data is how a leader leaves a joint configuration
     """
-    if entry[:1] != b"\x08" or entry[2:3] != b"\x10" or entry[1] > 2:
+    if entry[:1] != ENTRY_TYPE or entry[2:3] != ENTRY_TERM or entry[1] > 2:
         raise BadRecord("not an entry")
-    term, at = decode_varint(entry, 3)
-    if entry[at : at + 1] != b"\x18":
+    term, at = _number(entry, 3)
+    if entry[at : at + 1] != ENTRY_INDEX:
         raise BadRecord("not an entry")
-    index, at = decode_varint(entry, at + 1)
-    if entry[at : at + 1] != b"\x22" and (at != len(entry) or entry[1] == 1):
+    index, at = _number(entry, at + 1)
+    if entry[at : at + 1] != ENTRY_DATA and (at != len(entry) or entry[1] == 1):
         raise BadRecord("not an entry")
     return term, index
 
 
 def encode_hard_state(state: HardState) -> bytes:
-    return b"\x08%b\x10%b\x18%b" % tuple(map(encode_varint, state))
+    return b"".join([tag + encode_varint(value) for tag, value in zip(_HARD_STATE, state, strict=True)])
 
 
 def decode_hard_state(data: bytes) -> HardState:
     values = []
     at = 0
-    for tag in (b"\x08", b"\x10", b"\x18"):
+    for tag in _HARD_STATE:
         if data[at : at + 1] != tag:
             raise BadRecord("no hard state")
-        value, at = decode_varint(data, at + 1)
+        value, at = _number(data, at + 1)
         values.append(value)
     if at != len(data):
         raise BadRecord("no hard state")
@@ -297,19 +299,19 @@ def decode_hard_state(data: bytes) -> HardState:
 
 def encode_marker(marker: Marker, conf_state: bytes | None) -> bytes:
     """conf_state: encoded raftpb.ConfState, or None as in the one that a new log begins with."""
-    data = b"\x08%b\x10%b" % (encode_varint(marker.snapshot_index), encode_varint(marker.snapshot_term))
+    data = MARKER_INDEX + encode_varint(marker.snapshot_index) + MARKER_TERM + encode_varint(marker.snapshot_term)
     if conf_state is not None:
-        data += b"\x1a%b%b" % (encode_varint(len(conf_state)), conf_state)
+        data += message_field(MARKER_CONF_STATE, conf_state)
     return data
 
 
 def decode_marker(data: bytes) -> Marker:
-    if data[:1] != b"\x08":
+    if data[:1] != MARKER_INDEX:
         raise BadRecord("no snapshot marker")
-    index, at = decode_varint(data, 1)
-    if data[at : at + 1] != b"\x10":
+    index, at = _number(data, 1)
+    if data[at : at + 1] != MARKER_TERM:
         raise BadRecord("no snapshot marker")
-    term, at = decode_varint(data, at + 1)
-    if data[at : at + 1] not in (b"", b"\x1a"):
+    term, at = _number(data, at + 1)
+    if data[at : at + 1] not in (b"", MARKER_CONF_STATE):
         raise BadRecord("no snapshot marker")
     return Marker(index, term)

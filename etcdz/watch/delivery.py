@@ -11,13 +11,13 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from etcdz.proto.tags import WATCH_FRAGMENT_TRUE
 from etcdz.watch.events import Changes, is_delete, response_field
 from etcdz.watch.group import Bundle
 from etcdz.watch.ranges import RangeMap
 from etcdz.watch.watcher import NO_DELETE, NO_PUT, PREV_KV, Watcher
 from etcdz.wire.frames import FRAME_BYTES_DEFAULT, GRPC_PREFIX
 
-_FRAGMENT = b"\x38\x01"
 JOINED_BODY_MAX = FRAME_BYTES_DEFAULT // 8
 """A longer body is not copied for each watcher; a frame less per message would save little."""
 G = TypeVar("G")
@@ -103,9 +103,9 @@ def send_events(watcher: Watcher, header: bytes, fields: list[bytes], body: byte
     if not watcher.fragment or len(head) + len(body) < fragment_bytes or len(fields) < 2:
         send(head, body)
         return
-    pieces = list(cut(fields, fragment_bytes - len(head) - len(_FRAGMENT)))
+    pieces = list(cut(fields, fragment_bytes - len(head) - len(WATCH_FRAGMENT_TRUE)))
     for piece in pieces[:-1]:
-        send(head + _FRAGMENT, piece)
+        send(head + WATCH_FRAGMENT_TRUE, piece)
     send(head, pieces[-1])
 
 

@@ -8,13 +8,8 @@ apart, as only some want it.
 
 from typing import NamedTuple
 
-from etcdz.mvcc.encoding import encode_varint, message_field
-
-DELETE = b"\x08\x01"
-_KV = b"\x12"
-PREV_KV = b"\x1a"
-_EVENTS = b"\x5a"
-_MOD_REVISION = b"\x18"
+from etcdz.proto.fields import encode_varint, message_field
+from etcdz.proto.tags import EVENT_DELETE, EVENT_KV, KV_MOD_REVISION, WATCH_EVENTS
 
 
 class Changes(NamedTuple):
@@ -34,18 +29,18 @@ class Changes(NamedTuple):
 
 def encode_put(record: bytes) -> bytes:
     """The event of a put. record: encoded KeyValue."""
-    return message_field(_KV, record)
+    return message_field(EVENT_KV, record)
 
 
 def encode_delete(tombstone: bytes, main: int) -> bytes:
     """The event of a delete. tombstone: encoded KeyValue with nothing but the key."""
-    return DELETE + message_field(_KV, tombstone + _MOD_REVISION + encode_varint(main))
+    return EVENT_DELETE + message_field(EVENT_KV, tombstone + KV_MOD_REVISION + encode_varint(main))
 
 
 def is_delete(event: bytes) -> bool:
-    return event[0] == DELETE[0]
+    return event[0] == EVENT_DELETE[0]
 
 
 def response_field(event: bytes, before: bytes = b"") -> bytes:
     """An event as a field of a WatchResponse."""
-    return b"%b%b%b%b" % (_EVENTS, encode_varint(len(event) + len(before)), event, before)
+    return b"%b%b%b%b" % (WATCH_EVENTS, encode_varint(len(event) + len(before)), event, before)

@@ -10,9 +10,10 @@ import heapq
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etcdz.mvcc.encoding import message_field, record_key
+from etcdz.proto.fields import message_field, record_key
+from etcdz.proto.tags import EVENT_PREV_KV
 from etcdz.store import buckets
-from etcdz.watch.events import PREV_KV, Changes, encode_delete, encode_put
+from etcdz.watch.events import Changes, encode_delete, encode_put
 from etcdz.watch.ranges import Range, RangeMap
 
 if TYPE_CHECKING:
@@ -114,4 +115,4 @@ class _Collector:
         if main - 1 < mvcc.compact_revision:
             return b""
         place = mvcc.index.at(key, main - 1)
-        return b"" if place is None else message_field(PREV_KV, mvcc.record_at(*place))
+        return b"" if place is None else message_field(EVENT_PREV_KV, mvcc.record_at(*place))

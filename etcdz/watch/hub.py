@@ -17,7 +17,14 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc.encoding import HeaderPieces, bytes_field, int_field
+from etcdz.proto.fields import HeaderPieces, bytes_field, int_field
+from etcdz.proto.tags import (
+    WATCH_CANCEL_REASON,
+    WATCH_CANCELED_TRUE,
+    WATCH_COMPACT_REVISION,
+    WATCH_CREATED_TRUE,
+    WATCH_ID,
+)
 from etcdz.watch.delivery import JOINED_BODY_MAX, Share, joined, send_events, share_out
 from etcdz.watch.events import Changes
 from etcdz.watch.group import Bundle, Group
@@ -36,10 +43,6 @@ CATCH_UP_SPAN: Final = 2_000
 """Revisions that their positions may lie apart."""
 
 INVALID_ID: Final = -1
-_CREATED: Final = b"\x18\x01"
-_CANCELED: Final = b"\x20\x01"
-_COMPACT_REVISION: Final = b"\x28"
-_CANCEL_REASON: Final = b"\x32"
 _EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 _DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 
@@ -291,7 +294,7 @@ class Hub:
             return False
         self._leave(watcher)
         watcher.state = OVER
-        body = _CANCELED + int_field(_COMPACT_REVISION, compact_revision)
+        body = WATCH_CANCELED_TRUE + int_field(WATCH_COMPACT_REVISION, compact_revision)
         self._respond(watcher.stream, self._pieces.field(0), watcher.id_field + body)
         self._answer_progress(watcher.stream)
         return True
@@ -381,14 +384,19 @@ class Hub:
             self._admit(stream, span, request)
 
     def _refuse(self, stream: WatchStream, reason: str) -> None:
-        fields = int_field(b"\x10", INVALID_ID) + _CREATED + _CANCELED + bytes_field(_CANCEL_REASON, reason.encode())
+        fields = (
+            int_field(WATCH_ID, INVALID_ID)
+            + WATCH_CREATED_TRUE
+            + WATCH_CANCELED_TRUE
+            + bytes_field(WATCH_CANCEL_REASON, reason.encode())
+        )
         self._respond(stream, self._header(), fields)
 
     def _admit(self, stream: WatchStream, span: Range, request: Any) -> None:
         watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
         stream.watchers[watcher.id] = watcher
         self._count(watcher, 1)
-        self._respond(stream, self._header(), watcher.id_field + _CREATED)
+        self._respond(stream, self._header(), watcher.id_field + WATCH_CREATED_TRUE)
         if watcher.next_revision > self.revision:
             self._sync(watcher)
         else:
@@ -401,7 +409,7 @@ class Hub:
         watcher = stream.watchers.get(watch_id)
         if watcher is not None:
             self._drop(watcher)
-            self._respond(stream, self._header(), watcher.id_field + _CANCELED)
+            self._respond(stream, self._header(), watcher.id_field + WATCH_CANCELED_TRUE)
             self._answer_progress(stream)
 
     def _request_progress(self, stream: WatchStream) -> None:
@@ -421,7 +429,7 @@ class Hub:
                 self._report(stream, INVALID_ID)
 
     def _report(self, stream: WatchStream, watch_id: int) -> None:
-        self._respond(stream, self._header(), int_field(b"\x10", watch_id))
+        self._respond(stream, self._header(), int_field(WATCH_ID, watch_id))
 
     def notify(self, now: float) -> None:
         """Tells those watchers with progress_notify who have heard nothing since the last time where they are."""

@@ -8,7 +8,8 @@ OVER      was cancelled for a compaction; its id stays taken until the client ca
 
 from typing import Any, Final, Protocol
 
-from etcdz.mvcc.encoding import int_field
+from etcdz.proto.fields import int_field
+from etcdz.proto.tags import WATCH_ID
 from etcdz.watch.ranges import Range
 
 SYNCED: Final = 0
@@ -50,7 +51,7 @@ class Watcher:
     def __init__(self, stream: "WatchStream", watch_id: int, span: Range, request: Any, revision: int) -> None:
         self.stream = stream
         self.id = watch_id
-        self.id_field = int_field(b"\x10", watch_id)
+        self.id_field = int_field(WATCH_ID, watch_id)
         self.span = span
         self.start_revision = int(request.start_revision)
         self.next_revision = self.start_revision or revision + 1

@@ -6,15 +6,9 @@ Server, one object per connection (`etcdz.wire.server`):
         methods: Mapping[bytes, Method]     {b"/etcdserverpb.KV/Put": Method(path: bytes, unary: bool, tag: int = 0)}
         settings: ServerSettings            (message_bytes_max, max_concurrent_streams, window, ..., all with defaults)
         now: Callable[[], float]            a monotonic clock in seconds
-    conn.receive(data: bytes) -> list[tuple]            never raises; events in order:
-        (CALL, stream_id, method, message, deadline, metadata)          a whole unary call
-        (STREAM_OPEN, stream_id, method, metadata, deadline)            a streaming call begins
-        (STREAM_MESSAGE, stream_id, message)
-        (STREAM_END, stream_id)                                         the client will send no more
-        (CANCEL, stream_id)                                             give it up: reset, deadline, connection error
-            deadline    float on the clock of now, or None
-            metadata    dict[bytes, bytes] or None; lower-case names, repeated fields joined by ","; shared by many
-                        calls, so never to be changed
+    conn.receive(data: bytes) -> list[ServerEvent]      never raises; events in order, see `etcdz.wire.events`:
+        (kind, stream_id, method, message, deadline, metadata), each of kind CALL, STREAM_OPEN, STREAM_MESSAGE,
+        STREAM_END or CANCEL
     conn.reply(stream_id, message: bytes) -> None                       unary: the answer
     conn.fail(stream_id, code: int, text: str) -> None                  unary or streaming: the error
     conn.send_message(stream_id, message: bytes) -> None                streaming
@@ -23,11 +17,11 @@ Server, one object per connection (`etcdz.wire.server`):
     conn.finish(stream_id, code: int = 0, text: str = "") -> None       streaming
     conn.take_output() -> bytes                 all that is to be written now (first the greeting): call it once a turn
     conn.should_close -> bool                   write take_output(), then close the transport
-    conn.connection_lost() -> list[tuple]       the transport is gone: CANCEL for every open call
+    conn.connection_lost() -> list[ServerEvent] the transport is gone: CANCEL for every open call
     conn.next_deadline() -> float | None        when to call
-    conn.expire(now: float) -> list[tuple]      answers overdue calls itself; CANCEL for each that the application has
+    conn.expire(now: float) -> list[ServerEvent] answers overdue calls itself; CANCEL for each that the application has
     conn.go_away() -> None                      graceful end: GOAWAY, PING, GOAWAY; should_close once all are served
-    conn.has_parted -> bool                     the client knows of the first GOAWAY
+    conn.goaway_confirmed -> bool               the client knows of the first GOAWAY
     conn.open_streams -> int
     conn.pending_bytes -> int                   held back by the client's windows, all streams
     conn.pending_stream_bytes(stream_id) -> int the same for one stream: a watch whose client stalls
@@ -42,10 +36,8 @@ Client (`etcdz.wire.client`), one object per connection:
     conn.call(path: bytes, message: bytes, timeout_s=None, metadata=()) -> stream_id        unary; raises CannotOpen
     conn.open(path, timeout_s=None, metadata=()) -> stream_id                               streaming; raises CannotOpen
     conn.send_message(stream_id, message), half_close(stream_id), cancel(stream_id)
-    conn.receive(data) -> list[tuple]           never raises:
-        (DONE, stream_id, code, text, message)  the end of each call, exactly once; message: of a unary call with code 0
-        (MESSAGE, stream_id, message)           streaming
-        (GOAWAY, last_id, code, debug)          no new calls: room is 0 from here on
+    conn.receive(data) -> list[ClientEvent]     never raises: (kind, stream_id, code, text, message), each of kind
+        DONE, MESSAGE or GOAWAY
     conn.room -> int                            how many calls may be started now
     take_output, expire, next_deadline, should_close, connection_lost and the counts as above
 
@@ -55,7 +47,7 @@ Blocking (`etcdz.wire.blocking`), one thread per channel; targets host:port, htt
     Channel(target).stream(path, ...) -> BlockingStream                     send, close_send, recv(timeout), cancel
 
 HTTP/1.1 (`etcdz.wire.http1`): Http1Connection(Http1Limits()).receive(data) -> list[Request(id, method, target, headers,
-body)]; respond(id, status, body, content_type, headers), or begin, send_piece, end; take_output, should_close.
+body)]; respond(id, status, body, content_type, headers); take_output, should_close.
 
 Which protocol, by the first bytes (`etcdz.wire.sniff`): sniff(data: bytes) -> HTTP2 | HTTP1 | None (need more bytes).
 """

@@ -12,6 +12,7 @@ from urllib.parse import quote_from_bytes
 
 from etcdz.wire import frames as f
 from etcdz.wire.connection import BUDGET_PER_CALL, Connection
+from etcdz.wire.events import ServerEvent
 from etcdz.wire.header_block import Field
 from etcdz.wire.request_head import Refusal
 from etcdz.wire.stream import Stream
@@ -41,7 +42,7 @@ def encode_text(text: str) -> bytes:
     return quote_from_bytes(text.encode("utf-8", "replace"), _TEXT_SAFE).encode()
 
 
-class AnsweringConnection(Connection):
+class AnsweringConnection(Connection[ServerEvent]):
     """What a server's connection sends. Requires: the half that reads gives `_stream_of`."""
 
     def __init__(

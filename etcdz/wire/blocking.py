@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from etcdz.api.errors import Code
-from etcdz.wire.client import DONE, MESSAGE, CannotOpen, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection
+from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 from etcdz.wire.header_block import Field
 
 _READ_BYTES: Final = 1 << 18
@@ -59,7 +60,7 @@ class Channel:
         self._sock: socket.socket | None = None
         self._conn: GrpcClientConnection | None = None
         self._messages: dict[int, deque[bytes]] = {}
-        self._done: dict[int, tuple[int, str, bytes | None]] = {}
+        self._done: dict[int, tuple[int, str, bytes]] = {}
 
     def __enter__(self) -> "Channel":
         return self
@@ -84,7 +85,7 @@ class Channel:
         while stream_id not in self._done:
             self._turn(None)
         code, text, message = self._done.pop(stream_id)
-        if code or message is None:
+        if code:
             raise RpcError(code, text)
         return message
 
@@ -144,13 +145,12 @@ class Channel:
         except TimeoutError:
             return None
 
-    def _take(self, events: list[tuple[object, ...]]) -> None:
-        for event in events:
-            if event[0] == DONE:
-                _, stream_id, code, text, message = event
-                self._done[stream_id] = (code, text, message)  # type: ignore[index,assignment]
-            elif event[0] == MESSAGE:
-                self._messages[event[1]].append(event[2])  # type: ignore[index,arg-type]
+    def _take(self, events: list[ClientEvent]) -> None:
+        for kind, stream_id, code, text, message in events:
+            if kind == DONE:
+                self._done[stream_id] = (code, text, message)
+            elif kind == MESSAGE:
+                self._messages[stream_id].append(message)
 
 
 class BlockingStream:
@@ -187,4 +187,4 @@ class BlockingStream:
 
     def cancel(self) -> None:
         self._conn.cancel(self._id)
-        self._channel._done.setdefault(self._id, (Code.CANCELED, "context canceled", None))
+        self._channel._done.setdefault(self._id, (Code.CANCELED, "context canceled", b""))

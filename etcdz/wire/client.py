@@ -18,18 +18,14 @@ from etcdz.wire.connection import (
     KEPT_BLOCKS_MAX,
     LOST,
     Connection,
-    Event,
     strip_padding,
 )
+from etcdz.wire.events import DONE, GOAWAY, MESSAGE, ClientEvent
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.grpc_message import BadMessage, next_message
 from etcdz.wire.header_block import Field, plain_block
 from etcdz.wire.request_head import Head, Method
 from etcdz.wire.stream import Stream
-
-MESSAGE: Final = 1
-DONE: Final = 2
-GOAWAY: Final = 3
 
 _TIMEOUT_LITERAL: Final = b"\0\x0cgrpc-timeout"
 _UNARY: Final = Head()
@@ -106,7 +102,7 @@ def _own_fields(timeout_s: float | None, metadata: tuple[Field, ...]) -> bytes:
     return _TIMEOUT_LITERAL + bytes((len(value),)) + value + plain_block(metadata)
 
 
-class GrpcClientConnection(Connection):
+class GrpcClientConnection(Connection[ClientEvent]):
     """One connection to a server."""
 
     _last_data_flags = f.END_STREAM
@@ -193,12 +189,12 @@ class GrpcClientConnection(Connection):
             self._out.append(f.encode_rst_stream(stream_id, f.CANCEL))
             self._remember_early_closed(stream_id)
 
-    def expire(self, now: float) -> list[Event]:
+    def expire(self, now: float) -> list[ClientEvent]:
         """Ends the calls whose timeout has run out: DONE with DEADLINE_EXCEEDED."""
         events = self._events = []
         for stream_id in self._overdue(now):
             self.cancel(stream_id)
-            events.append((DONE, stream_id, Code.DEADLINE_EXCEEDED, "context deadline exceeded", None))
+            events.append((DONE, stream_id, Code.DEADLINE_EXCEEDED, "context deadline exceeded", b""))
         return events
 
     def _take_id(self) -> int:
@@ -246,7 +242,7 @@ class GrpcClientConnection(Connection):
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[Event]:
+    def receive(self, data: bytes) -> list[ClientEvent]:
         """What data, all that the transport had, brings about. Never raises."""
         events = self._events = []
         if self.closed:
@@ -305,7 +301,7 @@ class GrpcClientConnection(Connection):
         if stream.inbox or not stream.opened or stream.head.method.unary:
             return False
         unpack, stream_id, maximum = f.GRPC_PREFIX.unpack_from, stream.id, self._message_max
-        found: list[Event] = []
+        found: list[ClientEvent] = []
         at = start
         while at < stop:
             if stop - at < f.GRPC_PREFIX_BYTES:
@@ -315,7 +311,7 @@ class GrpcClientConnection(Connection):
             at = begin + size
             if packed or at > stop or size > maximum:
                 return False
-            found.append((MESSAGE, stream_id, data[begin:at]))
+            found.append((MESSAGE, stream_id, 0, "", data[begin:at]))
         if not found:
             return False
         self._use_window(stop - start)
@@ -400,14 +396,14 @@ class GrpcClientConnection(Connection):
             while (message := next_message(stream.inbox, self._message_max, False)) is not None:
                 if not stream.head.method.unary:
                     self._budget += BUDGET_PER_CALL
-                    self._events.append((MESSAGE, stream.id, message))
+                    self._events.append((MESSAGE, stream.id, 0, "", message))
                 elif stream.message is None:
                     stream.message = message
                 else:
                     raise BadMessage(Code.INTERNAL, "received more than one message for a unary call")
         except BadMessage as error:
             self.cancel(stream.id)
-            self._events.append((DONE, stream.id, error.code, error.text, None))
+            self._events.append((DONE, stream.id, error.code, error.text, b""))
 
     def _end(self, stream: Stream, code: int, text: str, ended: bool = True) -> None:
         """The answer is there. code: -1 if the server has sent none. ended: the server has sent END_STREAM."""
@@ -417,7 +413,7 @@ class GrpcClientConnection(Connection):
             code, text = Code.INTERNAL, "unexpected EOF"
         elif code == 0 and stream.head.method.unary and stream.message is None:
             code, text = Code.INTERNAL, "received no message for a unary call"
-        message = stream.message if code == 0 else None
+        message = (stream.message or b"") if code == 0 else b""
         self._budget += BUDGET_PER_CALL
         if stream.local_done and not stream.outbox and ended:
             self._forget(stream.id)
@@ -446,11 +442,11 @@ class GrpcClientConnection(Connection):
         self._forget(stream_id)
         reset = f"stream terminated by RST_STREAM with error code: {code}"
         text = "transport is closing" if code == LOST else reset
-        self._events.append((DONE, stream_id, _RESET_CODES.get(code, Code.INTERNAL), text, None))
+        self._events.append((DONE, stream_id, _RESET_CODES.get(code, Code.INTERNAL), text, b""))
 
     def _on_goaway(self, last_id: int, code: int, debug: bytes) -> None:
         """Calls above last_id were never begun and may be tried again elsewhere."""
         self._going = True
         for stream_id in [known for known in self._streams if known > last_id]:
             self._drop(stream_id, f.REFUSED_STREAM)
-        self._events.append((GOAWAY, last_id, code, debug))
+        self._events.append((GOAWAY, last_id, code, debug.decode("utf-8", "replace"), b""))

@@ -10,14 +10,14 @@ finished calls fill up again. Who overdraws it gets GOAWAY(ENHANCE_YOUR_CALM). S
 
 import heapq
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from etcdz.wire import frames as f
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.header_block import HeaderDecoder, HeaderEncoder
 from etcdz.wire.stream import Stream
 
-Event = tuple[Any, ...]
+Event = TypeVar("Event")
 
 BUDGET_MAX: Final = 10_000
 BUDGET_PER_S: Final = 500.0
@@ -35,8 +35,8 @@ KEPT_BLOCK_BYTES_MAX: Final = 2_048  # longer ones are rare and would make what 
 PING_FINAL: Final = b"goodbye!"  # our PING between the two GOAWAYs of a graceful end
 
 
-class Connection:
-    """Base of both ends.
+class Connection(Generic[Event]):
+    """Base of both ends. Event: what the application is told, see events.py.
 
     closed          nothing more will be read or sent: write what take_output gives, then close the transport
     error_code      the HTTP/2 error code that closed it, 0 if none

@@ -45,18 +45,14 @@ class Request(NamedTuple):
 
 
 class _Answer:
-    """A response in the making. started: its head is made; done: all of it is in parts."""
+    """A response in the making. output: all of its bytes, None while there is no answer yet."""
 
-    __slots__ = ("head_only", "keep_alive", "http11", "parts", "chunked", "started", "done")
+    __slots__ = ("head_only", "keep_alive", "output")
 
-    def __init__(self, head_only: bool, keep_alive: bool, http11: bool) -> None:
+    def __init__(self, head_only: bool, keep_alive: bool) -> None:
         self.head_only = head_only
         self.keep_alive = keep_alive
-        self.http11 = http11
-        self.parts: list[bytes] = []
-        self.chunked = False
-        self.started = False
-        self.done = False
+        self.output: bytes | None = None
 
 
 class _Stop(Exception):
@@ -102,7 +98,7 @@ class Http1Connection:
             self._refuse(stop)
         return self._requests
 
-    # -- httptools' callbacks; what they raise arrives as the context of an HttpParserError ---------------------------
+    # ---- httptools' callbacks: what they raise arrives as the context of an HttpParserError ----
 
     def on_message_begin(self) -> None:
         self._target = b""
@@ -143,8 +139,7 @@ class Http1Connection:
         if len(self._answers) >= PIPELINED_MAX:
             raise _Stop(503, "too many pipelined requests")
         method = self._parser.get_method()
-        http11 = self._parser.get_http_version() == "1.1"
-        self._answers.append(_Answer(method == b"HEAD", self._parser.should_keep_alive(), http11))
+        self._answers.append(_Answer(method == b"HEAD", self._parser.should_keep_alive()))
         self._requests.append(Request(self._next_id, method, self._target, self._headers, b"".join(self._body)))
         self._next_id += 1
 
@@ -155,11 +150,11 @@ class Http1Connection:
 
     def _refuse(self, stop: _Stop) -> None:
         self._ending = True
-        self._answers.append(_Answer(False, False, True))
+        self._answers.append(_Answer(False, False))
         self._next_id += 1
         self.respond(self._next_id - 1, stop.status, stop.text.encode() + b"\n", b"text/plain; charset=utf-8")
 
-    # -- answers -------------------------------------------------------------------------------------------------------
+    # ---- answers ----
 
     def respond(
         self,
@@ -169,50 +164,16 @@ class Http1Connection:
         content_type: bytes = b"application/json",
         headers: Iterable[Header] = (),
     ) -> None:
-        """A whole response. For a request that is answered already: nothing."""
+        """Answers a request as a whole. For a request that is answered already it does nothing."""
         answer = self._find(request_id)
-        if answer is None or answer.started:
+        if answer is None or answer.output is not None:
             return
-        answer.started = True
         fields = list(headers)
         if status not in _NO_BODY_STATUS:
             fields += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
-        answer.parts.append(_encode_head(status, fields, answer.keep_alive))
-        if not answer.head_only and status not in _NO_BODY_STATUS:
-            answer.parts.append(body)
-        answer.done = True
+        head = _encode_head(status, fields, answer.keep_alive)
+        answer.output = head if answer.head_only or status in _NO_BODY_STATUS else head + body
         self._advance()
-
-    def begin(
-        self, request_id: int, status: int, content_type: bytes = b"application/json", headers: Iterable[Header] = ()
-    ) -> None:
-        """The head of a response whose body comes in pieces: send_piece, then end."""
-        answer = self._find(request_id)
-        if answer is None or answer.started:
-            return
-        answer.started = True
-        fields = [*headers, (b"Content-Type", content_type)]
-        answer.chunked = answer.http11
-        if answer.chunked:
-            fields.append((b"Transfer-Encoding", b"chunked"))
-        else:
-            answer.keep_alive = False  # HTTP/1.0: the end of the connection is the end of the body
-        answer.parts.append(_encode_head(status, fields, answer.keep_alive))
-        self._advance()
-
-    def send_piece(self, request_id: int, piece: bytes) -> None:
-        answer = self._find(request_id)
-        if answer is not None and answer.started and not answer.done and piece and not answer.head_only:
-            answer.parts.append(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.chunked else piece)
-            self._advance()
-
-    def end(self, request_id: int) -> None:
-        answer = self._find(request_id)
-        if answer is not None and answer.started and not answer.done:
-            if answer.chunked and not answer.head_only:
-                answer.parts.append(b"0\r\n\r\n")
-            answer.done = True
-            self._advance()
 
     @property
     def is_busy(self) -> bool:
@@ -220,7 +181,7 @@ class Http1Connection:
         return bool(self._answers)
 
     def take_output(self) -> bytes:
-        """All bytes to be written by now."""
+        """The bytes to be written by now, each once."""
         data = b"".join(self._out)
         self._out.clear()
         return data
@@ -230,13 +191,12 @@ class Http1Connection:
         return self._answers[at] if 0 <= at < len(self._answers) else None
 
     def _advance(self) -> None:
-        """Lets out what is first in line."""
+        """Moves answers to the output, in the order of their requests."""
         while self._answers and not self.should_close:
             answer = self._answers[0]
-            self._out += answer.parts
-            answer.parts = []
-            if not answer.done:
+            if answer.output is None:
                 return
+            self._out.append(answer.output)
             self._answers.popleft()
             self._first_id += 1
             self.should_close = not answer.keep_alive

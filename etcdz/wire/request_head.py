@@ -25,6 +25,11 @@ _BAD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]\Z")
 _TIMEOUT_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
+Metadata = dict[bytes, bytes]
+"""A caller's own fields: lower-case names, repeated ones joined by ",". Shared by many calls, never to be changed."""
+NO_METADATA: Final[Metadata] = {}
+
+
 class Method(NamedTuple):
     """A method that is served.
 
@@ -55,7 +60,7 @@ class Head:
     """The meaning of a header list.
 
     length      content-length, or -1
-    metadata    the caller's own fields or None; shared by all calls with this head, so never to be changed
+    metadata    the caller's own fields, shared by all calls with this head; NO_METADATA if there are none
     gzip        grpc-encoding is gzip
     malformed   why the stream must be reset, or ""
     plain       Invariant: nothing is refused, unary or single, no compression: the short way may be taken
@@ -67,7 +72,7 @@ class Head:
     def __init__(self) -> None:
         self.method = Method(b"", True)
         self.length = -1
-        self.metadata: dict[bytes, bytes] | None = None
+        self.metadata = NO_METADATA
         self.gzip = False
         self.refusal: Refusal | None = None
         self.malformed = ""
@@ -125,7 +130,7 @@ def interpret(fields: Sequence[Field], methods: Mapping[bytes, Method]) -> Head:
         head.refusal = _read_encoding(head, regular.get(b"grpc-encoding", b"identity"))
     head.metadata = {
         name: value for name, value in regular.items() if name not in _NOT_METADATA and not name.startswith(b"grpc-")
-    } or None
+    } or NO_METADATA
     head.plain = head.refusal is None and (head.method.unary or head.method.single) and not head.gzip
     head.lazy = head.plain and not head.method.unary
     return head

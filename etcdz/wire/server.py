@@ -17,14 +17,15 @@ from etcdz.wire.connection import (
     KEPT_BLOCK_BYTES_MAX,
     KEPT_BLOCKS_MAX,
     PING_FINAL,
-    Event,
     strip_padding,
 )
+from etcdz.wire.events import CALL, CANCEL, NO_METHOD, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.grpc_message import BadMessage, next_message
 from etcdz.wire.header_block import Field
 from etcdz.wire.keepalive import ASK, GIVE_UP, PING_ALIVE, WAIT, KeepaliveRules, Pulse, Strikes
 from etcdz.wire.request_head import (
+    NO_METADATA,
     Head,
     Method,
     Refusal,
@@ -35,12 +36,6 @@ from etcdz.wire.request_head import (
     split_timeout,
 )
 from etcdz.wire.stream import Stream
-
-CALL: Final = 1
-STREAM_OPEN: Final = 2
-STREAM_MESSAGE: Final = 3
-STREAM_END: Final = 4
-CANCEL: Final = 5
 
 STREAMS_MAX: Final = 262_144
 
@@ -115,13 +110,13 @@ class GrpcServerConnection(AnsweringConnection):
         return self.closed or (self._final_id < f.STREAM_ID_MAX and not self._streams)
 
     @property
-    def has_parted(self) -> bool:
+    def goaway_confirmed(self) -> bool:
         """The client has confirmed the first GOAWAY: it opens no more streams here."""
         return self._final_id < f.STREAM_ID_MAX
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[Event]:
+    def receive(self, data: bytes) -> list[ServerEvent]:
         """What data, all that the transport had, brings about. Never raises."""
         if self.closed:
             return []
@@ -184,7 +179,8 @@ class GrpcServerConnection(AnsweringConnection):
                         if not packed and size == stop - start - 5 and size <= message_max:
                             self._use_window(size + 5)
                             if self._use_stream_window(head, size + 5, False):
-                                append((STREAM_MESSAGE, stream_id, data[start + 5 : stop]))
+                                message = data[start + 5 : stop]
+                                append((STREAM_MESSAGE, stream_id, NO_METHOD, message, None, NO_METADATA))
                             continue
                 elif kind == 1 and flags == 4 and stream_id > self._last_id and stream_id & 0x80000001 == 1:
                     block = data[start:stop]
@@ -299,7 +295,7 @@ class GrpcServerConnection(AnsweringConnection):
         head = stream.head
         if not head.method.unary:
             stream.announced = True
-            self._events.append((STREAM_OPEN, stream.id, head.method, head.metadata, stream.deadline))
+            self._events.append((STREAM_OPEN, stream.id, head.method, b"", stream.deadline, head.metadata))
         if stream.remote_done:
             self._on_remote_done(stream)
 
@@ -376,7 +372,7 @@ class GrpcServerConnection(AnsweringConnection):
         """The client has said all, and no message is left incomplete."""
         method = stream.head.method
         if not method.unary:
-            self._events.append((STREAM_END, stream.id))
+            self._events.append((STREAM_END, stream.id, NO_METHOD, b"", None, NO_METADATA))
         elif stream.message is None:
             self._refuse_request(stream, Refusal(Code.UNKNOWN, "EOF"))
         else:
@@ -412,11 +408,11 @@ class GrpcServerConnection(AnsweringConnection):
                 stream.message = message
                 self._inbox_bytes += len(message)
             else:
-                self._events.append((STREAM_MESSAGE, stream.id, message))
+                self._events.append((STREAM_MESSAGE, stream.id, NO_METHOD, message, None, NO_METADATA))
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def expire(self, now: float) -> list[Event]:
+    def expire(self, now: float) -> list[ServerEvent]:
         """Answers the calls whose deadline has passed, and tells the application to give them up."""
         events = self._events = []
         for stream_id in self._overdue(now):
@@ -472,12 +468,12 @@ class GrpcServerConnection(AnsweringConnection):
     def _tell_cancelled(self, stream: Stream) -> None:
         if stream.announced and not stream.local_done:
             stream.announced = False
-            self._events.append((CANCEL, stream.id))
+            self._events.append((CANCEL, stream.id, NO_METHOD, b"", None, NO_METADATA))
 
     def _drop(self, stream_id: int, code: int) -> None:
         stream = self._forget(stream_id)
         if stream is None:
-            self._events.append((CANCEL, stream_id))
+            self._events.append((CANCEL, stream_id, NO_METHOD, b"", None, NO_METADATA))
         elif stream.__class__ is Stream:
             self._tell_cancelled(stream)
 

@@ -199,7 +199,7 @@ class World:
         self.clients.append(client)
         body = pb.PutRequest(key=client.key, value=client.key).SerializeToString()
         actor: Any = self.alive[listener].actor
-        actor.calls.begin(client, 1, PUT, body)
+        actor.calls.begin(client, 1, PUT, body, None)
         self._end_turn(actor)
 
     def turn(self, name: str) -> bool:

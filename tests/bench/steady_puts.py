@@ -12,7 +12,8 @@ from statistics import quantiles
 from typing import Any, NamedTuple, Self
 
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.client import DONE, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import DONE
 
 PUT = b"/etcdserverpb.KV/Put"
 _TICK_S = 0.001
@@ -44,9 +45,9 @@ class _Wire(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        for event in self.conn.receive(data):
-            if event[0] == DONE:
-                self._owner.on_done(self, event[1], event[2])
+        for kind, stream_id, code, _, _ in self.conn.receive(data):
+            if kind == DONE:
+                self._owner.on_done(self, stream_id, code)
         self.flush()
 
     def flush(self) -> None:

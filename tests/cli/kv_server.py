@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from etcdz.wire.server import CALL, GrpcServerConnection, Method, ServerSettings
+from etcdz.wire.events import CALL
+from etcdz.wire.server import GrpcServerConnection, Method, ServerSettings
 
 PATHS = (b"/etcdserverpb.KV/Put", b"/etcdserverpb.KV/Range", b"/etcdserverpb.KV/Txn")
 METHODS = {path: Method(path, True) for path in PATHS}
@@ -65,11 +66,15 @@ class _Protocol(asyncio.Protocol):
         self.conn.connection_lost()
 
     def data_received(self, data: bytes) -> None:
-        calls = [event for event in self.conn.receive(data) if event[0] == CALL]
+        calls = [
+            (stream_id, method.path, message)
+            for kind, stream_id, method, message, _, _ in self.conn.receive(data)
+            if kind == CALL
+        ]
         self.open += len(calls)
         self.server.open_most = max(self.server.open_most, self.open)
-        for _, stream_id, method, message, *_rest in calls:
-            call = Call(self, stream_id, method.path, message, len(self.server.calls))
+        for stream_id, path, message in calls:
+            call = Call(self, stream_id, path, message, len(self.server.calls))
             self.server.calls.append(call)
             self.server.answer(call)
         self.write()

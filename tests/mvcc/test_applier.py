@@ -106,6 +106,26 @@ def test_a_put_needs_a_lease_that_is_there() -> None:
     assert member.mvcc.revision == 1
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"put": pb.PutRequest(key=b"a", value=b"v")},
+        {"txn": pb.TxnRequest(success=[pb.RequestOp(request_put=pb.PutRequest(key=b"a", value=b"v"))])},
+    ],
+    ids=["put", "txn"],
+)
+def test_an_entry_that_says_who_asks_is_applied_as_one_that_does_not(asked: dict[str, Any]) -> None:
+    named = pb.RequestHeader(ID=ID, username="alice", auth_revision=7)
+    results, records = [], []
+    for header in (pb.RequestHeader(ID=ID), named):
+        member = _Member()
+        results.append(member.applier.apply(pb.InternalRaftRequest(header=header, **asked).SerializeToString()))
+        records.append(member.mvcc.record_now(b"a"))
+    assert results[0] == results[1]
+    assert results[0] is not None and results[0][0] == ID
+    assert records[0] == records[1] is not None
+
+
 def test_granting() -> None:
     member = _Member()
     answer = pb.LeaseGrantResponse.FromString(member(lease_grant=pb.LeaseGrantRequest(ID=5, TTL=1))[3])

@@ -49,9 +49,16 @@ def test_reads_what_the_parser_reads(key: bytes, size: int, request_id: int) -> 
         _entry(b"k" * 128, b"v"),
         _entry(b"a", b"v", request_id=5),
         pb.InternalRaftRequest(put=pb.PutRequest(key=b"a")).SerializeToString(),
-        pb.InternalRaftRequest(
-            header=pb.RequestHeader(ID=ID, username="root"), put=pb.PutRequest(key=b"a")
-        ).SerializeToString(),
+        *[
+            pb.InternalRaftRequest(header=header, put=pb.PutRequest(key=b"a")).SerializeToString()
+            for header in (
+                pb.RequestHeader(ID=ID, username="root"),
+                pb.RequestHeader(ID=ID, username="root", auth_revision=3),
+                pb.RequestHeader(ID=ID, auth_revision=1),
+                pb.RequestHeader(ID=1 << 28, username="a"),
+                pb.RequestHeader(username="nobody's id"),
+            )
+        ],
         b"\x22",
         b"\x22\x03",
         b"\x22\x80\x00",

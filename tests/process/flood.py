@@ -14,7 +14,8 @@ from collections import Counter
 from typing import Final
 
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.client import DONE, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import DONE
 
 PUT: Final = b"/etcdserverpb.KV/Put"
 REPORT_S: Final = 1.0

@@ -14,7 +14,8 @@ import pytest
 
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.blocking import connect
-from etcdz.wire.client import MESSAGE, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import MESSAGE
 from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(600)]
@@ -203,7 +204,7 @@ class Stalled:
     def read(self, is_enough: Callable[[], bool]) -> None:
         self._sock.sendall(self._conn.take_output())
         while not is_enough():
-            for kind, stream_id, body, *_ in self._conn.receive(self._sock.recv(1 << 18)):
+            for kind, stream_id, _, _, body in self._conn.receive(self._sock.recv(1 << 18)):
                 assert kind == MESSAGE
                 response = pb.WatchResponse.FromString(body)
                 self.created += response.created

@@ -10,15 +10,8 @@ import sys
 import threading
 import time
 
-from etcdz.wire.server import (
-    CALL,
-    CANCEL,
-    STREAM_END,
-    STREAM_MESSAGE,
-    GrpcServerConnection,
-    Method,
-    ServerSettings,
-)
+from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, ServerEvent
+from etcdz.wire.server import GrpcServerConnection, Method, ServerSettings
 
 UNARY = Method(b"/test.Echo/Unary", True, 1)
 STREAM = Method(b"/test.Echo/Stream", False, 2, streams=True)
@@ -31,12 +24,10 @@ _BIG = re.compile(rb"big:([0-9]{1,7})")
 DEFAULTS = ServerSettings()
 
 
-def answer(conn: GrpcServerConnection, events: list[tuple]) -> None:
+def answer(conn: GrpcServerConnection, events: list[ServerEvent]) -> None:
     """The echo service itself, as a step from events to replies."""
-    for event in events:
-        kind, stream_id = event[:2]
+    for kind, stream_id, _, message, _, _ in events:
         if kind == CALL:
-            message = event[3]
             if failure := _FAIL.fullmatch(message):
                 conn.fail(stream_id, int(failure[1]), failure[2].decode("utf-8", "replace"))
             elif big := _BIG.fullmatch(message):
@@ -44,7 +35,7 @@ def answer(conn: GrpcServerConnection, events: list[tuple]) -> None:
             elif message != b"never":
                 conn.reply(stream_id, message)
         elif kind == STREAM_MESSAGE:
-            conn.send_message(stream_id, event[2])
+            conn.send_message(stream_id, message)
         elif kind == STREAM_END:
             conn.finish(stream_id)
 
@@ -62,7 +53,7 @@ class EchoProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         events = self.conn.receive(data)
-        self.server.cancelled += sum(event[0] == CANCEL for event in events)
+        self.server.cancelled += sum(kind == CANCEL for kind, *_ in events)
         answer(self.conn, events)
         self._write()
 

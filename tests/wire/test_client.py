@@ -3,15 +3,8 @@
 import pytest
 
 from etcdz.wire import frames as f
-from etcdz.wire.client import (
-    DONE,
-    GOAWAY,
-    MESSAGE,
-    CannotOpen,
-    ClientSettings,
-    GrpcClientConnection,
-    encode_timeout,
-)
+from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection, encode_timeout
+from etcdz.wire.events import GOAWAY, ClientEvent
 from etcdz.wire.request_head import decode_timeout
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from tests.wire.conversation import (
@@ -30,6 +23,7 @@ from tests.wire.conversation import (
     window_update,
 )
 from tests.wire.echo_server import answer
+from tests.wire.told import answered, cancelled, done, going
 
 END = f.END_STREAM | f.END_HEADERS
 RESPONSE = [(b":status", b"200"), (b"content-type", b"application/grpc")]
@@ -46,8 +40,8 @@ def head(stream_id: int, fields: list[tuple[bytes, bytes]], flags: int = f.END_H
     return frame(f.HEADERS, flags, stream_id, block(fields))
 
 
-def ended(code: int, text: str, body: bytes | None = None) -> list[tuple]:
-    return [(DONE, 1, code, text, body)]
+def ended(code: int, text: str, body: bytes = b"") -> list[ClientEvent]:
+    return [done(1, code, text, body)]
 
 
 GOOD = head(1, RESPONSE) + data(1, message(b"hi"), 0)
@@ -93,9 +87,9 @@ ANSWERS = [
     ("HEADERS thrice", GOOD + head(1, RESPONSE), ended(13, "stream terminated by RST_STREAM with error code: 1")),
     ("PING", ping(), []),
     ("GOAWAY below the call", f.encode_goaway(0, 0, "bye"),
-     [*ended(14, "stream terminated by RST_STREAM with error code: 7"), (GOAWAY, 0, 0, b"bye")]),
+     [*ended(14, "stream terminated by RST_STREAM with error code: 7"), going(0, 0, "bye")]),
     ("GOAWAY above the call", f.encode_goaway(1, 0) + GOOD + head(1, OK, END),
-     [(GOAWAY, 1, 0, b""), *ended(0, "", b"hi")]),
+     [going(1, 0, ""), *ended(0, "", b"hi")]),
     ("reset after the answer", GOOD + head(1, OK, END) + rst_stream(1, f.NO_ERROR) + window_update(1, 9),
      ended(0, "", b"hi")),
 ]  # fmt: skip
@@ -207,7 +201,7 @@ def test_deadline_ends_the_call_here_and_resets_it_there() -> None:
     client.call(ECHO, b"b", 1.0)
     client.take_output()
     assert client.next_deadline() == 1.0 and client.expire(0.5) == []
-    assert client.expire(1.0) == [(DONE, 3, 4, "context deadline exceeded", None)]
+    assert client.expire(1.0) == [done(3, 4, "context deadline exceeded")]
     assert Reader().lines(client.take_output()) == ["RST_STREAM 3 CANCEL"]
     assert client.receive(head(3, RESPONSE) + data(3, message(b"late"), 0)) == [] and not client.closed
     assert client.next_deadline() == 2.0
@@ -232,7 +226,7 @@ def test_a_stream_both_ways_byte_by_byte() -> None:
     )
     stream_id = client.open(STREAM, metadata=((b"token", b"t"),))
     call_id = client.call(ECHO, b"unary")
-    events: list[tuple] = []
+    events: list[ClientEvent] = []
     for body in (b"one", b"", b"three" * 100):
         client.send_message(stream_id, body)
         events += talk(client, server)
@@ -241,17 +235,17 @@ def test_a_stream_both_ways_byte_by_byte() -> None:
     client.send_message(stream_id, b"too late")
     events += talk(client, server)
     assert events == [
-        (DONE, call_id, 0, "", b"unary"),
-        (MESSAGE, stream_id, b"one"),
-        (MESSAGE, stream_id, b""),
-        (MESSAGE, stream_id, b"three" * 100),
-        (DONE, stream_id, 0, "", None),
+        done(call_id, message=b"unary"),
+        answered(stream_id, b"one"),
+        answered(stream_id, b""),
+        answered(stream_id, b"three" * 100),
+        done(stream_id),
     ]
 
 
 def talk(client: GrpcClientConnection, server: GrpcServerConnection) -> list[tuple]:
     """Byte by byte until both are silent."""
-    events: list[tuple] = []
+    events: list[ClientEvent] = []
     while True:
         up = client.take_output()
         for byte in up:
@@ -271,8 +265,8 @@ def test_messages_of_a_stream_come_alike_however_they_are_framed(cut: int) -> No
     sent = message(b"first") + message(b"") + message(b"or..")
     frames = data(stream_id, sent[:cut], 0) + data(stream_id, sent[cut:], 0)
     events = client.receive(head(stream_id, RESPONSE) + frames + data(stream_id, message(b"more") * 2, 0))
-    assert events == [(MESSAGE, stream_id, body) for body in (b"first", b"", b"or..", b"more", b"more")]
-    assert client.receive(head(stream_id, OK, END)) == [(DONE, stream_id, 0, "", None)]
+    assert events == [answered(stream_id, body) for body in (b"first", b"", b"or..", b"more", b"more")]
+    assert client.receive(head(stream_id, OK, END)) == [done(stream_id)]
 
 
 def test_cancelled_streams_are_cancelled_there() -> None:
@@ -280,7 +274,7 @@ def test_cancelled_streams_are_cancelled_there() -> None:
     stream_id = client.open(STREAM)
     talk(client, server)
     client.cancel(stream_id)
-    assert server.receive(client.take_output()) == [(5, stream_id)]
+    assert server.receive(client.take_output()) == [cancelled(stream_id)]
     client.cancel(stream_id)
     assert client.take_output() == b"" and client.open_streams == server.open_streams == 0
 
@@ -293,11 +287,11 @@ def test_graceful_end_of_the_server_loses_no_call() -> None:
     crossing = client.call(ECHO, b"crossing")
     server.go_away()
     events = talk(client, server)
-    assert (DONE, crossing, 0, "", b"crossing") in events
-    assert [event for event in events if event[0] == GOAWAY][-1][1] == crossing
+    assert done(crossing, message=b"crossing") in events
+    assert [last_id for kind, last_id, *_ in events if kind == GOAWAY][-1] == crossing
     assert client.room == 0 and not client.should_close and not server.should_close
     server.reply(stuck, b"at last")
-    assert talk(client, server) == [(DONE, stuck, 0, "", b"at last")]
+    assert talk(client, server) == [done(stuck, message=b"at last")]
     assert client.should_close and server.should_close
 
 

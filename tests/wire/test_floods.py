@@ -176,7 +176,7 @@ def test_a_client_that_takes_no_answers_gets_no_new_calls_until_it_does() -> Non
     answered_ids, lines, reader = set(), [], Reader()
     for stream_id in range(1, 2_001, 2):
         events = conn.receive(call(stream_id, b"big:100000"))
-        answered_ids |= {event[1] for event in events}
+        answered_ids |= {stream_id for _, stream_id, *_ in events}
         answer(conn, events)
         lines += reader.lines(conn.take_output())
     assert len(answered_ids) == 10 and conn.pending_bytes == 1_000_050

@@ -3,8 +3,9 @@
 import pytest
 
 from etcdz.wire import frames as f
-from etcdz.wire.client import DONE, MESSAGE, ClientSettings, GrpcClientConnection
-from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import CALL, ClientEvent, ServerEvent
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from tests.wire.conversation import (
     ECHO,
     HELLO,
@@ -23,6 +24,7 @@ from tests.wire.conversation import (
     window_update,
 )
 from tests.wire.echo_server import answer
+from tests.wire.told import done, messages
 
 MIB = 1 << 20
 
@@ -38,12 +40,12 @@ class Pair:
 
     def __init__(self, client: GrpcClientConnection, server: GrpcServerConnection, chunk: int) -> None:
         self.client, self.server, self.chunk = client, server, chunk
-        self.server_events: list[tuple] = []
+        self.server_events: list[ServerEvent] = []
         self.turns = 0
 
     def run(self) -> list[tuple]:
         """The client's events until neither side has anything to say."""
-        events: list[tuple] = []
+        events: list[ClientEvent] = []
         while True:
             up = self.client.take_output()
             for at in range(0, len(up), self.chunk):
@@ -64,8 +66,7 @@ def test_bodies_of_several_mib_both_ways(window: int) -> None:
     ends = pair(window, window)
     bodies = {ends.client.call(ECHO, bytes([n]) * (n * MIB + n)): bytes([n]) * (n * MIB + n) for n in (1, 3, 5)}
     events = ends.run()
-    assert {event[1]: event[4] for event in events} == bodies
-    assert all(event[:1] + event[2:4] == (DONE, 0, "") for event in events)
+    assert sorted(events) == sorted(done(stream_id, message=body) for stream_id, body in bodies.items())
     assert ends.client.pending_bytes == ends.server.pending_bytes == 0
     assert ends.client.open_streams == ends.server.open_streams == 0
 
@@ -78,8 +79,8 @@ def test_streams_of_many_messages_both_ways() -> None:
         ends.client.send_message(stream_id, body)
     ends.client.half_close(stream_id)
     events = ends.run()
-    assert [event[2] for event in events if event[0] == MESSAGE] == bodies
-    assert events[-1] == (DONE, stream_id, 0, "", None)
+    assert messages(events) == bodies
+    assert events[-1] == done(stream_id)
 
 
 def test_a_reader_that_grants_nothing_holds_up_only_itself() -> None:
@@ -151,7 +152,7 @@ def test_a_whole_call_over_the_stream_window() -> None:
     limits = ServerSettings(stream_window=1_000, message_bytes_max=1 << 20)
     lines, events, _ = serve([HELLO + call(1, bytes(996))], limits)
     assert lines[1:] == ["RST_STREAM 1 FLOW_CONTROL_ERROR"] and events == []
-    assert serve([HELLO + call(1, b"x" * 995)], limits)[1][0][0] == CALL
+    assert [kind for kind, *_ in serve([HELLO + call(1, b"x" * 995)], limits)[1]] == [CALL]
 
 
 def test_trailers_of_a_stream_wait_for_its_messages() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from etcdz.wire import frames as f
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import CALL, DONE, STREAM_OPEN
 from etcdz.wire.http1 import Http1Connection, Http1Limits
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.stream import Stream
@@ -110,8 +111,8 @@ def test_conversations_with_replies(conversation: bytes, seed: int) -> None:
     conn.expire(1e9)
     check_books(conn)
     lost = conn.connection_lost()
-    known = [event[1] for event in events if event[0] in (1, 2)]
-    assert {event[1] for event in lost} <= set(known)
+    known = [stream_id for kind, stream_id, *_ in events if kind in (CALL, STREAM_OPEN)]
+    assert {stream_id for _, stream_id, *_ in lost} <= set(known)
     check_books(conn)
 
 
@@ -154,7 +155,7 @@ def test_mutated_answers(bodies: list[bytes], flips: list[tuple[int, int]], seed
         mutated[at % len(mutated)] ^= flip
     events = [event for chunk in cut(bytes(mutated), seed) for event in client.receive(chunk)]
     events += client.connection_lost()
-    done = [event[1] for event in events if event[0] == 2]
+    done = [stream_id for kind, stream_id, *_ in events if kind == DONE]
     assert sorted(done) == sorted(ids)
     if not flips:
         again = GrpcClientConnection(ClientSettings(), Clock())

@@ -10,15 +10,9 @@ import pytest
 
 from etcdz.wire import frames as f
 from etcdz.wire.answers import encode_text
-from etcdz.wire.server import (
-    CALL,
-    CANCEL,
-    STREAM_END,
-    STREAM_MESSAGE,
-    STREAM_OPEN,
-    GrpcServerConnection,
-    ServerSettings,
-)
+from etcdz.wire.events import CALL
+from etcdz.wire.request_head import NO_METADATA
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from tests.wire.conversation import (
     CALL_FIELDS,
     ECHO,
@@ -39,6 +33,7 @@ from tests.wire.conversation import (
     settings,
     split_frames,
 )
+from tests.wire.told import cancelled, half_closed, opened, received
 
 END = f.END_STREAM | f.END_HEADERS
 GZIP = (b"grpc-encoding", b"gzip")
@@ -153,7 +148,7 @@ def test_events_of_a_unary_call() -> None:
     events = serve([HELLO + sent], clock=clock)[1]
     assert events == [
         (CALL, 1, METHODS[ECHO], b"never", 101.5, {b"token": b"secret", b"hasleader": b"true"}),
-        (CALL, 3, METHODS[ECHO], b"never", None, None),
+        (CALL, 3, METHODS[ECHO], b"never", None, NO_METADATA),
     ]
 
 
@@ -161,17 +156,17 @@ def test_events_of_a_streaming_call() -> None:
     sent = headers(1, [*STREAM_FIELDS, (b"token", b"a"), (b"token", b"b"), (b"grpc-timeout", b"2S")])
     sent += data(1, message(b"x") + message(b"y"), 0) + data(1, message(b"z"))
     assert serve([HELLO + sent])[1] == [
-        (STREAM_OPEN, 1, METHODS[STREAM], {b"token": b"a,b"}, 2.0),
-        (STREAM_MESSAGE, 1, b"x"),
-        (STREAM_MESSAGE, 1, b"y"),
-        (STREAM_MESSAGE, 1, b"z"),
-        (STREAM_END, 1),
+        opened(1, METHODS[STREAM], 2.0, {b"token": b"a,b"}),
+        received(1, b"x"),
+        received(1, b"y"),
+        received(1, b"z"),
+        half_closed(1),
     ]
 
 
 def test_a_stream_that_breaks_the_framing_is_cancelled() -> None:
     sent = headers(1, STREAM_FIELDS) + data(1, b"\7\0\0\0\0", 0)
-    assert [event[:2] for event in serve([HELLO + sent])[1]] == [(STREAM_OPEN, 1), (CANCEL, 1)]
+    assert serve([HELLO + sent])[1] == [opened(1, METHODS[STREAM], None, NO_METADATA), cancelled(1)]
 
 
 @pytest.mark.parametrize(
@@ -187,10 +182,10 @@ def test_a_stream_that_breaks_the_framing_is_cancelled() -> None:
 def test_a_deadline_is_answered_when_it_has_passed(sent: bytes) -> None:
     clock = Clock()
     _, events, conn = serve([HELLO + sent], clock=clock)
-    known = [event[1] for event in events]
+    known = [stream_id for _, stream_id, *_ in events]
     assert conn.next_deadline() == 2.0
     assert conn.expire(1.9) == [] and conn.take_output() == b""
-    assert conn.expire(2.0) == [(CANCEL, stream_id) for stream_id in known]
+    assert conn.expire(2.0) == [cancelled(stream_id) for stream_id in known]
     line = Reader().lines(conn.take_output())[0]
     assert line == refused(1, 4, "etcdserver: context deadline exceeded")
     assert conn.next_deadline() is None and conn.open_streams == 0

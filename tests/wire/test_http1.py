@@ -100,28 +100,6 @@ def test_too_many_pipelined_requests() -> None:
     assert b" 503 " in conn.take_output() and conn.should_close
 
 
-def test_a_response_in_pieces() -> None:
-    conn = Http1Connection(LIMITS)
-    (request,) = conn.receive(GET)
-    conn.begin(request.id, 200)
-    assert b"Transfer-Encoding: chunked" in conn.take_output()
-    conn.send_piece(request.id, b"hello")
-    conn.send_piece(request.id, b"")
-    assert conn.take_output() == b"5\r\nhello\r\n"
-    conn.end(request.id)
-    assert conn.take_output() == b"0\r\n\r\n" and not conn.should_close
-
-
-def test_a_response_in_pieces_to_http_1_0_ends_with_the_connection() -> None:
-    conn = Http1Connection(LIMITS)
-    (request,) = conn.receive(b"GET / HTTP/1.0\r\n\r\n")
-    conn.begin(request.id, 200)
-    conn.send_piece(request.id, b"hello")
-    assert conn.take_output().endswith(b"Connection: close\r\n\r\nhello") and not conn.should_close
-    conn.end(request.id)
-    assert conn.take_output() == b"" and conn.should_close
-
-
 def test_an_upgrade_to_h2c_is_not_taken() -> None:
     requests, written, should_close = serve(GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI")
     assert len(requests) == 1 and written == OK and should_close

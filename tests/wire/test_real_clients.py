@@ -15,10 +15,12 @@ import pytest
 
 from etcdz.wire import frames as f
 from etcdz.wire.blocking import Channel, RpcError
-from etcdz.wire.client import DONE, MESSAGE, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import ClientEvent
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from tests.wire.conversation import CALL_FIELDS, ECHO, METHODS, STREAM, Clock, message
 from tests.wire.echo_server import EchoServer, answer
+from tests.wire.told import answered, done, messages
 
 UNARY = ECHO.decode()
 STREAMING = STREAM.decode()
@@ -138,7 +140,7 @@ def test_our_client_talks_to_an_h2_server() -> None:
     call_ids = [client.call(ECHO, b"a" * 20_000, timeout) for timeout in (None, 5.0, None)]
     stream_id = client.open(STREAM)
     client.send_message(stream_id, b"one")
-    events: list[tuple] = []
+    events: list[ClientEvent] = []
     received: dict[int, bytes] = {}
     up = down = b"start"
     while up or down:
@@ -157,10 +159,10 @@ def test_our_client_talks_to_an_h2_server() -> None:
                 server.send_headers(event.stream_id, [("grpc-status", "0")], end_stream=True)
         down = server.data_to_send()
         events += client.receive(down)
-    assert [event for event in events if event[0] == DONE] == [
-        (DONE, call_id, 0, "", b"answer") for call_id in call_ids
+    assert messages(events) == [b"hello"]
+    assert [event for event in events if event != answered(stream_id, b"hello")] == [
+        done(call_id, message=b"answer") for call_id in call_ids
     ]
-    assert [event for event in events if event[0] == MESSAGE] == [(MESSAGE, stream_id, b"hello")]
     assert received[call_ids[0]] == message(b"a" * 20_000) and received[stream_id] == message(b"one")
 
 

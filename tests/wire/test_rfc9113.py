@@ -7,7 +7,9 @@ Source: RFC 9113 (HTTP/2) and RFC 7541 (HPACK); the numbers in the names are the
 import pytest
 
 from etcdz.wire import frames as f
-from etcdz.wire.server import CALL, CANCEL, GrpcServerConnection, ServerSettings
+from etcdz.wire.events import CALL
+from etcdz.wire.request_head import NO_METADATA
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from tests.wire.conversation import (
     CALL_FIELDS,
     ECHO,
@@ -32,6 +34,7 @@ from tests.wire.conversation import (
     split_frames,
     window_update,
 )
+from tests.wire.told import cancelled
 
 BLOCK = block()
 HALF = len(BLOCK) // 2
@@ -295,7 +298,8 @@ def test_5_1_2_streams_over_the_limit_are_refused_and_their_headers_still_decode
     sent = call(1, b"never") + headers(3) + entering + rst_stream(1) + indexed + data(7, message(b"abc"))
     lines, events, _ = serve([HELLO + sent], limit)
     assert greeted(lines) == [*reset(5, "REFUSED_STREAM"), *answered(7, 3)]
-    assert events[-1][5] == {b"a": b"b"}
+    *_, metadata = events[-1]
+    assert metadata == {b"a": b"b"}
 
 
 def test_5_1_2_known_header_blocks_are_refused_as_well() -> None:
@@ -306,13 +310,13 @@ def test_5_1_2_known_header_blocks_are_refused_as_well() -> None:
 def test_5_4_1_after_an_error_nothing_more_is_read_and_open_calls_are_cancelled() -> None:
     lines, events, conn = serve([HELLO + call(1, b"never") + headers(3) + data(0, b""), call(5), ping()])
     assert greeted(lines) == goaway("PROTOCOL_ERROR", 3)
-    assert [event[:2] for event in events] == [(CALL, 1), (CANCEL, 1)]
+    assert events == [(CALL, 1, METHODS[ECHO], b"never", None, NO_METADATA), cancelled(1)]
     assert conn.should_close and conn.error_code == f.PROTOCOL_ERROR and conn.open_streams == 0
 
 
 def test_5_4_2_a_reset_call_is_cancelled_and_its_late_reply_ignored() -> None:
     lines, events, conn = serve([HELLO + call(1, b"never"), rst_stream(1)])
-    assert events[-1] == (CANCEL, 1)
+    assert events[-1] == cancelled(1)
     conn.reply(1, b"late")
     conn.fail(1, 13, "late")
     conn.send_message(1, b"late")
@@ -337,7 +341,7 @@ def test_6_8_graceful_end_serves_what_is_on_its_way() -> None:
     conn.go_away()
 
     assert Reader().lines(conn.take_output()) == ["GOAWAY 2147483647 NO_ERROR", "PING 676f6f6462796521"]
-    assert [event[:2] for event in conn.receive(call(3, b"never"))] == [(CALL, 3)]
+    assert conn.receive(call(3, b"never")) == [(CALL, 3, METHODS[ECHO], b"never", None, NO_METADATA)]
     assert conn.receive(ping(b"goodbye!", f.ACK)) == []
     assert Reader().lines(conn.take_output()) == ["GOAWAY 3 NO_ERROR"]
     assert conn.receive(call(5)) == []
@@ -351,5 +355,5 @@ def test_6_8_graceful_end_serves_what_is_on_its_way() -> None:
 def test_connection_lost_cancels_what_the_application_has() -> None:
     sent = call(1, b"never") + headers(3) + headers(5, changed((b":path", STREAM)))
     conn = serve([HELLO + sent])[2]
-    assert sorted(conn.connection_lost()) == [(CANCEL, 1), (CANCEL, 5)]
+    assert sorted(conn.connection_lost()) == [cancelled(1), cancelled(5)]
     assert conn.connection_lost() == [] and conn.take_output() == b"" and conn.receive(call(7)) == []

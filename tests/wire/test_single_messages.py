@@ -3,16 +3,9 @@
 import pytest
 
 from etcdz.wire import frames as f
-from etcdz.wire.request_head import Method
-from etcdz.wire.server import (
-    CALL,
-    CANCEL,
-    STREAM_END,
-    STREAM_MESSAGE,
-    STREAM_OPEN,
-    GrpcServerConnection,
-    ServerSettings,
-)
+from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
+from etcdz.wire.request_head import NO_METADATA, Method
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from tests.wire.conversation import (
     HELLO,
     Clock,
@@ -26,6 +19,7 @@ from tests.wire.conversation import (
     rst_stream,
     split_frames,
 )
+from tests.wire.told import cancelled
 
 PATH = b"/test.Echo/EachAnswered"
 METHOD = Method(PATH, False, 3, single=True)
@@ -42,8 +36,8 @@ def connect(clock: Clock | None = None) -> GrpcServerConnection:
     return conn
 
 
-def told(events: list[tuple]) -> list[tuple]:
-    return [event[:2] for event in events]
+def told(events: list[ServerEvent]) -> list[tuple[int, int]]:
+    return [(kind, stream_id) for kind, stream_id, *_ in events]
 
 
 CASES = [
@@ -82,13 +76,13 @@ def test_whatever_the_reads_the_same_is_answered() -> None:
         lines = []
         reader = Reader()
         for chunk in chunks:
-            for event in conn.receive(chunk):
-                if event[0] == CALL:
-                    conn.reply(event[1], event[3])
-                elif event[0] == STREAM_MESSAGE:
-                    conn.send_message(event[1], event[2])
-                elif event[0] == STREAM_END:
-                    conn.finish(event[1])
+            for kind, stream_id, _, body, _, _ in conn.receive(chunk):
+                if kind == CALL:
+                    conn.reply(stream_id, body)
+                elif kind == STREAM_MESSAGE:
+                    conn.send_message(stream_id, body)
+                elif kind == STREAM_END:
+                    conn.finish(stream_id)
             lines += reader.lines(conn.take_output())
         assert lines == [line for stream_id in (1, 3, 5) for line in answered(stream_id, 3)]
         assert conn.open_streams == 0
@@ -99,7 +93,7 @@ def test_heads_of_many_streams_before_their_messages() -> None:
     ids = range(1, 41, 2)
     sent = b"".join(headers(stream_id, FIELDS) for stream_id in ids)
     sent += b"".join(data(stream_id, message(b"%d" % stream_id)) for stream_id in ids)
-    assert [event[:4] for event in conn.receive(sent)] == [(CALL, at, METHOD, b"%d" % at) for at in ids]
+    assert conn.receive(sent) == [(CALL, at, METHOD, b"%d" % at, None, NO_METADATA) for at in ids]
 
 
 def test_a_broken_connection_tells_of_what_was_told() -> None:
@@ -115,8 +109,8 @@ def test_a_deadline_holds_for_a_whole_call() -> None:
     clock = Clock()
     conn = connect(clock)
     events = conn.receive(headers(1, [*FIELDS, (b"grpc-timeout", b"2S")]) + data(1, message(b"x")))
-    assert [(event[0], event[4]) for event in events] == [(CALL, 2.0)]
-    assert conn.expire(2.0) == [(CANCEL, 1)]
+    assert [(kind, deadline) for kind, _, _, _, deadline, _ in events] == [(CALL, 2.0)]
+    assert conn.expire(2.0) == [cancelled(1)]
     lines = Reader().lines(conn.take_output())
     assert lines == [refused(1, 4, "etcdserver: context deadline exceeded")]
     conn.reply(1, b"late")

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from etcdz.api.errors import Code
 from etcdz.cli.bench.endpoints import Endpoint
 from etcdz.cli.bench.workload import Request
-from etcdz.wire.client import DONE, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import DONE, ClientEvent
 
 _CODE_NAMES = {value: name for name, value in vars(Code).items() if name.isupper()}
 
@@ -137,18 +138,18 @@ class Line(asyncio.Protocol):
         self._up = True
         greeted.set_result(None)
 
-    def _settle(self, events: list[tuple[Any, ...]], now: float) -> int:
+    def _settle(self, events: list[ClientEvent], now: float) -> int:
         """Enters the calls that have ended. return how many"""
         begun, freed = self._begun, 0
-        for event in events:
-            if event[0] != DONE:
+        for kind, stream_id, code, text, _ in events:
+            if kind != DONE:
                 continue
             freed += 1
-            since, record = begun.pop(event[1])
-            if event[2] == 0:
+            since, record = begun.pop(stream_id)
+            if code == 0:
                 record(now - since)
             else:
-                self._tally.errors[event[3] or _CODE_NAMES.get(event[2], f"code {event[2]}")] += 1
+                self._tally.errors[text or _CODE_NAMES.get(code, f"code {code}")] += 1
         self.idle += freed
         if freed:
             self._tally.done += freed

@@ -30,7 +30,8 @@ from etcdz.cli.bench.team import BenchFailed, Interrupt
 from etcdz.cli.bench.workload import PUT_PATH, RANGE_PATH, range_body
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.blocking import Channel, RpcError
-from etcdz.wire.client import DONE, MESSAGE, CannotOpen, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection
+from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 
 WATCH_PATH: Final = b"/etcdserverpb.Watch/Watch"
 PATIENCE_S: Final = 30.0
@@ -75,7 +76,9 @@ def look(rest: bytes) -> Begun:
 class Wire(asyncio.Protocol):
     """One connection. on_events: told what each read brought; on_lost: that it has ended."""
 
-    def __init__(self, endpoint: Endpoint, on_events: Callable[[list[Any]], None], on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, on_events: Callable[[list[ClientEvent]], None], on_lost: Callable[[], None]
+    ) -> None:
         settings = ClientSettings(authority=endpoint.authority, user_agent=b"etcdz-bench")
         self.conn = GrpcClientConnection(settings, clock)
         self._on_events = on_events
@@ -163,7 +166,7 @@ class Run:
             wire.flush()
         self._caller = await self._connect(0, self._on_call_events)
 
-    async def _connect(self, at: int, on_events: Callable[[list[Any]], None]) -> Wire:
+    async def _connect(self, at: int, on_events: Callable[[list[ClientEvent]], None]) -> Wire:
         endpoint = self.options.endpoints[at % len(self.options.endpoints)]
         return await Wire(endpoint, on_events, self._on_lost).connect(endpoint, self.options.dial_timeout_s)
 
@@ -207,12 +210,12 @@ class Run:
         wire.conn.send_message(stream_id, pb.WatchRequest(create_request=create).SerializeToString())
         self._asked_at.setdefault((self._wires.index(wire), stream_id), []).append(clock())
 
-    def _on_watch_events(self, at: int, events: list[Any]) -> None:
+    def _on_watch_events(self, at: int, events: list[ClientEvent]) -> None:
         now = self._spoken()
         seen, record, since = self._seen, self.events.append, self._since
-        for event in events:
-            if event[0] == MESSAGE:
-                rest = split_response(event[2])
+        for kind, stream_id, _, text, message in events:
+            if kind == MESSAGE:
+                rest = split_response(message)
                 begun = seen.get(rest)
                 if begun is None:
                     begun = self._look(rest)
@@ -220,9 +223,9 @@ class Run:
                     for moment in begun.times:
                         record(now - (moment if since is None else since))
                 else:
-                    self._on_word(at, event[1], begun, now)
-            elif event[0] == DONE:
-                self._fail(event[3] or "a watch stream has ended")
+                    self._on_word(at, stream_id, begun, now)
+            elif kind == DONE:
+                self._fail(text or "a watch stream has ended")
 
     def _look(self, rest: bytes) -> Begun:
         if len(self._seen) >= _SEEN_MAX:
@@ -269,13 +272,13 @@ class Run:
         except CannotOpen:
             self._fail("the server takes no more calls on this connection")
 
-    def _on_call_events(self, events: list[Any]) -> None:
+    def _on_call_events(self, events: list[ClientEvent]) -> None:
         now = self._spoken()
-        for event in events:
-            if event[0] == DONE:
-                begun = self._calls_begun.pop(event[1])
-                if event[2]:
-                    self.errors[event[3]] += 1
+        for kind, stream_id, code, text, _ in events:
+            if kind == DONE:
+                begun = self._calls_begun.pop(stream_id)
+                if code:
+                    self.errors[text] += 1
                 else:
                     self.calls.append(now - begun)
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import encode_varint
+from etcdz.proto.tags import OP_REQUEST_PUT, OP_REQUEST_RANGE, PUT_KEY, PUT_VALUE, TXN_SUCCESS
 
 PUT_PATH: Final = b"/etcdserverpb.KV/Put"
 RANGE_PATH: Final = b"/etcdserverpb.KV/Range"
@@ -24,9 +26,6 @@ POOL_SPREAD: Final = 1 << 16
 _POOL_STEP: Final = 40_503
 """Golden section of POOL_SPREAD: values of a hundred requests in a row do not overlap as long as they are short."""
 
-_TAG_KEY, _TAG_VALUE = b"\x0a", b"\x12"  # of a PutRequest
-_TAG_SUCCESS = b"\x12"  # of a TxnRequest
-_TAG_PUT, _TAG_RANGE = b"\x12", b"\x0a"  # of a RequestOp
 
 Request = tuple[int, bytes]
 """Index into the workload's `kinds`, body."""
@@ -143,7 +142,7 @@ class TxnMixed:
     kinds: tuple[str, ...] = ("read", "write")
 
     def __init__(self, range_body: bytes, puts: TxnPuts, read_share: float, random: Callable[[], float]) -> None:
-        self._read: Request = (0, _TAG_SUCCESS + _sized(_TAG_RANGE + _sized(range_body)))
+        self._read: Request = (0, TXN_SUCCESS + _sized(OP_REQUEST_RANGE + _sized(range_body)))
         self._puts = puts
         self._read_share = read_share
         self._random = random
@@ -171,8 +170,8 @@ def range_body(
 
 def put_head(key_size: int, val_size: int, key_space: int, before: bytes = b"") -> HeadMaker:
     """A function from a key's number to all of its PutRequest but the value's own bytes. before: comes first."""
-    start = before + _TAG_KEY + encode_varint(key_size)
-    stop = _TAG_VALUE + encode_varint(val_size) if val_size else b""
+    start = before + PUT_KEY + encode_varint(key_size)
+    stop = PUT_VALUE + encode_varint(val_size) if val_size else b""
     if len(str(key_space - 1)) <= key_size:
         # A format's own method: one call in C for each head.
         return (_escaped(start) + b"%%0%dd" % key_size + _escaped(stop)).__mod__
@@ -182,18 +181,8 @@ def put_head(key_size: int, val_size: int, key_space: int, before: bytes = b"") 
 def txn_put_head(key_size: int, val_size: int, key_space: int) -> HeadMaker:
     """As put_head, for a put as one more operation of a TxnRequest."""
     put_bytes = len(put_head(key_size, val_size, key_space)(0)) + val_size
-    put = _TAG_PUT + encode_varint(put_bytes)
-    return put_head(key_size, val_size, key_space, _TAG_SUCCESS + encode_varint(len(put) + put_bytes) + put)
-
-
-def encode_varint(value: int) -> bytes:
-    """Base 128, least significant group first. Source: protobuf's wire format."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    put = OP_REQUEST_PUT + encode_varint(put_bytes)
+    return put_head(key_size, val_size, key_space, TXN_SUCCESS + encode_varint(len(put) + put_bytes) + put)
 
 
 def _sized(message: bytes) -> bytes:

@@ -5,19 +5,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.listener.calls import Calls
+from actors.raft.request_window import request_id_of
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
+from etcdz.api.raft_request import encode_request
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import tags
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
+ALICE = AuthInfo("alice", 7)
 RAFT = Peer("raft", "raft", 0, 2, "")
 BACKEND = Peer("backend", "backend", 0, 2, "")
 
@@ -55,8 +62,8 @@ class Setup:
         host: Any = SimpleNamespace(boot=SimpleNamespace(slot=2), links=self.sent, log=None, flush_soon=lambda: None)
         self.calls = Calls(host, MemberConfig())
 
-    def begin(self, stream_id: int, method: int, body: bytes) -> None:
-        self.calls.begin(self.client, stream_id, method, body)
+    def begin(self, stream_id: int, method: int, body: bytes, auth: AuthInfo | None = None) -> None:
+        self.calls.begin(self.client, stream_id, method, body, auth)
 
     def turn(self) -> list[tuple[str, Any]]:
         self.calls.end_turn()
@@ -192,6 +199,57 @@ def test_a_txn_that_only_reads_does_not_go_through_the_log(setup: Setup, operati
     setup.grant(1)
     setup.begin(1, TXN, pb.TxnRequest(success=operations).SerializeToString())
     assert [type(message) for _, message in setup.turn()] == [target]
+
+
+def test_an_entry_says_who_asks(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY, ALICE)
+    [(_, message)] = setup.turn()
+    [(request_id, data)] = message.items
+    entry = pb.InternalRaftRequest.FromString(data)
+    assert entry.header == pb.RequestHeader(ID=request_id, username="alice", auth_revision=7)
+    assert entry.put == pb.PutRequest.FromString(PUT_BODY)
+
+
+def test_an_entry_of_nobody_holds_an_id_alone(setup: Setup) -> None:
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, message)] = setup.turn()
+    [(request_id, data)] = message.items
+    put = pb.PutRequest.FromString(PUT_BODY)
+    assert data == pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), put=put).SerializeToString()
+
+
+@given(username=st.text(max_size=300), revision=st.integers(0, (1 << 64) - 1), request_id=st.integers(1, (1 << 64) - 1))
+def test_any_name_and_revision_are_read_back(username: str, revision: int, request_id: int) -> None:
+    data = encode_request(request_id, tags.RAFT_REQUEST_PUT, PUT_BODY, AuthInfo(username, revision))
+    header = pb.RequestHeader(ID=request_id, username=username, auth_revision=revision)
+    put = pb.PutRequest.FromString(PUT_BODY)
+    assert data == pb.InternalRaftRequest(header=header, put=put).SerializeToString()
+    assert request_id_of(data) == request_id
+
+
+def test_reads_say_who_asks_and_say_it_again_to_a_new_backend(setup: Setup) -> None:
+    setup.grant(5)
+    setup.begin(1, RANGE, RANGE_BODY, ALICE)
+    setup.begin(3, RANGE, RANGE_BODY)
+    [(_, message)] = setup.turn()
+    assert message.askers == [(message.items[0][0], "alice", 7)]
+    setup.calls.on_peer_up(BACKEND)
+    assert setup.turn() == [("backend", message)]
+
+
+def test_a_read_that_waited_for_its_index_says_who_asks(setup: Setup) -> None:
+    setup.begin(1, RANGE, RANGE_BODY, ALICE)
+    [(_, asked)] = setup.turn()
+    setup.calls.on_read_states(ReadStates(17, asked.ids))
+    [(_, message)] = setup.turn()
+    assert message.askers == [(asked.ids[0], "alice", 7)]
+
+
+def test_nobody_asks_while_no_call_says_who_does(setup: Setup) -> None:
+    setup.grant(5)
+    setup.begin(1, RANGE, RANGE_BODY)
+    [(_, message)] = setup.turn()
+    assert message.askers == ()
 
 
 def test_what_raft_refuses_is_answered_with_etcds_error(setup: Setup) -> None:

@@ -10,9 +10,11 @@ from etcdz.api.errors import NO_LEADER, TIMEOUT, Code
 from etcdz.api.methods import LEASE_KEEP_ALIVE
 from etcdz.lease.lessor import KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.client import DONE, MESSAGE, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import CALL, DONE, ClientEvent
 from etcdz.wire.request_head import Method
-from etcdz.wire.server import CALL, GrpcServerConnection, ServerSettings
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from tests.wire.told import done, ends, messages
 
 PATH = b"/etcdserverpb.Lease/LeaseKeepAlive"
 
@@ -47,11 +49,12 @@ class Pair:
     def flush(self) -> None:
         self.written += self.grpc.take_output()
 
-    def pump(self) -> list[tuple[Any, ...]]:
-        events: list[tuple[Any, ...]] = []
+    def pump(self) -> list[ClientEvent]:
+        events: list[ClientEvent] = []
         while True:
             for event in self.grpc.receive(self.client.take_output()):
-                self.whole += event[0] == CALL
+                kind, *_ = event
+                self.whole += kind == CALL
                 self.streams.take(self, event)
             self.streams.flush()
             self.flush()
@@ -73,7 +76,7 @@ class Pair:
             self.client.half_close(stream)
         return stream
 
-    def answer(self, order: int = 1) -> list[tuple[Any, ...]]:
+    def answer(self, order: int = 1) -> list[ClientEvent]:
         """The lessor answers all that it was asked, each with the name of its lease."""
         queries, self.keep_alives.queries = self.keep_alives.queries, []
         touched: set[Any] = set()
@@ -97,7 +100,7 @@ def test_single_ones_are_answered_in_whatever_order_and_end(pair: Pair, order: i
     streams = [pair.ask_once(7), pair.ask_once(8)]
     pair.pump()
     assert pair.whole == 2
-    assert sorted(pair.answer(order)) == [(DONE, streams[0], 0, "", b"7"), (DONE, streams[1], 0, "", b"8")]
+    assert sorted(pair.answer(order)) == [done(streams[0], message=b"7"), done(streams[1], message=b"8")]
     assert len(pair.keep_alives) == 0
     assert pair.grpc.open_streams == 0
 
@@ -106,8 +109,8 @@ def test_a_stream_of_many_is_answered_in_order(pair: Pair) -> None:
     stream = pair.ask(7, 8, 9)
     pair.pump()
     got = pair.answer(-1)
-    assert [event[2] for event in got if event[0] == MESSAGE] == [b"7", b"8", b"9"]
-    assert got[-1][:3] == (DONE, stream, 0)
+    assert messages(got) == [b"7", b"8", b"9"]
+    assert got[-1] == done(stream)
     assert not pair.whole
 
 
@@ -120,8 +123,8 @@ def test_a_new_lessor_is_asked_again(pair: Pair) -> None:
     pair.keep_alives.ask_again()
     assert pair.keep_alives.queries == lost
     got = pair.answer()
-    assert [event[2] for event in got if event[0] == MESSAGE] == [b"8", b"9"]
-    assert [event[4] for event in got if event[0] == DONE] == [b"7"]
+    assert messages(got) == [b"8", b"9"]
+    assert [message for kind, *_, message in got if kind == DONE] == [b"7"]
 
 
 def test_who_is_not_answered_in_time_is_told_so(pair: Pair) -> None:
@@ -131,8 +134,7 @@ def test_who_is_not_answered_in_time_is_told_so(pair: Pair) -> None:
     pair.keep_alives.expire(float("inf"), touched)
     for asker in touched:
         asker.flush()
-    done = [event[1:4] for event in pair.pump() if event[0] == DONE]
-    assert sorted(done) == [(stream, TIMEOUT.code, TIMEOUT.text) for stream in (single, many)]
+    assert sorted(ends(pair.pump())) == [(stream, TIMEOUT.code, TIMEOUT.text) for stream in (single, many)]
     assert len(pair.keep_alives) == 0
     assert pair.answer() == [], "too late"
 
@@ -147,18 +149,18 @@ def test_nobody_waits_for_the_answer_to_one_that_was_taken_back(pair: Pair) -> N
 
 def test_what_is_no_message_is_refused(pair: Pair) -> None:
     stream = pair.client.call(PATH, b"\xff\xff")
-    (done,) = (event for event in pair.pump() if event[0] == DONE)
-    assert done[1:3] == (stream, Code.INTERNAL)
-    assert done[3].startswith("grpc: failed to unmarshal the received message")
+    ((ended, code, text),) = ends(pair.pump())
+    assert (ended, code) == (stream, Code.INTERNAL)
+    assert text.startswith("grpc: failed to unmarshal the received message")
     assert pair.whole == 1
 
 
 def test_a_single_one_that_asks_for_a_leader_is_refused_without_one(pair: Pair) -> None:
     pair.streams.on_leader(False)
     stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
-    assert [event[1:4] for event in pair.pump() if event[0] == DONE] == [(stream, NO_LEADER.code, NO_LEADER.text)]
+    assert ends(pair.pump()) == [(stream, NO_LEADER.code, NO_LEADER.text)]
     assert pair.keep_alives.queries == []
     pair.streams.on_leader(True)
     stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
     pair.pump()
-    assert pair.answer() == [(DONE, stream, 0, "", b"7")]
+    assert pair.answer() == [done(stream, message=b"7")]

@@ -1,14 +1,16 @@
 """Streaming calls between the wire and a service: real frames on one side, a service that notes on the other."""
 
-from typing import Any
-
 import pytest
 
+from actors.listener import streams
 from actors.listener.streams import CLOGGED_BYTES, StreamCall, Streams, end_for_resumption
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import NO_LEADER, STOPPED
-from etcdz.wire.client import DONE, MESSAGE, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import ClientEvent
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from tests.wire.told import answered, done, ends, messages
 
 PATH = b"/test.Echo/Talk"
 TAG = 7
@@ -61,9 +63,9 @@ class Talk:
     def flush(self) -> None:
         self.written += self.grpc.take_output()
 
-    def pump(self) -> list[tuple[Any, ...]]:
+    def pump(self) -> list[ClientEvent]:
         """To and fro until nobody has anything to say; the client's events."""
-        events: list[tuple[Any, ...]] = []
+        events: list[ClientEvent] = []
         while True:
             for event in self.grpc.receive(self.client.take_output()):
                 self.streams.take(self, event)
@@ -81,9 +83,9 @@ def test_messages_go_both_ways_and_the_end_is_told_once() -> None:
     for body in (b"", b"a", b"bc" * 5_000):
         talk.client.send_message(stream, body)
     got = talk.pump()
-    assert [event[2] for event in got] == [b"", b"a", b"bc" * 5_000]
+    assert messages(got) == [b"", b"a", b"bc" * 5_000]
     talk.client.half_close(stream)
-    assert [event[:3] for event in talk.pump()] == [(DONE, stream, 0)]
+    assert talk.pump() == [done(stream)]
     assert talk.notes == ["message 0", "message 1", "message 10000", "end", "gone"]
     assert len(talk.streams) == 0
 
@@ -115,8 +117,7 @@ def test_a_client_that_does_not_read_clogs_its_stream_until_it_does() -> None:
     talk.flush()
     got = talk.pump()
     assert talk.notes == ["writable"], "told once"
-    assert [event[:2] for event in got] == [(MESSAGE, stream)]
-    assert len(got[0][2]) == sent + 10
+    assert got == [answered(stream, b"h" * 10 + b"x" * sent)]
 
 
 @pytest.mark.parametrize("window", [65_535, 40, 1])
@@ -131,11 +132,11 @@ def test_messages_that_were_joined_arrive_one_by_one_whatever_the_window(window:
         call.send(b"last")
         talk.flush()
     got = talk.pump()
-    assert got == [(MESSAGE, stream, body) for body in [*bodies, b"last"] * 2]
+    assert got == [answered(stream, body) for body in [*bodies, b"last"] * 2]
     call.finish()
     call.send_joined(b"\0\0\0\0\0")
     talk.flush()
-    assert [event[0] for event in talk.pump()] == [DONE]
+    assert talk.pump() == [done(stream)]
 
 
 def test_a_socket_that_is_backed_up_clogs_all_its_streams() -> None:
@@ -157,9 +158,18 @@ def test_draining_ends_streams_so_that_clients_come_again_and_lets_no_more_in() 
     talk.pump()
     late = talk.client.open(PATH)
     talk.streams.drain()
-    done = [event for event in talk.pump() if event[0] == DONE]
-    assert [event[1:4] for event in done] == [(stream, STOPPED.code, STOPPED.text) for stream in (first, late)]
+    assert ends(talk.pump()) == [(stream, STOPPED.code, STOPPED.text) for stream in (first, late)]
     assert talk.notes == ["drain", "gone"] * 2
+
+
+def test_a_stream_knows_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = AuthInfo("alice", 7)
+    monkeypatch.setattr(streams, "auth_info_from", lambda metadata: alice if metadata[b"token"] == b"alice.1" else None)
+    talk = Talk()
+    talk.client.open(PATH, metadata=((b"token", b"alice.1"),))
+    talk.client.open(PATH)
+    talk.pump()
+    assert [echo.call.auth for echo in talk.echoes] == [alice, None]
 
 
 @pytest.mark.parametrize("wants", [b"true", b"true,false"])

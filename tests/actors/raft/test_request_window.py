@@ -1,7 +1,7 @@
 """A proposal offered twice enters the log once."""
 
-from actors.listener.calls import encode_request
 from actors.raft.request_window import RequestWindow, request_id_of
+from etcdz.api.raft_request import encode_request
 from etcdz.proto import etcdserverpb as pb
 
 
@@ -29,6 +29,19 @@ def test_ids_are_read_out_of_entries_of_the_log() -> None:
 def test_the_id_is_found_wherever_the_header_stands() -> None:
     by_other_encoder = pb.InternalRaftRequest(header=pb.RequestHeader(ID=77), put=pb.PutRequest(key=b"k"))
     assert request_id_of(by_other_encoder.SerializeToString()) == 77
+
+
+def test_the_id_is_that_of_the_header_whatever_else_the_header_holds() -> None:
+    for name in ("a", "root", "\u00a2\x06\x03\x08", "x" * 200):
+        header = pb.RequestHeader(ID=5, username=name, auth_revision=1)
+        entry = pb.InternalRaftRequest(header=header, put=pb.PutRequest(key=b"k"))
+        assert request_id_of(entry.SerializeToString()) == 5
+
+
+def test_the_id_is_found_behind_a_body_that_looks_like_a_header() -> None:
+    inner = pb.InternalRaftRequest(header=pb.RequestHeader(ID=8)).SerializeToString()
+    assert request_id_of(encode_request(9, b"\x22", pb.PutRequest(key=b"k", value=inner).SerializeToString())) == 9
+    assert request_id_of(inner) == 8
 
 
 def test_entries_without_an_id_have_none() -> None:

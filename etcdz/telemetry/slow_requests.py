@@ -1,21 +1,22 @@
-"""Warnings about requests that took long: etcd's texts and fields. Nothing here runs for a request that did not."""
+"""The backend's warnings about requests that took long: etcd's texts and fields.
 
-import time
+Only is_slow runs for requests that did not take long.
+"""
+
 from collections.abc import Sequence
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from etcdz.api import errors
-from etcdz.api.methods import PATHS, RAFT_FIELD, RANGE, TXN
-from etcdz.api.request_text import call_stats, message_text, raft_request_text, txn_text
+from etcdz.api.methods import RANGE, TXN
+from etcdz.api.request_text import message_text, raft_request_text, txn_text
 from etcdz.config.literals import format_duration
-from etcdz.mvcc.put_entry import PUT_TAG
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.tags import RAFT_REQUEST_PUT
 
 ORDINARY_S: Final = 100e-6
 """What each further request of a batch may take before the batch counts as slow: many small ones are no slow one."""
-_PATH_OF: Final = {method: path.decode() for path, method in PATHS.items()}
 
 _INNER_ERRORS: Final = {
     error.text.encode(): inner
@@ -40,8 +41,14 @@ def is_slow(took_s: float, requests: int, limit_s: float) -> bool:
 
 
 def warn_apply(log: Any, took_s: float, limit_s: float, entries: Sequence[bytes], replies: Sequence[Reply]) -> None:
-    """About a batch of entries: names the one that is most likely to blame, the largest that is not a plain put."""
-    data = max(entries, key=lambda entry: (entry[:1] != bytes((PUT_TAG,)), len(entry)))
+    """Logs that a batch of entries took long to apply.
+
+    It names the entry that is most likely to blame, the largest that is not a plain put.
+
+    log, took_s, limit_s    where to, how long the batch took, and what --warning-apply-duration says
+    replies                 to the entries, as far as there are any
+    """
+    data = max(entries, key=lambda entry: (not entry.startswith(RAFT_REQUEST_PUT), len(entry)))
     try:
         request = pb.InternalRaftRequest.FromString(data)
     except DecodeError:  # of etcd's v2 API
@@ -57,7 +64,11 @@ def warn_apply(log: Any, took_s: float, limit_s: float, entries: Sequence[bytes]
 def warn_read(
     log: Any, took_s: float, limit_s: float, items: Sequence[tuple[int, int, bytes, int]], replies: Sequence[Reply]
 ) -> None:
-    """About a batch of reads: names the one with the longest answer. items: (request id, method, body, index)"""
+    """The same about a batch of reads: it names the one with the longest answer. Reads of other kinds than ranges and
+    transactions are not logged.
+
+    items   (request id, method, body, index) of all reads
+    """
     by_id = {request_id: (method, body) for request_id, method, body, _ in items if method in (RANGE, TXN)}
     read = [reply for reply in replies if reply[0] in by_id]
     if not read:
@@ -105,48 +116,3 @@ def _warn(
     if batch > 1:
         fields["batch"] = batch
     log.warn("apply request took too long", **fields)
-
-
-class SlowCalls:
-    """Of a listener. With --log-level=debug all calls are told of, as by etcd.
-
-    over_s  what takes longer is for report()
-    """
-
-    def __init__(self, log: Any, warning_s: float, log_level: str) -> None:
-        self._log = log
-        self._level = "debug" if log_level == "debug" else "warn"
-        self.over_s = warning_s if self._level == "warn" else -1.0
-
-    def report(self, caller: Any, method: int, request: bytes, code: int, body: bytes, began_s: float) -> None:
-        """request: as the client sent it. body: the answer or the error's text. began_s: on the monotonic clock"""
-        remote = getattr(caller, "remote", None)
-        if remote is None:  # no gRPC client
-            return
-        took_s = time.monotonic() - began_s
-        stats = call_stats(method, request, b"" if code else body)
-        fields = {
-            "start time": _stamp(time.time() - took_s),
-            "time spent": format_duration(int(took_s * 1e9)),
-            "remote": remote,
-            "response type": _PATH_OF.get(method, ""),
-            "request count": stats.request_count,
-            "request size": stats.request_size,
-            "response count": stats.response_count,
-            "response size": stats.response_size,
-            "request content": stats.content,
-        }
-        self._log.log(self._level, "request stats", **fields)
-
-
-def request_of(method: int, entry: bytes) -> bytes:
-    """The client's request in an InternalRaftRequest."""
-    field = RAFT_FIELD.get(method)
-    for descriptor, value in pb.InternalRaftRequest.FromString(entry).ListFields():
-        if descriptor.number == field:
-            return bytes(value.SerializeToString())
-    return b""
-
-
-def _stamp(at_s: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_s)) + f".{int(at_s % 1 * 1000):03d}Z"

@@ -1,12 +1,31 @@
-"""Protobuf pieces built by hand, for answers that are put together from bytes which exist already.
+"""Protobuf by hand, for messages that are put together from bytes which exist already, or read without a parser.
+
+    field   = tag value                   tag: etcdz/proto/tags.py has their names
+    value   = varint | len bytes          len: a varint, too
+    varint  = groups of seven bits, the lowest first; all but the last have their top bit set
 
 A KeyValue is encoded once, when it is written, and from then on only copied: into the store, the cache, answers.
+
     KeyValue      = 0a len key, 10 create, 18 mod, 20 version [, 2a len value] [, 30 lease]
     header field  = 0a len ( 08 cluster_id, 10 member_id, 18 revision [, 20 raft_term] )
+
 Fields go in ascending order and zero ones are left out, as etcd's own encoder does: HashKV covers these bytes.
 """
 
-_MASK64 = 0xFFFFFFFFFFFFFFFF
+from typing import Final
+
+from etcdz.proto.tags import (
+    HEADER_CLUSTER_ID,
+    HEADER_MEMBER_ID,
+    HEADER_RAFT_TERM,
+    HEADER_REVISION,
+    RESPONSE_HEADER,
+)
+
+VARINT_BYTES_MAX: Final = 10
+WITH_LENGTH: Final = 2
+"""Wire type of what has a length; that of varints is 0."""
+_MASK64: Final = 0xFFFFFFFFFFFFFFFF
 
 
 def _encode(value: int) -> bytes:
@@ -19,7 +38,7 @@ def _encode(value: int) -> bytes:
 
 
 class _High(dict[int, bytes]):
-    """Varints of revision >> 14, filled on demand; neighbouring revisions share theirs."""
+    """Varints of value >> 14, filled on demand; neighbouring revisions and request ids share theirs."""
 
     def __missing__(self, high: int) -> bytes:
         if len(self) >= 4096:
@@ -28,29 +47,38 @@ class _High(dict[int, bytes]):
         return value
 
 
-_SMALL = [_encode(value) for value in range(1 << 14)]
-_LOW = [bytes((value & 127 | 128, value >> 7 | 128)) for value in range(1 << 14)]
-_HIGH = _High()
+SMALL_VARINTS: Final = [_encode(value) for value in range(1 << 14)]
+"""Varints of all numbers that take up to two bytes, for loops that cannot afford a call for each length."""
+_LOW: Final = [bytes((value & 127 | 128, value >> 7 | 128)) for value in range(1 << 14)]
+_HIGH: Final = _High()
 
 
 def encode_varint(value: int) -> bytes:
     """Varint of an int64 or uint64; negative ones take ten bytes. Tables make lengths and revisions cheap."""
     if 0 <= value < 16384:
-        return _SMALL[value]
+        return SMALL_VARINTS[value]
     if value < 0:
         value &= _MASK64
     return _LOW[value & 16383] + _HIGH[value >> 14]
 
 
 def decode_varint(buf: bytes, at: int) -> tuple[int, int]:
-    """(value, position behind it). raises IndexError if buf ends inside it, ValueError if it is too long."""
-    value = shift = 0
+    """The varint at offset `at` of buf.
+
+    return  (value: of a uint64, offset behind it); bits beyond the 64th are dropped, as protobuf does
+    raises  IndexError: buf ends inside it; ValueError: more than ten bytes
+    """
+    value = buf[at]
+    if value < 128:
+        return value, at + 1
+    value &= 127
+    shift = 7
     while True:
-        byte = buf[at]
         at += 1
+        byte = buf[at]
         value |= (byte & 127) << shift
         if byte < 128:
-            return value & _MASK64, at
+            return value & _MASK64, at + 1
         shift += 7
         if shift > 63:
             raise ValueError("varint of more than ten bytes")
@@ -61,7 +89,7 @@ def bytes_field(tag: bytes, value: bytes) -> bytes:
     if not value:
         return b""
     size = len(value)
-    return tag + (_SMALL[size] if size < 16384 else encode_varint(size)) + value
+    return tag + (SMALL_VARINTS[size] if size < 16384 else encode_varint(size)) + value
 
 
 def message_field(tag: bytes, body: bytes) -> bytes:
@@ -92,9 +120,10 @@ class HeaderPieces:
     __slots__ = ("back", "front")
 
     def __init__(self, cluster_id: int, member_id: int, raft_term: int) -> None:
-        ids = int_field(b"\x08", cluster_id) + int_field(b"\x10", member_id) + b"\x18"
-        self.back = int_field(b"\x20", raft_term)
-        self.front = [b"\x0a" + encode_varint(len(ids) + n + len(self.back)) + ids for n in range(11)]
+        ids = int_field(HEADER_CLUSTER_ID, cluster_id) + int_field(HEADER_MEMBER_ID, member_id) + HEADER_REVISION
+        self.back = int_field(HEADER_RAFT_TERM, raft_term)
+        rest = len(ids) + len(self.back)
+        self.front = [RESPONSE_HEADER + encode_varint(rest + n) + ids for n in range(VARINT_BYTES_MAX + 1)]
 
     def field(self, revision: int) -> bytes:
         """Field 1 of any response message, at a revision >= 1."""
@@ -105,4 +134,4 @@ class HeaderPieces:
 def revision_header(revision: int) -> bytes:
     """Field 1 of an answer inside a transaction: there etcd fills in the revision alone."""
     number = encode_varint(revision)
-    return b"\x0a" + encode_varint(len(number) + 1) + b"\x18" + number
+    return RESPONSE_HEADER + encode_varint(len(number) + 1) + HEADER_REVISION + number

@@ -1,0 +1,20 @@
+"""Who asks: what etcd knows of the caller of a request, from the connection to where the request is applied.
+
+It travels with the request: in the header of the raft entry of a write, beside a read (`etcdz.ipc.messages.Read`), as
+`StreamCall.auth` of a stream. None stands for nobody: auth is off, or the caller has not said who it is.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class AuthInfo(NamedTuple):
+    """revision: of the auth store, when the caller's token was made. Source: etcd's auth.AuthInfo."""
+
+    username: str
+    revision: int
+
+
+def auth_info_from(metadata: Mapping[bytes, bytes]) -> AuthInfo | None:
+    """Who the metadata of a call says that it is; metadata as in `etcdz.wire.events`. Auth is off: nobody."""
+    return None
