@@ -17,7 +17,7 @@ from etcdz.api.auth_info import auth_info_from
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL
 from etcdz.wire.server import GrpcServerConnection
-from etcdz.wire.sniff import HTTP1, sniff
+from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
 _WRITE_BUFFER_HIGH: Final = 4 << 20
 """Bytes that wait in one connection's socket before nothing more is read from it."""
@@ -97,6 +97,19 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             self.host.fail(error)
 
+    def eof_received(self) -> bool:
+        """The client has closed its half. return whether the transport stays open, for answers that are still to come
+
+        Over HTTP/1 that is usual (`nc -N`); over HTTP/2 such a client is gone, for etcd as well.
+        """
+        if self.http1 is None:
+            return False
+        try:
+            self.http1.receive_eof()
+        except Exception as error:
+            self.host.fail(error)
+        return not self.transport.is_closing()
+
     def _receive(self, data: bytes) -> None:
         grpc = self.grpc
         if grpc is None:
@@ -129,7 +142,9 @@ class Connection(asyncio.Protocol):
             self.sniffed = data
             return
         self.sniffed = b""
-        if kind == HTTP1:
+        if kind == BROKEN:
+            self.transport.close()
+        elif kind == HTTP1:
             self.http1 = self.host.new_http1(self.transport)
             self.http1.receive(data)
             if self.leaving:

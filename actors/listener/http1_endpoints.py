@@ -46,6 +46,11 @@ class Http1Endpoints:
             self._dispatch(request)
         self.flush()
 
+    def receive_eof(self) -> None:
+        """The client has closed its half; it still gets the answers to what it asked."""
+        self._http.receive_eof()
+        self.flush()
+
     def drain(self) -> None:
         """Close once every request has its answer."""
         self._leaving = True
@@ -59,6 +64,9 @@ class Http1Endpoints:
             self._transport.close()
 
     def _dispatch(self, request: Request) -> None:
+        if request.method == b"OPTIONS":  # of a browser, before it asks: the answer's CORS headers are what it wants
+            self._respond(request.id, 200, b"", _PLAIN)
+            return
         known = {b"/version": self._version, b"/health": self._health, b"/metrics": self._metrics}.get(request.path)
         if known is None:
             self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
