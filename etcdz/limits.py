@@ -30,6 +30,10 @@ RECEIVE_OVERHEAD_BYTES = 512 * 1024
 
 SNAPSHOTS_MAX = 4
 """Snapshots that one listener sends at a time, each from a process of its own."""
+SNAPSHOTS_WAITING_MAX = 256
+"""Snapshots that wait for one of these slots; beyond, `etcdserver: too many requests`."""
+SNAPSHOT_STALL_S = 3.0
+"""A client that has not read for so long loses its slot to one that waits."""
 
 # ---- raft ----
 APPLY_LAG_MAX = 5_000

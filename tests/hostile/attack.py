@@ -70,6 +70,7 @@ _ROWS: Final = [
     Attack("stalled watches", stalls.stall_watches),
     Attack("stalled ranges", stalls.stall_ranges),
     Attack("sizes", stalls.send_sizes),
+    Attack("stalled snapshots", stalls.stall_snapshots, 6, 30, at_least={"saved_mib": 3}, growth_mib_max=700),
 ]
 ATTACKS: Final = {attack.name: attack for attack in _ROWS}
 _HEAVY_ROWS: Final = [
@@ -78,7 +79,6 @@ _HEAVY_ROWS: Final = [
     Attack("one long range", heavy.range_over_all, stall_s_max=3.0, growth_mib_max=300),
     Attack("sorted ranges, written", heavy.sort_in_a_txn, stall_s_max=300.0, at_least={"put_after": 1}),
     Attack("writes with answers", heavy.answer_writes_with_much, growth_mib_max=512, never=("errors",)),
-    Attack("stalled snapshots", heavy.stall_snapshots, at_least={"saved_mib": 3}, growth_mib_max=700),
 ]
 HEAVY: Final = {attack.name: attack for attack in _HEAVY_ROWS}
 ALL: Final = ATTACKS | HEAVY

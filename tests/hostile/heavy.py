@@ -117,24 +117,3 @@ def answer_writes_with_much(target: str, rng: Random, scale: float) -> dict[str,
             channel.unary("/etcdserverpb.KV/Txn", body, 60)
         status = pb.StatusResponse.FromString(channel.unary("/etcdserverpb.Maintenance/Status", b"", 60))
     return {"writes": count, "db_mib": status.dbSize >> 20, "errors": len(status.errors)}
-
-
-def stall_snapshots(target: str, rng: Random, scale: float) -> dict[str, int]:
-    """Snapshots that nobody reads, more of them than a listener makes at a time; another client saves one beside."""
-    load(target, b"saved/", 4_000, 1000)
-    stalled = [RawClient(target, window=0) for _ in range(10)]
-    for client in stalled:
-        client.call(b"/etcdserverpb.Maintenance/Snapshot", b"")
-    for client in stalled:
-        for _ in client.frames(0.2):
-            pass
-    saved = 0
-    with Channel(target) as channel:
-        stream = channel.stream("/etcdserverpb.Maintenance/Snapshot", 120)
-        stream.send(b"")
-        stream.close_send()
-        while (message := stream.recv()) is not None:
-            saved += len(pb.SnapshotResponse.FromString(message).blob)
-    for client in stalled:
-        client.close()
-    return {"saved_mib": saved >> 20}

@@ -86,3 +86,24 @@ def send_sizes(target: str, rng: Random, seconds: float) -> dict[str, int]:
                 head = encode_headers(stream_id, head_fields(_PUT))
                 client.send(head + f.encode_frame(f.DATA, 0, stream_id, b"\0\xff\xff\xff\xff" + b"x" * 1000))
     return dict(sorted(codes.items()))
+
+
+def stall_snapshots(target: str, rng: Random, count: float) -> dict[str, int]:
+    """Snapshots that nobody reads, more of them than a listener makes at a time; another client saves one beside."""
+    load(target, b"saved/", 4_000, 1000)
+    stalled = [RawClient(target, window=0) for _ in range(int(count))]
+    for client in stalled:
+        client.call(_SNAPSHOT, b"")
+    for client in stalled:
+        for _ in client.frames(0.2):
+            pass
+    saved = 0
+    with Channel(target) as channel:
+        stream = channel.stream("/etcdserverpb.Maintenance/Snapshot", 120)
+        stream.send(b"")
+        stream.close_send()
+        while (message := stream.recv()) is not None:
+            saved += len(pb.SnapshotResponse.FromString(message).blob)
+    for client in stalled:
+        client.close()
+    return {"saved_mib": saved >> 20}
