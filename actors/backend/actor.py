@@ -433,7 +433,7 @@ class BackendActor(Actor):
         return error.code, error.text.encode()
 
     def _downgrade_answer(self) -> bytes:
-        version: bytes = pb.DowngradeResponse(version=self.membership.version or "").SerializeToString()
+        version = pb.DowngradeResponse(version=self.membership.version or "").SerializeToString()
         return self.mvcc.header() + version
 
     # ---- long work ----

@@ -165,9 +165,11 @@ class ListenerActor(Actor):
     # ---- connections ----
 
     def on_connected(self, connection: Connection) -> None:
+        """A client has connected."""
         self.connections.add(connection)
 
     def on_lost(self, connection: Connection) -> None:
+        """Its transport is gone: its streams end. Its calls go on, and are answered to nothing."""
         self.connections.discard(connection)
         self.affinity.forget(connection)
         self.streams.lose(connection)

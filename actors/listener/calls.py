@@ -60,7 +60,7 @@ from etcdz.ipc.messages import (
 )
 
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
-"""Methods that are admitted beyond the bound on calls, so that an overloaded member can still be looked after."""
+"""Methods that are admitted beyond the bound on calls, so that an overloaded member can still be operated."""
 
 
 class Host(Protocol):

@@ -24,6 +24,8 @@ _NO_SNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Transport(Protocol):
+    """Where answers are written."""
+
     def write(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def is_closing(self) -> bool: ...
@@ -37,11 +39,12 @@ class Http1Endpoints:
         self._calls = calls
         self._scrapes = scrapes
         self._excluded: dict[int, frozenset[str]] = {}
-        """Alarms that a health check under way does not mind, by its id."""
+        """Alarms that a health check under way is to ignore, by the request's id."""
         self._leaving = False
         self._http = Http1Connection(Http1Limits(body_bytes_max=body_bytes_max))
 
     def receive(self, data: bytes) -> None:
+        """Bytes of the client: dispatches the requests that they complete, and writes the answers that are ready."""
         for request in self._http.receive(data):
             self._dispatch(request)
         self.flush()
@@ -52,11 +55,12 @@ class Http1Endpoints:
         self.flush()
 
     def drain(self) -> None:
-        """Close once every request has its answer."""
+        """Closes the connection once every request has its answer."""
         self._leaving = True
         self.flush()
 
     def flush(self) -> None:
+        """Writes the answers that are ready, and closes the connection if it is over."""
         output = self._http.take_output()
         if output:
             self._transport.write(output)
@@ -80,7 +84,8 @@ class Http1Endpoints:
         self._respond(request.id, 200, _compact_json(body), _JSON)
 
     def _health(self, request: Request) -> None:
-        """Healthy is who can read what the quorum agrees on, or with serializable=true what it has itself."""
+        """A member is healthy if it can read what the quorum agrees on, or, with serializable=true, what it has itself,
+        and no alarm is raised but those that the query excludes."""
         query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
         self._excluded[request.id] = frozenset(query.get("exclude", ()))
         linearizable = query.get("serializable", [""])[0] != "true"
@@ -99,7 +104,10 @@ class Http1Endpoints:
         self._scrapes.begin(answer)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        """The answer to a health check: the backend's, which names the alarms that are raised, or why there is none."""
+        """The answer to a health check.
+
+        code, body   0 and the names of the raised alarms, separated by blanks; or gRPC's code and why it is unhealthy
+        """
         excluded = self._excluded.pop(stream_id, frozenset())
         alarms = [name for name in body.decode().split() if name not in excluded] if code == 0 else []
         if alarms:

@@ -18,7 +18,7 @@ class Leases:
     """The unary methods of Lease. begin: by method: how its calls begin"""
 
     def __init__(self, routes: Routes, next_id: Callable[[], int]) -> None:
-        """next_id: gives a number that no lease of the cluster has, for leases whose client names none"""
+        """next_id: gives a number that no lease of the cluster has, for a grant that names none"""
         self._propose = routes.propose
         self._ask_lessor = routes.ask_lessor
         self._next_id = next_id

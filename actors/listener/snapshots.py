@@ -3,8 +3,8 @@
     answer   := SnapshotResponse {remaining_bytes, blob: 32 KiB of the file}*, {0, SHA-256 of the file}
 
 The process (actors/listener/snapshot_process.py) writes into a pipe, which the kernel fills as fast as the client
-reads: while the client's stream is clogged nobody reads the pipe, and the process waits. It ends when we do, or the
-client. As many as there are slots (actors/listener/snapshot_slots.py) are sent at a time, further ones wait.
+reads: while the client's stream is clogged the pipe is not read, and the process waits. It ends with the listener, or
+with the client. As many are sent at a time as there are slots (actors/listener/snapshot_slots.py), further ones wait.
 Source: etcd 3.5 v3rpc maintenance; its sizes and its last message.
 """
 
@@ -27,12 +27,15 @@ from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 
 BLOB_BYTES: Final = 32 << 10
+"""Of the file in one message."""
 READ_BYTES: Final = 4 * BLOB_BYTES
 """What is read at a time: other connections have their turn in between."""
 SUM_BYTES: Final = 32
+"""The SHA-256 behind the file."""
 REAP_S: Final = 0.1
+"""How often a process that is to end is checked."""
 LOOK_S: Final = 0.5
-"""How often it is looked for clients that do not read, while others wait for their slots."""
+"""How often clients that do not read are looked for, while others wait for their slots."""
 _GIVEN_UP: Final = "etcdserver: snapshot given up: its client does not read, and others wait"
 END_S: Final = 10.0
 """How long a process may take to remove what it has made, before it is killed."""
@@ -48,7 +51,10 @@ class Host(Protocol):
 
 
 class Snapshots:
-    """The service."""
+    """The service of actors/listener/streams.py.
+
+    store       directory of the member's store
+    """
 
     def __init__(self, host: Host, store: Path) -> None:
         self.host = host
@@ -62,7 +68,7 @@ class Snapshots:
         return SnapshotStream(self, call)
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """A process that makes one. raises OSError"""
+        """A new process that writes to its stdout pipe. raises OSError: none can be started"""
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         return subprocess.Popen(
@@ -107,7 +113,7 @@ class Snapshots:
             successor.flush()
 
     def end(self, process: "subprocess.Popen[bytes]") -> None:
-        """Tells it to tidy up and go, and waits in the background."""
+        """Tells the process to remove what it has made and end, and waits for that in the background."""
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with suppress(OSError):
@@ -127,7 +133,8 @@ class Snapshots:
 
 
 class SnapshotStream:
-    """One call. Invariant: `_process` is not None exactly while there is something to read or to end."""
+    """One call, the StreamHandler of its stream. Invariant: `_process` is not None exactly while there is something to
+    read or to end."""
 
     def __init__(self, service: Snapshots, call: StreamCall) -> None:
         self._service = service
@@ -235,7 +242,7 @@ class SnapshotStream:
         self._call.send(pb.SnapshotResponse(remaining_bytes=self._left, blob=blob).SerializeToString())
 
     def _on_process_end(self) -> None:
-        """Before all was sent."""
+        """The process has ended before all was sent: the call fails with the last line of its stderr."""
         assert self._process is not None and self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         said = (self._process.stderr.read() or b"").decode(errors="replace").strip()

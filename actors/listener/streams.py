@@ -28,7 +28,7 @@ from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_O
 from etcdz.wire.request_head import Metadata, Method
 
 CLOGGED_BYTES: Final = 64 << 10
-"""A stream that holds back more than this is clogged: whoever has much to send waits for on_writable."""
+"""A stream that holds back more than this is clogged: a handler that has much to send waits for on_writable."""
 
 
 class Connection(Protocol):
@@ -48,7 +48,7 @@ def unreadable(problem: DecodeError) -> str:
 
 
 class StreamHandler(Protocol):
-    """One streaming call, seen from its service."""
+    """One streaming call, seen from its service. When each is called: see the table above."""
 
     def on_message(self, body: bytes) -> None: ...
     def on_end(self) -> None: ...
@@ -83,6 +83,7 @@ class StreamCall:
 
     @property
     def needs_leader(self) -> bool:
+        """Whether the client asks to be told when there is no leader."""
         return self.metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
 
     def send(self, message: bytes) -> None:
@@ -113,7 +114,7 @@ class StreamCall:
             self._streams.forget(self)
 
     def flush(self) -> None:
-        """Writes now; for who sends so much at once that it should not wait for the end of the turn."""
+        """Writes now; for a service that sends so much at once that it should not wait for the end of the turn."""
         self.connection.flush()
 
     def touch(self) -> None:
@@ -144,7 +145,7 @@ class Streams:
     singles     the same for methods that are `single`; what they are given is not among the calls here
     touched     connections to flush at the end of the turn: a dict as an ordered set
     waiting     calls that wait for on_writable
-    patience_s  a client that asks for a leader (`hasleader`) is sent away when there has been none for so long
+    patience_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
     """
 
     def __init__(self, patience_s: float) -> None:
@@ -176,7 +177,7 @@ class Streams:
             return
         call = self._calls.get(connection, {}).get(stream_id)
         if call is None:
-            return  # a unary call that is cancelled, or a stream that we have ended
+            return  # a unary call that is cancelled, or a stream that this end has ended
         if kind == STREAM_MESSAGE:
             call.handler.on_message(message)
         elif kind == STREAM_END:
@@ -237,7 +238,7 @@ class Streams:
             self.waiting.setdefault(call.connection, []).append(call)
 
     def look_writable(self, connection: Connection) -> None:
-        """The client has sent something, or its socket has room: who waited may go on. Cheap if nobody waits."""
+        """The client has sent something, or its socket has room: calls that waited may go on. Cheap if none waits."""
         waiting = self.waiting.pop(connection, None)
         if not waiting:
             return
@@ -261,11 +262,15 @@ class Streams:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nobody would be sent away in a while."""
+        """Whether expire() has nothing to wait for: no stream could end for want of a leader."""
         return self._has_leader or not self._calls
 
     def expire(self, now: float) -> None:
-        """Sends those away who asked for a leader, when there has been none for long. Source: etcd's monitorLeader."""
+        """Ends the streams that ask for a leader, when there has been none for patience_s.
+
+        now     on the monotonic clock
+        source  etcd's monitorLeader
+        """
         if self._has_leader:
             return
         if self._leaderless_since is None:

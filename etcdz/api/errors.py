@@ -1,4 +1,4 @@
-"""etcd's expected answers: each a value (name, gRPC code, exact text), never an exception of our own making.
+"""etcd's expected answers: each a value (name, gRPC code, exact text), never an exception.
 
 Source: etcd 3.5 `rpctypes`; codes are gRPC's.
 """

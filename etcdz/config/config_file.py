@@ -67,7 +67,7 @@ _WORDS: Final = {
     ),
     _BOOL: (r"(?:y|Y|n|N)$", "yYnN"),
 }
-"""What Go's YAML parser takes for numbers and (beside what everybody does) for bools, and their first letters."""
+"""What Go's YAML parser takes for numbers and (beside what PyYAML takes) for bools, and their first letters."""
 
 _NUMBERS: Final = {"uint": parse_uint, "uint64": parse_uint, "uint32": parse_uint32}
 

@@ -66,7 +66,7 @@ class Reading(NamedTuple):
 
 
 class _Sources(NamedTuple):
-    """What was given, by flag name, and by whom."""
+    """What was given, by flag name, and where it was found."""
 
     given: dict[str, Any]
     early: Sequence[Note]
@@ -181,7 +181,7 @@ def _logging_of(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detect_default_host(settings: dict[str, Any], host: Host) -> list[Note]:
-    """Who listens on all addresses and advertises none is advertised at the one that the default route uses."""
+    """A member that listens on all addresses and advertises none is advertised at the one of the default route."""
     pairs = (("listen-peer-urls", "initial-advertise-peer-urls"), ("listen-client-urls", "advertise-client-urls"))
     detected = ""
     notes: list[Note] = []

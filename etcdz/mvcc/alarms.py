@@ -47,5 +47,4 @@ class AlarmTable:
 
 
 def encode_member(alarm: int, member_id: int) -> bytes:
-    encoded: bytes = pb.AlarmMember(memberID=member_id, alarm=alarm).SerializeToString()
-    return encoded
+    return pb.AlarmMember(memberID=member_id, alarm=alarm).SerializeToString()

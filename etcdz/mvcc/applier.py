@@ -171,7 +171,7 @@ class Applier:
         self._plain = not (self._capped or self._corrupt)
 
 
-def _decode(data: bytes) -> tuple[Any, int]:
+def _decode(data: bytes) -> tuple[pb.InternalRaftRequest | None, int]:
     """(InternalRaftRequest or None for a v2 request, request id)."""
     try:
         request = pb.InternalRaftRequest.FromString(data)

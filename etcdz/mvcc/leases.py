@@ -31,8 +31,7 @@ class Lease:
 
     def encode(self) -> bytes:
         lease = leasepb.Lease(ID=self.lease_id, TTL=self.ttl_s, RemainingTTL=self.remaining_s)
-        encoded: bytes = lease.SerializeToString()
-        return encoded
+        return lease.SerializeToString()
 
 
 class LeaseTable:

@@ -118,10 +118,10 @@ def _kv_holds(compare: pb.Compare, kv: mvccpb.KeyValue) -> bool:
 def _operand(compare: pb.Compare, target: int) -> int:
     """What to compare with: zero if the client filled in another member of the union than the target says."""
     if target == _MOD:
-        return int(compare.mod_revision)
+        return compare.mod_revision
     if target == _VERSION:
-        return int(compare.version)
-    return int(compare.create_revision) if target == _CREATE else 0
+        return compare.version
+    return compare.create_revision if target == _CREATE else 0
 
 
 def _compare(result: int, found: Any, operand: Any) -> bool:

@@ -49,7 +49,7 @@ from etcdz.raft.messages import (
 
 
 def encode_hard_state(state: HardState) -> bytes:
-    return bytes(raftpb.HardState(term=state.term, vote=state.vote, commit=state.commit).SerializeToString())
+    return raftpb.HardState(term=state.term, vote=state.vote, commit=state.commit).SerializeToString()
 
 
 def decode_hard_state(buf: bytes) -> HardState:
@@ -57,7 +57,7 @@ def decode_hard_state(buf: bytes) -> HardState:
     return HardState(parsed.term, parsed.vote, parsed.commit)
 
 
-def conf_state_to_proto(state: ConfState) -> Any:
+def conf_state_to_proto(state: ConfState) -> raftpb.ConfState:
     return raftpb.ConfState(
         voters=state.voters,
         learners=state.learners,
@@ -67,7 +67,7 @@ def conf_state_to_proto(state: ConfState) -> Any:
     )
 
 
-def conf_state_from_proto(parsed: Any) -> ConfState:
+def conf_state_from_proto(parsed: raftpb.ConfState) -> ConfState:
     return ConfState(
         tuple(parsed.voters),
         tuple(parsed.learners),
@@ -78,7 +78,7 @@ def conf_state_from_proto(parsed: Any) -> ConfState:
 
 
 def encode_conf_state(state: ConfState) -> bytes:
-    return bytes(conf_state_to_proto(state).SerializeToString())
+    return conf_state_to_proto(state).SerializeToString()
 
 
 def decode_conf_state(buf: bytes) -> ConfState:
@@ -92,7 +92,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
     message = raftpb.Snapshot(metadata=metadata)
     if snapshot.data:
         message.data = snapshot.data
-    return bytes(message.SerializeToString())
+    return message.SerializeToString()
 
 
 def decode_snapshot(buf: bytes) -> Snapshot:
@@ -109,10 +109,10 @@ def encode_conf_change(change: AnyConfChange) -> tuple[int, bytes]:
     context = {"context": change.context} if change.context else {}
     if isinstance(change, ConfChange):
         v1 = raftpb.ConfChange(id=change.id, type=change.type, node_id=change.node_id, **context)
-        return ENTRY_CONF_CHANGE, bytes(v1.SerializeToString())
+        return ENTRY_CONF_CHANGE, v1.SerializeToString()
     changes = [raftpb.ConfChangeSingle(type=one.type, node_id=one.node_id) for one in change.changes]
     v2 = raftpb.ConfChangeV2(transition=change.transition, changes=changes, **context)
-    return ENTRY_CONF_CHANGE_V2, bytes(v2.SerializeToString())
+    return ENTRY_CONF_CHANGE_V2, v2.SerializeToString()
 
 
 def decode_conf_change(entry_type: int, data: bytes) -> AnyConfChange:

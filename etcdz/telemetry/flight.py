@@ -66,7 +66,7 @@ class Header(NamedTuple):
 
 
 class Recorder:
-    """The writing end, in the actor. Without a file it writes to memory that nobody sees."""
+    """The writing end, in the actor. Without a file it writes to memory that no other process sees."""
 
     __slots__ = ("_log_end", "_map", "fd", "note")
 
@@ -176,6 +176,7 @@ class Box:
         return os.pread(self._fd, TEXT_BYTES_MAX, TEXT_AT).decode("utf-8", "replace")
 
     def close(self) -> None:
+        """The memory is free once the actor has closed it, too."""
         os.close(self._fd)
 
 

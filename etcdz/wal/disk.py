@@ -31,6 +31,8 @@ def _full(path: str) -> Iterator[None]:
 
 
 class RealFile:
+    """A File of `etcdz.wal.files`, where its methods are described."""
+
     __slots__ = ("path", "_fd")
 
     def __init__(self, path: str, flags: int) -> None:
@@ -102,6 +104,8 @@ class RealFile:
 
 
 class RealDisk:
+    """The Disk of `etcdz.wal.files`, where its methods are described."""
+
     def create(self, path: str) -> File:
         with _full(path):
             return RealFile(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)

@@ -59,8 +59,7 @@ def encode_snap(snap: Snap) -> bytes:
     file = snappb.snapshot()
     file.crc = google_crc32c.value(data)
     file.data = data
-    encoded: bytes = file.SerializeToString()
-    return encoded
+    return file.SerializeToString()
 
 
 def decode_snap(file: bytes) -> Snap:

@@ -13,10 +13,11 @@ one backend come in order, so by then every change up to there has come.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
+from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import HeaderPieces, bytes_field, int_field
 from etcdz.proto.tags import (
     WATCH_CANCEL_REASON,
@@ -64,8 +65,8 @@ class Backend(Protocol):
     def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None: ...
 
 
-Permit = Callable[[WatchStream, Any], EtcdError | None]
-_Wish = tuple[WatchStream, Any]
+Permit = Callable[[WatchStream, pb.WatchCreateRequest], EtcdError | None]
+_Wish = tuple[WatchStream, pb.WatchRequest]
 
 
 class Hub:
@@ -100,7 +101,7 @@ class Hub:
     def open(self, sink: Sink) -> WatchStream:
         return WatchStream(sink)
 
-    def wish(self, stream: WatchStream, request: Any) -> None:
+    def wish(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         """A WatchRequest. One that asks for nothing is passed over, as in etcd."""
         if request.WhichOneof("request_union") is not None:
             self._wishes.append((stream, request))
@@ -358,7 +359,7 @@ class Hub:
 
     # ---- what clients ask for, at the revision where the backend stands ----
 
-    def _grant(self, stream: WatchStream, request: Any) -> None:
+    def _grant(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         kind = request.WhichOneof("request_union")
         if kind == "create_request":
             self._create(stream, request.create_request)
@@ -367,7 +368,7 @@ class Hub:
         else:
             self._request_progress(stream)
 
-    def _create(self, stream: WatchStream, request: Any) -> None:
+    def _create(self, stream: WatchStream, request: pb.WatchCreateRequest) -> None:
         """Source: the order of checks is that of etcd 3.5's newest patch release."""
         lo, hi = request.key or b"\0", request.range_end
         span: Range = (lo, None if hi == b"\0" else hi)
@@ -392,7 +393,7 @@ class Hub:
         )
         self._respond(stream, self._header(), fields)
 
-    def _admit(self, stream: WatchStream, span: Range, request: Any) -> None:
+    def _admit(self, stream: WatchStream, span: Range, request: pb.WatchCreateRequest) -> None:
         watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
         stream.watchers[watcher.id] = watcher
         self._count(watcher, 1)
@@ -448,5 +449,5 @@ class Hub:
         stream.sink.touch()
 
 
-def _wants_prev_kv(request: Any) -> bool:
-    return bool(request.create_request.prev_kv)
+def _wants_prev_kv(request: pb.WatchRequest) -> bool:
+    return request.create_request.prev_kv

@@ -6,8 +6,9 @@ VICTIM   is behind, and its client does not read: nothing is done for it until t
 OVER      was cancelled for a compaction; its id stays taken until the client cancels it, as in etcd
 """
 
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import int_field
 from etcdz.proto.tags import WATCH_ID
 from etcdz.watch.ranges import Range
@@ -48,12 +49,14 @@ class Watcher:
         "fragment", "id", "id_field", "next_revision", "quiet", "span", "start_revision", "state", "stream", "variant",
     )  # fmt: skip
 
-    def __init__(self, stream: "WatchStream", watch_id: int, span: Range, request: Any, revision: int) -> None:
+    def __init__(
+        self, stream: "WatchStream", watch_id: int, span: Range, request: pb.WatchCreateRequest, revision: int
+    ) -> None:
         self.stream = stream
         self.id = watch_id
         self.id_field = int_field(WATCH_ID, watch_id)
         self.span = span
-        self.start_revision = int(request.start_revision)
+        self.start_revision = request.start_revision
         self.next_revision = self.start_revision or revision + 1
         self.variant = PREV_KV if request.prev_kv else 0
         for unwanted in request.filters:

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from etcdz.cli.actors.asking import ask
+from etcdz.cli.actors.control_client import ask
 from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
 from supervisor.telemetry import crash_reports

@@ -31,7 +31,7 @@ Views = tuple[MemberView, ...]
 
 
 class Fleet:
-    """The members at some endpoints."""
+    """The members at some endpoints, asked from threads."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = endpoints
@@ -43,14 +43,16 @@ class Fleet:
         return self._members.feed(list(self._threads.map(look_at, self._endpoints)))
 
     def look_soon(self) -> "Future[Views]":
+        """look() in a thread."""
         return self._threads.submit(self.look)
 
     def close(self) -> None:
+        """NB: a thread that waits for an answer is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def look_at(endpoint: Endpoint) -> MemberSample:
-    """Never raises: who does not answer is shown so."""
+    """What one member says of itself. Never raises: one that does not answer is shown so."""
     status, figures, trouble = None, {}, ""
     try:
         status = _status(endpoint)

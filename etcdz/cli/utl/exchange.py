@@ -1,4 +1,4 @@
-"""Two directories change names, in one step where the system can: nobody ever sees one of the names missing."""
+"""Two directories change names, in one step where the system can: neither name is ever missing."""
 
 import ctypes
 import errno
@@ -13,7 +13,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def exchange(left: Path, right: Path) -> None:
-    """Requires: both are there, on one file system. raises OSError
+    """Gives each of two directories the other's name. Requires: both exist, on one file system. raises OSError
 
     Where there is no renameat2, or the file system does not know the flag, right has no name of its own for a moment:
     left goes to right's by way of `<right>.old`.

@@ -17,7 +17,11 @@ BATCH_BYTES = 512 << 10
 
 
 def open_file(path: str, verb: str = "open") -> tuple[BoltFile, File]:
-    """verb: what etcd's tool does first, for its error text. raises CommandError"""
+    """A bbolt file and its source, which the caller closes.
+
+    verb    what etcd's tool does first, for its error text
+    raises  CommandError
+    """
     try:
         source = RealDisk().open(path, write=False)
     except OSError as error:
@@ -50,12 +54,12 @@ def fill(store: LevelStore, rows: Iterable[tuple[bytes, bytes]]) -> int:
 
 
 def identity_row(member_id: int, cluster_id: int) -> tuple[bytes, bytes]:
-    """By which a backend knows whose it is."""
+    """The row by which a backend knows its member and cluster."""
     return buckets.IDENTITY, msgpack.packb((member_id, cluster_id))
 
 
 def sync_tree(top: Path) -> None:
-    """All files and names below a directory survive power loss."""
+    """Makes all files and names below a directory survive a power loss."""
     for directory, _, names in os.walk(top, topdown=False):
         for name in [*names, "."]:
             fd = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_CLOEXEC)
@@ -66,4 +70,5 @@ def sync_tree(top: Path) -> None:
 
 
 def sync_directory(path: Path) -> None:
+    """Makes the names in a directory survive a power loss."""
     RealDisk().sync_directory(str(path))

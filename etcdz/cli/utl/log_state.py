@@ -21,7 +21,7 @@ _READ_BYTES: Final = 4 << 20
 
 
 class LogState:
-    """Whose log it is, its newest snapshot that counts, and the entries behind that."""
+    """The member and cluster of a log, the newest snapshot that it vouches for, and the entries behind that."""
 
     def __init__(self, start: Start, directory: Path) -> None:
         metadata = pb.Metadata.FromString(start.recovered.metadata)
@@ -36,7 +36,7 @@ class LogState:
         self._log: Log = start.log
 
     def check(self, consistent_index: int) -> None:
-        """Whether the backend is of this log. raises CommandError"""
+        """raises CommandError: the backend does not belong to this log. consistent_index: the backend's"""
         if consistent_index > self.last_index:
             raise CommandError(
                 f"the backend has applied entry {consistent_index}, but the log in {self._directory} ends at "
@@ -49,7 +49,7 @@ class LogState:
             )
 
     def check_v2_keys(self) -> None:
-        """That all of the v2 API is in the .snap: etcd keeps the rest in memory only. raises CommandError"""
+        """raises CommandError: entries behind the .snap write keys of the v2 API, which etcd keeps in memory only"""
         at = max(self.snapshot_index + 1, self._first_index)
         while at <= self.last_index:
             entries = self._log.read_entries(at, max_bytes=_READ_BYTES)
@@ -71,11 +71,17 @@ class LogState:
         return decode_position(self._log.read_entries(index, index + 1)[0])[0]
 
     def close(self) -> None:
+        """Closes the log."""
         self._log.close()
 
 
 def read_log(member: Path, original: Path) -> LogState:
-    """member: a directory with copies in wal and snap. original: where the log is, for words. raises CommandError"""
+    """The state of a log, to be closed by the caller.
+
+    member     a directory with copies in wal and snap
+    original   where the log itself is, for error texts
+    raises     CommandError
+    """
     copied = str(member / "wal")
     try:
         start = open_newest(RealDisk(), copied, str(member / "snap"))
@@ -96,7 +102,7 @@ def _v2_keys(data: bytes) -> V2Keys | None:
 
 
 def _writes_v2_keys(entry: bytes) -> bool:
-    """Whether it changes keys of the v2 API. Ends of TTLs do not count: whoever loads the keys comes to them again."""
+    """Whether it changes keys of the v2 API. Ends of TTLs do not count: they come again once the keys are loaded."""
     data = raftpb.Entry.FromString(entry).Data
     try:
         pb.InternalRaftRequest.FromString(data)

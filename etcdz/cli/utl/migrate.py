@@ -5,7 +5,7 @@ new member directory is built beside the old one with copies of all that it need
 
     member.building    while it is built; removed by the next try
     member.migrated    whole and synced; then it and `member` change names, in one step where the system can
-    member.was-etcd    what was migrated (or .was-etcdz, .was-etcd.2, ..): for whoever wants to go back
+    member.was-etcd    what was migrated (or .was-etcdz, .was-etcd.2, ..), to go back to it
 
 Keys of the v2 API are in the .snap files. etcdz does not serve them; it keeps them, and hands them on with every .snap
 that it writes, so that they are there again after the way back.
@@ -146,7 +146,7 @@ def _hold(top: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hold_backend(member: Path, kind: str) -> Iterator[None]:
-    """etcd's lock is on its database file; LevelDB looks after itself."""
+    """etcd's lock is on its database file; LevelDB has its own."""
     if kind == ETCDZ:
         yield
         return
@@ -194,7 +194,8 @@ def _copy(source: Path, target: Path, pattern: str) -> None:
 
 
 def _to_etcdz(source: Path, target: Path, state: LogState) -> int:
-    """The rows of etcd's database, and what only etcdz writes: whose it is, the term, and the conf state of 3.4."""
+    """The rows of etcd's database, and those that only etcdz writes: its member and cluster, the term, and the conf
+    state that etcd 3.4 lacks."""
     state.check_v2_keys()
     file, opened = open_file(str(_database(source, state)))
     store = LevelStore(target / "leveldb")

@@ -1,6 +1,6 @@
 """`snapshot restore`: a data directory of etcdz for one member of a new cluster, out of a snapshot of etcd or etcdz.
 
-Keys, leases, users and alarms stay; who the members are is forgotten, and the first entries of a new log say it anew.
+Keys, leases, users and alarms stay; the members are forgotten, and the first entries of a new log name them anew.
 Everything is built in `member.restoring`, which gets its name when it is whole and synced.
 Source: etcd 3.5 etcdutl snapshot restore: order of checks, texts, and what the new log and .snap hold.
 """

@@ -1,4 +1,4 @@
-"""Commands that act, and the list of what has happened."""
+"""Commands that give orders to the supervisor, and the list of what has happened."""
 
 import argparse
 import json
@@ -9,14 +9,14 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from etcdz.cli.actors.asking import Refused, follow
 from etcdz.cli.actors.command import Command
+from etcdz.cli.actors.control_client import Refused, follow
 
 _SIGNAL: Final = re.compile(r"-([A-Z0-9]+)")
 
 
 def _act(args: argparse.Namespace, verb: str, **request: Any) -> int:
-    """Give the order and wait until it is carried out."""
+    """Gives an order and waits until it is carried out. return the exit status"""
     *_, answer = follow(args, verb, {"force": args.force, "dry_run": args.dry_run, **request})
     if args.json:
         print(json.dumps(answer, indent=2))
@@ -31,7 +31,7 @@ def _act(args: argparse.Namespace, verb: str, **request: Any) -> int:
 
 def _add_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--force", action="store_true", help="also if the member would end, or serve nobody")
+    parser.add_argument("--force", action="store_true", help="also if the member would end, or serve no client")
 
 
 def _add_actor(parser: argparse.ArgumentParser) -> None:
@@ -65,11 +65,12 @@ def restart(args: argparse.Namespace) -> int:
 
 
 def kill(args: argparse.Namespace) -> int:
+    """Send a signal to an actor."""
     return _act(args, "kill", actor=args.actor, signal=signal_number(args.signal))
 
 
 def signal_number(text: str) -> int:
-    """Of -9, -KILL or -SIGKILL. raises Refused"""
+    """The number of -9, -KILL or -SIGKILL. raises Refused: there is no such signal"""
     word = text.removeprefix("-").upper()
     try:
         return int(signal.Signals(int(word)) if word.isdigit() else signal.Signals["SIG" + word.removeprefix("SIG")])
@@ -78,6 +79,7 @@ def signal_number(text: str) -> int:
 
 
 def scale(args: argparse.Namespace) -> int:
+    """Change how many actors a row of the tree has."""
     row, _, count = args.target.partition("=")
     if not count.isdigit():
         raise Refused(f"{args.target} is not of the form ROW=N, as in listener=4")
@@ -85,7 +87,7 @@ def scale(args: argparse.Namespace) -> int:
 
 
 def events(args: argparse.Namespace) -> int:
-    """One line each, the oldest first."""
+    """Print what has happened to the actors, a line each, the oldest first."""
     answers = follow(args, "events", {"follow": args.follow})
     for answer in answers:
         for event in [answer] if args.follow else answer:
@@ -97,13 +99,11 @@ def _line(event: dict[str, Any]) -> str:
     fields = {key: value for key, value in event.items() if key not in ("time", "level", "msg", "child")}
     at = time.strftime("%H:%M:%S", time.localtime(event["time"])) + f".{int(event['time'] % 1 * 1000):03}"
     rest = " ".join(f"{key}={value}" for key, value in fields.items())
-    return (
-        f"{at}.{int(event['time'] % 1 * 1000):03} {event['level']:5} {event.get('child', '-'):12} {event['msg']} {rest}"
-    )
+    return f"{at} {event['level']:5} {event.get('child', '-'):12} {event['msg']} {rest}"
 
 
 def with_signals_as_words(argv: Sequence[str]) -> list[str]:
-    """`kill -9 wal`, as everybody writes it: argparse would take -9 for an option that it does not know."""
+    """The words of `kill -9 wal` in a form that argparse takes: it would look for an option -9."""
     words = list(argv)
     if words[:1] == ["kill"]:
         at = next((i for i, word in enumerate(words) if _SIGNAL.fullmatch(word)), None)

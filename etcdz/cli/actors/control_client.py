@@ -11,8 +11,9 @@ import zmq
 from supervisor.runtime.data_dir import read_record
 
 ANSWER_MS: Final = 5000
-LOOK_MS: Final = 500
-"""How often who follows looks whether the member still lives."""
+"""Longest wait for the answer to one request."""
+CHECK_MS: Final = 500
+"""How often it is checked whether a member that does not answer still runs."""
 
 
 class Refused(Exception):
@@ -20,11 +21,17 @@ class Refused(Exception):
 
 
 def data_dir_of(args: argparse.Namespace) -> str:
+    """Data directory of the member that a command line names: --data-dir, else the environment's, else NAME.etcd."""
     return str(args.data_dir or os.environ.get("ETCD_DATA_DIR") or f"{args.name}.etcd")
 
 
 def ask(args: argparse.Namespace, verb: str, request: Mapping[str, Any], answer_ms: int = ANSWER_MS) -> Any:
-    """The answer to one request. raises Refused"""
+    """The answer to one request.
+
+    verb, request   of supervisor/control/verbs.py
+    answer_ms       longest silence
+    raises          Refused
+    """
     *_, answer = follow(args, verb, request, answer_ms)
     return answer
 
@@ -56,10 +63,10 @@ def follow(
 
 
 def _wait(socket: "zmq.Socket[bytes]", record: Mapping[str, Any], data_dir: str, answer_ms: int | None) -> None:
-    """Until something comes. raises Refused"""
+    """Returns when something has come. raises Refused"""
     waited_ms = 0
-    while not socket.poll(LOOK_MS if answer_ms is None else min(LOOK_MS, answer_ms - waited_ms)):
-        waited_ms += LOOK_MS
+    while not socket.poll(CHECK_MS if answer_ms is None else min(CHECK_MS, answer_ms - waited_ms)):
+        waited_ms += CHECK_MS
         if read_record(data_dir) != record:
             raise Refused(f"the member in {data_dir} (pid {record['pid']}) has ended")
         if answer_ms is not None and waited_ms >= answer_ms:

@@ -1,4 +1,4 @@
-"""Commands that look into one actor, and those that let it misbehave on purpose."""
+"""Commands that look into one actor, and `chaos`, which lets it fail on purpose."""
 
 import argparse
 import json
@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from etcdz.cli.actors.asking import Refused, ask, data_dir_of, follow
 from etcdz.cli.actors.command import Command
+from etcdz.cli.actors.control_client import Refused, ask, data_dir_of, follow
 from etcdz.cli.actors.tables import duration, frame_line, micros, print_table, size
 from supervisor.telemetry import crash_reports
 
@@ -24,7 +24,7 @@ def seconds(text: str) -> float:
 
 
 def inspect(args: argparse.Namespace) -> int:
-    """Everything about one actor."""
+    """Print everything about one actor."""
     found = ask(args, "inspect", {"actor": args.actor})
     if args.json:
         print(json.dumps(found, indent=2))
@@ -92,7 +92,7 @@ def _print_links(links: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_logs(args: argparse.Namespace) -> int:
-    """The last lines that an actor logged; -f goes on, over its restarts."""
+    """Print the last lines that an actor logged; -f goes on, over its restarts."""
     for piece in follow(args, "logs", {"actor": args.actor, "follow": args.follow}, None if args.follow else 5000):
         for line in piece["lines"]:
             print(json.dumps({"line": line}) if args.json else line, flush=args.follow)
@@ -100,12 +100,13 @@ def read_logs(args: argparse.Namespace) -> int:
 
 
 def loglevel(args: argparse.Namespace) -> int:
+    """Change which lines an actor logs."""
     request = {"actor": args.actor, "level": args.level, "for_s": args.for_s, "dry_run": args.dry_run}
     return _tell(args, ask(args, "loglevel", request))
 
 
 def stack(args: argparse.Namespace) -> int:
-    """Exit status 1 if the process could not say where it is."""
+    """Print an actor's stacks. return exit status 1 if they could not be had"""
     found = ask(args, "stack", {"actor": args.actor})
     if args.json:
         print(json.dumps(found, indent=2))
@@ -116,7 +117,7 @@ def stack(args: argparse.Namespace) -> int:
 
 
 def trace(args: argparse.Namespace) -> int:
-    """Until interrupted, or --count frames have come."""
+    """Print frames as actors take them, until interrupted, or --count frames have come."""
     request = {"actor": args.actor, "types": args.type, "rate": args.rate, "key_prefix": args.key_prefix}
     left = args.count
     for piece in follow(args, "trace", request):
@@ -132,7 +133,7 @@ def trace(args: argparse.Namespace) -> int:
 
 
 def postmortem(args: argparse.Namespace) -> int:
-    """Reads the data directory: the member need not run."""
+    """Print why actors died, from reports in the data directory: the member need not run."""
     reports = crash_reports.read_all(data_dir_of(args), args.actor or "")
     if args.json:
         print(json.dumps(reports, indent=2))
@@ -163,6 +164,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 
 def chaos(args: argparse.Namespace) -> int:
+    """Let an actor fail. raises Refused: a time where none belongs, or none where one does"""
     if (args.time is None) == (args.action == "delay"):
         raise Refused("a delay needs a time" if args.time is None else f"{args.action} takes no time but --for")
     request = {"action": args.action, "actor": args.actor, "for_s": args.for_s, "dry_run": args.dry_run}

@@ -1,17 +1,17 @@
-"""Commands that only look."""
+"""`ps` and `tree`: the processes of a member, and the table of its tree."""
 
 import argparse
 import json
 from collections.abc import Sequence
 from typing import Final
 
-from etcdz.cli.actors.asking import ask
 from etcdz.cli.actors.command import Command
+from etcdz.cli.actors.control_client import ask
 from etcdz.cli.actors.tables import Column, age, duration, percentile, print_table, rate, size, text
 
 
 def ps(args: argparse.Namespace) -> int:
-    """All actors; with --json as an array, else as a table with supervisor and zygote above."""
+    """Print all actors; with --json as an array, else as a table with supervisor and zygote above."""
     result = ask(args, "ps", {})
     if args.json:
         print(json.dumps(result["actors"], indent=2))
@@ -22,7 +22,7 @@ def ps(args: argparse.Namespace) -> int:
 
 
 def tree(args: argparse.Namespace) -> int:
-    """The table of kinds of actors and their rules."""
+    """Print the table of kinds of actors and their rules."""
     rows = ask(args, "tree", {})
     if args.json:
         print(json.dumps(rows, indent=2))

@@ -1,7 +1,7 @@
-"""Requests to a member by somebody who does not wait: answers come back through `serve`.
+"""Requests to a member's control socket that do not block: answers come back through `serve`.
 
-All requests share one connection, and carry a number that the member sends back; what goes on until nobody listens
-(logs, traces) has a connection of its own, whose end is the end of it.
+All requests share one connection, and carry a number that the member sends back. A request that is answered again and
+again (logs, traces) has a connection of its own, and ends when that is closed.
 """
 
 import json
@@ -13,14 +13,15 @@ import zmq
 from supervisor.runtime.data_dir import read_record
 
 Then = Callable[[bool, Any], None]
-"""then(ok, result or why not)."""
+"""then(ok, result or why not): what is done with an answer."""
 HAS_ENDED: Final = "the member has ended"
 
 
-class Asking:
-    """One member, over all its restarts."""
+class ControlClient:
+    """The requests to the member in one data directory, over all its restarts."""
 
     def __init__(self, context: "zmq.Context[Any]", poller: zmq.Poller, data_dir: str) -> None:
+        """poller: its sockets are registered there; what it finds ready is for serve()"""
         self._context, self._poller, self._data_dir = context, poller, data_dir
         self._record: Mapping[str, Any] | None = None
         self._socket: zmq.Socket[bytes] | None = None
@@ -29,7 +30,7 @@ class Asking:
         self._number = 0
 
     def look(self) -> bool:
-        """Whether a member runs there; once it is another one, nobody waits for the last one's answers any more."""
+        """Whether a member runs there. If it is another than before, requests to the last one have failed."""
         record = read_record(self._data_dir)
         if record != self._record:
             self.close()
@@ -46,6 +47,7 @@ class Asking:
         return socket
 
     def ask(self, verb: str, args: Mapping[str, Any], then: Then) -> None:
+        """One request. verb, args: of supervisor/control/verbs.py. then: called once, at once if no member runs"""
         if self._socket is None:
             then(False, "no member runs")
             return
@@ -55,7 +57,7 @@ class Asking:
         self._socket.send_multipart([name, _encode(verb, args)], zmq.NOBLOCK)
 
     def follow(self, verb: str, args: Mapping[str, Any], then: Then) -> None:
-        """In place of what was followed before. then may be called any number of times"""
+        """A request in place of what was followed before. then: called for each answer"""
         self.unfollow()
         if self._record is not None:
             socket = self._connect()
@@ -63,12 +65,13 @@ class Asking:
             socket.send_multipart([b"", _encode(verb, args)], zmq.NOBLOCK)
 
     def unfollow(self) -> None:
+        """Ends what is followed."""
         if self._followed is not None:
             self._drop(self._followed[0])
             self._followed = None
 
     def serve(self, ready: Mapping[Any, int]) -> None:
-        """ready: of a poll; what has come is handed on."""
+        """Hands on the answers that have come. ready: what poll() of the poller has found, as a dict"""
         if self._socket in ready:
             for name, body in _frames(self._socket):
                 then = self._pending.pop(name, None)
@@ -80,7 +83,7 @@ class Asking:
                 then(*_result(body))
 
     def close(self) -> None:
-        """Who still waits hears that the member has ended."""
+        """Ends all requests: those without an answer fail with HAS_ENDED."""
         self.unfollow()
         pending, self._pending = self._pending, {}
         if self._socket is not None:
