@@ -50,6 +50,7 @@ from etcdz.ipc.messages import (
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.unfinished import UnfinishedRequests
 
 TIMER_S = 0.1
 """How often calls, streams and deadlines are checked for what is overdue."""
@@ -101,6 +102,7 @@ class ListenerActor(Actor):
             on_accepting=self._announce,
         )
         self.connections: set[Connection] = set()
+        self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
         self.calls = Calls(self, self.config)
         self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
@@ -176,11 +178,11 @@ class ListenerActor(Actor):
 
     def new_grpc(self) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
-        return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
+        return GrpcServerConnection(self.methods, self.settings, time.monotonic, self.unfinished)
 
     def new_http1(self, transport: asyncio.Transport) -> Http1Endpoints:
         """The protocol of a client that speaks HTTP/1, which answers through transport."""
-        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes)
+        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes, self.unfinished)
 
     # ---- the loop: uvloop's, not the blocking one ----
 
@@ -245,6 +247,7 @@ class ListenerActor(Actor):
             self.streams.expire(now)
             self.watching.on_timer(now)
             self.scrapes.expire(now)
+            self._relieve()
             waits = self._expire_deadlines(now)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
@@ -290,9 +293,22 @@ class ListenerActor(Actor):
                 connection.flush()
         return waits
 
-    def _keep_alive(self, now: float) -> None:
-        """Clients that have been silent for long are sent a PING; those that do not answer it are dead."""
+    def _relieve(self) -> None:
+        """Too much of requests that are not complete is held: those that do not go on are refused."""
+        if self.unfinished.total <= self.unfinished.bytes_max:
+            return
+        overdue = set(self.unfinished.find_overdue())
         for connection in list(self.connections):
+            if connection.holder in overdue:
+                connection.give_up_unfinished()
+
+    def _keep_alive(self, now: float) -> None:
+        """Clients that have been silent for long are sent a PING; those that do not answer it are dead, and so are
+        those that have never spoken."""
+        for connection in list(self.connections):
+            if not connection.has_spoken and now - connection.connected_s > limits.MUTE_S:
+                connection.transport.abort()
+                continue
             grpc = connection.grpc
             if grpc is None:
                 continue

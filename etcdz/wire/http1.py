@@ -6,7 +6,7 @@ a limit or the grammar is answered here, and the connection ends after it: `shou
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -74,9 +74,11 @@ class Http1Connection:
     should_close    write what take_output gives, then close
     """
 
-    def __init__(self, limits: Http1Limits) -> None:
+    def __init__(self, limits: Http1Limits, hold: Callable[[int], None] = lambda size: None) -> None:
+        """hold: told how many bytes more, or less, an unfinished request keeps here"""
         self.should_close = False
         self._limits = limits
+        self._hold = hold
         self._parser = httptools.HttpRequestParser(self)
         self._requests: list[Request] = []
         self._answers: deque[_Answer] = deque()  # in the order of the requests
@@ -112,6 +114,16 @@ class Http1Connection:
             self._refuse(_Stop(400, "incomplete request"))
         else:
             self._end_if_answered()
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a whole request has come at all."""
+        return self._next_id > 1
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the request that has not come completely."""
+        if self._is_partial and not self._ending:
+            self._refuse(_Stop(503, "too many unfinished requests"))
 
     # ---- httptools' callbacks: what they raise arrives as the context of an HttpParserError ----
 
@@ -165,6 +177,7 @@ class Http1Connection:
         if self._body_bytes > self._limits.body_bytes_max:
             raise _Stop(413, "request body too large")
         self._body.append(part)
+        self._hold(len(part))
 
     def on_message_complete(self) -> None:
         if len(self._answers) >= PIPELINED_MAX:
@@ -174,6 +187,7 @@ class Http1Connection:
         if target is None:
             raise _Stop(400, "malformed request target")
         self._is_partial = False
+        self._hold(-self._head_bytes - self._body_bytes)
         self._answers.append(_Answer(method == b"HEAD", self._parser.should_keep_alive()))
         self._requests.append(Request(self._next_id, method, target, self._headers, b"".join(self._body)))
         self._next_id += 1
@@ -182,6 +196,7 @@ class Http1Connection:
         self._head_bytes += size
         if self._head_bytes > self._limits.head_bytes_max:
             raise _Stop(431, "request header fields too large")
+        self._hold(size)
 
     def _refuse(self, stop: _Stop) -> None:
         self._ending = True

@@ -70,6 +70,7 @@ _ROWS: Final = [
     Attack("stalled watches", stalls.stall_watches),
     Attack("stalled ranges", stalls.stall_ranges),
     Attack("sizes", stalls.send_sizes),
+    Attack("unfinished puts", stalls.hold_unfinished, at_least={"puts": 1}, growth_mib_max=250),
     Attack("stalled snapshots", stalls.stall_snapshots, 6, 30, at_least={"saved_mib": 3}, growth_mib_max=700),
 ]
 ATTACKS: Final = {attack.name: attack for attack in _ROWS}

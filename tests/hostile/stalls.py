@@ -107,3 +107,24 @@ def stall_snapshots(target: str, rng: Random, count: float) -> dict[str, int]:
     for client in stalled:
         client.close()
     return {"saved_mib": saved >> 20}
+
+
+def hold_unfinished(target: str, rng: Random, seconds: float) -> dict[str, int]:
+    """Puts of 1 MB on many connections that stop before their end; another client puts as much beside, and is served."""
+    body = pb.PutRequest(key=b"unfinished", value=b"v" * 1_000_000).SerializeToString()
+    clients = []
+    for _ in range(250):
+        client = RawClient(target)
+        clients.append(client)
+        stream_id = client.next_id()
+        with suppress(OSError):
+            client.send(encode_headers(stream_id, head_fields(_PUT)) + encode_message(stream_id, body, 0)[:-5])
+    puts = 0
+    until = time.monotonic() + seconds
+    with Channel(target) as channel:
+        while time.monotonic() < until or not puts:
+            channel.unary(_PUT.decode(), body, 30)
+            puts += 1
+    for client in clients:
+        client.close()
+    return {"unfinished": len(clients), "puts": puts}
