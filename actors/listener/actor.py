@@ -21,6 +21,7 @@ from actors.listener.acceptor import Acceptor
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
+from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
@@ -30,7 +31,7 @@ from actors.listener.watching import Watching
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
 from etcdz import limits
-from etcdz.api.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
+from etcdz.api.methods import HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -110,6 +111,7 @@ class ListenerActor(Actor):
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
+        self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
         self.handlers |= {

@@ -75,8 +75,8 @@ def run(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
 
 
 def run_chunk(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
-    """As run, for a range with a limit and without order or filters; without a count, so that no more of the range is
-    looked at than is answered."""
+    """As run, for a range with a limit and without order or filters, though maybe with a sort target; without a count,
+    so that no more of the range is looked at than is answered."""
     now = mvcc.revision
     revision = request.revision or now
     if revision > now:
@@ -91,10 +91,10 @@ def run_chunk(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
     else:
         found = islice(mvcc.index.revisions_at(lo, hi, revision), limit + 1)
         records = [mvcc.record_at(main, sub) for main, sub in found]
+    if request.keys_only or request.sort_target:
+        records = _shape(records, [], request)
     more = len(records) > limit
     del records[limit:]
-    if request.keys_only:
-        records = _shape(records, [], request)
     parts: list[bytes] = []
     for record in records:
         parts += (RANGE_KVS, encode_varint(len(record)), record)

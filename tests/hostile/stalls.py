@@ -110,7 +110,7 @@ def stall_snapshots(target: str, rng: Random, count: float) -> dict[str, int]:
 
 
 def hold_unfinished(target: str, rng: Random, seconds: float) -> dict[str, int]:
-    """Puts of 1 MB on many connections that stop before their end; another client puts as much beside, and is served."""
+    """Puts of 1 MB on many connections that stop before their end; another client puts as much, and is served."""
     body = pb.PutRequest(key=b"unfinished", value=b"v" * 1_000_000).SerializeToString()
     clients = []
     for _ in range(250):
