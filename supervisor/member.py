@@ -10,10 +10,15 @@ from etcdz.net.claim import Claim
 from etcdz.net.listen_sockets import ListenSockets
 from etcdz.telemetry import logs
 from supervisor import rules
+from supervisor.control import verbs
+from supervisor.control.order_verbs import Operator
+from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
 from supervisor.runtime import announcements, data_dir
+from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
+from supervisor.runtime.signals import Signals
 from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
@@ -65,16 +70,22 @@ def _run_tree(
 ) -> tuple[str, int]:
     """return (why the member stopped by itself, the signal that told it to)."""
     linux.become_subreaper()
-    loop = Loop(settings, specs, data, listen_sockets)
+    signals = Signals()
+    member = Member(settings, specs, data, listen_sockets)
+    operator = Operator(member)
+    server = ControlSocket(member, operator, verbs.table(operator))
+    loop = Loop(member, signals, server)
     try:
         data.publish()
         return loop.run(), loop.stop_signal
     finally:
-        loop.close()
+        server.close()
+        member.close()
+        signals.restore()
 
 
 def _end_by(signum: int) -> int:
-    """End as one who has not caught the signal, so that the parent sees it; a container's first process cannot."""
+    """End by the signal, as if it had not been caught, so that the parent sees it; a container's init cannot."""
     if signum and os.getpid() != 1:
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)

@@ -105,7 +105,7 @@ class ListenerActor(Actor):
         self.connections: set[Connection] = set()
         self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
         self.calls = Calls(self, self.config)
-        self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
+        self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")

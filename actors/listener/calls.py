@@ -323,7 +323,7 @@ class Calls:
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
             self._delegation = self._fence = 0
-            self._proposals = self._unanswered_writes()
+            self._offer_to_new_raft()
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
         elif peer.kind == "backend":
             self._end_poison_reads()
@@ -345,6 +345,13 @@ class Calls:
 
     def _unanswered_writes(self) -> list[tuple[int, bytes]]:
         return [(i, c.payload) for i, c in self._calls.items() if c.state == WRITE]
+
+    def _offer_to_new_raft(self) -> None:
+        """NB: at once. It may have delegated to the wal before this turn ends, and the wal does not know what is in the
+        log already."""
+        unanswered, self._proposals = self._unanswered_writes(), []
+        if unanswered:
+            self._host.links.send("raft", Propose(self._slot, unanswered))
 
     def _offer_again(self, fence: int) -> None:
         """Some of what went to the wal may not be in the log: raft knows by now, or waits until it does."""

@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.transport.resume_reading()
         try:
-            self.host.streams.look_writable(self)
+            self.host.streams.check_writable(self)
             self.host.flush_soon()
         except Exception as error:
             self.host.fail(error)
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
             else:
                 streams.take(self, event)
         if streams.waiting:
-            streams.look_writable(self)
+            streams.check_writable(self)
         if self.draining is not None:
             self.draining.on_received()
         self.flush()

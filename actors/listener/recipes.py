@@ -272,7 +272,7 @@ class RecipeWatch:
         self._watching = recipes.host.watching
         self.responses: deque[pb.WatchResponse | Refused] = deque()
         self._stream = self._watching.hub.open(self)
-        self._watching.hub.wish(self._stream, pb.WatchRequest(create_request=request))
+        self._watching.hub.request(self._stream, pb.WatchRequest(create_request=request))
         self._watching.turn_soon()
 
     @property

@@ -25,12 +25,17 @@ class SnapshotSlots(Generic[Item]):
         self._waiting: OrderedDict[Item, None] = OrderedDict()
 
     @property
+    def taken(self) -> int:
+        """Slots that are not free: each has a process, which may be on its way out."""
+        return len(self._sending) + self._ending
+
+    @property
     def has_waiting(self) -> bool:
         return bool(self._waiting)
 
     def ask(self, item: Item) -> bool | None:
         """A new snapshot. return True if it begins now, False if it waits, None if too many wait already."""
-        if len(self._sending) + self._ending < self._slots:
+        if self.taken < self._slots:
             self._sending[item] = None
             return True
         if len(self._waiting) >= self._waiting_max:

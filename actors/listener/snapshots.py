@@ -98,7 +98,7 @@ class Snapshots:
         self._looks = False
         try:
             for stream in self.slots.find_stalled(self.host.event_loop.time()):
-                self.host.log.warn("snapshot given up: its client does not read, and others wait")
+                self.host.log.warn("snapshot given up", reason="its client does not read, and others wait")
                 stream.give_up()
         except Exception as error:
             self.host.fail(error)
@@ -120,16 +120,16 @@ class Snapshots:
                     pipe.close()
         self._reap(process, END_S)
 
-    def _reap(self, process: "subprocess.Popen[bytes]", patience_s: float) -> None:
+    def _reap(self, process: "subprocess.Popen[bytes]", left_s: float) -> None:
         if process.poll() is not None:
             try:
                 self.release()
             except Exception as error:
                 self.host.fail(error)
             return
-        if patience_s <= 0:
+        if left_s <= 0:
             process.kill()
-        self.host.event_loop.call_later(REAP_S, self._reap, process, patience_s - REAP_S)
+        self.host.event_loop.call_later(REAP_S, self._reap, process, left_s - REAP_S)
 
 
 class SnapshotStream:

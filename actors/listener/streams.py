@@ -137,20 +137,20 @@ class StreamCall:
 class Streams:
     """All streaming calls of a listener.
 
-    services    by method tag
-    singles     the same for methods that are `single`; what they are given is not among the calls here
-    touched     connections to flush at the end of the turn: a dict as an ordered set
-    waiting     calls that wait for on_writable
-    patience_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
+    services          by method tag
+    singles           the same for methods that are `single`; what they are given is not among the calls here
+    touched           connections to flush at the end of the turn: a dict as an ordered set
+    waiting           calls that wait for on_writable
+    leader_timeout_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
     """
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, leader_timeout_s: float) -> None:
         self.services: dict[int, Service] = {}
         self.singles: dict[int, SingleService] = {}
         self.touched: dict[Connection, None] = {}
         self.waiting: dict[Connection, list[StreamCall]] = {}
         self._calls: dict[Connection, dict[int, StreamCall]] = {}
-        self._patience_s = patience_s
+        self._leader_timeout_s = leader_timeout_s
         self._has_leader = False
         self._draining = False
         self._leaderless_since: float | None = None
@@ -233,7 +233,7 @@ class Streams:
             call.waiting = True
             self.waiting.setdefault(call.connection, []).append(call)
 
-    def look_writable(self, connection: Connection) -> None:
+    def check_writable(self, connection: Connection) -> None:
         """The client has sent something, or its socket has room: calls that waited may go on. Cheap if none waits."""
         waiting = self.waiting.pop(connection, None)
         if not waiting:
@@ -262,7 +262,7 @@ class Streams:
         return self._has_leader or not self._calls
 
     def expire(self, now: float) -> None:
-        """Ends the streams that ask for a leader, when there has been none for patience_s.
+        """Ends the streams that ask for a leader, when there has been none for leader_timeout_s.
 
         now     on the monotonic clock
         source  etcd's monitorLeader
@@ -271,7 +271,7 @@ class Streams:
             return
         if self._leaderless_since is None:
             self._leaderless_since = now
-        elif now - self._leaderless_since >= self._patience_s:
+        elif now - self._leaderless_since >= self._leader_timeout_s:
             self._leaderless_since = now
             self._for_all(_end_for_no_leader)
 

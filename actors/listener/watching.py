@@ -57,7 +57,7 @@ class WatchCall:
         except DecodeError as problem:
             self._call.finish(Code.INTERNAL, unreadable(problem))
             return
-        self._watching.hub.wish(self._stream, request)
+        self._watching.hub.request(self._stream, request)
         self._watching.turn_soon()
 
     def on_end(self) -> None:

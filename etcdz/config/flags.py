@@ -432,7 +432,7 @@ _UNSAFE: Final[tuple[_Row, ...]] = (
 )
 
 _ETCDZ: Final[tuple[_Row, ...]] = (
-    ("listeners", UINT, "0", WORKS, "Processes that talk to clients; 0 chooses by the number of cores."),
+    ("listeners", UINT, "0", WORKS, "Processes that talk to clients, up to 14; 0 chooses by the number of cores."),
     (
         "actor-placement",
         choice("auto", "none"),

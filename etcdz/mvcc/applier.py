@@ -4,7 +4,7 @@ What an entry asks for and another module answers (v2 requests, membership, auth
 Alarms stand above the requests: with NOSPACE raised nothing may grow, with CORRUPT raised nothing is read or written.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -21,19 +21,19 @@ from etcdz.proto.fields import decode_varint, message_field
 from etcdz.proto.tags import ALARM_ALARMS, V2_REQUEST_ID, V2_REQUEST_METHOD
 from etcdz.store import buckets
 
-#: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
-#: and the last is the entry's data.
 Result = tuple[int, int, str | None, bytes]
+"""(request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
+and the last is the entry's data."""
 FOREIGN = -1
 
-#: First byte of an entry -> field of InternalRaftRequest, for those that mostly come: fields go in ascending order.
 _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "compaction"}
+"""First byte of an entry -> field of InternalRaftRequest, for those that mostly come: fields go in ascending order."""
 
 
-#: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
 _HEADROOM_MAX = 4 << 20
-#: No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more.
+"""The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts."""
 _GROWTH_MAX = 64
+"""No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more."""
 _NO_QUOTA = 1 << 62
 
 
@@ -52,7 +52,7 @@ class Applier:
 
     def __init__(self, mvcc: Mvcc, quota_bytes: int = 0) -> None:
         self.mvcc = mvcc
-        self.alarms = AlarmTable(mvcc.store)
+        self.alarms = AlarmTable(mvcc.state.store)
         self.quota_bytes = quota_bytes
         self._capped = self._corrupt = False
         self._plain = True
@@ -88,11 +88,6 @@ class Applier:
                 self._headroom -= len(data) + PUT_OVERHEAD_BYTES
                 return txn[0], 0, None, self.mvcc.put_plain_txn(txn[1])
         return self._apply(data)
-
-    def apply_all(self, entries: Iterable[bytes]) -> list[Result]:
-        """The results of a batch, in order, without those of empty entries."""
-        apply = self.apply
-        return [result for data in entries if (result := apply(data)) is not None]
 
     # everything else
 
@@ -159,7 +154,7 @@ class Applier:
         return 0, None, self.mvcc.header() + b"".join(members)
 
     def _write_alarm(self, request: pb.AlarmRequest, value: bytes | None) -> None:
-        self.mvcc.pending[buckets.ALARM + alarms.encode_member(request.alarm, request.memberID)] = value
+        self.mvcc.state.pending[buckets.ALARM + alarms.encode_member(request.alarm, request.memberID)] = value
         raised = value is not None
         left = len(self.alarms.listed(request.alarm))
         self.alarm_news.append((raised, request.alarm, request.memberID, left == (1 if raised else 0)))

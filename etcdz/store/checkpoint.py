@@ -1,8 +1,8 @@
-"""A copy of a LevelDB directory that somebody else is writing to, without asking them: tables by hard link.
+"""A copy of a LevelDB directory that another process is writing to, without its help: tables by hard link.
 
 A table never changes once it is written, so a second name keeps it while its owner compacts and deletes. What changes
-are logs and the manifest, and these only grow. The copy holds a prefix of the writes, the last that were finished
-before we came among them, because of the order:
+are logs and the manifest, and these only grow. The copy holds a prefix of the writes, with all that were
+finished before the copy began, because of the order:
 
 1. the logs are copied; each holds all that was written to it so far, the last one perhaps a torn end, which is cut;
 2. then CURRENT's manifest: it is at least as new, so what it no longer wants of a log is in its tables;
@@ -60,7 +60,7 @@ def open_checkpoint(directory: Path, beside: Path | None = None) -> Iterator[Lev
 
 
 def remove_stale(parent: Path) -> None:
-    """Removes what killed processes have left: theirs is nobody's lock."""
+    """Removes the copies of killed processes: their locks are free."""
     for copy in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -76,7 +76,7 @@ def _make(parent: Path) -> tuple[Path, int]:
     remove_stale(parent)
     while True:
         copy = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        with contextlib.suppress(OSError):  # taken for a stale one before we held it
+        with contextlib.suppress(OSError):  # another process took it for a stale one before the lock was held
             lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,11 +1,11 @@
-"""The store on LevelDB, through plyvel, with the moments at which its log switches in our hands.
+"""The store on LevelDB, through plyvel, which decides when LevelDB switches its log.
 
 LevelDB collects writes in memory and in a log file; when memory is full it begins a new log, and dumps the old memory
 to a table in the background. It never syncs the old log before that: after a power loss the tail of the *old* log may
 be gone while the new one is there, which is a hole in the middle of history. So LevelDB must never switch by itself.
-Its write buffer is larger than we let it get; after SWITCH_BYTES we sync the log and ask for the switch (compacting
-an empty range does nothing else). That call returns only when the dump is done, so a thread makes it, and we go on as
-soon as the new log file is there: no write may land in the old one behind its sync.
+Its write buffer is larger than it is allowed to get; after SWITCH_BYTES the log is synced and a switch asked for
+(compacting an empty range does nothing else). That call returns only when the dump is done, so a thread makes it, and
+writes go on as soon as the new log file is there: no write may land in the old one behind its sync.
 
 What power loss leaves is then: all tables, all of every log but the newest, and of that one at least what was synced.
 
@@ -27,32 +27,32 @@ import plyvel
 from etcdz.store import buckets
 from etcdz.store.log_tail import cut_torn_tail
 
-#: LevelDB's own limit, counted in arena bytes; ours must come first however small the records are.
 WRITE_BUFFER_BYTES = 64 << 20
+"""LevelDB's own limit, counted in arena bytes; SWITCH_BYTES must come first however small the records are."""
 SWITCH_BYTES = 24 << 20
-#: What a change costs in LevelDB's memory beside its value, about: store key, sequence number, skip list node.
 CHANGE_OVERHEAD_BYTES = 80
+"""What a change costs in LevelDB's memory beside its value, about: store key, sequence number, skip list node."""
 BLOCK_CACHE_BYTES = 32 << 20
 OPEN_FILES_MAX = 500
-#: After so many bytes the log is synced in the background. A switch that had it all to do took 30 to 50 ms, so it takes
-#: 10 to 20; every 2 MiB was worse than never: a write waits while its file is being synced.
 SYNC_AHEAD_BYTES = 8 << 20
-#: The new log is there within a millisecond, unless the last dump is still under way; then we wait for the disk.
+"""After so many bytes the log is synced in the background. A switch that had it all to do took 30 to 50 ms, so it takes
+10 to 20; every 2 MiB was worse than never: a write waits while its file is being synced."""
 SWITCH_POLL_S = 0.0005
+"""The new log is there within a millisecond, unless the last dump is still under way; then the disk is waited for."""
 
 assert SWITCH_BYTES * 2 < WRITE_BUFFER_BYTES
 
-#: What is written back meanwhile needs no waiting for.
 WRITE_BACK_S = 0.05
+"""What is written back meanwhile needs no waiting for."""
 
 _NOWHERE = b"\0"  # before every bucket
 _EVERYWHERE = b"\xff"  # behind every bucket
-#: A range is compacted in pieces of about so many bytes of tables, with room for LevelDB's own work in between.
 PIECE_BYTES = 64 << 20
-#: With so many tables that no compaction has taken up yet, LevelDB's own goes first.
+"""A range is compacted in pieces of about so many bytes of tables, with room for LevelDB's own work in between."""
 LOOSE_TABLES_MAX = 4
-#: 8 bytes: how much deleted records still take up in tables. Of our own, so in no hash.
+"""With so many tables that no compaction has taken up yet, LevelDB's own goes first."""
 FREED = b"etcdz_meta\0freed"
+"""8 bytes: how much deleted records still take up in tables. It is in no hash."""
 _IN_USE_MIN = 4096
 
 
@@ -208,7 +208,7 @@ class LevelStore:
         """NB: a dump goes before any compaction, so a long one of an earlier switch holds up none."""
         try:
             self._db.compact_range(start=lo, stop=hi)
-        except Exception as error:  # a thread has no one above it: whoever comes by next reports
+        except Exception as error:  # nothing catches it above a thread: the next call reports it
             self._thread_error = error
 
     def _reap_dumps(self) -> None:
@@ -292,7 +292,7 @@ class LevelStore:
         return False
 
     def _is_synced_ahead(self) -> bool:
-        """Whether little is left to be synced, so that a switch holds nobody up for long; sees to it if not."""
+        """Whether little is left to be synced, so that a switch takes little time; if not, a sync ahead is begun."""
         if self._log_bytes > self._ahead_bytes and not self._synced_for_switch:
             self._sync_ahead()
             self._synced_for_switch = True

@@ -27,7 +27,7 @@ _MASK_DELTA = 0xA282EAD8
 def cut_torn_tail(path: Path) -> int:
     """Cuts a log behind its last sound record and syncs it. return how many bytes went.
 
-    Requires: no one else has the log open.
+    Requires: no other process has the log open.
     """
     with open(path, "r+b") as file:
         data = file.read()

@@ -1,4 +1,4 @@
-"""What the log asks of a disk. The real one is in disk.py; tests bring one that loses power.
+"""What the log asks of a disk. The real one is in etcdz/store/disk.py; tests bring one that loses power.
 
 Paths are strings with `/`. Bytes are safe only after `File.sync` (contents and size), names after
 `Disk.sync_directory`: what was not covered by one of these may be there after a crash, or not, or in part.

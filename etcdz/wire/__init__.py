@@ -41,7 +41,7 @@ Client (`etcdz.wire.client`), one object per connection:
     conn.room -> int                            how many calls may be started now
     take_output, expire, next_deadline, should_close, connection_lost and the counts as above
 
-Blocking (`etcdz.wire.blocking`), one thread per channel; targets host:port, http://host:port, unix:path:
+Blocking (`etcdz.net.blocking_channel`), one thread per channel; targets host:port, http://host:port, unix:path:
 
     Channel(target).unary(path: str, body: bytes, timeout=None, metadata=()) -> bytes       raises RpcError(code, text)
     Channel(target).stream(path, ...) -> BlockingStream                     send, close_send, recv(timeout), cancel

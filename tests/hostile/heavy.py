@@ -4,9 +4,9 @@ import time
 from random import Random
 from typing import Final
 
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire import frames as f
-from etcdz.wire.blocking import Channel, RpcError
 from tests.hostile.raw_client import RawClient
 from tests.hostile.stalls import load, load_large
 

@@ -4,9 +4,9 @@ import time
 from contextlib import suppress
 from random import Random
 
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire import frames as f
-from etcdz.wire.blocking import Channel, RpcError
 from tests.hostile.raw_client import RawClient, encode_headers, encode_message, head_fields
 
 _PUT = b"/etcdserverpb.KV/Put"

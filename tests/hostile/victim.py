@@ -13,8 +13,8 @@ import threading
 import time
 from typing import Any, Final
 
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError
 
 PREFIX: Final = b"victim/"
 _PAUSE_S: Final = 0.002

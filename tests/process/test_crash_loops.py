@@ -57,6 +57,7 @@ import sys
 
 if "supervisor.processes.zygote" in sys.orig_argv:  # before it imports the actors
     from etcdz.mvcc.mvcc import Mvcc
+    from etcdz.mvcc.state import KvState
 
     def poisoned(plain):
         def method(self, key, *rest):
@@ -65,7 +66,7 @@ if "supervisor.processes.zygote" in sys.orig_argv:  # before it imports the acto
             return plain(self, key, *rest)
         return method
 
-    Mvcc.write_put = poisoned(Mvcc.write_put)
+    KvState.write_put = poisoned(KvState.write_put)
     Mvcc.put_plain = poisoned(Mvcc.put_plain)
 """
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from etcdz.net.blocking_channel import BlockingStream, Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import BlockingStream, Channel, RpcError
 from tests.etcd_process import Member
 from tests.process.conftest import MemberMaker
 
@@ -56,7 +56,7 @@ def test_a_health_watch_ends_with_its_member_so_that_clients_come_again(member: 
 @pytest.mark.parametrize(("action", "alarm"), [(1, 3), (1, 99), (1, -1), (3, 0), (3, 1), (-1, 0)])
 def test_alarms_that_are_not_known_are_refused(action: int, alarm: int, channel: Channel) -> None:
     request = pb.AlarmRequest(action=action, memberID=1, alarm=alarm)
-    with pytest.raises(RpcError, match="etcdserver: unknown alarm (type|action)") as refused:
+    with pytest.raises(RpcError, match=r"etcdserver: unknown alarm (type|action)") as refused:
         channel.unary("/etcdserverpb.Maintenance/Alarm", request.SerializeToString())
     assert refused.value.code == 3
     listed = channel.unary("/etcdserverpb.Maintenance/Alarm", b"")

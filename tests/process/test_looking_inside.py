@@ -125,7 +125,7 @@ def test_a_hung_actor_tells_where_it_is_and_what_waits_for_it(console: Console) 
         silent = console.wait_row("wal", lambda row: row["heartbeat_age_s"] > 1.2 and row["mailbox_depth"])
         assert silent["oldest_us"] > 0
         found = console.ask("stack", "wal")
-        assert "actors/runtime/queries.py" in found["stack"] and found["pid"] == wal["pid"]
+        assert "actors/runtime/chaos.py" in found["stack"] and found["pid"] == wal["pid"]
         inside = console.ask("inspect", "wal")
         assert not inside["answered"] and "did not answer" in inside["why_not"]
         assert put.wait(WAIT_S) == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.wal.disk import RealDisk
+from etcdz.store.disk import RealDisk
 from etcdz.wal.files import SyncFailed, WalExists, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.record import Marker

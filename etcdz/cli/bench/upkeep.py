@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from etcdz.cli.bench.endpoints import Endpoint
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError
 
 _TIMEOUT_S = 5.0
 _HASH_TIMEOUT_S = 300.0  # it reads the whole store

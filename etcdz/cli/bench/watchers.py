@@ -28,8 +28,8 @@ from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome
 from etcdz.cli.bench.team import BenchFailed, Interrupt
 from etcdz.cli.bench.workload import PUT_PATH, RANGE_PATH, range_body
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError
 from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 
@@ -64,8 +64,8 @@ def split_response(message: bytes) -> bytes:
     return message[at:]
 
 
-def look(rest: bytes) -> Begun:
-    """rest: of a WatchResponse, see split_response."""
+def parse_response(rest: bytes) -> Begun:
+    """What a response says. rest: of a WatchResponse, see split_response"""
     response = pb.WatchResponse.FromString(rest)
     values = [event.kv.value for event in response.events]
     times = tuple(_TIME.unpack_from(value)[0] if len(value) >= _TIME.size else 0.0 for value in values)
@@ -231,7 +231,7 @@ class Run:
     def _look(self, rest: bytes) -> Begun:
         if len(self._seen) >= _SEEN_MAX:
             self._seen.clear()
-        begun = self._seen[rest] = look(rest)
+        begun = self._seen[rest] = parse_response(rest)
         return begun
 
     def _on_word(self, at: int, stream_id: int, begun: Begun, now: float) -> None:

@@ -29,7 +29,7 @@ class ControlClient:
         self._followed: tuple[zmq.Socket[bytes], Then] | None = None
         self._number = 0
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Whether a member runs there. If it is another than before, requests to the last one have failed."""
         record = read_record(self._data_dir)
         if record != self._record:

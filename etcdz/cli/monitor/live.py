@@ -54,15 +54,15 @@ class Live:
         """Shows the member until q or ^C."""
         for file in self._terminal.files:
             self._poller.register(file, zmq.POLLIN)
-        next_look = 0.0
+        next_refresh = 0.0
         try:
             while not self._ended:
                 now = time.monotonic()
-                if now >= next_look:
-                    next_look = now + self._interval_s
-                    self._look(now)
+                if now >= next_refresh:
+                    next_refresh = now + self._interval_s
+                    self._refresh(now)
                 self._draw()
-                self._turn(max(0.0, next_look - time.monotonic()))
+                self._turn(max(0.0, next_refresh - time.monotonic()))
         finally:
             self._client.close()
             self._context.term()
@@ -75,10 +75,10 @@ class Live:
                 self._press(key)
         self._client.serve(ready)
 
-    # ---- looking ----
+    # ---- the member ----
 
-    def _look(self, now: float) -> None:
-        if not self._client.look():
+    def _refresh(self, now: float) -> None:
+        if not self._client.refresh():
             self._asked_at, self._open = None, None
             self._view = self._history.lost(now, f"no member runs in {self._data_dir}")
             return

@@ -9,8 +9,8 @@ import msgpack
 from etcdz.bbolt import BoltCorrupt, BoltFile
 from etcdz.cli.command_tree import CommandError
 from etcdz.store import buckets
+from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
-from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import File
 
 BATCH_BYTES = 512 << 10

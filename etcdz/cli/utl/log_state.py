@@ -9,7 +9,7 @@ from etcdz.cli.command_tree import CommandError
 from etcdz.cluster.v2snapshot import V2Keys
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.wal.disk import RealDisk
+from etcdz.store.disk import RealDisk
 from etcdz.wal.files import WalCorrupt, WalMismatch
 from etcdz.wal.log import Log
 from etcdz.wal.record import decode_position

@@ -28,10 +28,10 @@ from etcdz.mvcc.bolt_rows import file_rows
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store import buckets
+from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
 from etcdz.wal import record as rec
 from etcdz.wal import snap as snaps
-from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import File
 from etcdz.wal.log import Log
 from etcdz.wal.snap import Snap

@@ -1,4 +1,4 @@
-"""The real disk, on Linux."""
+"""The real disk, on Linux: what a write-ahead log asks of its files and directories (etcdz/wal/files.py)."""
 
 import contextlib
 import errno

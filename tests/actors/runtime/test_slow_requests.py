@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from actors.runtime.slow_requests import is_slow, warn_apply, warn_read
 from etcdz.api.errors import Code
 from etcdz.api.methods import HEALTH, RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
-from etcdz.telemetry.slow_requests import is_slow, warn_apply, warn_read
 
 
 class Log:
