@@ -386,6 +386,7 @@ class ListenerActor(Actor):
         self.log.info("ready to serve client requests")
         for address in self.addresses:
             self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
+        self.heartbeat_now()  # the supervisor tells the service manager
 
     def _on_stop(self, stop: Stop) -> None:
         self.stop_deadline_s = stop.deadline_s
@@ -429,6 +430,7 @@ class ListenerActor(Actor):
             "calls": len(self.calls),
             "streams": len(self.streams),
             "client_cpu": self.affinity.cpu,
+            **({"serving": True} if self.announced else {}),
             **({"drained": not self.connections} if self.is_drained else {}),
         }
 
