@@ -28,7 +28,7 @@ from supervisor.children.lifecycle import STALL_S
 from supervisor.children.placement import Placement
 from supervisor.processes import process_usage
 from supervisor.processes.zygote import Spawned
-from supervisor.runtime import announcements, recycling
+from supervisor.runtime import announcements, recycling, service_manager
 from supervisor.runtime.context import Member
 from supervisor.runtime.signals import Signals, changed_children
 from supervisor.telemetry import metrics
@@ -84,6 +84,9 @@ class Loop:
         self.stop_signal = 0
         """The first of SIGINT and SIGTERM that came; 0 if none."""
         self._stop_signal_at = 0.0
+        self._serves = False
+        """A listener has served clients, and the service manager was told."""
+        self._told_of_end = False
 
     def run(self) -> str:
         """Until the member has stopped. return why it stopped by itself, "" if it was told to."""
@@ -128,6 +131,7 @@ class Loop:
         member.observations.look(now)
         if lifecycle.stopping:
             member.close_listen_sockets()
+            self._tell_of_end()
 
     def _watch_zygote(self) -> None:
         fds = self._member.spawner.filenos()
@@ -192,9 +196,17 @@ class Loop:
     def _on_heartbeat(self, beat: Heartbeat, now: float) -> None:
         self._member.observations.on_heartbeat(beat, now)
         self._member.lifecycle.on_heartbeat(beat.name, beat.incarnation, now)
+        if not self._serves and beat.summary.get("serving"):
+            self._serves = True
+            service_manager.notify(service_manager.READY)
         if beat.summary.get("calls", 0) >= limits.BUSY_CALLS:
             self._move(self._placement.on_busy(now))
         self._move(self._placement.follow(beat.summary.get("client_cpu", -1), now))
+
+    def _tell_of_end(self) -> None:
+        if not self._told_of_end:
+            self._told_of_end = True
+            service_manager.notify(service_manager.STOPPING)
 
     def _on_fault(self, fault: Fault, now: float) -> None:
         lifecycle = self._member.lifecycle
