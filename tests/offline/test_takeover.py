@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -260,28 +262,32 @@ def large(tmp_path: Path) -> tuple[Member, tuple[object, ...]]:
         return theirs, facts(theirs)
 
 
-def taking_over(member: Member) -> None:
-    """Starts it, and returns when it is about to read etcd's database."""
+@contextmanager
+def taking_over(member: Member) -> Iterator[None]:
+    """It runs, and is about to read etcd's database. Afterwards it does not run."""
     member.tmp_dir.mkdir(exist_ok=True)
     member.client_port, member.peer_port = free_port(), free_port()
     member._spawn()
-    member.wait_for_log(TAKING)
+    try:
+        member.wait_for_log(TAKING)
+        yield
+    finally:
+        member.kill9()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_at_once_and_cleanly(how: signal.Signals, large: tuple[Member, tuple[object, ...]]) -> None:
     theirs, expected = large
     ours = ours_on(theirs)
-    taking_over(ours)
-    began = time.monotonic()
-    os.kill(ours.pid, how)
-    assert ours.wait() == -how
-    assert time.monotonic() - began < 2
+    with taking_over(ours):
+        began = time.monotonic()
+        os.kill(ours.pid, how)
+        assert ours.wait() == -how
+        assert time.monotonic() - began < 2
     assert names(ours) == ["member"] and sorted(path.name for path in ours.data_dir.iterdir()) == [
         "etcdz.lock",
         "member",
     ]
-    ours.stop()
     with ours:
         assert facts(ours) == expected
 
@@ -297,14 +303,11 @@ def test_a_kill_at_any_moment(whom: str, large: tuple[Member, tuple[object, ...]
         shutil.rmtree(theirs.data_dir)
         shutil.copytree(pristine, theirs.data_dir)
         ours = ours_on(theirs)
-        taking_over(ours)
-        time.sleep(rng.uniform(0, 3))  # the moment, not something to wait for
-        if whom == "all":
-            ours.kill9()
-        else:
+        with taking_over(ours):
+            time.sleep(rng.uniform(0, 3))  # the moment, not something to wait for
             victims = ours.processes()
-            os.kill(victims[0 if whom == "the supervisor" else -1].pid, signal.SIGKILL)
-            ours.kill9()
+            if whom != "all" and victims:
+                os.kill(victims[0 if whom == "the supervisor" else -1].pid, signal.SIGKILL)
         with ours:
             assert facts(ours) == expected
         assert names(ours) == ["member", "member.was-etcd"]
