@@ -8,8 +8,9 @@ in the ring, or not applied, and raft sends it again.
 import heapq
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgpack
 
@@ -62,14 +63,14 @@ from etcdz.ipc.messages import (
 )
 from etcdz.ipc.request_ids import LESSOR_SLOT
 from etcdz.mvcc import alarms
-from etcdz.mvcc.applier import FOREIGN, Applier, Result
+from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
+from etcdz.proto import deep, raftpb
 from etcdz.proto import etcdserverpb as pb
-from etcdz.proto import raftpb
 from etcdz.store import buckets, checkpoint
 from etcdz.store.ballast import Ballast
-from etcdz.store.leveldb import SWITCH_BYTES, LevelStore
+from etcdz.store.leveldb import SWITCH_BYTES, LevelStore, StoreSyncFailed
 from etcdz.telemetry.slow_requests import is_slow, warn_apply, warn_read
 
 RING = b"etcdz_replies\0"
@@ -81,6 +82,8 @@ ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 
 class BackendActor(Actor):
     """Owns `member/snap/leveldb`."""
+
+    fatal_errors: ClassVar[dict[type[Exception], str]] = {StoreSyncFailed: "failed to commit to the backend"}
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
@@ -280,8 +283,35 @@ class BackendActor(Actor):
             return
         self.mvcc.raft_term = self.applied_term = message.term
         began = time.monotonic()
-        if message.kinds:
-            for kind, data in zip(message.kinds[skip:], entries, strict=True):
+        try:
+            self._apply_entries(message.kinds[skip:], entries)
+        except UndecodableEntry as error:
+            # To go on without it would be to differ from the members that can decode it; etcd panics here.
+            raise FatalError(
+                f"cannot apply entry {self.applied_index} of term {message.term}, which is committed: {error}"
+            ) from error
+        took = time.monotonic() - began
+        if is_slow(took, len(entries), self.config.warning_apply_s):
+            replies = [reply for slot in self.replies.values() for reply in slot]
+            self._report_slow(warn_apply, took, entries, replies)
+        self.uncommitted += len(entries)
+        size = sum([len(data) for data in entries])
+        self.applied_bytes += size
+        self.untended_bytes += size
+        if self.applied_bytes >= limits.APPLIED_EVERY_BYTES:
+            self.report_soon = True
+
+    def _report_slow(self, warn: Callable[..., None], took: float, requests: Any, replies: Any) -> None:
+        """NB: a report must not fail what it reports on, here and at every later start."""
+        try:
+            warn(self.log, took, self.config.warning_apply_s, requests, replies)
+        except Exception as error:
+            self.log.error("a slow request could not be described", error=repr(error))
+
+    def _apply_entries(self, kinds: bytes, entries: list[bytes]) -> None:
+        """kinds: of the entries; empty: all are normal. raises UndecodableEntry: applied_index is the entry's"""
+        if kinds:
+            for kind, data in zip(kinds, entries, strict=True):
                 self.applied_index += 1
                 if kind == ENTRY_NORMAL:
                     self._take(self.applier.apply(data))
@@ -292,16 +322,6 @@ class BackendActor(Actor):
             for data in entries:
                 self.applied_index += 1
                 take(apply(data))
-        took = time.monotonic() - began
-        if is_slow(took, len(entries), self.config.warning_apply_s):
-            replies = [reply for slot in self.replies.values() for reply in slot]
-            warn_apply(self.log, took, self.config.warning_apply_s, entries, replies)
-        self.uncommitted += len(entries)
-        size = sum([len(data) for data in entries])
-        self.applied_bytes += size
-        self.untended_bytes += size
-        if self.applied_bytes >= limits.APPLIED_EVERY_BYTES:
-            self.report_soon = True
 
     def _apply_conf_change(self, kind: int, data: bytes) -> None:
         """Raft waits for the verdict; so may a client, if the change carries a request id."""
@@ -365,7 +385,7 @@ class BackendActor(Actor):
                 answers.append((request_id, code, answer))
         took = time.monotonic() - began
         if is_slow(took, len(message.items), self.config.warning_apply_s):
-            warn_read(self.log, took, self.config.warning_apply_s, message.items, answers[before:])
+            self._report_slow(warn_read, took, message.items, answers[before:])
 
     def _unpark(self) -> None:
         while self.parked and self.parked[0][0] <= self.applied_index:
@@ -381,7 +401,7 @@ class BackendActor(Actor):
         return _answer(self.mvcc.range_chunk(pb.RangeRequest.FromString(body)))
 
     def read_txn(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
-        return _answer(self.mvcc.txn(pb.TxnRequest.FromString(body)))
+        return _answer(self.mvcc.txn(deep.decode(pb.TxnRequest, body)))
 
     def read_member_list(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """NB: etcd's answers about members carry no revision."""

@@ -11,6 +11,7 @@ stops accepting, sends GOAWAY and finishes: what waits in the sockets' queues is
 import asyncio
 import math
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,7 @@ class ListenerActor(Actor):
             on_accepting=self._announce,
         )
         self.connections: set[Connection] = set()
+        self.connection_errors = 0
         self.calls = Calls(self, self.config)
         self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
@@ -173,6 +175,12 @@ class ListenerActor(Actor):
         self.connections.discard(connection)
         self.affinity.forget(connection)
         self.streams.lose(connection)
+
+    def on_connection_error(self, connection: Connection, error: Exception) -> None:
+        """A connection has ended because handling what its client sent has raised this. The others go on."""
+        self.connection_errors += 1
+        text = "".join(traceback.format_exception(error))
+        self.log.error("a connection failed", remote=connection.remote, error=repr(error), stack=text)
 
     def new_grpc(self) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
@@ -420,6 +428,7 @@ class ListenerActor(Actor):
     def details(self) -> dict[str, Any]:
         return {
             "addresses": self.addresses,
+            "connection_errors": self.connection_errors,
             "readiness": ("not ready", "asking", "ready")[self.readiness],
             "accepting": self.acceptor.is_accepting,
             "draining": self.is_drained or self.stopping,

@@ -6,6 +6,7 @@ from etcdz.api.errors import EtcdError
 from etcdz.api.methods import COMPACT, COMPACT_PHYSICAL, DELETE_RANGE, PUT, RANGE, RANGE_CHUNK, TXN, WAIT_COMPACTION
 from etcdz.mvcc import transaction, validate
 from etcdz.mvcc.put_entry import keys_of_puts
+from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 
 
@@ -45,7 +46,7 @@ class KeyValues:
         if keys is not None:
             error = validate.check_puts(keys, self._max_txn_ops)
             return error or self._propose(caller, stream_id, TXN, body, auth)
-        request = pb.TxnRequest.FromString(body)
+        request = deep.decode(pb.TxnRequest, body)
         error = validate.check_txn(request, self._max_txn_ops)
         if error is not None:
             return error
