@@ -40,7 +40,10 @@ def decode(cls: Any, body: bytes) -> Any:
 
 
 def without_groups(body: bytes) -> bytes | None:
-    """A message's fields without its groups, but for those in inner messages; None: there are none, or it is damaged."""
+    """A message's fields without its groups, but for those in inner messages.
+
+    return  None: there are none, or body is damaged
+    """
     parts: list[bytes] = []
     at = 0
     try:
