@@ -44,6 +44,9 @@ class Transport:
     def close(self) -> None:
         self.closed = True
 
+    def abort(self) -> None:
+        self.closed = True
+
     def is_closing(self) -> bool:
         return self.closed
 
@@ -67,6 +70,7 @@ class World:
         self.idles = False
         self.connected: list[Connection] = []
         self.failures: list[Exception] = []
+        self.connection_errors: list[Exception] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.transport = Transport()
         self.connection = Connection(self)
@@ -99,6 +103,9 @@ class World:
 
     def fail(self, error: Exception) -> None:
         self.failures.append(error)
+
+    def on_connection_error(self, connection: Any, error: Exception) -> None:
+        self.connection_errors.append(error)
 
     # ---- the client ----
 
@@ -199,11 +206,13 @@ def test_a_client_that_does_not_read_is_not_read_from(world: World) -> None:
     assert world.transport.reads
 
 
-def test_an_error_in_the_listener_ends_it_and_is_not_lost_in_the_event_loop(world: World) -> None:
+def test_an_error_over_what_a_client_has_sent_ends_its_connection_alone_and_is_reported(world: World) -> None:
     world.calls = None  # type: ignore[assignment]
     world.client.call(PATH, BODY)
     world.send()
-    assert [type(error) for error in world.failures] == [AttributeError]
+    assert [type(error) for error in world.connection_errors] == [AttributeError]
+    assert world.transport.is_closing()
+    assert not world.failures
 
 
 @pytest.mark.parametrize(
