@@ -182,7 +182,7 @@ def _decode(data: bytes) -> tuple[pb.InternalRaftRequest | None, int]:
     """(InternalRaftRequest or None for a v2 request, request id). raises UndecodableEntry: it is neither"""
     if not _is_v2(data):
         try:
-            request = deep.decode(pb.InternalRaftRequest, data)
+            request = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
         except DecodeError as error:
             raise UndecodableEntry(f"it is no request: {error}") from error
         return request, request.ID or request.header.ID

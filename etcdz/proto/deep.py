@@ -26,9 +26,11 @@ class TooDeep(DecodeError):
     """More than LEVELS_MAX messages in one another."""
 
 
-def decode(cls: Any, body: bytes) -> Any:
+def decode(cls: Any, body: bytes, levels_max: int = LEVELS_MAX) -> Any:
     """A message of this class, however deep it is. It is as fast as cls.FromString where that can do it.
 
+    levels_max  how many messages may lie in one another. NB: an entry has one more than the request in it, or a request
+                that was accepted could not be applied
     raises  DecodeError; of these TooDeep if that is all that is wrong so far
     """
     try:
@@ -37,7 +39,7 @@ def decode(cls: Any, body: bytes) -> Any:
         problem = error
     message = cls()
     try:
-        _fill(message, body)
+        _fill(message, body, levels_max)
     except (IndexError, ValueError):  # it ends inside a field, or has one that is too long
         raise problem from None
     return message
@@ -63,13 +65,13 @@ def without_groups(body: bytes) -> bytes | None:
     return None if len(plain) == len(body) else plain
 
 
-def _fill(message: Any, body: bytes) -> None:
+def _fill(message: Any, body: bytes, levels_max: int) -> None:
     """Adds what body holds to an empty message. NB: no recursion: body's sender chooses how deep it goes."""
     waiting = [(message, body, 1)]
     while waiting:
         target, data, level = waiting.pop()
-        if level > LEVELS_MAX:
-            raise TooDeep(f"more than {LEVELS_MAX} messages in one another")
+        if level > levels_max:
+            raise TooDeep(f"more than {levels_max} messages in one another")
         plain, inner = _split(target.DESCRIPTOR.fields_by_number, data)
         target.MergeFromString(plain)
         for field, part in inner:

@@ -39,7 +39,7 @@ def _decodes(cls: Any, body: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("depth", [0, 1, 47, 48, 49, 50, 51, 98, 99, 100, 127, 128, 200, 390])
+@pytest.mark.parametrize("depth", [0, 1, 47, 48, 49, 50, 51, 98, 99, 100, 127, 128, 200, 255])
 def test_nested_transactions_keep_what_they_hold(depth: int) -> None:
     entry = encode_request(7, TAGS[TXN], _nested(depth))
     request = deep.decode(pb.InternalRaftRequest, entry)
@@ -78,4 +78,11 @@ def test_what_decodes_alone_decodes_in_its_entry_and_nothing_else_does() -> None
 
 
 def test_what_is_too_deep_is_refused() -> None:
-    assert not _decodes(pb.TxnRequest, _nested(deep.LEVELS_MAX))
+    with pytest.raises(deep.TooDeep):
+        deep.decode(pb.TxnRequest, _nested(deep.LEVELS_MAX))
+
+
+def test_the_deepest_request_that_is_taken_decodes_in_its_entry() -> None:
+    deepest = max(depth for depth in range(200, deep.LEVELS_MAX) if _decodes(pb.TxnRequest, _nested(depth)))
+    entry = encode_request(7, TAGS[TXN], _nested(deepest))
+    assert deep.decode(pb.InternalRaftRequest, entry, deep.LEVELS_MAX + 1).HasField("txn")
