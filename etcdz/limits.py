@@ -32,8 +32,17 @@ KEEP_ALIVES_QUEUED = 65_536
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 
+UNFINISHED_BYTES_MAX = 64 << 20
+"""Of requests that have not come completely, over all connections of a listener."""
+MUTE_S = 30.0
+"""A client has so long to say which protocol it speaks and to greet, or to ask something over HTTP/1."""
+
 SNAPSHOTS_MAX = 4
 """Snapshots that one listener sends at a time, each from a process of its own."""
+SNAPSHOTS_WAITING_MAX = 256
+"""Snapshots that wait for one of these slots; beyond, `etcdserver: too many requests`."""
+SNAPSHOT_STALL_S = 3.0
+"""A client that has not read for so long loses its slot to one that waits."""
 
 # ---- raft ----
 APPLY_LAG_MAX = 5_000

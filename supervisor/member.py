@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 
 from etcdz.config import MemberConfig
+from etcdz.migration.errors import MigrationError
 from etcdz.net.address import AddressError
 from etcdz.net.claim import Claim
 from etcdz.net.listen_sockets import ListenSockets
@@ -14,7 +15,7 @@ from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir
+from supervisor.runtime import announcements, data_dir, takeover
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
@@ -41,10 +42,16 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
     try:
+        work = takeover.find_work(config)
         with _claim(config, specs) as claim:
             announcements.starting(config, claim.urls)
             settings = {**settings, "listen_client_urls": claim.urls}
-            failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
+            failure, stop_signal = "", takeover.do_work(config, data, work)
+            if not stop_signal:
+                failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
+    except MigrationError as error:
+        log.fatal("failed to start etcdz", error=str(error))
+        return 1
     except AddressError as error:
         announcements.closing(settings)
         announcements.closed(settings)

@@ -74,7 +74,7 @@ class BackendActor(Actor):
     def on_start(self) -> dict[str, Any]:
         began = time.monotonic()
         config, log = self.config, self.log
-        self.store, ballast = open_store(config)
+        self.store, ballast = open_store(config, self.boot)
         self.ballast = BallastWatch(ballast, log)
         member_id, cluster_id = identity(self.store, config)
         self.mvcc = Mvcc(

@@ -4,24 +4,28 @@ from pathlib import Path
 
 import msgpack
 
+from actors.runtime.founding import check_present
 from actors.runtime.loop import FatalError
 from etcdz.config import MemberConfig
+from etcdz.ipc.boot import Boot
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.store import buckets, checkpoint
 from etcdz.store.ballast import Ballast
 from etcdz.store.interface import Store
 from etcdz.store.leveldb import SWITCH_BYTES, LevelStore
 
-STORAGE_VERSION_MAX = (3, 6)
+STORAGE_VERSION_MAX = (3, 8)
+"""Nothing in it has changed from 3.6 to 3.8. Source: etcd main, storage schema changes."""
 SWITCH_BYTES_MIN = 1 << 20
 
 
-def open_store(config: MemberConfig) -> tuple[LevelStore, Ballast]:
+def open_store(config: MemberConfig, boot: Boot) -> tuple[LevelStore, Ballast]:
     """The member's store, and the file that holds disk space for it. raises FatalError: it cannot be opened or read
 
     The ballast is looked at first: on a full disk the store needs that space to open.
     """
     directory = Path(config.data_dir) / "member" / "snap"
+    check_present(boot, "the store", directory / "leveldb", (directory / "leveldb" / "CURRENT").is_file())
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         ballast = Ballast(directory)

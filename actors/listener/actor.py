@@ -21,6 +21,7 @@ from actors.listener.acceptor import Acceptor
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
+from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
@@ -30,7 +31,7 @@ from actors.listener.watching import Watching
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
 from etcdz import limits
-from etcdz.api.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
+from etcdz.api.methods import HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -50,6 +51,7 @@ from etcdz.ipc.messages import (
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.unfinished import UnfinishedRequests
 
 TIMER_S = 0.1
 """How often calls, streams and deadlines are checked for what is overdue."""
@@ -101,6 +103,7 @@ class ListenerActor(Actor):
             on_accepting=self._announce,
         )
         self.connections: set[Connection] = set()
+        self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
         self.calls = Calls(self, self.config)
         self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
@@ -108,6 +111,7 @@ class ListenerActor(Actor):
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
+        self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
         self.handlers |= {
@@ -176,11 +180,11 @@ class ListenerActor(Actor):
 
     def new_grpc(self) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
-        return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
+        return GrpcServerConnection(self.methods, self.settings, time.monotonic, self.unfinished)
 
     def new_http1(self, transport: asyncio.Transport) -> Http1Endpoints:
         """The protocol of a client that speaks HTTP/1, which answers through transport."""
-        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes)
+        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes, self.unfinished)
 
     # ---- the loop: uvloop's, not the blocking one ----
 
@@ -245,6 +249,7 @@ class ListenerActor(Actor):
             self.streams.expire(now)
             self.watching.on_timer(now)
             self.scrapes.expire(now)
+            self._relieve()
             waits = self._expire_deadlines(now)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
@@ -290,9 +295,22 @@ class ListenerActor(Actor):
                 connection.flush()
         return waits
 
-    def _keep_alive(self, now: float) -> None:
-        """Clients that have been silent for long are sent a PING; those that do not answer it are dead."""
+    def _relieve(self) -> None:
+        """Too much of requests that are not complete is held: those that do not go on are refused."""
+        if self.unfinished.total <= self.unfinished.bytes_max:
+            return
+        overdue = set(self.unfinished.find_overdue())
         for connection in list(self.connections):
+            if connection.holder in overdue:
+                connection.give_up_unfinished()
+
+    def _keep_alive(self, now: float) -> None:
+        """Clients that have been silent for long are sent a PING; those that do not answer it are dead, and so are
+        those that have never spoken."""
+        for connection in list(self.connections):
+            if not connection.has_spoken and now - connection.connected_s > limits.MUTE_S:
+                connection.transport.abort()
+                continue
             grpc = connection.grpc
             if grpc is None:
                 continue

@@ -34,6 +34,7 @@ from etcdz.api.methods import (
     COMPACT,
     COMPACT_PHYSICAL,
     HEALTH,
+    HEALTH_LIST,
     LEASE_TIME_TO_LIVE,
     MEMBER_LIST,
     STATUS,
@@ -59,7 +60,7 @@ from etcdz.ipc.messages import (
     Write,
 )
 
-_RESERVED = frozenset((ALARM, STATUS, HEALTH, MEMBER_LIST))
+_RESERVED = frozenset((ALARM, STATUS, HEALTH, HEALTH_LIST, MEMBER_LIST))
 """Methods that are admitted beyond the bound on calls, so that an overloaded member can still be operated."""
 
 

@@ -5,6 +5,7 @@ answer goes back, with one write per turn.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -17,7 +18,7 @@ from etcdz.api.auth_info import auth_info_from
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL
 from etcdz.wire.server import GrpcServerConnection
-from etcdz.wire.sniff import HTTP1, sniff
+from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
 _WRITE_BUFFER_HIGH: Final = 4 << 20
 """Bytes that wait in one connection's socket before nothing more is read from it."""
@@ -55,7 +56,7 @@ class Connection(asyncio.Protocol):
     leaving     whether the client is asked to go elsewhere
     """
 
-    __slots__ = ("draining", "grpc", "host", "http1", "leaving", "sniffed", "transport")
+    __slots__ = ("connected_s", "draining", "grpc", "host", "http1", "leaving", "sniffed", "transport")
 
     transport: asyncio.Transport
 
@@ -65,17 +66,21 @@ class Connection(asyncio.Protocol):
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.leaving = False
+        self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
 
     # ---- from the transport ----
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
+        self.connected_s = time.monotonic()
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_HIGH)
         self.host.on_connected(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.host.on_lost(self)
+        if (holder := self.holder) is not None:
+            holder.forget_unfinished()
         self.grpc = None
 
     def pause_writing(self) -> None:
@@ -96,6 +101,19 @@ class Connection(asyncio.Protocol):
             self._receive(data)
         except Exception as error:
             self.host.fail(error)
+
+    def eof_received(self) -> bool:
+        """The client has closed its half. return whether the transport stays open, for answers that are still to come
+
+        Over HTTP/1 that is usual (`nc -N`); over HTTP/2 such a client is gone, for etcd as well.
+        """
+        if self.http1 is None:
+            return False
+        try:
+            self.http1.receive_eof()
+        except Exception as error:
+            self.host.fail(error)
+        return not self.transport.is_closing()
 
     def _receive(self, data: bytes) -> None:
         grpc = self.grpc
@@ -129,7 +147,9 @@ class Connection(asyncio.Protocol):
             self.sniffed = data
             return
         self.sniffed = b""
-        if kind == HTTP1:
+        if kind == BROKEN:
+            self.transport.close()
+        elif kind == HTTP1:
             self.http1 = self.host.new_http1(self.transport)
             self.http1.receive(data)
             if self.leaving:
@@ -167,6 +187,27 @@ class Connection(asyncio.Protocol):
     def is_fresh(self) -> bool:
         """Whether the client has not said yet which protocol it speaks."""
         return self.grpc is None and self.http1 is None
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the client has greeted, or asked something over HTTP/1."""
+        if self.grpc is not None:
+            return self.grpc.has_greeted
+        return self.http1 is not None and self.http1.has_asked
+
+    @property
+    def holder(self) -> GrpcServerConnection | Http1Endpoints | None:
+        """What holds the bytes of unfinished requests."""
+        return self.grpc or self.http1
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the requests whose bytes have not come completely."""
+        if self.grpc is not None:
+            for event in self.grpc.give_up_unfinished():
+                self.host.streams.take(self, event)
+            self.flush()
+        elif self.http1 is not None:
+            self.http1.give_up_unfinished()
 
     @property
     def is_backed_up(self) -> bool:

@@ -7,6 +7,7 @@ snapshots.py.
 from typing import Final
 
 from actors.listener.call import Begin, Call, Caller, FollowUp, Routes
+from actors.listener.health_watch import SERVING
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code, EtcdError
@@ -17,6 +18,7 @@ from etcdz.api.methods import (
     HASH,
     HASH_KV,
     HEALTH,
+    HEALTH_LIST,
     MEMBER_LIST,
     MOVE_LEADER,
     SET_DOWNGRADE,
@@ -28,7 +30,9 @@ from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 
 _HEALTH_OF_ALL: Final = (b"", b"\x0a\x00")  # HealthCheckRequest: service 1, empty
-_SERVING: Final = b"\x08\x01"  # HealthCheckResponse: status 1
+_HEALTH_LIST: Final = b"\x0a\x06\x0a\x00\x12\x02\x08\x01"  # HealthListResponse: status 1 of service ""
+_ALARM_GET, _ALARM_ACTIVATE, _ALARM_DEACTIVATE = range(3)
+_ALARM_TYPES: Final = range(3)
 
 
 class Maintenance:
@@ -48,6 +52,7 @@ class Maintenance:
             HASH_KV: self._hash_kv,
             MEMBER_LIST: self._member_list,
             HEALTH: self._health,
+            HEALTH_LIST: self._health_list,
             DEFRAGMENT: self._defragment,
             MOVE_LEADER: self._move_leader,
             DOWNGRADE: self._downgrade,
@@ -97,14 +102,26 @@ class Maintenance:
         if body not in _HEALTH_OF_ALL:
             caller.reply(stream_id, Code.NOT_FOUND, b"unknown service")
         else:
-            caller.reply(stream_id, Code.OK, _SERVING)
+            caller.reply(stream_id, Code.OK, SERVING)
+        return None
+
+    def _health_list(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        caller.reply(stream_id, Code.OK, _HEALTH_LIST)
         return None
 
     # ---- changes ----
 
     def _alarm(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
-        """NB: in etcd 3.5 even asking for alarms goes through the log."""
-        pb.AlarmRequest.FromString(body)
+        """NB: in etcd 3.5 even asking for alarms goes through the log.
+
+        An alarm of a type that is not known ends an etcd 3.5 that applies it, an unknown action every etcd. One that a
+        later etcd has raised can be taken back.
+        """
+        request = pb.AlarmRequest.FromString(body)
+        if request.action not in (_ALARM_GET, _ALARM_ACTIVATE, _ALARM_DEACTIVATE):
+            return errors.UNKNOWN_ALARM_ACTION
+        if request.action == _ALARM_ACTIVATE and request.alarm not in _ALARM_TYPES:
+            return errors.UNKNOWN_ALARM_TYPE
         return self._routes.propose(caller, stream_id, ALARM, body, auth)
 
     def _move_leader(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:

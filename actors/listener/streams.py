@@ -65,26 +65,22 @@ SingleService = Callable[[Connection, int, bytes], None]
 class StreamCall:
     """The way back to the client of one streaming call.
 
-    metadata    the client's own fields
+    needs_leader    whether the client asks to be told when there is no leader
     auth        who asks
     """
 
-    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
+    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "needs_leader", "stream_id", "waiting")
 
     def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Metadata) -> None:
         self._streams = streams
         self.connection = connection
         self.stream_id = stream_id
-        self.metadata = metadata
+        # NB: the metadata are not kept: a stream may last for ever, and they may be long.
+        self.needs_leader = metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
         self.auth = auth_info_from(metadata) if metadata else None
         self.handler: Any = None
         self.is_open = True
         self.waiting = False
-
-    @property
-    def needs_leader(self) -> bool:
-        """Whether the client asks to be told when there is no leader."""
-        return self.metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
 
     def send(self, message: bytes) -> None:
         """One message. After the end: nothing."""

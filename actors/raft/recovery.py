@@ -72,5 +72,6 @@ def _base(state: WalState, backend: BackendState, entries: list[Entry]) -> tuple
     if first == applied + 1:
         return applied, backend.applied_term
     raise DoNotBelongTogether(
-        f"the backend has applied entry {applied}, but the log begins at {first}: what is between is lost"
+        f"the backend has applied entry {applied}, but the log begins at {first}: what is between is lost. "
+        "Put back what is missing, or restore a snapshot with `etcdzutl snapshot restore`"
     )

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from actors.runtime.founding import check_present
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from actors.wal import resume_points
@@ -41,8 +42,7 @@ from etcdz.store.disk import RealDisk
 from etcdz.telemetry.histogram import Doublings, Histogram
 from etcdz.wal import snap
 from etcdz.wal.files import WalCorrupt, WalFull, WalInUse, WalMismatch
-from etcdz.wal.log import Log, LogOptions
-from etcdz.wal.segment import list_segments
+from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.snap import Snap
 from etcdz.wal.start import open_newest
 
@@ -113,6 +113,7 @@ class WalActor(Actor):
     def on_start(self) -> dict[str, Any]:
         """Open the log. raises FatalError"""
         try:
+            check_present(self.boot, "the log", Path(self.wal_dir), has_log(self.disk, self.wal_dir))
             Path(self.snap_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open_log()
         except (WalCorrupt, WalMismatch, WalInUse, OSError) as error:
@@ -121,7 +122,7 @@ class WalActor(Actor):
 
     def _open_log(self) -> None:
         options = LogOptions(no_fsync=self.config.unsafe_no_fsync)
-        if not list_segments(self.disk.list(self.wal_dir) if self.disk.exists(self.wal_dir) else []):
+        if not has_log(self.disk, self.wal_dir):
             metadata = pb.Metadata(NodeID=self.config.member_id, ClusterID=self.config.cluster_id).SerializeToString()
             self.log_file = Log.create(self.disk, self.wal_dir, metadata, options)
             self._mark()

@@ -31,6 +31,7 @@ SNAPSHOT: Final = 25
 DEFRAGMENT: Final = 26
 MOVE_LEADER: Final = 27
 DOWNGRADE: Final = 28
+HEALTH_LIST: Final = 29
 
 # What a call becomes on its way to its answer.
 WAIT_COMPACTION: Final = 30
@@ -47,6 +48,7 @@ LEASE_TIME_TO_LIVE: Final = 42
 LEASE_LEASES: Final = 43
 LEASE_KEEP_ALIVE: Final = 44
 WATCH: Final = 45
+HEALTH_WATCH: Final = 46
 
 # Recipes.
 LOCK: Final = 50
@@ -78,6 +80,7 @@ PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Maintenance/HashKV": HASH_KV,
     b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
     b"/grpc.health.v1.Health/Check": HEALTH,
+    b"/grpc.health.v1.Health/List": HEALTH_LIST,
     b"/etcdserverpb.Maintenance/Defragment": DEFRAGMENT,
     b"/etcdserverpb.Maintenance/MoveLeader": MOVE_LEADER,
     b"/etcdserverpb.Maintenance/Downgrade": DOWNGRADE,
@@ -100,6 +103,7 @@ STREAM_PATHS: dict[bytes, int] = {
     b"/v3electionpb.Election/Observe": OBSERVE,
     b"/v3electionpb.Election/Resign": RESIGN,
     b"/etcdserverpb.KV/RangeStream": RANGE_STREAM,
+    b"/grpc.health.v1.Health/Watch": HEALTH_WATCH,
 }
 """Methods with a stream in either direction, or that wait for as long as their client does; each has its service in the
 listener (actors/listener/streams.py)."""

@@ -449,6 +449,14 @@ _ETCDZ: Final[tuple[_Row, ...]] = (
         "Rules of processes, as in 'backend:max-rss=2GiB,nice=-5;listener:max-age=24h'.",
         "actor_rules",
     ),
+    (
+        "takeover",
+        BOOL,
+        "true",
+        WORKS,
+        "Make a data directory of etcd one of etcdz at the start; etcd's is kept beside it.",
+        "takeover",
+    ),
 )
 
 SECTIONS: Final = {

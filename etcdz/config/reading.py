@@ -205,6 +205,11 @@ def _first_address(urls: tuple[str, ...]) -> tuple[str, str]:
     return ("", "") if url.is_unix else split_host_port(url.host)
 
 
+def _as_utf8(text: str) -> str:
+    """Text that members and clients are told: U+FFFD for each byte that is none of UTF-8. Source: Go's encoding/json"""
+    return "".join(["\ufffd" if "\udc80" <= char <= "\udcff" else char for char in text])
+
+
 def _initial_cluster_text(settings: Mapping[str, Any]) -> str:
     """With only a name given, the cluster is this member at the URLs that it advertises."""
     text: str = settings["initial-cluster"]
@@ -238,7 +243,8 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
     if without_meaning:
         text = "flags that tune bbolt have no meaning for LevelDB - ignoring"
         late.append(Note("info", text, {"flag-names": list(without_meaning)}))
-    fields["initial_cluster_text"] = _initial_cluster_text(settings)
+    fields["name"] = _as_utf8(fields["name"])
+    fields["initial_cluster_text"] = _as_utf8(_initial_cluster_text(settings))
     fields["listeners"] = settings["listeners"] or default_listeners(host.cores)
     return MemberConfig(**fields, without_meaning=without_meaning)
 

@@ -23,6 +23,7 @@ class Boot(NamedTuple):
     flight          file for the flight recorder (etcdz/telemetry/flight.py); "": none
     listen_sockets  for a listener: (address, number of sockets) for each address that clients connect to
     fds             these sockets' file descriptors in this process, in the order of listen_sockets
+    may_found       whether what it keeps on disk may be missing: none of this name was ready in this member's life
     """
 
     name: str
@@ -38,6 +39,7 @@ class Boot(NamedTuple):
     flight: str = ""
     listen_sockets: Sequence[tuple[str, int]] = ()
     fds: Sequence[int] = ()
+    may_found: bool = True
 
 
 def boot_from(fields: Mapping[str, Any], fds: Sequence[int]) -> Boot:

@@ -603,12 +603,18 @@ class Unknown(NamedTuple):
 
 
 _packer = msgpack.Packer(use_bin_type=True, autoreset=True)
+_path_packer = msgpack.Packer(use_bin_type=True, autoreset=True, unicode_errors="surrogateescape")
+"""For the rare text that is not UTF-8, such as a path: slower, as it encodes all text anew."""
 _MAKE: Final[dict[int, Callable[[Iterable[Any]], Any]]] = {tag: kind._make for tag, kind in MESSAGES.items()}
 
 
 def encode_frame(batch: Iterable[Any]) -> bytes:
     """One frame out of messages of this module, in order. raises KeyError: a type that is not in MESSAGES"""
-    return _packer.pack([(TAGS[type(message)], message) for message in batch])  # type: ignore[no-any-return]
+    items = [(TAGS[type(message)], message) for message in batch]
+    try:
+        return _packer.pack(items)  # type: ignore[no-any-return]
+    except UnicodeEncodeError:
+        return _path_packer.pack(items)  # type: ignore[no-any-return]
 
 
 def decode_frame(frame: bytes | memoryview) -> list[Any]:
@@ -620,13 +626,15 @@ def decode_frame(frame: bytes | memoryview) -> list[Any]:
     """
     try:
         return [_MAKE[tag](fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
-    except (KeyError, TypeError):  # a sender of another version, or garbage: rare, so looked at message by message
+    except (KeyError, TypeError, UnicodeDecodeError):
+        # A sender of another version, a path that is not UTF-8, or garbage: rare, so looked at message by message.
         return _decode_tolerantly(frame)
 
 
 def _decode_tolerantly(frame: bytes | memoryview) -> list[Any]:
     try:
-        return [_decode(tag, fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
+        items = msgpack.unpackb(frame, use_list=True, strict_map_key=False, unicode_errors="surrogateescape")
+        return [_decode(tag, fields) for tag, fields in items]
     except TypeError as error:
         raise ValueError(f"no frame of messages: {error}") from error
 

@@ -71,8 +71,8 @@ def run(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
 
 
 def run_chunk(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
-    """As run, for a range with a limit and without order or filters; without a count, so that no more of the range is
-    looked at than is answered."""
+    """As run, for a range with a limit and without order or filters, though maybe with a sort target; without a count,
+    so that no more of the range is looked at than is answered."""
     now = state.revision
     revision = request.revision or now
     if revision > now:
@@ -87,10 +87,10 @@ def run_chunk(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
     else:
         found = islice(state.index.revisions_at(lo, hi, revision), limit + 1)
         records = [state.record_at(main, sub) for main, sub in found]
+    if request.keys_only or request.sort_target:
+        records = _shape(records, [], request)
     more = len(records) > limit
     del records[limit:]
-    if request.keys_only:
-        records = _shape(records, [], request)
     parts: list[bytes] = []
     for record in records:
         parts += (RANGE_KVS, encode_varint(len(record)), record)

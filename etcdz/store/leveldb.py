@@ -96,7 +96,7 @@ class LevelStore:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._cut_torn_tail()
             return plyvel.DB(
-                str(self.path),
+                os.fsencode(self.path),  # as text it would have to be UTF-8
                 create_if_missing=True,
                 paranoid_checks=True,  # else LevelDB skips over damage, and the member goes on with a hole
                 write_buffer_size=WRITE_BUFFER_BYTES,

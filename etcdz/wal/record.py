@@ -270,16 +270,21 @@ def is_zero(buf: bytes, lo: int, hi: int) -> bool:
 def decode_position(entry: bytes) -> tuple[int, int]:
     """(term, index) of an encoded raftpb.Entry, fields in order: type, term, index, data.
 
+    From etcd 3.7 on a type of zero, that of a normal entry, is left out: then it begins with the term.
+
     raises BadRecord: also for a ConfChange without data, which no member writes, but which a hard state looks like. A
     ConfChangeV2 without data is how a leader leaves a joint configuration
     """
-    if entry[:1] != ENTRY_TYPE or entry[2:3] != ENTRY_TERM or entry[1] > 2:
+    kind, at = 0, 0
+    if entry[:1] == ENTRY_TYPE and len(entry) > 1:
+        kind, at = entry[1], 2
+    if entry[at : at + 1] != ENTRY_TERM or kind > 2:
         raise BadRecord("not an entry")
-    term, at = _number(entry, 3)
+    term, at = _number(entry, at + 1)
     if entry[at : at + 1] != ENTRY_INDEX:
         raise BadRecord("not an entry")
     index, at = _number(entry, at + 1)
-    if entry[at : at + 1] != ENTRY_DATA and (at != len(entry) or entry[1] == 1):
+    if entry[at : at + 1] != ENTRY_DATA and (at != len(entry) or kind == 1):
         raise BadRecord("not an entry")
     return term, index
 

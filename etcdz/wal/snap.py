@@ -105,6 +105,12 @@ def list_snaps(disk: Disk, directory: str) -> list[str]:
     return [name for name in reversed(disk.list(directory)) if _NAME.fullmatch(name)]
 
 
+def index_of(name: str) -> int:
+    """Index of the last entry that a .snap of this name covers."""
+    found = _NAME.fullmatch(name)
+    return int(found[2], 16) if found else 0
+
+
 def load(disk: Disk, path: str) -> Snap:
     """The state in the file at path. raises SnapBroken: the file has been renamed to `.broken`"""
     file = disk.open(path, write=False)

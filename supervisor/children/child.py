@@ -55,7 +55,7 @@ class Signal(NamedTuple):
 
 
 class PublishRoster(NamedTuple):
-    """The roster has changed: send it to all who stand in it."""
+    """The roster has changed: send it to all actors in it."""
 
 
 class Forget(NamedTuple):
@@ -116,7 +116,7 @@ class Child:
         self.then_start = False
         """Stopping: to be started again."""
         self.leaving = False
-        """Stopping: its name belongs to another process already, or to nobody any more."""
+        """Stopping: its name belongs to another process already, or to none any more."""
         self.draining = False
         """Ready, but sends its clients away and takes no new ones."""
         self.max_age_s: float | None = None

@@ -75,7 +75,7 @@ class Orders:
         if child.state is State.STOPPED:
             raise Refusal(f"{child.name} is stopped already")
         if not order.force and not self._others_serve(child):
-            raise Refusal(f"without {child.name} the member would serve nobody; --force does it all the same")
+            raise Refusal(f"without {child.name} the member would serve no client; --force does it all the same")
         return [f"stop {self._named(child)}, until it is started again"]
 
     def _plan_start(self, order: Order, now: float) -> list[str]:
@@ -119,7 +119,7 @@ class Orders:
         if not child.serving:
             raise Refusal(f"{child.name} is {'draining already' if child.draining else child.state}")
         if not order.force and not self._others_serve(child):
-            raise Refusal(f"without {child.name} the member would serve nobody; --force does it all the same")
+            raise Refusal(f"without {child.name} the member would serve no client; --force does it all the same")
         return [f"let {self._named(child)} send its clients away, and take no new ones until it is started again"]
 
     # ---- what the checks ask ----

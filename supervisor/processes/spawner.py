@@ -28,7 +28,7 @@ DEATHS_MAX: Final = 5
 RENEWAL_S: Final = 30.0
 """How long the imports of a new zygote may take."""
 LAST_REPORTS_S: Final = 1.0
-"""For a newborn's report after its zygote was killed; it takes microseconds, unless somebody stopped the process."""
+"""For the report of a new process after its zygote was killed; it takes microseconds, unless a signal stopped it."""
 
 
 class Parcel(NamedTuple):
@@ -155,6 +155,12 @@ class Spawner:
     def replace(self, name: str = "", incarnation: int = 0) -> None:
         """Start a new zygote, which reads the code anew, and put to it what is not answered, but for the one named."""
         self._replace_by(self._new, name, incarnation)
+
+    def on_halted(self) -> None:
+        """The zygote was stopped by a signal: it forks nothing until it is continued, if ever. Actors live on without
+        it, so it is replaced at once."""
+        log.warn("the zygote was stopped by a signal, starting another", zygote_pid=self.pid)
+        self.replace()
 
     def _replace_by(self, make: Callable[[], "_Zygote"], name: str = "", incarnation: int = 0) -> None:
         self._take_all(self._zygote.end())

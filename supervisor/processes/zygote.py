@@ -97,13 +97,15 @@ PROTOCOL: Final = compatibility.describe(
 
 
 def pack(message: NamedTuple) -> bytes:
-    """A message of the channel."""
-    return msgpack.packb([type(message).__name__, message._asdict()])  # type: ignore[no-any-return]
+    """A message of the channel. Paths in it are whatever bytes the user has given them, UTF-8 or not."""
+    return msgpack.packb(  # type: ignore[no-any-return]
+        [type(message).__name__, message._asdict()], unicode_errors="surrogateescape"
+    )
 
 
 def unpack(packet: bytes) -> Any:
     """A message of the channel, sent by this or another version. raises ValueError, TypeError: it is none"""
-    name, fields = msgpack.unpackb(packet, strict_map_key=False)
+    name, fields = msgpack.unpackb(packet, strict_map_key=False, unicode_errors="surrogateescape")
     if name not in _TYPES:
         raise ValueError(f"no message of the zygote's channel: {name!r}")
     return _known(_TYPES[name], fields)

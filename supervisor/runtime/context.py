@@ -61,6 +61,8 @@ class Member:
             str(settings["data_dir"]), self.lifecycle.everyone, self.links.endpoint_of, self.links.send
         )
         self.cpu_meter = CpuMeter()
+        self.was_ready: set[str] = set()
+        """Names of children that were READY once: what they keep on disk is there."""
         self._listen_sockets = listen_sockets
         self._accept_balancing = AcceptBalancing()
         self._roster_version = 0
@@ -109,6 +111,7 @@ class Member:
             options=child.spec.options,
             listen_sockets=[(sockets.text, len(sockets.sockets)) for sockets in listen_sockets],
             flight=self.observations.on_spawn(child.name, action.incarnation),
+            may_found=child.name not in self.was_ready,
         )
         caps = Caps(child.spec.nice, child.spec.memory_max_bytes)
         fds = [sock.fileno() for sockets in listen_sockets for sock in sockets.sockets]

@@ -120,7 +120,9 @@ class Loop:
         for signum in signals:  # before the exits: what stops the member may have sent the signal to all of it
             self._on_signal(signum, now)
         for pid in changed.halted:
-            if pid not in member.observations.pauses:
+            if pid == member.spawner.pid:
+                member.spawner.on_halted()
+            elif pid not in member.observations.pauses:
                 lifecycle.on_halted(pid, now)
         for pid in changed.continued:
             lifecycle.on_continued(pid, now)
@@ -188,6 +190,7 @@ class Loop:
         member = self._member
         actions = member.lifecycle.on_ready(ready.name, ready.incarnation, ready.info, now)
         if actions:
+            member.was_ready.add(ready.name)
             member.links.connect(ready.name, ready.incarnation)
             child = member.lifecycle.children[ready.name]
             if child.pid is not None:  # again: it has started threads meanwhile

@@ -40,6 +40,7 @@ class Signals:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def fileno(self) -> int:
+        """Readable when `received` has something."""
         return self._socket.fileno()
 
     def received(self) -> list[int]:
@@ -49,6 +50,7 @@ class Signals:
         return []
 
     def restore(self) -> None:
+        """Give the handlers back that were there before."""
         signal.set_wakeup_fd(self._previous_fd)
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)

@@ -90,6 +90,13 @@ def test_a_frame_comes_back_as_it_went_in() -> None:
     assert back[1:2] == batch[1:2]
 
 
+def test_text_that_is_not_utf_8_comes_back_as_it_went_in() -> None:
+    """A path, in the reason of a fault: it must not end who reports it."""
+    batch = [messages.Fault("wal", 1, True, "cannot open /data/a\udcff"), messages.Stop(1.0)]
+    assert messages.decode_frame(messages.encode_frame(batch)) == batch
+    assert messages.decode_frame(messages.encode_frame(batch[1:])) == batch[1:]
+
+
 # ---- frames of other versions ----
 
 TYPES = sorted(messages.TAGS.items(), key=lambda pair: pair[1])

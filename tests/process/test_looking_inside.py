@@ -296,9 +296,9 @@ def test_orders_that_would_end_the_member_or_serve_nobody_need_force(
 ) -> None:
     console = Console(make_trial("--listeners=1", "--actor-rules=wal:intensity=0/1s"), capsys)
     for words, why in {
-        ("stop", "backend"): "without backend the member would serve nobody",
-        ("stop", "listener-1"): "without listener-1 the member would serve nobody",
-        ("drain", "listener-1"): "without listener-1 the member would serve nobody",
+        ("stop", "backend"): "without backend the member would serve no client",
+        ("stop", "listener-1"): "without listener-1 the member would serve no client",
+        ("drain", "listener-1"): "without listener-1 the member would serve no client",
         ("kill", "-9", "wal"): "one more restart of wal would stop the member",
         ("chaos", "kill", "wal"): "one more restart of wal would stop the member",
         ("chaos", "fail", "wal"): "one more restart of wal would stop the member",

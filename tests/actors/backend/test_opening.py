@@ -20,10 +20,10 @@ def test_stores_of_known_versions_open(version: str) -> None:
     check_format(MemoryStore(rows), Path("/data"))
 
 
-@pytest.mark.parametrize("version", ["3.7.0", "4.0.0", "next"])
+@pytest.mark.parametrize("version", ["3.9.0", "4.0.0", "next"])
 def test_a_store_of_a_newer_version_stops_the_member(version: str) -> None:
     store = MemoryStore([(buckets.STORAGE_VERSION, version.encode())])
-    with pytest.raises(FatalError, match=rf"/data is of storage version {version}, newer than 3\.6"):
+    with pytest.raises(FatalError, match=rf"/data is of storage version {version}, newer than 3\.8"):
         check_format(store, Path("/data"))
 
 

@@ -11,13 +11,14 @@ import pytest
 
 from actors.listener import snapshots
 from actors.listener.snapshot_process import SIZE_BYTES
+from actors.listener.snapshot_slots import SnapshotSlots
 from actors.listener.snapshots import BLOB_BYTES, Snapshots
-from etcdz import limits
 from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, STOPPED, Code
 from etcdz.proto import etcdserverpb as pb
 
 FILE = bytes(range(256)) * 300  # two blobs and a part of a third
 SUM = hashlib.sha256(FILE).digest()
+SHORT = len(b"file").to_bytes(SIZE_BYTES, "big") + b"file" + hashlib.sha256(b"file").digest()
 WHOLE = len(FILE).to_bytes(SIZE_BYTES, "big") + FILE + SUM
 
 
@@ -93,7 +94,6 @@ class World:
         patch.setattr(self.service, "start", self._start)
 
     def _start(self) -> Any:
-        self.service.running += 1
         return self.process
 
     def fail(self, error: Exception) -> None:
@@ -165,9 +165,9 @@ def test_a_process_that_fails_says_why_with_its_last_line(world: World) -> None:
 def test_a_client_that_goes_ends_the_process(world: World) -> None:
     world.open(Call()).on_gone()
     assert world.process.stdout.closed
-    assert world.service.running == 1, "it has not ended yet"
+    assert world.service.slots.taken == 1, "it has not ended yet"
     world.process.status = 1
-    world.until(lambda: world.service.running == 0)
+    world.until(lambda: world.service.slots.taken == 0)
     assert not world.process.killed
 
 
@@ -175,14 +175,40 @@ def test_a_process_that_does_not_end_is_killed(world: World, monkeypatch: pytest
     monkeypatch.setattr(snapshots, "END_S", 0.0)
     world.open(Call()).on_gone()
     assert world.process.killed
-    world.until(lambda: world.service.running == 0)
+    world.until(lambda: world.service.slots.taken == 0)
 
 
-def test_so_many_at_a_time(world: World) -> None:
-    world.service.running = limits.SNAPSHOTS_MAX
-    call = Call()
-    world.open(call)
-    assert call.ended == (REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+def test_beyond_the_slots_they_wait_and_beyond_that_they_are_refused(world: World) -> None:
+    world.service.slots = SnapshotSlots(1, 1, 0.0)
+    first, second, third = Call(), Call(), Call()
+    streams = [world.open(call) for call in (first, second, third)]
+    assert (first.ended, second.ended) == (None, None)
+    assert third.ended == (REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+    world.process.status = 0
+    first_process, world.process = world.process, Process()
+    streams[0].on_gone()
+    world.process.say(SHORT)
+    world.until(lambda: second.ended is not None)
+    assert second.ended == (0, "")
+    first_process.end()
+
+
+def test_a_client_that_does_not_read_is_ended_for_one_that_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "LOOK_S", 0.0)
+    world.service.slots = SnapshotSlots(1, 1, 0.0)
+    stalled, waiting = Call(clogs_after=1), Call()
+    world.open(stalled)
+    world.process.say(WHOLE[: SIZE_BYTES + BLOB_BYTES])
+    world.until(lambda: len(stalled.messages) == 1)
+    world.open(waiting)
+    world.process.status = 0
+    stalled_process, world.process = world.process, Process()
+    world.process.say(SHORT)
+    world.until(lambda: waiting.ended is not None)
+    assert waiting.ended == (0, "")
+    assert stalled.ended is not None and stalled.ended[0] == Code.RESOURCE_EXHAUSTED
+    assert world.warnings == ["its client does not read, and others wait"]
+    stalled_process.end()
 
 
 def test_a_request_that_is_none_and_none_at_all(world: World) -> None:

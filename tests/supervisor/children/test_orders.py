@@ -82,7 +82,7 @@ def test_a_stop_of_the_only_one_of_its_kind_needs_force() -> None:
     lifecycle = running()
     assert (
         refusal(lifecycle, Order("stop", "log"))
-        == "without log the member would serve nobody; --force does it all the same"
+        == "without log the member would serve no client; --force does it all the same"
     )
     assert refusal(lifecycle, Order("stop", "log", force=True)) == ""
     assert refusal(lifecycle, Order("stop", "server-1")) == "", "the other one serves"
@@ -94,7 +94,7 @@ def test_a_drain_of_the_last_one_that_serves_needs_force() -> None:
     lifecycle = running()
     Orders(lifecycle).carry_out(Order("drain", "server-1"), 1.0)
     order = Order("drain", "server-2")
-    assert "without server-2 the member would serve nobody" in refusal(lifecycle, order)
+    assert "without server-2 the member would serve no client" in refusal(lifecycle, order)
     assert refusal(lifecycle, order._replace(force=True)) == ""
 
 

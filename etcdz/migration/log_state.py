@@ -5,8 +5,8 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from etcdz.cli.command_tree import CommandError
 from etcdz.cluster.v2snapshot import V2Keys
+from etcdz.migration.errors import MigrationError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store.disk import RealDisk
@@ -30,44 +30,46 @@ class LogState:
         self.snapshot_index = start.snap.index if start.snap else 0
         self.snapshot_term = start.snap.term if start.snap else 0
         self.last_index = start.recovered.last_index
-        self.v2_keys = _v2_keys(start.snap.data) if start.snap else None
+        self.snapshot_data = start.snap.data if start.snap else b""
+        self.v2_keys = _v2_keys(self.snapshot_data) if start.snap else None
         self._directory = directory
         self._first_index = start.recovered.first_index
         self._log: Log = start.log
 
     def check(self, consistent_index: int) -> None:
-        """raises CommandError: the backend does not belong to this log. consistent_index: the backend's"""
+        """raises MigrationError: the backend does not belong to this log. consistent_index: the backend's"""
         if consistent_index > self.last_index:
-            raise CommandError(
+            raise MigrationError(
                 f"the backend has applied entry {consistent_index}, but the log in {self._directory} ends at "
                 f"{self.last_index}: they do not belong together"
             )
         if consistent_index < self.snapshot_index:
-            raise CommandError(
+            raise MigrationError(
                 f"the backend has applied entry {consistent_index}, but the snapshot beside the log in "
-                f"{self._directory} is of {self.snapshot_index}: what is between is lost"
+                f"{self._directory} is of {self.snapshot_index}: what is between is lost. Restore a snapshot with "
+                "`etcdzutl snapshot restore`"
             )
 
     def check_v2_keys(self) -> None:
-        """raises CommandError: entries behind the .snap write keys of the v2 API, which etcd keeps in memory only"""
+        """raises MigrationError: entries behind the .snap write keys of the v2 API, which etcd keeps in memory only"""
         at = max(self.snapshot_index + 1, self._first_index)
         while at <= self.last_index:
             entries = self._log.read_entries(at, max_bytes=_READ_BYTES)
             number = next((at + n for n, entry in enumerate(entries) if _writes_v2_keys(entry)), None)
             if number is not None:
-                raise CommandError(
+                raise MigrationError(
                     f"entry {number} writes a key of the v2 API, and the newest snapshot is of {self.snapshot_index}: "
                     "start etcd once more with --snapshot-count=1, put a key of the v3 API twice, and stop it"
                 )
             at += len(entries)
 
     def term_at(self, index: int) -> int:
-        """Term of an entry. raises CommandError: it is not in the log"""
+        """Term of an entry. raises MigrationError: it is not in the log"""
         if index == self.snapshot_index:
             return self.snapshot_term
         if not self._first_index <= index <= self.last_index:
             self.check(index)
-            raise CommandError(f"entry {index} is not in the log in {self._directory}")
+            raise MigrationError(f"entry {index} is not in the log in {self._directory}")
         return decode_position(self._log.read_entries(index, index + 1)[0])[0]
 
     def close(self) -> None:
@@ -80,25 +82,25 @@ def read_log(member: Path, original: Path) -> LogState:
 
     member     a directory with copies in wal and snap
     original   where the log itself is, for error texts
-    raises     CommandError
+    raises     MigrationError
     """
     copied = str(member / "wal")
     try:
         start = open_newest(RealDisk(), copied, str(member / "snap"))
     except WalCorrupt as error:
         path = error.path.replace(copied, str(original))
-        raise CommandError(str(WalCorrupt(path, error.offset, error.why))) from None
+        raise MigrationError(str(WalCorrupt(path, error.offset, error.why))) from None
     except (WalMismatch, IndexError) as error:
-        raise CommandError(f"no log to start from in {original}: {error}") from None
+        raise MigrationError(f"no log to start from in {original}: {error}") from None
     return LogState(start, original)
 
 
 def _v2_keys(data: bytes) -> V2Keys | None:
-    """What a .snap holds of the v2 API. raises CommandError"""
+    """What a .snap holds of the v2 API. raises MigrationError"""
     try:
         return V2Keys.of_snapshot(data)
     except ValueError:
-        raise CommandError("the newest .snap does not hold a v2 store: it is not of etcd 3.4 or 3.5") from None
+        raise MigrationError("the newest .snap does not hold a v2 store: it is not of etcd 3.4 or 3.5") from None
 
 
 def _writes_v2_keys(entry: bytes) -> bool:
