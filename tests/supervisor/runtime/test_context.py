@@ -24,6 +24,7 @@ from supervisor.processes.zygote import Caps
 from supervisor.runtime import context
 from supervisor.runtime.context import ACTIONS, Member
 from supervisor.runtime.data_dir import DataDir
+from supervisor.runtime.run_dir import RunDir
 from supervisor.tree import ChildSpec
 
 pytestmark = pytest.mark.process
@@ -37,7 +38,7 @@ class Watched:
     def __init__(self, data_dir: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tree = (ChildSpec(name="wal", kind="json", stage=1, nice=3, options={"a": 1}),)
         self.run_dir = run_dir
-        self.member = Member({"data_dir": str(data_dir)}, tree, DataDir(data_dir, 0, 10, run_dir))
+        self.member = Member({"data_dir": str(data_dir)}, tree, DataDir(data_dir, 0, 10, RunDir(run_dir)))
         self.spawned: list[tuple[Any, ...]] = []
         self.sent: list[tuple[int, Any]] = []
         monkeypatch.setattr(self.member.spawner, "spawn", lambda *args: self.spawned.append(args))
