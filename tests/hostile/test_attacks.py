@@ -1,8 +1,8 @@
 """Every attack of the table that a member must bear, beside a victim; etcd's figures for comparison.
 
 Only with --long, until no attack is known to disturb the victim: on a busy machine `mutated frames` has made its puts
-time out, and `resets` has had them refused with "too many requests", since a call that was reset stays among the calls in
-flight until its answer comes.
+time out, and `resets` has had them refused with "too many requests", since a call that was reset stays among the calls
+in flight until its answer comes.
 """
 
 import pytest
