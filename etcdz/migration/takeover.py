@@ -14,7 +14,7 @@ from typing import Final
 from etcdz.migration import conversion
 from etcdz.migration.conversion import Built, Tally
 from etcdz.migration.directories import replace_member, settle
-from etcdz.migration.inventory import ETCD, kind_of
+from etcdz.migration.inventory import Work, examine
 from etcdz.telemetry import logs
 
 PROGRESS_S: Final = 10.0
@@ -23,19 +23,20 @@ PROGRESS_S: Final = 10.0
 log = logs.get("takeover")
 
 
-def take_over(top: Path, wal_dir: Path) -> None:
+def take_over(top: Path, wal_dir: Path, may_take_over: bool = True) -> None:
     """Brings a data directory of etcd, and what an earlier try has left, to the state that etcdz starts from.
 
-    wal_dir    where the log is: below top, then it is copied; elsewhere, then it stays and both use it
-    raises     MigrationError, BoltCorrupt, StoreBroken, ValueError, OSError: then all is as it was
+    wal_dir         where the log is: below top, then it is copied; elsewhere, then it stays and both use it
+    may_take_over   False: only an earlier try is finished
+    raises          MigrationError, BoltCorrupt, StoreBroken, ValueError, OSError: then all is as it was
     Requires: the lock of the data directory is held
     """
     done = settle(top)
     if done:
         log.info("finished what an earlier try has begun", data_dir=str(top), done=done)
-    source = top / "member"
-    if kind_of(source) != ETCD:
+    if examine(top, wal_dir, may_take_over) is Work.NONE:
         return
+    source = top / "member"
     database = source / "snap" / "db"
     log.info(
         "taking over a data directory of etcd", data_dir=str(top), path=str(database), size=database.stat().st_size

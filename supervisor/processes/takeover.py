@@ -3,7 +3,7 @@
 It is a process of its own so that the supervisor can stop it at any moment, and so that the memory it takes goes with
 it. It ends with the supervisor, and holds the lock of the data directory as long as it lives. Its argument is JSON:
 
-    {"data_dir", "wal_dir", "supervisor": pid, "report": file descriptor, and the settings of the log}
+    {"data_dir", "wal_dir", "takeover": bool, "supervisor": pid, "report": file descriptor, and the settings of the log}
 
 Exit status 0: done. Else the reason is written to the descriptor.
 """
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     linux.set_name("etcdz:takeover")
     logs.configure(order)
     try:
-        take_over(Path(order["data_dir"]), Path(order["wal_dir"]))
+        take_over(Path(order["data_dir"]), Path(order["wal_dir"]), order["takeover"])
     except (MigrationError, BoltCorrupt, StoreBroken, ValueError, OSError) as error:
         os.write(order["report"], str(error).encode("utf-8", "surrogateescape"))
         return 1

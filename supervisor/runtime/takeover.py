@@ -76,6 +76,7 @@ def _start(config: MemberConfig, data: DataDir, report: int) -> "subprocess.Pope
     order = {
         "data_dir": config.data_dir,
         "wal_dir": config.wal_path,
+        "takeover": config.takeover,
         "supervisor": os.getpid(),
         "report": report,
         **{name: settings[name] for name in _LOG_SETTINGS},

@@ -6,6 +6,7 @@ import pytest
 
 from etcdz.migration.errors import MigrationError
 from etcdz.migration.inventory import Work, examine
+from etcdz.migration.takeover import take_over
 
 FIRST = "0000000000000000-0000000000000000.wal"
 LATER = "0000000000000003-0000000000000072.wal"
@@ -89,3 +90,12 @@ def test_without_takeover_etcds_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match=f"--takeover is false: `etcdzutl migrate --data-dir {tmp_path}`"):
         work(laid_out(tmp_path, WAL, DB), takeover=False)
     assert work(laid_out(tmp_path / "other", WAL, LEVELDB), takeover=False) is Work.NONE
+
+
+def test_a_way_back_to_etcd_is_finished_and_without_takeover_not_turned_round(tmp_path: Path) -> None:
+    """Killed between the last two renames of `migrate --to=etcd`, then etcdz is started."""
+    laid_out(tmp_path, WAL, DB, "member/migrated", "member.migrated/snap/leveldb/CURRENT")
+    with pytest.raises(MigrationError, match="--takeover is false"):
+        take_over(tmp_path, tmp_path / "member" / "wal", may_take_over=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["member", "member.was-etcdz"]
+    assert (tmp_path / DB).exists() and not (tmp_path / "member/migrated").exists()
