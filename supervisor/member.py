@@ -29,7 +29,8 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """Run the member until it is told to stop or cannot go on.
 
     return  exit status: 1 if it could not start or stopped by itself, with the reason in the log
-    NB: after an ordered stop by SIGINT or SIGTERM this process ends by that signal, as etcd does, and nothing returns
+    NB: after an ordered stop by SIGINT, SIGTERM or SIGHUP this process ends by that signal, as etcd does, and nothing
+        returns
     """
     settings = config.to_dict()
     logs.configure(settings)

@@ -10,7 +10,7 @@ reads, is in the files beside it.
 
 import time
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 from actors.backend.ballast_watch import BallastWatch
 from actors.backend.lease_link import LeaseLink
@@ -48,16 +48,19 @@ from etcdz.ipc.messages import (
 )
 from etcdz.ipc.request_ids import LESSOR_SLOT
 from etcdz.mvcc import alarms
-from etcdz.mvcc.applier import FOREIGN, Applier, Result
+from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import raftpb
 from etcdz.store import buckets
+from etcdz.store.leveldb import StoreSyncFailed
 
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 
 
 class BackendActor(Actor):
     """Owns `member/snap/leveldb`."""
+
+    fatal_errors: ClassVar[dict[type[Exception], str]] = {StoreSyncFailed: "failed to commit to the backend"}
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
@@ -192,13 +195,13 @@ class BackendActor(Actor):
             return
         self.mvcc.raft_term = raft.applied_term = message.term
         began = time.monotonic()
-        if message.kinds:
-            self._apply_kinds(message.kinds[skip:], entries)
-        else:
-            apply, take = self.applier.apply, self._take
-            for data in entries:
-                raft.applied_index += 1
-                take(apply(data))
+        try:
+            self._apply_entries(message.kinds[skip:], entries)
+        except UndecodableEntry as error:
+            # To go on without it would be to differ from the members that can decode it; etcd panics here.
+            raise FatalError(
+                f"cannot apply entry {raft.applied_index} of term {message.term}, which is committed: {error}"
+            ) from error
         took = time.monotonic() - began
         if is_slow(took, len(entries), self.config.warning_apply_s):
             replies = [reply for slot in self.replies.values() for reply in slot]
@@ -210,15 +213,21 @@ class BackendActor(Actor):
         if raft.unreported_bytes >= limits.APPLIED_EVERY_BYTES:
             raft.is_report_due = True
 
-    def _apply_kinds(self, kinds: bytes, entries: list[bytes]) -> None:
-        """Entries of which some are configuration changes."""
+    def _apply_entries(self, kinds: bytes, entries: list[bytes]) -> None:
+        """kinds: of the entries; empty: all are normal. raises UndecodableEntry: applied_index is the entry's"""
         raft = self.raft
-        for kind, data in zip(kinds, entries, strict=True):
-            raft.applied_index += 1
-            if kind == ENTRY_NORMAL:
-                self._take(self.applier.apply(data))
-            else:
-                self._apply_conf_change(kind, data)
+        if kinds:
+            for kind, data in zip(kinds, entries, strict=True):
+                raft.applied_index += 1
+                if kind == ENTRY_NORMAL:
+                    self._take(self.applier.apply(data))
+                else:
+                    self._apply_conf_change(kind, data)
+        else:
+            apply, take = self.applier.apply, self._take
+            for data in entries:
+                raft.applied_index += 1
+                take(apply(data))
 
     def _apply_conf_change(self, kind: int, data: bytes) -> None:
         """Raft waits for the verdict; so may a client, if the change carries a request id."""

@@ -16,6 +16,7 @@ from etcdz.api.errors import Code
 from etcdz.api.methods import LEASE_LEASES, LEASE_TIME_TO_LIVE, RANGE, RANGE_CHUNK, TXN
 from etcdz.ipc.messages import Read, Replies
 from etcdz.mvcc.mvcc import Mvcc, Outcome
+from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 
 Reader = Callable[[bytes, AuthInfo | None], tuple[int, bytes]]
@@ -115,7 +116,7 @@ class Reads:
         return _answer(self._mvcc.range_chunk(pb.RangeRequest.FromString(body)))
 
     def _txn(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
-        return _answer(self._mvcc.txn(pb.TxnRequest.FromString(body)))
+        return _answer(self._mvcc.txn(deep.decode(pb.TxnRequest, body)))
 
     def _lease_time_to_live(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         return Code.OK, self._mvcc.lease_time_to_live(body)

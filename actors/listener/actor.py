@@ -11,6 +11,7 @@ stops accepting, sends GOAWAY and finishes: what waits in the sockets' queues is
 import asyncio
 import math
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ class ListenerActor(Actor):
         )
         self.connections: set[Connection] = set()
         self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
+        self.connection_errors = 0
         self.calls = Calls(self, self.config)
         self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
@@ -178,6 +180,12 @@ class ListenerActor(Actor):
         self.affinity.forget(connection)
         self.streams.lose(connection)
 
+    def on_connection_error(self, connection: Connection, error: Exception) -> None:
+        """A connection has ended because handling what its client sent has raised this. The others go on."""
+        self.connection_errors += 1
+        text = "".join(traceback.format_exception(error))
+        self.log.error("a connection failed", remote=connection.remote, error=repr(error), stack=text)
+
     def new_grpc(self) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
         return GrpcServerConnection(self.methods, self.settings, time.monotonic, self.unfinished)
@@ -227,8 +235,11 @@ class ListenerActor(Actor):
         if self.flush_due:
             return
         if self.under_way <= limits.CALLS_BATCHED_FROM:
-            self.calls.end_turn()
-            self.links.flush()
+            try:
+                self.calls.end_turn()
+                self.links.flush()
+            except Exception as error:  # of what all connections share, though one of them has led here
+                self.fail(error)
         else:
             self.flush_due = True
             self.event_loop.call_soon(self._flush_calls)
@@ -440,6 +451,7 @@ class ListenerActor(Actor):
     def details(self) -> dict[str, Any]:
         return {
             "addresses": self.addresses,
+            "connection_errors": self.connection_errors,
             "readiness": ("not ready", "asking", "ready")[self.readiness],
             "accepting": self.acceptor.is_accepting,
             "draining": self.is_drained or self.stopping,

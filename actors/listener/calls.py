@@ -59,6 +59,7 @@ from etcdz.ipc.messages import (
     Replies,
     Write,
 )
+from etcdz.proto import deep
 
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, HEALTH_LIST, MEMBER_LIST))
 """Methods that are admitted beyond the bound on calls, so that an overloaded member can still be operated."""
@@ -161,6 +162,11 @@ class Calls:
         try:
             error = self._begin[method](caller, stream_id, body, auth)
         except DecodeError as problem:
+            # Groups deeper than the library passes over. etcd's decoder passes over all of them.
+            plain = deep.without_groups(body)
+            if plain is not None:
+                self.begin(caller, stream_id, method, plain, auth)
+                return
             caller.reply(stream_id, Code.INTERNAL, f"grpc: error unmarshalling request: {problem}".encode())
             return
         if error is not None:
@@ -257,6 +263,13 @@ class Calls:
             answered.add(call.caller)
 
     def _report_slow(self, call: Call, code: int, body: bytes) -> None:
+        """NB: a report must not fail what it reports on: the answer is still to be given."""
+        try:
+            self._describe_slow(call, code, body)
+        except Exception as error:
+            self._host.log.error("a slow request could not be described", error=repr(error))
+
+    def _describe_slow(self, call: Call, code: int, body: bytes) -> None:
         method = COMPACT if call.method in (COMPACT_PHYSICAL, WAIT_COMPACTION) else call.method
         request = request_of(method, call.payload) if call.state == WRITE else call.payload
         self._slow.report(call.caller, method, request, code, body, call.began_s)

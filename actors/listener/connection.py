@@ -44,7 +44,7 @@ class Host(Protocol):
     def wake(self) -> None: ...
     def flush_soon(self) -> None: ...
     def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
-    def fail(self, error: Exception) -> None: ...
+    def on_connection_error(self, connection: "Connection", error: Exception) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -92,7 +92,12 @@ class Connection(asyncio.Protocol):
             self.host.streams.check_writable(self)
             self.host.flush_soon()
         except Exception as error:
-            self.host.fail(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """What this client has sent brought out a mistake: it ends this connection alone, and is reported."""
+        self.transport.abort()
+        self.host.on_connection_error(self, error)
 
     def data_received(self, data: bytes) -> None:
         if self.host.idles:
@@ -100,7 +105,7 @@ class Connection(asyncio.Protocol):
         try:
             self._receive(data)
         except Exception as error:
-            self.host.fail(error)
+            self._fail(error)
 
     def eof_received(self) -> bool:
         """The client has closed its half. return whether the transport stays open, for answers that are still to come
@@ -112,7 +117,7 @@ class Connection(asyncio.Protocol):
         try:
             self.http1.receive_eof()
         except Exception as error:
-            self.host.fail(error)
+            self._fail(error)
         return not self.transport.is_closing()
 
     def _receive(self, data: bytes) -> None:

@@ -1,11 +1,13 @@
 """How calls of etcd's KV service begin: checked as etcd does, then proposed or read."""
 
 from actors.listener.call import READ, Begin, Call, Caller, FollowUp, Routes
+from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import COMPACT, COMPACT_PHYSICAL, DELETE_RANGE, PUT, RANGE, RANGE_CHUNK, TXN, WAIT_COMPACTION
 from etcdz.mvcc import transaction, validate
 from etcdz.mvcc.put_entry import keys_of_puts
+from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 
 
@@ -45,7 +47,10 @@ class KeyValues:
         if keys is not None:
             error = validate.check_puts(keys, self._max_txn_ops)
             return error or self._propose(caller, stream_id, TXN, body, auth)
-        request = pb.TxnRequest.FromString(body)
+        try:
+            request = deep.decode(pb.TxnRequest, body)
+        except deep.TooDeep:
+            return errors.TOO_MANY_OPS
         error = validate.check_txn(request, self._max_txn_ops)
         if error is not None:
             return error

@@ -11,6 +11,7 @@ from etcdz.api.methods import LEASE_GRANT, PUT, RAISE_NOSPACE, TXN
 from etcdz.ipc.messages import QuotaHeadroom
 from etcdz.mvcc.alarms import NOSPACE
 from etcdz.mvcc.growth import LEASE_OVERHEAD_BYTES, put_growth, txn_growth
+from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 
 _GROWTH: Final[dict[int, tuple[Any, Callable[[Any], int]]]] = {
@@ -54,7 +55,7 @@ class QuotaGate:
         begin = self._ungated[method]
 
         def begin_within_quota(caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
-            cost = growth(request_class.FromString(body))
+            cost = growth(deep.decode(request_class, body))
             if cost == 0 or cost < self._headroom:
                 self._headroom -= cost
                 return begin(caller, stream_id, body, auth)

@@ -50,7 +50,10 @@ class KeyWatch:
         for message in messages:
             touched = _TOUCHED.get(type(message))
             if touched is not None and self._admit_more():
-                self._look(message, touched)
+                try:
+                    self._look(message, touched)
+                except Exception:  # who looks must not harm who is looked at
+                    self.dropped += 1
 
     def _look(self, message: Any, touched: Callable[[Any], list[Touched]]) -> None:
         found = [one for one in touched(message) if matches(one, self._prefix)]

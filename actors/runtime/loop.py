@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import zmq
 
@@ -43,6 +43,18 @@ class FatalError(Exception):
 
 class Actor:
     """Base of all actors: mailbox, links, heartbeat. Subclasses fill `handlers` and override the `on_` hooks."""
+
+    fatal_errors: ClassVar[dict[type[Exception], str]] = {}
+    """Errors that no restart can make good, wherever they are raised -> what was being done. They end the member, as
+    FatalError does."""
+
+    @classmethod
+    def fatal_reason(cls, error: Exception) -> str | None:
+        """Why the member must end because of this error; None: a new incarnation may go on."""
+        if isinstance(error, FatalError):
+            return str(error)
+        failed = next((what for kind, what in cls.fatal_errors.items() if isinstance(error, kind)), None)
+        return None if failed is None else f"{failed}: {error}"
 
     def __init__(self, boot: Boot) -> None:
         self.boot = boot
@@ -280,10 +292,11 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
         actor.loop()
         actor.on_stop()
         actor.close(linger_ms=1000)
-    except FatalError as error:
-        _report(actor, fatal=True, reason=str(error))
-        return 1
     except Exception as error:
+        reason = actor.fatal_reason(error)
+        if reason is not None:
+            _report(actor, fatal=True, reason=reason)
+            return 1
         traceback.print_exc()
         actor.recorder.text(last_words(error))
         _report(actor, fatal=False, reason=describe(error))

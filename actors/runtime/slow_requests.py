@@ -1,10 +1,12 @@
 """The backend's warnings about requests that took long: etcd's texts and fields.
 
-Only is_slow runs for requests that did not take long.
+Only is_slow runs for requests that did not take long. A report must not fail what it reports on, least of all a
+committed entry, which would fail at every later start as well: what cannot be described is logged as just that.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Final, ParamSpec
 
 from google.protobuf.message import DecodeError
 
@@ -14,6 +16,9 @@ from etcdz.api.request_text import message_text, raft_request_text, txn_text
 from etcdz.config.literals import format_duration
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.tags import RAFT_REQUEST_PUT
+from etcdz.telemetry import logs
+
+P = ParamSpec("P")
 
 ORDINARY_S: Final = 100e-6
 """What each further request of a batch may take before the batch counts as slow: many small ones are no slow one."""
@@ -40,6 +45,18 @@ def is_slow(took_s: float, requests: int, limit_s: float) -> bool:
     return took_s > limit_s + (requests - 1) * ORDINARY_S
 
 
+def _never_fails(warn: Callable[P, None]) -> Callable[P, None]:
+    @wraps(warn)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            warn(*args, **kwargs)
+        except Exception as error:
+            logs.get("backend").error("a slow request could not be described", error=repr(error))
+
+    return guarded
+
+
+@_never_fails
 def warn_apply(log: Any, took_s: float, limit_s: float, entries: Sequence[bytes], replies: Sequence[Reply]) -> None:
     """Logs that a batch of entries took long to apply.
 
@@ -61,6 +78,7 @@ def warn_apply(log: Any, took_s: float, limit_s: float, entries: Sequence[bytes]
     _warn(log, took_s, limit_s, "", text, size, reply, len(entries))
 
 
+@_never_fails
 def warn_read(
     log: Any, took_s: float, limit_s: float, items: Sequence[tuple[int, int, bytes, int]], replies: Sequence[Reply]
 ) -> None:

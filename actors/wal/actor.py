@@ -10,7 +10,7 @@ appended in its name. See actors/raft/delegation.py for the other side.
 
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from actors.runtime.founding import check_present
 from actors.runtime.link import Peer
@@ -41,7 +41,7 @@ from etcdz.store import ballast
 from etcdz.store.disk import RealDisk
 from etcdz.telemetry.histogram import Doublings, Histogram
 from etcdz.wal import snap
-from etcdz.wal.files import WalCorrupt, WalFull, WalInUse, WalMismatch
+from etcdz.wal.files import SyncFailed, WalCorrupt, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.snap import Snap
 from etcdz.wal.start import open_newest
@@ -57,7 +57,13 @@ class Own(NamedTuple):
 
 
 class WalActor(Actor):
-    """Owns `member/wal` and `member/snap/*.snap`."""
+    """Owns `member/wal` and `member/snap/*.snap`.
+
+    NB: after a failed sync the page cache holds what the disk may not, and says that it is clean. A successor would
+    read it there, sync nothing, and vouch for it.
+    """
+
+    fatal_errors: ClassVar[dict[type[Exception], str]] = {SyncFailed: "failed to save Raft hard state and entries"}
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)

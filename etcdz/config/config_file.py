@@ -202,7 +202,7 @@ def _load_yaml(text: str) -> Any:
     for tag in (_MERGE, _VALUE):  # "<<" and "=" where no key is expected
         Loader.add_constructor(tag, lambda loader, node: str(node.value))
     try:
-        return yaml.load(text, Loader)
+        return next(yaml.load_all(text, Loader), None)  # later documents are not looked at, as in etcd
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or str(error)
         mark = getattr(error, "problem_mark", None)

@@ -16,6 +16,7 @@ from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
+from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import decode_varint, message_field
 from etcdz.proto.tags import ALARM_ALARMS, V2_REQUEST_ID, V2_REQUEST_METHOD
@@ -35,6 +36,13 @@ _HEADROOM_MAX = 4 << 20
 _GROWTH_MAX = 64
 """No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more."""
 _NO_QUOTA = 1 << 62
+
+
+_V2_METHODS = ("PUT", "POST", "DELETE", "QGET", "SYNC", "GET")
+
+
+class UndecodableEntry(Exception):
+    """The data of an entry is nothing that any version known here proposes."""
 
 
 class Applier:
@@ -74,7 +82,11 @@ class Applier:
         self._note_alarms()
 
     def apply(self, data: bytes) -> Result | None:
-        """Runs a normal entry. return None for an empty one, with which a leader begins its term."""
+        """Runs a normal entry.
+
+        return  None for an empty one, with which a leader begins its term
+        raises  UndecodableEntry: nothing is applied, and nothing may be applied after it
+        """
         if not data:
             return None
         if data[0] == PUT_TAG and self._plain and self._headroom > 0:
@@ -167,14 +179,33 @@ class Applier:
 
 
 def _decode(data: bytes) -> tuple[pb.InternalRaftRequest | None, int]:
-    """(InternalRaftRequest or None for a v2 request, request id)."""
+    """(InternalRaftRequest or None for a v2 request, request id). raises UndecodableEntry: it is neither"""
+    if not _is_v2(data):
+        try:
+            request = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
+        except DecodeError as error:
+            raise UndecodableEntry(f"it is no request: {error}") from error
+        return request, request.ID or request.header.ID
+    if not _is_plausible_v2(data):
+        raise UndecodableEntry("it is no request of the v2 API, though it begins like one")
+    return None, _v2_id(data)
+
+
+def _is_plausible_v2(data: bytes) -> bool:
+    """Whether an entry that begins like a v2 request, bare or wrapped, holds one."""
     try:
-        request = pb.InternalRaftRequest.FromString(data)
+        at = decode_varint(data, 1)[1] if data[:1] == V2_REQUEST_ID else 0
+        size, at = decode_varint(data, at + 1)
+    except (IndexError, ValueError):
+        return False
+    return any(_is_v2_request(part) for part in (data, data[at : at + size]))
+
+
+def _is_v2_request(data: bytes) -> bool:
+    try:
+        return pb.Request.FromString(data).Method in _V2_METHODS
     except DecodeError:
-        return None, _v2_id(data)
-    if _is_v2(data):
-        return None, _v2_id(data)
-    return request, request.ID or request.header.ID
+        return False
 
 
 def _kind(request: pb.InternalRaftRequest) -> str:

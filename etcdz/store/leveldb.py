@@ -60,6 +60,10 @@ class StoreBroken(OSError):
     """LevelDB failed: the process has to end."""
 
 
+class StoreSyncFailed(StoreBroken):
+    """The log could not be synced: the page cache may hold what the disk does not, and a second sync would hide it."""
+
+
 class LevelStore:
     """A Store in a directory of its own. One process at a time; LevelDB's LOCK file sees to that.
 
@@ -133,7 +137,9 @@ class LevelStore:
             raise StoreBroken(f"{self.path}: {error}") from error
 
     def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
-        """raises StoreBroken"""
+        """raises StoreBroken; with sync StoreSyncFailed"""
+        if self._thread_error is not None:
+            self._raise_thread_error()
         size = CHANGE_OVERHEAD_BYTES * len(batch)
         try:
             native = self._db.write_batch(sync=sync)
@@ -146,7 +152,7 @@ class LevelStore:
                     size += len(value)
             native.write()
         except plyvel.Error as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise (StoreSyncFailed if sync else StoreBroken)(f"{self.path}: {error}") from error
         self._log_bytes += size
         self._synced = sync
         if self._log_bytes >= self._switch_bytes:
@@ -156,13 +162,14 @@ class LevelStore:
         return self._synced
 
     def sync(self) -> None:
-        """raises StoreBroken"""
+        """raises StoreSyncFailed; StoreBroken: another error of LevelDB's, in a thread"""
+        self._raise_thread_error()  # NB: a sync that has failed in a thread may seem to succeed when made again
         if self._synced:
             return
         try:
             self._db.write_batch(sync=True).write()  # an empty batch; a sync covers the whole log
         except plyvel.Error as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise StoreSyncFailed(f"{self.path}: {error}") from error
         self._synced = True
 
     def _sync_ahead(self) -> None:
@@ -186,7 +193,7 @@ class LevelStore:
         except FileNotFoundError:
             pass  # dumped and gone meanwhile
         except OSError as error:
-            self._thread_error = error
+            self._thread_error = StoreSyncFailed(error.errno, f"fdatasync: {error.strerror}", str(log))
 
     def _switch(self) -> None:
         """Syncs the log, then has LevelDB begin the next one. On return writes go there."""
@@ -211,10 +218,15 @@ class LevelStore:
         except Exception as error:  # nothing catches it above a thread: the next call reports it
             self._thread_error = error
 
+    def _raise_thread_error(self) -> None:
+        error = self._thread_error
+        if error is not None:
+            kind = StoreSyncFailed if isinstance(error, StoreSyncFailed) else StoreBroken
+            raise kind(f"{self.path}: {error}") from error
+
     def _reap_dumps(self) -> None:
         ended = [dump for dump in self._dumps if not dump[0].is_alive()]
-        if self._thread_error is not None:
-            raise StoreBroken(f"{self.path}: {self._thread_error}")
+        self._raise_thread_error()
         if ended:
             self._dumps = [dump for dump in self._dumps if dump not in ended]
             self._note_freed(-sum(freed for _, freed in ended))

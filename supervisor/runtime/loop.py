@@ -37,7 +37,11 @@ log = logs.get("supervisor")
 
 LAST_WORDS_MS: Final = 20
 """How long a failed actor's Fault may take from its socket to our mailbox, when its exit was noticed first."""
-STOP_SIGNALS: Final[dict[int, str]] = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminated"}
+STOP_SIGNALS: Final[dict[int, str]] = {
+    signal.SIGINT: "interrupt",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "hangup",
+}
 """With the words that etcd logs."""
 ECHO_S: Final = 0.2
 """timeout(1) and service managers send a signal twice, to the process and to its group: that is no second one."""
@@ -82,7 +86,7 @@ class Loop:
         self._unknown: set[int] = set()
         """Tags of messages that were skipped."""
         self.stop_signal = 0
-        """The first of SIGINT and SIGTERM that came; 0 if none."""
+        """The first of STOP_SIGNALS that came; 0 if none."""
         self._stop_signal_at = 0.0
         self._serves = False
         """A listener has served clients, and the service manager was told."""

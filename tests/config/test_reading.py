@@ -145,6 +145,10 @@ def test_a_file_alone_counts() -> None:
     assert config.initial_cluster == {"f": ("http://localhost:2380",)}
 
 
+def test_of_several_documents_in_a_file_the_first_counts() -> None:
+    assert accept(file="name: f\n---\nname: g\n").name == "f"
+
+
 def test_a_file_may_come_from_the_environment() -> None:
     config = give(Case(("--name=x",), -1, "", {"ETCD_CONFIG_FILE": FILE}, "name: f\n"))
     assert isinstance(config, MemberConfig)

@@ -26,10 +26,11 @@ def load(target: str, prefix: bytes, count: int, value_bytes: int) -> None:
 
 
 def load_large(target: str, prefix: bytes, count: int, value_bytes: int) -> None:
-    """The same by single puts, for values near the limit of a request."""
+    """The same by single puts, for values near the limit of a request; no store can make them smaller."""
+    value = Random(value_bytes).randbytes(value_bytes)
     with Channel(target) as channel:
         for number in range(count):
-            put = pb.PutRequest(key=prefix + b"%08d" % number, value=b"v" * value_bytes)
+            put = pb.PutRequest(key=prefix + b"%08d" % number, value=value)
             channel.unary("/etcdserverpb.KV/Put", put.SerializeToString(), 60)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
-from etcdz.mvcc.applier import FOREIGN, Applier, Result
+from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import leasepb, membershippb
@@ -260,3 +260,9 @@ def test_a_transaction_of_puts_is_refused_while_nospace_is_raised() -> None:
     member(alarm=pb.AlarmRequest(action=1, alarm=1, memberID=1))
     put = pb.RequestOp(request_put=pb.PutRequest(key=b"a", value=b"v"))
     member.refuses(errors.NO_SPACE, txn=pb.TxnRequest(success=[put]))
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff", b"\x22\x05\x0a", b"\x08\x09\x12\x03BAD", b"\x12\x02\x99\x99"])
+def test_an_entry_that_is_nothing_known_is_not_taken_for_a_v2_request(data: bytes) -> None:
+    with pytest.raises(UndecodableEntry):
+        _Member().applier.apply(data)

@@ -1,5 +1,8 @@
 """What an init system is told (Type=notify), and what it may hand down: blocked signals, and every signal there is."""
 
+import json
+import os
+import signal
 import socket
 import struct
 from collections.abc import Callable
@@ -45,3 +48,44 @@ def received(manager: socket.socket) -> tuple[bytes, int]:
 
 def test_a_service_manager_that_is_gone_stops_nothing(make_member: MemberMaker, tmp_path: Path) -> None:
     make_member(env={"NOTIFY_SOCKET": str(tmp_path / "nobody")}).start()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda how: how.name)
+def test_a_parent_that_blocked_it_does_not_keep_a_signal_from_ending_the_member(
+    make_member: MemberMaker, how: signal.Signals
+) -> None:
+    member = make_member()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {how})
+    try:
+        member.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    run_dir = Path(json.loads((member.data_dir / "etcdz.json").read_text())["run_dir"])
+    os.kill(member.pid, how)
+    assert member.wait() == -how
+    assert not run_dir.exists()
+
+
+def test_signals_that_do_not_end_etcd_do_not_end_the_member(make_member: MemberMaker) -> None:
+    member = make_member()
+    member.start()
+    names = [
+        "USR1",
+        "USR2",
+        "PIPE",
+        "ALRM",
+        "CHLD",
+        "CONT",
+        "URG",
+        "XCPU",
+        "XFSZ",
+        "VTALRM",
+        "PROF",
+        "WINCH",
+        "IO",
+        "PWR",
+    ]
+    for signum in [*(signal.Signals[f"SIG{name}"] for name in names), signal.SIGRTMIN + 1, signal.SIGRTMAX]:
+        os.kill(member.pid, signum)
+    os.kill(member.pid, signal.SIGTERM)
+    assert member.wait() == -signal.SIGTERM

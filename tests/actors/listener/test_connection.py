@@ -14,12 +14,13 @@ from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.streams import Streams
 from etcdz.api.methods import PUT
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import Replies
+from etcdz.ipc.messages import Leadership, Replies
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, GOAWAY, ClientEvent
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.unfinished import UnfinishedRequests
 
 PATH = b"/etcdserverpb.KV/Put"
 BODY = pb.PutRequest(key=b"k").SerializeToString()
@@ -42,6 +43,9 @@ class Transport:
         self.writes.append(data)
 
     def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
         self.closed = True
 
     def is_closing(self) -> bool:
@@ -67,6 +71,7 @@ class World:
         self.idles = False
         self.connected: list[Connection] = []
         self.failures: list[Exception] = []
+        self.connection_errors: list[Exception] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.transport = Transport()
         self.connection = Connection(self)
@@ -86,7 +91,7 @@ class World:
 
     def new_http1(self, transport: Any) -> Http1Endpoints:
         scrapes: Any = None
-        return Http1Endpoints(transport, self.calls, scrapes, 100)
+        return Http1Endpoints(transport, self.calls, scrapes, 100, UnfinishedRequests(1 << 20))
 
     def wake(self) -> None:
         self.idles = False
@@ -99,6 +104,9 @@ class World:
 
     def fail(self, error: Exception) -> None:
         self.failures.append(error)
+
+    def on_connection_error(self, connection: Any, error: Exception) -> None:
+        self.connection_errors.append(error)
 
     # ---- the client ----
 
@@ -199,11 +207,13 @@ def test_a_client_that_does_not_read_is_not_read_from(world: World) -> None:
     assert world.transport.reads
 
 
-def test_an_error_in_the_listener_ends_it_and_is_not_lost_in_the_event_loop(world: World) -> None:
+def test_an_error_over_what_a_client_has_sent_ends_its_connection_alone_and_is_reported(world: World) -> None:
     world.calls = None  # type: ignore[assignment]
     world.client.call(PATH, BODY)
     world.send()
-    assert [type(error) for error in world.failures] == [AttributeError]
+    assert [type(error) for error in world.connection_errors] == [AttributeError]
+    assert world.transport.is_closing()
+    assert not world.failures
 
 
 @pytest.mark.parametrize(
@@ -218,3 +228,41 @@ def test_an_error_in_the_listener_ends_it_and_is_not_lost_in_the_event_loop(worl
 def test_a_clients_address_is_shown_as_go_does(world: World, peer: Any, shown: str) -> None:
     world.transport.get_extra_info = lambda name: peer  # type: ignore[attr-defined]
     assert world.connection.remote == shown
+
+
+def test_a_half_that_is_closed_leaves_http1_open_for_the_answer_alone() -> None:
+    grpc, http1, fresh = World(), World(), World()
+    grpc.send()
+    http1.calls.on_leadership(Leadership(1, 2, 9, 4, 7, 3, 0))
+    http1.connection.data_received(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [world.connection.eof_received() for world in (grpc, http1, fresh)] == [False, True, False]
+
+
+def test_a_wrong_preface_is_closed_without_an_answer(world: World) -> None:
+    world.connection.data_received(b"PRI * HTTP/2.0\r\n\r\nXX")
+    assert world.transport.closed and world.transport.writes == []
+
+
+def test_a_client_has_spoken_once_it_has_greeted_or_asked() -> None:
+    grpc, http1 = World(), World()
+    greeting = grpc.client.take_output()
+    grpc.connection.data_received(greeting[:24])
+    http1.connection.data_received(VERSION[:-1])
+    assert not grpc.connection.has_spoken and not http1.connection.has_spoken
+    grpc.connection.data_received(greeting[24:])
+    http1.connection.data_received(VERSION[-1:])
+    assert grpc.connection.has_spoken and http1.connection.has_spoken
+
+
+def test_what_is_unfinished_is_given_up_and_forgotten_with_its_connection() -> None:
+    world = World()
+    world.send()
+    stream = world.client.open(PATH)
+    world.client.send_message(stream, bytes(40_000))
+    world.connection.data_received(world.client.take_output()[:-100])
+    assert isinstance(world.connection.holder, GrpcServerConnection)
+    world.connection.give_up_unfinished()
+    ended = [event for event in world.receive() if event[0] == DONE]
+    assert [event[1] for event in ended] == [stream]
+    world.connection.connection_lost(None)
+    assert world.connection.grpc is None

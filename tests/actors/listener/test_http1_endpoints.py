@@ -11,6 +11,7 @@ from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.scrapes import Answer
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Replies
+from etcdz.wire.unfinished import UnfinishedRequests
 
 BODY_BYTES_MAX = 100
 
@@ -46,7 +47,8 @@ class Client:
             self.calls.on_leadership(Leadership(1, 2, 9, 4, 7, 3, 0))
         self.transport = Transport()
         scrapes: Any = SimpleNamespace(begin=self.scrapes.append)
-        self.endpoints = Http1Endpoints(self.transport, self.calls, scrapes, BODY_BYTES_MAX)
+        self.unfinished = UnfinishedRequests(1 << 20)
+        self.endpoints = Http1Endpoints(self.transport, self.calls, scrapes, BODY_BYTES_MAX, self.unfinished)
 
     def send(self, path: str, method: str = "GET", headers: str = "", body: str = "") -> None:
         self.endpoints.receive(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}".encode())
@@ -171,3 +173,29 @@ def test_draining_closes_the_connection_after_the_last_answer() -> None:
     client.backend_answers(0, b"")
     assert client.only()[0] == 200
     assert client.transport.closed
+
+
+def test_a_client_that_has_closed_its_half_still_gets_its_answer() -> None:
+    client = Client()
+    client.send("/health")
+    client.endpoints.receive_eof()
+    assert not client.transport.closed
+    client.calls.end_turn()
+    client.backend_answers(0, b"")
+    assert [status for status, _ in client.answers()] == [200] and client.transport.closed
+
+
+def test_options_are_answered_everywhere_for_browsers_that_ask_first() -> None:
+    client = Client()
+    client.send("/version", method="OPTIONS")
+    client.send("/nothing", method="OPTIONS")
+    assert client.answers() == [(200, b""), (200, b"")]
+
+
+def test_an_unfinished_request_counts_until_it_is_given_up() -> None:
+    client = Client()
+    client.endpoints.receive(b"PUT /version HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nxxxxx")
+    assert client.unfinished.total > 5 and not client.endpoints.has_asked
+    client.endpoints.give_up_unfinished()
+    assert [status for status, _ in client.answers()] == [503]
+    assert client.unfinished.total == 0 and client.transport.closed

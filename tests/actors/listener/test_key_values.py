@@ -7,6 +7,7 @@ from etcdz.api.errors import EtcdError
 from etcdz.api.methods import COMPACT, DELETE_RANGE, PUT, RANGE, TXN
 from etcdz.ipc.messages import Propose, Read, ReadIndex, Write
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import encode_varint
 from tests.actors.listener.test_calls import Setup
 
 PUT_K = pb.RequestOp(request_put=pb.PutRequest(key=b"k"))
@@ -52,3 +53,15 @@ def test_writes_are_proposed_and_reads_are_not(
     setup = Setup()
     setup.begin(1, method, request_.SerializeToString())
     assert [type(message) in kinds for _, message in setup.turn()] == [True]
+
+
+@pytest.mark.parametrize("depth", [128, 200, 1_000, 5_000])
+def test_a_transaction_that_is_nested_too_deep_has_too_many_operations(depth: int) -> None:
+    body = pb.TxnRequest(success=[PUT_K]).SerializeToString()
+    for _ in range(depth):
+        op = b"\x22" + encode_varint(len(body)) + body
+        body = b"\x12" + encode_varint(len(op)) + op
+    setup = Setup()
+    setup.begin(1, TXN, body)
+    assert setup.turn() == []
+    assert setup.client.answers == {1: (errors.TOO_MANY_OPS.code, errors.TOO_MANY_OPS.text.encode())}
