@@ -80,8 +80,12 @@ COMPACTION_SLICE = 400
 (--compaction-batch-limit) is several slices, its sleep is spread over the pauses between them."""
 COMPACTION_PAUSE_S = 0.004
 """After a slice, where no flag says otherwise."""
-HASH_SLICE = 500
-"""Records that one slice of a hash reads."""
+HELD_COMPACTION_LOOK_S = 0.01
+"""How often the backend looks whether reads that need what a compaction takes out are through."""
+HASH_SLICE = 50
+"""Records that a hash reads without a look at the clock."""
+HASH_SLICE_S = 0.001
+"""How long one slice of a hash takes, about."""
 SLICE_SHARE = 0.5
 """Of the backend's time that hashes may take."""
 DEFRAG_LOOK_S = 0.02

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from actors.backend.long_reads import LongReads
 from actors.runtime.link import Links
 from etcdz import limits
 from etcdz.api import errors
@@ -31,6 +32,7 @@ class Host(Protocol):
     mvcc: Mvcc
     links: Links
     log: Any
+    long_reads: LongReads
 
     def commit_pending(self) -> None: ...
     def raise_corrupt(self) -> None: ...
@@ -64,6 +66,7 @@ class Upkeep:
             DEFRAGMENT: self._defragment,
         }
         self._compact_slice: CompactSlice | None = None
+        self._compact_at = 0.0
         self._notes = b""
         self._compaction_waiters: list[tuple[int, int]] = []
         self._jobs: deque[_Job] = deque()
@@ -79,7 +82,8 @@ class Upkeep:
         self._plan()
 
     def _plan(self) -> None:
-        at = 0.0 if self._compact_slice is not None else min(self._job_at, self._defrag_at, self._check_at)
+        compact_at = self._compact_at if self._compact_slice is not None else _NEVER
+        at = min(compact_at, self._job_at, self._defrag_at, self._check_at)
         self.next_at = None if at == _NEVER else at
 
     # compaction
@@ -88,6 +92,7 @@ class Upkeep:
         self._notes = message.notes or self._notes
         if message.records:
             self._compact_slice = message
+            self._compact_at = 0.0
             self._plan()
         else:
             self.tell_compactor()
@@ -110,7 +115,10 @@ class Upkeep:
             self._answer(slot, request_id, Code.OK, self._host.mvcc.header())
         self._compaction_waiters = []
 
-    def _do_slice(self, message: CompactSlice) -> None:
+    def _do_slice(self, message: CompactSlice, now: float) -> None:
+        if self._host.long_reads.holds_up(self._host.mvcc.compaction.target, now):
+            self._compact_at = now + limits.HELD_COMPACTION_LOOK_S
+            return
         self._compact_slice = None
         if self._host.mvcc.compaction.step(message.records):
             self._end_compaction()
@@ -145,6 +153,8 @@ class Upkeep:
         job = self._jobs[0]
         try:
             outcome = job.step(limits.HASH_SLICE)
+            while outcome is None and time.monotonic() < now + limits.HASH_SLICE_S:
+                outcome = job.step(limits.HASH_SLICE)
         except OSError as error:
             self._host.log.error("found data that cannot be read", error=str(error))
             self._host.raise_corrupt()
@@ -229,8 +239,8 @@ class Upkeep:
 
     def work(self, now: float) -> None:
         """What is due. Requires: nothing is pending, and what waits for links has been sent."""
-        if self._compact_slice is not None:
-            self._do_slice(self._compact_slice)
+        if self._compact_slice is not None and now >= self._compact_at:
+            self._do_slice(self._compact_slice, now)
         if self._jobs and now >= self._job_at:
             self._job_slice(now)
         if now >= self._defrag_at:
