@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from actors.listener.call import Client
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
@@ -47,8 +48,8 @@ class Host(Protocol):
     def on_connection_error(self, connection: "Connection", error: Exception) -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """A Caller of Calls and a Connection of Streams.
+class Connection(Client, asyncio.Protocol):
+    """A Client of Calls and a Connection of Streams.
 
     transport   set by connection_made, which comes before everything else
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
@@ -130,11 +131,12 @@ class Connection(asyncio.Protocol):
         host.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
-            # NB: a call that is cancelled goes on to its end; the answer to a stream that is gone is dropped.
             if kind == CALL and method.unary:
                 calls.begin(self, stream_id, method.tag, body, auth_info_from(metadata) if metadata else None)
             else:
                 streams.take(self, event)
+        if streams.cancelled:
+            calls.cancel(streams.cancelled)
         if streams.waiting:
             streams.check_writable(self)
         if self.draining is not None:
@@ -199,6 +201,11 @@ class Connection(asyncio.Protocol):
         if self.grpc is not None:
             return self.grpc.has_greeted
         return self.http1 is not None and self.http1.has_asked
+
+    @property
+    def open_calls(self) -> int:
+        """Calls and streams of the client."""
+        return self.grpc.open_streams if self.grpc is not None else 0
 
     @property
     def holder(self) -> GrpcServerConnection | Http1Endpoints | None:
