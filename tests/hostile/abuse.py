@@ -116,7 +116,7 @@ def flood_keep_alives(target: str, rng: Random, seconds: float) -> dict[str, int
             )
             client.socket.settimeout(0.5)
             while time.monotonic() < end:
-                client.send(unit)
+                client.socket.sendall(unit)
                 sent += 400
     return {"keep_alives": sent}
 
