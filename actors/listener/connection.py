@@ -23,6 +23,9 @@ from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
 _WRITE_BUFFER_HIGH: Final = 4 << 20
 """Bytes that wait in one connection's socket before nothing more is read from it."""
+_SLICE_BYTES: Final = 64 << 10
+"""Of one client's bytes, before the others have their turn: they may be thousands of messages. uvloop reads 256 KB at a
+time, and up to 32 times in a row from a client that sends without a pause."""
 _BACKED_UP_BYTES: Final = 256 << 10
 """The same before streams stop sending."""
 
@@ -55,9 +58,22 @@ class Connection(Client, asyncio.Protocol):
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
     http1       once the client has said that it speaks HTTP/1
     leaving     whether the client is asked to go elsewhere
+    rest        bytes of the client that wait until others had their turn; nothing is read meanwhile
+    stalled     so much waits to be written that nothing is read
     """
 
-    __slots__ = ("connected_s", "draining", "grpc", "host", "http1", "leaving", "sniffed", "transport")
+    __slots__ = (
+        "connected_s",
+        "draining",
+        "grpc",
+        "host",
+        "http1",
+        "leaving",
+        "rest",
+        "sniffed",
+        "stalled",
+        "transport",
+    )
 
     transport: asyncio.Transport
 
@@ -66,6 +82,8 @@ class Connection(Client, asyncio.Protocol):
         self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
+        self.rest = b""
+        self.stalled = False
         self.leaving = False
         self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
@@ -85,10 +103,13 @@ class Connection(Client, asyncio.Protocol):
         self.grpc = None
 
     def pause_writing(self) -> None:
+        self.stalled = True
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.transport.resume_reading()
+        self.stalled = False
+        if not self.rest:
+            self.transport.resume_reading()
         try:
             self.host.streams.check_writable(self)
             self.host.flush_soon()
@@ -103,6 +124,28 @@ class Connection(Client, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.host.idles:
             self.host.wake()
+        if len(data) > _SLICE_BYTES:
+            data = self._begin_slices(data)
+        try:
+            self._receive(data)
+        except Exception as error:
+            self._fail(error)
+
+    def _begin_slices(self, data: bytes) -> bytes:
+        """The first slice of what has come; the others follow one by one, when other clients have had their turn."""
+        self.transport.pause_reading()
+        self.rest = data[_SLICE_BYTES:]
+        self.host.call_later(0, self._go_on)
+        return data[:_SLICE_BYTES]
+
+    def _go_on(self) -> None:
+        data, self.rest = self.rest[:_SLICE_BYTES], self.rest[_SLICE_BYTES:]
+        if self.transport.is_closing():
+            return
+        if self.rest:
+            self.host.call_later(0, self._go_on)
+        elif not self.stalled:
+            self.transport.resume_reading()
         try:
             self._receive(data)
         except Exception as error:
