@@ -15,8 +15,15 @@ FRAMES_PER_TURN = 256
 
 # ---- calls ----
 CALLS_IN_FLIGHT_MAX = 4096
-"""Unary calls that all listeners together admit at a time, each an equal share; beyond, `etcdserver: too many
-requests`."""
+"""Unary calls that all listeners together admit at a time, each an equal share, those included that their clients have
+given up; beyond, clients with few calls wait, and the others are told `etcdserver: too many requests`."""
+CALLS_WAITING_MAX = 4096
+"""Calls of one listener that wait for a place."""
+CALLS_WAITING_BYTES_MAX = 64 << 20
+"""Of their requests."""
+CALLS_WAITING_EACH = 64
+"""A client with more calls than this does not wait, but is refused; fewer, where there are so many clients that they
+could not all wait."""
 CALLS_BATCHED_FROM = 2
 """With so many calls in flight a listener reads all that is readable before it sends them on."""
 BUSY_CALLS = 16
@@ -117,6 +124,7 @@ assert 2 * CALLS_IN_FLIGHT_MAX <= REQUEST_WINDOW, (
 )
 assert APPLY_LAG_MAX <= REQUEST_WINDOW, "what is not applied yet may be offered again"
 assert CALLS_RESERVED < CALLS_IN_FLIGHT_MAX
+assert CALLS_WAITING_EACH < CALLS_WAITING_MAX
 assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX

@@ -175,10 +175,12 @@ class ListenerActor(Actor):
         self.connections.add(connection)
 
     def on_lost(self, connection: Connection) -> None:
-        """Its transport is gone: its streams end. Its calls go on, and are answered to nothing."""
+        """Its transport is gone, its calls and streams with it."""
         self.connections.discard(connection)
         self.affinity.forget(connection)
         self.streams.lose(connection)
+        if connection.open_calls:
+            self.calls.lose(connection)
 
     def on_connection_error(self, connection: Connection, error: Exception) -> None:
         """A connection has ended because handling what its client sent has raised this. The others go on."""
@@ -226,6 +228,11 @@ class ListenerActor(Actor):
         self.count_turn(frames, time.monotonic_ns() - began)
 
     @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        return len(self.connections)
+
+    @property
     def under_way(self) -> int:
         """Calls and keep-alives that wait for their answer."""
         return len(self.calls) + len(self.calls.keep_alives)
@@ -262,6 +269,8 @@ class ListenerActor(Actor):
             self.scrapes.expire(now)
             self._relieve()
             waits = self._expire_deadlines(now)
+            if self.streams.cancelled:
+                self.calls.cancel(self.streams.cancelled)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
                 self._keep_alive(now)

@@ -5,6 +5,7 @@
     Leases      (leases.py)        > check requests of etcd's services and choose the way of each
     Maintenance (maintenance.py)  /
     QuotaGate   (quota_gate.py)   stands before them while the store is nearly full
+    Admission   (admission.py)    says which calls wait for a place, and what holds one that no client waits for
 """
 
 from collections.abc import Callable
@@ -33,6 +34,17 @@ class Caller(Protocol):
 
     def flush(self) -> None:
         """All answers of this turn have been given: write them."""
+
+
+class Client:
+    """Base of a Caller that may have many calls at a time, and may give them up."""
+
+    __slots__ = ()
+
+    @property
+    def open_calls(self) -> int:
+        """How many it waits for, streams included."""
+        raise NotImplementedError
 
 
 class Call(NamedTuple):

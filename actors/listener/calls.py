@@ -12,10 +12,12 @@ Which way a request goes, and whether it may, is decided beside this file (actor
 """
 
 import time
+from collections.abc import Container
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
+from actors.listener.admission import Admission, WaitingCall
 from actors.listener.call import ASK_LESSOR, READ, WAIT_INDEX, WRITE, Begin, Call, Caller, FollowUp, Routes
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
@@ -72,6 +74,9 @@ class Host(Protocol):
     links: Links
     log: Any
 
+    @property
+    def clients(self) -> int: ...
+
     def flush_soon(self) -> None: ...
 
 
@@ -95,8 +100,7 @@ class Calls:
         self._timeout_s = config.request_timeout_s
         self._poison_reads = PoisonReads()
         self._slow = SlowCalls(host.log, config.warning_unary_request_s, config.log_level)
-        self._calls_max = 0
-        """This listener's share of what the listeners of the member may have in flight together."""
+        self._admission = Admission(host)
         self.share(max(1, config.listeners))
         self._proposals: list[tuple[int, bytes]] = []
         self._reads: list[tuple[int, int, bytes, int]] = []
@@ -137,11 +141,9 @@ class Calls:
         return len(self._calls)
 
     def share(self, listeners: int) -> None:
-        """limits.CALLS_IN_FLIGHT_MAX is the bound of the member; each of its listeners admits an equal part of it.
-
-        listeners   all that run, this one included, and those that are about to end
-        """
-        self._calls_max = limits.CALLS_IN_FLIGHT_MAX // listeners
+        """How many calls this listener admits. listeners: all that run, this one included, and those that are about to
+        end"""
+        self._admission.divide(listeners)
 
     # ---- begin ----
 
@@ -152,10 +154,12 @@ class Calls:
         method      of etcdz.api.methods.PATHS, or RANGE_CHUNK
         auth        who asks
         """
-        if len(self._calls) >= self._calls_max and (
-            method not in _RESERVED or len(self._calls) >= self._calls_max + limits.CALLS_RESERVED
+        if len(self._calls) >= self._admission.places and (
+            method not in _RESERVED or len(self._calls) >= self._admission.places + limits.CALLS_RESERVED
         ):
-            _refuse(caller, stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
+            waiting = WaitingCall(caller, stream_id, method, body, auth, time.monotonic())
+            if not self._admission.wait(waiting):
+                _refuse(caller, stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             return
         if auth is not None:
             self._knows_callers = True
@@ -184,6 +188,34 @@ class Calls:
         request_id = self._ids.next()
         self._reads.append((request_id, HEALTH, b"", index))
         self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None)
+
+    # ---- given up ----
+
+    def cancel(self, given_up: dict[Caller, set[int]]) -> None:
+        """Clients have given up these calls, by stream: nothing answers them. given_up: emptied"""
+        self._give_up(
+            [(i, c) for i, c in self._calls.items() if c.caller in given_up and c.stream_id in given_up[c.caller]]
+        )
+        self._admission.cancel(given_up)
+        given_up.clear()
+
+    def lose(self, caller: Caller) -> None:
+        """The same for all calls of a client that is gone."""
+        self._give_up([(i, c) for i, c in self._calls.items() if c.caller is caller])
+        self._admission.cancel({caller: _ALL})
+
+    def _give_up(self, calls: list[tuple[int, Call]]) -> None:
+        """What has not left stays here; what has is abandoned."""
+        if not calls:
+            return
+        now = time.monotonic()
+        unsent = {item[0] for item in self._proposals} | {item[0] for item in self._reads}
+        for request_id, call in calls:
+            del self._calls[request_id]
+            if request_id not in unsent and call.state in (WRITE, READ):
+                self._admission.abandon(request_id, call.caller, now)
+        self._proposals = [item for item in self._proposals if item[0] in self._calls]
+        self._reads = [item for item in self._reads if item[0] in self._calls or item[0] in self._long_running]
 
     # ---- the ways of requests ----
 
@@ -250,8 +282,9 @@ class Calls:
         slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
             call = pop(request_id, None) or (long_running.pop(request_id, None) if long_running else None)
-            if call is None:
-                continue  # answered before, out of the ring, or given up
+            if call is None:  # answered before, out of the ring, or given up
+                self._admission.release(request_id)
+                continue
             if call.method in follow_ups:
                 answer = follow_ups[call.method](request_id, call, code, body)
                 if answer is None:
@@ -261,6 +294,13 @@ class Calls:
                 self._report_slow(call, code, body)
             call.caller.reply(call.stream_id, code, body)
             answered.add(call.caller)
+        if self._admission.waits:  # at once, before clients who do not wait take these places
+            self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        for call in self._admission.admit(len(self._calls)):
+            self.begin(call.caller, call.stream_id, call.method, call.body, call.auth)
+            self._answered.add(call.caller)  # it may have been refused at once
 
     def _report_slow(self, call: Call, code: int, body: bytes) -> None:
         """NB: a report must not fail what it reports on: the answer is still to be given."""
@@ -301,6 +341,8 @@ class Calls:
                 self._report_slow(call, error.code, b"")
             call.caller.reply(call.stream_id, error.code, error.text.encode())
             self._answered.add(call.caller)
+        else:
+            self._admission.release(request_id)
 
     def on_read_states(self, message: ReadStates) -> None:
         """Raft has confirmed a read index: the reads that waited for it go to the backend."""
@@ -327,12 +369,17 @@ class Calls:
             late.append(request_id)
         for request_id in late:
             self._end(request_id, errors.TIMEOUT)
+        for waiting in self._admission.expire(oldest):
+            _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
+            self._answered.add(waiting.caller)
         self.keep_alives.expire(now, self._answered)
 
     # ---- resync ----
 
     def on_peer_up(self, peer: Peer) -> None:
         """Offers what is unanswered to the new incarnation: raft drops what its log has, reads may be repeated."""
+        if peer.kind in ("raft", "backend", "wal"):
+            self._admission.release_all()
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
             self._delegation = self._fence = 0
@@ -381,6 +428,8 @@ class Calls:
     def end_turn(self) -> None:
         """Sends one message per destination, and flushes each caller that was answered once."""
         links = self._host.links
+        if self._admission.waits:
+            self._begin_waiting()
         if self._proposals or self._fence:
             if self._delegation and not self._fence:
                 links.send("wal", Write(self._slot, self._delegation, self._proposals))
@@ -403,6 +452,16 @@ class Calls:
             for caller in self._answered:
                 caller.flush()
             self._answered.clear()
+
+
+class _All(Container[int]):
+    """Every stream."""
+
+    def __contains__(self, stream_id: object) -> bool:
+        return True
+
+
+_ALL = _All()
 
 
 def _refuse(caller: Caller, stream_id: int, error: EtcdError) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from actors.listener.call import Client
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
@@ -22,6 +23,9 @@ from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
 _WRITE_BUFFER_HIGH: Final = 4 << 20
 """Bytes that wait in one connection's socket before nothing more is read from it."""
+_SLICE_BYTES: Final = 64 << 10
+"""Of one client's bytes, before the others have their turn: they may be thousands of messages. uvloop reads 256 KB at a
+time, and up to 32 times in a row from a client that sends without a pause."""
 _BACKED_UP_BYTES: Final = 256 << 10
 """The same before streams stop sending."""
 
@@ -47,16 +51,29 @@ class Host(Protocol):
     def on_connection_error(self, connection: "Connection", error: Exception) -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """A Caller of Calls and a Connection of Streams.
+class Connection(Client, asyncio.Protocol):
+    """A Client of Calls and a Connection of Streams.
 
     transport   set by connection_made, which comes before everything else
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
     http1       once the client has said that it speaks HTTP/1
     leaving     whether the client is asked to go elsewhere
+    rest        bytes of the client that wait until others had their turn; nothing is read meanwhile
+    stalled     so much waits to be written that nothing is read
     """
 
-    __slots__ = ("connected_s", "draining", "grpc", "host", "http1", "leaving", "sniffed", "transport")
+    __slots__ = (
+        "connected_s",
+        "draining",
+        "grpc",
+        "host",
+        "http1",
+        "leaving",
+        "rest",
+        "sniffed",
+        "stalled",
+        "transport",
+    )
 
     transport: asyncio.Transport
 
@@ -65,6 +82,8 @@ class Connection(asyncio.Protocol):
         self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
+        self.rest = b""
+        self.stalled = False
         self.leaving = False
         self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
@@ -84,10 +103,13 @@ class Connection(asyncio.Protocol):
         self.grpc = None
 
     def pause_writing(self) -> None:
+        self.stalled = True
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.transport.resume_reading()
+        self.stalled = False
+        if not self.rest:
+            self.transport.resume_reading()
         try:
             self.host.streams.check_writable(self)
             self.host.flush_soon()
@@ -102,6 +124,28 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.host.idles:
             self.host.wake()
+        if len(data) > _SLICE_BYTES:
+            data = self._begin_slices(data)
+        try:
+            self._receive(data)
+        except Exception as error:
+            self._fail(error)
+
+    def _begin_slices(self, data: bytes) -> bytes:
+        """The first slice of what has come; the others follow one by one, when other clients have had their turn."""
+        self.transport.pause_reading()
+        self.rest = data[_SLICE_BYTES:]
+        self.host.call_later(0, self._go_on)
+        return data[:_SLICE_BYTES]
+
+    def _go_on(self) -> None:
+        data, self.rest = self.rest[:_SLICE_BYTES], self.rest[_SLICE_BYTES:]
+        if self.transport.is_closing():
+            return
+        if self.rest:
+            self.host.call_later(0, self._go_on)
+        elif not self.stalled:
+            self.transport.resume_reading()
         try:
             self._receive(data)
         except Exception as error:
@@ -130,11 +174,12 @@ class Connection(asyncio.Protocol):
         host.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
-            # NB: a call that is cancelled goes on to its end; the answer to a stream that is gone is dropped.
             if kind == CALL and method.unary:
                 calls.begin(self, stream_id, method.tag, body, auth_info_from(metadata) if metadata else None)
             else:
                 streams.take(self, event)
+        if streams.cancelled:
+            calls.cancel(streams.cancelled)
         if streams.waiting:
             streams.check_writable(self)
         if self.draining is not None:
@@ -199,6 +244,11 @@ class Connection(asyncio.Protocol):
         if self.grpc is not None:
             return self.grpc.has_greeted
         return self.http1 is not None and self.http1.has_asked
+
+    @property
+    def open_calls(self) -> int:
+        """Calls and streams of the client."""
+        return self.grpc.open_streams if self.grpc is not None else 0
 
     @property
     def holder(self) -> GrpcServerConnection | Http1Endpoints | None:

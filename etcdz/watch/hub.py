@@ -119,7 +119,7 @@ class Hub:
         """Its client reads on."""
         for watcher in stream.watchers.values():
             if watcher.state == VICTIM:
-                watcher.state = UNSYNCED
+                watcher.become(UNSYNCED)
                 self._unsynced[watcher] = None
                 self._count(watcher, 1)
 
@@ -214,7 +214,7 @@ class Hub:
         if watcher.stream.client.is_clogged:
             self._make_victim(watcher)
         else:
-            watcher.state = UNSYNCED
+            watcher.become(UNSYNCED)
             self._unsynced[watcher] = None
 
     def _send_together(self, bundle: Bundle, batch: EventBatch, header: bytes, prev_kvs: bool) -> None:
@@ -298,7 +298,7 @@ class Hub:
         if watcher.next_revision >= compact_revision:
             return False
         self._remove(watcher)
-        watcher.state = OVER
+        watcher.become(OVER)
         body = WATCH_CANCELED_TRUE + int_field(WATCH_COMPACT_REVISION, compact_revision)
         self._respond(watcher.stream, self._pieces.field(0), watcher.id_field + body)
         self._answer_progress(watcher.stream)
@@ -316,7 +316,7 @@ class Hub:
 
     def _sync(self, watcher: Watcher) -> None:
         """Requires: it is counted, and in no other group."""
-        watcher.state = SYNCED
+        watcher.become(SYNCED)
         group = self._synced.get(watcher.span)
         if group is None:
             group = Group()
@@ -333,7 +333,7 @@ class Hub:
                 self._synced.remove(watcher.span)
 
     def _make_victim(self, watcher: Watcher) -> None:
-        watcher.state = VICTIM
+        watcher.become(VICTIM)
         self._count(watcher, -1)
 
     def _count(self, watcher: Watcher, by: int) -> None:
@@ -351,8 +351,9 @@ class Hub:
 
     def _drop(self, watcher: Watcher) -> None:
         self._remove(watcher)
-        watcher.state = OVER
+        watcher.become(OVER)
         del watcher.stream.watchers[watcher.id]
+        watcher.stream.early.pop(watcher, None)
 
     # ---- what clients ask for, at the revision where the backend stands ----
 
@@ -393,6 +394,8 @@ class Hub:
     def _start(self, stream: WatchStream, span: Range, request: pb.WatchCreateRequest) -> None:
         watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
         stream.watchers[watcher.id] = watcher
+        if watcher.start_revision > self.revision:
+            stream.early[watcher] = None
         self._count(watcher, 1)
         self._respond(stream, self._header(), watcher.id_field + WATCH_CREATED_TRUE)
         if watcher.next_revision > self.revision:
@@ -412,16 +415,16 @@ class Hub:
 
     def _request_progress(self, stream: WatchStream) -> None:
         """NB: etcd forgets the question if a watcher is behind; here it is answered when none is any more."""
-        if any(watcher.start_revision > self.revision for watcher in stream.watchers.values()):
+        if stream.awaits_future(self.revision):
             return
-        if stream.is_behind:
+        if stream.behind:
             stream.asks_progress = True
         elif stream.watchers:
             self._report(stream, INVALID_ID)
 
     def _answer_progress(self, stream: WatchStream) -> None:
         """A watcher is no longer behind: perhaps it was the last one that the client's question waited for."""
-        if stream.asks_progress and not stream.is_behind:
+        if stream.asks_progress and not stream.behind:
             stream.asks_progress = False
             if stream.watchers:
                 self._report(stream, INVALID_ID)

@@ -1,16 +1,13 @@
 """Requests of every method: valid ones drawn from the schema, and the same with bytes changed."""
 
-import selectors
-import socket
-import time
-from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Any, Final
 
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import v3electionpb as election
 from etcdz.proto import v3lockpb as lock
-from etcdz.wire.client import DONE, ClientSettings, GrpcClientConnection
+from tests.hostile.storm import Request, Storm
 
 # path, request, how often, whether it may wait or has streams
 _METHODS: Final[list[tuple[bytes, Any, int, bool]]] = [
@@ -46,10 +43,8 @@ _KEYS: Final = [b"", b"a", b"b", b"k/1", b"k/2", b"m/a", b"m/b", b"n", b"\xff", 
 """NB: none lies between the victim's keys; a range may hold them, and the victim allows for that."""
 _NUMBERS: Final = [0, 0, 1, 2, 3, 7, 100, -1, -2, 1 << 31, (1 << 63) - 1, -(1 << 63)]
 _DEPTH_MAX: Final = 3
-_CONNECTIONS: Final = 4
-_STREAMS: Final = 48
+_FROM_ONE_DRAW: Final = 4
 _WAIT_S: Final = 0.2
-_CALL_S: Final = 30.0
 
 
 def draw_message(rng: Random, cls: Any, depth: int = 0) -> Any:
@@ -126,92 +121,25 @@ def _is_allowed(path: bytes, body: bytes) -> bool:
         return True
 
 
-class _Peer:
-    def __init__(self, target: str) -> None:
-        host, _, port = target.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), _CALL_S)
-        self.grpc = GrpcClientConnection(ClientSettings(), time.monotonic)
-
-    def write(self) -> None:
-        output = self.grpc.take_output()
-        if output:
-            self.socket.sendall(output)
-
-
-class _Storm:
-    """So many requests over a few connections, many at a time."""
-
-    def __init__(self, target: str, rng: Random, count: int) -> None:
-        self._target = target
-        self._rng = rng
-        self._left = count
-        self._said: Counter[str] = Counter()
-        self._paths = [row for row in _METHODS for _ in range(row[2])]
-
-    def run(self) -> dict[str, int]:
-        peers = [_Peer(self._target) for _ in range(_CONNECTIONS)]
-        selector = selectors.DefaultSelector()
-        for peer in peers:
-            selector.register(peer.socket, selectors.EVENT_READ, peer)
-            self._fill(peer)
-        until = time.monotonic() + _CALL_S
-        while (self._left or any(peer.grpc.open_streams for peer in peers)) and time.monotonic() < until:
-            for key, _ in selector.select(0.05):
-                if not self._read(key.data):
-                    selector.unregister(key.fileobj)
-                    peers.remove(key.data)
-                    if not peers:
-                        return self._result()
-                until = time.monotonic() + _CALL_S
-            for peer in peers:
-                self._count(peer.grpc.expire(time.monotonic()))
-                self._fill(peer)
-        self._said["unanswered"] = sum(peer.grpc.open_streams for peer in peers)
-        return self._result()
-
-    def _result(self) -> dict[str, int]:
-        return dict(sorted(self._said.items()))
-
-    def _fill(self, peer: _Peer) -> None:
-        while self._left and peer.grpc.open_streams < _STREAMS:
-            self._begin(peer.grpc)
-        peer.write()
-
-    def _begin(self, grpc: GrpcClientConnection) -> None:
-        rng = self._rng
-        path, cls, _, waits = rng.choice(self._paths)
-        body = mutate(rng, draw_message(rng, cls).SerializeToString())
-        if not _is_allowed(path, body):
-            return
-        self._left -= 1
-        self._said["requests"] += 1
-        if not waits:
-            grpc.call(path, body, _CALL_S)
-            return
-        stream_id = grpc.open(path, _WAIT_S)
-        for _ in range(rng.choice((1, 1, 2))):
-            grpc.send_message(stream_id, body)
-            body = mutate(rng, body)
-        if rng.random() < 0.7:
-            grpc.half_close(stream_id)
-
-    def _read(self, peer: _Peer) -> bool:
-        try:
-            data = peer.socket.recv(1 << 18)
-        except OSError:
-            data = b""
-        if not data:
-            self._said["lost"] += 1
-            return False
-        self._count(peer.grpc.receive(data))
-        return True
-
-    def _count(self, events: list[tuple[Any, ...]]) -> None:
-        for event in events:
-            if event[0] == DONE:
-                self._said[f"code{int(event[2])}"] += 1
+def _draw_requests(rng: Random, count: int) -> Iterator[Request]:
+    """Each is valid or was; to draw one takes as long as to change some."""
+    rows = [row for row in _METHODS for _ in range(row[2])]
+    left = count
+    while left:
+        path, cls, _, waits = rng.choice(rows)
+        drawn = draw_message(rng, cls).SerializeToString()
+        for _ in range(min(left, _FROM_ONE_DRAW)):
+            body = mutate(rng, drawn)
+            if not _is_allowed(path, body):
+                continue
+            left -= 1
+            if waits:
+                bodies = (body,) if rng.random() < 0.6 else (body, mutate(rng, body))
+                yield Request(path, bodies, _WAIT_S, rng.random() < 0.7)
+            else:
+                yield Request(path, (body,))
 
 
 def send_mutated_requests(target: str, rng: Random, count: int) -> dict[str, int]:
-    """return counts: requests, codeN for each status, lost connections, unanswered calls"""
-    return _Storm(target, rng, count).run()
+    """return counts as Storm has them"""
+    return Storm(target, _draw_requests(rng, count)).run()

@@ -253,6 +253,48 @@ def test_no_progress_without_watchers_or_before_a_start_in_the_future(fields: di
     assert [each.watch_id for each in client.responses if not each.created] == []
 
 
+class _Unwalked(dict[int, Any]):
+    """A dict whose entries nobody goes through one by one."""
+
+    def values(self) -> Any:
+        raise AssertionError("a message of the client has led over all its watchers")
+
+    __iter__ = items = values
+
+
+@pytest.mark.parametrize("start_revision", [0, 50, 2], ids=["synced", "in the future", "behind"])
+def test_no_request_of_a_client_walks_over_its_watchers(start_revision: int) -> None:
+    """A stream may have a hundred thousand of them, and its client may ask as often as it likes."""
+    world, client = start()
+    for _ in range(3):
+        world.put(b"a")
+    world.settle()
+    client.stream.watchers = _Unwalked(client.stream.watchers)
+    for number in range(3):
+        client.create(b"a", start_revision=start_revision)
+        client.ask_progress()
+        client.cancel(number)
+    client.ask_progress()
+    world.settle()
+
+
+def test_a_start_in_the_future_holds_progress_back_until_it_has_come_or_is_cancelled() -> None:
+    world, client = start()
+    client.create(b"a", start_revision=3)
+    client.create(b"a", start_revision=99)
+    client.ask_progress()
+    client.cancel(2)
+    client.ask_progress()
+    world.settle()
+    assert -1 not in [each.watch_id for each in client.take()]
+    world.put(b"a")
+    world.put(b"a")
+    world.settle()
+    client.ask_progress()
+    world.settle()
+    assert client.take()[-1].watch_id == -1
+
+
 def test_a_request_that_asks_for_nothing_gets_nothing() -> None:
     world, client = start()
     client.take()
