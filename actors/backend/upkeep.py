@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from actors.backend.long_reads import LongReads
 from actors.runtime.link import Links
 from etcdz import limits
 from etcdz.api import errors
@@ -26,14 +25,22 @@ from etcdz.store.interface import Store
 _NEVER: Final = float("inf")
 
 
+class Readers(Protocol):
+    """Reads that go on between turns."""
+
+    def holds_up(self, target: int, now: float) -> bool:
+        """Whether a compaction at this revision has to wait for them."""
+
+
 class Host(Protocol):
     """What upkeep needs of the backend."""
 
     mvcc: Mvcc
     links: Links
     log: Any
-    long_reads: LongReads
 
+    @property
+    def long_reads(self) -> Readers: ...
     def commit_pending(self) -> None: ...
     def raise_corrupt(self) -> None: ...
 
