@@ -230,8 +230,8 @@ def _add_records(state: KvState, query: _Query, answer: Answer) -> Steps[bool]:
 def _add_in_order(state: KvState, query: _Query, answer: Answer) -> Steps[bool]:
     """In key order, forwards or backwards."""
     limit = left = query.limit
-    step = STEP_KEYS if query.filters is not None else STEP_RECORDS
-    for keys in _walk(state, query.lo, query.hi, min(step, query.fetch or step), query.is_descending):
+    step = STEP_KEYS if query.filters is not None else min(STEP_RECORDS, limit + 1 if limit else STEP_RECORDS)
+    for keys in _walk(state, query.lo, query.hi, step, query.is_descending):
         if query.filters is not None:
             keys = [key for key, _ in _filtered(state, query, keys)]
         at = 0
