@@ -171,6 +171,11 @@ class Pair:
         )
 
     def _stop_and_start(self, call: Call) -> None:
+        """NB: killed soon after a transaction that failed, etcd 3.5.1 applies the deletion before it once more and is a
+        revision ahead. Hash makes it commit what it has applied, so that it has nothing to apply again."""
+        if call.name == KILL:
+            etcd = self.sides[0]
+            etcd.finish(etcd.begin("/etcdserverpb.Maintenance/Hash", b""), pb.HashResponse)
         for side in self.sides:
             side.close()
             if call.name == KILL:
