@@ -348,13 +348,16 @@ def _scan_values(state: KvState, query: _Query, ranking: Ranking) -> Steps[int]:
     lo, hi, is_descending = query.lo, query.hi, query.is_descending
     for rows in state.rows(query.revision):
         batch: list[Item] = []
-        worst = ranking.worst
+        worst, worst_key = ranking.worst or (None, b"")
         for name, record in rows:
             kv = parse(record)
-            value = kv.value
-            if worst is not None and (value < worst if is_descending else value > worst):
-                continue
-            key = kv.key
+            value, key = kv.value, kv.key
+            if worst is not None:
+                if value == worst:
+                    if key > worst_key:
+                        continue
+                elif (value < worst) is is_descending:
+                    continue
             if lo <= key and (hi is None or key < hi) and state.shows(name, key, query.revision):
                 batch.append((value, key, record))
         ranking.add(batch)

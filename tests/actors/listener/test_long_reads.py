@@ -78,9 +78,10 @@ class Setup:
         self.calls.on_long_reads(LongReads(7, ids))
 
     def take(self, kind: type[Any]) -> list[Any]:
-        """What has left of this kind; all is forgotten."""
-        sent, self.sent[:] = list(self.sent), []
-        return [message for message in sent if isinstance(message, kind)]
+        """What has left of this kind; it is forgotten."""
+        found = [message for message in self.sent if isinstance(message, kind)]
+        self.sent[:] = [message for message in self.sent if not isinstance(message, kind)]
+        return found
 
     def asked(self) -> list[int]:
         """Request ids of the reads that are asked for in this turn."""
