@@ -77,6 +77,7 @@ _ROWS: Final = [
     Attack("dropped puts", abuse.drop_connections_with_puts),
     Attack("long watch keys", abuse.watch_long_keys, growth_mib_max=300),
     Attack("progress", abuse.flood_progress),
+    Attack("unread progress", abuse.flood_unread, growth_mib_max=300),
     Attack("keep-alives", abuse.flood_keep_alives),
     Attack("locks", abuse.wait_for_locks),
     Attack("compared ranges", abuse.compare_ranges),
