@@ -43,7 +43,7 @@ _KEYS: Final = [b"", b"a", b"b", b"k/1", b"k/2", b"m/a", b"m/b", b"n", b"\xff", 
 """NB: none lies between the victim's keys; a range may hold them, and the victim allows for that."""
 _NUMBERS: Final = [0, 0, 1, 2, 3, 7, 100, -1, -2, 1 << 31, (1 << 63) - 1, -(1 << 63)]
 _DEPTH_MAX: Final = 3
-_FROM_ONE_DRAW: Final = 4
+_FROM_ONE_DRAW: Final = 10
 _WAIT_S: Final = 0.2
 
 
