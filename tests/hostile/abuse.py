@@ -44,8 +44,9 @@ def pile_up_puts(target: str, rng: Random, seconds: float) -> dict[str, int]:
 
 
 def pile_up_large_puts(target: str, rng: Random, seconds: float) -> dict[str, int]:
-    """Puts of 1 MB, hundreds at a time."""
-    body = pb.PutRequest(key=b"pile", value=rng.randbytes(1_000_000)).SerializeToString()
+    """Puts of 1 MB, hundreds at a time (in the short form of 200 KB)."""
+    size = 1_000_000 if seconds > 1 else 200_000
+    body = pb.PutRequest(key=b"pile", value=rng.randbytes(size)).SerializeToString()
     return Storm(target, _until(seconds, Request(_PUT, (body,))), connections=8, streams=60).run()
 
 

@@ -33,7 +33,7 @@ class Attack(NamedTuple):
 
     name: str
     run: Run
-    short: float = 1.0
+    short: float = 0.5
     long: float = 10.0
     stall_s_max: float = 5.0
     growth_mib_max: float = 150.0
@@ -84,7 +84,7 @@ _ROWS: Final = [
     Attack("many puts at once", abuse.put_many_at_once),
     Attack("mass deletes", abuse.delete_and_put_much),
     Attack("crowded lease", abuse.crowd_a_lease),
-    Attack("upkeep", abuse.storm_upkeep),
+    Attack("upkeep", abuse.storm_upkeep, growth_mib_max=400),
     Attack("snapshots", abuse.flood_snapshots),
     Attack("odd numbers", abuse.odd_numbers),
 ]

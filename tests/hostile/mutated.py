@@ -44,7 +44,7 @@ _KEYS: Final = [b"", b"a", b"b", b"k/1", b"k/2", b"m/a", b"m/b", b"n", b"\xff", 
 _NUMBERS: Final = [0, 0, 1, 2, 3, 7, 100, -1, -2, 1 << 31, (1 << 63) - 1, -(1 << 63)]
 _DEPTH_MAX: Final = 3
 _FROM_ONE_DRAW: Final = 10
-_WAIT_S: Final = 0.2
+_WAIT_S: Final = 0.05
 
 
 def draw_message(rng: Random, cls: Any, depth: int = 0) -> Any:
