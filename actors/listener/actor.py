@@ -39,11 +39,13 @@ from etcdz.ipc.messages import (
     Leadership,
     LeaseAnswers,
     Listen,
+    LongReads,
     Metrics,
     QuotaHeadroom,
     ReadStates,
     Refused,
     Replies,
+    ReplyPart,
     Stop,
     WatchChanges,
     WatchChunk,
@@ -65,6 +67,9 @@ CLIENTS_SHOWN = 100
 """Addresses of clients that `details` names."""
 FRESH_S = 0.5
 """A listener that ends waits so long for the first bytes of a client that has just connected: they are on their way."""
+
+CORK_BYTES = 256 << 10
+"""Of one client's large answers that are written before the others have their turn."""
 
 _NOT_READY, _ASKING, _READY = range(3)
 
@@ -118,6 +123,8 @@ class ListenerActor(Actor):
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
         self.handlers |= {
             Replies: self.calls.on_replies,
+            LongReads: self.calls.on_long_reads,
+            ReplyPart: self.calls.on_reply_part,
             Refused: self.calls.on_refused,
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
@@ -142,6 +149,7 @@ class ListenerActor(Actor):
         self.settings = ServerSettings(
             message_bytes_max=self.config.max_request_bytes + limits.RECEIVE_OVERHEAD_BYTES,
             max_concurrent_streams=self.config.max_concurrent_streams,
+            cork_bytes=CORK_BYTES,
             keepalive=keepalive,
         )
         self.keepalive_every_s = min(KEEPALIVE_CHECK_S_MAX, keepalive.timeout_s / 10)
@@ -181,6 +189,7 @@ class ListenerActor(Actor):
         self.streams.lose(connection)
         if connection.open_calls:
             self.calls.lose(connection)
+        self.calls.long_reads.forget(connection)
 
     def on_connection_error(self, connection: Connection, error: Exception) -> None:
         """A connection has ended because handling what its client sent has raised this. The others go on."""
@@ -285,6 +294,7 @@ class ListenerActor(Actor):
             return
         if self.stopping:
             self._leave_loop()
+        waits = waits or len(self.calls.long_reads) > 0
         self.idles = self.may_idle and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
         self._set_timer(IDLE_TIMER_S if self.idles else TIMER_S)
 
@@ -448,6 +458,7 @@ class ListenerActor(Actor):
         return {
             "connections": len(self.connections),
             "calls": len(self.calls),
+            "long_reads": len(self.calls.long_reads),
             "streams": len(self.streams),
             "client_cpu": self.affinity.cpu,
             **({"serving": True} if self.announced else {}),

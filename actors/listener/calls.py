@@ -5,6 +5,7 @@ write          -> Write     -> wal     ... backend -> Replies    while raft dele
 linearizable   -> Read      -> backend -> Replies            while raft grants the fast path
                -> ReadIndex -> raft -> ReadStates -> Read    otherwise
 serializable   -> Read      -> backend -> Replies
+long           -> Read      -> backend -> LongReads -> ReadLong -> ReplyPart, ...
 keep-alive     -> LeaseCalls -> lessor -> LeaseAnswers
 lease's time   -> LeaseCalls -> lessor -> LeaseAnswers -> Read     the backend adds what it knows: header, keys
 
@@ -18,10 +19,11 @@ from typing import Any, Protocol
 from google.protobuf.message import DecodeError
 
 from actors.listener.admission import Admission, WaitingCall
-from actors.listener.call import ASK_LESSOR, READ, WAIT_INDEX, WRITE, Begin, Call, Caller, FollowUp, Routes
+from actors.listener.call import ASK_LESSOR, READ, WAIT_INDEX, WRITE, Begin, Call, Caller, Client, FollowUp, Routes
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
 from actors.listener.leases import Leases, lessor_query, with_keys_wanted
+from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
@@ -49,6 +51,7 @@ from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
     UNASKED,
+    CancelReads,
     Leadership,
     LeaseAnswers,
     LeaseCalls,
@@ -56,11 +59,14 @@ from etcdz.ipc.messages import (
     QuotaHeadroom,
     Read,
     ReadIndex,
+    ReadLong,
     ReadStates,
     Refused,
     Replies,
+    ReplyPart,
     Write,
 )
+from etcdz.ipc.messages import LongReads as LongReadsMessage
 from etcdz.proto import deep
 
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, HEALTH_LIST, MEMBER_LIST))
@@ -84,6 +90,7 @@ class Calls:
     """All calls in flight of one listener. len(): how many, those that may take as long as they take not counted.
 
     keep_alives    messages of LeaseKeepAlive streams, which share the lessor's messages with calls
+    long_reads     reads that wait until their answers have room; no request timeout ends them, as in etcd
     """
 
     def __init__(self, host: Host, config: MemberConfig) -> None:
@@ -106,6 +113,7 @@ class Calls:
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
         self._lease_calls: list[tuple[int, int, int]] = []
+        self.long_reads = LongReads()
         self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon)
         self._revision = 1
         """The latest that an answer of the backend has shown."""
@@ -197,12 +205,15 @@ class Calls:
             [(i, c) for i, c in self._calls.items() if c.caller in given_up and c.stream_id in given_up[c.caller]]
         )
         self._admission.cancel(given_up)
+        if self.long_reads:
+            self.long_reads.cancel(given_up)
         given_up.clear()
 
     def lose(self, caller: Caller) -> None:
         """The same for all calls of a client that is gone."""
         self._give_up([(i, c) for i, c in self._calls.items() if c.caller is caller])
         self._admission.cancel({caller: _ALL})
+        self.long_reads.cancel({caller: _ALL})
 
     def _give_up(self, calls: list[tuple[int, Call]]) -> None:
         """What has not left stays here; what has is abandoned."""
@@ -282,8 +293,8 @@ class Calls:
         slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
             call = pop(request_id, None) or (long_running.pop(request_id, None) if long_running else None)
-            if call is None:  # answered before, out of the ring, or given up
-                self._admission.release(request_id)
+            if call is None and (call := self.long_reads.end(request_id)) is None:
+                self._admission.release(request_id)  # answered before, out of the ring, or given up
                 continue
             if call.method in follow_ups:
                 answer = follow_ups[call.method](request_id, call, code, body)
@@ -296,6 +307,37 @@ class Calls:
             answered.add(call.caller)
         if self._admission.waits:  # at once, before clients who do not wait take these places
             self._begin_waiting()
+
+    def on_long_reads(self, message: LongReadsMessage) -> None:
+        """The backend has not answered these: they wait until there is room for their answers."""
+        for request_id in message.ids:
+            call = self._calls.pop(request_id, None)
+            if call is None:
+                self._admission.release(request_id)
+            elif not self.long_reads.add(request_id, call):
+                _refuse(call.caller, call.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
+                self._answered.add(call.caller)
+
+    def on_reply_part(self, part: ReplyPart) -> None:
+        """With the last part the answer is complete."""
+        pieces = self.long_reads.on_part(part)
+        if pieces is None:
+            return
+        call = self.long_reads.end(part.request_id) or self._calls.pop(part.request_id, None)
+        if call is None:
+            self._admission.release(part.request_id)
+            return
+        now = time.monotonic()
+        if call.began_s < now - self._slow.over_s:
+            self._report_slow(call, 0, b"")
+        if not self.long_reads.takes_answer(call):
+            _refuse(call.caller, call.stream_id, errors.TIMEOUT)
+        elif isinstance(call.caller, Client):
+            call.caller.reply_parts(call.stream_id, pieces)
+            self.long_reads.has_given(call.caller, now)
+        else:
+            call.caller.reply(call.stream_id, 0, b"".join(pieces))
+        self._answered.add(call.caller)
 
     def _begin_waiting(self) -> None:
         for call in self._admission.admit(len(self._calls)):
@@ -336,6 +378,7 @@ class Calls:
 
     def _end(self, request_id: int, error: EtcdError) -> None:
         call = self._calls.pop(request_id, None) or self._long_running.pop(request_id, None)
+        call = call or self.long_reads.end(request_id)
         if call is not None:
             if call.began_s < time.monotonic() - self._slow.over_s:
                 self._report_slow(call, error.code, b"")
@@ -372,7 +415,16 @@ class Calls:
         for waiting in self._admission.expire(oldest):
             _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             self._answered.add(waiting.caller)
+        if self.long_reads:
+            self._expire_long_reads(now)
         self.keep_alives.expire(now, self._answered)
+
+    def _expire_long_reads(self, now: float) -> None:
+        for request_id in self.long_reads.expire(now - limits.LONG_READ_WAIT_S):
+            self._end(request_id, errors.TIMEOUT)
+        for client in self.long_reads.find_stalled(now):
+            client.give_up_unsent()
+            self._answered.add(client)
 
     # ---- resync ----
 
@@ -390,6 +442,7 @@ class Calls:
             index = self._leadership.read_index or 0
             self._reads = [(i, c.method, c.payload, index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.payload, 0) for i, c in self._long_running.items()]
+            self.long_reads.ask_again()
         elif peer.kind == "wal" and self._delegation:
             self._delegation = 0
             self._offer_again(UNASKED)
@@ -400,7 +453,7 @@ class Calls:
 
     def _end_poison_reads(self) -> None:
         asked = [i for i, c in self._calls.items() if c.state == READ]
-        for request_id in self._poison_reads.on_backend_end([*asked, *self._long_running]):
+        for request_id in self._poison_reads.on_backend_end([*asked, *self._long_running, *self.long_reads.asked]):
             self._end(request_id, POISON_READ)
 
     def _unanswered_writes(self) -> list[tuple[int, bytes]]:
@@ -440,6 +493,8 @@ class Calls:
         if self._reads:
             links.send("backend", Read(self._slot, self._reads, self._askers() if self._knows_callers else ()))
             self._reads = []
+        if self.long_reads.waiting or self.long_reads.cancelled:
+            self._ask_long_reads()
         if self._read_index:
             links.send("raft", ReadIndex(self._slot, self._read_index))
             self._read_index = []
@@ -452,6 +507,17 @@ class Calls:
             for caller in self._answered:
                 caller.flush()
             self._answered.clear()
+
+    def _ask_long_reads(self) -> None:
+        links, index = self._host.links, self._leadership.read_index or 0
+        if self.long_reads.cancelled:
+            links.send("backend", CancelReads(self._slot, self.long_reads.cancelled))
+            self.long_reads.cancelled = []
+        due = list(self.long_reads.take_due())
+        if due:
+            items = [(request_id, call.method, call.payload, index) for request_id, call in due]
+            askers = [(request_id, *call.auth) for request_id, call in due if call.auth is not None]
+            links.send("backend", ReadLong(self._slot, items, askers))
 
 
 class _All(Container[int]):

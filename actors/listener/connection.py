@@ -15,6 +15,7 @@ from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.streams import Streams
+from etcdz import limits
 from etcdz.api.auth_info import auth_info_from
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL
@@ -62,11 +63,12 @@ class Connection(Client, asyncio.Protocol):
     waits       whether others have their turn first; nothing is read meanwhile
     rest        bytes of the client that wait then
     stalled     so much waits to be written that nothing is read
+    uncorks     more of large answers is about to be written
     """
 
     __slots__ = (
         "connected_s", "draining", "grpc", "host", "http1", "leaving", "rest", "sniffed", "stalled", "transport",
-        "waits",
+        "uncorks", "waits",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -79,6 +81,7 @@ class Connection(Client, asyncio.Protocol):
         self.rest = b""
         self.waits = False
         self.stalled = False
+        self.uncorks = False
         self.leaving = False
         self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
@@ -106,7 +109,7 @@ class Connection(Client, asyncio.Protocol):
         if not self.waits:
             self.transport.resume_reading()
         try:
-            self.host.streams.check_writable(self)
+            self._uncork()
             self.host.flush_soon()
         except Exception as error:
             self._fail(error)
@@ -184,6 +187,8 @@ class Connection(Client, asyncio.Protocol):
             calls.cancel(streams.cancelled)
         if streams.waiting:
             streams.check_writable(self)
+        if calls.long_reads.waiting:
+            host.flush_soon()  # the client may have made room for another answer
         if self.draining is not None:
             self.draining.on_received()
         self.flush()
@@ -286,6 +291,24 @@ class Connection(Client, asyncio.Protocol):
             else:
                 grpc.reply(stream_id, body)
 
+    def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
+        if self.grpc is not None:
+            self.grpc.reply_parts(stream_id, parts)
+
+    @property
+    def unsent_bytes(self) -> int:
+        return 0 if self.grpc is None else self.grpc.pending_bytes + self.transport.get_write_buffer_size()
+
+    @property
+    def has_room(self) -> bool:
+        return self.unsent_bytes < limits.CLIENT_ROOM_BYTES
+
+    def give_up_unsent(self) -> None:
+        if self.grpc is not None:
+            self.grpc.give_up_unsent()
+        if self.stalled:
+            self.transport.abort()
+
     def flush(self) -> None:
         """One write for everything that waits."""
         grpc, draining = self.grpc, self.draining
@@ -296,3 +319,23 @@ class Connection(Client, asyncio.Protocol):
             self.transport.write(output)
         if grpc.should_close:
             self.transport.close()
+        elif grpc.is_corked and not (self.uncorks or self.stalled):
+            self.uncorks = True
+            self.host.call_later(0, self._uncork_in_turn)
+
+    def _uncork_in_turn(self) -> None:
+        try:
+            self._uncork()
+        except Exception as error:
+            self._fail(error)
+
+    def _uncork(self) -> None:
+        """Others have had their turn: goes on with large answers, unless too much waits to be written."""
+        self.uncorks = False
+        if self.grpc is None or self.stalled:
+            return
+        self.grpc.uncork()
+        self.host.streams.check_writable(self)
+        self.flush()
+        if self.host.calls.long_reads.waiting:
+            self.host.flush_soon()
