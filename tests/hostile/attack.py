@@ -87,17 +87,13 @@ _ROWS: Final = [
     Attack("upkeep", abuse.storm_upkeep, growth_mib_max=400),
     Attack("snapshots", abuse.flood_snapshots),
     Attack("odd numbers", abuse.odd_numbers),
-]
-ATTACKS: Final = {attack.name: attack for attack in _ROWS}
-_HEAVY_ROWS: Final = [
     Attack("large ranges, stalled", heavy.stall_large_ranges, stall_s_max=6.0, growth_mib_max=700),
     Attack("sorted ranges", heavy.sort_ranges, stall_s_max=6.0, never=("unanswered", "reset")),
     Attack("one long range", heavy.range_over_all, stall_s_max=3.0, growth_mib_max=300),
     Attack("sorted ranges, written", heavy.sort_in_a_txn, stall_s_max=300.0, at_least={"put_after": 1}),
     Attack("writes with answers", heavy.answer_writes_with_much, growth_mib_max=512, never=("errors",)),
 ]
-HEAVY: Final = {attack.name: attack for attack in _HEAVY_ROWS}
-ALL: Final = ATTACKS | HEAVY
+ALL: Final = {attack.name: attack for attack in _ROWS}
 
 
 def _run_one(target: str, name: str, seed: int, scale: float, is_long: bool) -> None:
