@@ -50,6 +50,10 @@ KEEP_ALIVES_IN_FLIGHT = 1_024
 """Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
 KEEP_ALIVES_QUEUED = 65_536
 """Of one stream, beyond these. etcd's client keeps all its leases on one stream and renews them in bursts."""
+WATCH_REQUESTS_PENDING = 65_536
+"""Requests of one Watch stream that wait for the backend's position; beyond, the stream ends."""
+UNREAD_BYTES_MAX = 4 << 20
+"""A stream whose client asks on, while so much of what it has asked for waits to be read, ends."""
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 

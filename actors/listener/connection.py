@@ -24,9 +24,10 @@ from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
 _WRITE_BUFFER_HIGH: Final = 4 << 20
 """Bytes that wait in one connection's socket before nothing more is read from it."""
-_SLICE_BYTES: Final = 64 << 10
-"""Of one client's bytes, before the others have their turn: they may be thousands of messages. uvloop reads 256 KB at a
-time, and up to 32 times in a row from a client that sends without a pause."""
+_SLICE_BYTES: Final = 16 << 10
+_TURN_S: Final = 0.005
+"""What takes longer of one client's bytes is handled in slices, between which the others have their turn: they may be
+thousands of messages, and uvloop reads 256 KB at a time, up to 32 times in a row from a client that does not pause."""
 _BACKED_UP_BYTES: Final = 256 << 10
 """The same before streams stop sending."""
 
@@ -59,24 +60,16 @@ class Connection(Client, asyncio.Protocol):
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
     http1       once the client has said that it speaks HTTP/1
     leaving     whether the client is asked to go elsewhere
-    rest        bytes of the client that wait until others had their turn; nothing is read meanwhile
+    waits       whether others have their turn first; nothing is read meanwhile
+    rest        bytes of the client that wait then
     stalled     so much waits to be written that nothing is read
     uncorks     more of large answers is about to be written
     """
 
     __slots__ = (
-        "connected_s",
-        "draining",
-        "grpc",
-        "host",
-        "http1",
-        "leaving",
-        "rest",
-        "sniffed",
-        "stalled",
-        "transport",
-        "uncorks",
-    )
+        "connected_s", "draining", "grpc", "host", "http1", "leaving", "rest", "sniffed", "stalled", "transport",
+        "uncorks", "waits",
+    )  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -86,6 +79,7 @@ class Connection(Client, asyncio.Protocol):
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.rest = b""
+        self.waits = False
         self.stalled = False
         self.uncorks = False
         self.leaving = False
@@ -112,7 +106,7 @@ class Connection(Client, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.stalled = False
-        if not self.rest:
+        if not self.waits:
             self.transport.resume_reading()
         try:
             self._uncork()
@@ -128,32 +122,39 @@ class Connection(Client, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.host.idles:
             self.host.wake()
-        if len(data) > _SLICE_BYTES:
-            data = self._begin_slices(data)
         try:
-            self._receive(data)
+            if len(data) > _SLICE_BYTES:
+                self._take_slices(data)
+            else:
+                self._receive(data)
         except Exception as error:
             self._fail(error)
 
-    def _begin_slices(self, data: bytes) -> bytes:
-        """The first slice of what has come; the others follow one by one, when other clients have had their turn."""
-        self.transport.pause_reading()
-        self.rest = data[_SLICE_BYTES:]
-        self.host.call_later(0, self._go_on)
-        return data[:_SLICE_BYTES]
+    def _take_slices(self, data: bytes) -> None:
+        """As much of what has come as there is time for; the rest follows when other clients have had their turn."""
+        until = time.monotonic() + _TURN_S
+        at = 0
+        while at < len(data) and not self.transport.is_closing():
+            self._receive(data[at : at + _SLICE_BYTES])
+            at += _SLICE_BYTES
+            if time.monotonic() >= until:
+                self.rest = data[at:]
+                self.waits = True
+                self.transport.pause_reading()
+                self.host.call_later(0, self._go_on)
+                return
 
     def _go_on(self) -> None:
-        data, self.rest = self.rest[:_SLICE_BYTES], self.rest[_SLICE_BYTES:]
+        data, self.rest = self.rest, b""
+        self.waits = False
         if self.transport.is_closing():
             return
-        if self.rest:
-            self.host.call_later(0, self._go_on)
-        elif not self.stalled:
-            self.transport.resume_reading()
         try:
-            self._receive(data)
+            self._take_slices(data)
         except Exception as error:
             self._fail(error)
+        if not self.waits and not self.stalled and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """The client has closed its half. return whether the transport stays open, for answers that are still to come

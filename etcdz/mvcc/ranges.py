@@ -127,6 +127,12 @@ def _walk(
         keys = state.index.keys_behind(lo, hi, count, keys[-1], is_descending)
 
 
+def walk(state: KvState, lo: bytes, hi: bytes | None) -> Iterator[list[bytes]]:
+    """Keys of a range, a step's worth at a time. Not all of them need to exist."""
+    state.index.merge()
+    return _walk(state, lo, hi, STEP_KEYS)
+
+
 def read_all(state: KvState, lo: bytes, hi: bytes | None, revision: int) -> Iterator[list[bytes]]:
     """Encoded KeyValues of a range as of a main revision, a step's worth at a time."""
     state.index.merge()

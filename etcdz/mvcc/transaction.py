@@ -29,6 +29,8 @@ from etcdz.proto.tags import (
 
 _VERSION, _CREATE, _MOD, _VALUE, _LEASE = range(5)
 _EQUAL, _GREATER, _LESS, _NOT_EQUAL = range(4)
+_PLACES = (3, 2, 0)
+"""Of a key's version, create and mod revision in what KeyIndex.details_at gives."""
 _NO_KEY = mvccpb.KeyValue()
 _EMPTY_HEADER = RESPONSE_HEADER + b"\0"
 """Of a nested transaction's answer, as etcd's is."""
@@ -118,6 +120,8 @@ def _holds(state: KvState, compare: pb.Compare, revision: int) -> bool:
 
 def _holds_for_all(state: KvState, compare: pb.Compare, revision: int) -> Steps[bool]:
     """Over a range it must hold for every key; none at all is as one that is missing."""
+    if _VERSION <= compare.target <= _MOD:
+        return (yield from _numbers_hold(state, compare, revision))
     is_empty = True
     for records in ranges.read_all(state, compare.key, ranges.range_end(compare.range_end), revision):
         if not all(_kv_holds(compare, mvccpb.KeyValue.FromString(record)) for record in records):
@@ -125,6 +129,34 @@ def _holds_for_all(state: KvState, compare: pb.Compare, revision: int) -> Steps[
         is_empty = is_empty and not records
         yield
     return not is_empty or (compare.target != _VALUE and _kv_holds(compare, _NO_KEY))
+
+
+def _numbers_hold(state: KvState, compare: pb.Compare, revision: int) -> Steps[bool]:
+    """The same for what is in the index: no record is read."""
+    result, operand = compare.result, _operand(compare, compare.target)
+    place, version_place = _PLACES[compare.target], _PLACES[_VERSION]
+    details_at = state.index.details_at
+    is_empty = True
+    for keys in ranges.walk(state, compare.key, ranges.range_end(compare.range_end)):
+        for key in keys:
+            details = details_at(key, revision)
+            if details is None:
+                continue
+            is_empty = False
+            if not details[version_place]:  # not known there
+                if not _holds(state, _of_one_key(compare, key), revision):
+                    return False
+            elif not _compare(result, details[place], operand):
+                return False
+        yield
+    return not is_empty or _compare(result, 0, operand)
+
+
+def _of_one_key(compare: pb.Compare, key: bytes) -> pb.Compare:
+    alone = pb.Compare()
+    alone.CopyFrom(compare)
+    alone.key, alone.range_end = key, b""
+    return alone
 
 
 def _kv_holds(compare: pb.Compare, kv: mvccpb.KeyValue) -> bool:

@@ -44,6 +44,9 @@ CATCH_UP_MAX: Final = 512
 CATCH_UP_SPAN: Final = 2_000
 """Revisions that their positions may lie apart."""
 
+SERVED_AT_ONCE: Final = 1_000
+"""Requests of clients. What else is pending waits for the next answer of the backend, and others have their turn."""
+
 INVALID_ID: Final = -1
 _EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 _DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
@@ -108,6 +111,7 @@ class Hub:
         """A WatchRequest, pending until the backend's position is known. An empty one is passed over, as in etcd."""
         if request.WhichOneof("request_union") is not None:
             self._pending.append((stream, request))
+            stream.pending += 1
 
     def close(self, stream: WatchStream) -> None:
         """The client is gone."""
@@ -163,10 +167,23 @@ class Hub:
         """Where the backend stands: requests that were pending when it was asked with seq, or earlier, are served."""
         self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
         self._close_gap(position.revision)
+        due: list[_Pending] = []
         while self._asked and self._asked[0][0] <= seq:
-            for stream, request in self._asked.pop(0)[1]:
-                if stream.is_open:
-                    self._serve(stream, request)
+            due += self._asked.pop(0)[1]
+        if len(due) > SERVED_AT_ONCE:
+            self._put_off(due[SERVED_AT_ONCE:])
+        for stream, request in due[:SERVED_AT_ONCE]:
+            stream.pending -= 1
+            if stream.is_open:
+                self._serve(stream, request)
+
+    def _put_off(self, due: list[_Pending]) -> None:
+        """Until the backend's next answer, and before what has come later."""
+        if self._asked:
+            seq, later = self._asked[0]
+            self._asked[0] = (seq, due + later)
+        else:
+            self._pending = due + self._pending
 
     def _close_gap(self, revision: int) -> None:
         """Changes up to revision have not come: synced watchers that have not had them become unsynced."""

@@ -89,20 +89,22 @@ class WatchStream:
     client           where responses go
     behind           Invariant: how many of the watchers are UNSYNCED or VICTIM
     early            those that were created for a revision to come, and perhaps have come to it
+    pending          requests that wait for the backend's position
     is_open          False once the client is gone
     progress_due     when the watchers with progress_notify are looked at next; None: there was none so far
     asks_progress    the client wants to hear where it is once none of its watchers is behind
     """
 
     __slots__ = (
-        "_credit", "_next_id", "_round", "asks_progress", "behind", "client", "early", "is_open", "progress_due",
-        "watchers",
+        "_credit", "_next_id", "_round", "asks_progress", "behind", "client", "early", "is_open", "pending",
+        "progress_due", "watchers",
     )  # fmt: skip
 
     def __init__(self, client: ClientStream) -> None:
         self.client = client
         self.watchers: dict[int, Watcher] = {}
         self.behind = 0
+        self.pending = 0
         self.early: dict[Watcher, None] = {}
         self.is_open = True
         self.progress_due: float | None = None

@@ -39,6 +39,8 @@ def _tail_struct(block_bytes: int) -> struct.Struct:
 
 def encode_text(text: str) -> bytes:
     """A grpc-message: UTF-8, percent-encoded but for printable ASCII other than %. Source: gRPC over HTTP/2."""
+    if text.isascii() and text.isprintable() and "%" not in text:
+        return text.encode()
     return quote_from_bytes(text.encode("utf-8", "replace"), _TEXT_SAFE).encode()
 
 

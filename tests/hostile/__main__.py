@@ -12,7 +12,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from tests.etcd_process import Etcdz, Member, RealEtcd
-from tests.hostile.attack import ALL, ATTACKS, HEAVY, REQUESTS, Attack
+from tests.hostile.attack import ALL, REQUESTS, Attack
 from tests.hostile.siege import Siege, check
 
 
@@ -37,14 +37,13 @@ def _besiege(kind: type[Member], attack: Attack, args: argparse.Namespace) -> bo
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
-    parser.add_argument("names", nargs="*", help="attacks (default: all but those of much work)", metavar="NAME")
+    parser.add_argument("names", nargs="*", help="attacks (default: all)", metavar="NAME")
     parser.add_argument("--compare", action="store_true", help="attack a real etcd as well")
-    parser.add_argument("--heavy", action="store_true", help="those of much work, too")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--requests", type=int, default=0, help="mutated requests")
     parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1 << 32))
     args = parser.parse_args()
-    names = args.names or [*ATTACKS, *(HEAVY if args.heavy else ())]
+    names = args.names or list(ALL)
     print(f"seed {args.seed}; median / p99 / longest in ms")
     is_well = True
     for name in names:

@@ -44,8 +44,9 @@ def pile_up_puts(target: str, rng: Random, seconds: float) -> dict[str, int]:
 
 
 def pile_up_large_puts(target: str, rng: Random, seconds: float) -> dict[str, int]:
-    """Puts of 1 MB, hundreds at a time."""
-    body = pb.PutRequest(key=b"pile", value=rng.randbytes(1_000_000)).SerializeToString()
+    """Puts of 1 MB, hundreds at a time (in the short form of 200 KB)."""
+    size = 1_000_000 if seconds > 1 else 200_000
+    body = pb.PutRequest(key=b"pile", value=rng.randbytes(size)).SerializeToString()
     return Storm(target, _until(seconds, Request(_PUT, (body,))), connections=8, streams=60).run()
 
 
@@ -65,19 +66,15 @@ def drop_connections_with_puts(target: str, rng: Random, seconds: float) -> dict
 def watch_long_keys(target: str, rng: Random, seconds: float) -> dict[str, int]:
     """Watchers of keys of 100 KB, one stream for all of them."""
     watchers = 300 if seconds <= 1 else 1000
-    with RawClient(target, grant=1 << 26) as client:
-        stream_id = client.next_id()
-        client.send(encode_headers(stream_id, head_fields(_WATCH)))
+    created = 0
+    with Channel(target) as channel:
+        stream = channel.stream(_WATCH.decode())
         for number in range(watchers):
             create = pb.WatchCreateRequest(key=b"%06d" % number * 17_000, prev_kv=True, fragment=True)
-            message = pb.WatchRequest(create_request=create).SerializeToString()
-            client.send(encode_message(stream_id, message, 0))
-            if number % 20 == 19:
-                for _ in client.frames(0.01):
-                    pass
-        for _ in client.frames(seconds):
-            pass
-    return {"watchers": watchers}
+            stream.send(pb.WatchRequest(create_request=create).SerializeToString())
+            answer = stream.recv(60)
+            created += answer is not None and pb.WatchResponse.FromString(answer).created
+    return {"watchers": created}
 
 
 def flood_progress(target: str, rng: Random, seconds: float) -> dict[str, int]:
@@ -96,6 +93,25 @@ def flood_progress(target: str, rng: Random, seconds: float) -> dict[str, int]:
             sent += 500
             for _ in client.frames(0.005):
                 pass
+    return {"progress": sent}
+
+
+def flood_unread(target: str, rng: Random, seconds: float) -> dict[str, int]:
+    """The same, and no answer is ever read; and watchers that nothing will ever reach, 20,000 of them before it."""
+    create = pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"unread", start_revision=0))
+    progress = pb.WatchRequest(progress_request=pb.WatchProgressRequest()).SerializeToString()
+    end = time.monotonic() + seconds
+    sent = 0
+    while time.monotonic() < end:
+        with suppress(OSError), RawClient(target, window=0) as client:
+            stream_id = client.next_id()
+            client.send(encode_headers(stream_id, head_fields(_WATCH)))
+            client.socket.settimeout(0.5)
+            client.socket.sendall(encode_message(stream_id, create.SerializeToString(), 0) * 20_000)
+            unit = encode_message(stream_id, progress, 0) * 500
+            while time.monotonic() < end:
+                client.socket.sendall(unit)
+                sent += 500
     return {"progress": sent}
 
 
@@ -137,8 +153,8 @@ def wait_for_locks(target: str, rng: Random, seconds: float) -> dict[str, int]:
 
 
 def compare_ranges(target: str, rng: Random, seconds: float) -> dict[str, int]:
-    """Transactions that compare thousands of keys 128 times before they write one."""
-    load(target, b"compare/", 2000, 10)
+    """Transactions that compare hundreds of keys (--long: thousands) 128 times before they write one."""
+    load(target, b"compare/", 3000 if seconds > 1 else 400, 10)
     compare = pb.Compare(result=1, target=1, create_revision=0, key=b"compare/", range_end=b"compare0")
     put = pb.RequestOp(request_put=pb.PutRequest(key=b"compared", value=b"v"))
     body = pb.TxnRequest(compare=[compare] * 128, success=[put]).SerializeToString()

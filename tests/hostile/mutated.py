@@ -11,40 +11,40 @@ from tests.hostile.storm import Request, Storm
 
 # path, request, how often, whether it may wait or has streams
 _METHODS: Final[list[tuple[bytes, Any, int, bool]]] = [
-    (b"/etcdserverpb.KV/Range", pb.RangeRequest, 30, False),
-    (b"/etcdserverpb.KV/Put", pb.PutRequest, 30, False),
-    (b"/etcdserverpb.KV/DeleteRange", pb.DeleteRangeRequest, 15, False),
-    (b"/etcdserverpb.KV/Txn", pb.TxnRequest, 40, False),
-    (b"/etcdserverpb.KV/Compact", pb.CompactionRequest, 5, False),
-    (b"/etcdserverpb.KV/RangeStream", pb.RangeRequest, 5, True),
-    (b"/etcdserverpb.Watch/Watch", pb.WatchRequest, 20, True),
-    (b"/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantRequest, 10, False),
-    (b"/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeRequest, 10, False),
-    (b"/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveRequest, 10, True),
-    (b"/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseTimeToLiveRequest, 10, False),
-    (b"/etcdserverpb.Lease/LeaseLeases", pb.LeaseLeasesRequest, 2, False),
-    (b"/etcdserverpb.Cluster/MemberList", pb.MemberListRequest, 5, False),
-    (b"/etcdserverpb.Maintenance/Status", pb.StatusRequest, 5, False),
-    (b"/etcdserverpb.Maintenance/Alarm", pb.AlarmRequest, 5, False),
+    (b"/etcdserverpb.KV/Range", pb.RangeRequest, 150, False),
+    (b"/etcdserverpb.KV/Put", pb.PutRequest, 150, False),
+    (b"/etcdserverpb.KV/DeleteRange", pb.DeleteRangeRequest, 75, False),
+    (b"/etcdserverpb.KV/Txn", pb.TxnRequest, 200, False),
+    (b"/etcdserverpb.KV/Compact", pb.CompactionRequest, 25, False),
+    (b"/etcdserverpb.KV/RangeStream", pb.RangeRequest, 25, True),
+    (b"/etcdserverpb.Watch/Watch", pb.WatchRequest, 100, True),
+    (b"/etcdserverpb.Lease/LeaseGrant", pb.LeaseGrantRequest, 50, False),
+    (b"/etcdserverpb.Lease/LeaseRevoke", pb.LeaseRevokeRequest, 50, False),
+    (b"/etcdserverpb.Lease/LeaseKeepAlive", pb.LeaseKeepAliveRequest, 50, True),
+    (b"/etcdserverpb.Lease/LeaseTimeToLive", pb.LeaseTimeToLiveRequest, 50, False),
+    (b"/etcdserverpb.Lease/LeaseLeases", pb.LeaseLeasesRequest, 10, False),
+    (b"/etcdserverpb.Cluster/MemberList", pb.MemberListRequest, 25, False),
+    (b"/etcdserverpb.Maintenance/Status", pb.StatusRequest, 25, False),
+    (b"/etcdserverpb.Maintenance/Alarm", pb.AlarmRequest, 25, False),
     (b"/etcdserverpb.Maintenance/Hash", pb.HashRequest, 1, False),
     (b"/etcdserverpb.Maintenance/HashKV", pb.HashKVRequest, 1, False),
-    (b"/etcdserverpb.Maintenance/MoveLeader", pb.MoveLeaderRequest, 3, False),
-    (b"/etcdserverpb.Maintenance/Downgrade", pb.DowngradeRequest, 3, False),
-    (b"/v3lockpb.Lock/Lock", lock.LockRequest, 5, True),
-    (b"/v3lockpb.Lock/Unlock", lock.UnlockRequest, 5, True),
-    (b"/v3electionpb.Election/Campaign", election.CampaignRequest, 5, True),
-    (b"/v3electionpb.Election/Proclaim", election.ProclaimRequest, 5, True),
-    (b"/v3electionpb.Election/Leader", election.LeaderRequest, 5, True),
-    (b"/v3electionpb.Election/Observe", election.LeaderRequest, 3, True),
-    (b"/v3electionpb.Election/Resign", election.ResignRequest, 5, True),
-    (b"/grpc.health.v1.Health/Check", pb.StatusRequest, 3, False),
+    (b"/etcdserverpb.Maintenance/MoveLeader", pb.MoveLeaderRequest, 15, False),
+    (b"/etcdserverpb.Maintenance/Downgrade", pb.DowngradeRequest, 15, False),
+    (b"/v3lockpb.Lock/Lock", lock.LockRequest, 25, True),
+    (b"/v3lockpb.Lock/Unlock", lock.UnlockRequest, 25, True),
+    (b"/v3electionpb.Election/Campaign", election.CampaignRequest, 25, True),
+    (b"/v3electionpb.Election/Proclaim", election.ProclaimRequest, 25, True),
+    (b"/v3electionpb.Election/Leader", election.LeaderRequest, 25, True),
+    (b"/v3electionpb.Election/Observe", election.LeaderRequest, 15, True),
+    (b"/v3electionpb.Election/Resign", election.ResignRequest, 25, True),
+    (b"/grpc.health.v1.Health/Check", pb.StatusRequest, 15, False),
 ]
 _KEYS: Final = [b"", b"a", b"b", b"k/1", b"k/2", b"m/a", b"m/b", b"n", b"\xff", b"\xff" * 9, b"x" * 300]
 """NB: none lies between the victim's keys; a range may hold them, and the victim allows for that."""
 _NUMBERS: Final = [0, 0, 1, 2, 3, 7, 100, -1, -2, 1 << 31, (1 << 63) - 1, -(1 << 63)]
 _DEPTH_MAX: Final = 3
-_FROM_ONE_DRAW: Final = 4
-_WAIT_S: Final = 0.2
+_FROM_ONE_DRAW: Final = 10
+_WAIT_S: Final = 0.05
 
 
 def draw_message(rng: Random, cls: Any, depth: int = 0) -> Any:

@@ -80,6 +80,16 @@ class _Memory:
         self._thread.join()
 
 
+def _lasting(member: Member) -> set[int]:
+    """Its processes, but for those that send one snapshot."""
+    found = set()
+    for process in member.processes():
+        with suppress(psutil.Error):
+            if "snapshot" not in process.name() and not any("snapshot" in word for word in process.cmdline()):
+                found.add(process.pid)
+    return found
+
+
 class _Worker:
     """A process of this package that is told what to do on its stdin, and answers with lines."""
 
@@ -129,7 +139,7 @@ class Siege:
     def attack(self, attack: Attack, seed: int, scale: int, is_long: bool) -> Report:
         """One attack, and what became of the victim meanwhile. scale: of what the attack counts, 0 for its own choice.
         raises TimeoutError: the attack or the victim did not end; EOFError: one of them failed by itself"""
-        before = {process.pid for process in self.member.processes()}
+        before = _lasting(self.member)
         order = {"name": attack.name, "seed": seed, "scale": scale, "is_long": is_long}
         self._victim.tell("go")
         with _Memory(self.member) as memory:
@@ -137,7 +147,7 @@ class Siege:
             self._attacker.tell(json.dumps(order))
             said = json.loads(self._attacker.hear(attack.seconds_max))
             seconds = time.monotonic() - began
-        after = {process.pid for process in self.member.processes()}
+        after = _lasting(self.member)
         self._victim.tell("ok")
         found = json.loads(self._victim.hear(_VICTIM_END_S))
         return Report(found, said, (memory.peak - memory.before) / MIB, len(before - after), seconds)

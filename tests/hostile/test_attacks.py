@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.etcd_process import Etcdz, RealEtcd
-from tests.hostile.attack import ATTACKS, REQUESTS
+from tests.hostile.attack import ALL, REQUESTS
 from tests.hostile.conftest import Targets
 from tests.hostile.siege import check
 
 
-@pytest.mark.parametrize("name", [attack.name for attack in ATTACKS.values()])
+@pytest.mark.parametrize("name", list(ALL))
 def test_a_victim_notices_no_attack(
     name: str,
     targets: Targets,
@@ -22,7 +22,7 @@ def test_a_victim_notices_no_attack(
     show: Callable[[str], None],
     request: pytest.FixtureRequest,
 ) -> None:
-    attack = ATTACKS[name]
+    attack = ALL[name]
     scale = int(request.config.getoption("--hostile-requests")) if name == REQUESTS else 0
     report = targets.siege(Etcdz).attack(attack, seed, scale, is_long)
     show(report.row(name, "etcdz"))

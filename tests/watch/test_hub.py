@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
-from etcdz.watch.hub import CHANGES, CHANGES_AND_PREV_KV, NOTHING
+from etcdz.watch.hub import CHANGES, CHANGES_AND_PREV_KV, NOTHING, SERVED_AT_ONCE
 from tests.watch.world import CLUSTER_ID, MEMBER_ID, TERM, Client, World
 
 
@@ -251,6 +251,30 @@ def test_no_progress_without_watchers_or_before_a_start_in_the_future(fields: di
     client.ask_progress()
     world.settle()
     assert [each.watch_id for each in client.responses if not each.created] == []
+
+
+def test_a_flood_of_requests_is_served_in_order_and_in_portions() -> None:
+    world, client = start()
+    other = Client(world)
+    client.take()
+    count = 3 * SERVED_AT_ONCE
+    for _ in range(count):
+        client.create(b"b")
+    other.create(b"b")
+    most = 0
+    while not other.responses:
+        before = len(client.responses)
+        world.hub.end_turn()
+        world.put(b"b")
+        world.backend_turn()
+        world.listener_turn()
+        most = max(most, sum(each.created for each in client.responses[before:]))
+    assert most == SERVED_AT_ONCE
+    created = [each for each in client.responses if each.created]
+    assert [each.watch_id for each in created] == list(range(1, count + 1))
+    seen = revisions(client.of(1))
+    assert seen == list(range(seen[0], seen[-1] + 1)), "no event is lost while others are still to be created"
+    assert client.stream.pending == 0
 
 
 class _Unwalked(dict[int, Any]):
