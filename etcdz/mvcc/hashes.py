@@ -7,8 +7,8 @@ HashKV at r, with a compaction at c: CRC-32C over "key", then name and record of
 Names are revision bytes without the bucket. Source: etcd 3.5.33 server/mvcc/hash.go.
 At c itself etcd from 3.5.9 on answers with the hash that was there before the compaction, and the compaction before c,
 until it is restarted: it has computed that while it compacted, unless the compaction before was not finished. So does
-HashKvJob: with what was deleted as PassedRecords, and in front of that what the compaction has left. Then a tombstone at
-c keeps older records out of the hash, as newer versions keep it. etcd before that answers COMPACTED.
+HashKvJob: out of PassedRecords, which stand for what was deleted as well, and of what is left in front of them.
+Something is always kept then, as newer versions keep a tombstone at c. etcd before 3.5.9 answers COMPACTED.
 NB: etcd remembers the hashes of its last ten compactions; here those below c are COMPACTED.
 """
 
