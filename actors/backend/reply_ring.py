@@ -117,23 +117,24 @@ class ReplyRing:
         if self._fd < 0:
             return True
         record = encode_record(applied_index, frames)
-        after = self._at + len(record)
+        size = sum(map(len, record))
+        after = self._at + size
         if after > self._start + HALF_BYTES or self._count == limits.REPLY_RING_BATCHES:
             self._start = self._at = HALF_BYTES - self._start
             self._count = 0
-            after = self._at + len(record)
+            after = self._at + size
         if after <= self._start + RESERVED_BYTES:
-            self._map[self._at : after] = record
-        elif not self._wrote(record):
+            self._map[self._at : after] = b"".join(record)
+        elif not self._wrote(record, size):
             return True  # nor would it be there for a smaller one
         self._at = after
         self._count += 1
         return True
 
-    def _wrote(self, record: bytes) -> bool:
+    def _wrote(self, record: list[bytes], size: int) -> bool:
         """False: there is no memory for it, or not for all of it."""
         try:
-            return os.pwrite(self._fd, record, self._at) == len(record)
+            return os.pwritev(self._fd, record, self._at) == size
         except OSError as error:
             self._warn(error)
             return False
@@ -155,14 +156,19 @@ def ring_path(boot: Boot) -> str:
     return boot.memory or (f"{boot.run_dir}/{FILE_NAME}" if boot.run_dir else "")
 
 
-def encode_record(applied_index: int, frames: Frames) -> bytes:
-    """The bytes of one batch in the file."""
-    parts = [b""]
+def encode_record(applied_index: int, frames: Frames) -> list[bytes]:
+    """The bytes of one batch in the file, in parts: frames may be large, and are not copied."""
+    parts = [b"", b""]
+    size = 0
     for slot, frame in frames.items():
         parts += (_FRAME.pack(slot, len(frame)), frame)
-    parts[0] = _HEAD.pack(sum(map(len, parts)), applied_index)
-    rest = b"".join(parts)
-    return _CRC.pack(google_crc32c.value(rest)) + rest
+        size += _FRAME.size + len(frame)
+    parts[1] = _HEAD.pack(size, applied_index)
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, part)
+    parts[0] = _CRC.pack(crc)
+    return parts
 
 
 def record_bytes(head: bytes) -> int:

@@ -147,16 +147,16 @@ def test_a_file_that_is_full_costs_what_is_large_and_nothing_else(
     rings: Rings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = rings.open()
-    plain = os.pwrite
+    plain = os.pwritev
 
-    def pwrite(fd: int, data: bytes, offset: int) -> int:
+    def pwritev(fd: int, parts: list[bytes], offset: int) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwritev", pwritev)
     for index in range(1, 7, 2):
         ring.add(index, {1: b"%d" % index})
         ring.add(index + 1, {1: bytes(1 << 20)})
-    monkeypatch.setattr(os, "pwrite", plain)
+    monkeypatch.setattr(os, "pwritev", plain)
     assert rings.open().frames_for(1) == [b"1", b"3", b"5"]
     assert rings.log.warnings == ["replies cannot be kept for a next backend"]
 
@@ -171,7 +171,7 @@ def test_without_a_file_nothing_is_kept_and_nothing_fails(path: str) -> None:
 
 
 def test_a_record_is_read_as_it_was_written_and_else_not_at_all() -> None:
-    record = encode_record(7, {3: b"frame", 30: bytes(99)})
+    record = b"".join(encode_record(7, {3: b"frame", 30: bytes(99)}))
     assert decode_record(record) == (7, {3: b"frame", 30: bytes(99)})
     for at in range(len(record)):
         assert decode_record(record[:at] + bytes([record[at] ^ 4]) + record[at + 1 :]) is None
