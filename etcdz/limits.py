@@ -36,6 +36,8 @@ LONG_READS_MAX = 2048
 """Reads of one listener that take long; beyond, `etcdserver: too many requests`."""
 LONG_READS_EACH = 256
 """Of one client."""
+LONG_READS_BYTES_MAX = 64 << 20
+"""Of their requests."""
 LONG_READS_ASKED = 2
 """Those that the backend works on at a time for one listener."""
 LONG_READ_WAIT_S = 60.0

@@ -30,6 +30,7 @@ from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from actors.runtime.slow_requests import is_slow, warn_apply
 from etcdz import limits
+from etcdz.api import errors
 from etcdz.api.errors import Code
 from etcdz.cluster.membership import Membership
 from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
@@ -80,8 +81,6 @@ class BackendActor(Actor):
         """What the wal has handed over before raft's entries in front of it came. Invariant: of raft.incarnation."""
         self.replies: dict[int, list[Reply]] = {}
         """Replies of this turn to proposals, by listener slot."""
-        self.large_replies: list[tuple[int, int, Answer]] = []
-        """The same that are sent in pieces: (slot, request id, answer)."""
 
     def gives_up(self, error: Exception) -> bool:
         """A read has ended this process: its listener gives it up (actors/listener/poison_reads.py)."""
@@ -282,8 +281,9 @@ class BackendActor(Actor):
             return
         request_id, code, text, body = result
         if type(body) is Answer:
-            self.large_replies.append((request_ids.slot_of(request_id), request_id, body))
-            return
+            if self.long_reads.take_made(request_ids.slot_of(request_id), request_id, body):
+                return
+            code, text, body = errors.TIMEOUT.code, errors.TIMEOUT.text, b""  # it may have been made, as it has
         if code == FOREIGN:
             self.membership.apply_entry(body)
             if text != "downgrade_info_set":
@@ -323,10 +323,8 @@ class BackendActor(Actor):
         if published:
             self.publisher.publish(published)
         self.replies = {}
-        if self.large_replies:
-            for large in self.large_replies:
-                self.long_reads.send_made(*large)
-            self.large_replies = []
+        if self.long_reads.made:
+            self.long_reads.release_made()
 
     def _encode(self, replies: dict[int, list[Reply]]) -> Frames:
         incarnation, index, revision = self.boot.incarnation, self.raft.applied_index, self.mvcc.state.revision

@@ -75,7 +75,10 @@ class _LongRead:
 
 
 class LongReads:
-    """Those that are asked for, by whichever listener. len(): how many"""
+    """Those that are asked for, by whichever listener. len(): how many
+
+    made    answers of changes that are not committed yet
+    """
 
     def __init__(
         self, links: Links, raft: RaftLink, reads: Reads, *, incarnation: int, log: Any, warning_s: float
@@ -88,6 +91,7 @@ class LongReads:
         self._log = log
         self._warning_s = warning_s
         self._queue: deque[_LongRead] = deque()
+        self.made: list[_LongRead] = []
         self._parked: list[tuple[int, int, _LongRead]] = []
         """A heap of (index that must be applied first, request id, read)."""
         self._known: set[int] = set()
@@ -119,17 +123,21 @@ class LongReads:
             else:
                 self._queue.append(read)
 
-    def send_made(self, slot: int, request_id: int, answer: Answer) -> None:
-        """A change that is committed has this answer. If too much waits already, it gets etcd's error for a change that
-        may have been made."""
+    def take_made(self, slot: int, request_id: int, answer: Answer) -> bool:
+        """A change has this answer, which leaves after `release_made`. return False: too much waits already"""
         if self._made_bytes + answer.size > UNSENT_BYTES_MAX and self._made_bytes:
-            self._reads.answer(slot, request_id, errors.TIMEOUT.code, errors.TIMEOUT.text.encode())
-            return
+            return False
         read = _LongRead(slot, request_id, 0, b"", None)
         read.answer = answer
         self._made_bytes += answer.size
         self._known.add(request_id)
-        self._queue.append(read)
+        self.made.append(read)
+        return True
+
+    def release_made(self) -> None:
+        """The changes are committed."""
+        self._queue.extend(self.made)
+        self.made.clear()
 
     def on_cancel(self, message: CancelReads) -> None:
         """Nobody waits for these any more."""

@@ -51,6 +51,7 @@ class LongReads:
         self._calls: dict[int, Call] = {}
         """By request id."""
         self.waiting: dict[Caller, deque[int]] = {}
+        self._request_bytes = 0
         self._asked: set[int] = set()
         self.cancelled: list[int] = []
         self._parts: dict[int, _Parts] = {}
@@ -74,6 +75,9 @@ class LongReads:
         queue = self.waiting.get(call.caller, _NO_IDS)
         if len(self._calls) >= limits.LONG_READS_MAX or len(queue) >= limits.LONG_READS_EACH:
             return False
+        if self._request_bytes + len(call.payload) > limits.LONG_READS_BYTES_MAX:
+            return False
+        self._request_bytes += len(call.payload)
         self._calls[request_id] = call
         self.waiting.setdefault(call.caller, deque()).append(request_id)
         return True
@@ -83,6 +87,7 @@ class LongReads:
         call = self._calls.pop(request_id, None)
         self._drop_parts(request_id)
         if call is not None:
+            self._request_bytes -= len(call.payload)
             self._asked.discard(request_id)
             self._unqueue(request_id, call.caller)
         return call

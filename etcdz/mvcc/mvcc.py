@@ -46,8 +46,8 @@ LargeOutcome = tuple[int, str | None, bytes | Answer]
 """The same, of which the response may be too large to be joined."""
 WRITE_ANSWER_BYTES_MAX = 256 << 20
 """What a change may be answered with. It is made while the change is applied, and kept until it is sent."""
-JOINED_BYTES_MAX = 1 << 20
-"""A larger answer stays in its pieces."""
+JOINED_BYTES_MAX = 4 << 20
+"""A larger answer to a change stays in its pieces, and is not kept for a next backend."""
 
 
 class Reading(NamedTuple):

@@ -77,7 +77,7 @@ def steps(state: KvState, request: pb.RangeRequest, revision: int, answer: Answe
     lo, hi = request.key, range_end(request.range_end)
     state.index.merge()
     count = yield from _count(state, lo, hi, revision)
-    if not request.count_only:
+    if count and not request.count_only:  # a large delete leaves much to be walked over until it is compacted
         more = yield from _add_records(state, _Query.of(request, revision, count), answer)
         if more:
             answer.add(RANGE_MORE_TRUE)
