@@ -11,6 +11,7 @@ reads, is in the files beside it.
 import resource
 import sys
 import time
+import traceback
 from collections import deque
 from typing import Any, ClassVar, Final
 
@@ -81,6 +82,11 @@ class BackendActor(Actor):
         """Replies of this turn to proposals, by listener slot."""
         self.large_replies: list[tuple[int, int, Answer]] = []
         """The same that are sent in pieces: (slot, request id, answer)."""
+
+    def gives_up(self, error: Exception) -> bool:
+        """A read has ended this process: its listener gives it up (actors/listener/poison_reads.py)."""
+        readers = {reader.__code__ for reader in (Reads.on_read, Reads.unpark, Reads.work, LongReads.work)}
+        return any(frame.f_code in readers for frame, _ in traceback.walk_tb(error.__traceback__))
 
     # ---- start ----
 

@@ -124,12 +124,15 @@ class Heartbeat(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """The actor is about to exit. `fatal`: a restart cannot help (corrupt file, newer format): the member stops."""
+    """The actor is about to exit. `fatal`: a restart cannot help (corrupt file, newer format): the member stops.
+    `given_up`: what it ends over is not tried for ever, so this does not count among ends for one and the same reason.
+    """
 
     name: str
     incarnation: int
     fatal: bool
     reason: str
+    given_up: bool = False
 
 
 class Query(NamedTuple):

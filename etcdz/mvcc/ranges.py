@@ -236,8 +236,8 @@ def _add_records(state: KvState, query: _Query, answer: Answer) -> Steps[bool]:
 def _add_in_order(state: KvState, query: _Query, answer: Answer) -> Steps[bool]:
     """In key order, forwards or backwards."""
     limit = left = query.limit
-    step = STEP_KEYS if query.filters is not None else STEP_RECORDS
-    for keys in _walk(state, query.lo, query.hi, min(step, query.fetch or step), query.is_descending):
+    step = STEP_KEYS if query.filters is not None else min(STEP_RECORDS, limit + 1 if limit else STEP_RECORDS)
+    for keys in _walk(state, query.lo, query.hi, step, query.is_descending):
         if query.filters is not None:
             keys = [key for key, _ in _filtered(state, query, keys)]
         at = 0
@@ -354,13 +354,16 @@ def _scan_values(state: KvState, query: _Query, ranking: Ranking) -> Steps[int]:
     lo, hi, is_descending = query.lo, query.hi, query.is_descending
     for rows in state.rows(query.revision):
         batch: list[Item] = []
-        worst = ranking.worst
+        worst, worst_key = ranking.worst or (None, b"")
         for name, record in rows:
             kv = parse(record)
-            value = kv.value
-            if worst is not None and (value < worst if is_descending else value > worst):
-                continue
-            key = kv.key
+            value, key = kv.value, kv.key
+            if worst is not None:
+                if value == worst:
+                    if key > worst_key:
+                        continue
+                elif (value < worst) is is_descending:
+                    continue
             if lo <= key and (hi is None or key < hi) and state.shows(name, key, query.revision):
                 batch.append((value, key, record))
         ranking.add(batch)

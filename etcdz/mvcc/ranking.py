@@ -25,7 +25,7 @@ _key = itemgetter(1)
 class Ranking:
     """limit: 0 for none. is_descending: the greatest value comes first.
 
-    worst    a value that comes behind this one is not among the first; None: not known yet
+    worst    (value, key): what comes behind it is not among the first; None: not known yet
     """
 
     __slots__ = ("_descending", "_kept", "_limit", "_runs", "worst")
@@ -35,7 +35,7 @@ class Ranking:
         self._descending = is_descending
         self._kept: list[Item] = []
         self._runs: list[list[Item]] = []
-        self.worst: Any = None
+        self.worst: tuple[Any, bytes] | None = None
 
     @property
     def takes_any_order(self) -> bool:
@@ -54,9 +54,10 @@ class Ranking:
         worst = self.worst
         if worst is None:
             return batch
+        value, key = worst
         if self._descending:
-            return [item for item in batch if item[0] >= worst]
-        return [item for item in batch if item[0] <= worst]
+            return [item for item in batch if item[0] > value or (item[0] == value and item[1] < key)]
+        return [item for item in batch if item[0] < value or (item[0] == value and item[1] < key)]
 
     def _cut(self) -> None:
         kept = self._kept
@@ -64,7 +65,7 @@ class Ranking:
         kept.sort(key=_value, reverse=self._descending)
         del kept[self._limit :]
         if len(kept) == self._limit:
-            self.worst = kept[-1][0]
+            self.worst = kept[-1][0], kept[-1][1]
 
     def _add_run(self, batch: list[Item]) -> None:
         """Joins runs of like lengths, so that few are left to be merged."""

@@ -6,7 +6,7 @@ The caller has checked them, and ends the transaction.
 from etcdz.mvcc import ranges
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.state import KvState
-from etcdz.mvcc.steps import STEP_BYTES, Steps
+from etcdz.mvcc.steps import Steps
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.proto.fields import bytes_field, int_field, message_field
@@ -36,9 +36,7 @@ def delete_range(state: KvState, request: pb.DeleteRangeRequest, answer: Answer)
     lo, hi = request.key, ranges.range_end(request.range_end)
     keys = state.index.keys_now(lo, hi)
     answer.add(int_field(DELETED, len(keys)))
-    at = 0 if request.prev_kv else len(keys)
-    while at < len(keys):
-        records, at = state.records_as_of(keys, at, state.write_revision, STEP_BYTES, False)
+    for records in ranges.read_all(state, lo, hi, state.write_revision) if request.prev_kv else ():
         answer.add_messages(DELETED_PREV_KVS, records)
         yield
     state.write_delete(lo, hi)
