@@ -27,6 +27,7 @@ class Started:
         self.actor.links.close(0)
         self.links = RecordedLinks()
         self.actor.links = self.links  # type: ignore[assignment]
+        self.actor.heartbeat = lambda now: None  # type: ignore[method-assign]  # nobody listens, however long it takes
         try:
             self.actor.on_start()
         except BaseException:
@@ -47,6 +48,7 @@ class Started:
     def close(self) -> None:
         """As a killed process: what was not committed is lost."""
         self.actor.store.close()
+        self.actor.ring.close()
         self._close_sockets()
 
     def _close_sockets(self) -> None:
