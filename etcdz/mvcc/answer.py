@@ -32,12 +32,13 @@ class Answer:
     error      what is answered instead; None: nothing speaks against it
     """
 
-    __slots__ = ("_failure", "parts", "size", "size_max")
+    __slots__ = ("_failure", "_kept_max", "parts", "size", "size_max")
 
     def __init__(self, size_max: int = MESSAGE_BYTES_MAX) -> None:
         self.parts: list[bytes] = []
         self.size = 0
         self.size_max = size_max
+        self._kept_max = size_max  # Invariant: below 0 once it has failed
         self._failure: EtcdError | None = None
 
     @property
@@ -54,12 +55,14 @@ class Answer:
     def fail(self, error: EtcdError) -> None:
         """Answer this instead."""
         self._failure = self._failure or error
+        self._kept_max = -1
         self.parts.clear()
 
     def add(self, piece: bytes) -> None:
-        self.size += len(piece)
+        self.size = size = self.size + len(piece)
         self.parts.append(piece)
-        self._drop_if_lost()
+        if size > self._kept_max:
+            self.parts.clear()
 
     def add_messages(self, tag: bytes, messages: Iterable[bytes]) -> None:
         """Each as a field of its own."""
@@ -70,16 +73,13 @@ class Answer:
             parts.append(message)
             size += len(head) + len(message)
         self.size = size
-        self._drop_if_lost()
-
-    def _drop_if_lost(self) -> None:
-        if self.size > self.size_max or self._failure is not None:
-            self.parts.clear()
+        if size > self._kept_max:
+            parts.clear()
 
     def open(self) -> Place:
         """Begins a message within the answer."""
         place = len(self.parts), self.size
-        self.add(b"")
+        self.parts.append(b"")
         return place
 
     def close(self, place: Place, *tags: bytes) -> None:
@@ -90,8 +90,9 @@ class Answer:
         for tag in tags:
             head = tag + encode_varint(size + len(head)) + head
         self.size += len(head)
-        self._drop_if_lost()
-        if self.parts:
+        if self.size > self._kept_max:
+            self.parts.clear()
+        else:
             self.parts[at] = head
 
     def join(self) -> bytes:

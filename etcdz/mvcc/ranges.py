@@ -33,6 +33,7 @@ from etcdz.proto.tags import (
     RANGE_MORE_TRUE,
 )
 
+_COUNT_ONE: Final = int_field(RANGE_COUNT, 1)
 _KEY, _VERSION, _CREATE, _MOD, _VALUE = range(5)
 _NONE, _DESCEND = 0, 2
 _LIMIT_MAX: Final = 1 << 62  # beyond, it is none
@@ -81,6 +82,18 @@ def steps(state: KvState, request: pb.RangeRequest, revision: int, answer: Answe
         if more:
             answer.add(RANGE_MORE_TRUE)
     answer.add(int_field(RANGE_COUNT, count))
+
+
+def add_single(state: KvState, request: pb.RangeRequest, revision: int, answer: Answer) -> bool:
+    """The same at once, for one key without options; False: it is another range. What orders or cuts has no effect."""
+    if request.range_end or request.count_only or request.keys_only or _filters(request) is not None:
+        return False
+    record = state.record_as_of(request.key, revision)
+    if record is not None:
+        answer.add(RANGE_KVS + encode_varint(len(record)))
+        answer.add(record)
+        answer.add(_COUNT_ONE)
+    return True
 
 
 def chunk_steps(state: KvState, request: pb.RangeRequest, revision: int, answer: Answer) -> Steps[None]:

@@ -232,6 +232,8 @@ class KvState:
 
     def record_as_of(self, key: bytes, revision: int) -> bytes | None:
         """Encoded KeyValue of a key as of a main revision, None if it did not exist then."""
+        if revision > self.revision or (revision == self.revision and not self.changes):
+            return self.record_now(key)
         found, _ = self.records_as_of((key,), 0, revision, 0, True)
         return found[0] if found else None
 

@@ -265,12 +265,25 @@ def _apply(state: KvState, path: _Step, headers: _Headers, answer: Answer) -> St
                 answer.add(headers.put)
             continue
         place = answer.open()
+        if kind == "request_range" and not operation.range_end:
+            revision = _begin_range(state, operation, headers, answer)
+            if not ranges.add_single(state, operation, revision, answer):
+                yield from ranges.steps(state, operation, revision, answer)
+            answer.close(place, OP_RESPONSE_RANGE, TXN_RESPONSES)
+            continue
         tag = yield from _answer_operation(state, kind, operation, headers, answer)
         if tag:
             answer.close(place, tag, TXN_RESPONSES)
         else:
             answer.close(place, TXN_RESPONSES)
         yield
+
+
+def _begin_range(state: KvState, request: pb.RangeRequest, headers: _Headers, answer: Answer) -> int:
+    """Adds its header. return the revision that it shows"""
+    answer.add(headers.after if state.changes else headers.before)
+    asked: int = request.revision
+    return asked if asked > 0 else headers.revision + 1 if state.changes else headers.revision
 
 
 def _answer_operation(
@@ -282,9 +295,7 @@ def _answer_operation(
         yield from _apply(state, operation, headers, answer)
         return OP_RESPONSE_TXN
     if kind == "request_range":
-        now = state.write_revision if state.changes else headers.revision
-        answer.add(headers.before if now == headers.revision else headers.after)
-        revision = operation.revision if operation.revision > 0 else now
+        revision = _begin_range(state, operation, headers, answer)
         yield from ranges.steps(state, operation, revision, answer)
         return OP_RESPONSE_RANGE
     if kind == "request_delete_range":
