@@ -109,8 +109,11 @@ class Snapshots:
         """A process is gone, or could not be started: the next one in line has its slot."""
         successor = self.slots.release()
         if successor is not None:
-            successor.begin()
-            successor.flush()
+            try:
+                successor.begin()
+                successor.flush()
+            except Exception as error:
+                successor.fail(error)
 
     def end(self, process: "subprocess.Popen[bytes]") -> None:
         """Tells the process to remove what it has made and end, and waits for that in the background."""
@@ -174,8 +177,15 @@ class SnapshotStream:
 
     def give_up(self) -> None:
         """Its client does not read, and others wait."""
-        self._call.finish(Code.RESOURCE_EXHAUSTED, _GIVEN_UP)
-        self.flush()
+        try:
+            self._call.finish(Code.RESOURCE_EXHAUSTED, _GIVEN_UP)
+            self.flush()
+        except Exception as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """A mistake over this stream: its connection ends."""
+        self._call.connection.fail(error)
 
     def flush(self) -> None:
         self._call.flush()
@@ -209,7 +219,7 @@ class SnapshotStream:
             self._read()
             self._call.connection.flush()
         except Exception as error:
-            self._service.host.fail(error)
+            self.fail(error)
 
     def _read(self) -> None:
         data = os.read(self._pipe, READ_BYTES)
