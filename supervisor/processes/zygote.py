@@ -122,7 +122,8 @@ def main(argv: Sequence[str]) -> int:
     if not linux.die_with_parent(supervisor, signal.SIGKILL):
         return 1
     linux.set_name("etcdz:zygote")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C reaches the supervisor, which orders the end
+    for signum in (signal.SIGINT, signal.SIGQUIT):  # a terminal's ^C and ^\ reach the supervisor, which orders the end
+        signal.signal(signum, signal.SIG_IGN)
     failed = preimport([*LIBRARIES, *argv[2:]])
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
