@@ -155,9 +155,8 @@ def test_a_member_of_three_starts_alone_and_flags_of_the_first_start_do_not_matt
     data = Data(member.data_dir, 3)
     with member:
         put(member, b"k", b"1")
-        assert [one.ID for one in call(member, "/etcdserverpb.Cluster/MemberList", pb.MemberListRequest).members] == [
-            data.id
-        ]
+        listed = call(member, "Cluster/MemberList", pb.MemberListRequest(), pb.MemberListResponse).members
+        assert [one.ID for one in listed] == [data.id]
     text = member.log_path.read_text()
     assert text.count('"removed member"') == 2 and '"forcing restart member"' in text
     with member:  # the flag is still there, as in a unit that was never changed back
