@@ -122,7 +122,7 @@ def main(argv: Sequence[str]) -> int:
     if not linux.die_with_parent(supervisor, signal.SIGKILL):
         return 1
     linux.set_name("etcdz:zygote")
-    for signum in (signal.SIGINT, signal.SIGQUIT):  # a terminal's ^C and ^\ reach the supervisor, which orders the end
+    for signum in (signal.SIGINT, signal.SIGQUIT):  # sent to all of a member: the supervisor orders the end
         signal.signal(signum, signal.SIG_IGN)
     failed = preimport([*LIBRARIES, *argv[2:]])
     threads = len(os.listdir("/proc/self/task"))

@@ -1,13 +1,11 @@
-"""What a terminal's keys send to the whole group of a member: ^\\ asks where it is and ends it, ^Z halts it."""
+"""What a terminal's keys send: ^\\ asks a member where it is and ends it, ^Z halts its supervisor."""
 
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.etcd_process import RealEtcd
@@ -34,22 +32,17 @@ def test_sigquit_writes_the_stacks_of_all_and_ends_the_member_with_gos_status(ma
     assert trial.get(b"k").count == 1
 
 
-def test_a_member_that_is_stopped_by_the_terminal_goes_on_with_the_same_processes(
-    make_trial: Callable[..., Trial],
-) -> None:
+def test_a_supervisor_that_is_halted_and_goes_on_has_lost_nothing(make_trial: Callable[..., Trial]) -> None:
+    """NB: SIGSTOP, since the kernel drops a SIGTSTP where no shell could let it go on. The actors are in a process group
+    of their own, which a terminal's keys do not reach."""
     trial = make_trial()
     member = trial.member
-    trial.put(b"k", b"1")
     before = {name: actor["pid"] for name, actor in trial.actors().items()}
-    family = member.processes()
-    os.killpg(member.pid, signal.SIGSTOP)  # the kernel drops a SIGTSTP that no shell could take back
-    deadline = time.monotonic() + 10
-    while any(process.status() != psutil.STATUS_STOPPED for process in family):
-        assert time.monotonic() < deadline
+    os.killpg(member.pid, signal.SIGSTOP)
+    trial.put(b"k", b"1")
     os.killpg(member.pid, signal.SIGCONT)
-    trial.put(b"k", b"2")
-    assert trial.get(b"k").kvs[0].value == b"2"
     assert {name: actor["pid"] for name, actor in trial.actors().items()} == before
+    assert trial.get(b"k").kvs[0].value == b"1"
 
 
 @pytest.mark.parity
