@@ -86,6 +86,7 @@ def _run_tree(
     loop = Loop(member, signals, server)
     try:
         data.publish()
+        linux.trim_heap()
         return loop.run(), loop.stop_signal
     finally:
         server.close()

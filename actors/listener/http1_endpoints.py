@@ -4,8 +4,8 @@ Source: etcd 3.5 etcdhttp; texts and headers as its answers carry them.
 """
 
 import json
+import time
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -20,6 +20,8 @@ _CORS = [
     (b"access-control-allow-methods", b"POST, GET, OPTIONS, PUT, DELETE"),
     (b"access-control-allow-origin", b"*"),
 ]
+_DATE = "%a, %d %b %Y %H:%M:%S GMT"
+"""Of RFC 9110, 5.6.7. NB: nothing here sets a locale, so that the names are English."""
 _PLAIN = b"text/plain; charset=utf-8"
 _JSON = b"application/json"
 _NO_SNIFF = (b"x-content-type-options", b"nosniff")
@@ -162,7 +164,7 @@ class Http1Endpoints:
             self._respond(stream_id, 503, _compact_json(reason), _PLAIN)
 
     def _respond(self, request_id: int, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
-        date = (b"date", formatdate(usegmt=True).encode())
+        date = (b"date", time.strftime(_DATE, time.gmtime()).encode())
         self._http.respond(request_id, status, body, kind, [*_CORS, *headers, date])
 
 

@@ -18,7 +18,6 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from actors.listener.snapshot_process import SIZE_BYTES
 from actors.listener.snapshot_slots import SnapshotSlots
 from actors.listener.streams import StreamCall, end_for_resumption, unreadable
 from etcdz import limits
@@ -227,9 +226,9 @@ class SnapshotStream:
             self._on_process_end()
             return
         self._buffer += data
-        if self._left is None and len(self._buffer) >= SIZE_BYTES:
-            self._left = int.from_bytes(self._buffer[:SIZE_BYTES], "big")
-            del self._buffer[:SIZE_BYTES]
+        if self._left is None and len(self._buffer) >= limits.SNAPSHOT_SIZE_BYTES:
+            self._left = int.from_bytes(self._buffer[: limits.SNAPSHOT_SIZE_BYTES], "big")
+            del self._buffer[: limits.SNAPSHOT_SIZE_BYTES]
         self._send_blobs()
         if self._process is not None and self._call.is_clogged:
             self._service.host.event_loop.remove_reader(self._pipe)

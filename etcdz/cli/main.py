@@ -15,7 +15,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from etcdz.config import ExitRequest, Host, MemberConfig, Note, bootstrap, checks, read
+from etcdz.config import MemberConfig, bootstrap, checks
+from etcdz.config.notes import Note
+from etcdz.config.reading import ExitRequest, Host, read
 from etcdz.telemetry import logs
 
 COMMANDS = {"actors": "etcdz.cli.actors", "bench": "etcdz.cli.bench", "monitor": "etcdz.cli.monitor"}

@@ -130,6 +130,7 @@ def main(argv: Sequence[str]) -> int:
         raise RuntimeError(f"an import has started {threads - 1} threads: a zygote must have none")
     gc.collect()
     gc.freeze()  # keeps the collector from writing to pages that are shared with the actors
+    linux.trim_heap()
     channel.send(pack(Up(failed, PROTOCOL)))
     while True:
         body, fds, flags, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)

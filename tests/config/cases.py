@@ -6,7 +6,8 @@ One list for two tests: etcdz must say so (test_reading), and so must a real etc
 from typing import NamedTuple
 
 from etcdz.cli.main import first_start_error
-from etcdz.config import ExitRequest, Host, MemberConfig, bootstrap, read
+from etcdz.config import MemberConfig, bootstrap
+from etcdz.config.reading import ExitRequest, Host, read
 
 FREE = (  # flags with which a real etcd touches no port that somebody else may use
     "--listen-peer-urls=http://127.0.0.1:0",

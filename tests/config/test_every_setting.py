@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.config import Host, MemberConfig, bootstrap, read
+from etcdz.config import MemberConfig, bootstrap
 from etcdz.config.flags import MISSED, SETTINGS, Status
+from etcdz.config.reading import Host, read
 from tests.config.cases import FILE
 from tests.etcd_process import find_program
 

@@ -33,8 +33,8 @@ def test_sigquit_writes_the_stacks_of_all_and_ends_the_member_with_gos_status(ma
 
 
 def test_a_supervisor_that_is_halted_and_goes_on_has_lost_nothing(make_trial: Callable[..., Trial]) -> None:
-    """NB: SIGSTOP, since the kernel drops a SIGTSTP where no shell could let it go on. The actors are in a process group
-    of their own, which a terminal's keys do not reach."""
+    """NB: SIGSTOP, since the kernel drops a SIGTSTP where no shell could let it go on. The actors are in a process
+    group of their own, which a terminal's keys do not reach."""
     trial = make_trial()
     member = trial.member
     before = {name: actor["pid"] for name, actor in trial.actors().items()}
