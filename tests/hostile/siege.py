@@ -81,11 +81,12 @@ class _Memory:
 
 
 def _lasting(member: Member) -> set[int]:
-    """Its processes, but for those that send one snapshot."""
+    """Its processes that live, but for those that send one snapshot."""
     found = set()
     for process in member.processes():
         with suppress(psutil.Error):
-            if "snapshot" not in process.name() and not any("snapshot" in word for word in process.cmdline()):
+            sends_snapshot = any("snapshot" in word for word in process.cmdline())
+            if process.status() != psutil.STATUS_ZOMBIE and not sends_snapshot:
                 found.add(process.pid)
     return found
 
