@@ -13,6 +13,7 @@ from typing import Any
 
 import msgpack
 
+from actors.backend.opening import NAME, Place, describe_damage, open_store
 from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
@@ -64,13 +65,12 @@ from etcdz.ipc.messages import (
 from etcdz.ipc.request_ids import LESSOR_SLOT
 from etcdz.mvcc import alarms
 from etcdz.mvcc.applier import FOREIGN, Applier, Result
-from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store import buckets, checkpoint
 from etcdz.store.ballast import Ballast
-from etcdz.store.leveldb import SWITCH_BYTES, LevelStore
+from etcdz.store.leveldb import DAMAGED, SWITCH_BYTES, LevelStore
 
 RING = b"etcdz_replies\0"
 STORAGE_VERSION = buckets.META + b"storageVersion"
@@ -144,18 +144,12 @@ class BackendActor(Actor):
             self.ballast = Ballast(directory)
             self.ballast.check()
             checkpoint.remove_stale(directory)
-            self.store = LevelStore(str(directory / "leveldb"), switch_bytes=_switch_bytes(self.config.quota_bytes))
-        except (StoreCorrupt, OSError) as error:
+        except OSError as error:
             raise FatalError(f"cannot open the backend in {directory}: {error}") from error
-        self._check_format(directory)
-        self.member_id, self.cluster_id = self._identity()
-        self.mvcc = Mvcc(
-            self.store,
-            self.member_id,
-            self.cluster_id,
-            lease_ttl_min_s=self.config.lease_ttl_min_s,
-            checkpoint_persist=self.config.lease_checkpoint_persist,
+        self.place = Place(
+            directory / NAME, self.config.wal_path, self.boot.run_dir, _switch_bytes(self.config.quota_bytes)
         )
+        self.mvcc = open_store(self.place, self._load, self.log)
         self.applier = Applier(self.mvcc, self.config.quota_bytes)
         self.quota = QuotaWatch(self.applier, self.links, self.log, self.member_id)
         self.upkeep = Upkeep(self, self.config.corrupt_check_s)
@@ -174,6 +168,19 @@ class BackendActor(Actor):
             except OSError as error:
                 raise FatalError(f"{self.member_id:x} found data inconsistency: {error}") from error
         return {"applied_index": self.applied_index, "load_s": round(time.monotonic() - began, 3)}
+
+    def _load(self, store: LevelStore) -> Mvcc:
+        """The state that a store holds; all of it is read. raises StoreDamaged, StoreCorrupt, FatalError"""
+        self.store = store
+        self._check_format(store.path.parent)
+        self.member_id, self.cluster_id = self._identity()
+        return Mvcc(
+            store,
+            self.member_id,
+            self.cluster_id,
+            lease_ttl_min_s=self.config.lease_ttl_min_s,
+            checkpoint_persist=self.config.lease_checkpoint_persist,
+        )
 
     def _check_format(self, directory: Path) -> None:
         """etcd marks a store so from 3.6 on; one that is newer than all we know may mean anything."""
@@ -564,6 +571,13 @@ class BackendActor(Actor):
         if self.quota.next_at is not None and now >= self.quota.next_at:
             for slot, items in self.quota.on_deadline(now).items():
                 self.answers.setdefault(slot, []).extend(items)
+
+    def loop(self) -> None:
+        """NB: one guard around the whole loop, so that no read pays for it."""
+        try:
+            super().loop()
+        except DAMAGED as error:
+            raise FatalError(describe_damage(self.place.store, error)) from error
 
     def on_stop(self) -> None:
         self._commit(sync=True)

@@ -72,5 +72,7 @@ def _base(state: WalState, backend: BackendState, entries: list[Entry]) -> tuple
     if first == applied + 1:
         return applied, backend.applied_term
     raise DoNotBelongTogether(
-        f"the backend has applied entry {applied}, but the log begins at {first}: what is between is lost"
+        f"the backend has applied entry {applied}, but the log begins at {first}: entries {applied + 1} to {first - 1} "
+        "are in neither. Restore a snapshot (etcdzutl snapshot restore), or, in a cluster, remove this member and add "
+        "it again"
     )

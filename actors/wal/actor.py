@@ -134,6 +134,15 @@ class WalActor(Actor):
         if start.recovered.torn is not None:
             self.log.warn("cut off the torn end of the log", torn=str(start.recovered.torn))
 
+    def _reach_back(self, index: int) -> None:
+        """The store is behind the .snap that the log was opened from, and older segments hold what it lacks."""
+        if self.log_file.segments[0].first_index > index:
+            return
+        self.log.warn("the store is behind the newest snapshot file, all of the log is read", needed_index=index)
+        self.log_file.close()
+        self.log_file, _ = Log.open(self.disk, self.wal_dir, None, LogOptions(no_fsync=self.config.unsafe_no_fsync))
+        self._mark()
+
     def _mark(self) -> None:
         """Note for a successor where the log stands."""
         self.marked = self.log_file.position
@@ -152,6 +161,8 @@ class WalActor(Actor):
         self._sync_waiting()
         self._drop_delegation()
         self.raft_incarnation = hello.incarnation
+        if 0 < hello.needed_index < self.log_file.first_index:
+            self._reach_back(hello.needed_index)
         log = self.log_file
         first = max(hello.first_index, log.first_index)
         entries = log.read_entries(first) if first <= log.last_index else []

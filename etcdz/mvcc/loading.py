@@ -10,6 +10,8 @@ from etcdz.proto.tags import KV_VERSION
 from etcdz.store import buckets
 from etcdz.store.interface import Store
 
+_EVERYWHERE = b"\xff"
+
 
 class StoreCorrupt(Exception):
     """The store does not hold what it must: the member has to stop."""
@@ -26,7 +28,13 @@ class Loaded(NamedTuple):
 
 
 def load(store: Store, index: KeyIndex, leases: LeaseTable) -> Loaded:
-    """Fills index and leases. raises StoreCorrupt if a revision is missing that no compaction took."""
+    """Fills index and leases, and reads every row of the store on the way.
+
+    raises StoreCorrupt: a revision is missing that no compaction took. OSError: a row is not as it was written
+    """
+    for lo, hi in ((b"", buckets.KEY), (buckets.bucket_end(buckets.KEY), _EVERYWHERE)):
+        for _ in store.iterate(lo, hi, verify=True):
+            pass  # so that every block has been read: damage shows now, and not in the middle of a call
     for _, row in store.iterate(buckets.LEASE, buckets.bucket_end(buckets.LEASE)):
         leases.load(row)
     scheduled = _compaction(store, buckets.SCHEDULED_COMPACT)
@@ -58,7 +66,7 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
     last = floor
     first = KV_VERSION + b"\x01"
     n = 1  # bytes of a revision's varint
-    for name, record in store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)):
+    for name, record in store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY), verify=True):
         main = int.from_bytes(name[4:12], "big")
         if main > last:
             if main != last + 1:

@@ -43,7 +43,7 @@ def open_checkpoint(directory: Path, beside: Path | None = None) -> Iterator[Lev
         copy, lock = _make(parent)
         try:
             try:
-                _fill(directory, copy)
+                fill(directory, copy)
                 store = LevelStore(copy)
             except (FileNotFoundError, StoreBroken, BadManifest) as error:
                 if not left or not directory.is_dir():
@@ -88,8 +88,11 @@ def _make(parent: Path) -> tuple[Path, int]:
             os.close(lock)
 
 
-def _fill(source: Path, target: Path) -> None:
-    """raises FileNotFoundError, BadManifest: it has changed meanwhile"""
+def fill(source: Path, target: Path) -> None:
+    """Makes target a copy of the store in source, tables by hard link.
+
+    raises FileNotFoundError, BadManifest: it has changed meanwhile
+    """
     for name in sorted(os.listdir(source)):
         if name.endswith(".log"):
             shutil.copyfile(source / name, target / name)

@@ -20,7 +20,7 @@ class Store(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with lo <= key < hi as they are now, whatever is written meanwhile.
 
-        verify   with the checksums of all that is read; a step then raises OSError for what is not as it was written
+        verify   a step raises OSError for what is not as it was written; else an error of the store's own
         """
 
     def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:

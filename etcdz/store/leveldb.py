@@ -20,12 +20,15 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import plyvel
 
 from etcdz.store import buckets
-from etcdz.store.log_tail import cut_torn_tail
+from etcdz.store.inspection import Damage, inspect
+from etcdz.store.log_tail import cut_log
 
 #: LevelDB's own limit, counted in arena bytes; ours must come first however small the records are.
 WRITE_BUFFER_BYTES = 64 << 20
@@ -60,6 +63,21 @@ class StoreBroken(OSError):
     """LevelDB failed: the process has to end."""
 
 
+class StoreDamaged(StoreBroken):
+    """The files of a store do not hold what was written to them.
+
+    damage    what is wrong; its path is the directory if LevelDB did not say which file
+    """
+
+    def __init__(self, damage: Damage) -> None:
+        super().__init__(str(damage))
+        self.damage = damage
+
+
+DAMAGED = (StoreDamaged, plyvel.CorruptionError)
+"""What reads raise for data that fails its checksums: `get` and unverified iterators leave LevelDB's error as it is."""
+
+
 class LevelStore:
     """A Store in a directory of its own. One process at a time; LevelDB's LOCK file sees to that.
 
@@ -73,7 +91,9 @@ class LevelStore:
     def __init__(
         self, path: str | Path, *, switch_bytes: int = SWITCH_BYTES, sync_ahead_bytes: int = SYNC_AHEAD_BYTES
     ) -> None:
-        """raises StoreBroken: the directory is in use, damaged, or cannot be written."""
+        """raises StoreDamaged: nothing has been changed, unless LevelDB found the damage. StoreBroken: the directory is
+        in use, or cannot be written.
+        """
         self.path = Path(path)
         self._switch_bytes = switch_bytes
         self._sync_ahead_bytes = sync_ahead_bytes
@@ -85,7 +105,7 @@ class LevelStore:
         self._ahead_bytes = 0
         self._synced_for_switch = False
         self._db = self._open()
-        self.get = self._db.get
+        self.get = partial(self._db.get, verify_checksums=True)
         self._freed = int.from_bytes(self.get(FREED) or b"", "big")
         self._ranges: deque[tuple[bytes, bytes, int]] = deque()
         if self._freed:
@@ -94,7 +114,7 @@ class LevelStore:
     def _open(self) -> "plyvel.DB":
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._cut_torn_tail()
+            self._inspect()
             return plyvel.DB(
                 str(self.path),
                 create_if_missing=True,
@@ -103,25 +123,36 @@ class LevelStore:
                 lru_cache_size=BLOCK_CACHE_BYTES,
                 max_open_files=OPEN_FILES_MAX,
             )
+        except StoreBroken:
+            raise
+        except plyvel.CorruptionError as error:
+            raise StoreDamaged(Damage(self.path, _text(error))) from error
         except (plyvel.Error, OSError) as error:
             raise StoreBroken(f"{self.path}: {error}") from error
 
-    def _cut_torn_tail(self) -> None:
-        """NB: only under LevelDB's own lock: another process's log has a tail that is merely unfinished.
+    def _inspect(self) -> None:
+        """Cuts torn ends. NB: only under LevelDB's own lock: another's log has a tail that is merely unfinished.
 
         The lock is let go before LevelDB takes it again, since a process has one lock on a file whatever the handle.
+        Where there is no LOCK yet, nobody holds it.
+
+        raises StoreDamaged
         """
-        logs = self._logs()
-        if logs:
-            with open(self.path / "LOCK", "ab") as lock:
+        with ExitStack() as stack:
+            with suppress(FileNotFoundError):
+                lock = stack.enter_context(open(self.path / "LOCK", "r+b"))
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                cut_torn_tail(self.path / f"{logs[-1]:06d}.log")
+            found = inspect(self.path)
+            if found.damage is not None:
+                raise StoreDamaged(found.damage)
+            for path, size in found.cuts:
+                cut_log(path, size)
 
     def iterate(
         self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(
-            start=lo, stop=hi, reverse=reverse, verify_checksums=verify, fill_cache=not verify
+            start=lo, stop=hi, reverse=reverse, verify_checksums=True, fill_cache=not verify
         )
         return self._verified(rows) if verify else rows
 
@@ -129,6 +160,8 @@ class LevelStore:
         """raises StoreBroken"""
         try:
             yield from rows
+        except plyvel.CorruptionError as error:
+            raise StoreDamaged(Damage(self.path, _text(error))) from error
         except plyvel.Error as error:
             raise StoreBroken(f"{self.path}: {error}") from error
 
@@ -306,3 +339,9 @@ class LevelStore:
                 thread.join()
         self._reap_dumps()
         self._db.close()
+
+
+def _text(error: Exception) -> str:
+    """What LevelDB says, which comes as bytes."""
+    said = error.args[0] if error.args else error
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)

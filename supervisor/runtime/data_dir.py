@@ -128,24 +128,26 @@ def _lock(path: Path, lock_fd: int) -> None:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            pid = int(_read_lock(lock_fd).get("pid", 0))
+            pid = _read_lock(lock_fd).get("pid", 0)
             if _is_alive(pid) or time.monotonic() > give_up_at:
                 holder = f"process {pid}" if pid else "another process"
                 raise DataDirError(f"data directory {path} is in use by {holder}") from None
             time.sleep(0.01)
 
 
-def _read_lock(lock_fd: int) -> dict[str, Any]:
+def _read_lock(lock_fd: int) -> dict[str, int]:
+    """What is a number in the lock's file; what is none was not written by a member, and says nothing."""
     try:
         value = json.loads(os.pread(lock_fd, 4096, 0))
-        return value if isinstance(value, dict) else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
+    known = value.items() if isinstance(value, dict) else ()
+    return {name: number for name, number in known if type(number) is int and 0 <= number < 1 << 62}
 
 
 def _next_incarnation(lock_fd: int) -> int:
     """A number above all incarnations of earlier lives, remembered in the lock's file with our pid."""
-    previous = int(_read_lock(lock_fd).get("incarnation", 0))
+    previous = _read_lock(lock_fd).get("incarnation", 0)
     first = (int(time.time()) - EPOCH_S) << 12
     if first <= previous:
         first = previous + SKIP
