@@ -106,8 +106,12 @@ class LevelStore:
         self._synced_for_switch = False
         self._db = self._open()
         self.get = partial(self._db.get, verify_checksums=True)
-        self._freed = int.from_bytes(self.get(FREED) or b"", "big")
         self._ranges: deque[tuple[bytes, bytes, int]] = deque()
+        try:
+            self._freed = int.from_bytes(self.get(FREED) or b"", "big")
+        except plyvel.CorruptionError as error:
+            self._db.close()
+            raise StoreDamaged(Damage(self.path, _text(error))) from error
         if self._freed:
             self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), self._freed)
 

@@ -48,7 +48,8 @@ def read_reach(disk: Disk, directory: str) -> Reach | None:
         scan.feed(data, path, segment.sequence, segment is chosen[-1])
         if segment is chosen[0]:
             begins_with_members = _begins_after_snapshot(data)
-    first = scan.offsets.indexes[0] if scan.offsets.indexes else scan.last_index + 1
+    live = scan.offsets.indexes[0] if scan.offsets.indexes else scan.last_index + 1
+    first = max(live, chosen[0].first_index)
     return Reach(first, scan.last_index, first <= 1 and not begins_with_members, scan.metadata or b"")
 
 

@@ -142,14 +142,13 @@ def test_a_damaged_store_that_the_log_cannot_make_again_is_refused_and_left_as_i
     make_trial: Callable[..., Trial], tmp_path: Path, is_long: bool
 ) -> None:
     original = Original(make_trial("--snapshot-count=200"), tmp_path)
-    del original.contents
-
     for name, damage in DAMAGES.items():
         if name.startswith("log"):
             continue
         path = original.damaged(damage)
         forget_history(original.member.data_dir)
         before = hashes(original.member.data_dir)
+        print(name)
         with pytest.raises(MemberFailed) as caught:
             original.member.start()
         said = str(caught.value)
