@@ -1,4 +1,7 @@
-"""Every bound of the member in one place, with asserts on how they relate."""
+"""Bounds that processes of a member have with each other: what is in flight between them, how often they report, what
+space they leave each other. Asserts at the end say how they relate. Bounds that concern one component alone (of frames
+on the wire, of the store's files, of restarts) stand where that component is.
+"""
 
 # ---- actors ----
 HEARTBEAT_S = 0.5
@@ -6,21 +9,22 @@ HEARTBEAT_S = 0.5
 HEARTBEAT_IDLE_S = 1.0
 """The same while it gets no messages."""
 TICKS_DELEGATED = 4
-"""By how many ticks raft's clock may lag while the log's end is delegated: the only voter has nobody to hear from."""
+"""By how many ticks raft's clock may lag while appends are delegated: the only voter hears from no other member."""
 FRAMES_PER_TURN = 256
 """Frames that one turn takes out of the mailbox before it works off what it batched."""
 
 # ---- calls ----
 CALLS_IN_FLIGHT_MAX = 4096
-"""Unary calls that one listener admits at a time; beyond, `etcdserver: too many requests`."""
+"""Unary calls that all listeners together admit at a time, each an equal share; beyond, `etcdserver: too many
+requests`."""
 CALLS_BATCHED_FROM = 2
-"""With more calls than this in flight a listener reads all that is readable before it sends them on."""
+"""With so many calls in flight a listener reads all that is readable before it sends them on."""
 BUSY_CALLS = 16
 """A listener with so many calls under way tells the supervisor at once, which gives the actors more room."""
 CALLS_RESERVED = 256
-"""Lane kept free beside these for health, status and alarms."""
+"""Calls that each listener admits beside these, for health, status and alarms alone."""
 READ_AGAIN_MAX = 3
-"""How often a read is asked again of a new backend: with more ends it is taken for the cause of them."""
+"""How often a read is asked again of a new backend: if yet another one ends, the read is taken for the cause."""
 KEEP_ALIVES_IN_FLIGHT = 1_024
 """Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
 KEEP_ALIVES_QUEUED = 65_536
@@ -28,8 +32,17 @@ KEEP_ALIVES_QUEUED = 65_536
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 
+UNFINISHED_BYTES_MAX = 64 << 20
+"""Of requests that have not come completely, over all connections of a listener."""
+MUTE_S = 30.0
+"""A client has so long to say which protocol it speaks and to greet, or to ask something over HTTP/1."""
+
 SNAPSHOTS_MAX = 4
 """Snapshots that one listener sends at a time, each from a process of its own."""
+SNAPSHOTS_WAITING_MAX = 256
+"""Snapshots that wait for one of these slots; beyond, `etcdserver: too many requests`."""
+SNAPSHOT_STALL_S = 3.0
+"""A client that has not read for so long loses its slot to one that waits."""
 
 # ---- raft ----
 APPLY_LAG_MAX = 5_000
@@ -37,7 +50,8 @@ APPLY_LAG_MAX = 5_000
 CATCH_UP_ENTRIES = 5_000
 """Entries kept in the log behind a snapshot for slow followers."""
 REQUEST_WINDOW = 8_192
-"""Ids of this many latest entries are remembered, so that a proposal offered again enters the log at most once."""
+"""Ids of this many latest applied entries are remembered, and of all that are not applied, so that a proposal offered
+again enters the log at most once (actors/raft/request_window.py)."""
 APPEND_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes handed to the wal and not yet durable, beyond which proposals are refused."""
 RAFT_MESSAGE_BYTES = 1 << 20
@@ -46,12 +60,13 @@ RAFT_INFLIGHT_MESSAGES = 512
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
 LAZY_ACK_S = 0.01
-"""How long the wal may keep from raft what it has appended in its name, and how many bytes of it."""
+"""How long the wal may put off telling raft what it has appended in raft's name."""
 LAZY_ACK_BYTES = 1 << 20
+"""How many bytes of that."""
 
 # ---- wal ----
 RESUME_POINT_BYTES = 2 << 20
-"""The wal notes for a successor where its log stands after so many bytes: they are all that it has to read again."""
+"""After so many bytes the wal writes down where its log stands: a restarted wal has only these to read again."""
 
 # ---- backend ----
 REPLY_RING_SLOTS = 64
@@ -70,7 +85,7 @@ HASH_SLICE = 500
 SLICE_SHARE = 0.5
 """Of the backend's time that hashes may take."""
 DEFRAG_LOOK_S = 0.02
-"""How often a defragmentation is looked after."""
+"""How often the backend looks how far a defragmentation is."""
 QUOTA_DEFAULT_BYTES = 2 << 30
 QUOTA_NEAR_BYTES = 16 << 20
 """With less room than this, listeners are told how much, and ask before they propose what grows the store."""
@@ -81,18 +96,29 @@ LONG_RUNNING_CALLS_MAX = 256
 DISK_RESERVE_BYTES = 16 << 20
 """Below this much free space writes are refused, while there is still room to write down what was accepted."""
 BALLAST_BYTES = 32 << 20
-"""Set aside for the store, and given up when it runs out of space (etcdz/store/ballast.py). Room for LevelDB to write a
-full log to a table when it is opened, and for what was admitted before the disk was full."""
+"""Size of a file that holds space for the store, and is removed when the store runs out of it (etcdz/store/ballast.py):
+enough for LevelDB to write a full log to a table when it is opened, and for what was admitted before that."""
 STORE_SHORT_BYTES = 4 << 20
-"""With less free space than this, the store's reserve is given up."""
+"""With less free space than this, the ballast is given up."""
 DISK_CHECK_S = 0.1
 DISK_CHECK_IDLE_S = 1.0
 """While the log has not been written to since the last look."""
 BALLAST_CHECK_BYTES = 1 << 20
-"""The backend looks at its reserve after writing so much, or after DISK_CHECK_S."""
+"""The backend looks at the free space after writing so much, or after DISK_CHECK_S."""
 
+assert HEARTBEAT_S <= HEARTBEAT_IDLE_S
 assert CALLS_IN_FLIGHT_MAX <= APPLY_LAG_MAX
-assert CALLS_IN_FLIGHT_MAX < REQUEST_WINDOW, "every call in flight must still be known when it is offered again"
+assert 2 * CALLS_IN_FLIGHT_MAX <= REQUEST_WINDOW, (
+    "every call in flight must still be known when it is offered again, also while listeners that leave finish theirs"
+)
+assert APPLY_LAG_MAX <= REQUEST_WINDOW, "what is not applied yet may be offered again"
 assert CALLS_RESERVED < CALLS_IN_FLIGHT_MAX
+assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
+assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
+assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX
+assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused while the backend waits for its timer"
+assert QUOTA_NEAR_BYTES < QUOTA_DEFAULT_BYTES
+assert BALLAST_CHECK_BYTES < STORE_SHORT_BYTES < DISK_RESERVE_BYTES, "the store must see that space runs out in time"
+assert STORE_SHORT_BYTES < BALLAST_BYTES
 assert LAZY_ACK_BYTES * 2 <= APPEND_BYTES_IN_FLIGHT_MAX, "or raft refuses what the wal has written long ago"
 assert APPLIED_EVERY_BYTES * 2 <= APPLY_BYTES_IN_FLIGHT_MAX, "or raft waits for the timer of the backend"

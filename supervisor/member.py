@@ -5,13 +5,21 @@ import signal
 from collections.abc import Sequence
 
 from etcdz.config import MemberConfig
-from etcdz.net.listen_sockets import AddressError, Claim, ListenSockets
+from etcdz.migration.errors import MigrationError
+from etcdz.net.address import AddressError
+from etcdz.net.claim import Claim
+from etcdz.net.listen_sockets import ListenSockets
 from etcdz.telemetry import logs
 from supervisor import rules
+from supervisor.control import verbs
+from supervisor.control.order_verbs import Operator
+from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir
+from supervisor.runtime import announcements, data_dir, takeover
+from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
+from supervisor.runtime.signals import Signals
 from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
@@ -21,7 +29,8 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """Run the member until it is told to stop or cannot go on.
 
     return  exit status: 1 if it could not start or stopped by itself, with the reason in the log
-    NB: after an ordered stop by SIGINT or SIGTERM this process ends by that signal, as etcd does, and nothing returns
+    NB: after an ordered stop by SIGINT, SIGTERM or SIGHUP this process ends by that signal, as etcd does, and nothing
+        returns
     """
     settings = config.to_dict()
     logs.configure(settings)
@@ -33,10 +42,16 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
     try:
+        work = takeover.find_work(config)
         with _claim(config, specs) as claim:
             announcements.starting(config, claim.urls)
             settings = {**settings, "listen_client_urls": claim.urls}
-            failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
+            failure, stop_signal = "", takeover.do_work(config, data, work)
+            if not stop_signal:
+                failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
+    except MigrationError as error:
+        log.fatal("failed to start etcdz", error=str(error))
+        return 1
     except AddressError as error:
         announcements.closing(settings)
         announcements.closed(settings)
@@ -63,16 +78,22 @@ def _run_tree(
 ) -> tuple[str, int]:
     """return (why the member stopped by itself, the signal that told it to)."""
     linux.become_subreaper()
-    loop = Loop(settings, specs, data, listen_sockets)
+    signals = Signals()
+    member = Member(settings, specs, data, listen_sockets)
+    operator = Operator(member)
+    server = ControlSocket(member, operator, verbs.table(operator))
+    loop = Loop(member, signals, server)
     try:
         data.publish()
         return loop.run(), loop.stop_signal
     finally:
-        loop.close()
+        server.close()
+        member.close()
+        signals.restore()
 
 
 def _end_by(signum: int) -> int:
-    """End as one who has not caught the signal, so that the parent sees it; a container's first process cannot."""
+    """End by the signal, as if it had not been caught, so that the parent sees it; a container's init cannot."""
     if signum and os.getpid() != 1:
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)

@@ -1,23 +1,26 @@
 """The restart decision: one ended process in, what to do about it out. Pure; its table of cases is the test.
 
-| ended as | permanent | transient | temporary |
-|----------|-----------|-----------|-----------|
-| normal   | again     | rest      | rest      |
-| failed   | again     | again     | rest      |
-| killed   | again     | again     | rest      |
-| hung     | again     | again     | rest      |
-| unready  | again     | again     | rest      |
+| ended as | permanent   | transient    | temporary    |
+|----------|-------------|--------------|--------------|
+| normal   | start again | stay stopped | stay stopped |
+| failed   | start again | start again  | stay stopped |
+| killed   | start again | start again  | stay stopped |
+| hung     | start again | start again  | stay stopped |
+| unready  | start again | start again  | stay stopped |
 
-Strategy says who is restarted beside it: nobody (one for one), all that start after it (rest for one), or all (one for
-all). The member's table uses the first throughout: what makes it safe is the resync between actors.
+The strategy says which others are restarted beside it: none (one for one), all that start after it (rest for one), or
+all (one for all). The member's table uses the first throughout: what makes it safe is the resync between actors.
 
-"Again" is at once after a settled life, with exponential back-off after short ones. More than `restarts` of it within
-`seconds`, or more than `restarts` in a row that never became ready, escalate: the member stops with the reason.
-The second rule is for actors whose start alone takes longer than the window. A third is for a poison message, which
-kills whoever takes it in hand: REPEATS_MAX ends for one and the same reason within REPEATS_S escalate as well, however
-slowly they follow each other. What was killed from outside (SIGKILL, SIGTERM) does not count there.
+It is started again at once after a settled life, and after an exponential back-off after short ones. The member stops
+with the reason instead after
 
-Source: Erlang/OTP supervisor, but for the second and third rule.
+1. more than `restarts` of them within `seconds`: the intensity of the child spec,
+2. more than `restarts` in a row that never became ready: for actors whose start alone takes longer than that window,
+3. more than REPEATS_MAX ends for one and the same reason within REPEATS_S: for a poison message, which ends every
+   process that handles it, however slowly these ends follow each other. Ends by a signal from outside (SIGKILL,
+   SIGTERM) do not count there.
+
+Source: Erlang/OTP supervisor; rules 2 and 3 are our own.
 """
 
 from collections.abc import Mapping
@@ -28,8 +31,7 @@ SETTLED_S: Final = 0.5
 """Ready for this long, an actor has shown that it can run: its next restart is immediate again."""
 BACKOFF_FIRST_S: Final = 0.05
 BACKOFF_MAX_S: Final = 0.4
-"""Short on purpose: clients wait meanwhile. A loop that would burn the machine ends by intensity, not by long waits."""
-
+"""Short on purpose: clients wait meanwhile. What ends a crash loop is the intensity, not long waits."""
 
 REPEATS_MAX: Final = 20
 REPEATS_S: Final = 600.0
@@ -44,7 +46,7 @@ class Restart(StrEnum):
 
 
 class Strategy(StrEnum):
-    """Who is restarted beside an actor that ended."""
+    """Which others are restarted beside an actor that ended."""
 
     ONE_FOR_ONE = "one_for_one"
     REST_FOR_ONE = "rest_for_one"
@@ -80,10 +82,10 @@ class Exit(NamedTuple):
     reason: str
     ready_s: float | None
     from_outside: bool = False
-    """Somebody killed it: no fault of its own."""
+    """It was killed or halted by a signal that was not ours: no fault of its own."""
 
 
-class History(NamedTuple):
+class RestartHistory(NamedTuple):
     """What earlier decisions about this actor left behind."""
 
     times: tuple[float, ...] = ()
@@ -97,15 +99,15 @@ class History(NamedTuple):
     repeated: str = ""
 
 
-class Again(NamedTuple):
+class StartAgain(NamedTuple):
     """Start it again after this long."""
 
     after_s: float
-    history: History
+    history: RestartHistory
 
 
-class Rest(NamedTuple):
-    """It has done its work."""
+class StayStopped(NamedTuple):
+    """It has done its work, or its restart type says that it has."""
 
 
 class GiveUp(NamedTuple):
@@ -114,7 +116,7 @@ class GiveUp(NamedTuple):
     reason: str
 
 
-Decision = Again | Rest | GiveUp
+Decision = StartAgain | StayStopped | GiveUp
 
 
 def wants_restart(restart: Restart, ending: Ending) -> bool:
@@ -125,7 +127,7 @@ def wants_restart(restart: Restart, ending: Ending) -> bool:
 
 
 def restarted_with(strategy: Strategy, name: str, stages: Mapping[str, int]) -> list[str]:
-    """Who is restarted beside name. stages: name -> place in the order of start, of all actors."""
+    """The others that are restarted beside name. stages: name -> place in the order of start, of all actors."""
     if strategy is Strategy.ONE_FOR_ALL:
         return [other for other in stages if other != name]
     if strategy is Strategy.REST_FOR_ONE:
@@ -133,7 +135,7 @@ def restarted_with(strategy: Strategy, name: str, stages: Mapping[str, int]) -> 
     return []
 
 
-class Limits(NamedTuple):
+class RecyclingLimits(NamedTuple):
     """Beyond which a process is recycled; None: no limit. max_rss_after_s: the age from which its memory counts"""
 
     max_age_s: float | None = None
@@ -141,8 +143,8 @@ class Limits(NamedTuple):
     max_rss_after_s: float = 0.0
 
 
-def recycling_reason(limits: Limits, age_s: float, rss_bytes: int) -> str:
-    """Why a process that does well should make room for a new one; "" if it should not."""
+def recycling_reason(limits: RecyclingLimits, age_s: float, rss_bytes: int) -> str:
+    """Why a process that works well should be replaced by a new one; "" if it should not."""
     if limits.max_age_s is not None and age_s > limits.max_age_s:
         return f"has lived for {age_s:.0f} s"
     is_old_enough = age_s > limits.max_rss_after_s
@@ -151,7 +153,7 @@ def recycling_reason(limits: Limits, age_s: float, rss_bytes: int) -> str:
     return ""
 
 
-def _repeats(history: History, exit: Exit, now: float) -> tuple[tuple[float, ...], str]:
+def _repeats(history: RestartHistory, exit: Exit, now: float) -> tuple[tuple[float, ...], str]:
     if exit.from_outside:
         return history.repeats, history.repeated
     # The reason of an end of ours tells how long we have waited, which is never the same.
@@ -167,14 +169,16 @@ def backoff_s(short_lives: int, jitter: float) -> float:
     return float(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(short_lives - 1, 32)) * (1 - jitter / 2))
 
 
-def decide(restart: Restart, intensity: Intensity, history: History, exit: Exit, now: float, jitter: float) -> Decision:
+def decide(
+    restart: Restart, intensity: Intensity, history: RestartHistory, exit: Exit, now: float, jitter: float
+) -> Decision:
     """What to do about an actor that ended.
 
     now     seconds on any clock that does not go back
     jitter  in [0, 1), from outside
     """
     if not wants_restart(restart, exit.ending):
-        return Rest()
+        return StayStopped()
     times = (*(at for at in history.times if now - at < intensity.seconds), now)
     unready = history.unready + 1 if exit.ready_s is None else 0
     if len(times) > intensity.restarts:
@@ -188,4 +192,6 @@ def decide(restart: Restart, intensity: Intensity, history: History, exit: Exit,
     settled = exit.ready_s is not None and exit.ready_s >= SETTLED_S
     short_lives = 0 if settled else history.short_lives + 1
     # The first retry is immediate also for a short life: a life that ended early may have been killed from outside.
-    return Again(backoff_s(max(0, short_lives - 1), jitter), History(times, short_lives, unready, repeats, repeated))
+    return StartAgain(
+        backoff_s(max(0, short_lives - 1), jitter), RestartHistory(times, short_lives, unready, repeats, repeated)
+    )

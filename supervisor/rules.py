@@ -68,7 +68,7 @@ RULES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "cpus": ("cpus", _cpus),
     "nice": ("nice", int),
 }
-"""Key -> (field of Row, its value out of a text)."""
+"""Key -> (field of ChildSpec, its value out of a text)."""
 
 
 def applied(text: str, specs: tuple[ChildSpec, ...]) -> tuple[ChildSpec, ...]:

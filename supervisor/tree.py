@@ -1,15 +1,17 @@
-"""The tree of one member, as one table. Read this first.
+"""The tree of one member, as one table of child specs. Read this first.
 
 Rows start in the order of their stage, each stage only when all of the stage before are READY; they stop in reverse. A
 process that dies is restarted alone (`one_for_one`): what makes that safe is the resync between actors that
-`etcdz/ipc/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `lifecycle.py` keeps the
-order, `loop.py` does it. What a configuration may change in a row stands in `rules.py`.
+`etcdz/ipc/messages.py` describes, not a restart of its neighbours. `restart.py` decides, `children/lifecycle.py` keeps
+the order, `runtime/` carries it out. What a configuration may change in a row stands in `rules.py`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from etcdz.ipc.request_ids import LISTENER_SLOTS
+from etcdz.limits import HEARTBEAT_IDLE_S
 from supervisor.restart import BACKOFF_MAX_S, Intensity, Restart, Strategy
 
 INTENSITY: Final = Intensity(10, 5.0)
@@ -17,7 +19,7 @@ INTENSITY: Final = Intensity(10, 5.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """One kind of actor: what to run, how many, and the rules it lives under."""
+    """One row, as in Erlang/OTP: what to run, how many of it, and the rules for its restarts and its end."""
 
     name: str
     kind: str
@@ -36,7 +38,7 @@ class ChildSpec:
     significant: bool = False
     """When it has ended for good, so has the member."""
     intensity: Intensity = INTENSITY
-    """More restarts than this end the member: clients are better served by another one than by a stuttering one."""
+    """More restarts than this end the member: clients are better served by another member then."""
     start_s: float = 30.0
     """From spawn to READY."""
     stop_s: float = 5.0
@@ -54,7 +56,7 @@ class ChildSpec:
     max_age_s: float | None = None
     """Having lived for this long, or up to a tenth less, it is restarted in order."""
     memory_max_bytes: int | None = None
-    """The kernel gives it no more than this (RLIMIT_DATA): it fails, and is restarted."""
+    """The kernel gives it no more than this (RLIMIT_DATA): beyond, it fails and is restarted."""
     cpus: tuple[int, ...] = ()
     """The only ones that it may use; none: wherever the placement puts it."""
     nice: int = 0
@@ -63,12 +65,12 @@ class ChildSpec:
 
     @property
     def role(self) -> str:
-        """What the others know it by: the last name of its module, or, if that is `actor`, of the package around it."""
+        """Its kind in the roster: the last name of its module, or, if that is `actor`, of the package around it."""
         return self.kind.removesuffix(".actor").rpartition(".")[2]
 
 
 TREE: Final = (
-    # backend and wal read what an earlier life left on disk before they are READY: millions of keys take seconds.
+    # backend and wal read what is on disk before they are READY: millions of keys take seconds.
     ChildSpec(name="backend", kind="actors.backend.actor", stage=1, start_s=600.0),
     ChildSpec(name="wal", kind="actors.wal.actor", stage=2, start_s=600.0),
     ChildSpec(name="raft", kind="actors.raft.actor", stage=3, start_s=60.0),
@@ -83,8 +85,9 @@ KILL_AFTER_S: Final = 1.0
 RESERVED: Final = ("supervisor", "zygote", "control")
 """Processes of the member that are no actors, and a socket in the run directory."""
 
-COUNT_MAX: Final = 15
-"""Of a numbered row: request ids have room for 32 slots, and in a graceful restart of all each needs two of them."""
+COUNT_MAX: Final = 14
+"""Of a numbered row: in a graceful restart of all each needs two slots of request ids."""
+assert len(LISTENER_SLOTS) >= 2 * COUNT_MAX
 
 _POSITIVE: Final = (
     "start_s",
@@ -146,6 +149,8 @@ def _check_row(spec: ChildSpec) -> None:
         refuse("significant", "is for actors that can end for good, which a permanent one does not")
     if not -20 <= spec.nice <= 19:
         refuse("nice", "is not between -20 and 19")
+    if 0 < spec.hang_s <= HEARTBEAT_IDLE_S:
+        refuse("hang_s", f"is not longer than an idle actor's time between heartbeats, {HEARTBEAT_IDLE_S:g} s")
     for name in _POSITIVE:
         value = getattr(spec, name)
         if value is not None and not value > 0:

@@ -17,9 +17,12 @@ from tests.skips import why_allowed
 LEFT_OUT = ("process", "parity", "slow")
 """Markers of the tests that --fast leaves out."""
 
-# What a shell runs in the background ignores SIGINT, and hands that on to all programs that the tests interrupt.
+# What a shell runs in the background ignores SIGINT, what nohup runs SIGHUP, and both hand that on to all programs to
+# which the tests send these signals.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,9 +1,8 @@
-"""The backend's side of quota and alarms: who is told how much room is left, and who raises an alarm.
+"""The backend's side of quota and alarms: tells listeners how much headroom is left, and has alarms raised.
 
-Listeners ask before they propose (actors/listener/maintenance.py), by what they are told here; what slips through,
-since their knowledge is a moment old, is found by the applier, which applies it and answers "no space", as in etcd.
-Such answers wait until the alarm is raised through the log. Nothing here runs for a put while the store is far from
-full.
+Listeners check the headroom before they propose (actors/listener/maintenance.py). What they know is a moment old: a
+request that slips through is applied, and the applier answers "no space", as in etcd. Such answers wait until the alarm
+is raised through the log. Nothing here runs for a put while the store is far from full.
 """
 
 import time
@@ -21,13 +20,13 @@ from etcdz.proto import etcdserverpb as pb
 AGAIN_S: Final = 1.0
 """An alarm that is not raised by then is proposed again."""
 GIVE_UP_S: Final = 5.0
-"""So long answers wait for their alarm."""
+"""Answers wait no longer for their alarm."""
 
 Replies = dict[int, list[tuple[int, int, bytes]]]
 
 
 class QuotaWatch:
-    """next_at: when `on_deadline` wants to be called; None: not at all."""
+    """next_at: when `on_deadline` wants to be called, on the monotonic clock; None: not at all."""
 
     def __init__(self, applier: Applier, links: Links, log: Any, member_id: int) -> None:
         self._applier = applier
@@ -44,6 +43,7 @@ class QuotaWatch:
         self.next_at: float | None = None
 
     def raise_alarm(self, alarm: int) -> None:
+        """Proposes it, and again until it is raised; nothing if it is."""
         if (alarm, self._member_id) not in self._applier.alarms.raised:
             self._wanted.add(alarm)
             self._propose()
@@ -66,8 +66,8 @@ class QuotaWatch:
         return {}
 
     def note(self, replies: Replies) -> None:
-        """Before a turn's replies leave, if the applier has news: those that wait for an alarm are taken out, and those
-        whose alarm is raised put in."""
+        """Takes the applier's news of alarms, before a turn's replies leave: replies that have to wait for an alarm are
+        taken out of replies, and those that have waited for one that is raised now are put in."""
         applier = self._applier
         news, applier.alarm_news = applier.alarm_news, []
         for raised, alarm, member_id, matters in news:
@@ -109,7 +109,7 @@ class QuotaWatch:
         return replies
 
     def announce(self) -> None:
-        """Tell the listeners what they do not know yet. A look at the store's size takes 10 us."""
+        """Tells the listeners what has changed for them. A look at the store's size takes 10 us."""
         headroom = self._applier.headroom()
         is_near = headroom is not None and headroom < limits.QUOTA_NEAR_BYTES
         told = QuotaHeadroom(self._member_id, headroom if is_near else None, self._applier.alarms.has(alarms.NOSPACE))
@@ -119,7 +119,7 @@ class QuotaWatch:
                 self._links.send(peer.name, told)
 
     def greet(self, listener: str) -> None:
-        """A new listener knows nothing."""
+        """Tells a new listener."""
         if self._told is None:
             self.announce()
         if self._told is not None:

@@ -1,8 +1,8 @@
 """Long work of the backend, in slices between its turns: compactions, hashes, defragmentation, checks of the data.
 
 What a turn has applied is written and answered before a slice begins, so that no client waits longer than one slice.
-The compactor asks for each slice of a compaction; the others go on by themselves, and begin anew if this process is
-restarted, since listeners ask a new backend again.
+The compactor asks for each slice of a compaction; the others go on by themselves. After a restart of this process they
+begin anew, since listeners ask a new backend again.
 """
 
 import time
@@ -26,12 +26,11 @@ _NEVER: Final = float("inf")
 
 
 class Host(Protocol):
-    """What upkeep needs of the backend. answers: replies of this turn to reads, by listener slot."""
+    """What upkeep needs of the backend."""
 
     mvcc: Mvcc
     links: Links
     log: Any
-    answers: dict[int, list[tuple[int, int, bytes]]]
 
     def commit_pending(self) -> None: ...
     def raise_corrupt(self) -> None: ...
@@ -48,12 +47,14 @@ class Upkeep:
     """See the module.
 
     next_at    when `work` wants to be called, on the monotonic clock; None: not at all
-    is_told    what the compactor knows: whether there is something to compaction
+    is_told    what the compactor knows: whether a compaction is under way
     long       method tag -> how such a call begins: it ends with an answer some time later
     """
 
-    def __init__(self, host: Host, check_every_s: float = 0.0) -> None:
+    def __init__(self, host: Host, answer: Callable[[int, int, int, bytes], None], check_every_s: float = 0.0) -> None:
+        """answer: takes (slot, request id, gRPC code, body) of a call. check_every_s: the data is checked; 0: never"""
         self._host = host
+        self._answer = answer
         self.next_at: float | None = None
         self.is_told = False
         self.long: dict[int, Callable[[int, int, bytes], None]] = {
@@ -81,9 +82,6 @@ class Upkeep:
         at = 0.0 if self._compact_slice is not None else min(self._job_at, self._defrag_at, self._check_at)
         self.next_at = None if at == _NEVER else at
 
-    def _answer(self, slot: int, request_id: int, code: int, body: bytes) -> None:
-        self._host.answers.setdefault(slot, []).append((request_id, code, body))
-
     # compaction
 
     def on_compact_slice(self, message: CompactSlice) -> None:
@@ -95,10 +93,11 @@ class Upkeep:
             self.tell_compactor()
 
     def tell_compactor(self) -> None:
+        """Where the compaction stands."""
         mvcc = self._host.mvcc
         self.is_told = mvcc.compaction.running
-        state = CompactionState(mvcc.revision, mvcc.compact_revision, self.is_told, self._notes)
-        self._host.links.send("compactor", state)
+        message = CompactionState(mvcc.state.revision, mvcc.state.compact_revision, self.is_told, self._notes)
+        self._host.links.send("compactor", message)
 
     def _wait_for_compaction(self, slot: int, request_id: int, body: bytes) -> None:
         self._compaction_waiters.append((slot, request_id))
@@ -113,7 +112,7 @@ class Upkeep:
 
     def _do_slice(self, message: CompactSlice) -> None:
         self._compact_slice = None
-        if self._host.mvcc.compact_slice(message.records):
+        if self._host.mvcc.compaction.step(message.records):
             self._end_compaction()
         self.tell_compactor()
 
@@ -121,12 +120,12 @@ class Upkeep:
 
     def _hash(self, slot: int, request_id: int, body: bytes) -> None:
         self._host.commit_pending()
-        job = HashJob(self._host.mvcc)
+        job = HashJob(self._host.mvcc.state)
         self._begin(lambda records: self._host.mvcc.hash_step(job, records), slot, request_id)
 
     def _hash_kv(self, slot: int, request_id: int, body: bytes) -> None:
         self._host.commit_pending()
-        job = HashKvJob(self._host.mvcc, pb.HashKVRequest.FromString(body).revision)
+        job = HashKvJob(self._host.mvcc.state, pb.HashKVRequest.FromString(body).revision)
         self._begin(lambda records: self._host.mvcc.hash_kv_step(job, records), slot, request_id)
 
     def _begin(self, step: Callable[[int], Outcome | None], slot: int, request_id: int) -> None:
@@ -164,8 +163,8 @@ class Upkeep:
         self._check_at = now + self._check_every_s
         known = self._known_hash
         if self._jobs:
-            return  # somebody asks for hashes all the time
-        if known is not None and known.compact_revision == self._host.mvcc.compact_revision:
+            return  # clients ask for hashes all the time
+        if known is not None and known.compact_revision == self._host.mvcc.state.compact_revision:
             self._add_check(known.revision, lambda found: self._compare(known, found))
         self._add_check(0, self._remember)
 
@@ -176,7 +175,7 @@ class Upkeep:
         def step(records: int) -> Outcome | None:
             if not jobs:
                 self._host.commit_pending()
-                jobs.append(HashKvJob(self._host.mvcc, revision))
+                jobs.append(HashKvJob(self._host.mvcc.state, revision))
             result = jobs[0].step(records)
             if isinstance(result, KvHash):
                 found.append(result)
@@ -200,7 +199,7 @@ class Upkeep:
     # defragmentation
 
     def _defragment(self, slot: int, request_id: int, body: bytes) -> None:
-        """All who ask while one is under way are answered when the next is done: what they deleted is in that."""
+        """Calls that come while one is under way are answered when the next is done: what they deleted is in that."""
         self._defrag_waiters.append((slot, request_id))
         if self._defrag_at == _NEVER:
             self._begin_defragment()
@@ -209,17 +208,17 @@ class Upkeep:
         self._host.commit_pending()
         self._host.log.info("starting defragment")
         self._defrag_began = self._defrag_at = time.monotonic()
-        self._defrag_sizes = self._host.mvcc.store.size(), self._host.mvcc.store.size_in_use()
+        self._defrag_sizes = self._host.mvcc.state.store.size(), self._host.mvcc.state.store.size_in_use()
         self._defrag_waiting, self._defrag_waiters = self._defrag_waiters, []
-        self._host.mvcc.store.defragment()
+        self._host.mvcc.state.store.defragment()
         self._plan()
 
     def _defragment_step(self, now: float) -> None:
-        if not self._host.mvcc.store.defragment_step():
+        if not self._host.mvcc.state.store.defragment_step():
             self._defrag_at = now + limits.DEFRAG_LOOK_S
             return
         self._defrag_at = _NEVER
-        fields = defrag_fields(self._host.mvcc.store, self._defrag_sizes, self._defrag_began)
+        fields = defrag_fields(self._host.mvcc.state.store, self._defrag_sizes, self._defrag_began)
         self._host.log.info("finished defragment", **fields)
         for slot, request_id in self._defrag_waiting:
             self._answer(slot, request_id, Code.OK, b"")
@@ -264,14 +263,14 @@ def check_at_start(mvcc: Mvcc, timeout_s: float, log: Any) -> None:
 
     raises OSError: some cannot be read
     """
-    who = {"local-member-id": f"{mvcc.member_id:x}"}
-    log.info("starting initial corruption check", **who, timeout=format_duration(int(timeout_s * 1e9)))
-    HashKvJob(mvcc, 0).step()
-    log.info("initial corruption checking passed; no corruption", **who)
+    member = {"local-member-id": f"{mvcc.member_id:x}"}
+    log.info("starting initial corruption check", **member, timeout=format_duration(int(timeout_s * 1e9)))
+    HashKvJob(mvcc.state, 0).step()
+    log.info("initial corruption checking passed; no corruption", **member)
 
 
 def defrag_fields(store: Store, before: tuple[int, int], began_s: float) -> dict[str, Any]:
-    """For the log. before: size and size in use."""
+    """Fields for the log. before: size and size in use then. began_s: on the monotonic clock"""
     size, in_use = store.size(), store.size_in_use()
     return {
         "previous-db-size-bytes": before[0],

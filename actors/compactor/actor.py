@@ -1,9 +1,9 @@
 """The compactor actor: when to compact, and how fast what was compacted is taken out of the store.
 
-It holds nothing that lasts. What there is to compaction stands in the backend's store; what the rules of auto-
-compaction remember is left with the backend as notes, so that a new compactor goes on where its predecessor was. Each
-slice of a compaction is asked for, and the pause after it is this actor's: without a compactor no space comes free, and
-all else goes on.
+It holds nothing that lasts. Which compaction is under way stands in the backend's store; what the rules of automatic
+compaction remember is left with the backend as notes, so that a new compactor goes on where its predecessor was. It
+asks for each slice of a compaction, and decides on the pause after it: without a compactor no space comes free, and all
+else goes on.
 """
 
 import time
@@ -35,7 +35,14 @@ BUSY_PAUSE_S_MAX: Final = 0.1
 
 
 class CompactorActor(Actor):
-    """One per member."""
+    """One per member.
+
+    state       what the backend said last; None before its first word
+    slice_at    when to ask for the next slice, on the monotonic clock
+    auto        the rules of automatic compaction; None: it is off, or the backend has not said where it stands
+    waits_for   what the beat under way waits for: _ASK, _COMPACT, or None
+    target      revision of the automatic compaction under way; began: when it began; proposal: its (id, entry)
+    """
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
@@ -46,7 +53,6 @@ class CompactorActor(Actor):
         self.slice, self.pause_s = slices(self.config.compaction_batch_limit, self.config.compaction_sleep_s)
         self.leads = False
         self.state: CompactionState | None = None
-        """The backend's last word; None before its first."""
         self.slice_at = _NEVER
         self.asked_at = 0.0
         self.auto: AutoCompaction | None = None
@@ -84,7 +90,7 @@ class CompactorActor(Actor):
             self._end_compaction(now, "")
 
     def on_leadership(self, message: Leadership) -> None:
-        """NB: while nobody leads, compactions wait; etcd pauses a follower's only."""
+        """NB: without a leader no compaction begins; etcd pauses only those of a follower."""
         self.leads = message.lead_index != 0
 
     # ---- compacting by itself ----
@@ -101,7 +107,7 @@ class CompactorActor(Actor):
         self._ask(0)  # leaves the notes there
 
     def _tick(self, state: CompactionState, now: float) -> None:
-        """The backend has said which revision is the current one."""
+        """The beat's question is answered: which revision is the current one."""
         auto = self.auto
         assert auto is not None
         target = auto.tick(now, state.revision, self.leads)
@@ -169,7 +175,7 @@ class CompactorActor(Actor):
         state = self.state
         return {
             "compact_revision": state.compact_revision if state is not None else 0,
-            "scrubbing": state is not None and state.running,
+            "compacting": state is not None and state.running,
         }
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Final
 
-BACKLOG = 4096
+BACKLOG: Final = 4096
+"""Connections that one socket queues for a listener."""
 
 
 class Acceptor:
@@ -13,30 +14,32 @@ class Acceptor:
 
     def __init__(
         self,
-        loop: Any,
+        event_loop: asyncio.AbstractEventLoop,
         listen_sockets: Iterable[tuple[str, int]],
         fds: Sequence[int],
-        make: Callable[[], asyncio.Protocol],
-        fail: Callable[[Exception], None],
-        opened: Callable[[], None],
+        new_connection: Callable[[], asyncio.Protocol],
+        on_error: Callable[[Exception], None],
+        on_accepting: Callable[[], None],
     ) -> None:
-        """listen_sockets, fds: as in Boot. make: the protocol of a new connection. fail: told when a socket cannot be
-        used
-
-        opened      called whenever is_accepting has become true
+        """listen_sockets, fds    as in Boot
+        new_connection         makes the protocol of a connection
+        on_error               told when a socket cannot be listened on
+        on_accepting           called whenever is_accepting has become true
         """
-        self._loop = loop
-        self._make = make
-        self._fail = fail
-        self._opened = opened
+        self._event_loop = event_loop
+        self._new_connection = new_connection
+        self._on_error = on_error
+        self._on_accepting = on_accepting
         self._sockets: list[list[socket.socket]] = []
+        """By address, in the order of listen_sockets."""
         left = list(fds)
         for _, count in listen_sockets:
             self._sockets.append([socket.socket(fileno=fd) for fd in left[:count]])
             del left[:count]
-        self._servers: dict[int, Any] = {}
+        self._servers: dict[int, asyncio.AbstractServer] = {}
         """By file descriptor: what accepts from it."""
         self._wanted: set[int] = set()
+        """File descriptors of the sockets that accept_from has named last."""
 
     @property
     def is_accepting(self) -> bool:
@@ -44,8 +47,10 @@ class Acceptor:
         return bool(self._wanted) and self._wanted <= self._servers.keys()
 
     def accept_from(self, numbers: Iterable[int]) -> None:
-        """Accept from these sockets of each address and no others. An address with a single one is accepted from by
-        everybody who accepts at all."""
+        """Accept from these sockets of each address and no others; from none if there are no numbers.
+
+        An address that has a single socket is accepted from by every listener that accepts at all.
+        """
         chosen = set(numbers)
         wanted = {
             sock.fileno(): sock
@@ -53,28 +58,31 @@ class Acceptor:
             for number, sock in enumerate(sockets)
             if number in chosen or (chosen and len(sockets) == 1)
         }
-        was_open = self.is_accepting
+        was_accepting = self.is_accepting
         self._wanted = set(wanted)
         for fd in [fd for fd in self._servers if fd not in wanted]:
             self._servers.pop(fd).close()
         for fd, sock in wanted.items():
             if fd not in self._servers:
-                self._loop.create_task(self._open(fd, sock))
-        if self.is_accepting and not was_open:  # what was still missing is not wanted any more
-            self._opened()
+                self._event_loop.create_task(self._listen(fd, sock))
+        if self.is_accepting and not was_accepting:  # what was still missing is not wanted any more
+            self._on_accepting()
 
-    async def _open(self, fd: int, sock: socket.socket) -> None:
-        """NB: the server closes its socket when it ends; its own is a duplicate, ours stays what it was."""
+    async def _listen(self, fd: int, sock: socket.socket) -> None:
         try:
-            is_unix = sock.family == socket.AF_UNIX
-            create = self._loop.create_unix_server if is_unix else self._loop.create_server
-            server = await create(self._make, sock=sock.dup(), backlog=BACKLOG)
+            server = await self._new_server(sock.dup())
         except OSError as error:
-            self._fail(error)
+            self._on_error(error)
             return
         if fd in self._wanted and fd not in self._servers:
             self._servers[fd] = server
             if self.is_accepting:
-                self._opened()
+                self._on_accepting()
         else:  # changed meanwhile
             server.close()
+
+    async def _new_server(self, sock: socket.socket) -> asyncio.AbstractServer:
+        """NB: a server closes its socket when it ends, which is why it gets a duplicate."""
+        if sock.family == socket.AF_UNIX:
+            return await self._event_loop.create_unix_server(self._new_connection, sock=sock, backlog=BACKLOG)
+        return await self._event_loop.create_server(self._new_connection, sock=sock, backlog=BACKLOG)

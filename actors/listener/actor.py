@@ -11,6 +11,7 @@ stops accepting, sends GOAWAY and finishes: what waits in the sockets' queues is
 import asyncio
 import math
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from actors.listener.acceptor import Acceptor
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
+from actors.listener.health_watch import HealthWatch
+from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
@@ -29,7 +32,7 @@ from actors.listener.watching import Watching
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
 from etcdz import limits
-from etcdz.api.methods import LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
+from etcdz.api.methods import HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -49,24 +52,25 @@ from etcdz.ipc.messages import (
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.unfinished import UnfinishedRequests
 
 TIMER_S = 0.1
-"""How often it is looked what is overdue."""
+"""How often calls, streams and deadlines are checked for what is overdue."""
 IDLE_TIMER_S = 0.5
-"""The same while there is nothing that could be, until a client says something. A tenth of a second for its own sake
-costs more than all else that an idle listener does."""
-KEEPALIVE_LOOK_S_MAX = 2.0
+"""The same while there is nothing that could become overdue, until a client sends something. A timer of TIMER_S alone
+would cost more than all else that an idle listener does."""
+KEEPALIVE_CHECK_S_MAX = 2.0
 """Silent clients are looked for at least so often, and more often where their timeout is short."""
 CLIENTS_SHOWN = 100
-"""Addresses of clients that a closer look at a listener names."""
+"""Addresses of clients that `details` names."""
 FRESH_S = 0.5
-"""Who leaves waits so long for the first bytes of a client that has just connected: they are on their way."""
+"""A listener that ends waits so long for the first bytes of a client that has just connected: they are on their way."""
 
 _NOT_READY, _ASKING, _READY = range(3)
 
 
 class _Probe:
-    """The caller of our own first read."""
+    """The caller of the listener's own first read."""
 
     def __init__(self, listener: "ListenerActor") -> None:
         self._listener = listener
@@ -79,19 +83,37 @@ class _Probe:
 
 
 class ListenerActor(Actor):
-    """Serves the client URLs beside the other listeners."""
+    """Serves the client URLs beside the other listeners.
+
+    idles       whether the timer runs with IDLE_TIMER_S, until wake()
+    readiness   ready once the backend has applied what makes this member known to the cluster
+    """
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
+        self.event_loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        asyncio.set_event_loop(self.event_loop)
         self.config = MemberConfig.from_dict(boot.config)
+        self.addresses = [address for address, _ in boot.listen_sockets]
+        self.acceptor = Acceptor(
+            self.event_loop,
+            boot.listen_sockets,
+            boot.fds,
+            lambda: Connection(self),
+            on_error=self.fail,
+            on_accepting=self._announce,
+        )
         self.connections: set[Connection] = set()
+        self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
+        self.connection_errors = 0
         self.calls = Calls(self, self.config)
-        self.streams = Streams(patience_s=3 * self.config.election_ms / 1000)
+        self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
+        self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
         self.handlers |= {
@@ -122,21 +144,20 @@ class ListenerActor(Actor):
             max_concurrent_streams=self.config.max_concurrent_streams,
             keepalive=keepalive,
         )
-        self.keepalive_every_s = min(KEEPALIVE_LOOK_S_MAX, keepalive.timeout_s / 10)
+        self.keepalive_every_s = min(KEEPALIVE_CHECK_S_MAX, keepalive.timeout_s / 10)
         self.next_keepalive = 0.0
-        self.timer: Any = None
+        self.timer: asyncio.TimerHandle | None = None
         self.idles = False
         progress_s = self.config.watch_progress_notify_s
         self.may_idle = self.keepalive_every_s > IDLE_TIMER_S and (progress_s <= 0 or progress_s > 10 * IDLE_TIMER_S)
-        self.loop_: Any = None
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
         self.ready_index = 0
         self.announced = False
         self.left_loop = False
-        self.takes_no_clients = False
-        """The supervisor wants no clients here."""
+        self.is_drained = False
+        """The supervisor has this listener accept from no socket."""
         self.busy = False
         """Whether the supervisor knows that many calls are under way."""
         self.affinity = ClientAffinity()
@@ -145,25 +166,42 @@ class ListenerActor(Actor):
     # ---- start ----
 
     def on_start(self) -> dict[str, Any]:
-        self.loop_ = uvloop.new_event_loop()
-        asyncio.set_event_loop(self.loop_)
-        self.acceptor = Acceptor(
-            self.loop_, self.boot.listen_sockets, self.boot.fds, lambda: Connection(self), self.fail, self._announce
-        )
-        self.addresses = [address for address, _ in self.boot.listen_sockets]
         return {"addresses": self.addresses}
 
+    # ---- connections ----
+
+    def on_connected(self, connection: Connection) -> None:
+        """A client has connected."""
+        self.connections.add(connection)
+
+    def on_lost(self, connection: Connection) -> None:
+        """Its transport is gone: its streams end. Its calls go on, and are answered to nothing."""
+        self.connections.discard(connection)
+        self.affinity.forget(connection)
+        self.streams.lose(connection)
+
+    def on_connection_error(self, connection: Connection, error: Exception) -> None:
+        """A connection has ended because handling what its client sent has raised this. The others go on."""
+        self.connection_errors += 1
+        text = "".join(traceback.format_exception(error))
+        self.log.error("a connection failed", remote=connection.remote, error=repr(error), stack=text)
+
     def new_grpc(self) -> GrpcServerConnection:
-        return GrpcServerConnection(self.methods, self.settings, now=time.monotonic)
+        """The protocol of a client that speaks HTTP/2."""
+        return GrpcServerConnection(self.methods, self.settings, time.monotonic, self.unfinished)
+
+    def new_http1(self, transport: asyncio.Transport) -> Http1Endpoints:
+        """The protocol of a client that speaks HTTP/1, which answers through transport."""
+        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes, self.unfinished)
 
     # ---- the loop: uvloop's, not the blocking one ----
 
     def loop(self) -> None:
-        loop = self.loop_
+        loop = self.event_loop
         datagrams, zmq_ = self.mailbox.descriptors
         loop.add_reader(datagrams, self._on_mailbox)
         loop.add_reader(zmq_, self._on_zmq)
-        loop.call_soon(self._on_zmq)  # its descriptor may have spoken already
+        loop.call_soon(self._on_zmq)  # its descriptor may have become readable already
         self._set_timer(TIMER_S)
         loop.run_forever()
         if self.failure is not None:
@@ -178,7 +216,7 @@ class ListenerActor(Actor):
         try:
             frames = self.drain(began)
             if self.mailbox.pending():
-                self.loop_.call_soon(self._on_mailbox)
+                self.event_loop.call_soon(self._on_mailbox)
             self.calls.end_turn()
             self.streams.flush()
             self.links.flush()
@@ -189,18 +227,22 @@ class ListenerActor(Actor):
 
     @property
     def under_way(self) -> int:
+        """Calls and keep-alives that wait for their answer."""
         return len(self.calls) + len(self.calls.keep_alives)
 
     def flush_soon(self) -> None:
-        """Send what calls have queued once every connection that is readable now has been read; a lone call at once."""
+        """Sends what calls have queued, once all readable connections have been read; a lone call at once."""
         if self.flush_due:
             return
         if self.under_way <= limits.CALLS_BATCHED_FROM:
-            self.calls.end_turn()
-            self.links.flush()
+            try:
+                self.calls.end_turn()
+                self.links.flush()
+            except Exception as error:  # of what all connections share, though one of them has led here
+                self.fail(error)
         else:
             self.flush_due = True
-            self.loop_.call_soon(self._flush_calls)
+            self.event_loop.call_soon(self._flush_calls)
 
     def _flush_calls(self) -> None:
         self.flush_due = False
@@ -218,13 +260,14 @@ class ListenerActor(Actor):
             self.streams.expire(now)
             self.watching.on_timer(now)
             self.scrapes.expire(now)
+            self._relieve()
             waits = self._expire_deadlines(now)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
                 self._keep_alive(now)
             self.calls.end_turn()
             self.streams.flush()
-            if self.affinity.look():
+            if self.affinity.on_tick():
                 self.heartbeat_now()
             self.heartbeat(now)
             self.links.flush()
@@ -237,17 +280,20 @@ class ListenerActor(Actor):
         self._set_timer(IDLE_TIMER_S if self.idles else TIMER_S)
 
     def _set_timer(self, after_s: float) -> None:
-        self.timer = self.loop_.call_later(after_s, self._on_timer)
+        self.timer = self.event_loop.call_later(after_s, self._on_timer)
 
     def wake(self) -> None:
-        """There is something again that may become overdue."""
+        """A client has sent something, which may become overdue: the timer runs with TIMER_S again."""
         self.idles = False
-        self.timer.cancel()
+        if self.timer is not None:
+            self.timer.cancel()
         self._set_timer(TIMER_S)
 
     def _expire_deadlines(self, now: float) -> bool:
-        """Calls whose client's deadline has passed are answered so; what they caused goes its way. return whether there
-        was a deadline at all"""
+        """Calls whose client's deadline has passed are answered so; what they have caused goes on.
+
+        return  whether any call has a deadline
+        """
         waits = False
         for connection in self.connections:
             grpc = connection.grpc
@@ -260,9 +306,22 @@ class ListenerActor(Actor):
                 connection.flush()
         return waits
 
-    def _keep_alive(self, now: float) -> None:
-        """Clients that have been silent for long are sent a PING; those that were before, and still are, are dead."""
+    def _relieve(self) -> None:
+        """Too much of requests that are not complete is held: those that do not go on are refused."""
+        if self.unfinished.total <= self.unfinished.bytes_max:
+            return
+        overdue = set(self.unfinished.find_overdue())
         for connection in list(self.connections):
+            if connection.holder in overdue:
+                connection.give_up_unfinished()
+
+    def _keep_alive(self, now: float) -> None:
+        """Clients that have been silent for long are sent a PING; those that do not answer it are dead, and so are
+        those that have never spoken."""
+        for connection in list(self.connections):
+            if not connection.has_spoken and now - connection.connected_s > limits.MUTE_S:
+                connection.transport.abort()
+                continue
             grpc = connection.grpc
             if grpc is None:
                 continue
@@ -272,7 +331,7 @@ class ListenerActor(Actor):
                 connection.transport.abort()
 
     def call_later(self, seconds: float, do: Callable[[], None]) -> None:
-        """do() in the event loop, where an error of it ends the actor."""
+        """Runs do() in the event loop after so many seconds; an error of it ends the actor."""
 
         def guarded() -> None:
             try:
@@ -280,12 +339,12 @@ class ListenerActor(Actor):
             except Exception as error:
                 self.fail(error)
 
-        self.loop_.call_later(seconds, guarded)
+        self.event_loop.call_later(seconds, guarded)
 
     def fail(self, error: Exception) -> None:
         """An exception in a callback ends the actor, as it does in every other actor."""
         self.failure = error
-        self.loop_.stop()
+        self.event_loop.stop()
 
     # ---- messages ----
 
@@ -299,15 +358,17 @@ class ListenerActor(Actor):
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_listen(self, listen: Listen) -> None:
-        """Nothing of what waits in the queue of a socket is lost: it belongs to all listeners."""
+        """Accept from these sockets only, and send a share of the clients elsewhere. What waits in the queue of a
+        socket is not lost: the socket belongs to all listeners."""
         self.acceptor.accept_from(listen.sockets)
-        self.takes_no_clients = not listen.sockets
+        self.is_drained = not listen.sockets
         if listen.drain_share > 0:
             staying = [connection for connection in self.connections if not connection.leaving]
             for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
                 connection.drain()
 
     def on_leadership(self, message: Leadership) -> None:
+        """What raft grants; the first one starts the probe after which this listener is ready."""
         self.calls.on_leadership(message)
         self.streams.on_leader(bool(message.leader))
         self.ready_index = message.ready_index
@@ -320,7 +381,7 @@ class ListenerActor(Actor):
             self.calls.begin_ready(_Probe(self), self.ready_index)
 
     def on_probe(self, served: bool) -> None:
-        """Whether the backend has applied what makes this member known."""
+        """served: whether the backend has applied what makes this member known to the cluster"""
         if not served:
             self.readiness = _NOT_READY  # the backend did not answer within the request timeout
             self._ask_ready()
@@ -329,13 +390,14 @@ class ListenerActor(Actor):
         self._announce()
 
     def _announce(self) -> None:
-        """Say it once it is true: who reads it may connect at once."""
+        """Logs that clients are served, once, when it is true: a reader of the log may connect at once."""
         if self.announced or self.readiness != _READY or not self.acceptor.is_accepting:
             return
         self.announced = True
         self.log.info("ready to serve client requests")
         for address in self.addresses:
             self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
+        self.heartbeat_now()  # the supervisor tells the service manager
 
     def _on_stop(self, stop: Stop) -> None:
         self.stop_deadline_s = stop.deadline_s
@@ -344,16 +406,16 @@ class ListenerActor(Actor):
             self._leave_loop()
 
     def _leave_loop(self) -> None:
-        """NB: once. uvloop keeps a second stop for whoever runs the loop next: that would cut the draining short."""
+        """NB: once. uvloop keeps a second stop for the next run of the loop, which would cut the draining short."""
         if not self.left_loop:
             self.left_loop = True
-            self.loop_.stop()
+            self.event_loop.stop()
 
     # ---- end ----
 
     def on_stop(self) -> None:
-        """Refuse new connections and streams, let the calls under way finish."""
-        self.loop_.run_until_complete(self._drain_connections())
+        """Refuses new connections and streams, and lets the calls under way finish."""
+        self.event_loop.run_until_complete(self._drain_connections())
 
     async def _drain_connections(self) -> None:
         self.acceptor.accept_from([])
@@ -369,18 +431,18 @@ class ListenerActor(Actor):
         await asyncio.sleep(0)
 
     def _is_serving(self, fresh_until: float) -> bool:
-        """Whether a client may still have a call on its way to us, or wait for an answer."""
+        """Whether a client may still have a call on its way to this listener, or wait for an answer."""
         is_early = time.monotonic() < fresh_until
         return any(not c.transport.is_closing() and (not c.is_fresh or is_early) for c in self.connections)
 
     def summary(self) -> dict[str, Any]:
-        drained = self.takes_no_clients and not self.connections
         return {
             "connections": len(self.connections),
             "calls": len(self.calls),
             "streams": len(self.streams),
             "client_cpu": self.affinity.cpu,
-            **({"drained": drained} if self.takes_no_clients else {}),
+            **({"serving": True} if self.announced else {}),
+            **({"drained": not self.connections} if self.is_drained else {}),
         }
 
     def metrics(self) -> dict[str, Any]:
@@ -389,12 +451,14 @@ class ListenerActor(Actor):
     def details(self) -> dict[str, Any]:
         return {
             "addresses": self.addresses,
+            "connection_errors": self.connection_errors,
             "readiness": ("not ready", "asking", "ready")[self.readiness],
             "accepting": self.acceptor.is_accepting,
-            "draining": self.takes_no_clients or self.stopping,
+            "draining": self.is_drained or self.stopping,
             "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
         }
 
 
 def run(boot: Boot) -> int:
+    """Runs a listener in this process. return its exit status"""
     return run_actor(ListenerActor, boot)

@@ -5,49 +5,82 @@ answer goes back, with one write per turn.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
-from actors.listener.client_affinity import arrival_cpu
-from actors.listener.draining import Draining
+from actors.listener.calls import Calls
+from actors.listener.client_affinity import ClientAffinity, arrival_cpu
+from actors.listener.draining import ConnectionDraining
 from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.streams import Streams
 from etcdz.api.auth_info import auth_info_from
-from etcdz.net.listen_sockets import Address
+from etcdz.net.address import Address
 from etcdz.wire.events import CALL
 from etcdz.wire.server import GrpcServerConnection
-from etcdz.wire.sniff import HTTP1, sniff
+from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
-if TYPE_CHECKING:
-    from actors.listener.actor import ListenerActor
-
-_WRITE_BUFFER_HIGH = 4 << 20
-"""Bytes that wait in one connection's socket before we stop reading from it."""
-_BACKED_UP_BYTES = 256 << 10
+_WRITE_BUFFER_HIGH: Final = 4 << 20
+"""Bytes that wait in one connection's socket before nothing more is read from it."""
+_BACKED_UP_BYTES: Final = 256 << 10
 """The same before streams stop sending."""
 
 
+class Host(Protocol):
+    """What a connection needs of its listener.
+
+    idles       whether the listener's timer runs slowly, until wake()
+    """
+
+    calls: Calls
+    streams: Streams
+    affinity: ClientAffinity
+    idles: bool
+
+    def on_connected(self, connection: "Connection") -> None: ...
+    def on_lost(self, connection: "Connection") -> None: ...
+    def new_grpc(self) -> GrpcServerConnection: ...
+    def new_http1(self, transport: asyncio.Transport) -> Http1Endpoints: ...
+    def wake(self) -> None: ...
+    def flush_soon(self) -> None: ...
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
+    def on_connection_error(self, connection: "Connection", error: Exception) -> None: ...
+
+
 class Connection(asyncio.Protocol):
-    """See the module."""
+    """A Caller of Calls and a Connection of Streams.
 
-    __slots__ = ("draining", "grpc", "http1", "leaving", "listener", "sniffed", "transport")
+    transport   set by connection_made, which comes before everything else
+    grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
+    http1       once the client has said that it speaks HTTP/1
+    leaving     whether the client is asked to go elsewhere
+    """
 
-    def __init__(self, listener: "ListenerActor") -> None:
-        self.listener = listener
-        self.transport: Any = None
+    __slots__ = ("connected_s", "draining", "grpc", "host", "http1", "leaving", "sniffed", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
         self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.leaving = False
-        self.draining: Draining | None = None
+        self.connected_s = 0.0
+        self.draining: ConnectionDraining | None = None
+
+    # ---- from the transport ----
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
+        self.connected_s = time.monotonic()
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_HIGH)
-        self.listener.connections.add(self)
+        self.host.on_connected(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.listener.connections.discard(self)
-        self.listener.affinity.forget(self)
-        self.listener.streams.lose(self)
+        self.host.on_lost(self)
+        if (holder := self.holder) is not None:
+            holder.forget_unfinished()
         self.grpc = None
 
     def pause_writing(self) -> None:
@@ -56,42 +89,60 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.transport.resume_reading()
         try:
-            self.listener.streams.look_writable(self)
-            self.listener.flush_soon()
+            self.host.streams.check_writable(self)
+            self.host.flush_soon()
         except Exception as error:
-            self.listener.fail(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """What this client has sent brought out a mistake: it ends this connection alone, and is reported."""
+        self.transport.abort()
+        self.host.on_connection_error(self, error)
 
     def data_received(self, data: bytes) -> None:
-        if self.listener.idles:
-            self.listener.wake()
+        if self.host.idles:
+            self.host.wake()
         try:
             self._receive(data)
         except Exception as error:
-            self.listener.fail(error)
+            self._fail(error)
+
+    def eof_received(self) -> bool:
+        """The client has closed its half. return whether the transport stays open, for answers that are still to come
+
+        Over HTTP/1 that is usual (`nc -N`); over HTTP/2 such a client is gone, for etcd as well.
+        """
+        if self.http1 is None:
+            return False
+        try:
+            self.http1.receive_eof()
+        except Exception as error:
+            self._fail(error)
+        return not self.transport.is_closing()
 
     def _receive(self, data: bytes) -> None:
         grpc = self.grpc
         if grpc is None:
             self._first_bytes(data)
             return
-        listener = self.listener
-        calls, streams = listener.calls, listener.streams
-        listener.affinity.latest = self
+        host = self.host
+        calls, streams = host.calls, host.streams
+        host.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
-            # NB: a cancelled call goes its way to the end; the answer to a stream that is gone is dropped.
+            # NB: a call that is cancelled goes on to its end; the answer to a stream that is gone is dropped.
             if kind == CALL and method.unary:
                 calls.begin(self, stream_id, method.tag, body, auth_info_from(metadata) if metadata else None)
             else:
                 streams.take(self, event)
         if streams.waiting:
-            streams.look_writable(self)
+            streams.check_writable(self)
         if self.draining is not None:
-            self.draining.look()
+            self.draining.on_received()
         self.flush()
 
     def _first_bytes(self, data: bytes) -> None:
-        """HTTP/1.1 and HTTP/2 share the port: the first bytes tell which it is."""
+        """HTTP/1.1 and HTTP/2 share the port: the first bytes say which it is."""
         if self.http1 is not None:
             self.http1.receive(data)
             return
@@ -101,45 +152,72 @@ class Connection(asyncio.Protocol):
             self.sniffed = data
             return
         self.sniffed = b""
-        if kind == HTTP1:
-            listener = self.listener
-            body_bytes_max = listener.config.max_request_bytes
-            self.http1 = Http1Endpoints(self.transport, listener.calls, listener.scrapes, body_bytes_max)
+        if kind == BROKEN:
+            self.transport.close()
+        elif kind == HTTP1:
+            self.http1 = self.host.new_http1(self.transport)
             self.http1.receive(data)
+            if self.leaving:
+                self.http1.drain()
         else:
-            self.grpc = self.listener.new_grpc()
+            self.grpc = self.host.new_grpc()
             self._receive(data)
             if self.leaving:
                 self.drain()
 
+    # ---- to the client ----
+
     def incoming_cpu(self) -> int:
-        """The CPU on which what the client sends comes in: a client on this host runs there itself. -1: unknown."""
+        """The CPU on which the client's bytes come in: a client on this host runs there itself. -1: unknown."""
         return arrival_cpu(self.transport.get_extra_info("socket"))
 
     def drain(self) -> None:
-        """Ask the client to go on elsewhere; what is under way is finished first."""
+        """Asks the client to go on elsewhere; what is under way is finished first."""
         self.leaving = True
         if self.draining is not None:
             return
         if self.grpc is not None:
-            self.draining = Draining(self.grpc, self.transport, self.listener.call_later, self._on_confirmed)
+            self.draining = ConnectionDraining(
+                self.grpc, self.transport, self.host.call_later, self._on_goaway_confirmed
+            )
         elif self.http1 is not None:
             self.http1.drain()
 
-    def _on_confirmed(self) -> None:
-        """The client knows that it has to go on elsewhere: so its streams may end."""
-        self.listener.streams.drain_connection(self)
+    def _on_goaway_confirmed(self) -> None:
+        """The client opens no more streams here: those that it has may end, and are resumed elsewhere."""
+        self.host.streams.drain_connection(self)
         self.flush()
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the client has not said yet what it speaks."""
+        """Whether the client has not said yet which protocol it speaks."""
         return self.grpc is None and self.http1 is None
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the client has greeted, or asked something over HTTP/1."""
+        if self.grpc is not None:
+            return self.grpc.has_greeted
+        return self.http1 is not None and self.http1.has_asked
+
+    @property
+    def holder(self) -> GrpcServerConnection | Http1Endpoints | None:
+        """What holds the bytes of unfinished requests."""
+        return self.grpc or self.http1
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the requests whose bytes have not come completely."""
+        if self.grpc is not None:
+            for event in self.grpc.give_up_unfinished():
+                self.host.streams.take(self, event)
+            self.flush()
+        elif self.http1 is not None:
+            self.http1.give_up_unfinished()
 
     @property
     def is_backed_up(self) -> bool:
         """Whether so much waits in the socket that streams should send no more for now."""
-        return self.transport.get_write_buffer_size() > _BACKED_UP_BYTES  # type: ignore[no-any-return]
+        return self.transport.get_write_buffer_size() > _BACKED_UP_BYTES
 
     @property
     def remote(self) -> str:
@@ -148,7 +226,7 @@ class Connection(asyncio.Protocol):
         return Address(name[0].removeprefix("::ffff:"), name[1]).text if isinstance(name, tuple) else str(name or "@")
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        """Answer a call; the bytes leave with the next flush."""
+        """Answers a call; the bytes leave with the next flush."""
         grpc = self.grpc
         if grpc is not None:
             if code:
@@ -159,7 +237,7 @@ class Connection(asyncio.Protocol):
     def flush(self) -> None:
         """One write for everything that waits."""
         grpc, draining = self.grpc, self.draining
-        if grpc is None or (draining is not None and draining.holds):
+        if grpc is None or (draining is not None and draining.holds_back):
             return
         output = grpc.take_output() if draining is None else draining.take_output()
         if output:

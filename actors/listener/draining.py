@@ -2,15 +2,16 @@
 
 GOAWAY lets the calls under way finish (RFC 9113, 6.8; `etcdz.wire` does that part). But a call that a client's library
 hands to the connection in the very moment in which GOAWAY arrives is failed by the library itself, unless it may retry:
-grpcio says "Stream removed (GOAWAY received)". So answers are held back for a moment, because who waits for answers
-makes no calls; then GOAWAY goes out alone; and the answers follow a little after the client has confirmed it: what
-confirms there is not what chooses the connection for the next call.
+grpcio says "Stream removed (GOAWAY received)". So answers are held back for a moment, because a client that waits for
+answers makes no calls; then GOAWAY goes out alone; and the answers follow a little after the client has confirmed it:
+in a client's library the part that confirms is not the part that chooses the connection for the next call.
+
+    GATHER_S             until          then
+    answers kept back    GOAWAY sent    confirmed, or CONFIRM_S over; SETTLE_S later: answers, end of streams
 """
 
 from collections.abc import Callable
-from typing import Any, Final
-
-from etcdz.wire.server import GrpcServerConnection
+from typing import Any, Final, Protocol
 
 GATHER_S: Final = 0.02
 """How long answers are held back before GOAWAY: calls that a client made on its last answers arrive meanwhile."""
@@ -20,49 +21,70 @@ SETTLE_S: Final = 0.02
 """From the confirmation to the answers."""
 
 
-class Draining:
-    """Of one connection: begun by its making, over when it holds nothing back any more."""
+class Wire(Protocol):
+    """The server's end of the HTTP/2 connection: GrpcServerConnection."""
 
-    __slots__ = ("_call_later", "_done", "_grpc", "_holds", "_kept", "_settles", "_transport")
+    closed: bool
+
+    @property
+    def goaway_confirmed(self) -> bool: ...
+    def go_away(self) -> None: ...
+    def take_output(self) -> bytes: ...
+
+
+class Transport(Protocol):
+    """Where bytes are written."""
+
+    def write(self, data: bytes) -> None: ...
+    def is_closing(self) -> bool: ...
+
+
+class ConnectionDraining:
+    """The draining of one connection: it begins when this is made, and is over when `holds_back` is False."""
+
+    __slots__ = ("_call_later", "_confirmed", "_grpc", "_holds_back", "_kept", "_settling", "_transport")
 
     def __init__(
-        self, grpc: GrpcServerConnection, transport: Any, call_later: Callable[..., Any], done: Callable[[], None]
+        self, grpc: Wire, transport: Transport, call_later: Callable[..., Any], confirmed: Callable[[], None]
     ) -> None:
-        """done: called once, when the client knows; what take_output gives then is to be written"""
+        """call_later    (seconds, do)
+        confirmed     called once, when the client knows that it has to go on elsewhere, or has not said so for
+                      CONFIRM_S; what take_output gives then is to be written
+        """
         self._grpc = grpc
         self._transport = transport
         self._call_later = call_later
-        self._done = done
+        self._confirmed = confirmed
         self._kept = b""
-        self._holds = True
-        self._settles = False
-        call_later(GATHER_S, self._part)
+        self._holds_back = True
+        self._settling = False
+        call_later(GATHER_S, self._send_goaway)
 
     @property
-    def holds(self) -> bool:
-        """Nothing may be written now, and the connection not be closed, unless it ends by an error."""
-        return self._holds and not self._grpc.closed
+    def holds_back(self) -> bool:
+        """Whether nothing may be written now, and the connection not be closed. An error of it ends that."""
+        return self._holds_back and not self._grpc.closed
 
     def take_output(self) -> bytes:
-        """What waits to be written. Requires: nothing is held back any more"""
+        """The bytes that wait to be written. Requires: nothing is held back any more"""
         kept, self._kept = self._kept, b""
-        return kept + self._grpc.take_output()
+        return kept + bytes(self._grpc.take_output())
 
-    def look(self) -> None:
-        """After bytes of the client: one of them may have been the confirmation."""
-        if self._grpc.has_parted and not self._settles:
-            self._settles = True
-            self._call_later(SETTLE_S, self._end)
+    def on_received(self) -> None:
+        """The client has sent something, which may have been the confirmation."""
+        if self._grpc.goaway_confirmed and not self._settling:
+            self._settling = True
+            self._call_later(SETTLE_S, self._release)
 
-    def _part(self) -> None:
+    def _send_goaway(self) -> None:
         if self._transport.is_closing():
             return
         self._kept = self._grpc.take_output()
         self._grpc.go_away()
         self._transport.write(self._grpc.take_output())
-        self._call_later(CONFIRM_S, self._end)
+        self._call_later(CONFIRM_S, self._release)
 
-    def _end(self) -> None:
-        if self._holds and not self._transport.is_closing():
-            self._holds = False
-            self._done()
+    def _release(self) -> None:
+        if self._holds_back and not self._transport.is_closing():
+            self._holds_back = False
+            self._confirmed()

@@ -12,6 +12,7 @@ from actors.listener.calls import Calls
 from actors.listener.scrapes import Scrapes
 from etcdz import CLUSTER_VERSION, ETCD_VERSION
 from etcdz.wire.http1 import Http1Connection, Http1Limits, Request
+from etcdz.wire.unfinished import UnfinishedRequests
 
 _CORS = [
     (b"access-control-allow-headers", b"accept, content-type, authorization"),
@@ -24,6 +25,8 @@ _NO_SNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Transport(Protocol):
+    """Where answers are written."""
+
     def write(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def is_closing(self) -> bool: ...
@@ -32,26 +35,58 @@ class Transport(Protocol):
 class Http1Endpoints:
     """One client's HTTP/1.1 connection. A caller of Calls: the stream id is the request's number."""
 
-    def __init__(self, transport: Transport, calls: Calls, scrapes: Scrapes, body_bytes_max: int) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        calls: Calls,
+        scrapes: Scrapes,
+        body_bytes_max: int,
+        unfinished: UnfinishedRequests,
+    ) -> None:
+        """unfinished: shared by all connections of a listener"""
+        self._unfinished = unfinished
         self._transport = transport
         self._calls = calls
         self._scrapes = scrapes
         self._excluded: dict[int, frozenset[str]] = {}
-        """Alarms that a health check under way does not mind, by its id."""
+        """Alarms that a health check under way is to ignore, by the request's id."""
         self._leaving = False
-        self._http = Http1Connection(Http1Limits(body_bytes_max=body_bytes_max))
+        limits = Http1Limits(body_bytes_max=body_bytes_max)
+        self._http = Http1Connection(limits, lambda size: unfinished.change(self, size))
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a whole request has come at all."""
+        return self._http.has_asked
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the request that has not come completely."""
+        self._http.give_up_unfinished()
+        self.forget_unfinished()
+        self.flush()
+
+    def forget_unfinished(self) -> None:
+        """The transport is gone."""
+        self._unfinished.forget(self)
 
     def receive(self, data: bytes) -> None:
+        """Bytes of the client: dispatches the requests that they complete, and writes the answers that are ready."""
         for request in self._http.receive(data):
             self._dispatch(request)
         self.flush()
 
+    def receive_eof(self) -> None:
+        """The client has closed its half; it still gets the answers to what it asked."""
+        self._http.receive_eof()
+        self.flush()
+
     def drain(self) -> None:
-        """Close once every request has its answer."""
+        """Closes the connection once every request has its answer."""
         self._leaving = True
         self.flush()
 
     def flush(self) -> None:
+        """Writes the answers that are ready, and closes the connection if it is over."""
         output = self._http.take_output()
         if output:
             self._transport.write(output)
@@ -59,6 +94,9 @@ class Http1Endpoints:
             self._transport.close()
 
     def _dispatch(self, request: Request) -> None:
+        if request.method == b"OPTIONS":  # of a browser, before it asks: the answer's CORS headers are what it wants
+            self._respond(request.id, 200, b"", _PLAIN)
+            return
         known = {b"/version": self._version, b"/health": self._health, b"/metrics": self._metrics}.get(request.path)
         if known is None:
             self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
@@ -72,7 +110,8 @@ class Http1Endpoints:
         self._respond(request.id, 200, _compact_json(body), _JSON)
 
     def _health(self, request: Request) -> None:
-        """Healthy is who can read what the quorum agrees on, or with serializable=true what it has itself."""
+        """A member is healthy if it can read what the quorum agrees on, or, with serializable=true, what it has itself,
+        and no alarm is raised but those that the query excludes."""
         query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
         self._excluded[request.id] = frozenset(query.get("exclude", ()))
         linearizable = query.get("serializable", [""])[0] != "true"
@@ -91,7 +130,10 @@ class Http1Endpoints:
         self._scrapes.begin(answer)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        """The answer to a health check: the backend's, which names the alarms that are raised, or why there is none."""
+        """The answer to a health check.
+
+        code, body   0 and the names of the raised alarms, separated by blanks; or gRPC's code and why it is unhealthy
+        """
         excluded = self._excluded.pop(stream_id, frozenset())
         alarms = [name for name in body.decode().split() if name not in excluded] if code == 0 else []
         if alarms:

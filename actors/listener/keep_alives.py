@@ -1,7 +1,8 @@
 """Keep-alives of one listener: messages of LeaseKeepAlive streams go to the lessor, its answers back, in order.
 
 They are no calls: none of the bounds of calls applies to them, and they wait for nothing that calls wait for. A stream
-has at most STREAM_IN_FLIGHT messages under way; what else its client sends waits here, as it would in etcd's socket.
+has at most limits.KEEP_ALIVES_IN_FLIGHT messages under way; what else its client sends waits here, as it would in the
+socket of etcd.
 """
 
 import time
@@ -37,14 +38,17 @@ def _lease_of(body: bytes) -> int:
 
 
 class Asker(Protocol):
-    """Who asked, and is answered: a stream with many messages, or the connection of one with a single one."""
+    """Where an answer goes: a stream with many messages, or the connection of one with a single message.
+
+    place   the message's number in its stream, or the stream's in its connection
+    """
 
     def reply(self, place: int, code: int, body: bytes) -> None: ...
     def flush(self) -> None: ...
 
 
 class KeepAlives:
-    """All keep-alives of a listener that wait for the lessor."""
+    """All keep-alives of a listener that wait for the lessor. len(): how many."""
 
     def __init__(self, timeout_s: float, flush_soon: Callable[[], None]) -> None:
         self._timeout_s = timeout_s
@@ -60,10 +64,11 @@ class KeepAlives:
         return len(self._waiting)
 
     def serve(self, call: StreamCall) -> "KeepAliveStream":
+        """The service of actors/listener/streams.py."""
         return KeepAliveStream(self, call)
 
     def serve_single(self, connection: Asker, stream_id: int, body: bytes) -> None:
-        """A call that is one message and the end: nothing is to be kept in order."""
+        """The same for a call that is one message and the end, whose answers need no order."""
         lease_id = _LEASES.get(body)
         if lease_id is None:
             try:
@@ -74,13 +79,14 @@ class KeepAlives:
         self.ask(connection, stream_id, lease_id)
 
     def ask(self, asker: Asker, place: int, lease_id: int) -> None:
+        """Renews a lease; asker.reply(place, ...) has the answer."""
         number = self._next_id()
         self._waiting[number] = (asker, place, lease_id, time.monotonic())
         self.queries.append((number, KEEP_ALIVE, lease_id))
         self._flush_soon()
 
     def on_answer(self, number: int, body: bytes, touched: set[Asker]) -> None:
-        """Adds whom to flush to touched."""
+        """The lessor has answered a query. touched: the asker is added, to be flushed with the end of the turn"""
         waiting = self._waiting.pop(number, None)
         if waiting is not None:
             asker = waiting[0]
@@ -88,11 +94,12 @@ class KeepAlives:
             touched.add(asker)
 
     def ask_again(self) -> None:
-        """A new lessor: what is unanswered, in order."""
+        """A new lessor runs: it is asked what is unanswered, in order."""
         self.queries = [(number, KEEP_ALIVE, waiting[2]) for number, waiting in self._waiting.items()]
 
     def expire(self, now: float, touched: set[Asker]) -> None:
-        """There has been no leader, or no revoke, for longer than etcd would wait: their streams end."""
+        """Ends the streams of messages that the lessor has not answered within the request timeout: there is no leader,
+        or no revoke is applied. now: on the monotonic clock"""
         oldest = now - self._timeout_s
         late = []
         for number, (_, _, _, began_s) in self._waiting.items():
@@ -106,7 +113,7 @@ class KeepAlives:
 
 
 class KeepAliveStream:
-    """One LeaseKeepAlive call."""
+    """One LeaseKeepAlive call: the StreamHandler of its stream, and the Asker of its messages."""
 
     __slots__ = ("_answered", "_asked", "_call", "_draining", "_early", "_ended", "_keep_alives", "_queue")
 
@@ -147,7 +154,7 @@ class KeepAliveStream:
         self._maybe_finish()
 
     def on_gone(self) -> None:
-        self._queue = self._early = None  # what is under way is done all the same, and answered to nobody
+        self._queue = self._early = None  # what is under way is done all the same, and not answered
 
     def on_writable(self) -> None:
         self._go_on()
@@ -188,6 +195,7 @@ class KeepAliveStream:
         self._call.touch()
 
     def fail(self, error: EtcdError) -> None:
+        """Ends the call with this error."""
         self._call.finish(error.code, error.text)
         self._call.touch()
 

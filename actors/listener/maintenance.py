@@ -1,126 +1,155 @@
-"""A listener's calls for maintenance, and what stands before writes while the store is nearly full.
+"""How calls of etcd's Maintenance, Cluster and Health services begin.
 
-Calls of this module use Calls as the others do: what can be checked here is refused here, the rest is a read of the
-backend or a proposal.
+What can be checked here is refused here; the rest is a read of the backend or a proposal. Snapshot is a stream:
+snapshots.py.
 """
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final
 
+from actors.listener.call import Begin, Call, Caller, FollowUp, Routes
+from actors.listener.health_watch import SERVING
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
-from etcdz.api.errors import EtcdError
-from etcdz.api.methods import DEFRAGMENT, DOWNGRADE, LEASE_GRANT, MOVE_LEADER, PUT, RAISE_NOSPACE, SET_DOWNGRADE, TXN
+from etcdz.api.errors import Code, EtcdError
+from etcdz.api.methods import (
+    ALARM,
+    DEFRAGMENT,
+    DOWNGRADE,
+    HASH,
+    HASH_KV,
+    HEALTH,
+    HEALTH_LIST,
+    MEMBER_LIST,
+    MOVE_LEADER,
+    SET_DOWNGRADE,
+    STATUS,
+)
 from etcdz.cluster import downgrade
 from etcdz.ipc.messages import QuotaHeadroom
 from etcdz.mvcc import validate
-from etcdz.mvcc.alarms import NOSPACE
-from etcdz.mvcc.growth import LEASE_OVERHEAD_BYTES, put_growth, txn_growth
 from etcdz.proto import etcdserverpb as pb
 
-Begin = Callable[[Any, int, bytes, AuthInfo | None], EtcdError | None]
-"""(caller, stream id, body, who asks): an error at once, or None"""
-_GROWTH: Final[dict[int, tuple[Any, Callable[[Any], int]]]] = {
-    PUT: (pb.PutRequest, put_growth),
-    TXN: (pb.TxnRequest, txn_growth),
-    LEASE_GRANT: (pb.LeaseGrantRequest, lambda _: LEASE_OVERHEAD_BYTES),
-}
-"""method -> (request class, by how much it grows the store)"""
-
-
-class Ways(NamedTuple):
-    """What actors.calls.Calls does with a request that has passed its checks. leader: the id of raft's, or 0
-
-    propose(caller, stream id, method, body, who asks), read_long_running(the same): return an error at once, or None
-    read(caller, stream id, method, body, linearizable, who asks)
-    """
-
-    propose: Callable[[Any, int, int, bytes, AuthInfo | None], EtcdError | None]
-    read: Callable[[Any, int, int, bytes, bool, AuthInfo | None], None]
-    read_long_running: Callable[[Any, int, int, bytes, AuthInfo | None], EtcdError | None]
-    leader: Callable[[], int]
+_HEALTH_OF_ALL: Final = (b"", b"\x0a\x00")  # HealthCheckRequest: service 1, empty
+_HEALTH_LIST: Final = b"\x0a\x06\x0a\x00\x12\x02\x08\x01"  # HealthListResponse: status 1 of service ""
+_ALARM_GET, _ALARM_ACTIVATE, _ALARM_DEACTIVATE = range(3)
+_ALARM_TYPES: Final = range(3)
 
 
 class Maintenance:
-    """begin: how calls of these methods begin."""
+    """The methods of Maintenance, Cluster and Health.
 
-    def __init__(self, ways: Ways) -> None:
-        self._ways = ways
+    begin       by method: how its calls begin
+    follow_ups  by method: what their replies are followed by
+    """
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
         self._member_id = 0
         self.begin: dict[int, Begin] = {
+            ALARM: self._alarm,
+            STATUS: self._status,
+            HASH: self._hash,
+            HASH_KV: self._hash_kv,
+            MEMBER_LIST: self._member_list,
+            HEALTH: self._health,
+            HEALTH_LIST: self._health_list,
             DEFRAGMENT: self._defragment,
             MOVE_LEADER: self._move_leader,
             DOWNGRADE: self._downgrade,
         }
+        self.follow_ups: dict[int, FollowUp] = {STATUS: self._complete_status, DOWNGRADE: self._set_downgrade}
 
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
+        """The backend says with this message which member this is."""
         self._member_id = message.member_id
 
-    def _defragment(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
-        validate.parse_empty(pb.DefragmentRequest, body)
-        return self._ways.read_long_running(caller, stream_id, DEFRAGMENT, b"", auth)
+    # ---- reads ----
 
-    def _move_leader(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
-        pb.MoveLeaderRequest.FromString(body)
-        leader = self._ways.leader()
-        if not leader or leader != self._member_id:
-            return errors.NOT_LEADER
-        self._ways.read(caller, stream_id, MOVE_LEADER, body, False, auth)
+    def _status(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        validate.parse_empty(pb.StatusRequest, body)
+        self._routes.read(caller, stream_id, STATUS, b"", False, auth)
         return None
 
-    def _downgrade(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+    def _complete_status(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes]:
+        """Adds what only raft knows."""
+        status = pb.StatusResponse.FromString(body)
+        known = self._routes.leadership()
+        status.leader = known.leader
+        status.raftIndex = max(status.raftIndex, known.commit)
+        status.raftTerm = max(status.raftTerm, known.term)
+        if not known.leader:
+            status.errors.insert(0, errors.NO_LEADER.text)
+        return code, status.SerializeToString()
+
+    def _hash(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        validate.parse_empty(pb.HashRequest, body)
+        return self._routes.read_long_running(caller, stream_id, HASH, b"", auth)
+
+    def _hash_kv(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        pb.HashKVRequest.FromString(body)
+        return self._routes.read_long_running(caller, stream_id, HASH_KV, body, auth)
+
+    def _defragment(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        validate.parse_empty(pb.DefragmentRequest, body)
+        return self._routes.read_long_running(caller, stream_id, DEFRAGMENT, b"", auth)
+
+    def _member_list(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        request = pb.MemberListRequest.FromString(body)
+        self._routes.read(caller, stream_id, MEMBER_LIST, b"", request.linearizable, auth)
+        return None
+
+    def _health(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        if body not in _HEALTH_OF_ALL:
+            caller.reply(stream_id, Code.NOT_FOUND, b"unknown service")
+        else:
+            caller.reply(stream_id, Code.OK, SERVING)
+        return None
+
+    def _health_list(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        caller.reply(stream_id, Code.OK, _HEALTH_LIST)
+        return None
+
+    # ---- changes ----
+
+    def _alarm(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        """NB: in etcd 3.5 even asking for alarms goes through the log.
+
+        An alarm of a type that is not known ends an etcd 3.5 that applies it, an unknown action every etcd. One that a
+        later etcd has raised can be taken back.
+        """
+        request = pb.AlarmRequest.FromString(body)
+        if request.action not in (_ALARM_GET, _ALARM_ACTIVATE, _ALARM_DEACTIVATE):
+            return errors.UNKNOWN_ALARM_ACTION
+        if request.action == _ALARM_ACTIVATE and request.alarm not in _ALARM_TYPES:
+            return errors.UNKNOWN_ALARM_TYPE
+        return self._routes.propose(caller, stream_id, ALARM, body, auth)
+
+    def _move_leader(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        pb.MoveLeaderRequest.FromString(body)
+        leader = self._routes.leadership().leader
+        if not leader or leader != self._member_id:
+            return errors.NOT_LEADER
+        self._routes.read(caller, stream_id, MOVE_LEADER, body, False, auth)
+        return None
+
+    def _downgrade(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         request = pb.DowngradeRequest.FromString(body)
         if request.action not in (downgrade.VALIDATE, downgrade.ENABLE, downgrade.CANCEL):
             return errors.UNKNOWN_METHOD
         target = downgrade.parse_target(request.version)
         if request.action != downgrade.CANCEL and isinstance(target, EtcdError):
             return target
-        self._ways.read(caller, stream_id, DOWNGRADE, body, True, auth)
+        self._routes.read(caller, stream_id, DOWNGRADE, body, True, auth)
         return None
 
-    def set_downgrade(self, caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
-        """The backend has found nothing against a DowngradeRequest. Requires: it does not only ask."""
-        request = pb.DowngradeRequest.FromString(body)
+    def _set_downgrade(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:
+        """The backend has judged a downgrade: if it may be, and the client wants more than that, propose the change."""
+        request = pb.DowngradeRequest.FromString(call.payload)
+        if code or request.action == downgrade.VALIDATE:
+            return code, body
         change = pb.InternalRaftRequest().downgrade_info_set
         if request.action == downgrade.ENABLE:
             change.enabled, change.ver = True, str(downgrade.parse_target(request.version))
-        return self._ways.propose(caller, stream_id, SET_DOWNGRADE, change.SerializeToString(), auth)
-
-
-class QuotaGate:
-    """Stands before calls that grow the store, while the backend says that it is nearly full, and nowhere else.
-
-    Order as in etcd: no space comes before what is wrong with a request.
-    """
-
-    def __init__(self, ways: Ways, begin: dict[int, Begin]) -> None:
-        """begin: of all calls; entries are replaced while the gate stands."""
-        self._ways = ways
-        self._begin = begin
-        self._open = {method: begin[method] for method in _GROWTH if method in begin}
-        self._gated = {method: self._gate(method) for method in self._open}
-        self._headroom = 0
-        self._is_capped = False
-        self._alarm = b""
-
-    def on_quota_headroom(self, message: QuotaHeadroom) -> None:
-        self._begin.update(self._open if message.headroom is None else self._gated)
-        self._headroom = message.headroom or 0
-        self._is_capped = message.is_capped
-        alarm = pb.AlarmRequest(action=1, memberID=message.member_id, alarm=NOSPACE)
-        self._alarm = alarm.SerializeToString()
-
-    def _gate(self, method: int) -> Begin:
-        request_class, growth = _GROWTH[method]
-        begin = self._open[method]
-
-        def begin_within_quota(caller: Any, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
-            cost = growth(request_class.FromString(body))
-            if cost == 0 or cost < self._headroom:
-                self._headroom -= cost
-                return begin(caller, stream_id, body, auth)
-            if self._is_capped:
-                return errors.NO_SPACE
-            return self._ways.propose(caller, stream_id, RAISE_NOSPACE, self._alarm, auth)
-
-        return begin_within_quota
+        encoded = change.SerializeToString()
+        error = self._routes.propose(call.caller, call.stream_id, SET_DOWNGRADE, encoded, call.auth)
+        return None if error is None else (error.code, error.text.encode())

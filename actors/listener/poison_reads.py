@@ -1,7 +1,8 @@
-"""Reads that wait each time a backend ends: one of them may be why. A new backend is asked again, but not for ever.
+"""Poison reads: reads that may be why backends end. Each has a retry budget, and is given up beyond it.
 
-Without a bound a read that no backend survives would end one after the other, and in the end the member. A write like
-that is in the log, and has to be applied by somebody some day: there is nothing to give up.
+Each new backend is asked again what the one before it has not answered. Without a bound a read that no backend survives
+would end one after the other, and in the end the member. A write like that is in the log and has to be applied at some
+time: it cannot be given up.
 """
 
 from collections.abc import Iterable
@@ -10,10 +11,10 @@ from typing import Final
 from etcdz import limits
 from etcdz.api.errors import Code, EtcdError
 
-GIVEN_UP: Final = EtcdError(
+POISON_READ: Final = EtcdError(
     "ReadGivenUp", Code.INTERNAL, "etcdserver: read given up, the backend ended each time it was asked"
 )
-"""A code on which clients do not ask again by themselves."""
+"""The answer to a read that is given up. Clients do not retry by themselves on its code."""
 
 
 class PoisonReads:
@@ -21,9 +22,14 @@ class PoisonReads:
 
     def __init__(self) -> None:
         self._ends: dict[int, int] = {}
+        """By request id. Invariant: none is above limits.READ_AGAIN_MAX."""
 
-    def note(self, waiting: Iterable[int]) -> list[int]:
-        """A backend has ended while these reads waited. return those to be given up, which are forgotten"""
+    def on_backend_end(self, waiting: Iterable[int]) -> list[int]:
+        """A backend has ended.
+
+        waiting     request ids of all reads that it has not answered
+        return      those of them to be given up, which are forgotten here
+        """
         ends = {request_id: self._ends.get(request_id, 0) + 1 for request_id in waiting}
         given_up = [request_id for request_id, count in ends.items() if count > limits.READ_AGAIN_MAX]
         self._ends = {request_id: count for request_id, count in ends.items() if count <= limits.READ_AGAIN_MAX}

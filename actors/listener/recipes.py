@@ -3,10 +3,11 @@
     Ask      is a call like a client's own (actors/listener/calls.py): it survives what calls survive
     Watch    is a watcher of the listener's hub (actors/listener/watching.py), and its only one of a stream of its own
 
-So a Lock that waits has nothing to fear from the end of any actor but its listener. Nothing here blocks: a recipe that
-waits is a generator that nobody has sent anything yet.
+So a Lock that waits survives the end of every actor but its listener. Nothing here blocks: a recipe that waits is a
+generator to which nothing has been sent yet.
 """
 
+import asyncio
 from collections import deque
 from functools import partial
 from typing import Any, Final, Protocol
@@ -52,7 +53,7 @@ class Host(Protocol):
 
     calls: Calls
     links: Links
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
     streams: Streams
     watching: Watching
 
@@ -60,17 +61,19 @@ class Host(Protocol):
 
 
 class Recipes:
-    """The services. chunk_bytes: of a RangeStream's messages."""
+    """The services of all recipes of one listener."""
 
     def __init__(self, host: Host, chunk_bytes: int) -> None:
+        """chunk_bytes: size of a RangeStream's messages"""
         self.host = host
         self._due: list[RecipeCall] = []
-        """Have had a response of their watch. NB: not while the hub is at it: they close and open watches."""
+        """Calls whose watch has had a response. NB: they go on after the hub's turn, since they close and open
+        watches."""
         start = partial(range_stream.range_stream, chunk_bytes=chunk_bytes)
         self._served = _SERVED | {RANGE_STREAM: Served(pb.RangeRequest, start, unary=False, flat=False)}
 
     def services(self) -> dict[int, Service]:
-        """By method."""
+        """The service of each recipe, by method."""
 
         def service(served: Served) -> Service:
             return lambda call: RecipeCall(self, served, call)
@@ -78,8 +81,9 @@ class Recipes:
         return {method: service(served) for method, served in self._served.items()}
 
     def wake_soon(self, call: "RecipeCall") -> None:
+        """The call's watch has a response: the call goes on once the hub's turn has ended."""
         if not self._due:
-            self.host.loop_.call_soon(self._turn)
+            self.host.event_loop.call_soon(self._turn)
         self._due.append(call)
 
     def _turn(self) -> None:
@@ -99,7 +103,7 @@ class RecipeCall:
     _step      what the recipe waits for; None: it runs, or has ended
     _asked     number of the last Ask: answers to others come too late
     _outcome   came while the recipe ran: what the step that it has just yielded brought at once
-    _leaving   why nobody waits any more; None: somebody does, or the recipe knows
+    _leaving   why the client does not wait any more; None: it does, or the recipe has been told
     """
 
     __slots__ = (
@@ -124,7 +128,7 @@ class RecipeCall:
 
     def on_message(self, body: bytes) -> None:
         if self._recipe is not None:
-            return  # one is all that is asked for
+            return  # a recipe has one request
         try:
             request = self._served.request.FromString(body)
         except DecodeError as problem:
@@ -149,7 +153,7 @@ class RecipeCall:
             self._watch.resume()
 
     def on_drain(self) -> None:
-        """Whoever waits asks again elsewhere; what is about to be answered is."""
+        """A client that waits asks again elsewhere; a change that is under way is still answered."""
         if self._recipe is None:
             end_for_resumption(self._call)
         else:
@@ -167,6 +171,7 @@ class RecipeCall:
 
     @property
     def remote(self) -> str | None:
+        """The client's address for a log line; None: not known."""
         return getattr(self._call.connection, "remote", None)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
@@ -179,17 +184,17 @@ class RecipeCall:
             self._resume(ANSWERS[self._step.method].FromString(body))
 
     def flush(self) -> None:
-        """Nothing: answers are the recipe's."""
+        """Nothing is to be flushed: answers go to the recipe."""
 
     def look_at_watch(self) -> None:
-        """Something came of it."""
+        """The watch has had a response, which the recipe gets if it waits for one."""
         if isinstance(self._step, Watch | Next) and self._watch is not None and self._watch.responses:
             self._resume(self._watch.responses.popleft())
 
     # ---- the recipe ----
 
     def _resume(self, outcome: Any) -> None:
-        """Sends the recipe what came of its step, or throws it if it is an exception; goes on until it waits."""
+        """Sends the recipe the outcome of its step, or throws it if it is an exception; goes on until it waits."""
         self._outcome = outcome
         if self._running:
             return
@@ -205,7 +210,7 @@ class RecipeCall:
         self._running = False
 
     def _advance(self, outcome: Any) -> Step | None:
-        """The next step; None: that was all."""
+        """The next step; None: the recipe has ended, and the client has its answer."""
         recipe = self._recipe
         assert recipe is not None
         try:
@@ -221,7 +226,7 @@ class RecipeCall:
             self._call.finish(refused.code, refused.text)
         except Gone:
             self._end()
-            end_for_resumption(self._call)  # heard by nobody, unless it is only the listener that goes
+            end_for_resumption(self._call)  # does nothing, unless it is only the listener that goes
         self._call.touch()
         return None
 
@@ -255,7 +260,10 @@ class RecipeCall:
 
 
 class RecipeWatch:
-    """One watcher, and the Sink of its stream. responses: what the recipe has not had yet."""
+    """One watcher, and what the hub takes for the stream of its client.
+
+    responses   what the recipe has not had yet, in order
+    """
 
     def __init__(self, recipes: Recipes, owner: RecipeCall, call: StreamCall, request: pb.WatchCreateRequest) -> None:
         self._recipes = recipes
@@ -264,7 +272,7 @@ class RecipeWatch:
         self._watching = recipes.host.watching
         self.responses: deque[pb.WatchResponse | Refused] = deque()
         self._stream = self._watching.hub.open(self)
-        self._watching.hub.wish(self._stream, pb.WatchRequest(create_request=request))
+        self._watching.hub.request(self._stream, pb.WatchRequest(create_request=request))
         self._watching.turn_soon()
 
     @property
@@ -275,7 +283,7 @@ class RecipeWatch:
         self._call.flush()
 
     def touch(self) -> None:
-        """Nothing: what is sent on has its own."""
+        """Nothing is to be flushed: what a recipe sends of it is flushed by the recipe's call."""
 
     def send_parts(self, head: bytes, body: bytes) -> None:
         response = pb.WatchResponse.FromString(head + body)
@@ -289,7 +297,7 @@ class RecipeWatch:
         self._recipes.wake_soon(self._owner)
 
     def send_joined(self, messages: bytes) -> None:
-        """Several, each behind a byte without meaning here and its size in four."""
+        """Several messages, each behind its gRPC prefix: a byte without meaning here, and its size in four."""
         at = 0
         while at < len(messages):
             end = at + GRPC_PREFIX_BYTES + int.from_bytes(messages[at + 1 : at + GRPC_PREFIX_BYTES], "big")
@@ -297,14 +305,16 @@ class RecipeWatch:
             at = end
 
     def resume(self) -> None:
+        """The client reads again."""
         self._watching.hub.resume(self._stream)
         self._watching.turn_soon()
 
     def close(self) -> None:
+        """Ends the watch; responses that have come stay."""
         self._watching.hub.close(self._stream)
         self._watching.turn_soon()
 
 
 def _is_change(step: Step) -> bool:
-    """Whether it is seen to its end, whoever waits for it."""
+    """Whether the step is seen to its end, even if no client waits for it any more."""
     return isinstance(step, Ask) and step.method not in READS

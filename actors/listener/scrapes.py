@@ -1,6 +1,6 @@
-"""A listener's scrapes of /metrics: the supervisor gathers the figures of all actors, once for all who wait.
+"""A listener's scrapes of /metrics: the supervisor gathers the figures of all actors, once for all that wait.
 
-Figures are counted, or added up, when they are asked for; between two scrapes nobody pays for them.
+Figures are counted, or added up, when they are asked for; between two scrapes they cost nothing.
 """
 
 import time
@@ -10,15 +10,15 @@ from typing import Final
 from actors.runtime.link import Links
 from etcdz.ipc.messages import Metrics, QueryMetrics
 
-PATIENCE_S: Final = 5.0
-"""The supervisor answers without those actors that take longer than a second."""
+TIMEOUT_S: Final = 5.0
+"""After so long there is no answer. The supervisor answers without those actors that take longer than a second."""
 
 Answer = Callable[[bytes | None], None]
-"""Told the text, or None: there is none."""
+"""Called with the text of /metrics, or None: the supervisor has not answered."""
 
 
 class Scrapes:
-    """Of one listener."""
+    """The scrapes of one listener."""
 
     def __init__(self, links: Links, incarnation: int) -> None:
         self._links = links
@@ -28,22 +28,28 @@ class Scrapes:
         self._give_up_at = 0.0
 
     def begin(self, answer: Answer) -> None:
-        """answer: called later, once. Who comes while others wait gets what they get."""
+        """Asks for the figures. One that comes while others wait gets the same text as they.
+
+        answer  called later, once
+        """
         if not self._waiting:
             self._seq += 1
-            self._give_up_at = time.monotonic() + PATIENCE_S
+            self._give_up_at = time.monotonic() + TIMEOUT_S
             self._links.tell_supervisor(QueryMetrics(self._incarnation, self._seq))
         self._waiting.append(answer)
 
     def on_metrics(self, message: Metrics) -> None:
+        """The supervisor's text; one that comes after its scrape has ended is dropped."""
         if message.seq == self._seq:
             self._answer(message.text)
 
     @property
     def under_way(self) -> bool:
+        """Whether a scrape waits for its answer."""
         return bool(self._waiting)
 
     def expire(self, now: float) -> None:
+        """Gives up what has waited for TIMEOUT_S. now: on the monotonic clock"""
         if self._waiting and now >= self._give_up_at:
             self._answer(None)
 

@@ -1,14 +1,14 @@
-"""Writes a member's store to stdout as a bbolt file. A process of its own, of a listener that has a client for it.
+"""Writes a member's store to stdout as a bbolt file: a process that a listener starts for one client.
 
-    python -m actors.snapshot_process <directory of the store>
+    python -m actors.listener.snapshot_process <directory of the store>
 
     stdout   := size of the file (8, BE), the file, SHA-256 of the file (32)
-    stdin    its end is ours: the client or the listener is gone
+    stdin    when it ends this process ends: the client or the listener is gone
     stderr   one line that says why it failed, with exit status 1
 
-It works on a checkpoint: neither the backend nor anybody else waits for it, and a backend that dies takes nothing
-away. The file's first page names its last one, so all rows are gone through twice: once to find out where they will
-lie, once to write them. That costs less than a second file on a disk that may well be full.
+It works on a checkpoint: no actor waits for it, and it survives the end of the backend. The file's first page names its
+last one, so all rows are gone through twice: once to find out where they will lie, once to write them. That costs less
+than a second file on a disk that may well be full.
 """
 
 import hashlib
@@ -24,13 +24,14 @@ from etcdz.store.checkpoint import open_checkpoint
 from etcdz.store.interface import Store
 
 SIZE_BYTES = 8
+"""Width of the size that comes before the file."""
 BUFFER_BYTES = 256 << 10
 NICE = 10
-"""Nobody waits for a snapshot as for a put."""
+"""A snapshot gives way to puts."""
 
 
 class _Output:
-    """Collects pages to larger writes, and sums them."""
+    """Collects pages into larger writes, and computes their checksum."""
 
     def __init__(self, target: BinaryIO) -> None:
         self._target = target
@@ -58,7 +59,7 @@ class _Output:
 
 
 def send(store: Store, target: BinaryIO) -> None:
-    """Requires: nobody writes to the store."""
+    """Writes the store to target, as stdout is described above. Requires: the store does not change meanwhile."""
     layout = write_file(store, None)
     target.write(layout.file_bytes.to_bytes(SIZE_BYTES, "big"))
     output = _Output(target)
@@ -82,7 +83,8 @@ def _on_term(signum: int, frame: object) -> None:
 
 
 def main(directory: str) -> int:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C: the listener ends first, and we with it
+    """directory: of the store. return the exit status"""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C: the listener ends first, and this process with it
     os.nice(NICE)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))  # not only where the listener is pinned
     signal.signal(signal.SIGTERM, _on_term)
@@ -94,7 +96,7 @@ def main(directory: str) -> int:
             finally:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing may come in the middle of tidying up
     except BrokenPipeError:
-        return 1  # nobody reads: nothing to say
+        return 1  # the listener does not read any more: there is nothing to say
     except OSError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -106,4 +108,4 @@ def main(directory: str) -> int:
 if __name__ == "__main__":
     status = main(sys.argv[1])
     sys.stderr.flush()
-    os._exit(status)  # nothing is left to do; what stdout still holds is for nobody
+    os._exit(status)  # nothing is left to do; what stdout still holds has no reader

@@ -3,11 +3,12 @@
     answer   := SnapshotResponse {remaining_bytes, blob: 32 KiB of the file}*, {0, SHA-256 of the file}
 
 The process (actors/listener/snapshot_process.py) writes into a pipe, which the kernel fills as fast as the client
-reads: while the client's stream is clogged nobody reads the pipe, and the process waits. It ends when we do, or the
-client.
+reads: while the client's stream is clogged the pipe is not read, and the process waits. It ends with the listener, or
+with the client. As many are sent at a time as there are slots (actors/listener/snapshot_slots.py), further ones wait.
 Source: etcd 3.5 v3rpc maintenance; its sizes and its last message.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any, Final, Protocol
 from google.protobuf.message import DecodeError
 
 from actors.listener.snapshot_process import SIZE_BYTES
+from actors.listener.snapshot_slots import SnapshotSlots
 from actors.listener.streams import StreamCall, end_for_resumption, unreadable
 from etcdz import limits
 from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, Code
@@ -25,10 +27,16 @@ from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 
 BLOB_BYTES: Final = 32 << 10
+"""Of the file in one message."""
 READ_BYTES: Final = 4 * BLOB_BYTES
 """What is read at a time: other connections have their turn in between."""
 SUM_BYTES: Final = 32
+"""The SHA-256 behind the file."""
 REAP_S: Final = 0.1
+"""How often a process that is to end is checked."""
+LOOK_S: Final = 0.5
+"""How often clients that do not read are looked for, while others wait for their slots."""
+_GIVEN_UP: Final = "etcdserver: snapshot given up: its client does not read, and others wait"
 END_S: Final = 10.0
 """How long a process may take to remove what it has made, before it is killed."""
 
@@ -36,56 +44,97 @@ END_S: Final = 10.0
 class Host(Protocol):
     """What the service needs of its listener: its event loop, its log, and where to report what must not happen."""
 
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
     log: Any
 
     def fail(self, error: Exception) -> None: ...
 
 
 class Snapshots:
-    """The service. Invariant: `running` counts the processes that were started and are not known to have ended."""
+    """The service of actors/listener/streams.py.
+
+    store       directory of the member's store
+    """
 
     def __init__(self, host: Host, store: Path) -> None:
         self.host = host
         self.store = store
-        self.running = 0
+        self.slots: SnapshotSlots[SnapshotStream] = SnapshotSlots(
+            limits.SNAPSHOTS_MAX, limits.SNAPSHOTS_WAITING_MAX, limits.SNAPSHOT_STALL_S
+        )
+        self._looks = False
 
     def __call__(self, call: StreamCall) -> "SnapshotStream":
         return SnapshotStream(self, call)
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """raises OSError"""
+        """A new process that writes to its stdout pipe. raises OSError: none can be started"""
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "actors.listener.snapshot_process", str(self.store)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
         )
-        self.running += 1
-        return process
+
+    def admit(self, stream: "SnapshotStream") -> bool:
+        """Begins a snapshot now or when there is a slot. return False if too many wait"""
+        begins = self.slots.ask(stream)
+        if begins:
+            stream.begin()
+        elif begins is not None:
+            self._look_soon()
+        return begins is not None
+
+    def _look_soon(self) -> None:
+        if not self._looks and self.slots.has_waiting:
+            self._looks = True
+            self.host.event_loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Takes slots from clients that do not read."""
+        self._looks = False
+        try:
+            for stream in self.slots.find_stalled(self.host.event_loop.time()):
+                self.host.log.warn("snapshot given up", reason="its client does not read, and others wait")
+                stream.give_up()
+        except Exception as error:
+            self.host.fail(error)
+            return
+        self._look_soon()
+
+    def release(self) -> None:
+        """A process is gone, or could not be started: the next one in line has its slot."""
+        successor = self.slots.release()
+        if successor is not None:
+            successor.begin()
+            successor.flush()
 
     def end(self, process: "subprocess.Popen[bytes]") -> None:
-        """Tells it to tidy up and go, and waits in the background."""
+        """Tells the process to remove what it has made and end, and waits for that in the background."""
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
         self._reap(process, END_S)
 
-    def _reap(self, process: "subprocess.Popen[bytes]", patience_s: float) -> None:
+    def _reap(self, process: "subprocess.Popen[bytes]", left_s: float) -> None:
         if process.poll() is not None:
-            self.running -= 1
+            try:
+                self.release()
+            except Exception as error:
+                self.host.fail(error)
             return
-        if patience_s <= 0:
+        if left_s <= 0:
             process.kill()
-        self.host.loop_.call_later(REAP_S, self._reap, process, patience_s - REAP_S)
+        self.host.event_loop.call_later(REAP_S, self._reap, process, left_s - REAP_S)
 
 
 class SnapshotStream:
-    """One call. Invariant: `_process` is not None exactly while there is something to read or to end."""
+    """One call, the StreamHandler of its stream. Invariant: `_process` is not None exactly while there is something to
+    read or to end."""
 
     def __init__(self, service: Snapshots, call: StreamCall) -> None:
         self._service = service
@@ -108,23 +157,35 @@ class SnapshotStream:
         except DecodeError as problem:
             self._call.finish(Code.INTERNAL, unreadable(problem))
             return
-        if self._service.running >= limits.SNAPSHOTS_MAX:
+        if not self._service.admit(self):
             self._call.finish(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
-            return
+
+    def begin(self) -> None:
+        """There is a slot for it."""
         try:
             self._process = self._service.start()
         except OSError as error:
             self._call.finish(Code.UNKNOWN, f"cannot start a snapshot: {error}")
+            self._service.release()
             return
         assert self._process.stdout is not None
         self._pipe = self._process.stdout.fileno()
         self._listen()
+
+    def give_up(self) -> None:
+        """Its client does not read, and others wait."""
+        self._call.finish(Code.RESOURCE_EXHAUSTED, _GIVEN_UP)
+        self.flush()
+
+    def flush(self) -> None:
+        self._call.flush()
 
     def on_end(self) -> None:
         if not self._asked:
             self._call.finish(Code.UNKNOWN, "EOF")
 
     def on_writable(self) -> None:
+        self._service.slots.note_reading(self)
         if self._process is not None:
             self._listen()
 
@@ -133,14 +194,15 @@ class SnapshotStream:
 
     def on_gone(self) -> None:
         process, self._process = self._process, None
+        self._service.slots.leave(self)
         if process is not None:
-            self._service.host.loop_.remove_reader(self._pipe)
+            self._service.host.event_loop.remove_reader(self._pipe)
             self._service.end(process)
 
     # ---- the process ----
 
     def _listen(self) -> None:
-        self._service.host.loop_.add_reader(self._pipe, self._on_readable)
+        self._service.host.event_loop.add_reader(self._pipe, self._on_readable)
 
     def _on_readable(self) -> None:
         try:
@@ -160,7 +222,8 @@ class SnapshotStream:
             del self._buffer[:SIZE_BYTES]
         self._send_blobs()
         if self._process is not None and self._call.is_clogged:
-            self._service.host.loop_.remove_reader(self._pipe)
+            self._service.host.event_loop.remove_reader(self._pipe)
+            self._service.slots.note_stalled(self, self._service.host.event_loop.time())
 
     def _send_blobs(self) -> None:
         while self._left:
@@ -179,7 +242,7 @@ class SnapshotStream:
         self._call.send(pb.SnapshotResponse(remaining_bytes=self._left, blob=blob).SerializeToString())
 
     def _on_process_end(self) -> None:
-        """Before all was sent."""
+        """The process has ended before all was sent: the call fails with the last line of its stderr."""
         assert self._process is not None and self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         said = (self._process.stderr.read() or b"").decode(errors="replace").strip()

@@ -28,7 +28,7 @@ from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_O
 from etcdz.wire.request_head import Metadata, Method
 
 CLOGGED_BYTES: Final = 64 << 10
-"""A stream that holds back more than this is clogged: whoever has much to send waits for on_writable."""
+"""A stream that holds back more than this is clogged: a handler that has much to send waits for on_writable."""
 
 
 class Connection(Protocol):
@@ -48,7 +48,7 @@ def unreadable(problem: DecodeError) -> str:
 
 
 class StreamHandler(Protocol):
-    """One streaming call, seen from its service."""
+    """One streaming call, seen from its service. When each is called: see the table above."""
 
     def on_message(self, body: bytes) -> None: ...
     def on_end(self) -> None: ...
@@ -65,25 +65,22 @@ SingleService = Callable[[Connection, int, bytes], None]
 class StreamCall:
     """The way back to the client of one streaming call.
 
-    metadata    the client's own fields
+    needs_leader    whether the client asks to be told when there is no leader
     auth        who asks
     """
 
-    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "metadata", "stream_id", "waiting")
+    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "needs_leader", "stream_id", "waiting")
 
     def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Metadata) -> None:
         self._streams = streams
         self.connection = connection
         self.stream_id = stream_id
-        self.metadata = metadata
+        # NB: the metadata are not kept: a stream may last for ever, and they may be long.
+        self.needs_leader = metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
         self.auth = auth_info_from(metadata) if metadata else None
         self.handler: Any = None
         self.is_open = True
         self.waiting = False
-
-    @property
-    def needs_leader(self) -> bool:
-        return self.metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
 
     def send(self, message: bytes) -> None:
         """One message. After the end: nothing."""
@@ -113,7 +110,7 @@ class StreamCall:
             self._streams.forget(self)
 
     def flush(self) -> None:
-        """Writes now; for who sends so much at once that it should not wait for the end of the turn."""
+        """Writes now; for a service that sends so much at once that it should not wait for the end of the turn."""
         self.connection.flush()
 
     def touch(self) -> None:
@@ -140,20 +137,20 @@ class StreamCall:
 class Streams:
     """All streaming calls of a listener.
 
-    services    by method tag
-    singles     the same for methods that are `single`; what they are given is not among the calls here
-    touched     connections to flush at the end of the turn: a dict as an ordered set
-    waiting     calls that wait for on_writable
-    patience_s  a client that asks for a leader (`hasleader`) is sent away when there has been none for so long
+    services          by method tag
+    singles           the same for methods that are `single`; what they are given is not among the calls here
+    touched           connections to flush at the end of the turn: a dict as an ordered set
+    waiting           calls that wait for on_writable
+    leader_timeout_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
     """
 
-    def __init__(self, patience_s: float) -> None:
+    def __init__(self, leader_timeout_s: float) -> None:
         self.services: dict[int, Service] = {}
         self.singles: dict[int, SingleService] = {}
         self.touched: dict[Connection, None] = {}
         self.waiting: dict[Connection, list[StreamCall]] = {}
         self._calls: dict[Connection, dict[int, StreamCall]] = {}
-        self._patience_s = patience_s
+        self._leader_timeout_s = leader_timeout_s
         self._has_leader = False
         self._draining = False
         self._leaderless_since: float | None = None
@@ -176,7 +173,7 @@ class Streams:
             return
         call = self._calls.get(connection, {}).get(stream_id)
         if call is None:
-            return  # a unary call that is cancelled, or a stream that we have ended
+            return  # a unary call that is cancelled, or a stream that this end has ended
         if kind == STREAM_MESSAGE:
             call.handler.on_message(message)
         elif kind == STREAM_END:
@@ -236,8 +233,8 @@ class Streams:
             call.waiting = True
             self.waiting.setdefault(call.connection, []).append(call)
 
-    def look_writable(self, connection: Connection) -> None:
-        """The client has sent something, or its socket has room: who waited may go on. Cheap if nobody waits."""
+    def check_writable(self, connection: Connection) -> None:
+        """The client has sent something, or its socket has room: calls that waited may go on. Cheap if none waits."""
         waiting = self.waiting.pop(connection, None)
         if not waiting:
             return
@@ -261,16 +258,20 @@ class Streams:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nobody would be sent away in a while."""
+        """Whether expire() has nothing to wait for: no stream could end for want of a leader."""
         return self._has_leader or not self._calls
 
     def expire(self, now: float) -> None:
-        """Sends those away who asked for a leader, when there has been none for long. Source: etcd's monitorLeader."""
+        """Ends the streams that ask for a leader, when there has been none for leader_timeout_s.
+
+        now     on the monotonic clock
+        source  etcd's monitorLeader
+        """
         if self._has_leader:
             return
         if self._leaderless_since is None:
             self._leaderless_since = now
-        elif now - self._leaderless_since >= self._patience_s:
+        elif now - self._leaderless_since >= self._leader_timeout_s:
             self._leaderless_since = now
             self._for_all(_end_for_no_leader)
 

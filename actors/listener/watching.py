@@ -4,9 +4,10 @@ Everything that arrived in one turn of the event loop, from clients or from the 
 asked what it wants to know next.
 """
 
+import asyncio
 import random
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -35,13 +36,13 @@ class Host(Protocol):
     boot: Boot
     links: Links
     streams: Streams
-    loop_: Any
+    event_loop: asyncio.AbstractEventLoop
 
     def fail(self, error: Exception) -> None: ...
 
 
 class WatchCall:
-    """One client stream: its requests go to the hub."""
+    """One client's stream, its StreamHandler: its requests go to the hub."""
 
     __slots__ = ("_call", "_stream", "_watching")
 
@@ -56,11 +57,11 @@ class WatchCall:
         except DecodeError as problem:
             self._call.finish(Code.INTERNAL, unreadable(problem))
             return
-        self._watching.hub.wish(self._stream, request)
+        self._watching.hub.request(self._stream, request)
         self._watching.turn_soon()
 
     def on_end(self) -> None:
-        """NB: etcd goes on sending to a client that has said its last word."""
+        """NB: etcd goes on sending to a client that sends no more requests."""
 
     def on_gone(self) -> None:
         self._watching.hub.close(self._stream)
@@ -74,7 +75,7 @@ class WatchCall:
         end_for_resumption(self._call)
 
     def states(self) -> list[int]:
-        """Of its watchers."""
+        """The states of its watchers, of etcdz.watch.watcher."""
         return [watcher.state for watcher in self._stream.watchers.values()]
 
 
@@ -94,7 +95,7 @@ class Watching:
         return WatchCall(self, call)
 
     def metrics(self) -> dict[str, int]:
-        """Counted when they are asked for: a watch pays nothing for it."""
+        """Figures for /metrics, counted when they are asked for: they cost a watch nothing."""
         calls = [handler for handler in self._host.streams.handlers() if isinstance(handler, WatchCall)]
         states = [state for call in calls for state in call.states()]
         return {
@@ -106,10 +107,10 @@ class Watching:
     # ---- the turn ----
 
     def turn_soon(self) -> None:
-        """The hub has heard something: ask it what follows once everything that is readable now has been read."""
+        """The hub has been told something: its turn ends once everything that is readable now has been read."""
         if not self._due:
             self._due = True
-            self._host.loop_.call_soon(self._turn)
+            self._host.event_loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._due = False
@@ -121,29 +122,36 @@ class Watching:
             self._host.fail(error)
 
     def on_timer(self, now: float) -> None:
+        """Sends the progress notifications that are due. now: on the monotonic clock"""
         self.hub.notify(now)
 
     # ---- the backend ----
 
     def ask_position(self, seq: int, wants: int) -> None:
+        """See etcdz.watch.hub.Backend."""
         self._host.links.send("backend", WatchAsk(self._host.boot.slot, seq, wants))
 
     def ask_history(self, seq: int, first: int, spans: list[Range], with_prev_kv: bool) -> None:
+        """See etcdz.watch.hub.Backend."""
         self._host.links.send("backend", WatchHistory(self._host.boot.slot, seq, first, spans, with_prev_kv))
 
     def on_new_backend(self) -> None:
+        """What the last backend has not answered is asked anew."""
         self.hub.on_new_backend()
         self.turn_soon()
 
     def on_position(self, message: WatchPosition) -> None:
+        """Where the backend stands: watches that waited for it begin."""
         self.hub.on_position(message.seq, Position(*message.position))
         self.turn_soon()
 
     def on_changes(self, message: WatchChanges) -> None:
+        """What one batch of the backend has changed: events for synced watchers."""
         self.hub.on_changes(message.before, Position(*message.position), Changes(*message.changes))
         self.turn_soon()
 
     def on_chunk(self, message: WatchChunk) -> None:
+        """A chunk of history: events for unsynced watchers."""
         position, changes = Position(*message.position), Changes(*message.changes)
         self.hub.on_history(message.seq, message.through, position, changes)
         self.turn_soon()

@@ -1,14 +1,22 @@
 """The raft actor: drives the consensus core, ticks, keeps what is not yet durable.
 
-    only voter      (the wal appends by itself, on a delegation)  Written -> core;  see delegation.py
+    only voter      (the wal appends by itself, on a delegation)  DelegatedAppends -> core;  see delegation.py
     otherwise       Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
 
 It starts without state: the backend says how far it has applied, the wal what it holds, and the core is built from
 these. Until then, and while there is no leader, proposals wait. A proposal whose request id is in the recent log is
 dropped: its answer comes from the backend, so an offer that is made twice enters the log once.
 
-Towards the wal stands actors/raft/appends.py, towards the backend actors/raft/applies.py, towards those who are told
-who leads actors/raft/leadership.py; the length of the log is actors/raft/trimming.py's.
+Which file knows which. A file knows only those in rows below its own, and none writes another's fields
+(tests/actors/raft/test_shape.py):
+
+    actor                                            starts, resyncs, gives the others their turns
+    delegating      reconfiguration  peer_messages   carry out what takes several turns
+    proposals       ready            trimming        into the core, out of it, off its log
+    appends         applies          read_index      towards the wal, the backend, and listeners that read
+    leadership                                       what the others are told
+    delegation      publish          request_window  who may append; what is made known; what has entered the log
+    recovery                                         what a restart begins with
 """
 
 import random
@@ -21,7 +29,10 @@ from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.peer_messages import PeerMessages
+from actors.raft.proposals import Proposals
 from actors.raft.publish import Publish
+from actors.raft.read_index import ReadIndexes
+from actors.raft.ready import Readies
 from actors.raft.reconfiguration import Reconfiguration
 from actors.raft.recovery import DoNotBelongTogether, check_identity, led, recover
 from actors.raft.request_window import RequestWindow
@@ -31,7 +42,6 @@ from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import limits
 from etcdz.cluster.membership import bootstrap_peers
 from etcdz.config import MemberConfig
-from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
     Appended,
@@ -43,16 +53,17 @@ from etcdz.ipc.messages import (
     Flushed,
     Propose,
     ReadIndex,
-    ReadStates,
     Received,
     Reconfigure,
-    Refused,
     WalHello,
     WalState,
 )
-from etcdz.raft import Config, MemoryStorage, ProposalDropped, RawNode
+from etcdz.raft import Config, MemoryStorage, RawNode
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL
-from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, FOLLOWER
+from etcdz.raft.messages import FOLLOWER
+
+NO_ENTRIES = 1 << 62
+"""As the first index that a WalHello asks for: raft has them all."""
 
 
 class RaftActor(Actor):
@@ -61,13 +72,22 @@ class RaftActor(Actor):
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
+        self.node: RawNode | None = None
+        """The core, once backend and wal have answered."""
+        self.storage = MemoryStorage()
+        self.member_id = 0
+        self.backend_state: BackendState | None = None
         self.delegation = Delegation(boot.incarnation)
-        self.delegating = Delegating(self)
-        self.appends = Appends(self)
-        self.applies = Applies(self)
-        self.trimming = Trimming(self, self.config.snapshot_count)
+        self.window = RequestWindow(limits.REQUEST_WINDOW)
         self.publish = Publish(self.config)
         self.leadership = LeadershipNotes(self)
+        self.appends = Appends(self)
+        self.applies = Applies(self)
+        self.read_indexes = ReadIndexes(self)
+        self.trimming = Trimming(self, self.config.snapshot_count)
+        self.proposals = Proposals(self)
+        self.readies = Readies(self)
+        self.delegating = Delegating(self)
         self.reconfiguration = Reconfiguration(self)
         self.peer_messages = PeerMessages(self)
         self.handlers |= {
@@ -76,27 +96,13 @@ class RaftActor(Actor):
             BackendState: self.on_backend_state,
             Applied: self.on_applied,
             Flushed: self.trimming.on_flushed,
-            Propose: self.on_propose,
+            Propose: self.proposals.on_propose,
             Reconfigure: self.reconfiguration.on_reconfigure,
             Received: self.peer_messages.on_received,
-            ReadIndex: self.on_read_index,
+            ReadIndex: self.read_indexes.on_read_index,
             DelegatedAppends: self.delegating.on_delegated_appends,
             DelegationReturned: self.delegating.on_delegation_returned,
         }
-        self.node: RawNode | None = None
-        self.storage = MemoryStorage()
-        self.window = RequestWindow(limits.REQUEST_WINDOW)
-        self.member_id = 0
-        self.backend_state: BackendState | None = None
-        self.proposals: list[bytes] = []
-        """Entry data of this turn, or held until there is a leader."""
-        self.unchecked: list[Propose] = []
-        """Proposals that came before the log was read: until then nobody knows whether they are in it."""
-        self.reads: list[tuple[int, list[int]]] = []
-        """(slot, request ids) that wait for a read index."""
-        self.read_batches: dict[bytes, list[tuple[int, list[int]]]] = {}
-        """By context: what the core has been asked for."""
-        self.read_seq = 0
         self.tick_s = self.config.heartbeat_ms / 1000
         self.next_tick = time.monotonic() + self.tick_s
 
@@ -112,14 +118,14 @@ class RaftActor(Actor):
 
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
-            self.delegation.owing.discard(peer.slot)
+            self.delegation.listener_gone(peer.slot)
 
     def _greet_wal(self) -> None:
         if self.delegation.number:
-            self.delegation.recalled = True  # the new wal says what its predecessor has appended on it
+            self.delegation.on_new_wal()
             self.links.send("wal", WalHello(self.boot.incarnation, self.storage.last_index() + 1))
         elif self.node is not None:
-            self.links.send("wal", WalHello(self.boot.incarnation, 1 << 62))
+            self.links.send("wal", WalHello(self.boot.incarnation, NO_ENTRIES))
             self.links.send("wal", self.leadership.known)
             self.appends.send_again()
         elif self.backend_state is not None:
@@ -129,6 +135,7 @@ class RaftActor(Actor):
             self.links.send("wal", WalHello(self.boot.incarnation, first, needed))
 
     def on_backend_state(self, state: BackendState) -> None:
+        """Where the backend stands: the answer to BackendHello, and what it says when it sees a new wal."""
         if state.raft_incarnation != self.boot.incarnation:
             return
         self.backend_state = state
@@ -137,62 +144,66 @@ class RaftActor(Actor):
             self._greet_wal()
             return
         self.trimming.on_new_backend()
-        self.delegation.hand_over = True
-        self.delegating.recall()
+        self.links.send_all("wal", self.delegation.on_new_backend())
         self.on_applied(Applied(state.applied_index, state.flushed_index, state.conf_state))
         self.applies.begin_again(state.applied_index, node.raft.log.committed)
 
     def on_wal_state(self, state: WalState) -> None:
+        """raises FatalError: log and backend do not belong together"""
         if state.raft_incarnation != self.boot.incarnation:
             return
         if self.node is not None:
-            self.delegating.on_wal_back(self.node, state)
+            self.delegating.on_new_wal(self.node, state)
             return
-        backend = self.backend_state
-        assert backend is not None  # we greet the wal only then
-        self.member_id = backend.member_id
+        if self.backend_state is None:
+            raise RuntimeError("the wal answers a greeting before there was one")
         try:
-            check_identity(state, backend)
-            if state.fresh and backend.applied_index == 0:
-                self._bootstrap()
-            else:
-                self._recover(state, backend)
+            self._begin(state, self.backend_state)
         except DoNotBelongTogether as error:
             raise FatalError(str(error)) from error
-        for message in self.unchecked:
-            self.on_propose(message)
-        self.unchecked = []
-        self._campaign_if_alone()
-        self._campaign_if_it_led(state)
 
-    def _bootstrap(self) -> None:
+    def _begin(self, state: WalState, backend: BackendState) -> None:
+        """Build the core. raises DoNotBelongTogether"""
+        check_identity(state, backend)
+        self.member_id = backend.member_id
+        is_new = state.fresh and backend.applied_index == 0
+        node = self.node = self._bootstrap() if is_new else self._recover(state, backend)
+        self.proposals.on_log_read()
+        self._campaign_if_alone(node)
+        # The wal lived on and knows that the raft before this one led: it leads on without an election timeout.
+        if node.raft.role == FOLLOWER and led(state, self.member_id, node.raft.term):
+            node.reclaim()
+
+    def _bootstrap(self) -> RawNode:
         """A new cluster: its members are the first entries of every member's log, committed from the start."""
         self.log.info("starting a new cluster", member_id=f"{self.member_id:x}")
-        self._build(applied=0)
-        assert self.node is not None
-        self.node.bootstrap(bootstrap_peers(self.config.initial_cluster, self.config.initial_cluster_token))
-        self.applies.begin(0, configured_index=self.node.raft.log.last_index())
+        node = self._build(applied=0)
+        node.bootstrap(bootstrap_peers(self.config.initial_cluster, self.config.initial_cluster_token))
+        self.applies.begin(0, configured_index=node.raft.log.last_index())
+        return node
 
-    def _recover(self, state: WalState, backend: BackendState) -> None:
+    def _recover(self, state: WalState, backend: BackendState) -> RawNode:
+        """raises DoNotBelongTogether"""
         found = recover(state, backend)
         self.storage.apply_snapshot(found.base)
         self.storage.append(found.entries)
         self.storage.set_hard_state(found.hard_state)
-        self.trimming.snapshot_index = state.snapshot_index
-        for entry in found.read[-limits.REQUEST_WINDOW :]:
-            if entry.type == ENTRY_NORMAL:
-                self.window.add_data(entry.data)
-            elif entry.type == ENTRY_CONF_CHANGE:
+        self.trimming.begin(state.snapshot_index)
+        data = [entry.data for entry in found.read if entry.type == ENTRY_NORMAL]
+        self.window.add_entries(data, is_whole_log=state.first_index <= 1)
+        for entry in found.read:
+            if entry.type == ENTRY_CONF_CHANGE:
                 self.reconfiguration.remember(entry.data)
         applied = backend.applied_index
-        self._build(applied)
+        self.applies.begin(applied, configured_index=applied)
+        node = self._build(applied)
         self.log.info(
             "restarting member", commit_index=found.hard_state.commit, applied_index=applied, term=found.hard_state.term
         )
+        return node
 
-    def _build(self, applied: int) -> None:
-        self.applies.begin(applied, configured_index=applied)
-        self.node = RawNode(
+    def _build(self, applied: int) -> RawNode:
+        return RawNode(
             Config(
                 id=self.member_id,
                 election_tick=max(2, self.config.election_ms // self.config.heartbeat_ms),
@@ -210,80 +221,24 @@ class RaftActor(Actor):
             )
         )
 
-    def _campaign_if_alone(self) -> None:
+    def _campaign_if_alone(self, node: RawNode) -> None:
         """The only voter need not wait for an election timeout, once it has applied who the voters are."""
-        node = self.node
-        if node is None or node.raft.role != FOLLOWER or not node.raft.tracker.single_voter:
-            return
-        if not node.raft.log.has_unapplied_conf_change():
+        raft = node.raft
+        if raft.role == FOLLOWER and raft.tracker.single_voter and not raft.log.has_unapplied_conf_change():
             node.campaign()
-
-    def _campaign_if_it_led(self, state: WalState) -> None:
-        """The wal lived on and knows that the raft before this one led: it leads on without an election timeout."""
-        node = self.node
-        if node is not None and node.raft.role == FOLLOWER and led(state, self.member_id, node.raft.term):
-            node.reclaim()
-
-    # ---- proposals ----
-
-    def on_propose(self, message: Propose) -> None:
-        """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
-        delegation = self.delegation
-        if self.node is None:
-            self.unchecked.append(message)
-        elif delegation.recalled:
-            delegation.held.append(message)
-        elif not delegation.number:
-            delegation.answered(message)
-            self.take(message)
-        elif message.fence == 0:
-            self.delegating.forward(self._new_of(message))
-        elif message.items:
-            delegation.held.append(message)
-            self.delegating.recall()
-
-    def take(self, message: Propose) -> None:
-        self.proposals += [data for _, data in self._new_of(message)]
-
-    def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
-        """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""
-        refusal = self._why_refused()
-        if not refusal:
-            is_new = self.window.add
-            return [item for item in message.items if is_new(item[0])]
-        refused = [(item[0], refusal) for item in message.items if item[0] not in self.window]
-        if refused and message.slot not in request_ids.INTERNAL_PROPOSERS:
-            self.links.send(self.links.listener(message.slot), Refused(refused))
-        return []
-
-    def _why_refused(self) -> str:
-        if self.appends.refusal:
-            return self.appends.refusal
-        if self.appends.bytes > limits.APPEND_BYTES_IN_FLIGHT_MAX or self.applies.lag > limits.APPLY_LAG_MAX:
-            return "RequestTooManyRequests"
-        return ""
-
-    def on_read_index(self, message: ReadIndex) -> None:
-        self.reads.append((message.slot, message.ids))
-
-    def _ask_read_index(self, node: RawNode) -> None:
-        """One quorum round for all reads that wait."""
-        self.read_seq += 1
-        context = self.read_seq.to_bytes(8, "big")
-        self.read_batches[context] = self.reads
-        self.reads = []
-        node.read_index(context)
 
     # ---- the turn ----
 
     def on_applied(self, message: Applied) -> None:
+        """NB: a backend that was there before the core tells of what it applies as well."""
         node = self.node
         took = self.applies.on_applied(node, message)
-        if node is not None and (took or self.reconfiguration.is_under_way):
-            self.leadership.note(node)
-            self.reconfiguration.on_applied(node)
-        if not self.leadership.known.leader:
-            self._campaign_if_alone()
+        if node is not None:
+            if took or self.leadership.are_fast_paths_closed:
+                self.leadership.note(node)
+                self.reconfiguration.on_applied(node)
+            if not self.leadership.known.leader:
+                self._campaign_if_alone(node)
         self.trimming.on_applied(self.applies.applied_index)
 
     def next_deadline(self) -> float | None:
@@ -296,7 +251,7 @@ class RaftActor(Actor):
         while self.next_tick <= now:
             self.next_tick += self.tick_s
             if now - self.next_tick > 1.0:
-                self.next_tick = now + self.tick_s  # the process was stopped: time that no one saw does not count
+                self.next_tick = now + self.tick_s  # the process was stopped: that time does not count
             if self.node is not None:
                 self.node.tick()
         self.appends.send_commit_index()
@@ -308,48 +263,25 @@ class RaftActor(Actor):
         if self.peer_messages.waiting:
             self.peer_messages.step(node)
         if self.leadership.known.leader:
-            if self.reconfiguration.waiting:
-                self.reconfiguration.advance(node)
-            if self.publish.waiting:
-                self.publish.propose(node)
-            waits = self.delegating.maybe_delegate(node)
-            if self.proposals and not waits and not self.delegation.number:
-                self._propose(node)
-            # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
-            if self.reads and node.raft.committed_in_term:
-                self._ask_read_index(node)
-        while node.has_ready():
-            self.handle_ready(node)
+            self._propose(node)
+        self.readies.do(node)
         if self.trimming.flushed is not None:
             self.trimming.maybe_save(node.raft.log.committed)
+        not_applied = max(0, node.raft.log.last_index() - self.applies.applied_index)
+        self.window.trim(not_applied + len(self.proposals.waiting) + self.delegation.unwritten)
 
     def _propose(self, node: RawNode) -> None:
-        proposals = self.proposals
-        try:
-            node.propose_batch(proposals)
-        except ProposalDropped:
-            return  # they wait for the next leader, or the end of a leadership transfer
-        if proposals:
-            self.statistics.batches.add(len(proposals))
-        self.proposals = []
-
-    def handle_ready(self, node: RawNode) -> None:
-        """Do what the core has to have done. Requires: it has something."""
-        ready = node.ready()
-        leadership = self.leadership
-        if ready.soft_state is not None:
-            leadership.note(node)
-        for state in ready.read_states:
-            for slot, waiting in self.read_batches.pop(state.context, ()):
-                self.links.send(self.links.listener(slot), ReadStates(state.index, waiting))
-        for message in ready.messages:
-            if message.to == APPEND_THREAD:
-                self.appends.put(message)
-            elif message.to == APPLY_THREAD:
-                self.applies.put(message)
-        known = leadership.known
-        if known.read_index is None or not known.ready_index:
-            leadership.note(node)
+        """Whatever may be done by now of what waits for a leader."""
+        if self.reconfiguration.waiting:
+            self.reconfiguration.advance(node)
+        if self.publish.waiting:
+            self.publish.propose(node)
+        waits = self.delegating.advance(node)
+        if not waits and not self.delegation.number:
+            self.proposals.propose(node)
+        # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
+        if self.read_indexes.waiting and node.raft.committed_in_term:
+            self.read_indexes.ask(node)
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership.known
@@ -359,7 +291,7 @@ class RaftActor(Actor):
             "handed_index": self.applies.handed_index,
             "not_durable": len(self.appends),
             "log_entries": self.storage.last_index() - self.storage.first_index() + 1,
-            "lent": bool(self.delegation.number),
+            "delegated": bool(self.delegation.number),
             "refusal": self.appends.refusal,
         }
 
@@ -368,7 +300,7 @@ class RaftActor(Actor):
         return {
             "member_id": f"{self.member_id:x}",
             "commit_index": known.commit,
-            "short_reads_from": known.read_index,
+            "local_reads_from": known.read_index,
             "applied_index": self.applies.applied_index,
             "snapshot_index": self.trimming.snapshot_index,
             "first_index": self.storage.first_index(),
@@ -376,8 +308,9 @@ class RaftActor(Actor):
             "appends_in_flight": len(self.appends),
             "append_bytes_in_flight": self.appends.bytes,
             "applies_in_flight": len(self.applies),
-            "proposals_held": len(self.proposals),
+            "proposals_held": len(self.proposals.waiting),
             "flushing": self.trimming.is_flushing,
+            "messages_unsent": {f"{member:x}": count for member, count in self.readies.unsent.items()},
         }
 
     def metrics(self) -> dict[str, Any]:
@@ -391,7 +324,7 @@ class RaftActor(Actor):
 
 
 class RaftLog:
-    """The core's logger: its lines go to the member's log."""
+    """The core's logger (etcdz.raft.errors.Logger): its lines go to the member's log."""
 
     def __init__(self, log: Any) -> None:
         self._log = log

@@ -3,13 +3,14 @@
     MsgStorageAppend -> put -> Append -> wal -> Appended -> its responses are stepped into the core
 
 What was not answered is sent again to a new wal. While the wal appends by itself (actors/raft/delegation.py) the core's
-entries are on disk before the core has them: then nothing is sent, and the responses are due at once.
+entries are on disk before the core has them (`adopt`): then nothing is sent, and the responses are due at once.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from actors.raft.delegation import Delegation
 from actors.runtime.link import Links
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Append, Appended
@@ -22,21 +23,18 @@ class Host(Protocol):
     boot: Boot
     links: Links
     log: Any
+    delegation: Delegation
     node: RawNode | None
     storage: MemoryStorage
 
 
 class Appends:
-    """taking_over  what the core hands out for writing is on disk already
-    is_lent         the end of the log is the wal's: what is not on disk already must not come
-    refusal         why the wal takes nothing at present, a name in etcdz.errors; mostly ""
-    bytes           of the entries that wait
+    """refusal  why the wal takes nothing at present, a name in etcdz.api.errors; mostly ""
+    bytes       of the entries that wait
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.taking_over = False
-        self.is_delegated = False
         self.refusal = ""
         self.bytes = 0
         self._waiting: deque[tuple[Append, Sequence[Message]]] = deque()
@@ -49,30 +47,44 @@ class Appends:
         return len(self._waiting)
 
     def put(self, message: Message) -> None:
-        """A MsgStorageAppend of the core."""
+        """Send a MsgStorageAppend of the core to the wal. Requires: entries only while the end of the log is raft's."""
         entries = message.entries
+        if entries and self._host.delegation.number:
+            raise RuntimeError("raft has appended entries while the end of the log is delegated")
+        hard_state, is_promise = self._keep(message)
+        if hard_state and not entries and not is_promise:
+            # Only the commit index rose: nothing depends on it being on disk, so it goes with the next append.
+            self._lazy_hard_state = hard_state
+            self._lazy_responses += message.responses
+            return
+        first = entries[0].index if entries else 0
+        self._send(first, [entry.encoded for entry in entries], hard_state, message.responses)
+
+    def adopt(self, message: Message) -> None:
+        """A MsgStorageAppend of the core whose entries are on disk already, if it has any: that is all it asks for."""
+        if not message.entries:
+            self.put(message)
+            return
+        hard_state, _ = self._keep(message)
+        self._lazy_hard_state = hard_state or self._lazy_hard_state
+        self._step(message.responses)
+
+    def _keep(self, message: Message) -> tuple[bytes, bool]:
+        """Into raft's own copy of the log. return (the hard state, empty if it has not changed; whether term or vote
+        have, which must be durable before any other member is told)."""
+        if message.snapshot is not None:
+            raise RuntimeError(f"a snapshot up to {message.snapshot.index} has come, and nothing here can install it")
         storage = self._host.storage
-        hard_state = b""
+        encoded, is_promise = b"", False
         if message.term or message.vote or message.commit:
             state = HardState(message.term, message.vote, message.commit)
             before, _ = storage.initial_state()
             storage.set_hard_state(state)
-            hard_state = codec.encode_hard_state(state)
-            if not entries and (state.term, state.vote) == (before.term, before.vote):
-                # Only the commit index rose: nothing depends on it being on disk, so it goes with the next append.
-                self._lazy_hard_state = hard_state
-                self._lazy_responses += message.responses
-                return
-        if entries:
-            storage.append(entries)
-            if self.taking_over:
-                self._lazy_hard_state = hard_state or self._lazy_hard_state
-                self._step(message.responses)
-                return
-            if self.is_delegated:
-                raise RuntimeError("raft has appended entries while the end of the log is lent")
-        first = entries[0].index if entries else 0
-        self._send(first, [entry.encoded for entry in entries], hard_state, message.responses)
+            encoded = codec.encode_hard_state(state)
+            is_promise = (state.term, state.vote) != (before.term, before.vote)
+        if message.entries:
+            storage.append(message.entries)
+        return encoded, is_promise
 
     def _send(self, first: int, entries: list[bytes], hard_state: bytes, responses: Sequence[Message]) -> None:
         self._seq += 1
@@ -100,6 +112,7 @@ class Appends:
             self._host.links.send("wal", append)
 
     def on_appended(self, message: Appended) -> None:
+        """Step the responses of what is durable into the core; or remember why the wal takes nothing."""
         if message.raft_incarnation != self._host.boot.incarnation:
             return
         if message.error != self.refusal:

@@ -61,6 +61,10 @@ class Applies:
         self.applied_index = self.handed_index = applied_index
         self._configured_index = configured_index
 
+    def handed_by_wal(self, index: int) -> None:
+        """The wal has handed the backend everything up to index."""
+        self.handed_index = index
+
     def put(self, message: Message) -> None:
         """A MsgStorageApply of the core."""
         entries = message.entries

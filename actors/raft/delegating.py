@@ -1,4 +1,4 @@
-"""Raft's side of the delegation of appends: when it is given, what comes of it, how it ends.
+"""Carries out the delegation of appends: when it is given, what comes of it, how it ends.
 
 The rules are in actors/raft/delegation.py, the wal's side in actors/wal/actor.py.
 """
@@ -9,57 +9,45 @@ from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
+from actors.raft.proposals import Proposals
 from actors.raft.publish import Publish
+from actors.raft.ready import Readies
 from actors.raft.request_window import RequestWindow, request_id_of
 from actors.runtime.link import Links
-from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import (
-    RAFT,
-    Delegate,
-    DelegatedAppends,
-    DelegationReturned,
-    Propose,
-    RecallDelegation,
-    WalState,
-    Write,
-)
+from etcdz.ipc.messages import DelegatedAppends, DelegationReturned, WalState
 from etcdz.raft import RawNode
 from etcdz.raft.entry import decode_entries
 
 
 class Host(Protocol):
-    """What this needs of its actor. proposals: data of entries that are to be proposed."""
+    """What this needs of its actor."""
 
-    boot: Boot
     links: Links
-    delegation: Delegation
     node: RawNode | None
+    delegation: Delegation
     appends: Appends
     applies: Applies
+    proposals: Proposals
     publish: Publish
     leadership: LeadershipNotes
-    proposals: list[bytes]
+    readies: Readies
     window: RequestWindow
-
-    def take(self, message: Propose) -> None: ...
-    def handle_ready(self, node: RawNode) -> None: ...
 
 
 class Delegating:
-    """See the module."""
+    """See the module. `advance` is called at the end of a turn, the others when a message of the wal comes."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def maybe_delegate(self, node: RawNode) -> bool:
-        """Lend the end of the log if that may be; says whether it only waits for what is under way."""
+    def advance(self, node: RawNode) -> bool:
+        """Delegate if that may be; return whether it only waits for what raft has under way, so that no more is to
+        come."""
         host, log = self._host, node.raft.log
-        known = host.leadership.known
         if (
             host.delegation.number
-            or host.delegation.owing
-            or known.read_index is None
-            or not known.ready_index
+            or host.delegation.waits_for_answers
+            or not host.leadership.is_complete
             or host.publish.waiting
             or host.appends.refusal
         ):
@@ -68,45 +56,31 @@ class Delegating:
         if log.unstable.entries or log.committed < last or host.applies.handed_index < last:
             return True
         if not log.has_unapplied_conf_change():
-            self._delegate(node, last)
+            self._begin(node, last)
         return False
 
-    def _delegate(self, node: RawNode, last: int) -> None:
-        host = self._host
-        number = host.delegation.begin()
-        host.appends.is_delegated = True
+    def _begin(self, node: RawNode, last: int) -> None:
+        host, delegation = self._host, self._host.delegation
         backend = host.links.incarnation_of("backend")
-        host.links.send("wal", Delegate(host.boot.incarnation, number, node.raft.term, last, backend))
-        proposals, host.proposals = host.proposals, []
-        self.forward([(request_id_of(data), data) for data in proposals])
+        host.links.send("wal", delegation.begin(node.raft.term, last, backend))
+        items = [(request_id_of(data), data) for data in host.proposals.release()]
+        host.links.send_all("wal", delegation.forward(items))
         host.leadership.note(node)
 
-    def forward(self, items: list[tuple[int, bytes]]) -> None:
-        """New proposals that came to raft while the wal appends. Requires: a delegation that is not recalled."""
-        if items:
-            delegation = self._host.delegation
-            delegation.forwarded.update(items)
-            self._host.links.send("wal", Write(RAFT, delegation.number, items))
-
-    def recall(self) -> None:
-        """Ask for the end of the log, if it is delegated."""
-        delegation = self._host.delegation
-        if delegation.number and not delegation.recalled:
-            delegation.recalled = True
-            self._host.links.send("wal", RecallDelegation(delegation.number))
-
     def on_delegated_appends(self, message: DelegatedAppends) -> None:
+        """Of an earlier delegation: raft has heard the same from a new wal."""
         host = self._host
         if message.delegation == host.delegation.number and host.node is not None:
             self._adopt(host.node, message.first_index, message.ids, message.entries)
 
     def on_delegation_returned(self, message: DelegationReturned) -> None:
+        """Of an earlier delegation: it has ended with its wal."""
         host = self._host
         if message.delegation == host.delegation.number and host.node is not None:
             self._end(host.node)
 
-    def on_wal_back(self, node: RawNode, state: WalState) -> None:
-        """A new wal, in the middle of a delegation: what it has read is durable."""
+    def on_new_wal(self, node: RawNode, state: WalState) -> None:
+        """A new wal says what its predecessor has written on the delegation, if there was one: that is durable."""
         if not self._host.delegation.number:
             return
         if state.entries:
@@ -117,28 +91,19 @@ class Delegating:
 
     def _end(self, node: RawNode) -> None:
         host = self._host
-        slots = {peer.slot for peer in host.links.of_kind("listener")}
-        held, forwarded = host.delegation.end(slots)
-        host.appends.is_delegated = False
-        host.proposals += forwarded.values()
-        for message in held:
-            host.take(message)
+        ended = host.delegation.end({peer.slot for peer in host.links.of_kind("listener")})
+        host.proposals.take_back(ended.forwarded)
+        for message in ended.held:
+            host.proposals.take(message)
         host.leadership.note(node)
 
     def _adopt(self, node: RawNode, first_index: int, ids: list[int], data: list[bytes]) -> None:
-        """Entries that are durable, and handed to the backend unless that is a new one: they take no one's time."""
+        """Append what the wal has written, without anything left to do: it is durable, and mostly handed over."""
         host = self._host
         if first_index != node.raft.log.last_index() + 1:
             raise RuntimeError(f"the wal has written from {first_index} on, behind {node.raft.log}")
         host.window.add_all(ids)
-        forwarded = host.delegation.forwarded
-        if forwarded:
-            for request_id in ids:
-                forwarded.pop(request_id, None)
         node.propose_batch(data)
-        if not host.delegation.hand_over:
-            host.applies.handed_index = node.raft.log.last_index()
-        host.appends.taking_over = True
-        while node.has_ready():
-            host.handle_ready(node)
-        host.appends.taking_over = False
+        if host.delegation.written(ids):
+            host.applies.handed_by_wal(node.raft.log.last_index())
+        host.readies.adopt(node)

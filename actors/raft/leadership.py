@@ -1,6 +1,6 @@
 """What the others are told of raft: who leads, and which fast paths are open (`Leadership`)."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from actors.raft.delegation import Delegation
 from actors.raft.publish import Publish
@@ -10,9 +10,6 @@ from etcdz.ipc.messages import BackendState, Leadership
 from etcdz.raft import RawNode
 from etcdz.raft.messages import LEADER
 from etcdz.raft.raft import Raft
-
-if TYPE_CHECKING:
-    from actors.raft.reconfiguration import Reconfiguration
 
 _TOLD = ("listener", "lessor", "compactor")
 
@@ -27,19 +24,33 @@ class Host(Protocol):
     member_id: int
     backend_state: BackendState | None
 
-    @property
-    def reconfiguration(self) -> "Reconfiguration": ...
-
 
 class LeadershipNotes:
-    """known  what was told last
-    changes   how often another leader was seen than before
+    """known              what was told last
+    changes               how often another leader was seen than before
+    are_fast_paths_closed nothing may rest on this member being the only voter, though it may be
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self.known = Leadership(0, 0, 0, 0, None, 0, 0)
         self.changes = 0
+        self.are_fast_paths_closed = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all is told that a leader may tell: local linearizable reads, and that clients may come."""
+        known = self.known
+        return known.read_index is not None and known.ready_index != 0
+
+    def close_fast_paths(self) -> None:
+        """With the next `note`, and until they are opened."""
+        self.are_fast_paths_closed = True
+
+    def open_fast_paths(self, node: RawNode) -> None:
+        """As far as this member is the only voter."""
+        self.are_fast_paths_closed = False
+        self.note(node)
 
     def note(self, node: RawNode) -> None:
         """Tell the others if leader, term or a fast path has changed."""
@@ -70,7 +81,6 @@ class LeadershipNotes:
             if lead_index and before.lead_index:
                 lead_index = before.lead_index
         published = host.publish.index
-        delegation = host.delegation
         return Leadership(
             host.boot.incarnation,
             raft.term,
@@ -79,19 +89,19 @@ class LeadershipNotes:
             read_index,
             published if published <= commit else 0,
             lead_index,
-            0 if delegation.recalled else delegation.number,
-            delegation.fence,
+            host.delegation.granted,
+            host.delegation.fence,
         )
 
     def _is_alone(self, raft: Raft) -> bool:
         """Whether this member is the only voter, and no change that may end that is under way."""
-        if not raft.tracker.single_voter or self._host.reconfiguration.is_under_way:
+        if not raft.tracker.single_voter or self.are_fast_paths_closed:
             return False
         is_granted = self.known.read_index is not None and self.known.term == raft.term
         return is_granted or not raft.log.has_unapplied_conf_change()
 
     def tell(self, peer: Peer) -> None:
-        """What is known by now, if it is one of those who are told."""
+        """What is known by now, if peer is of a kind that is told. A listener that owes an answer is asked for it."""
         if peer.kind in _TOLD:
             fence = self._host.delegation.fence_for(peer.slot) if peer.kind == "listener" else 0
             self._host.links.send(peer.name, self.known._replace(fence=fence))

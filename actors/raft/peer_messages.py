@@ -7,8 +7,9 @@ end.
 
 from typing import Any, Protocol
 
-from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
+from actors.raft.ready import Readies
+from actors.runtime.link import Links
 from etcdz.ipc.messages import Received
 from etcdz.raft import ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFound, codec
 
@@ -16,11 +17,10 @@ from etcdz.raft import ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFo
 class Host(Protocol):
     """What these need of their actor."""
 
-    delegation: Delegation
-    delegating: Delegating
+    links: Links
     log: Any
-
-    def handle_ready(self, node: RawNode) -> None: ...
+    delegation: Delegation
+    readies: Readies
 
 
 class PeerMessages:
@@ -31,18 +31,19 @@ class PeerMessages:
         self.waiting: list[bytes] = []
 
     def on_received(self, message: Received) -> None:
+        """They are stepped at the end of the turn."""
         self.waiting += message.messages
 
     def step(self, node: RawNode) -> None:
         """Into the core, with all that follows from them: before this turn does anything as a leader."""
-        if self._host.delegation.number:
-            self._host.delegating.recall()
+        host = self._host
+        if host.delegation.number:
+            host.links.send_all("wal", host.delegation.recall())
             return
         waiting, self.waiting = self.waiting, []
         for encoded in waiting:
             try:
                 node.step(codec.decode_message(encoded))
             except (ProposalDropped, StepLocalMessage, StepPeerNotFound) as error:
-                self._host.log.debug("message of another member not taken", reason=str(error))
-        while node.has_ready():
-            self._host.handle_ready(node)
+                host.log.debug("message of another member not taken", reason=str(error))
+        host.readies.do(node)

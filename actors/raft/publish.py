@@ -6,11 +6,8 @@ from contextlib import suppress
 from etcdz import CLUSTER_VERSION
 from etcdz.cluster.membership import attributes_request, version_request
 from etcdz.config import MemberConfig
-from etcdz.ipc.request_ids import RequestIds
+from etcdz.ipc.request_ids import RAFT_SLOT, RequestIds
 from etcdz.raft import ProposalDropped, RawNode
-
-OWN_SLOT = 31
-"""Slot in the ids of what raft proposes by itself; no listener has it, so no one waits for the reply."""
 
 
 class Publish:
@@ -30,7 +27,7 @@ class Publish:
             return
         self._begun = True
         config = self._config
-        ids = RequestIds(member_id, OWN_SLOT, time.time_ns() // 1000)
+        ids = RequestIds(member_id, RAFT_SLOT, time.time_ns() // 1000)
         self.waiting.append(attributes_request(ids.next(), member_id, config.name, config.advertise_client_urls))
         if cluster_version is not None and cluster_version != CLUSTER_VERSION:
             self.waiting.append(version_request(ids.next(), CLUSTER_VERSION))

@@ -4,14 +4,13 @@
                 -> proposed, one at a time -> committed -> the backend's membership judges -> actors/raft/applies.py
 
 A change may make others voters, and nothing that rests on being the only voter may outlive that: writes that go to the
-wal, and reads that go straight to the backend. So both end first, and a listener that was slow to hear of it is waited
-for. They begin again when the change is applied, if this member is the only voter then.
+wal, and reads that go straight to the backend. So both end first, and raft waits until every listener has said that it
+knows. They begin again when the change is applied, if this member is the only voter then.
 """
 
 from collections import deque
 from typing import Protocol
 
-from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.request_window import RequestWindow
@@ -28,51 +27,51 @@ class Host(Protocol):
 
     links: Links
     delegation: Delegation
-    delegating: Delegating
     leadership: LeadershipNotes
     window: RequestWindow
 
 
 class Reconfiguration:
-    """waiting     (request id, encoded raftpb.ConfChange) that are not in the log yet
-    is_under_way  fast paths are closed, or about to be. Invariant: whenever something waits and a leader has had a turn
+    """waiting  (request id, encoded raftpb.ConfChange) that are not in the log yet
+
+    Invariant: fast paths are closed whenever something waits and a leader has had a turn, until all is applied.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self.waiting: deque[tuple[int, bytes]] = deque()
-        self.is_under_way = False
         self._index = 0
         """Of the change that was proposed last and is not applied yet; 0: none."""
 
     def on_reconfigure(self, message: Reconfigure) -> None:
+        """Changes that clients ask for, and those that a listener offers again to a new raft."""
         self.waiting.extend(message.items)
 
     def remember(self, data: bytes) -> None:
         """A ConfChange entry's data that is in the log already."""
         request_id: int = raftpb.ConfChange.FromString(data).id
         if request_id:
-            self._host.window.add(request_id)
+            self._host.window.add_all([request_id])
 
     def advance(self, node: RawNode) -> None:
         """At the end of a turn in which there is a leader: whatever may be done by now for the first that waits."""
         delegation = self._host.delegation
-        if not self.is_under_way:
+        if not self._host.leadership.are_fast_paths_closed:
             self._close_fast_paths(node)
-        elif not (self._index or delegation.number or delegation.owing):
+        elif not (self._index or delegation.number or delegation.waits_for_answers):
             self._propose(node)
 
     def _close_fast_paths(self, node: RawNode) -> None:
         host = self._host
-        self.is_under_way = True
+        host.leadership.close_fast_paths()
         if host.delegation.number:
-            host.delegating.recall()  # its end asks the listeners, with the fast paths closed
+            host.links.send_all("wal", host.delegation.recall())  # its end asks the listeners
         else:
             host.delegation.ask({peer.slot for peer in host.links.of_kind("listener")})
             host.leadership.note(node)
 
     def _propose(self, node: RawNode) -> None:
-        """NB: the core turns a change into an empty entry while one may be unapplied, and nobody would be told."""
+        """NB: while a change may be unapplied the core turns another into an empty entry, and says nothing of it."""
         raft, window = node.raft, self._host.window
         if raft.pending_conf_index > raft.log.applied:
             return
@@ -82,7 +81,7 @@ class Reconfiguration:
                 node.propose_conf_change(codec.decode_conf_change(ENTRY_CONF_CHANGE, data))
             except ProposalDropped:
                 return  # it waits for the next leader, or the end of a leadership transfer
-            window.add(request_id)
+            window.add_all([request_id])
             self._index = raft.log.last_index() if raft.role == LEADER else 0
         self.waiting.popleft()
         self.on_applied(node)
@@ -91,6 +90,6 @@ class Reconfiguration:
         """The core has applied something."""
         if self._index and node.raft.log.applied >= self._index:
             self._index = 0
-        if self.is_under_way and not self._index and not self.waiting:
-            self.is_under_way = False
-            self._host.leadership.note(node)
+        leadership = self._host.leadership
+        if leadership.are_fast_paths_closed and not self._index and not self.waiting:
+            leadership.open_fast_paths(node)

@@ -73,6 +73,5 @@ def _base(state: WalState, backend: BackendState, entries: list[Entry]) -> tuple
         return applied, backend.applied_term
     raise DoNotBelongTogether(
         f"the backend has applied entry {applied}, but the log begins at {first}: entries {applied + 1} to {first - 1} "
-        "are in neither. Restore a snapshot (etcdzutl snapshot restore), or, in a cluster, remove this member and add "
-        "it again"
+        "are in neither. Put back what is missing, or restore a snapshot with `etcdzutl snapshot restore`"
     )

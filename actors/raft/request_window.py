@@ -1,59 +1,113 @@
-"""Which requests entered the log lately, so that an offer made again is dropped."""
+"""Which requests entered the log lately, so that an offer made again is dropped.
+
+A listener offers again what it has not answered: to a new raft, and after the end of a delegation. Of such a call there
+are three kinds, and the window has an answer for each:
+
+- Its entry is not applied. Then its id is known: ids of entries that are not known to be applied are never forgotten,
+  however many there are, and whichever listener gave them.
+- Its entry is applied and the reply is on its way. Beyond those that are not applied, the `REQUEST_WINDOW` latest are
+  known. That is more than all listeners of the member together have unanswered (asserted in etcdz/limits.py): they
+  divide CALLS_IN_FLIGHT_MAX, and while each of them is being replaced (`actors restart listener`) the successors admit
+  another ln 2 of it at most, since each takes its share among all that are there.
+- Its entry was applied long ago, and the reply was late or lost. It may be forgotten, but not taken for new: of each
+  listener the window knows up to which id it has forgotten, and what is offered again at or below that is refused. The
+  listener gives ids in rising order and offers first what it gave first, so that nothing new is refused.
+
+Only listeners are refused so. The lessor offers again what raft has refused, behind later ids; what it proposes does
+nothing the second time.
+
+NB: a raft that begins anew reads the ids of the REQUEST_WINDOW latest applied entries off the log. If a listener stood
+still while others wrote more than that, a reply was on its way to it, and raft died then, the new raft takes the
+request for new.
+"""
 
 from collections import deque
 
 from google.protobuf.message import DecodeError
 
+from etcdz.ipc.request_ids import COUNTER_MASK, LISTENER_SLOTS, SLOT_SHIFT, slot_of
 from etcdz.mvcc.put_entry import decode_id
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import WITH_LENGTH, decode_varint
 
 _TAG_MASK = 0x87  # the wire type, and whether the tag has one byte
 
+FORGOTTEN_SPAN = 1 << 24
+"""Ids so far below a forgotten one are of a listener that started when the clock was set back: they are new. More than
+what a listener gives within a request timeout, and 17 seconds of the clock."""
+
 
 class RequestWindow:
-    """The request ids of the latest `size` entries.
-
-    Invariant: holds every id that a listener of this member may still offer again, because size is larger than what
-    all listeners together have in flight.
-    """
+    """Request ids of entries: all that are not applied, and at least `size` more. See the module."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._order: deque[int] = deque()
         self._known: set[int] = set()
+        self._forgotten: dict[int, int] = {}
+        """By the bits of an id above its counter: the highest that may be forgotten. Of listeners only."""
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __contains__(self, request_id: int) -> bool:
+        """Whether it is known to be in the log. NB: False may mean forgotten."""
+        return request_id in self._known
 
     def add(self, request_id: int) -> bool:
-        """Remember request_id; says whether it was new."""
+        """Remember request_id, which is about to be appended; return whether it is new, and so may be."""
         known = self._known
-        if request_id in known:
+        if request_id in known or self.has_forgotten(request_id):
             return False
         known.add(request_id)
         self._order.append(request_id)
-        if len(self._order) > self._size:
-            known.discard(self._order.popleft())
         return True
 
-    def __contains__(self, request_id: int) -> bool:
-        return request_id in self._known
-
     def add_all(self, request_ids: list[int]) -> None:
-        """Remember the ids of entries that are in the log already."""
-        known, order = self._known, self._order
-        if known.isdisjoint(request_ids):
-            known.update(request_ids)
-            order.extend(request_ids)
-            for _ in range(len(order) - self._size):
-                known.discard(order.popleft())
-        else:
-            for request_id in request_ids:
-                self.add(request_id)
+        """Remember the ids of entries that are in the log already, each once."""
+        known = self._known
+        if not known.isdisjoint(request_ids):
+            request_ids = [request_id for request_id in request_ids if request_id not in known]
+        known.update(request_ids)
+        self._order.extend(request_ids)
 
-    def add_data(self, data: bytes) -> None:
-        """Remember the request id of an entry that is in the log already."""
-        request_id = request_id_of(data)
-        if request_id:
-            self.add(request_id)
+    def add_entries(self, data: list[bytes], is_whole_log: bool) -> None:
+        """Remember what a log holds, as data of entries in their order. is_whole_log: nothing stands before them."""
+        ids = list(dict.fromkeys(filter(None, map(request_id_of, data))))
+        self.add_all(ids)
+        if not is_whole_log:
+            for request_id in reversed(ids):
+                self._forget(request_id - 1)  # the last word is that of each listener's first
+
+    def trim(self, unapplied: int) -> None:
+        """Forget the oldest, many at once. unapplied: so many of the latest may be of entries that are not applied."""
+        order = self._order
+        excess = len(order) - self._size - unapplied
+        if excess <= self._size >> 4:
+            return
+        gone = [order.popleft() for _ in range(excess)]
+        self._known.difference_update(gone)
+        highest: dict[int, int] = {}  # of each listener: an id may stand behind a later one if it was offered again
+        for request_id in gone:
+            source = request_id >> SLOT_SHIFT
+            if request_id > highest.get(source, 0):
+                highest[source] = request_id
+        for request_id in highest.values():
+            if not self.has_forgotten(request_id):
+                self._forget(request_id)
+
+    def _forget(self, request_id: int) -> None:
+        if slot_of(request_id) in LISTENER_SLOTS:
+            self._forgotten[request_id >> SLOT_SHIFT] = request_id
+
+    def has_forgotten(self, request_id: int) -> bool:
+        """Whether it may have been in the log so long ago that the window does not know it any more."""
+        newest = self._forgotten.get(request_id >> SLOT_SHIFT)
+        return (
+            newest is not None
+            and (newest - request_id) & COUNTER_MASK < FORGOTTEN_SPAN
+            and request_id not in self._known
+        )
 
 
 def request_id_of(data: bytes) -> int:

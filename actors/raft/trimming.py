@@ -35,12 +35,18 @@ class Trimming:
         self.is_flushing = False
         self.flushed: Flushed | None = None
 
+    def begin(self, snapshot_index: int) -> None:
+        """After a restart. snapshot_index: of the newest .snap file, 0: there is none."""
+        self.snapshot_index = snapshot_index
+
     def on_applied(self, applied_index: int) -> None:
+        """Ask for a flush when snapshot-count entries are applied since the last."""
         if not self.is_flushing and applied_index - self.snapshot_index >= self._every:
             self.is_flushing = True
             self._host.links.send("backend", Flush(self._host.boot.incarnation))
 
     def on_flushed(self, message: Flushed) -> None:
+        """What the backend has flushed; `maybe_save` takes it up when raft has committed as much."""
         self.is_flushing = False
         self.flushed = message
 
@@ -51,7 +57,7 @@ class Trimming:
     def maybe_save(self, committed: int) -> None:
         """The backend no longer needs the log up to here: compact it, but for what slow followers may ask.
 
-        NB: the backend applies what the wal appends before this process hears of it, so it may be ahead. A
+        NB: the backend applies what the wal appends before this process is told of it, so it may be ahead. A
         marker that the hard state on disk has not committed counts for nothing when the log is read again, and the
         segments before it are released: so first the commit index, then the marker.
         """

@@ -1,6 +1,7 @@
 """Notes of messages that touch keys with a prefix: which keys, never their values.
 
-Somebody has asked for it by name of the prefix, and reads it while it happens; it is written nowhere.
+An operator has named the prefix (`etcdz actors trace`) and reads the notes while they are made. They are not written
+to any file.
 """
 
 import time
@@ -41,7 +42,7 @@ class KeyWatch:
         self.dropped = 0
 
     def look(self, frame: bytes | memoryview) -> None:
-        """At a frame before it is handled; one that cannot be decoded is left to who handles it."""
+        """At a frame before it is handled. One that cannot be decoded is passed over: handling it says so."""
         try:
             messages = decode_frame(frame)
         except (ValueError, KeyError, TypeError):
@@ -49,7 +50,10 @@ class KeyWatch:
         for message in messages:
             touched = _TOUCHED.get(type(message))
             if touched is not None and self._admit_more():
-                self._look(message, touched)
+                try:
+                    self._look(message, touched)
+                except Exception:  # who looks must not harm who is looked at
+                    self.dropped += 1
 
     def _look(self, message: Any, touched: Callable[[Any], list[Touched]]) -> None:
         found = [one for one in touched(message) if matches(one, self._prefix)]
@@ -72,7 +76,7 @@ class KeyWatch:
         return False
 
     def noted(self, after: int) -> dict[str, Any]:
-        """{"notes": those behind number after, "dropped": messages that nobody looked at}."""
+        """{"notes": those behind number after, "dropped": messages beyond the rate, which were not looked at}."""
         notes = [note._asdict() for note in self._notes if note.seq > after]
         return {"notes": notes, "dropped": self.dropped}
 

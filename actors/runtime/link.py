@@ -5,6 +5,7 @@ receiver's queue is lost without a sound): the endpoint carries the incarnation,
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import zmq
@@ -27,10 +28,10 @@ class Peer(NamedTuple):
 class Links:
     """Outgoing links by name, with what waits to be sent at the end of the turn.
 
-    A message to a name that is not in the roster waits for it: a new incarnation may be heard of by its first message
-    before the roster that names it comes, and would else wait for the answer for ever. What was meant for a former
-    incarnation tells so by its fields. What waited for an incarnation that is gone is dropped: `etcdz.messages` says
-    for each message what resync does about it.
+    A message to a name that is not in the roster waits for it: the first message of a new incarnation may come before
+    the roster that names it, and its sender would else wait for the answer for ever. Fields of a message say so if it
+    was meant for a former incarnation. What waited for an incarnation that is gone is dropped: `etcdz.ipc.messages`
+    says for each message what resync does about it.
     """
 
     def __init__(self, context: "zmq.Context[Any]", incarnation: int, supervisor: str) -> None:
@@ -63,8 +64,9 @@ class Links:
         return new, gone
 
     def _by_key(self, children: list[tuple[str, str, int, int, str]], own_name: str) -> dict[str, Peer]:
-        """Peers by a name of their own. While one leaves and its successor serves already, they share a name: who is
-        heard of second is called <name>.<incarnation>, and stays so. Nobody talks to another of its own name."""
+        """Peers by a name of their own. While one leaves and its successor serves already, they share a name: the one
+        that the roster names second is called <name>.<incarnation>, and stays so. An actor has no link to another of
+        its own name."""
         keys = {peer.incarnation: key for key, peer in self.peers.items()}
         alive: dict[str, Peer] = {}
         for child in sorted(children, key=lambda child: child[3] not in keys):
@@ -75,7 +77,7 @@ class Links:
         return alive
 
     def listener(self, slot: int) -> str:
-        """Name of the listener whose request ids carry slot; "" if it is gone, and with it who waits for answers."""
+        """Name of the listener whose request ids carry slot; "" if it is gone, and its clients' calls with it."""
         return self._listeners.get(slot, "")
 
     def incarnation_of(self, name: str) -> int:
@@ -90,6 +92,11 @@ class Links:
             self._waiting[name] = [message]
         else:
             waiting.append(message)
+
+    def send_all(self, name: str, messages: Iterable[Any]) -> None:
+        """Queue messages for name, in this order."""
+        for message in messages:
+            self.send(name, message)
 
     def tell_supervisor(self, message: Any) -> None:
         """Send message to the supervisor now."""
@@ -129,6 +136,7 @@ class Links:
         return {name: link.sent for name, link in self._links.items()}
 
     def of_kind(self, kind: str) -> list[Peer]:
+        """Living incarnations of this kind of actor: several listeners, at most one and its successor of the others."""
         return [peer for peer in self.peers.values() if peer.kind == kind]
 
     def close(self, linger_ms: int) -> None:

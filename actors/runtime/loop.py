@@ -1,7 +1,8 @@
 """The one actor loop: drain the mailbox, work, send one frame per destination.
 
 Everything an actor does happens between two polls of its mailbox; it never waits elsewhere. Under load a turn holds
-many messages, at rest one; there is no timer that collects. Only this loop has `except Exception`: to report and exit.
+many messages, at rest one; there is no timer that collects. An exception that a handler does not expect ends the
+process: `run_actor` reports it and exits. (The listener's event loop hands such exceptions on to it.)
 """
 
 import gc
@@ -9,7 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import zmq
 
@@ -17,9 +18,21 @@ from actors.runtime.link import Links, Peer
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.queries import Queries
 from actors.runtime.statistics import Statistics
+from actors.runtime.tap import Tap
 from etcdz import limits
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Fault, Heartbeat, Query, QueryReply, Ready, Roster, Stop, decode_frame, encode_frame
+from etcdz.ipc.messages import (
+    Fault,
+    Heartbeat,
+    Query,
+    QueryReply,
+    Ready,
+    Roster,
+    Stop,
+    Unknown,
+    decode_frame,
+    encode_frame,
+)
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Recorder, describe, last_words
 
@@ -31,6 +44,18 @@ class FatalError(Exception):
 class Actor:
     """Base of all actors: mailbox, links, heartbeat. Subclasses fill `handlers` and override the `on_` hooks."""
 
+    fatal_errors: ClassVar[dict[type[Exception], str]] = {}
+    """Errors that no restart can make good, wherever they are raised -> what was being done. They end the member, as
+    FatalError does."""
+
+    @classmethod
+    def fatal_reason(cls, error: Exception) -> str | None:
+        """Why the member must end because of this error; None: a new incarnation may go on."""
+        if isinstance(error, FatalError):
+            return str(error)
+        failed = next((what for kind, what in cls.fatal_errors.items() if isinstance(error, kind)), None)
+        return None if failed is None else f"{failed}: {error}"
+
     def __init__(self, boot: Boot) -> None:
         self.boot = boot
         self.log = logs.get(boot.name)
@@ -41,14 +66,19 @@ class Actor:
             Roster: self._on_roster,
             Stop: self._on_stop,
             Query: self._on_ask,
+            Unknown: self._on_unknown,
         }
         self.recorder = Recorder(boot.flight)
         self.statistics = Statistics()
+        self.taps: tuple[Tap, ...] = ()
+        """What looks on; see actors/runtime/tap.py."""
         self.queries = Queries(self)
         self.batches = 0
         self.busy_ns = 0
         self._next_heartbeat = 0.0
         self._received_before = 0
+        self._unknown: set[int] = set()
+        """Tags of messages that were skipped."""
         self.stopping = False
         """Set by Stop and by SIGTERM; the turn under way is finished, then `on_stop` runs."""
 
@@ -82,11 +112,11 @@ class Actor:
         return {}
 
     def details(self) -> dict[str, Any]:
-        """State for who inspects this actor, as large as it is useful. NB: no values of users' keys."""
+        """State for `inspect`, as large as it is useful. NB: no values of users' keys."""
         return {}
 
     def metrics(self) -> dict[str, Any]:
-        """Its share of what etcdz.metrics tells, by the names of figures there; asked for once per scrape."""
+        """Its share of /metrics, by the names of figures in etcdz.telemetry.metrics; asked for once per scrape."""
         return {}
 
     # ---- supervision ----
@@ -95,6 +125,7 @@ class Actor:
         self.take_roster(roster.children)
 
     def take_roster(self, children: list[tuple[str, str, int, int, str]]) -> None:
+        """Connect to the incarnations that are new, let go of those that are gone. children: as in Roster"""
         new, gone = self.links.update(children, self.boot.name)
         for peer in gone:
             self.mailbox.forget(peer.incarnation)
@@ -110,7 +141,14 @@ class Actor:
         ok, result = self.queries.answer(ask.verb, ask.args)
         self.links.tell_supervisor(QueryReply(self.boot.name, self.boot.incarnation, ask.id, ok, result))
 
+    def _on_unknown(self, message: Unknown) -> None:
+        """Newer code has a message more: skipped, counted by the statistics, and logged once."""
+        if message.tag not in self._unknown:
+            self._unknown.add(message.tag)
+            self.log.error("skipping messages with an unknown tag: the sender's code is newer", tag=message.tag)
+
     def ready(self, info: dict[str, Any]) -> None:
+        """Tell the supervisor that init has succeeded."""
         self.links.tell_supervisor(Ready(self.boot.name, self.boot.incarnation, info))
 
     def heartbeat(self, now: float) -> None:
@@ -156,10 +194,21 @@ class Actor:
             handlers[kind](message)
 
     def drain(self, now_ns: int) -> int:
-        """Handle what lies in the mailbox, at most a turn's worth. return how many frames that was."""
+        """Handle what lies in the mailbox, at most a turn's worth. return how many frames that was.
+
+        now_ns    on the monotonic clock, from which the age of frames counts
+        """
+        taps = self.taps
+        if taps:
+            for tap in taps:
+                tap.before_take()
+            now_ns = time.monotonic_ns()
         frames = self.mailbox.take(limits.FRAMES_PER_TURN)
         if not frames:
             return 0
+        if taps:
+            for tap in taps:
+                tap.on_frames(frames)
         statistics = self.statistics
         if len(frames) > statistics.depth_max:
             statistics.depth_max = len(frames)
@@ -211,6 +260,7 @@ class Actor:
         self.take_roster(self.boot.roster)
 
     def close(self, linger_ms: int) -> None:
+        """Send what waits, and let go of all sockets, giving it linger_ms to leave."""
         self.links.flush()
         self.links.close(linger_ms)
         self.mailbox.close()
@@ -218,7 +268,7 @@ class Actor:
 
 
 def settle_garbage_collector() -> None:
-    """What lives now lives for good: keep it out of collections, and collect seldom."""
+    """What is allocated by now stays for good: keep it out of collections, and collect seldom."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -242,10 +292,11 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
         actor.loop()
         actor.on_stop()
         actor.close(linger_ms=1000)
-    except FatalError as error:
-        _report(actor, fatal=True, reason=str(error))
-        return 1
     except Exception as error:
+        reason = actor.fatal_reason(error)
+        if reason is not None:
+            _report(actor, fatal=True, reason=reason)
+            return 1
         traceback.print_exc()
         actor.recorder.text(last_words(error))
         _report(actor, fatal=False, reason=describe(error))

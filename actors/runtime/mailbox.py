@@ -193,7 +193,7 @@ class Link:
                 self._datagrams.send(frame)
                 return
             except OSError:
-                pass  # no room, or nobody there any more: ZeroMQ takes both
+                pass  # no room, or the receiver is gone: ZeroMQ takes both
         self._zmq.send(frame, zmq.NOBLOCK)
 
     @property

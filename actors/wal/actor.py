@@ -10,8 +10,9 @@ appended in its name. See actors/raft/delegation.py for the other side.
 
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from actors.runtime.founding import check_present
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from actors.wal import resume_points
@@ -37,12 +38,11 @@ from etcdz.ipc.messages import (
 from etcdz.proto import etcdserverpb as pb
 from etcdz.raft.entry import make_entries
 from etcdz.store import ballast
+from etcdz.store.disk import RealDisk
 from etcdz.telemetry.histogram import Doublings, Histogram
 from etcdz.wal import snap
-from etcdz.wal.disk import RealDisk
-from etcdz.wal.files import WalCorrupt, WalFull, WalInUse, WalMismatch
-from etcdz.wal.log import Log, LogOptions
-from etcdz.wal.segment import list_segments
+from etcdz.wal.files import SyncFailed, WalCorrupt, WalFull, WalInUse, WalMismatch
+from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.snap import Snap
 from etcdz.wal.start import open_newest
 
@@ -57,11 +57,21 @@ class Own(NamedTuple):
 
 
 class WalActor(Actor):
-    """Owns `member/wal` and `member/snap/*.snap`."""
+    """Owns `member/wal` and `member/snap/*.snap`.
+
+    NB: after a failed sync the page cache holds what the disk may not, and says that it is clean. A successor would
+    read it there, sync nothing, and vouch for it.
+    """
+
+    fatal_errors: ClassVar[dict[type[Exception], str]] = {SyncFailed: "failed to save Raft hard state and entries"}
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
+        self.wal_dir, self.snap_dir = self.config.wal_path, self.config.snap_dir
+        self.disk = RealDisk()
+        self.log_file: Log
+        """From on_start on; no message comes before."""
         self.handlers |= {
             WalHello: self.on_hello,
             Append: self.on_append,
@@ -86,9 +96,9 @@ class WalActor(Actor):
         self.next_index = 0
         """Of the next entry to be appended on the delegation."""
         self.early: dict[int, list[Write]] = {}
-        """By delegation: what came before its Lend did."""
+        """By delegation: what came before its Delegate did."""
         self.untold: list[bytes] = []
-        """Data that is durable and that raft has not been told of. Nobody waits for that, and raft's work on it would
+        """Data that is durable and that raft has not been told of. No call waits for that, and raft's work on it would
         be in the way of the calls under way: it goes out at tell_at, or when it is many bytes."""
         self.untold_ids: list[int] = []
         self.untold_index = 0
@@ -100,7 +110,6 @@ class WalActor(Actor):
         self.written_since_check = True
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
         self.all_fsyncs = Doublings()
-        self.log_file: Any = None
         self.marked = (0, 0)
         """Position of the resume point."""
         self.snapshot_index = self.snapshot_term = 0
@@ -108,9 +117,9 @@ class WalActor(Actor):
     # ---- start ----
 
     def on_start(self) -> dict[str, Any]:
-        self.wal_dir, self.snap_dir = self.config.wal_path, self.config.snap_dir
-        self.disk = RealDisk()
+        """Open the log. raises FatalError"""
         try:
+            check_present(self.boot, "the log", Path(self.wal_dir), has_log(self.disk, self.wal_dir))
             Path(self.snap_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open_log()
         except (WalCorrupt, WalMismatch, WalInUse, OSError) as error:
@@ -119,7 +128,7 @@ class WalActor(Actor):
 
     def _open_log(self) -> None:
         options = LogOptions(no_fsync=self.config.unsafe_no_fsync)
-        if not list_segments(self.disk.list(self.wal_dir) if self.disk.exists(self.wal_dir) else []):
+        if not has_log(self.disk, self.wal_dir):
             metadata = pb.Metadata(NodeID=self.config.member_id, ClusterID=self.config.cluster_id).SerializeToString()
             self.log_file = Log.create(self.disk, self.wal_dir, metadata, options)
             self._mark()
@@ -151,13 +160,15 @@ class WalActor(Actor):
     # ---- messages ----
 
     def on_peer_up(self, peer: Peer) -> None:
-        """Nothing: a new raft presents itself with WalHello."""
+        """Nothing is said first: a new raft presents itself with WalHello."""
 
     def on_leadership(self, known: Leadership) -> None:
+        """Remember it for a raft that begins anew."""
         if known.incarnation >= self.raft_incarnation:
             self.leadership = known
 
     def on_hello(self, hello: WalHello) -> None:
+        """Answer with what the log holds. From now on only this raft incarnation counts."""
         self._sync_waiting()
         self._drop_delegation()
         self.raft_incarnation = hello.incarnation
@@ -182,6 +193,7 @@ class WalActor(Actor):
         self.links.send("raft", state)
 
     def on_append(self, append: Append) -> None:
+        """Written at the end of the turn. Of an earlier raft: it is ignored, the new one has not seen it."""
         if append.incarnation == self.raft_incarnation:
             self.waiting.append(append)
 
@@ -192,9 +204,9 @@ class WalActor(Actor):
         if delegate.raft_incarnation != self.raft_incarnation:
             return
         if delegate.last_index != self.log_file.last_index:
-            raise RuntimeError(f"lent from {delegate.last_index} on, the log ends at {self.log_file.last_index}")
+            raise RuntimeError(f"delegated from {delegate.last_index} on, the log ends at {self.log_file.last_index}")
         if delegate.backend != self.links.incarnation_of("backend"):
-            # What goes to a backend that is gone reaches nobody, while raft takes it as handed over to its successor.
+            # What goes to a backend that is gone is lost, while raft takes it as handed over to its successor.
             self.newest_delegation = delegate.delegation
             self.early.pop(delegate.delegation, None)
             self.links.send("raft", DelegationReturned(delegate.delegation))
@@ -206,8 +218,8 @@ class WalActor(Actor):
             self.on_write(write)
 
     def on_write(self, write: Write) -> None:
-        """Of an earlier delegation: dropped, raft asks the listener for what is unanswered. Of a later one: waits for
-        it."""
+        """Of an earlier delegation: it is dropped, raft asks the listener for what is unanswered. Of a later one: it
+        waits for that."""
         if write.delegation != self.delegation:
             if write.delegation > self.newest_delegation:
                 self.early.setdefault(write.delegation, []).append(write)
@@ -236,7 +248,7 @@ class WalActor(Actor):
             self.returning = 0
 
     def _drop_delegation(self) -> None:
-        """Of a raft that is gone. What waits for the disk is of no one any more either."""
+        """It is of a raft that is gone, and so is what waits for the disk: listeners offer it to the new one."""
         self.delegation = self.returning = 0
         self.waiting.clear()
         self.early.clear()
@@ -244,6 +256,7 @@ class WalActor(Actor):
         self.untold_bytes = 0
 
     def on_save_snapshot(self, message: SaveSnapshot) -> None:
+        """Write the .snap file and its marker, then release what they stand for. Without space nothing is released."""
         if message.incarnation != self.raft_incarnation:
             return
         self._sync_waiting()
@@ -305,7 +318,7 @@ class WalActor(Actor):
             self._mark()
 
     def _hand_over(self, own: list[Own]) -> None:
-        """They are committed: to the backend at once, to raft a little later."""
+        """These writes are committed: tell the backend at once, raft a little later."""
         if not self.untold:
             self.untold_index = own[0].first_index
             self.tell_at = time.monotonic() + limits.LAZY_ACK_S
@@ -326,7 +339,7 @@ class WalActor(Actor):
             self.untold_bytes = 0
 
     def _on_full(self, error: Exception) -> None:
-        """Nothing of the batch counts as written; it is tried again until there is space."""
+        """Nothing of the batch counts as written. It is tried again until there is space."""
         self.log.error("no space left for the log, trying again", error=str(error))
         self.disk_full = True
         self.retry_at = time.monotonic() + limits.DISK_CHECK_S
@@ -371,8 +384,7 @@ class WalActor(Actor):
         self.log_file.close()
 
     def summary(self) -> dict[str, Any]:
-        last = self.log_file.last_index if self.log_file else 0
-        return {"last_index": last, "disk_full": self.disk_full}
+        return {"last_index": self.log_file.last_index, "disk_full": self.disk_full}
 
     def details(self) -> dict[str, Any]:
         return {

@@ -23,6 +23,7 @@ def save(run_dir: str, mark: ResumePoint) -> None:
 
 
 def load(run_dir: str) -> ResumePoint | None:
+    """What a predecessor saved; None if there is nothing, or nothing that can be read."""
     try:
         if not run_dir:
             return None

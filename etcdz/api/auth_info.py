@@ -1,7 +1,7 @@
 """Who asks: what etcd knows of the caller of a request, from the connection to where the request is applied.
 
 It travels with the request: in the header of the raft entry of a write, beside a read (`etcdz.ipc.messages.Read`), as
-`StreamCall.auth` of a stream. None stands for nobody: auth is off, or the caller has not said who it is.
+`StreamCall.auth` of a stream. None: auth is off, or the caller has not said who it is.
 """
 
 from collections.abc import Mapping
@@ -16,5 +16,6 @@ class AuthInfo(NamedTuple):
 
 
 def auth_info_from(metadata: Mapping[bytes, bytes]) -> AuthInfo | None:
-    """Who the metadata of a call says that it is; metadata as in `etcdz.wire.events`. Auth is off: nobody."""
+    """The caller that the metadata of a call names; metadata as in `etcdz.wire.events`. None: auth is off, as it always
+    is so far."""
     return None

@@ -1,4 +1,4 @@
-"""etcd's expected answers: each a value (name, gRPC code, exact text), never an exception of our own making.
+"""etcd's expected answers: each a value (name, gRPC code, exact text), never an exception.
 
 Source: etcd 3.5 `rpctypes`; codes are gRPC's.
 """
@@ -118,6 +118,8 @@ TIMEOUT_WAIT_APPLIED_INDEX = EtcdError(
     Code.UNAVAILABLE,
     "etcdserver: request timed out, waiting for the applied index took too long",
 )
+UNKNOWN_ALARM_TYPE = EtcdError("UnknownAlarmType", Code.INVALID_ARGUMENT, "etcdserver: unknown alarm type")
+UNKNOWN_ALARM_ACTION = EtcdError("UnknownAlarmAction", Code.INVALID_ARGUMENT, "etcdserver: unknown alarm action")
 UNHEALTHY = EtcdError("Unhealthy", Code.UNAVAILABLE, "etcdserver: unhealthy cluster")
 CORRUPT = EtcdError("Corrupt", Code.DATA_LOSS, "etcdserver: corrupt cluster")
 NOT_SUPPORTED_FOR_LEARNER = EtcdError(

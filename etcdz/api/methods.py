@@ -1,51 +1,100 @@
-"""The methods that work so far, by a small number that travels in messages instead of the path."""
+"""The methods that a member serves, by a small number that travels in messages instead of the path.
 
-PUT, DELETE_RANGE, TXN, COMPACT, ALARM = 1, 2, 3, 4, 6
-RANGE = 10
-STATUS, HASH, HASH_KV, MEMBER_LIST, HEALTH = 20, 21, 22, 23, 24
-DEFRAGMENT, MOVE_LEADER, DOWNGRADE = 26, 27, 28
+A number is never given to another method: actors of different versions talk to each other during an upgrade.
+"""
 
-LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE, LEASE_LEASES, LEASE_KEEP_ALIVE = 40, 41, 42, 43, 44
-SNAPSHOT = 25
-WATCH = 45
+from typing import Final
 
-LOCK, UNLOCK = 50, 51
-CAMPAIGN, PROCLAIM, LEADER, OBSERVE, RESIGN = 52, 53, 54, 55, 56
-RANGE_STREAM = 57
+# ---- numbers ----
 
-RANGE_CHUNK = 11
-"""No method of its own: a range that does not count what is behind its limit."""
+# Writes, which go through the log.
+PUT: Final = 1
+DELETE_RANGE: Final = 2
+TXN: Final = 3
+COMPACT: Final = 4
+COMPACT_PHYSICAL: Final = 5
+"""Compact with `physical`: answered only once the compacted revisions are deleted."""
+ALARM: Final = 6
 
-WAIT_COMPACTION, RAISE_NOSPACE, SET_DOWNGRADE = 30, 31, 32
-"""No methods of their own: the second halves of a Compact with `physical`, which waits in the backend, and of a
-Downgrade; and what becomes of a call that the store has no room for."""
+# Reads of keys.
+RANGE: Final = 10
+RANGE_CHUNK: Final = 11
+"""A range that does not count the keys behind its limit; RangeStream reads with it."""
+
+# Maintenance and members.
+STATUS: Final = 20
+HASH: Final = 21
+HASH_KV: Final = 22
+MEMBER_LIST: Final = 23
+HEALTH: Final = 24
+SNAPSHOT: Final = 25
+DEFRAGMENT: Final = 26
+MOVE_LEADER: Final = 27
+DOWNGRADE: Final = 28
+HEALTH_LIST: Final = 29
+
+# What a call becomes on its way to its answer.
+WAIT_COMPACTION: Final = 30
+"""A COMPACT_PHYSICAL that is applied: it waits in the backend for the compaction to end."""
+RAISE_NOSPACE: Final = 31
+"""A write that the store has no room for: it proposes the alarm NOSPACE in place of its request."""
+SET_DOWNGRADE: Final = 32
+"""A DOWNGRADE that the backend has found nothing against: it proposes the change."""
+
+# Leases and watches.
+LEASE_GRANT: Final = 40
+LEASE_REVOKE: Final = 41
+LEASE_TIME_TO_LIVE: Final = 42
+LEASE_LEASES: Final = 43
+LEASE_KEEP_ALIVE: Final = 44
+WATCH: Final = 45
+HEALTH_WATCH: Final = 46
+
+# Recipes.
+LOCK: Final = 50
+UNLOCK: Final = 51
+CAMPAIGN: Final = 52
+PROCLAIM: Final = 53
+LEADER: Final = 54
+OBSERVE: Final = 55
+RESIGN: Final = 56
+RANGE_STREAM: Final = 57
+
+NUMBERS: Final[dict[str, int]] = {name: number for name, number in globals().items() if type(number) is int}
+"""Every method above: name of the constant -> number."""
+
+INTERNAL: Final = frozenset([COMPACT_PHYSICAL, RANGE_CHUNK, WAIT_COMPACTION, RAISE_NOSPACE, SET_DOWNGRADE])
+"""Methods without a path, which actors use among themselves."""
+
+# ---- paths and fields ----
 
 PATHS: dict[bytes, int] = {
     b"/etcdserverpb.KV/Put": PUT,
     b"/etcdserverpb.KV/DeleteRange": DELETE_RANGE,
     b"/etcdserverpb.KV/Txn": TXN,
     b"/etcdserverpb.KV/Compact": COMPACT,
+    b"/etcdserverpb.Maintenance/Alarm": ALARM,
     b"/etcdserverpb.KV/Range": RANGE,
     b"/etcdserverpb.Maintenance/Status": STATUS,
-    b"/etcdserverpb.Maintenance/Alarm": ALARM,
     b"/etcdserverpb.Maintenance/Hash": HASH,
     b"/etcdserverpb.Maintenance/HashKV": HASH_KV,
+    b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
+    b"/grpc.health.v1.Health/Check": HEALTH,
+    b"/grpc.health.v1.Health/List": HEALTH_LIST,
+    b"/etcdserverpb.Maintenance/Defragment": DEFRAGMENT,
+    b"/etcdserverpb.Maintenance/MoveLeader": MOVE_LEADER,
+    b"/etcdserverpb.Maintenance/Downgrade": DOWNGRADE,
     b"/etcdserverpb.Lease/LeaseGrant": LEASE_GRANT,
     b"/etcdserverpb.Lease/LeaseRevoke": LEASE_REVOKE,
     b"/etcdserverpb.Lease/LeaseTimeToLive": LEASE_TIME_TO_LIVE,
     b"/etcdserverpb.Lease/LeaseLeases": LEASE_LEASES,
-    b"/etcdserverpb.Maintenance/Defragment": DEFRAGMENT,
-    b"/etcdserverpb.Maintenance/MoveLeader": MOVE_LEADER,
-    b"/etcdserverpb.Maintenance/Downgrade": DOWNGRADE,
-    b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
-    b"/grpc.health.v1.Health/Check": HEALTH,
 }
+"""Unary methods (actors/listener/calls.py)."""
 
 STREAM_PATHS: dict[bytes, int] = {
-    b"/etcdserverpb.Watch/Watch": WATCH,
-    b"/etcdserverpb.Lease/LeaseKeepAlive": LEASE_KEEP_ALIVE,
     b"/etcdserverpb.Maintenance/Snapshot": SNAPSHOT,
-    b"/etcdserverpb.KV/RangeStream": RANGE_STREAM,
+    b"/etcdserverpb.Lease/LeaseKeepAlive": LEASE_KEEP_ALIVE,
+    b"/etcdserverpb.Watch/Watch": WATCH,
     b"/v3lockpb.Lock/Lock": LOCK,
     b"/v3lockpb.Lock/Unlock": UNLOCK,
     b"/v3electionpb.Election/Campaign": CAMPAIGN,
@@ -53,21 +102,31 @@ STREAM_PATHS: dict[bytes, int] = {
     b"/v3electionpb.Election/Leader": LEADER,
     b"/v3electionpb.Election/Observe": OBSERVE,
     b"/v3electionpb.Election/Resign": RESIGN,
+    b"/etcdserverpb.KV/RangeStream": RANGE_STREAM,
+    b"/grpc.health.v1.Health/Watch": HEALTH_WATCH,
 }
 """Methods with a stream in either direction, or that wait for as long as their client does; each has its service in the
 listener (actors/listener/streams.py)."""
 
 WAITING = frozenset([LOCK, UNLOCK, CAMPAIGN, PROCLAIM, LEADER, RESIGN])
-"""Those of STREAM_PATHS that are no streams to their clients."""
+"""Those of STREAM_PATHS that are unary to their clients."""
 
 RAFT_FIELD: dict[int, int] = {
     PUT: 4,
     DELETE_RANGE: 5,
     TXN: 6,
     COMPACT: 7,
+    COMPACT_PHYSICAL: 7,
     LEASE_GRANT: 8,
     LEASE_REVOKE: 9,
     ALARM: 10,
+    RAISE_NOSPACE: 10,
     SET_DOWNGRADE: 1302,
 }
 """Field of InternalRaftRequest that carries a method's request body."""
+
+assert len(set(NUMBERS.values())) == len(NUMBERS), "a number means one method"
+assert sorted([*PATHS.values(), *STREAM_PATHS.values(), *INTERNAL]) == sorted(NUMBERS.values()), (
+    "every method has one path or is internal"
+)
+assert set(STREAM_PATHS.values()) >= WAITING

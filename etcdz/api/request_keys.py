@@ -16,7 +16,7 @@ TXN_DEPTH_MAX: Final = 8
 
 
 def touched_by_entry(data: bytes) -> list[Touched]:
-    """Of the data of a raft entry; nothing for what is none of v3's requests about keys."""
+    """What the data of a raft entry touches; nothing if it is none of v3's requests about keys."""
     try:
         request = pb.InternalRaftRequest.FromString(data)
     except DecodeError:
@@ -29,7 +29,7 @@ def touched_by_entry(data: bytes) -> list[Touched]:
 
 
 def touched_by_call(method: int, body: bytes) -> list[Touched]:
-    """Of a request's body. method: of etcdz.methods"""
+    """What a request's body touches; nothing if it is no request about keys. method: of etcdz.api.methods"""
     kind = _REQUESTS.get(method)
     if kind is None:
         return []

@@ -56,6 +56,7 @@ def _with_size(message: Any, value_field: str, order: tuple[str, ...]) -> str:
 
 
 def put_text(put: pb.PutRequest) -> str:
+    """A put, the size of its value in place of the value."""
     return _with_size(put, "value", ("key", "value_size", "lease", "prev_kv", "ignore_value", "ignore_lease"))
 
 
@@ -75,6 +76,7 @@ def _operation_text(op: pb.RequestOp) -> str:
 
 
 def txn_text(txn: pb.TxnRequest) -> str:
+    """A transaction, the sizes of values in place of the values."""
     compare = " ".join(map(_compare_text, txn.compare))
     success = " ".join(map(_operation_text, txn.success))
     failure = " ".join(map(_operation_text, txn.failure))
@@ -82,7 +84,7 @@ def txn_text(txn: pb.TxnRequest) -> str:
 
 
 def raft_request_text(request: pb.InternalRaftRequest) -> str:
-    """What an entry of the log asks for."""
+    """The request in an entry of the log; empty for one that is empty."""
     header = f"header:<{message_text(request.header)}>"
     if request.HasField("put"):
         return f"{header} put:<{put_text(request.put)}>"

@@ -10,10 +10,10 @@ from typing import NamedTuple, NoReturn, Protocol
 from etcdz.bbolt import page as p
 from etcdz.bbolt.page import BRANCH_ELEMENT, ELEMENT_BYTES, HEADER, HEADER_BYTES, LEAF_ELEMENT, BoltCorrupt, Meta
 
-#: Deeper than any tree of 2**64 pages with two children each.
 DEPTH_MAX = 64
-#: Page sizes that bbolt may have written with, where the first meta page does not tell.
+"""Deeper than any tree of 2**64 pages with two children each."""
 PAGE_SIZES = tuple(1 << bits for bits in range(9, 17))
+"""Page sizes that bbolt may have written with, where the first meta page does not tell."""
 
 
 class Source(Protocol):
@@ -48,7 +48,7 @@ class _Page(NamedTuple):
 class BoltFile:
     """A file as its newer meta page describes it.
 
-    Requires: nobody writes to it.
+    Requires: the file does not change meanwhile.
     """
 
     def __init__(self, source: Source) -> None:
@@ -63,7 +63,7 @@ class BoltFile:
             self._fail(source.size(), f"truncated: {source.size()} bytes, but {self.size} are in use")
         self.root = Bucket(self.meta.root, self.meta.sequence, b"", 0)
 
-    # --- meta pages
+    # ---- meta pages ----
 
     def _read_meta(self) -> Meta:
         head = self._source.read(0, HEADER_BYTES + p.META_BYTES)
@@ -83,7 +83,7 @@ class BoltFile:
             self._fail(0, f"high water {meta.high_water}")
         return meta
 
-    # --- buckets
+    # ---- buckets ----
 
     def buckets(self, parent: Bucket | None = None) -> Iterator[tuple[bytes, Bucket]]:
         """(name, bucket) of those in a bucket, or, without one, of the whole file, in name order."""
@@ -112,7 +112,7 @@ class BoltFile:
             self._fail(offset, "inline bucket without a page")
         return Bucket(root, sequence, inline, offset)
 
-    # --- the tree
+    # ---- the tree ----
 
     def _elements(self, bucket: Bucket) -> Iterator[tuple[int, int, bytes, bytes]]:
         """(offset of its element or page, flags, key, value) of all leaf elements below a bucket's root."""
@@ -221,7 +221,7 @@ class BoltFile:
             element += ELEMENT_BYTES
         return children
 
-    # --- all of it
+    # ---- the whole file ----
 
     def free_pages(self) -> list[int]:
         """What the freelist names; nothing if the file keeps none."""

@@ -5,8 +5,8 @@ bucket last. So a tree is written bottom up, and the file front to back but for 
 
     page 0, 1 meta   2 freelist (empty)   3.. leaves and branches of one bucket after the other   .. root bucket
 
-Whoever can go back writes the meta pages last. Whoever streams runs a writer without a sink over the same rows
-first: it makes no page and tells where everything will lie. Pages are filled to the brim, which bbolt does not do (it
+A caller that can seek writes the meta pages last. A caller that streams runs a writer without a sink over the same rows
+first: it makes no page and says where everything will lie. Pages are filled to the brim, which bbolt does not do (it
 leaves room for inserts); a file made at once is read more often than it is changed.
 """
 
@@ -17,10 +17,12 @@ from etcdz.bbolt import page as p
 from etcdz.bbolt.page import ELEMENT_BYTES, HEADER_BYTES, PAGE_BYTES, Meta
 
 HEAD_PAGES = 3
-#: A bucket whose page is not larger lives in its parent's leaf. Source: bbolt's Bucket.inlineable.
+"""Pages before the first bucket's: two meta pages and the freelist."""
 INLINE_PARTS = 4
-#: bbolt never leaves a branch page with a single child.
+"""A bucket whose page is not larger than a page divided by this lives in its parent's leaf. Source: bbolt's
+Bucket.inlineable."""
 CHILDREN_MIN = 2
+"""bbolt never leaves a branch page with a single child."""
 
 Sink = Callable[[bytes], object]
 
@@ -34,6 +36,7 @@ class Layout(NamedTuple):
 
     @property
     def file_bytes(self) -> int:
+        """Size of the whole file."""
         return self.high_water * self.page_bytes
 
     def head(self) -> bytes:

@@ -1,1 +1,1 @@
-"""Front doors for people: `etcdz`, `etcdzctl`, `etcdzutl`."""
+"""The command line tools: `etcdz`, `etcdzctl`, `etcdzutl`."""

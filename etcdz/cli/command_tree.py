@@ -28,7 +28,7 @@ class CommandError(Exception):
 
 
 class Flag(NamedTuple):
-    """help: what it is for. required: by cobra, with its words."""
+    """One flag. required: the command fails without it, in cobra's words"""
 
     name: str
     help: str
@@ -39,16 +39,19 @@ class Flag(NamedTuple):
 
     @property
     def head(self) -> str:
+        """The left column of a help text."""
         short = f"-{self.short}, " if self.short else "    "
         return f"  {short}--{self.name}" + ("" if self.is_bool else " string")
 
     @property
     def text(self) -> str:
+        """The right column of a help text."""
         return self.help + (f" (default {quote(self.default)})" if self.default and not self.is_bool else "")
 
 
 class Command(NamedTuple):
-    """use: its line without the way that leads to it. run: (arguments, flags) -> exit status."""
+    """One command. use: its line of usage without the commands that lead to it. run: (arguments, flags) -> exit
+    status"""
 
     name: str
     short: str

@@ -96,7 +96,7 @@ def _start_error(config: MemberConfig) -> str | None:
 
 
 def has_log(config: MemberConfig) -> bool:
-    """Whether this member has run before: then its log says who the members are, and the flags do not."""
+    """Whether this member has run before: then its log says which members there are, and the flags do not."""
     try:
         return any(entry.suffix == ".wal" for entry in Path(config.wal_path).iterdir())
     except OSError:

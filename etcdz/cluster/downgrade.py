@@ -22,7 +22,13 @@ def parse_target(text: str) -> str | EtcdError:
 
 
 def check(action: int, version: str, cluster_version: str | None, under_way: str) -> EtcdError | None:
-    """Whether an action may be taken. under_way: target of the downgrade that is, or "" """
+    """Why an action may not be taken; None: it may.
+
+    action           VALIDATE, ENABLE or CANCEL
+    version          the target, as the client writes it
+    cluster_version  "3.5.0", or None while no leader has set it
+    under_way        target of the downgrade that is under way, or ""
+    """
     if action == CANCEL:
         return None if under_way else errors.NO_INFLIGHT_DOWNGRADE
     if cluster_version is None:

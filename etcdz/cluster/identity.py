@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 def member_id(peer_urls: Iterable[str], token: str) -> int:
     """Id of the member with these peer URLs in the cluster of this token."""
-    return _first_8_bytes("".join(sorted(peer_urls)).encode() + token.encode())
+    return _first_8_bytes("".join(sorted(peer_urls)).encode() + token.encode("utf-8", "surrogateescape"))
 
 
 def cluster_id(member_ids: Iterable[int]) -> int:

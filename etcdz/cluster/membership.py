@@ -1,6 +1,6 @@
-"""Who the members of the cluster are: what applied entries have said about it, and the rows that keep it.
+"""The members of the cluster: what applied entries have said about them, and the rows that keep it.
 
-Fed with entries in order by whoever applies them; knows no raft and no store.
+The applier feeds it with entries in order; it knows no raft and no store.
 
     bucket             key              value
     members            id in hex        JSON {"id", "peerURLs", "isLearner"?, "name"?, "clientURLs"?}
@@ -54,6 +54,8 @@ def encode_json(value: Any) -> str:
 
 
 class Member:
+    """One member of the cluster. name, client_urls: empty until it has told them (is_started)"""
+
     __slots__ = ("id", "peer_urls", "is_learner", "name", "client_urls")
 
     def __init__(
@@ -72,7 +74,11 @@ class Member:
 
     @classmethod
     def from_json(cls, text: bytes | str, id_: int | None = None) -> "Member":
-        """id_: where the text does not say it. raises ValueError"""
+        """From the JSON of a row or of a ConfChange's context.
+
+        id_     where the text does not have it
+        raises  ValueError, KeyError: it is no member
+        """
         v = json.loads(text)
         return cls(
             v["id"] if id_ is None else id_,
@@ -84,14 +90,17 @@ class Member:
 
     @property
     def raft_attributes(self) -> dict[str, Any]:
+        """What the cluster decides on: the JSON of etcd's RaftAttributes."""
         return {"peerURLs": self.peer_urls} | ({"isLearner": True} if self.is_learner else {})
 
     @property
     def attributes(self) -> dict[str, Any]:
+        """What the member tells of itself: the JSON of etcd's Attributes."""
         name = {"name": self.name} if self.name else {}
         return name | ({"clientURLs": self.client_urls} if self.client_urls else {})
 
     def to_json(self) -> str:
+        """As rows and contexts have it, in Go's form."""
         return encode_json({"id": self.id} | self.raft_attributes | self.attributes)
 
     def to_message(self) -> Any:
@@ -129,11 +138,11 @@ class Membership:
         self.learners_max = learners_max
         self._rows: dict[tuple[bytes, bytes], bytes | None] = {}
 
-    # --- rows
+    # ---- rows ----
 
     @classmethod
     def load(cls, store: Store, member_id: int, cluster_id: int) -> "Membership":
-        """raises ValueError: a row that no etcd wrote"""
+        """The membership that a store keeps. raises ValueError: a row that no etcd wrote"""
         loaded = cls(member_id, cluster_id)
         for bucket in (MEMBERS, MEMBERS_REMOVED, CLUSTER):
             for key, value in store.iterate(bucket, bucket_end(bucket)):
@@ -167,17 +176,17 @@ class Membership:
         self._rows[META, CONF_STATE_KEY] = self.conf_state_json()
 
     def conf_state_json(self) -> bytes:
-        """As a store keeps it."""
+        """raftpb.ConfState as a store keeps it."""
         voters, learners = self._ids()
         state: dict[str, Any] = {"voters": voters} if voters else {}
         if learners:
             state["learners"] = learners
         return encode_json(state | {"auto_leave": False}).encode()
 
-    # --- what others ask
+    # ---- queries ----
 
     def sorted_members(self) -> list[Member]:
-        """By id, as etcd lists them."""
+        """The members by id, as etcd lists them."""
         return [self.by_id[id_] for id_ in sorted(self.by_id)]
 
     @property
@@ -220,13 +229,14 @@ class Membership:
         voters = [m for m in self.by_id.values() if not m.is_learner and m.id != without]
         return sum(m.is_started for m in voters), len(voters)
 
-    # --- changes of the configuration
+    # ---- changes of the configuration ----
 
     def apply_conf_change(self, data: bytes, v2: bool = False) -> EtcdError | None:
-        """A ConfChange entry's data. An error: it changes nothing, here or in raft, on any member.
+        """Applies the data of a ConfChange entry.
 
-        v2    the entry holds a ConfChangeV2: no etcd member of 3.x proposes one, as there is no context for it
-        raises ValueError: what no member proposes
+        v2      the entry holds a ConfChangeV2: no etcd member of 3.x proposes one, as there is no context for it
+        return  why it changes nothing, here or in raft, on any member; None: it is applied
+        raises  ValueError: data that no member proposes
         """
         if v2:
             raise ValueError("ConfChangeV2 entries are not part of etcd's membership")
@@ -242,7 +252,10 @@ class Membership:
         return None
 
     def validate(self, change: Any) -> EtcdError | None:
-        """Why a raftpb.ConfChange must not be applied to this membership, in etcd's order of checks."""
+        """Why a raftpb.ConfChange must not be applied to this membership, in etcd's order of checks; None: it may be.
+
+        raises  ValueError: a kind of change that no member proposes
+        """
         id_ = change.node_id
         if id_ in self.removed:
             return errors.MEMBER_NOT_FOUND
@@ -297,11 +310,14 @@ class Membership:
         self._rows[MEMBERS, b"%x" % id_] = None
         self._rows[MEMBERS_REMOVED, b"%x" % id_] = b"removed"
 
-    # --- what members and leaders say of themselves
+    # ---- what members and leaders say of themselves ----
 
     def apply_entry(self, data: bytes) -> bool:
-        """A normal entry's data: an InternalRaftRequest, or an etcdserverpb.Request; return whether it was about
-        membership. raises ValueError: what no member proposes"""
+        """Applies the data of a normal entry: an InternalRaftRequest, or an etcdserverpb.Request.
+
+        return  whether it was about membership
+        raises  ValueError: data that no member proposes
+        """
         try:
             request = pb.InternalRaftRequest.FromString(data)
         except DecodeError:
@@ -318,7 +334,7 @@ class Membership:
         return True
 
     def apply_v2(self, request: pb.Request) -> bool:
-        """An etcdserverpb.Request; return whether it was about membership, and not for the v2 store."""
+        """Applies an etcdserverpb.Request. return whether it was about membership, and not for the v2 store"""
         if request.Method != "PUT" or request.PrevIndex or request.PrevValue or request.HasField("PrevExist"):
             return False
         if request.Path == VERSION_PATH:
@@ -351,14 +367,14 @@ class Membership:
         self._rows[CLUSTER, DOWNGRADE_KEY] = encode_json(info).encode()
 
 
-# --- entries that a member proposes
+# ---- entries that a member proposes ----
 
 
 def bootstrap_peers(initial_cluster: Mapping[str, Sequence[str]], token: str) -> list[tuple[int, bytes]]:
     """(id, context of its ConfChange) of each first member, by id: what every first member's log begins with.
 
-    initial_cluster    peer URLs by name
-    raises ValueError: etcd's words
+    initial_cluster  peer URLs by name
+    raises           ValueError, in etcd's words: two members have one id
     """
     members: dict[int, Member] = {}
     for name, urls in initial_cluster.items():
@@ -380,7 +396,7 @@ def bootstrap_entries(peers: Sequence[tuple[int, bytes]]) -> list[bytes]:
 
 
 def conf_change(kind: int, id_: int, context: bytes | None, request_id: int = 0) -> bytes:
-    """Encoded raftpb.ConfChange."""
+    """Encoded raftpb.ConfChange. kind: of raftpb.ConfChangeType. context: JSON of the member, None for a removal"""
     change = raftpb.ConfChange(id=request_id, type=kind, node_id=id_)
     if context is not None:
         change.context = context

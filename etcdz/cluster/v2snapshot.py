@@ -53,10 +53,12 @@ class V2Keys(NamedTuple):
             raise ValueError(f"no v2 store: {error!r}") from None
 
     def encode(self) -> bytes:
+        """The row that keeps them."""
         return f"{self.newest},{self.children}".encode()
 
     @classmethod
     def decode(cls, row: bytes) -> "V2Keys":
+        """raises ValueError: encode has not made this row"""
         index, _, children = row.decode().partition(",")
         return cls(int(index), children)
 
@@ -105,6 +107,7 @@ def _sorted(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def v2_store_json(membership: Membership, keys: V2Keys | None = None) -> bytes:
+    """The v2 store as a .snap file holds it. keys: what clients have stored by the v2 API, None: nothing"""
     tree = _Tree()
     for member in membership.sorted_members():
         tree.add_member(member)

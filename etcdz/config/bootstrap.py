@@ -1,4 +1,4 @@
-"""What must hold at the first start, when there is no log yet that says who the members are.
+"""What must hold at the first start, when there is no log yet that names the members.
 
 Source: etcd 3.5 embed.StartEtcd and ServerConfig.VerifyBootstrap, same order and words. Unlike etcd, names are looked
 up only when the URLs differ as text: a member that is consistent with itself need not wait for a name server.

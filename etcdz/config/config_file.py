@@ -67,7 +67,7 @@ _WORDS: Final = {
     ),
     _BOOL: (r"(?:y|Y|n|N)$", "yYnN"),
 }
-"""What Go's YAML parser takes for numbers and (beside what everybody does) for bools, and their first letters."""
+"""What Go's YAML parser takes for numbers and (beside what PyYAML takes) for bools, and their first letters."""
 
 _NUMBERS: Final = {"uint": parse_uint, "uint64": parse_uint, "uint32": parse_uint32}
 
@@ -202,7 +202,7 @@ def _load_yaml(text: str) -> Any:
     for tag in (_MERGE, _VALUE):  # "<<" and "=" where no key is expected
         Loader.add_constructor(tag, lambda loader, node: str(node.value))
     try:
-        return yaml.load(text, Loader)
+        return next(yaml.load_all(text, Loader), None)  # later documents are not looked at, as in etcd
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or str(error)
         mark = getattr(error, "problem_mark", None)

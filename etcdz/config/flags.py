@@ -1,7 +1,7 @@
-"""Every flag of etcd 3.5 to 3.7 and our own, as one table: the order here is the order of --help.
+"""Every flag of etcd 3.5 to 3.7 and of etcdz alone, as one table: the order here is the order of --help.
 
-A flag that is not built yet is known all the same: its default is accepted and anything else refused, so that nobody
-runs with a setting that does nothing. Defaults are those of etcd 3.5; what 3.6 and 3.7 added has its default there.
+A flag that is not built yet is known all the same: its default is accepted and anything else refused, so that no
+setting does nothing without a word. Defaults are those of etcd 3.5; what 3.6 and 3.7 added has its default there.
 """
 
 from collections.abc import Callable
@@ -53,6 +53,7 @@ class Flag(NamedTuple):
 
     @property
     def default_value(self) -> Any:
+        """The default as its kind reads it."""
         return self.kind.parse(self.default)
 
     def is_supported(self, value: Any) -> bool:
@@ -417,7 +418,7 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
     ("experimental-downgrade-check-time", DURATION, "5s", DEFAULT_ONLY, "See downgrade-check-time."),
     ("experimental-memory-mlock", BOOL, "false", DEFAULT_ONLY, "See memory-mlock."),
     ("experimental-snapshot-catchup-entries", UINT64, "5000", DEFAULT_ONLY, "See snapshot-catchup-entries."),
-    ("experimental-stop-grpc-service-on-defrag", BOOL, "false", DEFAULT_ONLY, "Serve nobody while defragmenting."),
+    ("experimental-stop-grpc-service-on-defrag", BOOL, "false", DEFAULT_ONLY, "Serve no client while defragmenting."),
     ("experimental-enable-distributed-tracing", BOOL, "false", DEFAULT_ONLY, "See enable-distributed-tracing."),
     ("experimental-distributed-tracing-address", STRING, "localhost:4317", DEFAULT_ONLY, "See the flag of this name."),
     ("experimental-distributed-tracing-service-name", STRING, "etcd", DEFAULT_ONLY, "See the flag of this name."),
@@ -431,7 +432,7 @@ _UNSAFE: Final[tuple[_Row, ...]] = (
 )
 
 _ETCDZ: Final[tuple[_Row, ...]] = (
-    ("listeners", UINT, "0", WORKS, "Processes that talk to clients; 0 chooses by the number of cores."),
+    ("listeners", UINT, "0", WORKS, "Processes that talk to clients, up to 14; 0 chooses by the number of cores."),
     (
         "actor-placement",
         choice("auto", "none"),
@@ -447,6 +448,14 @@ _ETCDZ: Final[tuple[_Row, ...]] = (
         WORKS,
         "Rules of processes, as in 'backend:max-rss=2GiB,nice=-5;listener:max-age=24h'.",
         "actor_rules",
+    ),
+    (
+        "takeover",
+        BOOL,
+        "true",
+        WORKS,
+        "Make a data directory of etcd one of etcdz at the start; etcd's is kept beside it.",
+        "takeover",
     ),
 )
 

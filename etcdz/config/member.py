@@ -91,6 +91,8 @@ class MemberConfig:
     """auto: the supervisor pins actors to cores; none: the kernel decides."""
     actor_rules: str = ""
     """Changes to the tree's table; grammar in supervisor/rules.py."""
+    takeover: bool = True
+    """Whether a start may make a data directory of etcd one of etcdz; else it is refused."""
     without_meaning: tuple[str, ...] = ()
     """Names of given flags that tune bbolt and have nothing to act on here."""
 

@@ -66,7 +66,7 @@ class Reading(NamedTuple):
 
 
 class _Sources(NamedTuple):
-    """What was given, by flag name, and by whom."""
+    """What was given, by flag name, and where it was found."""
 
     given: dict[str, Any]
     early: Sequence[Note]
@@ -181,7 +181,7 @@ def _logging_of(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _detect_default_host(settings: dict[str, Any], host: Host) -> list[Note]:
-    """Who listens on all addresses and advertises none is advertised at the one that the default route uses."""
+    """A member that listens on all addresses and advertises none is advertised at the one of the default route."""
     pairs = (("listen-peer-urls", "initial-advertise-peer-urls"), ("listen-client-urls", "advertise-client-urls"))
     detected = ""
     notes: list[Note] = []
@@ -203,6 +203,11 @@ def _detect_default_host(settings: dict[str, Any], host: Host) -> list[Note]:
 def _first_address(urls: tuple[str, ...]) -> tuple[str, str]:
     url = parse_url(urls[0])
     return ("", "") if url.is_unix else split_host_port(url.host)
+
+
+def _as_utf8(text: str) -> str:
+    """Text that members and clients are told: U+FFFD for each byte that is none of UTF-8. Source: Go's encoding/json"""
+    return "".join(["\ufffd" if "\udc80" <= char <= "\udcff" else char for char in text])
 
 
 def _initial_cluster_text(settings: Mapping[str, Any]) -> str:
@@ -238,7 +243,8 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
     if without_meaning:
         text = "flags that tune bbolt have no meaning for LevelDB - ignoring"
         late.append(Note("info", text, {"flag-names": list(without_meaning)}))
-    fields["initial_cluster_text"] = _initial_cluster_text(settings)
+    fields["name"] = _as_utf8(fields["name"])
+    fields["initial_cluster_text"] = _as_utf8(_initial_cluster_text(settings))
     fields["listeners"] = settings["listeners"] or default_listeners(host.cores)
     return MemberConfig(**fields, without_meaning=without_meaning)
 

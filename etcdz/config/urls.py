@@ -51,7 +51,7 @@ class Url(NamedTuple):
 
     @property
     def host_port(self) -> tuple[str, str]:
-        """raises ValueError: not a unix URL's business."""
+        """(host, port), either of which may be empty. raises ValueError: a unix URL, or no such pair"""
         return split_host_port(self.host)
 
 

@@ -1,6 +1,11 @@
-"""The protocol between processes: every message, who sends it to whom, what answers it, what happens if it is lost.
+"""The protocol between processes: every message, its senders and receivers, its answer, what happens if it is lost.
 
 A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. One frame per destination and turn.
+
+While an upgrade is under way, actors of two versions of this file talk to each other. So the rules for changing it:
+fields are only added, at the end and with a default; types are only added, with a tag that was never used. A receiver
+fills what an older sender leaves out, drops what a newer one says more, and skips messages with tags that it does not
+know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules before anything is restarted.
 
 | message            | from -> to                  | answer               | if it is lost                                    |
 |--------------------|-----------------------------|----------------------|--------------------------------------------------|
@@ -10,14 +15,14 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
 | Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |
-| Query              | supervisor -> all           | QueryReply           | who asked hears that no answer came              |
-| QueryReply         | all -> supervisor           | -                    | who asked hears that no answer came              |
+| Query              | supervisor -> all           | QueryReply           | the order or query fails: no answer came         |
+| QueryReply         | all -> supervisor           | -                    | the order or query fails: no answer came         |
 | QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
 | Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
-| Propose            | listener, lessor -> raft    | Replies or Refused   | offered again to the next raft incarnation       |
+| Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
-| Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
-| Received           | peers -> raft               | -                    | members say again what was not answered          |
+| Reconfigure        | no actor yet -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
+| Received           | no actor yet -> raft        | -                    | members say again what was not answered          |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
 | ReadIndex          | listener -> raft            | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates         | raft -> listener            | -                    | the call times out                               |
@@ -41,7 +46,7 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | Read               | listener -> backend         | Replies              | asked again of the next backend incarnation      |
 | Replies            | backend -> listener, lessor | -                    | the next backend sends its reply ring again      |
 | LeaseCalls         | listener -> lessor          | LeaseAnswers         | asked again of the next lessor incarnation       |
-| LeaseAnswers       | lessor -> listener          | -                    | as above; if the listener is gone, nobody waits  |
+| LeaseAnswers       | lessor -> listener          | -                    | as above; if the listener is gone, no call waits |
 | LeaseHello         | lessor -> backend           | LeaseTable           | sent again to the next backend incarnation       |
 | LeaseTable         | backend -> lessor           | -                    | the lessor asks the next backend incarnation     |
 | LeaseEvents        | backend -> lessor           | -                    | the next backend's table holds what they said    |
@@ -56,18 +61,19 @@ A frame (one ZeroMQ message) holds a batch: a msgpack array of [tag, fields]. On
 | WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
 | WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
 
-The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that what is meant for it finds it as a listener's does.
+"no actor yet": raft takes it, and what will send it, a listener or the peer actor, is not built.
+The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
 
 class Roster(NamedTuple):
-    """Who is alive. Each child: (name, kind, slot, incarnation, endpoint)."""
+    """The living actors. Each child: (name, kind, slot, incarnation, endpoint)."""
 
     version: int
     children: list[tuple[str, str, int, int, str]]
@@ -82,7 +88,7 @@ class Stop(NamedTuple):
 class Listen(NamedTuple):
     """Which of the sockets in Boot.fds, by their number within each address, to accept connections from.
 
-    drain_share   send this share of the connections that are there away, gracefully: their clients come back to others
+    drain_share   close this share of the open connections gracefully: their clients reconnect, to any listener
     """
 
     sockets: list[int]
@@ -100,7 +106,7 @@ class Ready(NamedTuple):
 class Heartbeat(NamedTuple):
     """Sent from inside the actor's loop. `handled` counts messages, `batches` turns, `busy_us` time spent handling.
 
-    statistics: as `actors.statistics` describes it
+    statistics: as `actors.runtime.statistics` describes it
     """
 
     name: str
@@ -123,9 +129,8 @@ class Fault(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A question to a living actor, or an order that changes how it may be looked at; `actors.questions` has the verbs.
-
-    id: of the question; comes back with the answer
+    """A question to a living actor, or an order that changes what it logs and shows; the verbs stand in
+    `actors.runtime.queries`. id: of the question; comes back with the answer
     """
 
     id: int
@@ -134,7 +139,7 @@ class Query(NamedTuple):
 
 
 class QueryReply(NamedTuple):
-    """The answer. result: what the verb gives; if not ok, a text that says why not."""
+    """The answer to Query `id`. result: what the verb gives; if not ok, a text that says why not."""
 
     name: str
     incarnation: int
@@ -144,14 +149,14 @@ class QueryReply(NamedTuple):
 
 
 class QueryMetrics(NamedTuple):
-    """Somebody scrapes /metrics at this listener."""
+    """A client scrapes /metrics at this listener. seq: comes back with the answer."""
 
     incarnation: int
     seq: int
 
 
 class Metrics(NamedTuple):
-    """The answer. text: the body, as of all actors that answered in time."""
+    """The answer to QueryMetrics `seq`. text: the body, of all actors that answered in time."""
 
     seq: int
     text: bytes
@@ -195,7 +200,7 @@ RAFT = -1
 
 
 class Refused(NamedTuple):
-    """items: (request id, name in etcdz.errors)."""
+    """items: (request id, name in etcdz.api.errors)."""
 
     items: list[tuple[int, str]]
 
@@ -220,8 +225,10 @@ class Leadership(NamedTuple):
     read_index      while not None, this member is the only voter, and a linearizable read may go straight to the
                     backend, which answers once it has applied that index
     ready_index     once it is applied, the cluster knows this member's name and URLs: clients may come; 0: not yet
-    delegation            while not 0, proposals go straight to the wal, as Write with this number
-    fence           whoever has not answered this number yet does so, with a Propose of all that it has unanswered
+    lead_index      0, or: this member leads, and this entry of its term is committed
+    delegation      while not 0, proposals go straight to the wal, as Write with this number
+    fence           a listener or lessor that has not answered this number yet does so, with a Propose of all that it
+                    has unanswered
     """
 
     incarnation: int
@@ -231,7 +238,6 @@ class Leadership(NamedTuple):
     read_index: int | None
     ready_index: int
     lead_index: int
-    """0, or: this member leads, and this entry of its term is committed."""
     delegation: int = 0
     fence: int = 0
 
@@ -466,7 +472,7 @@ class LeaseNewsEnd(NamedTuple):
 
 
 class QuotaHeadroom(NamedTuple):
-    """room: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
+    """headroom: bytes until the quota is reached, None while that is far; is_capped: the alarm NOSPACE is raised."""
 
     member_id: int
     headroom: int | None
@@ -485,7 +491,7 @@ class CompactSlice(NamedTuple):
 
 
 class CompactionState(NamedTuple):
-    """running: there is something to compaction. notes: the last that were sent, for a compactor that has none."""
+    """running: there is something to compact. notes: the last that were sent, for a compactor that has none."""
 
     revision: int
     compact_revision: int
@@ -591,17 +597,57 @@ MESSAGES: dict[int, type[Any]] = {
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 
+assert all(0 < tag < 128 for tag in MESSAGES), "first_type reads a tag as one byte; 0 is the flight recorder's"
+assert len(TAGS) == len(MESSAGES), "a type has one tag"
+
+
+class Unknown(NamedTuple):
+    """What a receiver finds in the place of a message whose tag it does not know: newer code has sent it. Never sent."""
+
+    tag: int
+
+
 _packer = msgpack.Packer(use_bin_type=True, autoreset=True)
+_path_packer = msgpack.Packer(use_bin_type=True, autoreset=True, unicode_errors="surrogateescape")
+"""For the rare text that is not UTF-8, such as a path: slower, as it encodes all text anew."""
+_MAKE: Final[dict[int, Callable[[Iterable[Any]], Any]]] = {tag: kind._make for tag, kind in MESSAGES.items()}
 
 
 def encode_frame(batch: Iterable[Any]) -> bytes:
-    """One frame out of messages of this module, in order."""
-    return _packer.pack([(TAGS[type(message)], message) for message in batch])  # type: ignore[no-any-return]
+    """One frame out of messages of this module, in order. raises KeyError: a type that is not in MESSAGES"""
+    items = [(TAGS[type(message)], message) for message in batch]
+    try:
+        return _packer.pack(items)  # type: ignore[no-any-return]
+    except UnicodeEncodeError:
+        return _path_packer.pack(items)  # type: ignore[no-any-return]
 
 
 def decode_frame(frame: bytes | memoryview) -> list[Any]:
-    """The messages of a frame. raises ValueError or KeyError for what no actor of this version sends."""
-    return [MESSAGES[tag]._make(fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
+    """The messages of a frame, in order; in the place of one with an unknown tag stands an Unknown.
+
+    return  messages with the fields of this version: what the sender left out has its default, what it said more is
+            dropped. NB: lists and tuples inside of fields all come as lists
+    raises  ValueError: no frame of any version
+    """
+    try:
+        return [_MAKE[tag](fields) for tag, fields in msgpack.unpackb(frame, use_list=True, strict_map_key=False)]
+    except (KeyError, TypeError, UnicodeDecodeError):
+        # A sender of another version, a path that is not UTF-8, or garbage: rare, so looked at message by message.
+        return _decode_tolerantly(frame)
+
+
+def _decode_tolerantly(frame: bytes | memoryview) -> list[Any]:
+    try:
+        items = msgpack.unpackb(frame, use_list=True, strict_map_key=False, unicode_errors="surrogateescape")
+        return [_decode(tag, fields) for tag, fields in items]
+    except TypeError as error:
+        raise ValueError(f"no frame of messages: {error}") from error
+
+
+def _decode(tag: int, fields: list[Any]) -> Any:
+    """raises TypeError: a field is missing that has no default, or these are no fields"""
+    kind = MESSAGES.get(tag)
+    return Unknown(tag) if kind is None else kind(*fields[: len(kind._fields)])
 
 
 def first_type(frame: bytes) -> type[Any]:

@@ -1,14 +1,21 @@
 """Ids that name members, clusters and requests.
 
-A request id says whose request it is, so that an answer finds its way without a table:
+A request id says which process gave it, so that an answer finds its way without a table:
 
     bits 48-63   low bits of the member's id
-    bits 43-47   slot of the listener in that member
-    bits  0-42   microseconds since 1970 at the listener's start, plus one for each request, mod 2**43
+    bits 43-47   slot of the process in that member
+    bits  0-42   microseconds since 1970 at the process's start, plus one for each request, mod 2**43
 
-A listener that starts again begins with a later time, so it gives no id twice, unless it gave more than one a
-microsecond. Member and cluster ids are worked out in etcdz.config.identity, from the flags.
+A process that starts again begins with a later time, so it gives no id twice, unless it gave more than one a
+microsecond. Member and cluster ids are worked out in etcdz.cluster.identity, from the flags.
 Source: etcd 3.5 pkg/idutil has the member's bits in the same place, and milliseconds below them.
+
+    slot     process
+    0-27     listeners: the supervisor gives each process a slot that no living one has (supervisor/children)
+    28       compactor
+    29       backend
+    30       lessor
+    31       raft
 """
 
 from collections.abc import Iterable
@@ -16,29 +23,35 @@ from itertools import count
 
 from etcdz.cluster import identity
 
-SLOTS = 32
-LESSOR_SLOT = 30
-"""In the ids of what the lessor proposes."""
-BACKEND_SLOT, COMPACTOR_SLOT = 29, 28
-"""In the ids of what these propose. They see by what is applied whether it was: nobody waits for the replies."""
-INTERNAL_PROPOSERS = frozenset((BACKEND_SLOT, COMPACTOR_SLOT))
 SLOT_SHIFT = 43
 MEMBER_SHIFT = 48
+SLOTS = 1 << MEMBER_SHIFT - SLOT_SHIFT
+LISTENER_SLOTS = range(28)
+COMPACTOR_SLOT = 28
+BACKEND_SLOT = 29
+LESSOR_SLOT = 30
+RAFT_SLOT = 31
+INTERNAL_PROPOSERS = frozenset((BACKEND_SLOT, COMPACTOR_SLOT))
+"""They see by what is applied whether their proposals were, so refusals are not sent to them."""
 COUNTER_MASK = (1 << SLOT_SHIFT) - 1
 SLOT_MASK = SLOTS - 1
 
+assert [*LISTENER_SLOTS, COMPACTOR_SLOT, BACKEND_SLOT, LESSOR_SLOT, RAFT_SLOT] == [*range(SLOTS)], (
+    "each slot has one kind of process"
+)
+
 
 class RequestIds:
-    """Gives the ids of one listener. `next` is called once per request."""
+    """Gives the ids of one process. `next` is called once per request."""
 
-    __slots__ = ("next", "_prefix")
+    __slots__ = ("next",)
 
     def __init__(self, member_id: int, slot: int, now_us: int) -> None:
-        """Requires: 0 <= slot < SLOTS, which no other listener of this member has."""
+        """slot: no other process of this member has it. raises ValueError: not below SLOTS"""
         if not 0 <= slot < SLOTS:
             raise ValueError(f"slot {slot} is not below {SLOTS}")
-        self._prefix = (member_id & 0xFFFF) << MEMBER_SHIFT | slot << SLOT_SHIFT
-        prefix, counter = self._prefix, count(now_us & COUNTER_MASK).__next__
+        prefix = (member_id & 0xFFFF) << MEMBER_SHIFT | slot << SLOT_SHIFT
+        counter = count(now_us & COUNTER_MASK).__next__
 
         def next_id() -> int:
             return prefix | counter() & COUNTER_MASK
@@ -46,12 +59,9 @@ class RequestIds:
         self.next = next_id
         """The next id. A closure, as it costs half of what a method does."""
 
-    def is_own(self, request_id: int) -> bool:
-        """Whether this listener, in this life or an earlier one, gave this id."""
-        return request_id & ~COUNTER_MASK == self._prefix
-
 
 def slot_of(request_id: int) -> int:
+    """The slot of the process that gave it."""
     return request_id >> SLOT_SHIFT & SLOT_MASK
 
 

@@ -11,9 +11,9 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 REVOKES_PER_S: Final = 1_000
-CROWD: Final = 1_000
+SPREAD_FROM_LEASES: Final = 1_000
 """From so many leases on, their ends are spread after a change of leaders."""
-CROWD_PER_S: Final = 750
+SPREAD_PER_S: Final = 750
 """So many may end in one second then: fewer than can be revoked, so that others find room."""
 RETRY_S: Final = 3.0
 """A revoke that has not happened until then is asked for again."""
@@ -97,7 +97,9 @@ class Clocks:
         clock = self.by_id.pop(lease_id, None)
         if clock is not None:
             clock.expiry_s = NEVER
-            clock.lease_id = 0  # nothing: it leaves the heap when its time comes, or with the next who are too many
+            clock.lease_id = (
+                0  # of no lease: it leaves the heap when its time comes, or with others once they are too many
+            )
             if len(self._due) > 2 * len(self.by_id) + _GONE_MAX:
                 self._due = [clock for clock in self._due if clock.lease_id]
                 heapify(self._due)
@@ -120,30 +122,30 @@ class Clocks:
             if clock is not None and clock.ttl_s == ttl_s:
                 clock.remaining_s = remaining_s
                 continue
-            self.forget(lease_id)  # of the same id, granted anew: not the one that we know
+            self.forget(lease_id)  # granted anew under the same id: another lease than the known one
             self.grant(lease_id, ttl_s, remaining_s, now)
         return gone
 
     # leaders
 
     def promote(self, extend_s: float, now: float) -> None:
-        """This member leads now: every lease gets its whole time again and extend_s, as nobody knows what the leader
-        before has told its clients."""
+        """This member leads now: every lease gets its whole time again and extend_s, since what the leader before has
+        told its clients is not known."""
         self.running = True
         self._checkpoints = []
         self._due = list(self.by_id.values())
         for clock in self._due:
             clock.expiry_s = now + extend_s + clock.length_s
             self._plan_checkpoint(clock, now)
-        if len(self._due) >= CROWD:
+        if len(self._due) >= SPREAD_FROM_LEASES:
             self._spread(extend_s, now)
         for clock in self._due:
             clock.look_again(now)
         heapify(self._due)
 
     def _spread(self, extend_s: float, now: float) -> None:
-        """Moves ends apart. A window opens at an end and is a second long; the n-th end in it, beyond CROWD_PER_S, is
-        put off by n/CROWD_PER_S s, less what it lies behind the window's opening, and the window grows by as much."""
+        """Moves ends apart. A window opens at an end and is a second long; the n-th end in it, beyond SPREAD_PER_S, is
+        put off by n/SPREAD_PER_S s, less what it lies behind the window's opening, and the window grows by as much."""
         opening = window_end = -NEVER
         count = 0
         for clock in sorted(self._due, key=lambda clock: clock.expiry_s):
@@ -152,13 +154,13 @@ class Clocks:
                 opening, window_end, count = end, end + 1.0, 1
                 continue
             count += 1
-            if count > CROWD_PER_S:
-                delay = count / CROWD_PER_S - (end - opening)
+            if count > SPREAD_PER_S:
+                delay = count / SPREAD_PER_S - (end - opening)
                 window_end = opening + delay
                 clock.expiry_s = now + extend_s + clock.length_s + delay
 
     def demote(self) -> None:
-        """Another one leads, or nobody: all clocks stand."""
+        """This member does not lead any more: all clocks stand."""
         self.running = False
         self._due = []
         self._checkpoints = []

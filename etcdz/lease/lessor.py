@@ -1,8 +1,8 @@
 """What a member's lessor does with its clocks: answers keep-alives, has leases revoked that have run out.
 
-Which leases there are it hears from the backend: the whole table once, then every change, in order. Who leads it hears
-from raft. It answers nothing before it knows both, and calls that come earlier wait here. It changes no lease itself:
-it proposes, and a lease is gone when the backend says so.
+The backend tells it which leases there are: the whole table once, then every change, in order. Raft tells it which
+member leads. It answers nothing before it knows both, and calls that come earlier wait here. It changes no lease
+itself: it proposes, and a lease is gone when the backend says so.
 
     keep-alive of a lease                         is answered at once
     ... that has run out                          waits until it is revoked: nothing stops that any more
@@ -49,7 +49,7 @@ class Question(NamedTuple):
 
 class Leader(NamedTuple):
     """What raft says. lead_index: 0, or this member leads, and this entry of its term or a later one is committed.
-    alone: it is the only voter, so that nobody else can have led meanwhile."""
+    alone: it is the only voter, so that no other can have led meanwhile."""
 
     term: int
     lead_index: int
@@ -74,7 +74,7 @@ class Lessor:
         extend_s: float,
         hold_s: float,
     ) -> None:
-        """extend_s: of all leases when this member becomes leader. hold_s: after this nobody waits for an answer."""
+        """extend_s: of all leases when this member becomes leader. hold_s: clients wait no longer for an answer."""
         self.clocks = clocks
         self._next_id = next_id
         self._extend_s = extend_s
@@ -104,7 +104,7 @@ class Lessor:
         self._clears: dict[int, int] = {}
         """Lease -> request id of the checkpoint that clears what remains."""
         self._offers: dict[int, bytes] = {}
-        """Proposals that nobody has answered: request id -> data."""
+        """Proposals without an answer so far: request id -> data."""
         self._refused: list[int] = []
         self._next_sweep_s = 0.0
         self._allowance = float(REVOKES_AT_ONCE)
@@ -162,7 +162,7 @@ class Lessor:
         self._hold_waiting()
 
     def _hold_waiting(self) -> None:
-        """Whoever waits for a change of his lease asks again."""
+        """Calls that wait for a change of their lease are handled anew once this can answer."""
         for questions in self._waiting.values():
             self._held.extend(questions)
         self._waiting.clear()
@@ -256,8 +256,8 @@ class Lessor:
     # ---- listeners ----
 
     def on_calls(self, slot: int, revision: int, calls: Iterable[tuple[int, int, int]], now: float) -> None:
-        """calls: (request id, method, lease id). revision: the latest that the listener has seen in an answer; ours is
-        not before it.
+        """calls: (request id, method, lease id). revision: the latest that the listener has seen in an answer;
+        answers from here show no earlier one.
 
         Nearly all are keep-alives of living leases: they are answered here, all others by the rules of the module.
         """

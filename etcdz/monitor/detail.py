@@ -31,19 +31,19 @@ class Page(NamedTuple):
 
 
 def headline(view: View, state: State) -> list[Line]:
-    """Who, and which pages there are."""
+    """The actor, and the pages about it."""
     actor = _find(view, state.selected)
-    who = line(Span(clean(state.selected), "head"), "  ")
+    title = line(Span(clean(state.selected), "head"), "  ")
     if actor is None:
-        who.append(Span("is gone", "bad"))
+        title.append(Span("is gone", "bad"))
     else:
         now = actor.now
         numbers = f"  pid {now.pid or '-'}  incarnation {now.incarnation}  restarts {now.restarts}"
-        who += [Span(now.state, state_style(now.state)), Span(f"{numbers}  up {duration(now.uptime_s)}")]
+        title += [Span(now.state, state_style(now.state)), Span(f"{numbers}  up {duration(now.uptime_s)}")]
     tabs: Line = []
     for number, name in enumerate(PAGES):
         tabs.append(Span(f" {number + 1} {name} ", "select" if number == state.page else "dim"))
-    return [who, tabs, []]
+    return [title, tabs, []]
 
 
 def content(view: View, state: State, page: Page, width: int) -> list[Line]:

@@ -1,4 +1,4 @@
-"""What a key does: state and key in, state and perhaps a wish out. Pure; the wishes are the shell's to fulfil.
+"""What a key does: state and key in, state and perhaps an action out. Pure: the shell performs the actions.
 
     overview    up, down    choose an actor       enter   look inside it
     inside      left, right another page          up, down, pageup, pagedown, home, end   scroll    escape  back
@@ -69,21 +69,25 @@ class State(NamedTuple):
         return PAGES[self.page] if self.inside else ""
 
 
-class Wish(NamedTuple):
-    """verb: quit; stack: of the chosen actor; plan: dry run of an order; order: for real."""
+class Action(NamedTuple):
+    """What the shell is to do.
+
+    verb          quit; stack: ask for the chosen actor's; plan: a dry run of an order; order: carry it out
+    order, args   of a plan or an order: the verb of the member's control socket, and its arguments
+    """
 
     verb: str
     order: str = ""
     args: Mapping[str, Any] = MappingProxyType({})
 
 
-Pressed = tuple[State, Wish | None]
+Pressed = tuple[State, Action | None]
 
 
 def press(state: State, key: str, view: View, rows: int = 10, scroll_max: int = 0) -> Pressed:
-    """rows: of a page; scroll_max: how far the page can be scrolled"""
+    """What a key does. rows: lines of a page; scroll_max: how far the page can be scrolled"""
     if key == "^C":
-        return state, Wish("quit")
+        return state, Action("quit")
     state = settled(state, view)._replace(notice=("", ""))
     if state.dialog is not None:
         return _answer(state, state.dialog, key)
@@ -97,7 +101,7 @@ def press(state: State, key: str, view: View, rows: int = 10, scroll_max: int = 
 
 
 def settled(state: State, view: View) -> State:
-    """An actor that is gone is chosen no more."""
+    """The state once an actor that is gone is not chosen any more."""
     names = [actor.now.name for actor in view.actors]
     if state.selected in names or (state.inside and state.selected):
         return state
@@ -112,7 +116,7 @@ def _first(names: Sequence[str]) -> str:
 def _overview(state: State, key: str, view: View) -> Pressed:
     names = [actor.now.name for actor in view.actors]
     if key == "q":
-        return state, Wish("quit")
+        return state, Action("quit")
     if key in ("enter", "right") and state.selected:
         return state._replace(inside=True, scroll=0), _on_page(state.page)
     step = {"up": -1, "down": 1, "home": -len(names), "end": len(names)}.get(key)
@@ -122,8 +126,8 @@ def _overview(state: State, key: str, view: View) -> Pressed:
     return state._replace(selected=names[at]), None
 
 
-def _on_page(page: int) -> Wish | None:
-    return Wish("stack") if PAGES[page] == "stack" else None
+def _on_page(page: int) -> Action | None:
+    return Action("stack") if PAGES[page] == "stack" else None
 
 
 def _inside(state: State, key: str, rows: int, scroll_max: int) -> Pressed:
@@ -156,8 +160,8 @@ def _open(state: State, verb: str, view: View) -> Pressed:
     return state._replace(dialog=dialog), _plan(dialog)
 
 
-def _plan(dialog: Dialog) -> Wish:
-    return Wish("plan", dialog.verb, {**dialog.args(), "dry_run": True})
+def _plan(dialog: Dialog) -> Action:
+    return Action("plan", dialog.verb, {**dialog.args(), "dry_run": True})
 
 
 def _answer(state: State, dialog: Dialog, key: str) -> Pressed:
@@ -178,7 +182,7 @@ def _answer(state: State, dialog: Dialog, key: str) -> Pressed:
         page = PAGES.index("trace")
         return state._replace(dialog=None, inside=True, page=page, scroll=0, tracing=True), None
     notice = (f"{dialog.verb} {dialog.actor}: under way", "warn")
-    return state._replace(dialog=None, notice=notice), Wish("order", dialog.verb, dialog.args())
+    return state._replace(dialog=None, notice=notice), Action("order", dialog.verb, dialog.args())
 
 
 def _type(state: State, dialog: Dialog, key: str) -> Pressed:
@@ -192,21 +196,22 @@ def _type(state: State, dialog: Dialog, key: str) -> Pressed:
     return state._replace(dialog=dialog), None
 
 
-def planned(state: State, wish: Wish, plan: Sequence[str]) -> State:
-    """The member has said what it would do. NB: an answer to a dialog that is open no more changes nothing."""
-    if state.dialog is None or _plan(state.dialog) != wish:
+def planned(state: State, action: Action, plan: Sequence[str]) -> State:
+    """The member has said what it would do. NB: an answer to a dialog that is not open any more changes nothing."""
+    if state.dialog is None or _plan(state.dialog) != action:
         return state
     return state._replace(dialog=state.dialog._replace(plan=tuple(plan)))
 
 
-def refused(state: State, wish: Wish, why: str) -> State:
-    """The member does not do it, or did not."""
-    if wish.verb == "order":
-        return state._replace(notice=(f"{wish.order} {wish.args.get('actor', '')}: {why}", "bad"))
-    if state.dialog is None or _plan(state.dialog) != wish:
+def refused(state: State, action: Action, why: str) -> State:
+    """The member refuses an action. why: for the user"""
+    if action.verb == "order":
+        return state._replace(notice=(f"{action.order} {action.args.get('actor', '')}: {why}", "bad"))
+    if state.dialog is None or _plan(state.dialog) != action:
         return state
     return state._replace(dialog=state.dialog._replace(refused=why))
 
 
-def done(state: State, wish: Wish) -> State:
-    return state._replace(notice=(f"{wish.order} {wish.args.get('actor', '')}: done", "good"))
+def done(state: State, action: Action) -> State:
+    """The member has carried out an order."""
+    return state._replace(notice=(f"{action.order} {action.args.get('actor', '')}: done", "good"))

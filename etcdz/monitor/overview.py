@@ -148,6 +148,7 @@ def _row(actor: ActorView, is_selected: bool, is_last: bool, width: int) -> Line
 
 
 def state_style(state: str) -> str:
+    """Style of an actor's state, as in `ps`."""
     return "dim" if state == "-" else STATE_STYLES.get(state, "bad")
 
 
@@ -172,11 +173,11 @@ def _rest(actor: ActorView) -> list[str]:
     return [str(now.pid or "-"), str(now.restarts), str(now.fds), up, *batch]
 
 
-# ---- the chosen one, events ----
+# ---- the chosen actor, events ----
 
 
 def _about(view: View, selected: str, width: int) -> list[Line]:
-    """Four lines, none if nobody is chosen."""
+    """Four lines about the chosen actor, one empty line if none is chosen."""
     actor = next((actor for actor in view.actors if actor.now.name == selected), None)
     if actor is None:
         return [[]]

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
+    """A piece of text in one style. Requires: text as clean() makes it"""
+
     text: str
     style: str = ""
 
@@ -20,6 +22,7 @@ Line = list[Span]
 
 
 def line(*parts: "Span | str") -> Line:
+    """A line of these pieces; plain text has no style."""
     return [part if isinstance(part, Span) else Span(part) for part in parts]
 
 
@@ -52,6 +55,7 @@ def cut(spans: Sequence[Span], width: int) -> Line:
 
 
 def length(spans: Sequence[Span]) -> int:
+    """Width in characters."""
     return sum(len(span.text) for span in spans)
 
 
@@ -62,4 +66,5 @@ def filled(spans: Sequence[Span], width: int, style: str) -> Line:
 
 
 def plain(spans: Sequence[Span]) -> str:
+    """The text without styles."""
     return "".join(span.text for span in spans)

@@ -4,7 +4,7 @@ What an entry asks for and another module answers (v2 requests, membership, auth
 Alarms stand above the requests: with NOSPACE raised nothing may grow, with CORRUPT raised nothing is read or written.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -16,25 +16,33 @@ from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
+from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import decode_varint, message_field
 from etcdz.proto.tags import ALARM_ALARMS, V2_REQUEST_ID, V2_REQUEST_METHOD
 from etcdz.store import buckets
 
-#: (request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
-#: and the last is the entry's data.
 Result = tuple[int, int, str | None, bytes]
+"""(request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
+and the last is the entry's data."""
 FOREIGN = -1
 
-#: First byte of an entry -> field of InternalRaftRequest, for those that mostly come: fields go in ascending order.
 _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "compaction"}
+"""First byte of an entry -> field of InternalRaftRequest, for those that mostly come: fields go in ascending order."""
 
 
-#: The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts.
 _HEADROOM_MAX = 4 << 20
-#: No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more.
+"""The size of the store is looked at after every so many bytes of growth: a look costs as much as ten puts."""
 _GROWTH_MAX = 64
+"""No request grows the store by more than this times its own bytes: a put in a transaction takes seven or more."""
 _NO_QUOTA = 1 << 62
+
+
+_V2_METHODS = ("PUT", "POST", "DELETE", "QGET", "SYNC", "GET")
+
+
+class UndecodableEntry(Exception):
+    """The data of an entry is nothing that any version known here proposes."""
 
 
 class Applier:
@@ -52,7 +60,7 @@ class Applier:
 
     def __init__(self, mvcc: Mvcc, quota_bytes: int = 0) -> None:
         self.mvcc = mvcc
-        self.alarms = AlarmTable(mvcc.store)
+        self.alarms = AlarmTable(mvcc.state.store)
         self.quota_bytes = quota_bytes
         self._capped = self._corrupt = False
         self._plain = True
@@ -74,7 +82,11 @@ class Applier:
         self._note_alarms()
 
     def apply(self, data: bytes) -> Result | None:
-        """Runs a normal entry. return None for an empty one, with which a leader begins its term."""
+        """Runs a normal entry.
+
+        return  None for an empty one, with which a leader begins its term
+        raises  UndecodableEntry: nothing is applied, and nothing may be applied after it
+        """
         if not data:
             return None
         if data[0] == PUT_TAG and self._plain and self._headroom > 0:
@@ -88,11 +100,6 @@ class Applier:
                 self._headroom -= len(data) + PUT_OVERHEAD_BYTES
                 return txn[0], 0, None, self.mvcc.put_plain_txn(txn[1])
         return self._apply(data)
-
-    def apply_all(self, entries: Iterable[bytes]) -> list[Result]:
-        """The results of a batch, in order, without those of empty entries."""
-        apply = self.apply
-        return [result for data in entries if (result := apply(data)) is not None]
 
     # everything else
 
@@ -159,7 +166,7 @@ class Applier:
         return 0, None, self.mvcc.header() + b"".join(members)
 
     def _write_alarm(self, request: pb.AlarmRequest, value: bytes | None) -> None:
-        self.mvcc.pending[buckets.ALARM + alarms.encode_member(request.alarm, request.memberID)] = value
+        self.mvcc.state.pending[buckets.ALARM + alarms.encode_member(request.alarm, request.memberID)] = value
         raised = value is not None
         left = len(self.alarms.listed(request.alarm))
         self.alarm_news.append((raised, request.alarm, request.memberID, left == (1 if raised else 0)))
@@ -171,15 +178,46 @@ class Applier:
         self._plain = not (self._capped or self._corrupt)
 
 
-def _decode(data: bytes) -> tuple[pb.InternalRaftRequest | None, int]:
-    """(InternalRaftRequest or None for a v2 request, request id)."""
+def is_replayable(data: bytes) -> bool:
+    """Whether applying a normal entry once more gives what it gave when it was applied: users and roles are kept as
+    etcd has left them, and what an entry does to them is not applied here."""
+    if not data or data[0] in (PUT_TAG, TXN_TAG) or _is_v2(data):
+        return True
     try:
-        request = pb.InternalRaftRequest.FromString(data)
+        request, _ = _decode(data)
+    except UndecodableEntry:
+        return False
+    return request is None or not _kind(request).startswith("auth")
+
+
+def _decode(data: bytes) -> tuple[pb.InternalRaftRequest | None, int]:
+    """(InternalRaftRequest or None for a v2 request, request id). raises UndecodableEntry: it is neither"""
+    if not _is_v2(data):
+        try:
+            request = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
+        except DecodeError as error:
+            raise UndecodableEntry(f"it is no request: {error}") from error
+        return request, request.ID or request.header.ID
+    if not _is_plausible_v2(data):
+        raise UndecodableEntry("it is no request of the v2 API, though it begins like one")
+    return None, _v2_id(data)
+
+
+def _is_plausible_v2(data: bytes) -> bool:
+    """Whether an entry that begins like a v2 request, bare or wrapped, holds one."""
+    try:
+        at = decode_varint(data, 1)[1] if data[:1] == V2_REQUEST_ID else 0
+        size, at = decode_varint(data, at + 1)
+    except (IndexError, ValueError):
+        return False
+    return any(_is_v2_request(part) for part in (data, data[at : at + size]))
+
+
+def _is_v2_request(data: bytes) -> bool:
+    try:
+        return pb.Request.FromString(data).Method in _V2_METHODS
     except DecodeError:
-        return None, _v2_id(data)
-    if _is_v2(data):
-        return None, _v2_id(data)
-    return request, request.ID or request.header.ID
+        return False
 
 
 def _kind(request: pb.InternalRaftRequest) -> str:

@@ -1,6 +1,6 @@
 """etcd's buckets between the store and a bbolt file: the same rows, in the same order, both ways.
 
-Buckets of our own (`etcdz_...`) stay out of files; buckets that no one knows go along, whatever they hold.
+Buckets of etcdz itself (`etcdz_...`) stay out of files; unknown buckets go along, whatever they hold.
 """
 
 from collections.abc import Iterator

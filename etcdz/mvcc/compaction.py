@@ -8,81 +8,88 @@ from there on are looked at, in order, and the first one of a key that makes a k
 compaction so costs what was written since the last one; etcd's costs the whole store.
 """
 
-from __future__ import annotations
-
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from etcdz.mvcc.state import KvState
 from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 
-if TYPE_CHECKING:
-    from etcdz.mvcc.mvcc import Mvcc
+TAKEN_BYTES = b"etcdz_meta\0scrubbed"
+"""Store key: how many bytes the compaction under way has taken out so far (8, BE). It is in no hash."""
 
 
-#: 8 bytes: how much a compaction that is under way has taken out so far. Of our own, so in no hash.
-FREED = b"etcdz_meta\0scrubbed"
+class ScheduledCompaction:
+    """At most one compaction is under way; a newer one takes over the work of the one before.
 
+    target    revision of the last compaction that was scheduled; -1 for none
+    running   whether it still has records to take out
 
-class CompactSlice:
-    """One compaction at a time; a newer one takes over the work of one that is under way.
-
-    Invariant: below `finished` the store holds what the compaction there keeps, less what this compaction took so far.
+    Invariant: below the state's finished_compact the store holds what the compaction there keeps, less what this one
+    has taken so far.
     """
 
-    __slots__ = ("_cursor", "_freed", "_mvcc", "finished", "running", "target")
+    __slots__ = ("_cursor", "_state", "_taken_bytes", "running", "target")
 
-    def __init__(self, mvcc: Mvcc, finished: int) -> None:
-        self._mvcc = mvcc
-        self.finished = finished
-        self._freed = int.from_bytes(mvcc.store.get(FREED) or b"", "big")
-        self.start(mvcc.compact_revision)
+    def __init__(self, state: KvState) -> None:
+        self._state = state
+        self._taken_bytes = int.from_bytes(state.store.get(TAKEN_BYTES) or b"", "big")
+        self.schedule(state.compact_revision)
 
-    def start(self, target: int) -> None:
+    def schedule(self, target: int) -> None:
         """A compaction at a revision, above the one of the last."""
+        finished = self._state.finished_compact
         self.target = target
-        self.running = target > self.finished
-        self._cursor = _first_name(self.finished)
+        self.running = target > finished
+        self._cursor = _first_name(finished)
 
     def step(self, limit: int) -> bool:
-        """Looks at up to limit records. return whether nothing is left to do."""
-        if not self.running:
-            return True
-        store, compact_slice, target, finished = (
-            self._mvcc.store,
-            self._mvcc.index.compact_slice,
-            self.target,
-            self.finished,
-        )
-        batch: dict[bytes, bytes | None] = {}
-        seen = freed = 0
-        name = b""
-        for name, record in islice(store.iterate(self._cursor, _first_name(target + 1)), limit):
-            seen += 1
-            main, sub, _ = buckets.decode_store_key(name)
-            kept, obsolete = compact_slice(record_key(record), main, sub, target, finished)
-            if not kept:
-                batch[name] = None
-                freed += len(name) + len(record)
-            if obsolete is not None:
-                batch[buckets.put_key(*obsolete)] = None
-                freed += len(name) + len(record)  # about: a record of the same key
-        self._freed += freed
-        if freed:
-            batch[FREED] = self._freed.to_bytes(8, "big")
+        """A slice: looks at up to limit records. return whether nothing is left to do
+
+        Does nothing while changes are pending: the mark of a compaction has to be in the store before its deletes.
+        """
+        if not self.running or self._state.pending:
+            return not self.running
+        store = self._state.store
+        batch, seen, last = self._look_at(limit)
+        if batch:
+            batch[TAKEN_BYTES] = self._taken_bytes.to_bytes(8, "big")
         if seen < limit:
-            batch[FREED] = None
-            batch[buckets.FINISHED_COMPACT] = buckets.encode_revision(target)
-            self.running = False
-        else:
-            self._cursor = name + b"\0"
+            batch[TAKEN_BYTES] = None
+            batch[buckets.FINISHED_COMPACT] = buckets.encode_revision(self.target)
         if batch:
             store.write(batch)
-        if not self.running:
-            store.reclaim(_first_name(finished), _first_name(target + 1), self._freed)
-            self.finished = target
-            self._freed = 0
+        if seen < limit:
+            self._finish()
+        else:
+            self._cursor = last + b"\0"
         return not self.running
+
+    def _look_at(self, limit: int) -> tuple[dict[bytes, bytes | None], int, bytes]:
+        """(the batch that deletes what goes, how many records were looked at, store key of the last)."""
+        state, target = self._state, self.target
+        compact_record, finished = state.index.compact_record, state.finished_compact
+        batch: dict[bytes, bytes | None] = {}
+        seen = taken = 0
+        name = b""
+        for name, record in islice(state.store.iterate(self._cursor, _first_name(target + 1)), limit):
+            seen += 1
+            main, sub, _ = buckets.decode_store_key(name)
+            kept, obsolete = compact_record(record_key(record), main, sub, target, finished)
+            if not kept:
+                batch[name] = None
+                taken += len(name) + len(record)
+            if obsolete is not None:
+                batch[buckets.put_key(*obsolete)] = None
+                taken += len(name) + len(record)  # about: a record of the same key
+        self._taken_bytes += taken
+        return batch, seen, name
+
+    def _finish(self) -> None:
+        state, target = self._state, self.target
+        state.store.reclaim(_first_name(state.finished_compact), _first_name(target + 1), self._taken_bytes)
+        state.finished_compact = target
+        self._taken_bytes = 0
+        self.running = False
 
 
 def _first_name(main: int) -> bytes:

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from etcdz.proto import etcdserverpb as pb
 
-#: What a put or a lease costs beside its bytes.
 PUT_OVERHEAD_BYTES: Final = 256
+"""What a put costs beside its bytes."""
 LEASE_OVERHEAD_BYTES: Final = 64
+"""What a lease costs."""
 
 
 def put_growth(request: pb.PutRequest) -> int:

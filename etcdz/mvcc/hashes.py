@@ -6,25 +6,21 @@ HashKV at r, with a compaction at c: CRC-32C over "key", then name and record of
   - a tombstone at c itself never counts, since etcd before 3.5.16 deletes it and later ones keep it.
 Names are revision bytes without the bucket. Source: etcd 3.5.33 server/mvcc/hash.go.
 NB: at c itself etcd before 3.5.9 answers COMPACTED; later ones may answer from memory with the hash that was there
-before the compaction, until they are restarted. We answer what they do from then on.
+before the compaction, until they are restarted. Here the answer is the one that they give from then on.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import google_crc32c
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.mvcc.key_index import KeyIndex
+from etcdz.mvcc.state import KvState
 from etcdz.proto.fields import record_key
 from etcdz.store import buckets
-
-if TYPE_CHECKING:
-    from etcdz.mvcc.mvcc import Mvcc
 
 _PARTS_MAX = 1024
 _NAME_AT = len(buckets.KEY)
@@ -85,29 +81,29 @@ class HashKvJob:
     it begins again, or finds its revision compacted.
     """
 
-    __slots__ = ("_compacted", "_hasher", "_mvcc", "_revision", "_rows", "now")
+    __slots__ = ("_compacted", "_hasher", "_revision", "_rows", "_state", "now")
 
-    def __init__(self, mvcc: Mvcc, revision: int) -> None:
+    def __init__(self, state: KvState, revision: int) -> None:
         """revision: 0 for the current one; a negative one has the hash of no records, as in etcd."""
-        self._mvcc = mvcc
-        self.now = mvcc.revision
+        self._state = state
+        self.now = state.revision
         self._revision = revision or self.now
         self._start()
 
     def _start(self) -> None:
-        mvcc, revision = self._mvcc, self._revision
-        self._compacted = mvcc.compact_revision
-        self._hasher = KvHasher(mvcc.index, self._compacted, revision)
-        self._rows = _records(mvcc, revision)
+        state, revision = self._state, self._revision
+        self._compacted = state.compact_revision
+        self._hasher = KvHasher(state.index, self._compacted, revision)
+        self._rows = _records(state, revision)
 
     def step(self, limit: int | None = None) -> KvHash | EtcdError | None:
         """Takes up to limit records (None for all). return the hash, COMPACTED or FUTURE_REV, or None: more to do."""
-        mvcc, revision = self._mvcc, self._revision
+        state, revision = self._state, self._revision
         if revision > self.now:
             return errors.FUTURE_REV
-        if 0 < revision < mvcc.compact_revision:
+        if 0 < revision < state.compact_revision:
             return errors.COMPACTED
-        if mvcc.compact_revision != self._compacted:
+        if state.compact_revision != self._compacted:
             self._start()
         seen = 0
         for name, record in islice(self._rows, limit):
@@ -119,7 +115,7 @@ class HashKvJob:
         main, sub, tombstone = buckets.decode_store_key(name)
         kept = True
         if main <= self._compacted:
-            index = self._mvcc.index
+            index = self._state.index
             key = record_key(record)
             kept = not tombstone and index.at(key, self._revision) == (main, sub)
             if not kept and index.at(key, self._compacted) != (main, sub):
@@ -127,11 +123,11 @@ class HashKvJob:
         self._hasher.add(name, record, main, tombstone, kept)
 
 
-def _records(mvcc: Mvcc, revision: int) -> Iterator[tuple[bytes, bytes]]:
+def _records(state: KvState, revision: int) -> Iterator[tuple[bytes, bytes]]:
     """All records up to a revision, pending ones included: those are newer than all in the store."""
     end = buckets.KEY + max(revision + 1, 0).to_bytes(8, "big")
-    pending = [(name, record) for name, record in mvcc.pending.items() if buckets.KEY < name < end and record]
-    return chain(mvcc.store.iterate(buckets.KEY, end, verify=True), pending)
+    pending = [(name, record) for name, record in state.pending.items() if buckets.KEY < name < end and record]
+    return chain(state.store.iterate(buckets.KEY, end, verify=True), pending)
 
 
 class HashJob:
@@ -140,12 +136,12 @@ class HashJob:
 
     __slots__ = ("_crc", "_pairs", "revision")
 
-    def __init__(self, mvcc: Mvcc) -> None:
+    def __init__(self, state: KvState) -> None:
         """Requires: nothing is pending."""
-        self.revision = mvcc.revision
+        self.revision = state.revision
         self._crc = 0
-        small = {bucket: list(_bucket_rows(mvcc, bucket)) for bucket in buckets.ALL if bucket != buckets.KEY}
-        self._pairs = _all_pairs(small, _bucket_rows(mvcc, buckets.KEY))
+        small = {bucket: list(_bucket_rows(state, bucket)) for bucket in buckets.ALL if bucket != buckets.KEY}
+        self._pairs = _all_pairs(small, _bucket_rows(state, buckets.KEY))
 
     def step(self, limit: int | None = None) -> int | None:
         """Takes up to limit rows (None for all). return the hash, or None: more to do"""
@@ -173,9 +169,9 @@ def _all_pairs(
                 yield name[len(bucket) :], value
 
 
-def _bucket_rows(mvcc: Mvcc, bucket: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _bucket_rows(state: KvState, bucket: bytes) -> Iterator[tuple[bytes, bytes]]:
     if bucket == buckets.KEY:
-        return _records(mvcc, mvcc.write_revision)
-    rows: dict[bytes, bytes | None] = dict(mvcc.store.iterate(bucket, buckets.bucket_end(bucket)))
-    rows |= {name: value for name, value in mvcc.pending.items() if name.startswith(bucket)}
+        return _records(state, state.write_revision)
+    rows: dict[bytes, bytes | None] = dict(state.store.iterate(bucket, buckets.bucket_end(bucket)))
+    rows |= {name: value for name, value in state.pending.items() if name.startswith(bucket)}
     return iter([(name, value) for name, value in sorted(rows.items()) if value is not None])

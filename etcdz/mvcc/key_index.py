@@ -15,6 +15,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import final
 
 from sortedcontainers import SortedList
 
@@ -23,6 +24,7 @@ _MASK64 = (1 << 64) - 1
 _MASK96 = (1 << 96) - 1
 
 
+@final
 class History:
     """Revisions of one key in ascending order.
 
@@ -68,8 +70,8 @@ def pack(main: int, sub: int, created: int, version: int) -> int:
 class KeyIndex:
     """All keys and their revisions.
 
-    Invariant: `_keys` and `_fresh` together hold each key of `entries` once. New keys wait in `_fresh` until someone
-    asks for a range or they become too many, so that a put of a new key mostly costs no search of its place.
+    Invariant: `_keys` and `_fresh` together hold each key of `entries` once. New keys wait in `_fresh` until a
+    range is asked for or they become too many, so that a put of a new key mostly costs no search of its place.
     Invariant: `_dead` holds the keys whose last revision is a tombstone; counting a range needs no walk over it.
     """
 
@@ -93,14 +95,14 @@ class KeyIndex:
             self.entries[key] = main << 32 | sub
             self._fresh.append(key)
             return main, 1
-        if type(entry) is int:
-            history = self.entries[key] = self._unfold(entry)
-        else:
-            history = entry  # type: ignore[assignment]
+        if type(entry) is History:
+            history = entry
             if history.mains[-1] & 1:
                 self._dead.remove(key)
                 history.created = main
                 history.version = 0
+        else:
+            history = self.entries[key] = self._unfold(entry)
         if sub or history.subs is not None:
             history.append(main, sub, 0)
         else:
@@ -117,9 +119,9 @@ class KeyIndex:
         entries = self.entries
         for at, key in enumerate(keys, sub):
             entry = entries[key]
-            if entry.__class__ is int:
+            if type(entry) is not History:
                 entry = entries[key] = self._unfold(entry)
-            entry.append(main, at, 1)  # type: ignore[union-attr]
+            entry.append(main, at, 1)
         if len(keys) > 1:
             self._dead.update(keys)
         else:
@@ -142,7 +144,7 @@ class KeyIndex:
             history = self.entries[key] = History(0, 0)
             history.append(main, sub, 1)
             self._dead.add(key)
-        elif type(entry) is int or not entry.mains[-1] & 1:  # type: ignore[union-attr]
+        elif type(entry) is not History or not entry.mains[-1] & 1:
             self.tombstone(key, main, sub)
 
     def adopt(self) -> None:
@@ -156,39 +158,38 @@ class KeyIndex:
         entry = self.entries.get(key)
         if entry is None:
             return None
-        if type(entry) is int:
+        if type(entry) is not History:
             main = entry >> 32 & _MASK64
             return main, entry & _MASK32, main - (entry >> 96 & _MASK64), (entry >> 160) + 1
-        last = entry.mains[-1]  # type: ignore[union-attr]
+        last = entry.mains[-1]
         if last & 1:
             return None
-        return last >> 1, entry.sub_at(-1), entry.created, entry.version  # type: ignore[union-attr]
+        return last >> 1, entry.sub_at(-1), entry.created, entry.version
 
     def at(self, key: bytes, revision: int) -> tuple[int, int] | None:
         """(main, sub) of a key as of a main revision, None if it did not exist then."""
         entry = self.entries.get(key)
         if entry is None:
             return None
-        if type(entry) is int:
+        if type(entry) is not History:
             main = entry >> 32 & _MASK64
             return (main, entry & _MASK32) if main <= revision else None
-        mains = entry.mains  # type: ignore[union-attr]
+        mains = entry.mains
         i = bisect_right(mains, revision << 1 | 1) - 1
         if i < 0 or mains[i] & 1:
             return None
-        return mains[i] >> 1, entry.sub_at(i)  # type: ignore[union-attr]
+        return mains[i] >> 1, entry.sub_at(i)
 
     def revisions_since(self, key: bytes, revision: int) -> Iterator[tuple[int, int, bool]]:
         """(main, sub, tombstone) of all changes of a key from a main revision on, ascending."""
         entry = self.entries.get(key)
-        if type(entry) is int:
+        if type(entry) is History:
+            for i in range(bisect_left(entry.mains, revision << 1), len(entry.mains)):
+                yield entry.mains[i] >> 1, entry.sub_at(i), bool(entry.mains[i] & 1)
+        elif entry is not None:
             main = entry >> 32 & _MASK64
             if main >= revision:
                 yield main, entry & _MASK32, False
-        elif entry is not None:
-            history: History = entry  # type: ignore[assignment]
-            for i in range(bisect_left(history.mains, revision << 1), len(history.mains)):
-                yield history.mains[i] >> 1, history.sub_at(i), bool(history.mains[i] & 1)
 
     # ranges; hi None is no bound
 
@@ -239,7 +240,7 @@ class KeyIndex:
 
     # compaction
 
-    def compact_slice(
+    def compact_record(
         self, key: bytes, main: int, sub: int, compacted: int, finished: int
     ) -> tuple[bool, tuple[int, int] | None]:
         """What a compaction does with the record (main, sub) of key, main <= compacted; the index forgets what goes.
@@ -252,11 +253,11 @@ class KeyIndex:
         Requires: a compaction visits the records in ascending order. It may leave out those that the one before kept.
         """
         entry = self.entries.get(key)
-        if entry.__class__ is int:
-            return entry & _MASK96 == main << 32 | sub, None
         if entry is None:
             return False, None
-        history: History = entry  # type: ignore[assignment]
+        if type(entry) is not History:
+            return entry & _MASK96 == main << 32 | sub, None
+        history = entry
         mains = history.mains
         first = mains[0]
         if first >> 1 > main:

@@ -10,8 +10,8 @@ from etcdz.lease.lessor import GONE, GRANTED, REMAINS
 from etcdz.proto import leasepb
 from etcdz.store import buckets
 
-#: etcd's greatest TTL.
 TTL_MAX_S = 9_000_000_000
+"""etcd's greatest TTL."""
 
 
 _NO_KEYS: frozenset[bytes] = frozenset()

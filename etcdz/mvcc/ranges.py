@@ -4,21 +4,17 @@ etcd's order of work: pick the revision; count *all* keys of the range that exis
 if neither sort nor filters stand in the way); filter; sort; cut; drop values. So `count` ignores filters and limit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
+from etcdz.mvcc.state import KvState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.proto.fields import encode_varint, int_field
 from etcdz.proto.tags import RANGE_COUNT, RANGE_KVS, RANGE_MORE_TRUE
-
-if TYPE_CHECKING:
-    from etcdz.mvcc.mvcc import Mvcc
 
 _SORT_KEYS: dict[int, Callable[[Any], Any]] = {
     0: lambda kv: kv.key,
@@ -36,30 +32,30 @@ def range_end(end: bytes) -> bytes | None:
     return None if end == b"\0" else end
 
 
-def run(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
+def run(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
     """The fields of a RangeResponse behind its header, or COMPACTED, or FUTURE_REV.
 
     Inside a transaction "now" includes its own changes.
     """
-    now = mvcc.write_revision
+    now = state.write_revision
     revision = request.revision
     if revision > now:
         return errors.FUTURE_REV
     if revision <= 0:
         revision = now
-    if revision < mvcc.compact_revision:
+    if revision < state.compact_revision:
         return errors.COMPACTED
     lo, hi = request.key, range_end(request.range_end)
     if request.count_only:
-        return int_field(RANGE_COUNT, _count(mvcc, lo, hi, None if revision == now else revision))
+        return int_field(RANGE_COUNT, _count(state, lo, hi, None if revision == now else revision))
     limit = request.limit
     filters = _filters(request)
     fetch = limit + 1 if 0 < limit < _LIMIT_MAX and request.sort_order == _NONE and not filters else 0
     if revision == now:
-        records = records_now(mvcc, lo, hi, fetch)
-        count = len(records) if not fetch or len(records) < fetch else _count(mvcc, lo, hi, None)
+        records = records_now(state, lo, hi, fetch)
+        count = len(records) if not fetch or len(records) < fetch else _count(state, lo, hi, None)
     else:
-        records, count = _records_at(mvcc, lo, hi, revision, fetch)
+        records, count = _records_at(state, lo, hi, revision, fetch)
     if filters or request.sort_order != _NONE or request.sort_target or request.keys_only:
         records = _shape(records, filters, request)
     more = 0 < limit < len(records)
@@ -74,52 +70,52 @@ def run(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
     return b"".join(parts)
 
 
-def run_chunk(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | bytes:
-    """As run, for a range with a limit and without order or filters; without a count, so that no more of the range is
-    looked at than is answered."""
-    now = mvcc.revision
+def run_chunk(state: KvState, request: pb.RangeRequest) -> EtcdError | bytes:
+    """As run, for a range with a limit and without order or filters, though maybe with a sort target; without a count,
+    so that no more of the range is looked at than is answered."""
+    now = state.revision
     revision = request.revision or now
     if revision > now:
         return errors.FUTURE_REV
-    if revision < max(mvcc.compact_revision, 0):
+    if revision < max(state.compact_revision, 0):
         return errors.COMPACTED
     lo, hi, limit = request.key, range_end(request.range_end), request.limit
     if revision == now:
-        records = records_now(mvcc, lo, hi, limit + 1)
+        records = records_now(state, lo, hi, limit + 1)
     elif hi == b"":
-        records, _ = _records_at(mvcc, lo, hi, revision, 0)
+        records, _ = _records_at(state, lo, hi, revision, 0)
     else:
-        found = islice(mvcc.index.revisions_at(lo, hi, revision), limit + 1)
-        records = [mvcc.record_at(main, sub) for main, sub in found]
+        found = islice(state.index.revisions_at(lo, hi, revision), limit + 1)
+        records = [state.record_at(main, sub) for main, sub in found]
+    if request.keys_only or request.sort_target:
+        records = _shape(records, [], request)
     more = len(records) > limit
     del records[limit:]
-    if request.keys_only:
-        records = _shape(records, [], request)
     parts: list[bytes] = []
     for record in records:
         parts += (RANGE_KVS, encode_varint(len(record)), record)
     return b"".join(parts) + (RANGE_MORE_TRUE if more else b"")
 
 
-def records_now(mvcc: Mvcc, lo: bytes, hi: bytes | None, limit: int = 0) -> list[bytes]:
+def records_now(state: KvState, lo: bytes, hi: bytes | None, limit: int = 0) -> list[bytes]:
     """Encoded KeyValues of the keys that exist now, in key order; limit 0 is none."""
-    return mvcc.records_of(mvcc.index.keys_now(lo, hi, limit))
+    return state.records_of(state.index.keys_now(lo, hi, limit))
 
 
-def _records_at(mvcc: Mvcc, lo: bytes, hi: bytes | None, revision: int, limit: int) -> tuple[list[bytes], int]:
+def _records_at(state: KvState, lo: bytes, hi: bytes | None, revision: int, limit: int) -> tuple[list[bytes], int]:
     """Encoded KeyValues as of an older revision, at most limit of them (0 is none), and how many there are in all."""
     if hi == b"":
-        single = mvcc.index.at(lo, revision)
+        single = state.index.at(lo, revision)
         found = [] if single is None else [single]
     else:
-        found = list(mvcc.index.revisions_at(lo, hi, revision))
+        found = list(state.index.revisions_at(lo, hi, revision))
     wanted = found[:limit] if limit else found
-    return [mvcc.record_at(main, sub) for main, sub in wanted], len(found)
+    return [state.record_at(main, sub) for main, sub in wanted], len(found)
 
 
-def _count(mvcc: Mvcc, lo: bytes, hi: bytes | None, revision: int | None) -> int:
+def _count(state: KvState, lo: bytes, hi: bytes | None, revision: int | None) -> int:
     """Keys of a range that exist now (revision None) or existed at a revision."""
-    index = mvcc.index
+    index = state.index
     if hi == b"":
         found = index.latest(lo) if revision is None else index.at(lo, revision)
         return 0 if found is None else 1

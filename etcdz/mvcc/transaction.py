@@ -5,14 +5,13 @@ the branches; then every put on that path is checked, then every range; only the
 Operations see the changes of those before them. All changes share one main revision, `sub` numbers them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.mvcc import ranges
+from etcdz.mvcc import ranges, writes
+from etcdz.mvcc.state import KvState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.proto.fields import message_field, revision_header
@@ -26,26 +25,23 @@ from etcdz.proto.tags import (
     TXN_SUCCEEDED_TRUE,
 )
 
-if TYPE_CHECKING:
-    from etcdz.mvcc.mvcc import Mvcc
-
 _VERSION, _CREATE, _MOD, _VALUE, _LEASE = range(5)
 _EQUAL, _GREATER, _LESS, _NOT_EQUAL = range(4)
 _NO_KEY = mvccpb.KeyValue()
 
 
-#: An operation of the path with its kind; a nested transaction stands there as the _Step that it has become.
 _Operation = tuple[str | None, Any]
+"""An operation of the path with its kind; a nested transaction stands there as the _Step that it has become."""
 _Step = tuple[bool, list[_Operation]]
 """One txn message on the path: whether its compares held, and the operations of that branch."""
 
 
-def run(mvcc: Mvcc, request: pb.TxnRequest) -> EtcdError | bytes:
+def run(state: KvState, request: pb.TxnRequest) -> EtcdError | bytes:
     """The fields of a TxnResponse behind its header. An error means that nothing was changed."""
     flat: list[_Operation] = []
-    path = _decide(mvcc, request, flat)
-    error = _check(mvcc, flat)
-    return error if error is not None else _apply(mvcc, path, _Headers(mvcc.revision))
+    path = _decide(state, request, flat)
+    error = _check(state, flat)
+    return error if error is not None else _apply(state, path, _Headers(state.revision))
 
 
 def answer_to_puts(revision: int, count: int) -> bytes:
@@ -71,18 +67,18 @@ def _all_operations(request: pb.TxnRequest) -> Iterator[pb.RequestOp]:
 # compares
 
 
-def _decide(mvcc: Mvcc, request: pb.TxnRequest, flat: list[_Operation]) -> _Step:
+def _decide(state: KvState, request: pb.TxnRequest, flat: list[_Operation]) -> _Step:
     """The path from here on; flat collects its operations without the nesting, in order."""
     succeeded = True
     for compare in request.compare:
-        if not _holds(mvcc, compare):
+        if not _holds(state, compare):
             succeeded = False
             break
     operations: list[_Operation] = []
     for op in request.success if succeeded else request.failure:
         kind = op.WhichOneof("request")
         if kind == "request_txn":
-            operations.append((kind, _decide(mvcc, op.request_txn, flat)))
+            operations.append((kind, _decide(state, op.request_txn, flat)))
         else:
             operation = (kind, getattr(op, kind) if kind else None)
             operations.append(operation)
@@ -90,16 +86,16 @@ def _decide(mvcc: Mvcc, request: pb.TxnRequest, flat: list[_Operation]) -> _Step
     return succeeded, operations
 
 
-def _holds(mvcc: Mvcc, compare: pb.Compare) -> bool:
+def _holds(state: KvState, compare: pb.Compare) -> bool:
     """Over a range it must hold for every key. On a missing key all is zero, but no value compare holds."""
     target = compare.target
     if not compare.range_end and _VERSION <= target <= _MOD:
-        latest = mvcc.index.latest(compare.key)  # all that is asked for is in the index
+        latest = state.index.latest(compare.key)  # all that is asked for is in the index
         if latest is None:
             return _compare(compare.result, 0, _operand(compare, target))
         main, _, created, version = latest
         return _compare(compare.result, (version, created, main)[target], _operand(compare, target))
-    records = ranges.records_now(mvcc, compare.key, ranges.range_end(compare.range_end))
+    records = ranges.records_now(state, compare.key, ranges.range_end(compare.range_end))
     if not records:
         return target != _VALUE and _kv_holds(compare, _NO_KEY)
     return all(_kv_holds(compare, mvccpb.KeyValue.FromString(record)) for record in records)
@@ -138,39 +134,39 @@ def _compare(result: int, found: Any, operand: Any) -> bool:
 # checks
 
 
-def _check(mvcc: Mvcc, flat: list[_Operation]) -> EtcdError | None:
+def _check(state: KvState, flat: list[_Operation]) -> EtcdError | None:
     """Puts first, then ranges, each in order."""
     ranges_asked = False
     for kind, operation in flat:
         if kind == "request_put":
             if (operation.ignore_value or operation.ignore_lease or operation.lease) and (
-                error := _check_put(mvcc, operation)
+                error := _check_put(state, operation)
             ):
                 return error
         elif kind == "request_range":
             ranges_asked = True
     if ranges_asked:
         for kind, operation in flat:
-            if kind == "request_range" and (error := _check_range(mvcc, operation)):
+            if kind == "request_range" and (error := _check_range(state, operation)):
                 return error
     return None
 
 
-def _check_put(mvcc: Mvcc, request: pb.PutRequest) -> EtcdError | None:
-    if (request.ignore_value or request.ignore_lease) and mvcc.index.latest(request.key) is None:
+def _check_put(state: KvState, request: pb.PutRequest) -> EtcdError | None:
+    if (request.ignore_value or request.ignore_lease) and state.index.latest(request.key) is None:
         return errors.KEY_NOT_FOUND
-    if request.lease and request.lease not in mvcc.leases.by_id:
+    if request.lease and request.lease not in state.leases.by_id:
         return errors.LEASE_NOT_FOUND
     return None
 
 
-def _check_range(mvcc: Mvcc, request: pb.RangeRequest) -> EtcdError | None:
+def _check_range(state: KvState, request: pb.RangeRequest) -> EtcdError | None:
     """NB: a negative revision is "now" for a range of its own, but compacted in a transaction, once there was one."""
     if request.revision == 0:
         return None
-    if request.revision > mvcc.revision:
+    if request.revision > state.revision:
         return errors.FUTURE_REV
-    return errors.COMPACTED if request.revision < mvcc.compact_revision else None
+    return errors.COMPACTED if request.revision < state.compact_revision else None
 
 
 # operations
@@ -192,37 +188,37 @@ def _answer_to_put(header: bytes) -> bytes:
     return message_field(TXN_RESPONSES, message_field(OP_RESPONSE_PUT, header))
 
 
-def _apply(mvcc: Mvcc, path: _Step, headers: _Headers) -> bytes:
+def _apply(state: KvState, path: _Step, headers: _Headers) -> bytes:
     """The fields `succeeded` and `responses` of a TxnResponse."""
     succeeded, operations = path
     parts = [TXN_SUCCEEDED_TRUE] if succeeded else []
     for kind, operation in operations:
         if kind == "request_put":
-            prev_field = mvcc.put_in_txn(operation)
+            prev_field = writes.put(state, operation)
             if not prev_field:
                 parts.append(headers.put)
                 continue
             response = message_field(OP_RESPONSE_PUT, headers.after + prev_field)
         elif kind == "request_txn":
             # Its header is empty, as etcd's is.
-            response = message_field(OP_RESPONSE_TXN, RESPONSE_HEADER + b"\0" + _apply(mvcc, operation, headers))
+            response = message_field(OP_RESPONSE_TXN, RESPONSE_HEADER + b"\0" + _apply(state, operation, headers))
         else:
-            response = _read_or_delete(mvcc, kind, operation, headers)
+            response = _read_or_delete(state, kind, operation, headers)
         parts.append(message_field(TXN_RESPONSES, response))
     return b"".join(parts)
 
 
-def _read_or_delete(mvcc: Mvcc, kind: str | None, operation: Any, headers: _Headers) -> bytes:
+def _read_or_delete(state: KvState, kind: str | None, operation: Any, headers: _Headers) -> bytes:
     """A ResponseOp; its header shows the changes so far, a delete's own included."""
     if kind == "request_range":
-        fields = ranges.run(mvcc, operation)
+        fields = ranges.run(state, operation)
         if isinstance(fields, EtcdError):
             raise AssertionError(f"range not checked before the transaction: {fields.name}")
         tag = OP_RESPONSE_RANGE
     elif kind == "request_delete_range":
-        fields = mvcc.delete_in_txn(operation)
+        fields = writes.delete_range(state, operation)
         tag = OP_RESPONSE_DELETE_RANGE
     else:
         return b""
-    changed = mvcc.write_revision != mvcc.revision
+    changed = state.write_revision != state.revision
     return message_field(tag, (headers.after if changed else headers.before) + fields)

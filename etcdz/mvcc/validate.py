@@ -141,7 +141,7 @@ def _changes(operations: Iterable[pb.RequestOp]) -> tuple[set[bytes], list[_Inte
     """Keys put and intervals deleted by one branch, nested ones included; None if a key is written twice.
 
     Then and else of one nested transaction may both put a key, since only one of them runs. A put of an *earlier*
-    nested transaction and a delete of a later one are not compared: etcd's rule, so ours.
+    nested transaction and a delete of a later one are not compared: as in etcd.
     """
     operations = list(operations)
     kinds = [op.WhichOneof("request") for op in operations]

@@ -1,4 +1,4 @@
-"""v3electionpb.Election: whoever is first in line leads, the value of its key is what it proclaims.
+"""v3electionpb.Election: the key that is first in line leads, and the value of its key is what it proclaims.
 
 Source: etcd 3.5 v3election, and its client's Election: requests, headers, error texts, what is tidied up when.
 """
@@ -84,7 +84,7 @@ def resign(request: v3electionpb.ResignRequest) -> Recipe:
     if not request.HasField("leader"):
         raise Refused.unnamed(LEADER_MISSING)
     leader = request.leader
-    yield from session(leader.lease)  # NB: etcd grants one that nobody uses, too
+    yield from session(leader.lease)  # NB: etcd grants a lease here too, which is of no use
     header = yield from _resign(leader.key, leader.rev)
     return v3electionpb.ResignResponse(header=header)
 

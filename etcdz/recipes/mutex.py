@@ -1,4 +1,4 @@
-"""v3lockpb.Lock: whoever is first in line holds the lock.
+"""v3lockpb.Lock: the key that is first in line holds the lock.
 
 Source: etcd 3.5 v3lock, and its client's Mutex: requests, headers, error texts, what is tidied up when.
 """
@@ -13,8 +13,8 @@ SESSION_EXPIRED = "mutex: session is expired"
 
 
 def lock(request: v3lockpb.LockRequest) -> Recipe:
-    """NB: who is gone, or refused, while waiting leaves the line; whoever only moves to another listener with a lease
-    of its own finds its place again."""
+    """NB: a client that goes, or is refused, while it waits leaves the line; one that moves to another listener with a
+    lease of its own finds its place again."""
     lease_id = yield from session(request.lease)
     prefix = request.name + b"/"
     key = own_key(prefix, lease_id)

@@ -2,6 +2,9 @@
 
     answer := RangeStreamResponse {kvs}* {kvs, header, more, count}
 
+NB: a sort target without an order sorts each chunk by itself, and the range goes on behind the last key of the chunk as
+it is sorted: keys may come twice or not at all. etcd does so, too, for `etcdctl get --sort-by VALUE --stream`.
+
 Merged, the messages are the answer of Range. The header's revision is that of the store when the first chunk was read.
 Source: etcd 3.7; checks, texts, and how the size of chunks grows.
 """
@@ -59,7 +62,6 @@ def _check(request: pb.RangeRequest) -> None:
     bounds = ("min_mod_revision", "max_mod_revision", "min_create_revision", "max_create_revision")
     if any(getattr(request, bound) for bound in bounds):
         raise Refused(Code.UNIMPLEMENTED, "RangeStream does not support revision filters")
-    request.sort_order, request.sort_target = _NONE, _BY_KEY  # NB: here a target alone does not sort
 
 
 def _rest(request: pb.RangeRequest, chunk: pb.RangeResponse) -> Asking[int]:

@@ -80,7 +80,7 @@ class Refused(Exception):
 
 
 class Gone(Exception):
-    """Nobody waits for the answer any more."""
+    """The client does not wait for the answer any more."""
 
 
 class Leaving(Gone):

@@ -1,6 +1,6 @@
-"""Waiting in line: one key per lease under a prefix, and whoever has the lowest create revision is first.
+"""Waiting in line: one key per lease under a prefix; the one with the lowest create revision is first.
 
-    key     prefix + lease id in hex, attached to that lease, so that who dies leaves the line
+    key     prefix + lease id in hex, attached to that lease, so that a client that dies leaves the line
 
 Source: etcd 3.5 client/v3/concurrency; its requests, key names and TTL.
 """
@@ -13,7 +13,7 @@ from etcdz.proto import mvccpb
 from etcdz.recipes.steps import NEXT, Ask, Asking, Watch
 
 SESSION_TTL_S: Final = 60
-"""Of a lease that is granted to who brings none."""
+"""Of the lease that a client without one is granted."""
 _ASCEND, _DESCEND = 1, 2
 _BY_CREATE = 2
 _TARGET_CREATE = 1

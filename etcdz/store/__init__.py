@@ -1,1 +1,1 @@
-"""Ordered rows on a disk: LevelDB, and the same in memory."""
+"""Where data lies: ordered rows in LevelDB or in memory, and the files of the real disk."""

@@ -1,10 +1,12 @@
-"""Disk space set aside for the store, for the moment at which somebody else has filled the disk.
+"""A ballast file: disk space held for the store, for the moment at which other programs have filled the disk.
 
 The wal asks for writes to be refused when little space is left, and its segments are allocated ahead; but what was
 admitted before must still be applied, and a store that has failed for want of space cannot even be opened again
-without some: LevelDB writes its log to a table first. So a file holds BALLAST_BYTES, and is given up when the
-store itself is about to run out of space; not earlier, for whoever fills the disk would take it as well, and most
-programs end when it is full. Writes stay refused until it can be there again.
+without some: LevelDB writes its log to a table first. So a file of BALLAST_BYTES is deleted when the store itself is
+about to run out of space. Not earlier: the program that fills the disk would take that space as well, and most programs
+end when the disk is full. Writes stay refused until the ballast can be there again.
+
+The file is named `reserve`, in the directory of the store.
 """
 
 import os
@@ -17,13 +19,13 @@ NAME = "reserve"
 
 
 def free_bytes(directory: str | Path) -> int:
-    """What this process may still write there."""
+    """What this process may still write on the file system of directory."""
     fs = os.statvfs(directory)
     return fs.f_bavail * fs.f_frsize
 
 
 def missing_bytes(directory: str | Path) -> int:
-    """What the reserve in directory still has to be given."""
+    """How much larger the ballast in directory has to become."""
     try:
         return max(0, limits.BALLAST_BYTES - os.stat(Path(directory) / NAME).st_size)
     except FileNotFoundError:
@@ -31,7 +33,10 @@ def missing_bytes(directory: str | Path) -> int:
 
 
 class Ballast:
-    """Kept in the directory of the store, by the one process that writes there."""
+    """Kept in the directory of the store, by the one process that writes there.
+
+    held: whether the file is there, with all its space
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -39,11 +44,11 @@ class Ballast:
         self.held = missing_bytes(directory) == 0
 
     def check(self) -> bool:
-        """Gives it up when space is short, takes it again when there is plenty. return whether that changed"""
+        """Deletes the file when space is short, makes it again when there is plenty. return whether held changed"""
         free = free_bytes(self._directory)
         if self.held:
             if free < limits.STORE_SHORT_BYTES:
-                self._give_up()
+                self._release()
                 return True
         elif free >= limits.BALLAST_BYTES + 2 * limits.DISK_RESERVE_BYTES:
             self._take()
@@ -58,12 +63,12 @@ class Ballast:
             os.posix_fallocate(fd, 0, limits.BALLAST_BYTES)
             temporary.replace(self._path)
             self.held = True
-        except OSError:  # somebody was faster
+        except OSError:  # another program has taken the space meanwhile
             temporary.unlink()
         finally:
             os.close(fd)
 
-    def _give_up(self) -> None:
+    def _release(self) -> None:
         with suppress(FileNotFoundError):
             self._path.unlink()
         self.held = False

@@ -21,34 +21,31 @@ MEMBERS = b"members\0"
 MEMBERS_REMOVED = b"members_removed\0"
 META = b"meta\0"
 
-#: All of etcd's buckets in name order: what Hash covers. Buckets of our own are not in it.
 ALL = (ALARM, AUTH, AUTH_ROLES, AUTH_USERS, CLUSTER, KEY, LEASE, MEMBERS, MEMBERS_REMOVED, META)
+"""All of etcd's buckets in name order: what Hash covers. Buckets of etcdz itself are not in it."""
 
 CONSISTENT_INDEX = META + b"consistent_index"
 TERM = META + b"term"
 SCHEDULED_COMPACT = META + b"scheduledCompactRev"
 FINISHED_COMPACT = META + b"finishedCompactRev"
+STORAGE_VERSION = META + b"storageVersion"
+"""A text like "3.6.0": etcd marks a store so from 3.6 on."""
 
-#: Of our own: whose the store is, packed (member id, cluster id).
 IDENTITY = b"etcdz_meta\0identity"
-#: Of our own: what a migrated member has of the v2 API, for its .snap files (v2snapshot.py).
+"""Of etcdz itself: which member's the store is, packed (member id, cluster id)."""
 V2_KEYS = b"etcdz_meta\0v2keys"
+"""Of etcdz itself: what a migrated member has of the v2 API, for its .snap files (v2snapshot.py)."""
 
 TOMBSTONE_MARK = b"t"
 REVISION_BYTES = 17
-#: Lengths of a store key that names a put and a tombstone.
 PUT_KEY_BYTES = len(KEY) + REVISION_BYTES
+"""Length of a store key that names a put."""
 TOMBSTONE_KEY_BYTES = PUT_KEY_BYTES + 1
 
-#: The end of most revision keys: that of the first or only change of a transaction.
 FIRST_SUB = b"_" + bytes(8)
+"""The end of most revision keys: that of the first or only change of a transaction."""
 _revision = Struct(">QcQ")
 _store_key = Struct(">4sQcQ")
-
-
-def store_key(bucket: str, key: bytes) -> bytes:
-    """Where a key of a bucket lies."""
-    return bucket.encode() + b"\0" + key
 
 
 def bucket_end(bucket: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""A copy of a LevelDB directory that somebody else is writing to, without asking them: tables by hard link.
+"""A copy of a LevelDB directory that another process is writing to, without its help: tables by hard link.
 
 A table never changes once it is written, so a second name keeps it while its owner compacts and deletes. What changes
-are logs and the manifest, and these only grow. The copy holds a prefix of the writes, the last that were finished
-before we came among them, because of the order:
+are logs and the manifest, and these only grow. The copy holds a prefix of the writes, with all that were
+finished before the copy began, because of the order:
 
 1. the logs are copied; each holds all that was written to it so far, the last one perhaps a torn end, which is cut;
 2. then CURRENT's manifest: it is at least as new, so what it no longer wants of a log is in its tables;
@@ -60,7 +60,7 @@ def open_checkpoint(directory: Path, beside: Path | None = None) -> Iterator[Lev
 
 
 def remove_stale(parent: Path) -> None:
-    """Removes what killed processes have left: theirs is nobody's lock."""
+    """Removes the copies of killed processes: their locks are free."""
     for copy in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -76,7 +76,7 @@ def _make(parent: Path) -> tuple[Path, int]:
     remove_stale(parent)
     while True:
         copy = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        with contextlib.suppress(OSError):  # taken for a stale one before we held it
+        with contextlib.suppress(OSError):  # another process took it for a stale one before the lock was held
             lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,19 +88,23 @@ def _make(parent: Path) -> tuple[Path, int]:
             os.close(lock)
 
 
-def fill(source: Path, target: Path) -> None:
+def fill(source: Path, target: Path, manifest: str = "") -> None:
     """Makes target a copy of the store in source, tables by hard link.
 
+    manifest    name of the manifest; "": CURRENT says it
     raises FileNotFoundError, BadManifest: it has changed meanwhile
     """
     for name in sorted(os.listdir(source)):
-        if name.endswith(".log"):
+        if name.endswith(".log") and name[:-4].isdecimal():
             shutil.copyfile(source / name, target / name)
-    manifest = (source / "CURRENT").read_text().strip()
+    manifest = manifest or (source / "CURRENT").read_text().strip()
     data = (source / manifest).read_bytes()
     (target / manifest).write_bytes(data)
     (target / "CURRENT").write_text(f"{manifest}\n")
-    for number in sorted(read_manifest(data).tables):
+    version = read_manifest(data)
+    if version.log:
+        (target / f"{version.log:06d}.log").touch()  # begun after the logs were copied: nothing of it is wanted
+    for number in sorted(version.tables):
         _link(source, target, number)
 
 

@@ -6,6 +6,8 @@ leaves is not wrong: the torn end of the newest log or of the manifest, which `c
 
 That a manifest has lost its last edits shows by what they let LevelDB delete: the log that it names, or a table, is
 not there. If both are, then these edits had no effect yet, and the store is what it was before them.
+
+CURRENT holds nothing that cannot be found again: LevelDB keeps one manifest, and for a moment two.
 """
 
 import re
@@ -19,13 +21,21 @@ _MANIFEST = re.compile(rb"(MANIFEST-[0-9]+)\n")
 
 
 class Damage(NamedTuple):
-    """path: the file, and why: what is wrong with it. log: number of the log that ends at log_bytes, with nothing wrong
-    before that; 0: the damage is elsewhere, so that the store cannot be brought back to an earlier state."""
+    """path, why    the file, and what is wrong with it
+    log           number of the log that ends at log_bytes, with nothing wrong before that; 0: another file is damaged
+    manifest      what CURRENT ought to name: all that this says is there; "": not known, or CURRENT is right
+    """
 
     path: Path
     why: str
     log: int = 0
     log_bytes: int = 0
+    manifest: str = ""
+
+    @property
+    def is_mendable(self) -> bool:
+        """Whether a copy of the store can do without what is damaged."""
+        return bool(self.log or self.manifest)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"
@@ -41,16 +51,33 @@ class Inspection(NamedTuple):
 
 def inspect(directory: Path) -> Inspection:
     """raises OSError: a file cannot be read"""
-    names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
-    if "CURRENT" not in names:
-        return _without_current(directory, names)
+    names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
     current = directory / "CURRENT"
+    if "CURRENT" not in names:
+        held = [name for name in names if _holds_data(directory / name)]
+        if not held:  # a store that was about to be made has a manifest at most, and an empty log
+            return Inspection(None, [], is_new=True)
+        return _without_manifest(directory, names, current, f"is missing, but {len(held)} tables and logs are there")
     named = _MANIFEST.fullmatch(current.read_bytes())
     if named is None:
-        return Inspection(Damage(current, "does not name a manifest"), [])
+        return _without_manifest(directory, names, current, "does not name a manifest")
     path = directory / named[1].decode()
     if not path.exists():
-        return Inspection(Damage(path, "is missing, CURRENT names it"), [])
+        return _without_manifest(directory, names, path, "is missing, CURRENT names it")
+    return _with_manifest(directory, path)
+
+
+def _holds_data(path: Path) -> bool:
+    return path.suffix in (".ldb", ".sst") or (path.suffix == ".log" and path.stat().st_size > 0)
+
+
+def _without_manifest(directory: Path, names: list[str], path: Path, why: str) -> Inspection:
+    manifests = [name for name in reversed(names) if _MANIFEST.fullmatch(f"{name}\n".encode())]
+    whole = (name for name in manifests if _with_manifest(directory, directory / name).damage is None)
+    return Inspection(Damage(path, why, manifest=next(whole, "")), [])
+
+
+def _with_manifest(directory: Path, path: Path) -> Inspection:
     data = path.read_bytes()
     end = find_end(data)
     if not end.is_torn:
@@ -62,15 +89,6 @@ def inspect(directory: Path) -> Inspection:
     cuts = [(path, end.sound)] if end.sound < len(data) else []
     damage = _missing_table(directory, version) or _missing_log(directory, version)
     return Inspection(damage, cuts) if damage is not None else _with_logs(directory, version, cuts)
-
-
-def _without_current(directory: Path, names: list[str]) -> Inspection:
-    """A store that was about to be made has a manifest at most, and an empty log."""
-    held = [name for name in names if name.endswith((".ldb", ".sst"))]
-    held += [name for name in names if name.endswith(".log") and (directory / name).stat().st_size]
-    if held:
-        return Inspection(Damage(directory / "CURRENT", f"is missing, but {len(held)} tables and logs are there"), [])
-    return Inspection(None, [], is_new=True)
 
 
 def _missing_table(directory: Path, version: Version) -> Damage | None:
@@ -94,7 +112,7 @@ def _missing_log(directory: Path, version: Version) -> Damage | None:
 
 def _with_logs(directory: Path, version: Version, cuts: list[tuple[Path, int]]) -> Inspection:
     """Only the newest log that holds anything can be torn: one is synced before the next begins."""
-    logs = sorted((int(path.stem), path) for path in directory.glob("*.log"))
+    logs = sorted((int(path.stem), path) for path in directory.glob("*.log") if path.stem.isdecimal())
     ends: list[tuple[int, Path, LogEnd, int]] = []
     for number, path in logs:
         data = path.read_bytes() if number >= version.log else b""

@@ -36,7 +36,7 @@ class Store(Protocol):
         """Begins to give back all space that holds nothing."""
 
     def defragment_step(self) -> bool:
-        """Goes on with it, without making anybody wait. return whether nothing is left to do."""
+        """Goes on with it, and returns soon. return whether nothing is left to do"""
 
     def size(self) -> int:
         """Bytes that it takes up on disk, about: what the quota is held against."""

@@ -1,11 +1,11 @@
-"""The store on LevelDB, through plyvel, with the moments at which its log switches in our hands.
+"""The store on LevelDB, through plyvel, which decides when LevelDB switches its log.
 
 LevelDB collects writes in memory and in a log file; when memory is full it begins a new log, and dumps the old memory
 to a table in the background. It never syncs the old log before that: after a power loss the tail of the *old* log may
 be gone while the new one is there, which is a hole in the middle of history. So LevelDB must never switch by itself.
-Its write buffer is larger than we let it get; after SWITCH_BYTES we sync the log and ask for the switch (compacting
-an empty range does nothing else). That call returns only when the dump is done, so a thread makes it, and we go on as
-soon as the new log file is there: no write may land in the old one behind its sync.
+Its write buffer is larger than it is allowed to get; after SWITCH_BYTES the log is synced and a switch asked for
+(compacting an empty range does nothing else). That call returns only when the dump is done, so a thread makes it, and
+writes go on as soon as the new log file is there: no write may land in the old one behind its sync.
 
 What power loss leaves is then: all tables, all of every log but the newest, and of that one at least what was synced.
 
@@ -19,7 +19,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -30,37 +30,41 @@ from etcdz.store import buckets
 from etcdz.store.inspection import Damage, inspect
 from etcdz.store.log_tail import cut_log
 
-#: LevelDB's own limit, counted in arena bytes; ours must come first however small the records are.
 WRITE_BUFFER_BYTES = 64 << 20
+"""LevelDB's own limit, counted in arena bytes; SWITCH_BYTES must come first however small the records are."""
 SWITCH_BYTES = 24 << 20
-#: What a change costs in LevelDB's memory beside its value, about: store key, sequence number, skip list node.
 CHANGE_OVERHEAD_BYTES = 80
+"""What a change costs in LevelDB's memory beside its value, about: store key, sequence number, skip list node."""
 BLOCK_CACHE_BYTES = 32 << 20
 OPEN_FILES_MAX = 500
-#: After so many bytes the log is synced in the background. A switch that had it all to do took 30 to 50 ms, so it takes
-#: 10 to 20; every 2 MiB was worse than never: a write waits while its file is being synced.
 SYNC_AHEAD_BYTES = 8 << 20
-#: The new log is there within a millisecond, unless the last dump is still under way; then we wait for the disk.
+"""After so many bytes the log is synced in the background. A switch that had it all to do took 30 to 50 ms, so it takes
+10 to 20; every 2 MiB was worse than never: a write waits while its file is being synced."""
 SWITCH_POLL_S = 0.0005
+"""The new log is there within a millisecond, unless the last dump is still under way; then the disk is waited for."""
 
 assert SWITCH_BYTES * 2 < WRITE_BUFFER_BYTES
 
-#: What is written back meanwhile needs no waiting for.
 WRITE_BACK_S = 0.05
+"""What is written back meanwhile needs no waiting for."""
 
 _NOWHERE = b"\0"  # before every bucket
 _EVERYWHERE = b"\xff"  # behind every bucket
-#: A range is compacted in pieces of about so many bytes of tables, with room for LevelDB's own work in between.
 PIECE_BYTES = 64 << 20
-#: With so many tables that no compaction has taken up yet, LevelDB's own goes first.
+"""A range is compacted in pieces of about so many bytes of tables, with room for LevelDB's own work in between."""
 LOOSE_TABLES_MAX = 4
-#: 8 bytes: how much deleted records still take up in tables. Of our own, so in no hash.
+"""With so many tables that no compaction has taken up yet, LevelDB's own goes first."""
 FREED = b"etcdz_meta\0freed"
+"""8 bytes: how much deleted records still take up in tables. It is in no hash."""
 _IN_USE_MIN = 4096
 
 
 class StoreBroken(OSError):
     """LevelDB failed: the process has to end."""
+
+
+class StoreSyncFailed(StoreBroken):
+    """The log could not be synced: the page cache may hold what the disk does not, and a second sync would hide it."""
 
 
 class StoreDamaged(StoreBroken):
@@ -89,10 +93,16 @@ class LevelStore:
     """
 
     def __init__(
-        self, path: str | Path, *, switch_bytes: int = SWITCH_BYTES, sync_ahead_bytes: int = SYNC_AHEAD_BYTES
+        self,
+        path: str | Path,
+        *,
+        switch_bytes: int = SWITCH_BYTES,
+        sync_ahead_bytes: int = SYNC_AHEAD_BYTES,
+        prepare: Callable[[Path], None] | None = None,
     ) -> None:
-        """raises StoreDamaged: nothing has been changed, unless LevelDB found the damage. StoreBroken: the directory is
-        in use, or cannot be written.
+        """prepare   called with path before anything of a store that is there and looks whole is changed
+        raises    StoreDamaged: nothing has been changed, unless LevelDB found the damage. StoreBroken: the directory is
+                  in use, or cannot be written
         """
         self.path = Path(path)
         self._switch_bytes = switch_bytes
@@ -104,7 +114,9 @@ class LevelStore:
         self._ahead: threading.Thread | None = None
         self._ahead_bytes = 0
         self._synced_for_switch = False
-        self._db = self._open()
+        self.was_cut = False
+        """Whether a torn end of a log or of the manifest was cut off at the opening."""
+        self._db = self._open(prepare)
         self.get = partial(self._db.get, verify_checksums=True)
         self._ranges: deque[tuple[bytes, bytes, int]] = deque()
         try:
@@ -115,12 +127,12 @@ class LevelStore:
         if self._freed:
             self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), self._freed)
 
-    def _open(self) -> "plyvel.DB":
+    def _open(self, prepare: Callable[[Path], None] | None) -> "plyvel.DB":
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._inspect()
+            self._inspect(prepare)
             return plyvel.DB(
-                str(self.path),
+                os.fsencode(self.path),  # as text it would have to be UTF-8
                 create_if_missing=True,
                 paranoid_checks=True,  # else LevelDB skips over damage, and the member goes on with a hole
                 write_buffer_size=WRITE_BUFFER_BYTES,
@@ -129,12 +141,16 @@ class LevelStore:
             )
         except StoreBroken:
             raise
-        except plyvel.CorruptionError as error:
-            raise StoreDamaged(Damage(self.path, _text(error))) from error
         except (plyvel.Error, OSError) as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise self._broken(error) from error
 
-    def _inspect(self) -> None:
+    def _broken(self, error: Exception, kind: type[StoreBroken] = StoreBroken) -> StoreBroken:
+        """What this module raises for an error of LevelDB's: StoreDamaged, or one of a kind."""
+        if isinstance(error, plyvel.CorruptionError):
+            return StoreDamaged(Damage(self.path, _text(error)))
+        return kind(f"{self.path}: {_text(error)}")
+
+    def _inspect(self, prepare: Callable[[Path], None] | None) -> None:
         """Cuts torn ends. NB: only under LevelDB's own lock: another's log has a tail that is merely unfinished.
 
         The lock is let go before LevelDB takes it again, since a process has one lock on a file whatever the handle.
@@ -149,8 +165,11 @@ class LevelStore:
             found = inspect(self.path)
             if found.damage is not None:
                 raise StoreDamaged(found.damage)
+            if prepare is not None and not found.is_new:
+                prepare(self.path)
             for path, size in found.cuts:
                 cut_log(path, size)
+            self.was_cut = bool(found.cuts)
 
     def iterate(
         self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
@@ -164,13 +183,13 @@ class LevelStore:
         """raises StoreBroken"""
         try:
             yield from rows
-        except plyvel.CorruptionError as error:
-            raise StoreDamaged(Damage(self.path, _text(error))) from error
         except plyvel.Error as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise self._broken(error) from error
 
     def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
-        """raises StoreBroken"""
+        """raises StoreBroken; with sync StoreSyncFailed"""
+        if self._thread_error is not None:
+            self._raise_thread_error()
         size = CHANGE_OVERHEAD_BYTES * len(batch)
         try:
             native = self._db.write_batch(sync=sync)
@@ -183,7 +202,7 @@ class LevelStore:
                     size += len(value)
             native.write()
         except plyvel.Error as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise self._broken(error, StoreSyncFailed if sync else StoreBroken) from error
         self._log_bytes += size
         self._synced = sync
         if self._log_bytes >= self._switch_bytes:
@@ -193,13 +212,14 @@ class LevelStore:
         return self._synced
 
     def sync(self) -> None:
-        """raises StoreBroken"""
+        """raises StoreSyncFailed; StoreBroken: another error of LevelDB's, in a thread"""
+        self._raise_thread_error()  # NB: a sync that has failed in a thread may seem to succeed when made again
         if self._synced:
             return
         try:
             self._db.write_batch(sync=True).write()  # an empty batch; a sync covers the whole log
         except plyvel.Error as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise self._broken(error, StoreSyncFailed) from error
         self._synced = True
 
     def _sync_ahead(self) -> None:
@@ -223,7 +243,7 @@ class LevelStore:
         except FileNotFoundError:
             pass  # dumped and gone meanwhile
         except OSError as error:
-            self._thread_error = error
+            self._thread_error = StoreSyncFailed(error.errno, f"fdatasync: {error.strerror}", str(log))
 
     def _switch(self) -> None:
         """Syncs the log, then has LevelDB begin the next one. On return writes go there."""
@@ -236,22 +256,35 @@ class LevelStore:
         dump.start()
         while self._logs()[-1] == before:
             if not dump.is_alive() and self._logs()[-1] == before:
+                self._raise_write_error()
                 raise StoreBroken(f"{self.path}: no new log: {self._thread_error}")
             time.sleep(SWITCH_POLL_S)
         self._log_bytes = self._ahead_bytes = 0
         self._synced_for_switch = False
 
+    def _raise_write_error(self) -> None:
+        """An error that LevelDB has met in a thread of its own is what every write fails with from then on."""
+        try:
+            self._db.write_batch().write()
+        except plyvel.Error as error:
+            raise self._broken(error) from error
+
     def _run_dump(self, lo: bytes, hi: bytes) -> None:
         """NB: a dump goes before any compaction, so a long one of an earlier switch holds up none."""
         try:
             self._db.compact_range(start=lo, stop=hi)
-        except Exception as error:  # a thread has no one above it: whoever comes by next reports
+        except Exception as error:  # nothing catches it above a thread: the next call reports it
             self._thread_error = error
+
+    def _raise_thread_error(self) -> None:
+        error = self._thread_error
+        if error is not None:
+            kind = StoreSyncFailed if isinstance(error, StoreSyncFailed) else StoreBroken
+            raise kind(f"{self.path}: {error}") from error
 
     def _reap_dumps(self) -> None:
         ended = [dump for dump in self._dumps if not dump[0].is_alive()]
-        if self._thread_error is not None:
-            raise StoreBroken(f"{self.path}: {self._thread_error}")
+        self._raise_thread_error()
         if ended:
             self._dumps = [dump for dump in self._dumps if dump not in ended]
             self._note_freed(-sum(freed for _, freed in ended))
@@ -292,7 +325,8 @@ class LevelStore:
 
     def _logs(self) -> list[int]:
         """Numbers of the log files, ascending."""
-        return sorted(int(name[:-4]) for name in os.listdir(self.path) if name.endswith(".log"))
+        names = os.listdir(self.path)
+        return sorted(int(name[:-4]) for name in names if name.endswith(".log") and name[:-4].isdecimal())
 
     def size(self) -> int:
         """Bytes of the tables that hold the data, and of the log that is not in tables yet; takes 10 us.
@@ -329,20 +363,22 @@ class LevelStore:
         return False
 
     def _is_synced_ahead(self) -> bool:
-        """Whether little is left to be synced, so that a switch holds nobody up for long; sees to it if not."""
+        """Whether little is left to be synced, so that a switch takes little time; if not, a sync ahead is begun."""
         if self._log_bytes > self._ahead_bytes and not self._synced_for_switch:
             self._sync_ahead()
             self._synced_for_switch = True
         return self._ahead is None or not self._ahead.is_alive()
 
     def close(self) -> None:
-        """raises StoreBroken"""
-        self.sync()
-        for thread in [*[dump for dump, _ in self._dumps], self._ahead]:
-            if thread is not None:
-                thread.join()
-        self._reap_dumps()
-        self._db.close()
+        """raises StoreBroken: not all that was written survives power loss; it is closed nevertheless"""
+        try:
+            self.sync()
+            for thread in [*[dump for dump, _ in self._dumps], self._ahead]:
+                if thread is not None:
+                    thread.join()
+            self._reap_dumps()
+        finally:
+            self._db.close()
 
 
 def _text(error: Exception) -> str:

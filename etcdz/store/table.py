@@ -10,12 +10,14 @@
 Source: LevelDB doc/table_format.md, snappy's format description.
 """
 
+import time
 from pathlib import Path
 from typing import Final
 
 import google_crc32c
 
 from etcdz.proto.fields import decode_varint
+from etcdz.store.inspection import Damage
 
 MAGIC: Final = bytes.fromhex("57fb808b247547db")
 _FOOTER_BYTES: Final = 48
@@ -26,6 +28,17 @@ _MASK_DELTA: Final = 0xA282EAD8
 
 class BadBlock(ValueError):
     """Says where in the table, and what is wrong there."""
+
+
+def find_bad_table(store: Path, seconds: float = float("inf")) -> Damage | None:
+    """The first damaged table of a store; None: there is none, or it was not found within so many seconds."""
+    until = time.monotonic() + seconds
+    for path in sorted([*store.glob("*.ldb"), *store.glob("*.sst")]):
+        if time.monotonic() > until:
+            break
+        if why := find_bad_block(path):
+            return Damage(path, why)
+    return None
 
 
 def find_bad_block(path: Path) -> str | None:

@@ -19,6 +19,11 @@ from pathlib import Path
 _NO_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOSPC, errno.EDQUOT)
 
 
+def is_there(store: Path) -> bool:
+    """Whether there is a store, if only by a name that `finish` gives back."""
+    return store.is_dir() or _beside(store, "before").is_dir() or _beside(store, "mended").is_dir()
+
+
 def finish(store: Path) -> None:
     """Takes the way back, or puts the mended copy in place, if a process was killed before it could."""
     shutil.rmtree(_beside(store, "tmp"), ignore_errors=True)
@@ -32,17 +37,16 @@ def finish(store: Path) -> None:
 
 def prepare(store: Path) -> None:
     """Gives all files of a store second names. Where a file system has none, or no space, there is no way back."""
-    temporary = _beside(store, "tmp")
-    if not store.is_dir():
-        return
+    building = temporary(store)
     try:
-        temporary.mkdir(mode=0o700)
+        building.mkdir(mode=0o700)
         for path in store.iterdir():
-            os.link(path, temporary / path.name)
-        _sync(temporary)
-        _move(temporary, _beside(store, "before"))
+            if not path.is_dir():  # LevelDB has none, and leaves those of others alone
+                os.link(path, building / path.name, follow_symlinks=False)
+        _sync(building)
+        _move(building, _beside(store, "before"))
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(building, ignore_errors=True)
         if error.errno not in _NO_LINKS:
             raise
 
@@ -51,6 +55,9 @@ def go_back(store: Path) -> None:
     """The store as it was at `prepare`. Nothing, if there is no way back. Requires: nobody has the store open"""
     before = _beside(store, "before")
     if before.exists():
+        for path in store.iterdir() if store.is_dir() else ():
+            if path.is_dir():
+                path.rename(before / path.name)
         shutil.rmtree(store, ignore_errors=True)
         _move(before, store)
 
@@ -59,9 +66,8 @@ def forget(store: Path) -> None:
     """The store has been opened: no way back any more, durably."""
     before = _beside(store, "before")
     if before.exists():
-        temporary = _beside(store, "tmp")
-        _move(before, temporary)
-        shutil.rmtree(temporary, ignore_errors=True)
+        _move(before, temporary(store))
+        shutil.rmtree(temporary(store), ignore_errors=True)
 
 
 def set_aside(store: Path) -> Path:
@@ -72,13 +78,18 @@ def set_aside(store: Path) -> Path:
     return aside
 
 
-def put_in_place(copy: Path, store: Path) -> Path:
-    """A complete copy takes the store's place. return what the store is called now"""
+def put_in_place(copy: Path, store: Path) -> Path | None:
+    """A complete copy takes the store's place. return what the store is called now; None: there was none"""
     _sync(copy)
     _move(copy, _beside(store, "mended"))
-    aside = set_aside(store)
+    aside = set_aside(store) if store.exists() else None
     _move(_beside(store, "mended"), store)
     return aside
+
+
+def temporary(store: Path) -> Path:
+    """Name for a directory that is being made; `finish` removes what has it."""
+    return _beside(store, "tmp")
 
 
 def _beside(store: Path, what: str) -> Path:

@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from etcdz.ipc.messages import MESSAGES, TAGS
+from etcdz.ipc.messages import MESSAGES, TAGS, Unknown
 
 PAGE: Final = 4096
 RECORDS: Final = 512
@@ -43,7 +43,7 @@ _RECORD: Final = struct.Struct(f"<QQ25sIH{TAGS_MAX}sB")
 _LINK: Final = struct.Struct(">BQQQ")
 _LOG_END: Final = struct.Struct("<Q")
 _LOG_END_AT: Final = len(MAGIC)
-_ONE: Final = {kind: bytes([tag]) for kind, tag in TAGS.items()}
+_ONE: Final = {**{kind: bytes([tag]) for kind, tag in TAGS.items()}, Unknown: b"\0"}
 _TYPES: Final = {kind.__name__: kind for kind in TAGS}
 
 assert _RECORD.size == RECORD_BYTES and _LINK.size == 25 and TEXT_AT % PAGE == 0
@@ -66,7 +66,7 @@ class Header(NamedTuple):
 
 
 class Recorder:
-    """The writing end, in the actor. Without a file it writes to memory that nobody sees."""
+    """The writing end, in the actor. Without a file it writes to memory that no other process sees."""
 
     __slots__ = ("_log_end", "_map", "fd", "note")
 
@@ -84,9 +84,10 @@ class Recorder:
 
     @property
     def last_tag(self) -> int:
-        """Of the first message of the last frame; 0 before the first."""
+        """Of the first message of the last frame; 0 before the first, and for a tag that this version does not know."""
         headers = decode_headers(self._map[HEADERS_AT:LOG_AT])
-        return TAGS[_TYPES[headers[-1].types[0]]] if headers and headers[-1].types else 0
+        kind = _TYPES.get(headers[-1].types[0]) if headers and headers[-1].types else None
+        return TAGS[kind] if kind is not None else 0
 
     def log(self, line: bytes) -> None:
         """A line of the log, which the actor writes elsewhere as well."""
@@ -176,6 +177,7 @@ class Box:
         return os.pread(self._fd, TEXT_BYTES_MAX, TEXT_AT).decode("utf-8", "replace")
 
     def close(self) -> None:
+        """The memory is free once the actor has closed it, too."""
         os.close(self._fd)
 
 
@@ -185,7 +187,7 @@ def decode_headers(ring: bytes, after: int = 0) -> list[Header]:
     for seq, handled_ns, link, size, messages, tags, check in _RECORD.iter_unpack(ring):
         if seq > after and seq & 255 == check:
             _, sender, number, sent_ns = _LINK.unpack(link)
-            types = tuple(MESSAGES[tag].__name__ for tag in tags[:messages] if tag in MESSAGES)
+            types = tuple(MESSAGES.get(tag, Unknown).__name__ for tag in tags[:messages])
             found.append(Header(seq, handled_ns, sender, number, sent_ns, size, messages, types))
     return sorted(found)
 

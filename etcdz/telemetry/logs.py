@@ -6,9 +6,10 @@ level, ts, caller and msg come first, fields follow in the order given; an under
 as in etcd's names: log.info("...", data_dir=path). With --log-format=console the same parts are separated by tabs.
 Source: zap's production encoder as etcd 3.5 configures it.
 
-Not the standard library's logging: its global tree, its formatters and its locks would be configured by whoever
-imports us, and an actor that was forked from the zygote must come up with exactly what its own MemberConfig says.
-A process has one destination, set by configure(); loggers only add who is speaking. Logging never raises.
+Not the standard library's logging: its global tree, its formatters and its locks would be configured by any program
+that imports this one, and an actor that was forked from the zygote must come up with exactly what its own MemberConfig
+says. A process has one destination, set by configure(); loggers only add the fields of their part of the process.
+Logging never raises.
 """
 
 import json
@@ -34,39 +35,43 @@ _spaced = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=
 
 
 class Logger:
-    """Speaks for one part of the process; get() makes them."""
+    """Logs for one part of the process; get() makes them.
 
-    __slots__ = ("_who",)
+    debug, info, warn and error write a line of this level with these fields, an underscore in a name becoming a dash,
+    unless the destination's level is higher.
+    """
 
-    def __init__(self, who: dict[str, Any]) -> None:
-        self._who = who
+    __slots__ = ("_own",)
+
+    def __init__(self, own: dict[str, Any]) -> None:
+        self._own = own
 
     def debug(self, msg: str, /, **fields: Any) -> None:
         if _destination.level <= -1:
-            _destination.write("debug", msg, self._who, fields)
+            _destination.write("debug", msg, self._own, fields)
 
     def info(self, msg: str, /, **fields: Any) -> None:
         if _destination.level <= 0:
-            _destination.write("info", msg, self._who, fields)
+            _destination.write("info", msg, self._own, fields)
 
     def warn(self, msg: str, /, **fields: Any) -> None:
         if _destination.level <= 1:
-            _destination.write("warn", msg, self._who, fields)
+            _destination.write("warn", msg, self._own, fields)
 
     warning = warn
 
     def error(self, msg: str, /, **fields: Any) -> None:
         if _destination.level <= 2:
-            _destination.write("error", msg, self._who, fields)
+            _destination.write("error", msg, self._own, fields)
 
     def fatal(self, msg: str, /, **fields: Any) -> None:
-        """The line that says why the process ends; ending it is the caller's."""
-        _destination.write("fatal", msg, self._who, fields)
+        """The line that says why the process ends; the caller ends it."""
+        _destination.write("fatal", msg, self._own, fields)
 
     def log(self, level: str, msg: str, /, **fields: Any) -> None:
         """With a level from data, such as the notes of the configuration."""
         if _destination.level <= LEVELS[level]:
-            _destination.write(level, msg, self._who, fields)
+            _destination.write(level, msg, self._own, fields)
 
 
 class Destination:
@@ -104,7 +109,7 @@ class Destination:
             os.close(fd)
         self.fds, self._opened = [], []
 
-    def write(self, level: str, msg: str, who: dict[str, Any], fields: dict[str, Any]) -> None:
+    def write(self, level: str, msg: str, own: dict[str, Any], fields: dict[str, Any]) -> None:
         """One line to every output. Requires: called by a method of Logger, whose caller is named in the line."""
         now = time.time()
         second = int(now)
@@ -116,7 +121,7 @@ class Destination:
         ts = f"{before}{int((now - second) * 1000):03d}{after}"
         frame = sys._getframe(2)
         caller = f"{short_path(frame.f_code.co_filename)}:{frame.f_lineno}"
-        line = (_console_line if self.console else _json_line)(level, ts, caller, msg, who | _dashed(fields))
+        line = (_console_line if self.console else _json_line)(level, ts, caller, msg, own | _dashed(fields))
         data = line.encode("utf-8", "backslashreplace")
         if LEVELS[level] >= LEVELS["error"]:
             self.last_error = {"ts": ts, "msg": msg}
@@ -141,9 +146,9 @@ class Destination:
         return count <= _FIRST_PER_S or (count - _FIRST_PER_S) % _THEN_EVERY == 0
 
 
-def get(name: str = "", **who: Any) -> Logger:
+def get(name: str = "", **own: Any) -> Logger:
     """A logger for one part of the process; its name stands in each line as `actor`, further fields beside it."""
-    return Logger({"actor": name, **who} if name else who)
+    return Logger({"actor": name, **own} if name else own)
 
 
 def configure(config: Mapping[str, Any]) -> None:
@@ -169,12 +174,12 @@ def last_error() -> dict[str, str] | None:
 
 
 def level() -> str:
-    """From which level on this process writes lines."""
+    """The level from which on this process writes lines, one of LEVELS."""
     return next(name for name, value in LEVELS.items() if value == _destination.level)
 
 
 def set_level(name: str) -> None:
-    """From now on. raises KeyError: not in LEVELS"""
+    """Sets from which level on this process writes lines. raises KeyError: not in LEVELS"""
     _destination.level = LEVELS[name]
 
 

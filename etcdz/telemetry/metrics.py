@@ -65,7 +65,10 @@ _ROWS: Final = (
 
 
 def encode(whole: Whole, actors: Iterable[Figures]) -> bytes:
-    """The text that Prometheus reads. Figures of the same name are added up; texts must be the same."""
+    """The text that Prometheus reads.
+
+    actors  the figures of each actor; those of the same name are added up, texts must be the same
+    """
     found: dict[str, Any] = {}
     for figures in actors:
         for name, value in figures.items():
@@ -89,7 +92,7 @@ def _family(row: _Row, value: Any) -> Metric:
 
 
 def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
-    """counts: as etcdz.histogram.Doublings has them"""
+    """counts: as etcdz.telemetry.histogram.Doublings has them"""
     seen, buckets = 0, []
     for number, count in enumerate(counts):
         seen += count

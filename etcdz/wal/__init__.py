@@ -7,6 +7,5 @@ scan.py      reading segments back: checks, and torn tails told from damage (pur
 log.py       the log itself: append, sync, cut, release, read
 snap.py      .snap files
 start.py     newest .snap that the log vouches for + the log from there: what a member starts with
-files.py     what all of these ask of a disk
-disk.py      the real one: the only module here that knows `os`
+files.py     what all of these ask of a disk; the real one is etcdz/store/disk.py
 """

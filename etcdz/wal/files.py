@@ -1,7 +1,7 @@
-"""What the log asks of a disk. The real one is in disk.py; tests bring one that loses power.
+"""What the log asks of a disk. The real one is in etcdz/store/disk.py; tests bring one that loses power.
 
-Paths are strings with `/`. Nothing here says when bytes are safe except `File.sync` (contents and size) and
-`Disk.sync_directory` (names): whatever was not covered by one of these may be there after a crash, or not, or in part.
+Paths are strings with `/`. Bytes are safe only after `File.sync` (contents and size), names after
+`Disk.sync_directory`: what was not covered by one of these may be there after a crash, or not, or in part.
 """
 
 from typing import Protocol
@@ -64,7 +64,8 @@ class File(Protocol):
     def preallocate(self, size: int) -> None:
         """Grow to size with zeros, on blocks that are reserved. raises WalFull; the size is then unchanged."""
 
-    def truncate(self, size: int) -> None: ...
+    def truncate(self, size: int) -> None:
+        """Shrink to size."""
 
     def sync(self) -> None:
         """fdatasync. raises SyncFailed."""
@@ -81,7 +82,8 @@ class Disk(Protocol):
     def create(self, path: str) -> File:
         """An empty file open for writing; one of this name is emptied."""
 
-    def open(self, path: str, write: bool) -> File: ...
+    def open(self, path: str, write: bool) -> File:
+        """A file that exists. raises FileNotFoundError"""
 
     def exists(self, path: str) -> bool: ...
 

@@ -26,8 +26,8 @@ from etcdz.wal.segment import Segment, list_segments, parse_name, select_segment
 SEGMENT_BYTES = 64_000_000
 CUT_RETRY_BYTES = 1 << 20
 TEMPORARY_SEGMENT = "0.tmp"
-AFTER_MARK_BYTES = 16 << 20
-"""How much of the last segment is read after a resume point, which is never so old."""
+AFTER_RESUME_BYTES = 16 << 20
+"""How much of the last segment is read after a resume point, unless more than that follows it."""
 CLEAR = -1
 
 
@@ -65,8 +65,8 @@ class OpenSegment(NamedTuple):
     file: File
 
 
-class Mark(NamedTuple):
-    """What a sync that finds the disk full goes back to."""
+class SyncedState(NamedTuple):
+    """The state after the last sync, to which a sync that finds the disk full goes back."""
 
     crc: int
     hard_state: bytes
@@ -76,7 +76,9 @@ class Mark(NamedTuple):
 
 
 class Log:
-    """hard_state, last_index, last_term and marker tell of everything appended, synced or not.
+    """A log that is open for appending; make one with `create` or `open`.
+
+    hard_state, last_index, last_term and marker tell of everything appended, synced or not.
 
     cut_failure    why the tail could not be cut when it was due (it grows on, and a cut is tried again), or None
 
@@ -127,13 +129,17 @@ class Log:
         self._pending_bytes = 0
         self._points: list[tuple[int, int, int]] = []
         self._offsets = Offsets()
-        self._synced = Mark(0, b"", 0, 0, self.marker)
+        self._synced = SyncedState(0, b"", 0, 0, self.marker)
 
-    # --- a new log, or one that is there
+    # ---- creating and opening ----
 
     @classmethod
     def create(cls, disk: Disk, directory: str, metadata: bytes, options: LogOptions = DEFAULTS) -> "Log":
-        """raises WalExists: there are segments in directory. WalFull: nothing is left behind."""
+        """A new, empty log that begins at entry 1.
+
+        metadata  encoded etcdserverpb.Metadata
+        raises    WalExists: there are segments in directory. WalFull: nothing is left behind
+        """
         directory = posixpath.normpath(directory)
         if has_log(disk, directory):
             raise WalExists(f"wal: '{directory}' holds a log already")
@@ -168,13 +174,13 @@ class Log:
         directory: str,
         snapshot: tuple[int, int] | None = (0, 0),
         options: LogOptions = DEFAULTS,
-        mark: ResumePoint | None = None,
+        resume: ResumePoint | None = None,
     ) -> "tuple[Log, Recovered]":
         """The log from a snapshot's marker (index, term) on; None: all of it, whatever its markers. Every sum is
         checked, a torn tail is cut off, and the log is ready for appending.
 
-        mark    what lies before it is not read again
-        raises  WalCorrupt, WalMismatch, WalInUse; with a mark the first two may only mean that it does not fit
+        resume  what lies before this point is not read again
+        raises  WalCorrupt, WalMismatch, WalInUse; with a resume point the first two may only mean that it does not fit
         """
         directory = posixpath.normpath(directory)
         names = disk.list(directory)
@@ -184,7 +190,7 @@ class Log:
         log._older = segments[: -len(chosen)]
         try:
             log._lock(chosen)
-            scan = log._scan() if mark is None else log._scan_from(mark)
+            scan = log._scan() if resume is None else log._scan_from(resume)
             _check(scan, snapshot, log._segments[-1].file.path)
             log._adopt(scan)
         except BaseException:
@@ -210,26 +216,27 @@ class Log:
             scan.feed(file.read(0, file.size()), file.path, segment.sequence, segment is self._segments[-1].segment)
         return scan
 
-    def _scan_from(self, mark: ResumePoint) -> Scan:
+    def _scan_from(self, point: ResumePoint) -> Scan:
         """raises WalMismatch: it does not lie in this log"""
-        rest = [found for found in self._segments if found.segment.sequence >= mark.sequence]
-        if not rest or rest[0].segment.sequence != mark.sequence or _before(rest[0].file, mark.offset) != mark.before:
+        rest = [opened for opened in self._segments if opened.segment.sequence >= point.sequence]
+        found = bool(rest) and rest[0].segment.sequence == point.sequence
+        if not found or _before(rest[0].file, point.offset) != point.before:
             raise WalMismatch("wal: the resume point lies in none of the segments")
-        scan = self._feed_first(mark, rest[0].file, len(rest) == 1)
+        scan = self._feed_first(point, rest[0].file, len(rest) == 1)
         for segment, file in rest[1:]:
             scan.feed(file.read(0, file.size()), file.path, segment.sequence, segment is rest[-1].segment)
         return scan
 
-    def _feed_first(self, mark: ResumePoint, file: File, is_last: bool) -> Scan:
-        """What follows a resume point in its segment. Mostly little, and then zeros: all of these are not looked at."""
-        base = mark.offset - mark.offset % SECTOR_BYTES
+    def _feed_first(self, point: ResumePoint, file: File, is_last: bool) -> Scan:
+        """What follows a resume point in its segment. Mostly little, and then zeros, not all of which are read."""
+        base = point.offset - point.offset % SECTOR_BYTES
         size = file.size()
-        for upto in (min(size, base + AFTER_MARK_BYTES) if is_last else size, size):
-            scan = Scan.resume(mark)
+        for upto in (min(size, base + AFTER_RESUME_BYTES) if is_last else size, size):
+            scan = Scan.resume(point)
             scan.offsets.drop_below(self._segments[0].segment.sequence)
             buf = file.read(base, upto - base)
             try:
-                scan.feed_rest(buf, base, mark.offset, file.path, mark.sequence, is_last)
+                scan.feed_rest(buf, base, point.offset, file.path, point.sequence, is_last)
             except WalCorrupt:
                 if upto == size:
                     raise
@@ -279,19 +286,19 @@ class Log:
         # On a full disk the tail stays short: it still can be read, and grows once there is space.
         with contextlib.suppress(WalFull):
             tail.preallocate(self._options.segment_bytes)
-        # What was read may be in the page cache alone, if a process was killed before its sync. Whoever opens the log
-        # takes it for durable, so it has to be: the records, and the name of a segment that was just cut.
+        # What was read may be in the page cache alone, if a process was killed before its sync. The member takes it
+        # for durable, so it has to be: the records, and the name of a segment that was just cut.
         if not self._options.no_fsync:
             tail.sync()
             self._disk.sync_directory(self.directory)
 
     def close(self) -> None:
-        """Lets go of the locks. What is not synced is lost."""
+        """Closes the segments, which releases their locks. What is not synced is lost."""
         for _, file in self._segments:
             file.close()
         self._segments.clear()
 
-    # --- appending
+    # ---- appending ----
 
     def append(self, entries: list[bytes], first_index: int, hard_state: bytes | None = None) -> None:
         """Collects records; `sync` makes them durable.
@@ -379,7 +386,7 @@ class Log:
                 offsets.add(index, place)
 
     def _remember(self) -> None:
-        self._synced = Mark(self._crc, self.hard_state, self.last_index, self.last_term, self.marker)
+        self._synced = SyncedState(self._crc, self.hard_state, self.last_index, self.last_term, self.marker)
         self._pending = []
         self._pending_bytes = 0
         self._points = []
@@ -395,7 +402,7 @@ class Log:
         if not self._options.no_fsync:
             tail.sync()
 
-    # --- segments
+    # ---- segments ----
 
     def _head(self, crc: int) -> tuple[bytes, int]:
         """What a segment begins with, and the running crc after it."""
@@ -474,7 +481,7 @@ class Log:
             self._offsets.drop_below(segments[0].sequence)
         return removed
 
-    # --- reading back
+    # ---- reading back ----
 
     @property
     def first_index(self) -> int:

@@ -32,6 +32,8 @@ class Span(NamedTuple):
 
 
 class Offsets:
+    """The points: entry indexes[i] lies at places[i]."""
+
     __slots__ = ("indexes", "places")
 
     def __init__(self) -> None:
@@ -39,6 +41,7 @@ class Offsets:
         self.places: list[Place] = []
 
     def add(self, index: int, place: Place) -> None:
+        """A point for the entry of this index, in place of all of the same or a higher index."""
         while self.indexes and self.indexes[-1] >= index:
             self.indexes.pop()
             self.places.pop()
@@ -58,6 +61,7 @@ class Offsets:
         return bool(self.places) and self.places[-1].sequence == sequence
 
     def clear(self) -> None:
+        """The log goes on after a gap: no entry before it can be read any more."""
         self.indexes.clear()
         self.places.clear()
 

@@ -5,6 +5,7 @@ the state of the snapshot, in the store alone. There a snapshot's marker comes b
 """
 
 import posixpath
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from etcdz.proto import raftpb
@@ -12,7 +13,7 @@ from etcdz.wal import record as rec
 from etcdz.wal.files import Disk
 from etcdz.wal.record import BadRecord
 from etcdz.wal.scan import Scan
-from etcdz.wal.segment import list_segments, select_segments
+from etcdz.wal.segment import Segment, list_segments, select_segments
 
 ENTRY_NORMAL = 0
 
@@ -39,12 +40,7 @@ def read_reach(disk: Disk, directory: str) -> Reach | None:
     scan = Scan(chosen[0].first_index)
     begins_with_members = False
     for segment in chosen:
-        path = posixpath.join(directory, segment.name)
-        file = disk.open(path, write=False)
-        try:
-            data = file.read(0, file.size())
-        finally:
-            file.close()
+        path, data = _read(disk, directory, segment)
         scan.feed(data, path, segment.sequence, segment is chosen[-1])
         if segment is chosen[0]:
             begins_with_members = _begins_after_snapshot(data)
@@ -53,17 +49,46 @@ def read_reach(disk: Disk, directory: str) -> Reach | None:
     return Reach(first, scan.last_index, first <= 1 and not begins_with_members, scan.metadata or b"")
 
 
-def _begins_after_snapshot(data: bytes) -> bool:
-    """Whether a snapshot's marker comes before the first entry that is no change of members."""
+def read_data(disk: Disk, directory: str) -> Iterator[tuple[int, bytes]]:
+    """(index, data) of the normal entries that a log holds, those that were rewritten included. raises OSError
+
+    Requires: read_reach has found nothing wrong
+    """
+    for segment in select_segments(list_segments(disk.list(directory)), None):
+        for kind, record in _records(_read(disk, directory, segment)[1]):
+            if kind == rec.ENTRY:
+                entry = raftpb.Entry.FromString(record)
+                if entry.Type == ENTRY_NORMAL and entry.Data:
+                    yield entry.Index, entry.Data
+
+
+def _read(disk: Disk, directory: str, segment: Segment) -> tuple[str, bytes]:
+    """(path, all that the file holds)."""
+    path = posixpath.join(directory, segment.name)
+    file = disk.open(path, write=False)
+    try:
+        return path, file.read(0, file.size())
+    finally:
+        file.close()
+
+
+def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, data) of the records of a segment up to its end."""
     at = 0
     try:
         while True:
             frame = rec.decode_frame(data, at)
-            found = data[frame.start : frame.stop]
-            if frame.kind == rec.SNAPSHOT and rec.decode_marker(found).snapshot_index:
-                return True
-            if frame.kind == rec.ENTRY and raftpb.Entry.FromString(found).Type == ENTRY_NORMAL:
-                return False
+            yield frame.kind, data[frame.start : frame.stop]
             at = frame.after
     except BadRecord:  # the end
-        return False
+        return
+
+
+def _begins_after_snapshot(data: bytes) -> bool:
+    """Whether a snapshot's marker comes before the first entry that is no change of members."""
+    for kind, record in _records(data):
+        if kind == rec.SNAPSHOT and rec.decode_marker(record).snapshot_index:
+            return True
+        if kind == rec.ENTRY and raftpb.Entry.FromString(record).Type == ENTRY_NORMAL:
+            return False
+    return False

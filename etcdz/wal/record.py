@@ -65,6 +65,8 @@ class BadRecord(ValueError):
 
 
 class HardState(NamedTuple):
+    """What a raft node must not forget: raftpb.HardState."""
+
     term: int
     vote: int
     commit: int
@@ -88,11 +90,13 @@ def _number(buf: bytes, at: int) -> tuple[int, int]:
 
 
 def frame_of(record: bytes) -> bytes:
+    """An encoded record between its length field and its padding."""
     pad = -len(record) & 7
     return _word.pack(len(record) | PADDED[pad]) + record + PADDING[pad]
 
 
 def encode_crc_frame(crc: int) -> bytes:
+    """The frame that a segment begins with. crc: the running crc at the end of the segment before"""
     return frame_of(RECORD_TYPE + bytes((CRC,)) + RECORD_CRC + encode_varint(crc))
 
 
@@ -266,25 +270,32 @@ def is_zero(buf: bytes, lo: int, hi: int) -> bool:
 def decode_position(entry: bytes) -> tuple[int, int]:
     """(term, index) of an encoded raftpb.Entry, fields in order: type, term, index, data.
 
-    raises BadRecord: also for a ConfChange without data, which nobody writes, but which a hard state looks like. A
+    From etcd 3.7 on a type of zero, that of a normal entry, is left out: then it begins with the term.
+
+    raises BadRecord: also for a ConfChange without data, which no member writes, but which a hard state looks like. A
     ConfChangeV2 without data is how a leader leaves a joint configuration
     """
-    if entry[:1] != ENTRY_TYPE or entry[2:3] != ENTRY_TERM or entry[1] > 2:
+    kind, at = 0, 0
+    if entry[:1] == ENTRY_TYPE and len(entry) > 1:
+        kind, at = entry[1], 2
+    if entry[at : at + 1] != ENTRY_TERM or kind > 2:
         raise BadRecord("not an entry")
-    term, at = _number(entry, 3)
+    term, at = _number(entry, at + 1)
     if entry[at : at + 1] != ENTRY_INDEX:
         raise BadRecord("not an entry")
     index, at = _number(entry, at + 1)
-    if entry[at : at + 1] != ENTRY_DATA and (at != len(entry) or entry[1] == 1):
+    if entry[at : at + 1] != ENTRY_DATA and (at != len(entry) or kind == 1):
         raise BadRecord("not an entry")
     return term, index
 
 
 def encode_hard_state(state: HardState) -> bytes:
+    """raftpb.HardState with all of its fields, zeros too, as etcd writes it."""
     return b"".join([tag + encode_varint(value) for tag, value in zip(_HARD_STATE, state, strict=True)])
 
 
 def decode_hard_state(data: bytes) -> HardState:
+    """raises BadRecord: no hard state, or fields missing or in another order than etcd's"""
     values = []
     at = 0
     for tag in _HARD_STATE:
@@ -306,6 +317,7 @@ def encode_marker(marker: Marker, conf_state: bytes | None) -> bytes:
 
 
 def decode_marker(data: bytes) -> Marker:
+    """raises BadRecord: no walpb.Snapshot as etcd writes it"""
     if data[:1] != MARKER_INDEX:
         raise BadRecord("no snapshot marker")
     index, at = _number(data, 1)

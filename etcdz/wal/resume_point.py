@@ -1,13 +1,13 @@
-"""Where a log stood after a sync: what lets the next process of the same member's life go on from there.
+"""The resume point of a log: where it stood after a sync, so that a restarted wal process goes on from there.
 
     resume point := crc (4 bytes, little endian, CRC-32C over the rest), msgpack array of the fields below
 
-A wal process that is restarted alone need not read again what its predecessor has read or written: the disk was not
-asked to remember anything across a loss of power meanwhile, and a process that had lived on would not look either. The
-records that follow are checked as always, and the first of them only fits if the resume point is true: the running crc
-goes through all of them. A member's own start uses none, and reads everything.
+A wal process that is restarted alone need not read again what its predecessor has read or written: the power has not
+failed meanwhile, so the files hold it, and a process that had gone on would not have read it again either. The records
+behind the resume point are checked as always, and the first of them fits only if the resume point is right, because the
+running crc goes through all of them. A start of the whole member uses no resume point, and reads everything.
 
-NB: it is lost with the run directory, and need not survive more than processes.
+NB: it lies in the run directory, which ends with the member: it need not survive a loss of power.
 """
 
 from typing import NamedTuple
@@ -19,11 +19,16 @@ from etcdz.wal.offsets import Place
 from etcdz.wal.record import Marker
 
 BEFORE_BYTES = 64
+"""How many bytes before the point it is recognized by."""
 
 
 class ResumePoint(NamedTuple):
-    """sequence, offset: where the next record goes; before: the last bytes before that. indexes, places: as in Offsets.
-    The rest as in Log."""
+    """A log after a sync. What is not described here is as in Log.
+
+    sequence, offset  where the next record goes
+    before            the last BEFORE_BYTES bytes before that, or fewer
+    indexes, places   as in Offsets
+    """
 
     sequence: int
     offset: int
@@ -38,17 +43,18 @@ class ResumePoint(NamedTuple):
     places: list[Place]
 
 
-def encode_resume_point(mark: ResumePoint) -> bytes:
-    body: bytes = msgpack.packb(mark)
+def encode_resume_point(point: ResumePoint) -> bytes:
+    """The bytes of the file that keeps it."""
+    body: bytes = msgpack.packb(point)
     return int(google_crc32c.value(body)).to_bytes(4, "little") + body
 
 
 def decode_resume_point(data: bytes) -> ResumePoint | None:
-    """None: these bytes are no resume point, or not whole"""
+    """None: these bytes are no resume point, or not whole, or of a version with other fields"""
     if len(data) < 5 or google_crc32c.value(data[4:]) != int.from_bytes(data[:4], "little"):
         return None
     fields = msgpack.unpackb(data[4:])
     if len(fields) != len(ResumePoint._fields):
         return None
-    mark = ResumePoint(*fields)
-    return mark._replace(marker=Marker(*mark.marker), places=[Place(*place) for place in mark.places])
+    point = ResumePoint(*fields)
+    return point._replace(marker=Marker(*point.marker), places=[Place(*place) for place in point.places])

@@ -1,7 +1,7 @@
 """Reading segments back: every sum checked, every entry's place noted, damage judged.
 
 A crash leaves a torn tail: of the bytes written after the last fdatasync, some sectors are on disk and others still
-hold zeros. That is cut off: nobody was told that it is durable. Any other damage means that the disk lost or changed
+hold zeros. That is cut off: it was never reported as durable. Any other damage means that the disk lost or changed
 what it had promised to keep, and the member must not start from it. The two are told apart by what a crash can do:
 
 - it tears only the last segment: one is finished before the next gets its name;
@@ -89,21 +89,22 @@ class Scan:
         """Offset of the buffer that is being fed, in its file."""
 
     @classmethod
-    def resume(cls, mark: ResumePoint) -> "Scan":
+    def resume(cls, point: ResumePoint) -> "Scan":
         """As if everything before the resume point had been fed; go on with `feed_rest`."""
         scan = cls(0)
-        scan.metadata, scan.hard_state = mark.metadata, mark.hard_state
-        scan.markers = [mark.marker]
-        scan.offsets.indexes, scan.offsets.places = list(mark.indexes), list(mark.places)
-        scan.last_index, scan.last_term = mark.last_index, mark.last_term
-        scan.crc = mark.crc
+        scan.metadata, scan.hard_state = point.metadata, point.hard_state
+        scan.markers = [point.marker]
+        scan.offsets.indexes, scan.offsets.places = list(point.indexes), list(point.places)
+        scan.last_index, scan.last_term = point.last_index, point.last_term
+        scan.crc = point.crc
         scan._is_first = False
-        if mark.hard_state:
-            scan._state_term = rec.decode_hard_state(mark.hard_state).term
+        if point.hard_state:
+            scan._state_term = rec.decode_hard_state(point.hard_state).term
         return scan
 
     @property
     def commit(self) -> int:
+        """The commit index of the last hard state; 0 before the first."""
         return rec.decode_hard_state(self.hard_state).commit if self.hard_state else 0
 
     def feed(self, buf: bytes, path: str, sequence: int, is_last: bool) -> None:
@@ -165,7 +166,7 @@ class Scan:
             raise BadRecord("crc mismatch")
 
     def _take_usual_entries(self, buf: bytes, sequence: int) -> None:
-        """Takes entries, up to the first frame that is unusual, or wrong: that is left for a closer look."""
+        """Takes entries, up to the first frame that is unusual, or wrong, which decode_frame judges."""
         if self._jump is not None:
             return
         decode = rec.decode_usual_entry

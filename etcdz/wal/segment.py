@@ -13,6 +13,8 @@ _NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.wal")
 
 
 class Segment(NamedTuple):
+    """A segment by its name. first_index: of the first entry that it may hold"""
+
     sequence: int
     first_index: int
 
@@ -22,13 +24,13 @@ class Segment(NamedTuple):
 
 
 def parse_name(name: str) -> Segment | None:
-    """None for anything that is no segment: temporary files, backups of torn ones, strangers."""
+    """None for anything that is no segment: temporary files, backups of torn ones, files of other programs."""
     m = _NAME.fullmatch(name)
     return Segment(int(m[1], 16), int(m[2], 16)) if m else None
 
 
 def list_segments(names: list[str]) -> list[Segment]:
-    """In order of their sequence."""
+    """The segments among these file names, in the order of their sequences."""
     return sorted(s for s in map(parse_name, names) if s is not None)
 
 

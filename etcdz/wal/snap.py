@@ -12,7 +12,6 @@ Source: etcd 3.5 api/snap.
 
 import posixpath
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import google_crc32c
@@ -30,8 +29,11 @@ class SnapBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Snap:
-    """conf_state: encoded raftpb.ConfState. data: what the state machine says of itself at index, in etcd 3.5 the v2
-    store as JSON."""
+    """The state at one index of the log.
+
+    conf_state  encoded raftpb.ConfState
+    data        what the state machine says of itself at index; in etcd 3.5 the v2 store as JSON
+    """
 
     index: int
     term: int
@@ -44,6 +46,7 @@ class Snap:
 
 
 def encode_snap(snap: Snap) -> bytes:
+    """The bytes of the file, as etcd writes them."""
     snapshot = raftpb.Snapshot()
     snapshot.data = snap.data
     metadata = snapshot.metadata
@@ -60,7 +63,7 @@ def encode_snap(snap: Snap) -> bytes:
 
 
 def decode_snap(file: bytes) -> Snap:
-    """raises SnapBroken"""
+    """The state that a whole file holds. raises SnapBroken"""
     try:
         outer = snappb.snapshot.FromString(file)
         if not outer.data or not outer.crc:
@@ -75,7 +78,10 @@ def decode_snap(file: bytes) -> Snap:
 
 
 def save(disk: Disk, directory: str, snap: Snap) -> str:
-    """Makes it durable under its name, which is returned. raises WalFull: nothing has changed"""
+    """Makes it durable under its name, which is returned.
+
+    raises WalFull, OSError: nothing has changed
+    """
     path = posixpath.join(directory, snap.name)
     temporary = path + ".tmp"
     file = disk.create(temporary)
@@ -93,34 +99,20 @@ def save(disk: Disk, directory: str, snap: Snap) -> str:
 
 
 def list_snaps(disk: Disk, directory: str) -> list[str]:
-    """Names, newest first. A directory that is not there has none."""
+    """Names, those of the newest (term, index) first. A directory that does not exist has none."""
     if not disk.exists(directory):
         return []
     return [name for name in reversed(disk.list(directory)) if _NAME.fullmatch(name)]
 
 
-def load_newest(
-    disk: Disk, directory: str, markers: Collection[tuple[int, int]] | None = None
-) -> tuple[Snap | None, list[str]]:
-    """The newest readable one, and the names of newer ones that were not readable and are `.broken` now.
-
-    markers    (index, term) of those that the log vouches for, None: any. A .snap that the log does not know of was
-               written just before a crash, or by another life of this directory
-    """
-    broken = []
-    for name in list_snaps(disk, directory):
-        try:
-            snap = load(disk, posixpath.join(directory, name))
-        except SnapBroken:
-            broken.append(name)
-            continue
-        if markers is None or (snap.index, snap.term) in markers:
-            return snap, broken
-    return None, broken
+def index_of(name: str) -> int:
+    """Index of the last entry that a .snap of this name covers."""
+    found = _NAME.fullmatch(name)
+    return int(found[2], 16) if found else 0
 
 
 def load(disk: Disk, path: str) -> Snap:
-    """raises SnapBroken: the file is now called `.broken`"""
+    """The state in the file at path. raises SnapBroken: the file has been renamed to `.broken`"""
     file = disk.open(path, write=False)
     try:
         return decode_snap(file.read(0, file.size()))
@@ -132,7 +124,10 @@ def load(disk: Disk, path: str) -> Snap:
 
 
 def purge(disk: Disk, directory: str, keep: int = 5) -> list[str]:
-    """Removes all but the newest, and temporary files; 0 keeps all. return names that are gone"""
+    """Removes all but the newest `keep`, and temporary files; 0 keeps all.
+
+    return  names of the files that were removed
+    """
     gone = list_snaps(disk, directory)[keep:] if keep else []
     gone += [name for name in disk.list(directory) if name.endswith(".snap.tmp")]
     for name in gone:

@@ -29,24 +29,26 @@ def open_newest(
     log_directory: str,
     snap_directory: str,
     options: LogOptions = DEFAULTS,
-    mark: ResumePoint | None = None,
+    resume: ResumePoint | None = None,
 ) -> Start:
-    """mark: of an earlier process of this member's life; what it cannot answer for is read as without it.
+    """Opens the log at the newest .snap that fits it.
 
-    Requires: there is a log. raises WalCorrupt, WalInUse; WalMismatch: neither a .snap nor the first entry fits
+    resume    of an earlier wal process of this run of the member; if it does not fit, everything is read as without it
+    Requires: there is a log
+    raises    WalCorrupt, WalInUse; WalMismatch: neither a .snap nor the first entry fits
     """
-    start = _open_marked(disk, log_directory, snap_directory, options, mark) if mark is not None else None
+    start = _open_resumed(disk, log_directory, snap_directory, options, resume) if resume is not None else None
     return start or _open_whole(disk, log_directory, snap_directory, options)
 
 
-def _open_marked(
-    disk: Disk, log_directory: str, snap_directory: str, options: LogOptions, mark: ResumePoint
+def _open_resumed(
+    disk: Disk, log_directory: str, snap_directory: str, options: LogOptions, resume: ResumePoint
 ) -> Start | None:
     names = snaps.list_snaps(disk, snap_directory)
     try:
         snap = snaps.load(disk, posixpath.join(snap_directory, names[0])) if names else None
         position = (snap.index, snap.term) if snap is not None else (0, 0)
-        log, recovered = Log.open(disk, log_directory, position, options, mark)
+        log, recovered = Log.open(disk, log_directory, position, options, resume)
     except (SnapBroken, WalMismatch, WalCorrupt):
         return None
     if snap is None or position in recovered.markers:

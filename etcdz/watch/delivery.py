@@ -1,10 +1,10 @@
-"""From changes to the messages of those whom they concern.
+"""From changes to the messages of the watchers that they concern.
 
     WatchResponse = header field 1 | [10 watch_id] | [18 created] [20 canceled] [28 compact_revision] [32 cancel_reason]
                     [38 fragment] | 5a event ...
 
-All but the watch_id is the same for watchers of one range who want the same: the events are joined once, and each
-message is a short head and that body. Those on one stream are sent as one piece: see group.py.
+All but the watch_id is the same for watchers of one range and variant: their events are joined once, and each message
+is a short head and that body. Messages to watchers on one stream are sent as one piece: see group.py.
 """
 
 from bisect import bisect_left
@@ -23,8 +23,8 @@ JOINED_BODY_MAX = FRAME_BYTES_DEFAULT // 8
 G = TypeVar("G")
 
 
-class Share:
-    """What of some changes concerns the watchers of one range, and their bodies by what they want.
+class EventBatch:
+    """Those of some changes that concern the watchers of one range, and the bodies made of them.
 
     picked     positions in changes, ascending
     """
@@ -36,8 +36,8 @@ class Share:
         self.picked: list[int] = []
         self._bodies: dict[tuple[int, int], tuple[list[bytes], bytes]] = {}
 
-    def of(self, watcher: Watcher) -> tuple[list[bytes], bytes]:
-        """(event fields, the same joined) that this watcher has not had; both empty if it wants none of them."""
+    def fields_for(self, watcher: Watcher) -> tuple[list[bytes], bytes]:
+        """(event fields, the same joined) that this watcher has not had; both empty if its filters pass none."""
         first = 0
         mains, picked = self._changes.mains, self.picked
         if mains[picked[0]] < watcher.next_revision:
@@ -58,26 +58,26 @@ class Share:
         return [response_field(events[i]) for i in picked]
 
 
-def share_out(changes: Changes, watchers: RangeMap[G]) -> list[tuple[G, Share]]:
-    """For each range that a change concerns: its watchers, and their share of changes."""
-    shares: dict[int, tuple[G, Share]] = {}
+def batch_events(changes: Changes, watchers: RangeMap[G]) -> list[tuple[G, EventBatch]]:
+    """For each range that a change concerns: its watchers, and the batch for them."""
+    batches: dict[int, tuple[G, EventBatch]] = {}
     if watchers.has_spans:
         for position, key in enumerate(changes.keys):
             for group in watchers.at(key):
-                _share_of(shares, group, changes).picked.append(position)
+                _batch_of(batches, group, changes).picked.append(position)
     else:
         exact = watchers.exact
         for position, key in enumerate(changes.keys):
             single = exact.get(key)
             if single is not None:
-                _share_of(shares, single, changes).picked.append(position)
-    return list(shares.values())
+                _batch_of(batches, single, changes).picked.append(position)
+    return list(batches.values())
 
 
-def _share_of(shares: dict[int, tuple[G, Share]], group: G, changes: Changes) -> Share:
-    found = shares.get(id(group))
+def _batch_of(batches: dict[int, tuple[G, EventBatch]], group: G, changes: Changes) -> EventBatch:
+    found = batches.get(id(group))
     if found is None:
-        found = shares[id(group)] = group, Share(changes)
+        found = batches[id(group)] = group, EventBatch(changes)
     return found[1]
 
 
@@ -97,9 +97,9 @@ def joined(bundle: Bundle, header: bytes, body: bytes) -> Iterator[tuple[bytes, 
 
 
 def send_events(watcher: Watcher, header: bytes, fields: list[bytes], body: bytes, fragment_bytes: int) -> None:
-    """A response with events; in pieces if the watcher wants that, and there is too much for one."""
+    """A response with events; in fragments if the watcher wants that, and it has fragment_bytes or more."""
     head = header + watcher.id_field
-    send = watcher.stream.sink.send_parts
+    send = watcher.stream.client.send_parts
     if not watcher.fragment or len(head) + len(body) < fragment_bytes or len(fields) < 2:
         send(head, body)
         return

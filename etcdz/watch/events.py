@@ -2,8 +2,8 @@
 
     mvccpb.Event = [08 type: 1 is DELETE] 12 len KeyValue [1a len KeyValue: what it was before]
 
-An event is encoded once, by the backend; everybody who is sent it copies these bytes. What the key was before is kept
-apart, as only some want it.
+An event is encoded once, by the backend; every response with it copies these bytes. The prev_kv is kept apart, as only
+some watchers want it.
 """
 
 from typing import NamedTuple
@@ -15,10 +15,10 @@ from etcdz.proto.tags import EVENT_DELETE, EVENT_KV, KV_MOD_REVISION, WATCH_EVEN
 class Changes(NamedTuple):
     """Changes in the order in which they happened: columns of equal length.
 
-    mains    main revision of each
+    mains      main revision of each
     keys
-    events   encoded mvccpb.Event of each, without what was before
-    befores  encoded field prev_kv of each, or empty ones; the column is empty if nobody asked
+    events     encoded mvccpb.Event of each, without prev_kv
+    prev_kvs   encoded field prev_kv of each, empty where the key did not exist; an empty column if it was not asked for
     """
 
     mains: list[int]
@@ -41,6 +41,6 @@ def is_delete(event: bytes) -> bool:
     return event[0] == EVENT_DELETE[0]
 
 
-def response_field(event: bytes, before: bytes = b"") -> bytes:
-    """An event as a field of a WatchResponse."""
-    return b"%b%b%b%b" % (WATCH_EVENTS, encode_varint(len(event) + len(before)), event, before)
+def response_field(event: bytes, prev_kv: bytes = b"") -> bytes:
+    """An event as a field of a WatchResponse. prev_kv: its encoded field, or nothing"""
+    return b"%b%b%b%b" % (WATCH_EVENTS, encode_varint(len(event) + len(prev_kv)), event, prev_kv)

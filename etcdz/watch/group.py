@@ -1,6 +1,6 @@
-"""The watchers of one range that are up to date, and those among them that can be told together.
+"""The synced watchers of one range, and those among them that can be sent their messages together.
 
-A bundle is watchers of one client stream who are always sent the same: their messages differ in nothing but the
+A bundle is watchers of one client stream that are always sent the same: their messages differ in nothing but the
 watch_id, so that one join makes all of them, and they leave in one frame. With a hundred watchers on a stream an event
 costs each of them 0.1 us instead of 4.
 """
@@ -20,7 +20,7 @@ class Bundle(NamedTuple):
 
 
 class Group:
-    """An ordered set of watchers. Bundles are made when asked for, and kept until somebody joins or leaves."""
+    """An ordered set of watchers. Bundles are made when asked for, and kept until a watcher joins or leaves."""
 
     __slots__ = ("_parts", "_watchers")
 
@@ -43,9 +43,9 @@ class Group:
         self._parts = None
 
     def parts(self, revision: int) -> tuple[list[Bundle], list[Watcher]]:
-        """(bundles, all others). revision: everybody in the group has had everything up to it.
+        """(bundles, all others). revision: all watchers of the group have had everything up to it
 
-        Others: who starts in the future, wants fragments or progress, or has no match on its stream.
+        Others start in the future, want fragments or progress, or have no match on their stream.
         """
         if self._parts is None:
             self._parts = self._divide(revision)

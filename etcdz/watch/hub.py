@@ -1,15 +1,16 @@
-"""All watchers of one listener: created, told of changes, left behind, caught up.
+"""All watchers of one listener: created, sent changes, unsynced, synced again.
 
-The backend sends the hub every batch of changes while it asks for them; revisions number that stream:
+The backend sends the hub every batch of changes while the hub asks for them; revisions number that stream:
 
     revision     everything up to it has come, and every SYNCED watcher has had what concerns it
-    a gap        (a new backend, changes that nobody asked for) leaves all who were SYNCED UNSYNCED
-    UNSYNCED      some at a time, the hub asks for the history that they miss, a bounded chunk each time
-    VICTIM      a client that does not read: its watchers keep nothing but their next revision
+    a gap        (a new backend, changes that were not asked for) makes all SYNCED watchers UNSYNCED
+    UNSYNCED     the hub asks for the history that these miss: for some at a time, a bounded chunk each time
+    VICTIM       the client does not read: its watchers keep nothing but their next revision
 
-So what a stalled client costs is its outbox (a little more than one response), whatever is written meanwhile. What a
-client asks for (create, cancel, progress) waits until the backend has said at which revision it stands: messages of
-one backend come in order, so by then every change up to there has come.
+So what a stalled client costs is its outbox (a little more than one response), whatever is written meanwhile. Requests
+of clients (create, cancel, progress) are pending until the backend has said at which revision it stands: messages of
+one backend come in order, so by then every change up to there has come. The names of the states are those of etcd's
+watchableStore.
 """
 
 from collections.abc import Callable
@@ -26,17 +27,17 @@ from etcdz.proto.tags import (
     WATCH_CREATED_TRUE,
     WATCH_ID,
 )
-from etcdz.watch.delivery import JOINED_BODY_MAX, Share, joined, send_events, share_out
+from etcdz.watch.delivery import JOINED_BODY_MAX, EventBatch, batch_events, joined, send_events
 from etcdz.watch.events import Changes
 from etcdz.watch.group import Bundle, Group
 from etcdz.watch.progress import ProgressClock
 from etcdz.watch.ranges import Range, RangeMap
-from etcdz.watch.watcher import OVER, PREV_KV, SYNCED, UNSYNCED, VICTIM, Sink, Watcher, WatchStream
+from etcdz.watch.watcher import OVER, PREV_KV, SYNCED, UNSYNCED, VICTIM, ClientStream, Watcher, WatchStream
 
-NOBODY: Final = 0
+NOTHING: Final = 0
 CHANGES: Final = 1
 CHANGES_AND_PREV_KV: Final = 2
-"""What the hub wants to be sent: nothing, changes, changes with what was before each."""
+"""What the hub wants to be sent: nothing, changes, changes with the prev_kv of each."""
 
 CATCH_UP_MAX: Final = 512
 """Watchers that one chunk of history is fetched for. Source: etcd's maxWatchersPerSync."""
@@ -66,15 +67,16 @@ class Backend(Protocol):
 
 
 Permit = Callable[[WatchStream, pb.WatchCreateRequest], EtcdError | None]
-_Wish = tuple[WatchStream, pb.WatchRequest]
+_Pending = tuple[WatchStream, pb.WatchRequest]
 
 
 class Hub:
-    """See the module. Call `end_turn` when everything that has arrived is told.
+    """See the module. Call `end_turn` when everything that has arrived is handed in.
 
-    fragment_bytes   responses of this size and above are cut for those who want that
+    fragment_bytes   responses of this size and above are cut for watchers with `fragment`
     progress         when watchers with progress_notify are told where they are
-    permit           whether a stream may watch what it asks for; to be replaced by who knows
+    permit           whether a stream may watch what it asks for; None: it may. To be set by what knows permissions
+    revision         everything up to it has come
     """
 
     def __init__(self, backend: Backend, fragment_bytes: int, progress: ProgressClock) -> None:
@@ -87,24 +89,25 @@ class Hub:
         self._synced: RangeMap[Group] = RangeMap()
         self._unsynced: dict[Watcher, None] = {}
         self._counts = [0, 0]
-        """Watchers that are SYNCED or UNSYNCED: all, those that want to know what was before."""
-        self._wishes: list[_Wish] = []
-        self._asked: list[tuple[int, list[_Wish]]] = []
+        """Watchers that are SYNCED or UNSYNCED: all, those that want prev_kv."""
+        self._pending: list[_Pending] = []
+        self._asked: list[tuple[int, list[_Pending]]] = []
         self._seq = 0
-        self._wanted = NOBODY
+        self._wanted = NOTHING
         """What the backend was told last."""
         self._fetching: tuple[int, list[Watcher]] | None = None
         self._batch = 0
 
     # ---- clients ----
 
-    def open(self, sink: Sink) -> WatchStream:
-        return WatchStream(sink)
+    def open(self, client: ClientStream) -> WatchStream:
+        """A stream without watchers."""
+        return WatchStream(client)
 
-    def wish(self, stream: WatchStream, request: pb.WatchRequest) -> None:
-        """A WatchRequest. One that asks for nothing is passed over, as in etcd."""
+    def request(self, stream: WatchStream, request: pb.WatchRequest) -> None:
+        """A WatchRequest, pending until the backend's position is known. An empty one is passed over, as in etcd."""
         if request.WhichOneof("request_union") is not None:
-            self._wishes.append((stream, request))
+            self._pending.append((stream, request))
 
     def close(self, stream: WatchStream) -> None:
         """The client is gone."""
@@ -120,70 +123,65 @@ class Hub:
                 self._unsynced[watcher] = None
                 self._count(watcher, 1)
 
-    @property
-    def watcher_counts(self) -> dict[str, int]:
-        """For the monitor."""
-        return {"active": self._counts[0], "lagging": len(self._unsynced)}
-
     # ---- the turn ----
 
     def end_turn(self) -> None:
-        """Asks the backend what there is to be asked."""
+        """Asks the backend for its position and for history, where that is due."""
         wanted = self._wants()
-        if self._wishes or wanted != self._wanted:
-            self._ask(self._wishes, wanted)
-            self._wishes = []
+        if self._pending or wanted != self._wanted:
+            self._ask(self._pending, wanted)
+            self._pending = []
         if self._unsynced and self._fetching is None and not self._asked:
             self._fetch()
 
     def _wants(self) -> int:
-        if any(_wants_prev_kv(request) for _, request in self._wishes):
+        if any(_wants_prev_kv(request) for _, request in self._pending):
             return CHANGES_AND_PREV_KV
         if self._counts[1]:
             return CHANGES_AND_PREV_KV
-        return CHANGES if self._counts[0] or self._wishes else NOBODY
+        return CHANGES if self._counts[0] or self._pending else NOTHING
 
-    def _ask(self, wishes: list[_Wish], wanted: int) -> None:
+    def _ask(self, pending: list[_Pending], wanted: int) -> None:
         self._seq += 1
         self._wanted = wanted
-        self._asked.append((self._seq, wishes))
+        self._asked.append((self._seq, pending))
         self._backend.ask_position(self._seq, wanted)
 
     def on_new_backend(self) -> None:
-        """A new incarnation of the backend knows nothing of us; what the old one was asked will not be answered."""
+        """A new backend knows nothing of this hub, and does not answer what the old one was asked."""
         self._fetching = None
-        wishes = [wish for _, asked in self._asked for wish in asked]
+        pending = [one for _, asked in self._asked for one in asked]
         self._asked = []
-        if wishes or self._wants():
-            self._ask(wishes, max(self._wants(), CHANGES))
+        if pending or self._wants():
+            self._ask(pending, max(self._wants(), CHANGES))
         else:
-            self._wanted = NOBODY
+            self._wanted = NOTHING
 
     # ---- the backend's answers ----
 
     def on_position(self, seq: int, position: Position) -> None:
-        """Where the backend stands; everything that it was asked for up to seq may be done now."""
+        """Where the backend stands: requests that were pending when it was asked with seq, or earlier, are served."""
         self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
         self._close_gap(position.revision)
         while self._asked and self._asked[0][0] <= seq:
             for stream, request in self._asked.pop(0)[1]:
                 if stream.is_open:
-                    self._grant(stream, request)
+                    self._serve(stream, request)
 
     def _close_gap(self, revision: int) -> None:
-        """Changes up to revision have not come: whoever has not had them catches up."""
+        """Changes up to revision have not come: synced watchers that have not had them become unsynced."""
         if revision <= self.revision:
             return
         for span in list(self._synced):
             for watcher in list(self._synced.get(span) or ()):
                 if watcher.next_revision <= revision:
-                    self._leave_behind(watcher)
+                    self._unsync(watcher)
         self.revision = revision
 
     def on_changes(self, before: int, position: Position, changes: Changes) -> None:
         """What happened behind revision `before`, up to position."""
         if not self._wanted:
-            return  # on its way when we said that we want none
+            return  # on its way when the backend was told to send none
         self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
         self._close_gap(before)
         if position.revision <= self.revision:
@@ -191,64 +189,70 @@ class Hub:
         header = self._pieces.field(position.revision)
         self._batch += 1
         prev_kvs = bool(changes.prev_kvs)
-        for group, share in share_out(changes, self._synced):
+        for group, batch in batch_events(changes, self._synced):
             bundles, others = group.parts(self.revision)
             for bundle in bundles:
-                self._send_together(bundle, share, header, prev_kvs)
+                self._send_together(bundle, batch, header, prev_kvs)
             for watcher in list(others):
-                self._send_or_leave(watcher, share, header, prev_kvs)
+                self._send_or_unsync(watcher, batch, header, prev_kvs)
         self.revision = position.revision
 
     def _can_have(self, watcher: Watcher, prev_kvs: bool) -> bool:
-        """Whether it can be sent what has come: that is all it wants, and its client keeps up."""
+        """Whether it can be sent what has come: prev_kv is there if it wants that, and its client keeps up."""
         return (prev_kvs or not watcher.variant & PREV_KV) and watcher.stream.may_send(self._batch)
 
-    def _send_or_leave(self, watcher: Watcher, share: Share, header: bytes, prev_kvs: bool) -> None:
+    def _send_or_unsync(self, watcher: Watcher, batch: EventBatch, header: bytes, prev_kvs: bool) -> None:
         if self._can_have(watcher, prev_kvs):
-            self._send(watcher, share, header)
+            self._send(watcher, batch, header)
         else:
-            self._leave_behind(watcher)
+            self._unsync(watcher)
 
-    def _leave_behind(self, watcher: Watcher) -> None:
+    def _unsync(self, watcher: Watcher) -> None:
+        """It has had everything before the batch at hand, which it is not sent."""
         watcher.next_revision = max(watcher.next_revision, self.revision + 1)
-        self._fall_behind(watcher)
+        self._ungroup(watcher)
+        if watcher.stream.client.is_clogged:
+            self._make_victim(watcher)
+        else:
+            watcher.state = UNSYNCED
+            self._unsynced[watcher] = None
 
-    def _send_together(self, bundle: Bundle, share: Share, header: bytes, prev_kvs: bool) -> None:
+    def _send_together(self, bundle: Bundle, batch: EventBatch, header: bytes, prev_kvs: bool) -> None:
         """As _send to each of the bundle."""
         first = bundle.watchers[0]
-        fields, body = share.of(first)
+        fields, body = batch.fields_for(first)
         if not fields:
             return
         if len(body) > JOINED_BODY_MAX:
             for watcher in bundle.watchers:
-                self._send_or_leave(watcher, share, header, prev_kvs)
+                self._send_or_unsync(watcher, batch, header, prev_kvs)
             return
         stream, done = bundle.stream, 0
         for messages, count in joined(bundle, header, body):
             if not self._can_have(first, prev_kvs):
                 break
-            stream.sink.send_joined(messages)
+            stream.client.send_joined(messages)
             stream.spend(len(messages))
             done += count
         if done:
-            stream.sink.touch()
+            stream.client.touch()
         for watcher in bundle.watchers[done:]:
-            self._leave_behind(watcher)
+            self._unsync(watcher)
 
-    def _send(self, watcher: Watcher, share: Share, header: bytes) -> None:
-        fields, body = share.of(watcher)
+    def _send(self, watcher: Watcher, batch: EventBatch, header: bytes) -> None:
+        fields, body = batch.fields_for(watcher)
         if fields:
             stream = watcher.stream
             send_events(watcher, header, fields, body, self._fragment_bytes)
             stream.spend(len(body))
-            stream.sink.touch()
+            stream.client.touch()
             if watcher.quiet:
                 watcher.quiet = False
 
     # ---- catching up ----
 
     def _fetch(self) -> None:
-        """Asks for what some of those who are behind miss: who has waited longest, and whoever is near it."""
+        """Asks for what some unsynced watchers miss: the one that waits longest, and those near it in history."""
         first = next(iter(self._unsynced)).next_revision
         chosen = []
         for watcher in self._unsynced:
@@ -269,7 +273,7 @@ class Hub:
         chosen = [watcher for watcher in self._fetching[1] if watcher in self._unsynced]
         self._fetching = None
         self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
-        chosen = [watcher for watcher in chosen if not self._is_over(watcher, position.compact_revision)]
+        chosen = [watcher for watcher in chosen if not self._cancel_if_compacted(watcher, position.compact_revision)]
         groups: RangeMap[dict[Watcher, None]] = RangeMap()
         for watcher in chosen:
             group = groups.get(watcher.span)
@@ -280,20 +284,20 @@ class Hub:
         header = self._pieces.field(max(through, 1))
         self._batch += 1
         unserved = set()
-        for group, share in share_out(changes, groups):
+        for group, batch in batch_events(changes, groups):
             for watcher in group:
                 if watcher.stream.may_send(self._batch):
-                    self._send(watcher, share, header)
+                    self._send(watcher, batch, header)
                 else:
                     unserved.add(watcher)
         for watcher in chosen:
             self._move_on(watcher, watcher.next_revision - 1 if watcher in unserved else through)
 
-    def _is_over(self, watcher: Watcher, compact_revision: int) -> bool:
-        """Whether what the watcher misses is compacted: then it is told so, and that is the end of it."""
+    def _cancel_if_compacted(self, watcher: Watcher, compact_revision: int) -> bool:
+        """Whether what the watcher misses is compacted: then it is cancelled."""
         if watcher.next_revision >= compact_revision:
             return False
-        self._leave(watcher)
+        self._remove(watcher)
         watcher.state = OVER
         body = WATCH_CANCELED_TRUE + int_field(WATCH_COMPACT_REVISION, compact_revision)
         self._respond(watcher.stream, self._pieces.field(0), watcher.id_field + body)
@@ -305,10 +309,10 @@ class Hub:
         del self._unsynced[watcher]
         if watcher.next_revision > self.revision:
             self._sync(watcher)
-        elif watcher.stream.sink.is_clogged:
+        elif watcher.stream.client.is_clogged:
             self._make_victim(watcher)
         else:
-            self._unsynced[watcher] = None  # behind all others
+            self._unsynced[watcher] = None  # last in line
 
     def _sync(self, watcher: Watcher) -> None:
         """Requires: it is counted, and in no other group."""
@@ -320,20 +324,13 @@ class Hub:
         group.add(watcher)
         self._answer_progress(watcher.stream)
 
-    def _unsync(self, watcher: Watcher) -> None:
+    def _ungroup(self, watcher: Watcher) -> None:
+        """Out of the synced watchers of its range."""
         group = self._synced.get(watcher.span)
         if group is not None:
             group.discard(watcher)
             if not group:
                 self._synced.remove(watcher.span)
-
-    def _fall_behind(self, watcher: Watcher) -> None:
-        self._unsync(watcher)
-        if watcher.stream.sink.is_clogged:
-            self._make_victim(watcher)
-        else:
-            watcher.state = UNSYNCED
-            self._unsynced[watcher] = None
 
     def _make_victim(self, watcher: Watcher) -> None:
         watcher.state = VICTIM
@@ -344,22 +341,22 @@ class Hub:
         if watcher.variant & PREV_KV:
             self._counts[1] += by
 
-    def _leave(self, watcher: Watcher) -> None:
-        """Out of all books but its stream's."""
+    def _remove(self, watcher: Watcher) -> None:
+        """Out of everything but its stream: a cancelled watcher keeps its id until the client cancels it."""
         if watcher.state == SYNCED:
-            self._unsync(watcher)
+            self._ungroup(watcher)
         self._unsynced.pop(watcher, None)
         if watcher.state in (SYNCED, UNSYNCED):
             self._count(watcher, -1)
 
     def _drop(self, watcher: Watcher) -> None:
-        self._leave(watcher)
+        self._remove(watcher)
         watcher.state = OVER
         del watcher.stream.watchers[watcher.id]
 
     # ---- what clients ask for, at the revision where the backend stands ----
 
-    def _grant(self, stream: WatchStream, request: pb.WatchRequest) -> None:
+    def _serve(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         kind = request.WhichOneof("request_union")
         if kind == "create_request":
             self._create(stream, request.create_request)
@@ -382,7 +379,7 @@ class Hub:
         elif request.watch_id in stream.watchers and request.watch_id:
             self._refuse(stream, _DUPLICATE_ID)
         else:
-            self._admit(stream, span, request)
+            self._start(stream, span, request)
 
     def _refuse(self, stream: WatchStream, reason: str) -> None:
         fields = (
@@ -393,7 +390,7 @@ class Hub:
         )
         self._respond(stream, self._header(), fields)
 
-    def _admit(self, stream: WatchStream, span: Range, request: pb.WatchCreateRequest) -> None:
+    def _start(self, stream: WatchStream, span: Range, request: pb.WatchCreateRequest) -> None:
         watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
         stream.watchers[watcher.id] = watcher
         self._count(watcher, 1)
@@ -433,7 +430,7 @@ class Hub:
         self._respond(stream, self._header(), int_field(WATCH_ID, watch_id))
 
     def notify(self, now: float) -> None:
-        """Tells those watchers with progress_notify who have heard nothing since the last time where they are."""
+        """Tells watchers with progress_notify that were sent nothing since the last time where they are."""
         for stream in self._progress.due(now):
             for watcher in stream.watchers.values():
                 if watcher.quiet and watcher.state == SYNCED and watcher.start_revision <= self.revision:
@@ -445,8 +442,8 @@ class Hub:
         return self._pieces.field(self.revision)
 
     def _respond(self, stream: WatchStream, header: bytes, fields: bytes) -> None:
-        stream.sink.send_parts(header + fields, b"")
-        stream.sink.touch()
+        stream.client.send_parts(header + fields, b"")
+        stream.client.touch()
 
 
 def _wants_prev_kv(request: pb.WatchRequest) -> bool:

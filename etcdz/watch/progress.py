@@ -1,6 +1,6 @@
 """When the watchers of each stream are told where they are: every so often per stream, with jitter, as in etcd.
 
-The jitter keeps streams that were opened at once (clients that come back after a restart) from being told at once.
+Jitter spreads streams that were opened at once, by clients that come back after a restart.
 """
 
 import heapq
@@ -24,7 +24,7 @@ class ProgressClock:
         self._order = count()
 
     def begin(self, stream: WatchStream) -> None:
-        """The stream has a watcher that wants to be told."""
+        """The stream has a watcher with progress_notify."""
         if stream.progress_due is None:
             self._schedule(stream, self._now())
 

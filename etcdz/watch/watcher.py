@@ -1,6 +1,6 @@
 """One watcher, and the client stream that it belongs to.
 
-SYNCED    has had everything that the listener has had: is told of changes as they come
+SYNCED    has had everything that the listener has had: is sent changes as they come
 UNSYNCED   is behind: the hub fetches history for it
 VICTIM   is behind, and its client does not read: nothing is done for it until the client does
 OVER      was cancelled for a compaction; its id stays taken until the client cancels it, as in etcd
@@ -26,15 +26,24 @@ CREDIT_BYTES: Final = 256 << 10
 """What all watchers of a stream may be sent before it is looked whether the client keeps up."""
 
 
-class Sink(Protocol):
-    """The client's end of a stream."""
+class ClientStream(Protocol):
+    """The call that a WatchStream's responses leave by."""
 
     @property
-    def is_clogged(self) -> bool: ...
-    def flush(self) -> None: ...
-    def send_parts(self, head: bytes, body: bytes) -> None: ...
-    def send_joined(self, messages: bytes) -> None: ...
-    def touch(self) -> None: ...
+    def is_clogged(self) -> bool:
+        """Whether so much waits to be read by the client that no more should be sent."""
+
+    def flush(self) -> None:
+        """Writes what was sent to the connection, as far as it takes it."""
+
+    def send_parts(self, head: bytes, body: bytes) -> None:
+        """One message."""
+
+    def send_joined(self, messages: bytes) -> None:
+        """Messages that have their gRPC prefixes already."""
+
+    def touch(self) -> None:
+        """What was sent is to be flushed at the end of the turn."""
 
 
 class Watcher:
@@ -69,14 +78,16 @@ class Watcher:
 class WatchStream:
     """All watchers of one streaming call.
 
+    client           where responses go
+    is_open          False once the client is gone
     progress_due     when the watchers with progress_notify are looked at next; None: there was none so far
     asks_progress    the client wants to hear where it is once none of its watchers is behind
     """
 
-    __slots__ = ("_credit", "_next_id", "_round", "asks_progress", "is_open", "progress_due", "sink", "watchers")
+    __slots__ = ("_credit", "_next_id", "_round", "asks_progress", "client", "is_open", "progress_due", "watchers")
 
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
+    def __init__(self, client: ClientStream) -> None:
+        self.client = client
         self.watchers: dict[int, Watcher] = {}
         self.is_open = True
         self.progress_due: float | None = None
@@ -86,16 +97,16 @@ class WatchStream:
         self._credit = 0
 
     def may_send(self, batch: int) -> bool:
-        """Whether the client keeps up. batch: number of what is being sent to everybody.
+        """Whether the client keeps up. batch: number of the batch of changes that is being sent
 
         Asked per watcher, looked up once per batch and stream, and again after every CREDIT_BYTES.
         """
         if self._round != batch:
             self._round = batch
-            self._credit = 0 if self.sink.is_clogged else CREDIT_BYTES
+            self._credit = 0 if self.client.is_clogged else CREDIT_BYTES
         elif self._credit <= 0:
-            self.sink.flush()
-            self._credit = 0 if self.sink.is_clogged else CREDIT_BYTES
+            self.client.flush()
+            self._credit = 0 if self.client.is_clogged else CREDIT_BYTES
         return self._credit > 0
 
     def spend(self, size: int) -> None:
@@ -103,7 +114,7 @@ class WatchStream:
         self._credit -= size
 
     def free_id(self) -> int:
-        """The next id of our own choice that no client has chosen before."""
+        """The next id for a watcher without one; none that the client has chosen."""
         while self._next_id in self.watchers:
             self._next_id += 1
         self._next_id += 1

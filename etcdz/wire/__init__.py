@@ -21,7 +21,7 @@ Server, one object per connection (`etcdz.wire.server`):
     conn.next_deadline() -> float | None        when to call
     conn.expire(now: float) -> list[ServerEvent] answers overdue calls itself; CANCEL for each that the application has
     conn.go_away() -> None                      graceful end: GOAWAY, PING, GOAWAY; should_close once all are served
-    conn.has_parted -> bool                     the client knows of the first GOAWAY
+    conn.goaway_confirmed -> bool               the client knows of the first GOAWAY
     conn.open_streams -> int
     conn.pending_bytes -> int                   held back by the client's windows, all streams
     conn.pending_stream_bytes(stream_id) -> int the same for one stream: a watch whose client stalls
@@ -41,13 +41,13 @@ Client (`etcdz.wire.client`), one object per connection:
     conn.room -> int                            how many calls may be started now
     take_output, expire, next_deadline, should_close, connection_lost and the counts as above
 
-Blocking (`etcdz.wire.blocking`), one thread per channel; targets host:port, http://host:port, unix:path:
+Blocking (`etcdz.net.blocking_channel`), one thread per channel; targets host:port, http://host:port, unix:path:
 
     Channel(target).unary(path: str, body: bytes, timeout=None, metadata=()) -> bytes       raises RpcError(code, text)
     Channel(target).stream(path, ...) -> BlockingStream                     send, close_send, recv(timeout), cancel
 
 HTTP/1.1 (`etcdz.wire.http1`): Http1Connection(Http1Limits()).receive(data) -> list[Request(id, method, target, headers,
-body)]; respond(id, status, body, content_type, headers), or begin, send_piece, end; take_output, should_close.
+body)]; respond(id, status, body, content_type, headers); take_output, should_close.
 
 Which protocol, by the first bytes (`etcdz.wire.sniff`): sniff(data: bytes) -> HTTP2 | HTTP1 | None (need more bytes).
 """

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from etcdz.wire import frames as f
 from etcdz.wire.frames import ProtocolError
-from etcdz.wire.header_block import HeaderDecoder, HeaderEncoder
+from etcdz.wire.header_block import BOMB_FACTOR, HeaderDecoder, HeaderEncoder
 from etcdz.wire.stream import Stream
 
 Event = TypeVar("Event")
@@ -26,8 +26,7 @@ COST_ANSWERED: Final = 10  # PING, SETTINGS: we must write for each
 COST_RESET: Final = 2
 COST_IDLE: Final = 1  # empty DATA, PRIORITY, unknown frames
 SMALL_INCREMENT: Final = 64  # WINDOW_UPDATEs below this are taken for an attempt to get the answer in crumbs
-HEADER_BLOCK_BYTES_MAX: Final = 65_536
-CONTINUATIONS_MAX: Final = 64
+CONTINUATIONS_MAX: Final = 64  # beyond what a block of its length needs
 LOST: Final = -1
 EARLY_CLOSED_MAX: Final = 1_000
 KEPT_BLOCKS_MAX: Final = 512
@@ -59,6 +58,7 @@ class Connection(Generic[Event]):
         self._fast = False
         self._settled = False
         self._decoder = HeaderDecoder(list_bytes_max)
+        self._block_bytes_max = BOMB_FACTOR * list_bytes_max
         self._encoder = HeaderEncoder()
         self._block_id = 0  # the stream whose header block is open, 0 if none
         self._block_flags = 0
@@ -143,6 +143,7 @@ class Connection(Generic[Event]):
             return
         self._block_id, self._block_flags = stream_id, flags
         self._block, self._block_bytes = [payload], len(payload)
+        self._on_block_grown(len(payload))
         self._update_fast()
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -150,11 +151,14 @@ class Connection(Generic[Event]):
             raise ProtocolError(f.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         self._block.append(payload)
         self._block_bytes += len(payload)
-        if self._block_bytes > HEADER_BLOCK_BYTES_MAX or len(self._block) > CONTINUATIONS_MAX:
+        self._on_block_grown(len(payload))
+        needed = self._block_bytes // f.FRAME_BYTES_DEFAULT
+        if self._block_bytes > self._block_bytes_max or len(self._block) > CONTINUATIONS_MAX + needed:
             raise ProtocolError(f.ENHANCE_YOUR_CALM, "header block too long")
         if flags & f.END_HEADERS:
             block = b"".join(self._block)
             self._block, self._block_id = [], 0
+            self._on_block_grown(-self._block_bytes)
             self._update_fast()
             self._on_block(stream_id, self._block_flags, block)
 
@@ -278,6 +282,9 @@ class Connection(Generic[Event]):
 
     def _update_fast(self) -> None:
         self._fast = self._settled and not self._block_id and not self.closed
+
+    def _on_block_grown(self, size: int) -> None:
+        """A header block that is not complete has so many bytes more; or it is complete, and has none."""
 
     def _check_headers_id(self, stream_id: int) -> None:
         """raises ProtocolError unless HEADERS may come on this stream."""

@@ -11,6 +11,7 @@ repeats and each must be decoded: 30 us with `hpack`, 4 with this decoder. `hpac
 Source: RFC 7541.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from hpack.table import HeaderTable
@@ -28,6 +29,17 @@ _STATIC_NAMES: Final[dict[bytes, int]] = {
     field[0]: index for index, field in reversed(list(enumerate(_STATIC))) if index
 }
 _INTEGER_BYTES_MAX: Final = 5
+_PIECE_BYTES: Final = 16_384
+"""After so many bytes of a block it is looked how long its list has become: a byte can stand for a whole table."""
+BOMB_FACTOR: Final = 4
+"""A list so many times as long as allowed ends the connection; a shorter one that is too long, only its stream."""
+
+
+class ListTooLong(ProtocolError):
+    """A whole list that is longer than allowed. The decoder has gone through it and can go on."""
+
+    def __init__(self, list_bytes: int) -> None:
+        super().__init__(ENHANCE_YOUR_CALM, f"header list of {list_bytes} bytes")
 
 
 def _bad(text: str) -> ProtocolError:
@@ -77,28 +89,47 @@ class HeaderDecoder:
     def decode(self, block: bytes) -> list[Field]:
         """The fields of one whole block, in order.
 
-        raises  ProtocolError: COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for a list of more than list_bytes_max
+        raises  ListTooLong: more than list_bytes_max; ProtocolError: COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for a list
+                of BOMB_FACTOR times as much
         """
+        fields: list[Field] = []
+        end = len(block)
         try:
-            fields = self._decode(block)
+            if end <= _PIECE_BYTES:
+                self._decode(block, 0, end, fields)
+            else:
+                self._decode_pieces(block, fields)
         except IndexError:
             raise _bad("index beyond the tables, or a block cut short") from None
         except HuffmanError as error:
             raise _bad(str(error)) from None
         # A field out of a table holds at most the table, a literal at most 8/5 of its bytes: no need to add up.
         if len(fields) * HEADER_TABLE_DEFAULT + 2 * len(block) > self._list_bytes_max:
-            self._check_list(fields)
+            self._check_list(list_bytes(fields))
         return fields
 
-    def _check_list(self, fields: list[Field]) -> None:
-        total = sum([len(name) + len(value) + ENTRY_OVERHEAD for name, value in fields])
-        if total > self._list_bytes_max:
+    def _check_list(self, total: int) -> None:
+        if total > BOMB_FACTOR * self._list_bytes_max:
             raise ProtocolError(ENHANCE_YOUR_CALM, f"header list of {total} bytes")
+        if total > self._list_bytes_max:
+            raise ListTooLong(total)
 
-    def _decode(self, block: bytes) -> list[Field]:
-        fields: list[Field] = []
+    def _decode_pieces(self, block: bytes, fields: list[Field]) -> None:
+        """The same for a long block: of a list that is too long nothing is kept."""
+        pos, end, total, found = 0, len(block), 0, fields
+        while pos < end:
+            seen = len(found)
+            pos = self._decode(block, pos, min(end, pos + _PIECE_BYTES), found)
+            total += list_bytes(found[seen:])
+            if total > BOMB_FACTOR * self._list_bytes_max:
+                break
+            if total > self._list_bytes_max:
+                found = found[:1]
+        self._check_list(total)
+
+    def _decode(self, block: bytes, pos: int, end: int, fields: list[Field]) -> int:
+        """Appends the fields that begin before end. return where the next one begins"""
         dynamic = self._dynamic
-        pos, end = 0, len(block)
         while pos < end:
             byte = block[pos]
             pos += 1
@@ -128,7 +159,7 @@ class HeaderDecoder:
                 fields.append(field)
                 if byte & 0x40:
                     self._enter(field)
-        return fields
+        return pos
 
     def _resize(self, block: bytes, pos: int, size: int, late: bool) -> int:
         if late:
@@ -158,6 +189,11 @@ class HeaderDecoder:
             count += 1
         del dynamic[:count]
         self._size = size
+
+
+def list_bytes(fields: Iterable[Field]) -> int:
+    """How long a header list is, as RFC 9113 counts it (section 6.5.2)."""
+    return sum([len(name) + len(value) + ENTRY_OVERHEAD for name, value in fields])
 
 
 def _encode_integer(first: int, prefix: int, number: int) -> bytes:

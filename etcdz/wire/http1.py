@@ -4,18 +4,22 @@ Requests may be pipelined and answered in any order; responses leave in the orde
 a limit or the grammar is answered here, and the connection ends after it: `should_close`.
 """
 
+import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import httptools
+
+from etcdz.wire.request_target import Target, decode_target
 
 Header = tuple[bytes, bytes]
 
 PIPELINED_MAX: Final = 64
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_BODY_STATUS: Final = frozenset((204, 304))
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -31,32 +35,28 @@ class Request(NamedTuple):
 
     id: int
     method: bytes
-    target: bytes
+    target: Target
     headers: dict[bytes, bytes]
     body: bytes
 
     @property
     def path(self) -> bytes:
-        return self.target.partition(b"?")[0]
+        return self.target.path
 
     @property
     def query(self) -> bytes:
-        return self.target.partition(b"?")[2]
+        return self.target.query
 
 
 class _Answer:
-    """A response in the making. started: its head is made; done: all of it is in parts."""
+    """A response in the making. output: all of its bytes, None while there is no answer yet."""
 
-    __slots__ = ("head_only", "keep_alive", "http11", "parts", "chunked", "started", "done")
+    __slots__ = ("head_only", "keep_alive", "output")
 
-    def __init__(self, head_only: bool, keep_alive: bool, http11: bool) -> None:
+    def __init__(self, head_only: bool, keep_alive: bool) -> None:
         self.head_only = head_only
         self.keep_alive = keep_alive
-        self.http11 = http11
-        self.parts: list[bytes] = []
-        self.chunked = False
-        self.started = False
-        self.done = False
+        self.output: bytes | None = None
 
 
 class _Stop(Exception):
@@ -74,9 +74,11 @@ class Http1Connection:
     should_close    write what take_output gives, then close
     """
 
-    def __init__(self, limits: Http1Limits) -> None:
+    def __init__(self, limits: Http1Limits, hold: Callable[[int], None] = lambda size: None) -> None:
+        """hold: told how many bytes more, or less, an unfinished request keeps here"""
         self.should_close = False
         self._limits = limits
+        self._hold = hold
         self._parser = httptools.HttpRequestParser(self)
         self._requests: list[Request] = []
         self._answers: deque[_Answer] = deque()  # in the order of the requests
@@ -85,6 +87,7 @@ class Http1Connection:
         self._out: list[bytes] = []
         self._ending = False  # nothing more is read
         self.on_message_begin()
+        self._is_partial = False  # a request has begun and is not complete
 
     def receive(self, data: bytes) -> list[Request]:
         """The requests that data completes. Never raises."""
@@ -102,10 +105,32 @@ class Http1Connection:
             self._refuse(stop)
         return self._requests
 
-    # -- httptools' callbacks; what they raise arrives as the context of an HttpParserError ---------------------------
+    def receive_eof(self) -> None:
+        """The client sends no more, and may still read: requests that are complete are answered."""
+        if self._ending:
+            return
+        self._ending = True
+        if self._is_partial:
+            self._refuse(_Stop(400, "incomplete request"))
+        else:
+            self._end_if_answered()
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a whole request has come at all."""
+        return self._next_id > 1
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the request that has not come completely."""
+        if self._is_partial and not self._ending:
+            self._refuse(_Stop(503, "too many unfinished requests"))
+
+    # ---- httptools' callbacks: what they raise arrives as the context of an HttpParserError ----
 
     def on_message_begin(self) -> None:
+        self._is_partial = True
         self._target = b""
+        self._hosts = 0
         self._headers: dict[bytes, bytes] = {}
         self._head_bytes = 0
         self._body: list[bytes] = []
@@ -118,6 +143,7 @@ class Http1Connection:
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count_head(len(name) + len(value) + 4)
         name = name.lower()
+        self._hosts += name == b"host"
         headers = self._headers
         headers[name] = headers[name] + b"," + value if name in headers else value
 
@@ -127,39 +153,58 @@ class Http1Connection:
             raise _Stop(505, "HTTP version not supported")
         if version == "1.1" and b"host" not in self._headers:
             raise _Stop(400, "missing required Host header")
+        self._check_headers()
         length = self._headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:19]) > self._limits.body_bytes_max:
             raise _Stop(413, "request body too large")
-        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._answers:
+        if b"expect" in self._headers and not self._answers:
             self._out.append(_CONTINUE)
+
+    def _check_headers(self) -> None:
+        """Source: RFC 9112, sections 3.2 (Host) and 6.1 (Transfer-Encoding); RFC 9110, section 10.1.1 (Expect)."""
+        headers = self._headers
+        if self._hosts > 1:
+            raise _Stop(400, "too many Host headers")
+        if self._hosts and _HOST.fullmatch(headers[b"host"].strip()) is None:
+            raise _Stop(400, "malformed Host header")
+        if headers.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":
+            raise _Stop(501, "unsupported transfer encoding")
+        if headers.get(b"expect", b"100-continue").lower() != b"100-continue":
+            raise _Stop(417, "unknown expectation")
 
     def on_body(self, part: bytes) -> None:
         self._body_bytes += len(part)
         if self._body_bytes > self._limits.body_bytes_max:
             raise _Stop(413, "request body too large")
         self._body.append(part)
+        self._hold(len(part))
 
     def on_message_complete(self) -> None:
         if len(self._answers) >= PIPELINED_MAX:
             raise _Stop(503, "too many pipelined requests")
         method = self._parser.get_method()
-        http11 = self._parser.get_http_version() == "1.1"
-        self._answers.append(_Answer(method == b"HEAD", self._parser.should_keep_alive(), http11))
-        self._requests.append(Request(self._next_id, method, self._target, self._headers, b"".join(self._body)))
+        target = decode_target(method, self._target)
+        if target is None:
+            raise _Stop(400, "malformed request target")
+        self._is_partial = False
+        self._hold(-self._head_bytes - self._body_bytes)
+        self._answers.append(_Answer(method == b"HEAD", self._parser.should_keep_alive()))
+        self._requests.append(Request(self._next_id, method, target, self._headers, b"".join(self._body)))
         self._next_id += 1
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > self._limits.head_bytes_max:
             raise _Stop(431, "request header fields too large")
+        self._hold(size)
 
     def _refuse(self, stop: _Stop) -> None:
         self._ending = True
-        self._answers.append(_Answer(False, False, True))
+        self._answers.append(_Answer(False, False))
         self._next_id += 1
         self.respond(self._next_id - 1, stop.status, stop.text.encode() + b"\n", b"text/plain; charset=utf-8")
 
-    # -- answers -------------------------------------------------------------------------------------------------------
+    # ---- answers ----
 
     def respond(
         self,
@@ -169,50 +214,16 @@ class Http1Connection:
         content_type: bytes = b"application/json",
         headers: Iterable[Header] = (),
     ) -> None:
-        """A whole response. For a request that is answered already: nothing."""
+        """Answers a request as a whole. For a request that is answered already it does nothing."""
         answer = self._find(request_id)
-        if answer is None or answer.started:
+        if answer is None or answer.output is not None:
             return
-        answer.started = True
         fields = list(headers)
         if status not in _NO_BODY_STATUS:
             fields += [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
-        answer.parts.append(_encode_head(status, fields, answer.keep_alive))
-        if not answer.head_only and status not in _NO_BODY_STATUS:
-            answer.parts.append(body)
-        answer.done = True
+        head = _encode_head(status, fields, answer.keep_alive)
+        answer.output = head if answer.head_only or status in _NO_BODY_STATUS else head + body
         self._advance()
-
-    def begin(
-        self, request_id: int, status: int, content_type: bytes = b"application/json", headers: Iterable[Header] = ()
-    ) -> None:
-        """The head of a response whose body comes in pieces: send_piece, then end."""
-        answer = self._find(request_id)
-        if answer is None or answer.started:
-            return
-        answer.started = True
-        fields = [*headers, (b"Content-Type", content_type)]
-        answer.chunked = answer.http11
-        if answer.chunked:
-            fields.append((b"Transfer-Encoding", b"chunked"))
-        else:
-            answer.keep_alive = False  # HTTP/1.0: the end of the connection is the end of the body
-        answer.parts.append(_encode_head(status, fields, answer.keep_alive))
-        self._advance()
-
-    def send_piece(self, request_id: int, piece: bytes) -> None:
-        answer = self._find(request_id)
-        if answer is not None and answer.started and not answer.done and piece and not answer.head_only:
-            answer.parts.append(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.chunked else piece)
-            self._advance()
-
-    def end(self, request_id: int) -> None:
-        answer = self._find(request_id)
-        if answer is not None and answer.started and not answer.done:
-            if answer.chunked and not answer.head_only:
-                answer.parts.append(b"0\r\n\r\n")
-            answer.done = True
-            self._advance()
 
     @property
     def is_busy(self) -> bool:
@@ -220,7 +231,7 @@ class Http1Connection:
         return bool(self._answers)
 
     def take_output(self) -> bytes:
-        """All bytes to be written by now."""
+        """The bytes to be written by now, each once."""
         data = b"".join(self._out)
         self._out.clear()
         return data
@@ -230,13 +241,12 @@ class Http1Connection:
         return self._answers[at] if 0 <= at < len(self._answers) else None
 
     def _advance(self) -> None:
-        """Lets out what is first in line."""
+        """Moves answers to the output, in the order of their requests."""
         while self._answers and not self.should_close:
             answer = self._answers[0]
-            self._out += answer.parts
-            answer.parts = []
-            if not answer.done:
+            if answer.output is None:
                 return
+            self._out.append(answer.output)
             self._answers.popleft()
             self._first_id += 1
             self.should_close = not answer.keep_alive

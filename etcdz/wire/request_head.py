@@ -21,7 +21,6 @@ _NOT_METADATA: Final = frozenset(
     (b"content-type", b"content-length", b"te", b"user-agent", b"host", b"accept", b"accept-encoding")
 )
 _NAME: Final = re.compile(rb"[!-9;-@\[-~]+")
-_BAD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]\Z")
 _TIMEOUT_UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
@@ -64,10 +63,11 @@ class Head:
     gzip        grpc-encoding is gzip
     malformed   why the stream must be reset, or ""
     plain       Invariant: nothing is refused, unary or single, no compression: the short way may be taken
+    long_bytes  how long it is, if it is too long to be kept for other calls: then this is its stream's own; else 0
     lazy        plain, but not unary: the application hears of the stream when it is known that it is no CALL
     """
 
-    __slots__ = ("method", "length", "metadata", "gzip", "refusal", "malformed", "plain", "lazy")
+    __slots__ = ("method", "length", "metadata", "gzip", "refusal", "malformed", "plain", "lazy", "long_bytes")
 
     def __init__(self) -> None:
         self.method = Method(b"", True)
@@ -78,6 +78,7 @@ class Head:
         self.malformed = ""
         self.plain = False
         self.lazy = False
+        self.long_bytes = 0
 
 
 def split_timeout(fields: list[Field]) -> tuple[tuple[Field, ...], bytes | None]:
@@ -144,8 +145,10 @@ def check_trailers(fields: Sequence[Field]) -> str:
 
 def _sort_fields(fields: Sequence[Field], pseudo: dict[bytes, bytes], regular: dict[bytes, bytes]) -> str:
     """Fills pseudo and regular; says what is wrong with a field, or ""."""
+    repeated: dict[bytes, list[bytes]] = {}
     for name, value in fields:
-        if _BAD_VALUE.search(value):
+        # NB: not one regular expression: that takes 44 ms for a megabyte, these searches 0.2.
+        if b"\0" in value or b"\n" in value or b"\r" in value or value.strip(b" \t") != value:
             return "forbidden character in a field value"
         if name[:1] == b":":
             if regular or name in pseudo or name not in _PSEUDO:
@@ -156,7 +159,12 @@ def _sort_fields(fields: Sequence[Field], pseudo: dict[bytes, bytes], regular: d
             return "forbidden character in a field name"
         if name in _CONNECTION_FIELDS or (name == b"te" and value != b"trailers"):
             return "connection-specific field"
-        regular[name] = regular[name] + b"," + value if name in regular else value
+        if name in regular:
+            repeated.setdefault(name, [regular[name]]).append(value)
+        else:
+            regular[name] = value
+    for name, values in repeated.items():
+        regular[name] = b",".join(values)
     return ""
 
 

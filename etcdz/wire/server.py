@@ -22,7 +22,7 @@ from etcdz.wire.connection import (
 from etcdz.wire.events import CALL, CANCEL, NO_METHOD, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.grpc_message import BadMessage, next_message
-from etcdz.wire.header_block import Field
+from etcdz.wire.header_block import Field, ListTooLong, list_bytes
 from etcdz.wire.keepalive import ASK, GIVE_UP, PING_ALIVE, WAIT, KeepaliveRules, Pulse, Strikes
 from etcdz.wire.request_head import (
     NO_METADATA,
@@ -36,6 +36,7 @@ from etcdz.wire.request_head import (
     split_timeout,
 )
 from etcdz.wire.stream import Stream
+from etcdz.wire.unfinished import UnfinishedRequests
 
 STREAMS_MAX: Final = 262_144
 
@@ -51,9 +52,10 @@ class ServerSettings(NamedTuple):
     max_concurrent_streams  further ones are refused (REFUSED_STREAM); f.UNLIMITED is not advertised, and STREAMS_MAX is
                             the bound then
     window, stream_window   bytes a client may send ahead, per connection and per stream
-    inbox_bytes_max         incomplete messages of all streams of a connection together
+    inbox_bytes_max         incomplete messages and long heads of all streams of a connection together
     outbox_bytes_max        answers that the client's windows hold back; while there are more, new calls are refused
-    header_list_bytes_max   of one header list, as RFC 9113 counts it
+    header_list_bytes_max   of one header list, as RFC 9113 counts it; a longer one is refused, and a bomb ends the
+                            connection (header_block.BOMB_FACTOR)
     keepalive               None: the client may PING as it likes, within the budget, and is never sent one
     """
 
@@ -63,14 +65,23 @@ class ServerSettings(NamedTuple):
     stream_window: int = 4 << 20
     inbox_bytes_max: int = 64 << 20
     outbox_bytes_max: int = 64 << 20
-    header_list_bytes_max: int = 65_536
+    header_list_bytes_max: int = 2 << 20
     keepalive: KeepaliveRules | None = None
 
 
 class GrpcServerConnection(AnsweringConnection):
-    """One client's connection."""
+    """One client's connection.
 
-    def __init__(self, methods: Mapping[bytes, Method], settings: ServerSettings, now: Callable[[], float]) -> None:
+    unfinished      shared by all connections of a listener; it may ask this one to give up what is unfinished
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[bytes, Method],
+        settings: ServerSettings,
+        now: Callable[[], float],
+        unfinished: UnfinishedRequests | None = None,
+    ) -> None:
         list_bytes_max = settings.header_list_bytes_max
         super().__init__(settings.window, settings.stream_window, list_bytes_max, settings.outbox_bytes_max, now)
         self._methods = methods
@@ -78,6 +89,8 @@ class GrpcServerConnection(AnsweringConnection):
         self._streams_max = min(settings.max_concurrent_streams, STREAMS_MAX)
         self._inbox_max = settings.inbox_bytes_max
         self._inbox_bytes = 0
+        self._unfinished = unfinished or UnfinishedRequests(settings.inbox_bytes_max)
+        self._holding: dict[int, Stream] = {}  # streams that have something in _inbox_bytes
         self._preface = f.PREFACE  # what of it is still to come
         self._known: dict[bytes, Head] = {}  # plain heads by their blocks, for the dynamic table as it is
         self._heads: dict[tuple[Field, ...], Head] = {}
@@ -110,7 +123,12 @@ class GrpcServerConnection(AnsweringConnection):
         return self.closed or (self._final_id < f.STREAM_ID_MAX and not self._streams)
 
     @property
-    def has_parted(self) -> bool:
+    def has_greeted(self) -> bool:
+        """Whether the client's preface and its first SETTINGS have come."""
+        return self._settled
+
+    @property
+    def goaway_confirmed(self) -> bool:
         """The client has confirmed the first GOAWAY: it opens no more streams here."""
         return self._final_id < f.STREAM_ID_MAX
 
@@ -225,7 +243,11 @@ class GrpcServerConnection(AnsweringConnection):
         timeout = None
         if head is None:
             changes = decoder.changes
-            fields = decoder.decode(block)
+            try:
+                fields = decoder.decode(block)
+            except ListTooLong as error:
+                self._on_long_list(stream_id, flags, error)
+                return
             if decoder.changes != changes:
                 self._known.clear()
             if stream_id <= self._last_id:
@@ -241,13 +263,27 @@ class GrpcServerConnection(AnsweringConnection):
         self._last_id = stream_id
         self._open(stream_id, flags, head, timeout)
 
+    def _on_long_list(self, stream_id: int, flags: int, error: ListTooLong) -> None:
+        """Refuses the stream: what else the connection carries may be of other clients, behind a proxy."""
+        self._known.clear()  # the table may have changed
+        if stream_id <= self._last_id:
+            if stream_id in self._streams:
+                self._reset(stream_id, f.ENHANCE_YOUR_CALM)
+            return
+        head = Head()
+        head.refusal = Refusal(Code.RESOURCE_EXHAUSTED, error.text)
+        self._last_id = stream_id
+        self._open(stream_id, flags, head, None)
+
     def _keep_block(self, block: bytes, head: Head) -> None:
         if len(block) <= KEPT_BLOCK_BYTES_MAX and len(self._known) < KEPT_BLOCKS_MAX:
             self._known[block] = head
 
     def _keep_head(self, key: tuple[Field, ...]) -> Head:
         head = interpret(key, self._methods)
-        if sum([len(name) + len(value) for name, value in key]) > KEPT_BLOCK_BYTES_MAX:
+        if (size := list_bytes(key)) > KEPT_BLOCK_BYTES_MAX:
+            head.long_bytes = size
+            head.plain = head.lazy = False
             return head
         if len(self._heads) >= KEPT_BLOCKS_MAX:
             self._heads.clear()
@@ -264,7 +300,7 @@ class GrpcServerConnection(AnsweringConnection):
             return
         self._streams[stream_id] = head
         refusal = head.refusal
-        if self.pending_bytes > self._outbox_max:
+        if self.pending_bytes > self._outbox_max or (head.long_bytes and self._unfinished.is_hopeless):
             refusal = _BUSY
         elif not self._fast:
             self._update_fast()
@@ -296,6 +332,10 @@ class GrpcServerConnection(AnsweringConnection):
         if not head.method.unary:
             stream.announced = True
             self._events.append((STREAM_OPEN, stream.id, head.method, b"", stream.deadline, head.metadata))
+            if head.long_bytes:
+                head.metadata = NO_METADATA
+        elif head.long_bytes:
+            self._hold(stream, head.long_bytes)
         if stream.remote_done:
             self._on_remote_done(stream)
 
@@ -377,10 +417,46 @@ class GrpcServerConnection(AnsweringConnection):
             self._refuse_request(stream, Refusal(Code.UNKNOWN, "EOF"))
         else:
             message, stream.message = stream.message, None
-            self._inbox_bytes -= len(message)
+            self._hold(stream, -stream.held)
             stream.announced = True
             metadata = stream.head.metadata
+            if stream.head.long_bytes:
+                stream.head.metadata = NO_METADATA
             self._events.append((CALL, stream.id, method, message, stream.deadline, metadata))
+
+    def _hold(self, stream: Stream, size: int) -> None:
+        """An unfinished request keeps so many bytes more here, or less (a negative number)."""
+        stream.held += size
+        self._inbox_bytes += size
+        self._unfinished.change(self, size)
+        if stream.held:
+            self._holding[stream.id] = stream
+        else:
+            self._holding.pop(stream.id, None)
+
+    def _on_block_grown(self, size: int) -> None:
+        self._unfinished.change(self, size)
+        if size > 0 and self._unfinished.is_hopeless:
+            raise ProtocolError(f.ENHANCE_YOUR_CALM, "too many unfinished requests")
+
+    def give_up_unfinished(self) -> list[ServerEvent]:
+        """Refuses the requests whose bytes have not come completely; of a header block, that ends the connection."""
+        events = self._events = []
+        if self._block_id:
+            self._fail(ProtocolError(f.ENHANCE_YOUR_CALM, "too many unfinished requests"))
+        for stream in list(self._holding.values()):
+            self._refuse_request(stream, _BUSY)
+            self._empty_inbox(stream)
+        return events
+
+    def forget_unfinished(self) -> None:
+        """The transport is gone."""
+        self._unfinished.forget(self)
+
+    def _empty_inbox(self, stream: Stream) -> None:
+        stream.inbox = bytearray()
+        stream.message = None
+        self._hold(stream, -stream.held)
 
     def _take_payload(self, stream: Stream, payload: bytes) -> None:
         """Hands on the gRPC messages that payload completes."""
@@ -390,12 +466,14 @@ class GrpcServerConnection(AnsweringConnection):
         try:
             self._cut_messages(stream, inbox)
         except BadMessage as error:
-            self._inbox_bytes += len(inbox) - before
+            self._hold(stream, len(inbox) - before)
             self._refuse_request(stream, Refusal(error.code, error.text))
             return
-        self._inbox_bytes += len(inbox) - before
-        if len(inbox) > before and self._inbox_bytes > self._inbox_max:
-            self._refuse_request(stream, _BUSY)
+        if len(inbox) != before:
+            self._hold(stream, len(inbox) - before)
+            is_full = self._inbox_bytes > self._inbox_max or self._unfinished.is_hopeless
+            if len(inbox) > before and is_full:
+                self._refuse_request(stream, _BUSY)
 
     def _cut_messages(self, stream: Stream, inbox: bytearray) -> None:
         while inbox:
@@ -406,7 +484,7 @@ class GrpcServerConnection(AnsweringConnection):
                 return
             if stream.head.method.unary:
                 stream.message = message
-                self._inbox_bytes += len(message)
+                self._hold(stream, len(message))
             else:
                 self._events.append((STREAM_MESSAGE, stream.id, NO_METHOD, message, None, NO_METADATA))
 
@@ -480,11 +558,13 @@ class GrpcServerConnection(AnsweringConnection):
     def _forget(self, stream_id: int) -> Any:
         stream = super()._forget(stream_id)
         self._due.pop(stream_id, None)
-        if stream.__class__ is Stream:
-            self._inbox_bytes -= len(stream.inbox) + len(stream.message or b"")
-            stream.inbox = bytearray()
-            stream.message = None
+        if stream.__class__ is Stream and stream.held:
+            self._empty_inbox(stream)
         return stream
+
+    def _close(self) -> None:
+        super()._close()
+        self._unfinished.forget(self)
 
 
 # What a Stream has for its head when the head is no longer needed: the call is delivered.

@@ -15,6 +15,7 @@ class Stream:
     recv_used       bytes of the window that we granted and that are not yet granted again
     inbox           an incomplete gRPC message with its prefix
     message         a unary call's only message, while its END_STREAM is awaited
+    held            bytes that the request keeps here while it is unfinished: inbox, message, and a long head
     granted         what the other side granted by WINDOW_UPDATE, less what was sent: the window is this plus its
                     SETTINGS_INITIAL_WINDOW_SIZE, so that a change of that needs no walk over the streams
     outbox          DATA payload that no window has let out yet; outbox_bytes its size
@@ -23,7 +24,7 @@ class Stream:
     """
 
     __slots__ = (
-        "id", "head", "deadline", "remote_done", "announced", "received", "recv_used", "inbox", "message",
+        "id", "head", "deadline", "remote_done", "announced", "received", "recv_used", "inbox", "message", "held",
         "granted", "outbox", "outbox_bytes", "opened", "local_done", "trailers",
     )  # fmt: skip
 
@@ -37,6 +38,7 @@ class Stream:
         self.recv_used = 0
         self.inbox = bytearray()
         self.message: bytes | None = None
+        self.held = 0
         self.granted = 0
         self.outbox: deque[memoryview] = deque()
         self.outbox_bytes = 0

@@ -1,1 +1,1 @@
-"""The actors as the supervisor sees them: states, orders, sockets and CPUs. Pure."""
+"""The actors as a pure core: events and orders in, work to do out."""

@@ -1,10 +1,10 @@
 """Which listener accepts from which of the sockets that clients connect to. Pure.
 
-The kernel spreads connections evenly over the sockets, so listeners get the same number of them, give or take one. A
-socket without a listener would keep its clients waiting: all of them are dealt out whenever somebody comes or goes.
-When there are more listeners than before, each of the old ones sends the share of its clients away that the new ones
-should have; they come back through any socket. One that was restarted is not one more: its end costs its own clients
-their connections and nobody else's.
+The kernel spreads connections evenly over the sockets, so listeners get the same number of them, give or take one. The
+clients of a socket without a listener would wait, so all sockets are dealt out again when a listener starts or ends.
+When there are more listeners than before, each of the old ones closes the share of its connections that the new ones
+should have; these clients reconnect through any socket. A listener that was restarted is not one more: its end costs
+only its own clients their connections.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class AcceptBalancing:
         """Names of those that serve, or did until they ended by themselves."""
 
     def orders(self, listed: Iterable[Child], sockets: int) -> list[tuple[int, Listen]]:
-        """(incarnation, what to tell it), for whom something changes. sockets: of an address"""
+        """[(incarnation, what to tell it)] for the listeners for which something changes. sockets: of one address"""
         alive = [child for child in listed if child.spec.listen_sockets]
         crew = [child for child in alive if child.serving]
         shares = {child.incarnation: tuple(range(i, sockets, len(crew))) for i, child in enumerate(crew)}

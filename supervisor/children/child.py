@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from supervisor.restart import Ending, History
+from supervisor.restart import Ending, RestartHistory
 from supervisor.tree import ChildSpec
 
 
@@ -31,7 +31,7 @@ class ReplaceZygote(NamedTuple):
     incarnation: int
 
 
-class Ask(NamedTuple):
+class AskToStop(NamedTuple):
     """Send Stop to the actor's mailbox."""
 
     name: str
@@ -39,7 +39,7 @@ class Ask(NamedTuple):
     deadline_s: float
 
 
-class Dump(NamedTuple):
+class DumpStacks(NamedTuple):
     """Have a process write down the stacks of its threads; it is killed soon."""
 
     name: str
@@ -54,18 +54,18 @@ class Signal(NamedTuple):
     signum: int
 
 
-class Publish(NamedTuple):
-    """The roster has changed: send it to all who stand in it."""
+class PublishRoster(NamedTuple):
+    """The roster has changed: send it to all actors in it."""
 
 
-class Gone(NamedTuple):
+class Forget(NamedTuple):
     """This incarnation is dead: close its link, unlink its endpoint."""
 
     name: str
     incarnation: int
 
 
-class Note(NamedTuple):
+class LogLine(NamedTuple):
     """A log line."""
 
     level: str
@@ -73,7 +73,7 @@ class Note(NamedTuple):
     fields: dict[str, Any]
 
 
-Action = Spawn | ReplaceZygote | Ask | Dump | Signal | Publish | Gone | Note
+Action = Spawn | ReplaceZygote | AskToStop | DumpStacks | Signal | PublishRoster | Forget | LogLine
 
 
 class Child:
@@ -95,7 +95,7 @@ class Child:
         self.pid: int | None = None
         """Invariant: not None exactly while a process of `incarnation` lives and is known."""
         self.restarts = 0
-        self.history = History()
+        self.history = RestartHistory()
         self.spawned_at = 0.0
         self.ready_at: float | None = None
         """Of this incarnation."""
@@ -116,7 +116,7 @@ class Child:
         self.then_start = False
         """Stopping: to be started again."""
         self.leaving = False
-        """Stopping: its name belongs to another process already, or to nobody any more."""
+        """Stopping: its name belongs to another process already, or to none any more."""
         self.draining = False
         """Ready, but sends its clients away and takes no new ones."""
         self.max_age_s: float | None = None

@@ -1,34 +1,37 @@
-"""The life of a member's actors as a pure core: events in, work to do out. `loop.py` carries the work out.
+"""All actors of a member, from their start to their end, as a pure core: events and commands in, work to do out.
 
     stopped -> starting -> ready -> stopping -> stopped
                   \\          \\
                    +----------+--> backoff -> starting
 
-Each method takes one event with the time at which it happened and returns actions, to be carried out in order. The
-core knows no process, socket or clock. An event of an incarnation that is no longer known changes nothing, except that
-a fatal fault always counts and that a process nobody waits for is killed.
+Each method takes one event, or one command, with the time at which it happened and returns actions, to be carried out
+in order (supervisor/runtime/context.py does). The core knows no process, socket or clock. An event of an incarnation
+that is no longer known changes nothing, except that a fatal fault always counts and that a process that was spawned too
+late is killed.
 
 Where a row allows it, two incarnations live under one name for a while: a successor that is not ready yet, and one that
-leaves while its successor serves already. `operations.py` has what people order.
+leaves while its successor serves already. `orders.py` checks what people order before it becomes a command.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from supervisor.children.child import (
     Action,
-    Ask,
+    AskToStop,
     Child,
-    Dump,
-    Gone,
-    Note,
-    Publish,
+    DumpStacks,
+    Forget,
+    LogLine,
+    PublishRoster,
     ReplaceZygote,
     Signal,
     Spawn,
     State,
 )
-from supervisor.restart import Again, Ending, Exit, GiveUp, Rest, decide, restarted_with
+from supervisor.children.slots import free_slot
+from supervisor.restart import Ending, Exit, GiveUp, StartAgain, StayStopped, decide, restarted_with
 from supervisor.tree import KILL_AFTER_S, ChildSpec, names
 
 SIGKILL: Final = 9
@@ -44,8 +47,8 @@ likely the actors with us: then old heartbeats are no sign of a hang."""
 LAST_CALLS_S: Final = 1.0
 """How long listeners may finish calls when the member stops because something has failed: many wait for just that."""
 
-DUMP_S: Final = 0.2
-"""From Dump to SIGKILL: milliseconds are enough, if the process can do it at all."""
+DUMP_STACKS_S: Final = 0.2
+"""From DumpStacks to SIGKILL: milliseconds are enough, if the process can do it at all."""
 
 
 class Lifecycle:
@@ -81,6 +84,7 @@ class Lifecycle:
         return self._taken()
 
     def on_spawned(self, name: str, incarnation: int, pid: int, now: float) -> list[Action]:
+        """Its process exists."""
         child = self.find(name, incarnation)
         if child is None or not child.alive:
             self._out.append(Signal(pid, SIGKILL))
@@ -93,12 +97,14 @@ class Lifecycle:
         return self._taken()
 
     def on_spawn_failed(self, name: str, incarnation: int, reason: str, now: float) -> list[Action]:
+        """Its process does not exist and will not."""
         child = self.find(name, incarnation)
         if child is not None and child.alive and child.pid is None:
             self._ended(child, Exit(Ending.UNREADY, f"could not be spawned: {reason}", None), now)
         return self._taken()
 
     def on_ready(self, name: str, incarnation: int, info: dict[str, Any], now: float) -> list[Action]:
+        """Its init has succeeded. info: for the log. return nothing if this incarnation is not waited for"""
         child = self.find(name, incarnation)
         if child is None or child.state is not State.STARTING or child.ending is not None:
             return []
@@ -109,34 +115,37 @@ class Lifecycle:
         self._note("info", "actor is ready", child, took_ms=took_ms, **({"info": info} if info else {}))
         if self.successors.get(name) is child:
             self._take_over(child, now)
-        self._out.append(Publish())
+        self._out.append(PublishRoster())
         if not self.started and not self.stopping:
             self._start_next_stage(now)
         return self._taken()
 
     def on_heartbeat(self, name: str, incarnation: int, now: float) -> None:
+        """Its loop turns."""
         child = self.find(name, incarnation)
         if child is not None:
             child.heard_at = now
 
     def on_work(self, pid: int, now: float) -> None:
-        """This process was seen to use a CPU: if it is silent, it is because it has much to do."""
+        """This process was seen to use a CPU: if it sends no heartbeat, it is because it has much to do."""
         child = self._of_pid(pid)
         if child is not None:
             child.worked_at = now
 
     def on_halted(self, pid: int, now: float) -> None:
-        """Stopped by a signal."""
+        """This process was stopped by a signal."""
         child = self._of_pid(pid)
         if child is not None and child.halted_at is None:
             child.halted_at = now
 
     def on_continued(self, pid: int, now: float) -> None:
+        """This process was continued by a signal."""
         child = self._of_pid(pid)
         if child is not None:
             child.halted_at = None
 
     def on_fault(self, name: str, incarnation: int, fatal: bool, reason: str, now: float) -> list[Action]:
+        """It says why it is about to exit. fatal: a restart cannot help, so the member stops"""
         child = self.find(name, incarnation)
         if child is not None:
             child.reason = reason
@@ -145,7 +154,7 @@ class Lifecycle:
         return self._taken()
 
     def on_exit(self, pid: int, status: int, now: float) -> list[Action]:
-        """status: exit status, or minus the number of the signal that killed it."""
+        """A process has ended. status: exit status, or minus the number of the signal that killed it"""
         child = self._of_pid(pid)
         if child is not None:
             self._ended(child, self._exit(child, status, now), now)
@@ -168,7 +177,7 @@ class Lifecycle:
         return self._taken()
 
     def force(self) -> list[Action]:
-        """SIGKILL for all that live."""
+        """SIGKILL for all processes."""
         self.stopping = True
         for child in self.everyone():
             if child.pid is not None:
@@ -179,21 +188,88 @@ class Lifecycle:
                 child.state = State.STOPPED
         return self._taken()
 
-    # ---- questions ----
+    # ---- commands: Requires: Orders.plan has not refused them, in this very moment ----
+
+    def restart(self, name: str, now: float) -> list[Action]:
+        """Stop it, if it lives, and start it again."""
+        child = self.children[name]
+        if child.state in (State.STOPPED, State.BACKOFF):
+            self._spawn(child, now)
+        else:
+            self._restart_one(child, now)
+        return self._taken()
+
+    def start_successor(self, name: str, now: float) -> list[Action]:
+        """Start another process under this name; when it is ready, the one of now leaves."""
+        successor = self.successors[name] = Child(self.children[name].spec, name, self.children[name].slot)
+        self._spawn(successor, now)
+        return self._taken()
+
+    def stop_actor(self, name: str, now: float) -> list[Action]:
+        """Stop it until it is started again."""
+        child = self.children[name]
+        child.then_start = False
+        if child.state is not State.STOPPING:
+            self._stop_one(child, now)
+        return self._taken()
+
+    def start_actor(self, name: str, now: float) -> list[Action]:
+        """Start one that is stopped or waits; one that drains accepts clients again."""
+        child = self.children[name]
+        if child.draining:
+            child.draining = False
+            self._out.append(PublishRoster())
+        else:
+            self._spawn(child, now)
+        return self._taken()
+
+    def drain(self, name: str) -> list[Action]:
+        """Have it close its connections gracefully and accept no new ones."""
+        self.children[name].draining = True
+        return [PublishRoster()]
+
+    def signal(self, name: str, signum: int) -> list[Action]:
+        """Send its process a signal. What comes of it is its own end, and counts as such."""
+        pid = self.children[name].pid
+        return [] if pid is None else [Signal(pid, signum)]
+
+    def scale(self, row: str, count: int, now: float) -> list[Action]:
+        """So many actors of this row: those with higher numbers leave, missing ones are started."""
+        spec = self.specs[row] = replace(self.specs[row], count=count)
+        wanted = names(spec)
+        for child in [child for child in self.children.values() if child.spec.name == row]:
+            child.spec = spec
+            if child.name not in wanted:
+                self._remove(child, now)
+        for slot, name in enumerate(wanted):
+            if name not in self.children:
+                self.children[name] = Child(spec, name, slot)
+                self._spawn(self.children[name], now)
+        self._out.append(PublishRoster())
+        return self._taken()
+
+    def _remove(self, child: Child, now: float) -> None:
+        del self.children[child.name]
+        self._leave(child, now)
+        successor = self.successors.pop(child.name, None)
+        if successor is not None:
+            self._leave(successor, now)
+
+    # ---- what others ask ----
 
     @property
     def finished(self) -> bool:
-        """Nothing lives and nothing will."""
+        """No process lives, and none will be started."""
         return self.stopping and not any(child.alive for child in self.everyone())
 
     def everyone(self) -> Iterator[Child]:
-        """Also who is not there yet, and who leaves."""
+        """Successors that are not ready and those that leave included."""
         yield from self.children.values()
         yield from self.successors.values()
         yield from self.leaving
 
     def listed(self) -> list[Child]:
-        """Actors that stand in the roster: from READY to their end. Who stops still awaits the others' answers."""
+        """Actors that stand in the roster: from READY to their end. One that stops still awaits the others' answers."""
         return [child for child in self.everyone() if child.listed]
 
     def next_deadline(self) -> float | None:
@@ -201,6 +277,7 @@ class Lifecycle:
         return min((at for child in self.everyone() if (at := child.next_deadline()) is not None), default=None)
 
     def find(self, name: str, incarnation: int) -> Child | None:
+        """This incarnation, if it is known; also as a successor, or as one that leaves."""
         found = (child for child in self.everyone() if child.name == name and child.incarnation == incarnation)
         return next(found, None)
 
@@ -228,7 +305,7 @@ class Lifecycle:
         child.state = State.STARTING
         child.incarnation = self._next_incarnation
         self._next_incarnation += 1
-        child.slot = self._free_slot(child)
+        child.slot = free_slot(child, self.everyone())
         child.spawned_at = child.heard_at = child.worked_at = now
         child.ready_at = child.halted_at = None
         # Not all of a kind at the same time, though they may have started so.
@@ -239,12 +316,6 @@ class Lifecycle:
         child.ending = None
         child.terminated = child.then_start = child.draining = False
         self._out.append(Spawn(child.name, child.incarnation))
-
-    def _free_slot(self, child: Child) -> int:
-        """The one that it had, or the lowest that no living process of its row has: request ids carry it."""
-        others = (other for other in self.everyone() if other is not child and other.spec.name == child.spec.name)
-        taken = {other.slot for other in others if other.alive}
-        return min(({child.slot} - taken) or (set(range(len(taken) + 1)) - taken))
 
     def _take_over(self, child: Child, now: float) -> None:
         """A successor is ready: the name is its own now, and its predecessor leaves."""
@@ -285,9 +356,9 @@ class Lifecycle:
         was_listed, was_stopping = child.listed, child.state is State.STOPPING
         pid, child.pid, child.deadline = child.pid, None, None
         child.state = State.STOPPED
-        self._out.append(Gone(child.name, child.incarnation))
+        self._out.append(Forget(child.name, child.incarnation))
         if was_listed:
-            self._out.append(Publish())
+            self._out.append(PublishRoster())
         if was_stopping or self.stopping:
             self._note("info", "actor has stopped", child, pid=pid, reason=exit.reason)
         else:
@@ -295,14 +366,14 @@ class Lifecycle:
         if child.leaving:
             self.leaving.remove(child)
         elif self.successors.get(child.name) is child:
-            del self.successors[child.name]  # whoever it was to succeed goes on
+            del self.successors[child.name]  # the one that it was to succeed goes on
         if self.stopping:
             self._stop_next_stage(now)
         elif self.children.get(child.name) is child:
             self._go_on(child, exit, was_stopping, now)
 
     def _go_on(self, child: Child, exit: Exit, was_stopping: bool, now: float) -> None:
-        """What comes after the end of the one that the name stands for."""
+        """What comes after the end of the process that the name stands for."""
         if child.name in self.successors:
             self._inherit(self.successors[child.name])
         elif not was_stopping:
@@ -312,14 +383,14 @@ class Lifecycle:
 
     def _decide(self, child: Child, exit: Exit, now: float) -> None:
         if not self.started and child.restarts == 0 and exit.ending is Ending.FAILED:
-            # As in Erlang/OTP, the member's own start fails with the first actor that says no. Later the same exit
-            # may come of something that passes, and clients depend on us: then it is tried again.
+            # As in Erlang/OTP, the member's own start fails with the first actor that fails. Later the same exit may
+            # have a cause that passes, and clients depend on us: then it is tried again.
             self._fail(f"{child.name} {exit.reason}", now)
             return
         decision = decide(child.spec.restart, child.spec.intensity, child.history, exit, now, self._uniform())
         if isinstance(decision, GiveUp):
             self._fail(f"{child.name}: {decision.reason}", now)
-        elif isinstance(decision, Again):
+        elif isinstance(decision, StartAgain):
             child.history = decision.history
             child.restarts += 1
             if decision.after_s > 0:
@@ -329,9 +400,9 @@ class Lifecycle:
                 self._spawn(child, now)
             self._restart_with(child, now)
         else:
-            self._rest(child, exit, decision, now)
+            self._stays_stopped(child, exit, decision, now)
 
-    def _rest(self, child: Child, exit: Exit, decision: Rest, now: float) -> None:
+    def _stays_stopped(self, child: Child, exit: Exit, decision: StayStopped, now: float) -> None:
         if not self.started:
             self._fail(f"{child.name} {exit.reason} during the member's start", now)
         elif child.spec.significant:
@@ -377,7 +448,7 @@ class Lifecycle:
             self._stop_harder(child, now)
 
     def _check_alive(self, child: Child, now: float) -> None:
-        """Dead is who neither speaks nor works for hang_s. Who works may be silent for longer, but not for ever."""
+        """An actor hangs that sends no heartbeat and uses no CPU for hang_s, or sends none for busy_s."""
         silent_s, spec = now - child.heard_at, child.spec
         if self._check_halted(child, now) or silent_s <= spec.hang_s:
             return
@@ -387,7 +458,7 @@ class Lifecycle:
             self._kill(child, Ending.HUNG, f"hung: busy without a heartbeat for {silent_s:.1f} s", now)
 
     def _check_halted(self, child: Child, now: float) -> bool:
-        """One that is stopped by a signal can do nothing, also no harm: but nobody else can do its work."""
+        """Kill one that was stopped by a signal: no other process can do its work. return whether it is killed"""
         if child.halted_at is None or now < child.halted_at + child.spec.halt_s:
             return False
         self._kill(child, Ending.HUNG, f"hung: stopped by a signal for {now - child.halted_at:.1f} s", now)
@@ -401,7 +472,7 @@ class Lifecycle:
             self._ended(child, Exit(Ending.UNREADY, "could not be spawned: the zygote is silent", None), now)
 
     def _kill(self, child: Child, ending: Ending, reason: str, now: float) -> None:
-        """It tells where it hangs, if it still can, and is killed."""
+        """Have it write down its stacks, if it can, and then kill it."""
         if child.pid is None:
             return
         child.ending, child.reason = ending, reason
@@ -410,8 +481,8 @@ class Lifecycle:
             child.deadline = None
             self._out.append(Signal(child.pid, SIGKILL))
         else:
-            child.deadline = now + DUMP_S
-            self._out.append(Dump(child.name, child.incarnation, child.pid))
+            child.deadline = now + DUMP_STACKS_S
+            self._out.append(DumpStacks(child.name, child.incarnation, child.pid))
 
     def _stop_harder(self, child: Child, now: float) -> None:
         if child.pid is None:  # still being spawned: if that comes about after all, on_spawned kills it
@@ -428,7 +499,7 @@ class Lifecycle:
     def _fail(self, reason: str, now: float) -> None:
         if not self.stopping:
             self.failure = reason
-            self._out.append(Note("error", "stopping the member", {"reason": reason}))
+            self._out.append(LogLine("error", "stopping the member", {"reason": reason}))
             self._stop(now)
 
     def _stop(self, now: float) -> None:
@@ -453,7 +524,7 @@ class Lifecycle:
         )
         state, child.state, child.deadline = child.state, State.STOPPING, now + stop_s
         if state is State.READY and child.ending is None:
-            self._out.append(Ask(child.name, child.incarnation, stop_s))
+            self._out.append(AskToStop(child.name, child.incarnation, stop_s))
         elif state in (State.READY, State.STARTING):  # hung; or nothing to finish, and perhaps no mailbox yet
             if child.pid is not None:
                 self._out.append(Signal(child.pid, SIGKILL))
@@ -463,7 +534,7 @@ class Lifecycle:
     # ---- output ----
 
     def _note(self, level: str, msg: str, child: Child, **fields: Any) -> None:
-        self._out.append(Note(level, msg, {"child": child.name, "incarnation": child.incarnation, **fields}))
+        self._out.append(LogLine(level, msg, {"child": child.name, "incarnation": child.incarnation, **fields}))
 
     def _taken(self) -> list[Action]:
         out, self._out = self._out, []

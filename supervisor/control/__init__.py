@@ -1,1 +1,1 @@
-"""What can be asked of a running member, and ordered."""
+"""Requests of people: the control socket, and its verbs by group."""

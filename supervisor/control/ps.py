@@ -1,47 +1,43 @@
-"""Verbs that only look: who lives, what it uses, which rules it lives under."""
+"""Verbs that only look: which processes live, what they use, which child specs they have."""
 
 import os
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from supervisor.children.child import Child
 from supervisor.control.socket import Request, Verb
 from supervisor.processes import process_usage
-
-if TYPE_CHECKING:
-    from supervisor.children.child import Child
-    from supervisor.runtime.loop import Loop
+from supervisor.runtime.context import Member
 
 
-def ping(loop: "Loop", request: Request) -> dict[str, Any]:
-    """Who answers."""
-    return {"pid": os.getpid(), "name": loop.settings.get("name", ""), "started": loop.lifecycle.started}
+def ping(member: Member, request: Request) -> dict[str, Any]:
+    """Which member this is."""
+    return {"pid": os.getpid(), "name": member.settings.get("name", ""), "started": member.lifecycle.started}
 
 
-def ps(loop: "Loop", request: Request) -> dict[str, Any]:
+def ps(member: Member, request: Request) -> dict[str, Any]:
     """Every process of the member."""
     now = time.monotonic()
-    spawner = loop.spawner
+    spawner = member.spawner
     return {
-        "supervisor": _own_process(loop, "supervisor", os.getpid(), loop.began_at, 0, now),
-        "zygote": _own_process(loop, "zygote", spawner.pid, spawner.started_at, spawner.starts - 1, now),
-        "actors": [describe(loop, child, now) for child in loop.lifecycle.everyone()],
+        "supervisor": _own_process(member, "supervisor", os.getpid(), member.began_at, 0, now),
+        "zygote": _own_process(member, "zygote", spawner.pid, spawner.started_at, spawner.starts - 1, now),
+        "actors": [describe(member, child, now) for child in member.lifecycle.everyone()],
     }
 
 
-def tree(loop: "Loop", request: Request) -> list[dict[str, Any]]:
+def tree(member: Member, request: Request) -> list[dict[str, Any]]:
     """The table that the member runs."""
-    return [{**asdict(spec), "intensity": spec.intensity._asdict()} for spec in loop.lifecycle.specs.values()]
+    return [{**asdict(spec), "intensity": spec.intensity._asdict()} for spec in member.lifecycle.specs.values()]
 
 
 VERBS: Final[dict[str, Verb]] = {"ping": ping, "ps": ps, "tree": tree}
 
 
-def describe(loop: "Loop", child: "Child", now: float) -> dict[str, Any]:
-    """One actor as `ps` shows it. heartbeat: the numbers of its last one, None before the first."""
-    beat = loop.heartbeats.get(child.name)
-    if beat is not None and beat.incarnation != child.incarnation:
-        beat = None
+def describe(member: Member, child: Child, now: float) -> dict[str, Any]:
+    """One actor as `ps` shows it. heartbeat: the fields of its last one, None before the first and after its end"""
+    beat = member.observations.heartbeats.last(child.incarnation)
     return {
         "name": child.name,
         "kind": child.spec.role,
@@ -50,23 +46,23 @@ def describe(loop: "Loop", child: "Child", now: float) -> dict[str, Any]:
         "incarnation": child.incarnation,
         "state": "draining" if child.draining or child.leaving else child.state.value,
         "restarts": child.restarts,
-        **_usage(loop, child.pid, now - child.spawned_at, now),
+        **_usage(member, child.pid, now - child.spawned_at, now),
         "heartbeat_age_s": None if child.ready_at is None else round(now - child.heard_at, 3),
-        **loop.insight.shown(child, now),
+        **member.observations.shown(child, now),
         "heartbeat": None if beat is None else beat._asdict(),
     }
 
 
-def _own_process(loop: "Loop", name: str, pid: int, began_at: float, restarts: int, now: float) -> dict[str, Any]:
-    return {"name": name, "kind": name, "pid": pid, "restarts": restarts, **_usage(loop, pid, now - began_at, now)}
+def _own_process(member: Member, name: str, pid: int, began_at: float, restarts: int, now: float) -> dict[str, Any]:
+    return {"name": name, "kind": name, "pid": pid, "restarts": restarts, **_usage(member, pid, now - began_at, now)}
 
 
-def _usage(loop: "Loop", pid: int | None, uptime_s: float, now: float) -> dict[str, Any]:
+def _usage(member: Member, pid: int | None, uptime_s: float, now: float) -> dict[str, Any]:
     if pid is None:
         return {"uptime_s": 0.0, "cpu_percent": 0.0, "rss_bytes": 0, "fds": 0}
     return {
         "uptime_s": round(uptime_s, 3),
-        "cpu_percent": loop.meter.cpu_percent(pid, now),
+        "cpu_percent": member.cpu_meter.cpu_percent(pid, now),
         "rss_bytes": process_usage.rss_bytes(pid) or 0,
         "fds": process_usage.open_files(pid) or 0,
     }

@@ -1,4 +1,4 @@
-"""The control socket: requests of `etcdz actors` and the monitor, answered from the loop's own state.
+"""The control socket: requests of `etcdz actors` and the monitor, answered from the running member's state.
 
     request   {"verb": "ps", "args": {}}
     answer    {"ok": true, "result": ...} or {"ok": false, "error": "..."}
@@ -12,16 +12,15 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import zmq
 
-if TYPE_CHECKING:
-    from supervisor.runtime.loop import Loop
+from supervisor.runtime.context import Member
 
 REQUESTS_PER_TURN: Final = 16
 QUEUED_MAX: Final = 10_000
-"""Pieces that wait for one asker; who takes them no more is given up."""
+"""Pieces that wait for one client; one that takes no more of them gets no more."""
 
 LATER: Final = object()
 """What a verb returns that has kept its request and will answer it."""
@@ -32,7 +31,7 @@ class ControlError(Exception):
 
 
 class Request:
-    """Somebody asks. A verb returns its result, or returns LATER and sooner or later calls `answer` or `refuse`."""
+    """One request. A verb returns its result, or returns LATER and sooner or later calls `answer` or `refuse`."""
 
     __slots__ = ("args", "verb", "_envelope", "_socket")
 
@@ -43,39 +42,48 @@ class Request:
         self._socket = socket
 
     def answer(self, result: Any) -> bool:
-        """The last thing that is said. return False if nobody listens any more."""
+        """The last that is sent. return False if the client is gone"""
         return self._send({"ok": True, "result": result})
 
     def piece(self, result: Any) -> bool:
-        """Something before the answer. return False if nobody listens any more: then forget this request."""
+        """Something before the answer. return False if the client is gone: then forget this request"""
         return self._send({"ok": True, "more": True, "result": result})
 
     def refuse(self, error: str) -> bool:
+        """The last that is sent: a text for the user. return False if the client is gone"""
         return self._send({"ok": False, "error": error})
 
     def _send(self, answer: dict[str, Any]) -> bool:
         try:
             self._socket.send_multipart([*self._envelope, _encode(answer)], zmq.NOBLOCK)
-        except zmq.ZMQError:  # the asker is gone (EHOSTUNREACH), has stopped reading (EAGAIN), or the member ends
+        except zmq.ZMQError:  # the client is gone (EHOSTUNREACH), has stopped reading (EAGAIN), or the member ends
             return False
         return True
 
 
-Verb = Callable[["Loop", Request], Any]
+Verb = Callable[[Member, Request], Any]
 
 
-class Control:
+class Pending(Protocol):
+    """Requests whose answers are waited for."""
+
+    def look(self, now: float) -> None:
+        """Once a turn: answer what is done by now."""
+
+
+class ControlSocket:
     """Serves requests between the loop's other work."""
 
-    def __init__(self, context: "zmq.Context[Any]", endpoint: str, loop: "Loop", verbs: Mapping[str, Verb]) -> None:
-        self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
+    def __init__(self, member: Member, pending: Pending, verbs: Mapping[str, Verb]) -> None:
+        self.socket: zmq.Socket[bytes] = member.zmq.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self.socket.setsockopt(zmq.SNDHWM, QUEUED_MAX)
         self.socket.setsockopt(zmq.IPC_FILTER_UID, os.geteuid())
-        self.socket.bind(endpoint)
-        self._loop = loop
+        self.socket.bind(member.data.control)
+        self._member = member
         self._verbs = verbs
+        self.look = pending.look
 
     def serve(self) -> None:
         """Answer what waits; a few each turn, so that a flood here cannot hold up supervision."""
@@ -87,9 +95,9 @@ class Control:
     def _serve_one(self, envelope: list[bytes], body: bytes) -> None:
         request = Request("", {}, envelope, self.socket)
         try:
-            asked = json.loads(body)
-            request.verb, request.args = asked["verb"], dict(asked.get("args", {}))
-            result = self._verbs[request.verb](self._loop, request)
+            content = json.loads(body)
+            request.verb, request.args = content["verb"], dict(content.get("args", {}))
+            result = self._verbs[request.verb](self._member, request)
         except ControlError as error:
             request.refuse(str(error))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -99,6 +107,7 @@ class Control:
                 request.answer(result)
 
     def close(self) -> None:
+        """What is not sent yet is dropped."""
         self.socket.close(linger=0)
 
 

@@ -6,30 +6,30 @@ a recorder has overwritten before it was read is counted as lost. Only a trace o
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from etcdz.ipc.messages import TAGS
+from etcdz.ipc.messages import TAGS, Query, Unknown
 from etcdz.telemetry.flight import Header
+from supervisor.children.child import Child
 from supervisor.control.socket import LATER, ControlError, Request, Verb
+from supervisor.runtime.context import Member
 from supervisor.telemetry import crash_reports
-
-if TYPE_CHECKING:
-    from supervisor.children.child import Child
-    from supervisor.runtime.loop import Loop
 
 RATE_DEFAULT: Final = 100
 RATE_MAX: Final = 10_000
 ASK_S: Final = 0.2
 """How often an actor is asked for the keys that it has noted."""
-KNOWN_TYPES: Final = frozenset(kind.__name__ for kind in TAGS)
+KNOWN_TYPES: Final = frozenset(kind.__name__ for kind in (*TAGS, Unknown))
+ALL_BUT_QUERIES: Final = KNOWN_TYPES - {Query.__name__}
 
 
 class Trace:
-    """One who traces. rate: frames a second that are shown at most, the others are counted."""
+    """One trace. rate: frames a second that are shown at most, the others are counted."""
 
-    def __init__(self, loop: "Loop", request: Request) -> None:
+    def __init__(self, member: Member, request: Request) -> None:
+        """raises ControlError"""
         args = request.args
-        self._loop = loop
+        self._member = member
         self._request = request
         self._actor = str(args.get("actor") or "")
         self._types = frozenset(args.get("types") or ())
@@ -48,21 +48,21 @@ class Trace:
         self._gone = False
         self._found: list[dict[str, Any]] = []
         """Notes of keys that have come and are not shown yet."""
-        for child in self._lives():
-            box = loop.insight.recorders.box(child.incarnation)
+        for child in self._living():
+            box = member.observations.recorders.box(child.incarnation)
             headers = box.headers() if box is not None else []
             self._seen[child.incarnation] = headers[-1].seq if headers and self._prefix is None else 0
 
     def _check(self) -> None:
-        if self._actor and self._actor not in self._loop.lifecycle.children:
-            raise ControlError(f"no actor {self._actor!r}; there are: {', '.join(self._loop.lifecycle.children)}")
+        if self._actor and self._actor not in self._member.lifecycle.children:
+            raise ControlError(f"no actor {self._actor!r}; there are: {', '.join(self._member.lifecycle.children)}")
         if unknown := self._types - KNOWN_TYPES:
             raise ControlError(f"no message {', '.join(unknown)}; there are: {', '.join(sorted(KNOWN_TYPES))}")
         if not 1 <= self._rate <= RATE_MAX:
             raise ControlError(f"rate must be between 1 and {RATE_MAX}")
 
     def look(self, now: float) -> bool:
-        """Show what is new. return False once nobody listens any more."""
+        """Show what is new. return False once the client is gone"""
         lines = self._new_keys(now) if self._prefix is not None else self._new_headers()
         shown = self._admit(lines, now)
         if shown or self._held_back:
@@ -70,10 +70,10 @@ class Trace:
             self._gone = self._gone or not self._request.piece({"frames": shown, "held_back": held_back})
         return not self._gone
 
-    def _lives(self) -> list["Child"]:
+    def _living(self) -> list[Child]:
         return [
             child
-            for child in self._loop.insight.children()
+            for child in self._member.lifecycle.everyone()
             if self._actor in ("", child.name) and child.pid is not None
         ]
 
@@ -89,8 +89,8 @@ class Trace:
 
     def _new_headers(self) -> list[dict[str, Any]]:
         found: list[tuple[int, dict[str, Any]]] = []
-        for child in self._lives():
-            box = self._loop.insight.recorders.box(child.incarnation)
+        for child in self._living():
+            box = self._member.observations.recorders.box(child.incarnation)
             after = self._seen.get(child.incarnation, 0)
             headers = box.headers(after) if box is not None else []
             if headers:
@@ -100,13 +100,13 @@ class Trace:
         return [line for _, line in sorted(found, key=lambda pair: pair[0])]
 
     def _wants(self, header: Header) -> bool:
-        """NB: questions are left out unless asked for: looking closer causes some itself."""
-        wanted = self._types or KNOWN_TYPES - {"Ask"}
+        """NB: queries are left out unless asked for: a trace of keys causes some itself."""
+        wanted = self._types or ALL_BUT_QUERIES
         return not wanted.isdisjoint(header.types)
 
-    def _line(self, child: "Child", header: Header) -> dict[str, Any]:
+    def _line(self, child: Child, header: Header) -> dict[str, Any]:
         at = time.time() - (time.monotonic_ns() - header.handled_ns) / 1e9
-        return {"time": at, "to": child.name, **crash_reports.show_header(header, self._loop.insight.name_of)}
+        return {"time": at, "to": child.name, **crash_reports.show_header(header, self._member.observations.name_of)}
 
     # ---- keys ----
 
@@ -116,7 +116,7 @@ class Trace:
         if now < self._next_asking:
             return lines
         self._next_asking = now + ASK_S
-        for child in self._lives():
+        for child in self._living():
             incarnation = child.incarnation
             if incarnation in self._asked:
                 continue
@@ -127,7 +127,7 @@ class Trace:
                 self._ask(child, "watch", {"key_prefix": self._prefix, "rate": self._rate}, now)
         return lines
 
-    def _ask(self, child: "Child", verb: str, args: Mapping[str, Any], now: float) -> None:
+    def _ask(self, child: Child, verb: str, args: Mapping[str, Any], now: float) -> None:
         name, incarnation = child.name, child.incarnation
 
         def then(ok: bool, result: Any) -> None:
@@ -140,7 +140,7 @@ class Trace:
             else:
                 self._take_notes(name, incarnation, result)
 
-        self._loop.insight.queries.ask(name, incarnation, verb, args, now, then)
+        self._member.observations.queries.ask(name, incarnation, verb, args, now, then)
 
     def _take_notes(self, name: str, incarnation: int, result: Mapping[str, Any]) -> None:
         offset_s = time.time() - time.monotonic()
@@ -151,10 +151,11 @@ class Trace:
                 self._found.append({**line, "keys": note["keys"], "more": note["more"]})
 
 
-def trace(loop: "Loop", request: Request) -> Any:
-    tracer = Trace(loop, request)
-    if request.piece({"frames": [], "held_back": 0}):  # so that who asks knows from when on
-        loop.insight.follow(tracer.look)
+def trace(member: Member, request: Request) -> Any:
+    """Send frames until the client is gone."""
+    tracer = Trace(member, request)
+    if request.piece({"frames": [], "held_back": 0}):  # so that the client knows from when on
+        member.observations.follow(tracer.look)
     return LATER
 
 

@@ -1,17 +1,20 @@
-"""What can be asked of a running member, as one table: verb -> handler(loop, request).
+"""What can be asked of a running member, as one table: verb -> handler(member, request).
 
 A handler returns the result, raises ControlError with a text for the user, or keeps the request and returns LATER
-(`control.Request`). It runs between two turns of the supervisor's loop, so it never waits.
+(socket.Request). It runs between two turns of the supervisor's loop, so it never waits.
 """
 
-from typing import Final
-
-from supervisor.control import diagnostics, order_verbs, ps, trace
+from supervisor.control import chaos, diagnostics, order_verbs, ps, trace
+from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import Verb
 
-VERBS: Final[dict[str, Verb]] = {
-    **ps.VERBS,  # ping, ps, tree
-    **order_verbs.VERBS,  # restart, stop, start, kill, scale, drain, events
-    **diagnostics.VERBS,  # inspect, logs, loglevel, stack, chaos, postmortem
-    **trace.VERBS,  # trace
-}
+
+def table(operator: Operator) -> dict[str, Verb]:
+    """All verbs. operator: carries out those that are orders"""
+    return {
+        **ps.VERBS,  # ping, ps, tree
+        **order_verbs.verbs(operator),  # restart, stop, start, kill, scale, drain, events
+        **diagnostics.VERBS,  # inspect, logs, loglevel, stack, postmortem
+        **chaos.VERBS,  # chaos
+        **trace.VERBS,  # trace
+    }

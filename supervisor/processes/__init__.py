@@ -1,1 +1,1 @@
-"""Processes: the fork server, what a process uses."""
+"""How actors become processes, and what the kernel says of them."""

@@ -12,40 +12,23 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgpack
-
+from etcdz.ipc import compatibility
 from etcdz.ipc.boot import Boot
+from etcdz.ipc.compatibility import Protocol
 from etcdz.telemetry import logs
-from supervisor.processes.zygote import MESSAGE_BYTES_MAX, Caps
+from supervisor.processes import zygote
+from supervisor.processes.zygote import MESSAGE_BYTES_MAX, Caps, Failed, Report, Spawned, SpawnRequest, Up
 
 log = logs.get("supervisor")
 
 DEATHS_MAX: Final = 5
 """Zygotes in a row that died before they were up, after which spawning is given up."""
-
-
 RENEWAL_S: Final = 30.0
 """How long the imports of a new zygote may take."""
 LAST_REPORTS_S: Final = 1.0
-"""For a newborn's report after its zygote was killed; it takes microseconds, unless somebody stopped the process."""
-
-
-class Spawned(NamedTuple):
-    """An actor lives."""
-
-    name: str
-    incarnation: int
-    pid: int
-
-
-class Failed(NamedTuple):
-    """It does not and will not."""
-
-    name: str
-    incarnation: int
-    reason: str
+"""For the report of a new process after its zygote was killed; it takes microseconds, unless a signal stopped it."""
 
 
 class Parcel(NamedTuple):
@@ -53,6 +36,13 @@ class Parcel(NamedTuple):
 
     request: bytes
     fds: tuple[int, ...]
+
+
+class Dead(NamedTuple):
+    """A zygote's channel has ended, and with it the zygote."""
+
+
+DEAD: Final = Dead()
 
 
 class _Zygote:
@@ -83,42 +73,50 @@ class _Zygote:
         other.close()
         self.started_at = time.monotonic()
 
-    def receive(self) -> list[Any] | None:
-        """A report; [] if it has died; None if there is none now."""
-        try:
-            report = self.channel.recv(MESSAGE_BYTES_MAX)
-        except BlockingIOError:
-            return None
-        except ConnectionResetError:
-            return []
-        return list(msgpack.unpackb(report)) if report else []
+    def receive(self) -> Report | Dead | None:
+        """A report; DEAD if it has died; None if there is none now."""
+        while True:
+            try:
+                packet = self.channel.recv(MESSAGE_BYTES_MAX)
+            except BlockingIOError:
+                return None
+            except ConnectionResetError:
+                return DEAD
+            if not packet:
+                return DEAD
+            if (report := _decoded(packet)) is not None:
+                return report
 
-    def end(self) -> list[list[Any]]:
+    def end(self) -> list[Report]:
         """Kill it. return its last reports: what it has forked, and what it has not; no actor must run twice."""
         self.process.kill()  # looks first whether it was reaped already
         self.process.wait()
         self.channel.settimeout(LAST_REPORTS_S)
         reports = []
         with suppress(OSError):
-            while report := self.channel.recv(MESSAGE_BYTES_MAX):
-                reports.append(list(msgpack.unpackb(report)))
+            while packet := self.channel.recv(MESSAGE_BYTES_MAX):
+                reports.append(_decoded(packet))
         self.channel.close()
-        return reports
+        return [report for report in reports if report is not None]
 
 
-def _failed_imports(report: list[Any] | None) -> dict[str, str]:
-    """Of an "up"; of none: nothing."""
-    return dict(report[1]) if report else {}
+def _decoded(packet: bytes) -> Report | None:
+    """None for a report that only newer code knows."""
+    try:
+        report: Report = zygote.unpack(packet)
+    except (ValueError, TypeError) as error:
+        log.error("dropped a report of the zygote that this version does not know", error=repr(error))
+        return None
+    return report
 
 
 class Spawner:
-    """Owns the zygote."""
+    """Owns the zygote, and the candidate that is to succeed it in an upgrade."""
 
-    def __init__(self, modules: Sequence[str], pass_fds: Sequence[int], on_replaced: Callable[[], None]) -> None:
-        """modules: of the actors. pass_fds: inherited by every process. on_replaced: fileno() has changed."""
+    def __init__(self, modules: Sequence[str], pass_fds: Sequence[int]) -> None:
+        """modules: of the actors. pass_fds: inherited by every process"""
         self._modules = modules
         self._pass_fds = tuple(pass_fds)
-        self._on_replaced = on_replaced
         self._waiting: dict[tuple[str, int], Parcel] = {}
         """Requests without an answer, by name and incarnation."""
         self._unsent: list[Parcel] = []
@@ -127,6 +125,9 @@ class Spawner:
         """Answers that events() has not handed out yet."""
         self._deaths = 0
         self.starts = 0
+        """Zygotes that were started, the first one included."""
+        self._protocols: list[Protocol] = []
+        """Of all zygotes that have served: an actor of each may still live."""
         self._zygote = self._new()
         self._candidate: _Zygote | None = None
         self._on_renewed: Callable[[str], None] = lambda error: None
@@ -135,15 +136,17 @@ class Spawner:
 
     @property
     def pid(self) -> int:
+        """Of the zygote."""
         return self._zygote.process.pid
 
     @property
     def started_at(self) -> float:
+        """Of the zygote, on the monotonic clock."""
         return self._zygote.started_at
 
     def filenos(self) -> list[int]:
-        """What becomes readable when events() has something to do."""
-        return [zygote.channel.fileno() for zygote in (self._zygote, self._candidate) if zygote is not None]
+        """What becomes readable when events() has something to do; it changes with the zygote."""
+        return [process.channel.fileno() for process in (self._zygote, self._candidate) if process is not None]
 
     def _new(self) -> "_Zygote":
         self.starts += 1
@@ -153,16 +156,22 @@ class Spawner:
         """Start a new zygote, which reads the code anew, and put to it what is not answered, but for the one named."""
         self._replace_by(self._new, name, incarnation)
 
+    def on_halted(self) -> None:
+        """The zygote was stopped by a signal: it forks nothing until it is continued, if ever. Actors live on without
+        it, so it is replaced at once."""
+        log.warn("the zygote was stopped by a signal, starting another", zygote_pid=self.pid)
+        self.replace()
+
     def _replace_by(self, make: Callable[[], "_Zygote"], name: str = "", incarnation: int = 0) -> None:
         self._take_all(self._zygote.end())
         self._waiting.pop((name, incarnation), None)
         self._zygote = make()
-        self._on_replaced()
         self._unsent = list(self._waiting.values())
         self._send()
 
     def renew(self, done: Callable[[str], None]) -> bool:
-        """Have a new zygote, with the code that is on disk now, take over once it has shown that it can import it.
+        """Have a new zygote, with the code that is on disk now, take over if it can import all of it, and if the actors
+        that run would understand its messages.
 
         done    called once, with "" or with what is wrong with the code: then all stays as it is
         return  False if one is on its way already
@@ -171,7 +180,6 @@ class Spawner:
             return False
         self._candidate = self._new()
         self._on_renewed = done
-        self._on_replaced()
         return True
 
     def _look_at_candidate(self) -> None:
@@ -182,22 +190,37 @@ class Spawner:
         if report is None and time.monotonic() - candidate.started_at <= RENEWAL_S:
             return
         self._candidate = None
-        failed = {module: error for module, error in _failed_imports(report).items() if module in self._modules}
-        if report and not failed:
+        why = self._refusal(report) if isinstance(report, Up) else "it does not come up"
+        if isinstance(report, Up) and not why:
             self._replace_by(lambda: candidate)
+            self._on_up(report)
         else:
             candidate.end()
-            self._on_replaced()
-        why = "; ".join(f"{module}: {error}" for module, error in failed.items())
-        self._on_renewed("" if report and not failed else why or "it does not come up")
+        self._on_renewed(why)
+
+    def _refusal(self, up: Up) -> str:
+        """Why a candidate must not take over; "" if it may."""
+        failed = {module: error for module, error in up.failed.items() if module in self._modules}
+        if failed:
+            return "; ".join(f"{module}: {error}" for module, error in failed.items())
+        why = self._objection(up)
+        return f"its messages do not fit those of the actors that run: {why}" if why else ""
+
+    def _objection(self, up: Up) -> str:
+        """What in its messages an older actor or the supervisor could not cope with; "" if nothing."""
+        try:
+            protocol = compatibility.received(up.protocol)
+        except (ValueError, TypeError) as error:
+            return f"they are described in a way that this version does not know ({error!r})"
+        return compatibility.objection(protocol, zygote.PROTOCOL, self._protocols)
 
     def close(self) -> None:
         """End the zygote and wait for that."""
-        for zygote in (self._zygote, self._candidate):
-            if zygote is not None:
-                self._take_all(zygote.end())
+        for process in (self._zygote, self._candidate):
+            if process is not None:
+                self._take_all(process.end())
 
-    def _take_all(self, reports: list[list[Any]]) -> None:
+    def _take_all(self, reports: list[Report]) -> None:
         for report in reports:
             self._on_report(report)
 
@@ -205,8 +228,8 @@ class Spawner:
 
     def spawn(self, boot: Boot, module: str, caps: Caps, fds: Sequence[int] = ()) -> None:
         """Ask for an actor; events() tells what became of it. fds: for the actor, kept open by the caller"""
-        request = msgpack.packb([boot.name, boot.incarnation, module, list(caps), list(boot)])
-        parcel = self._waiting[boot.name, boot.incarnation] = Parcel(request, tuple(fds))
+        request = SpawnRequest(boot.name, boot.incarnation, module, caps._asdict(), boot._asdict())
+        parcel = self._waiting[boot.name, boot.incarnation] = Parcel(zygote.pack(request), tuple(fds))
         self._unsent.append(parcel)
         self._send()
 
@@ -226,21 +249,26 @@ class Spawner:
 
     def _receive(self) -> None:
         while (report := self._zygote.receive()) is not None:
-            if not report:
+            if isinstance(report, Dead):
                 self._on_death()
                 return
             self._on_report(report)
 
-    def _on_report(self, report: list[Any]) -> None:
-        verb, *fields = report
-        if verb == "up":
-            self._deaths = 0
-            for module, error in fields[0].items():
-                log.warn("cannot import a module ahead", module=module, error=error)
+    def _on_report(self, report: Report) -> None:
+        if isinstance(report, Up):
+            self._on_up(report)
             return
-        name, incarnation, answer = fields
-        self._waiting.pop((name, incarnation), None)
-        self._found.append((Spawned if verb == "spawned" else Failed)(name, incarnation, answer))
+        self._waiting.pop((report.name, report.incarnation), None)
+        self._found.append(report)
+
+    def _on_up(self, up: Up) -> None:
+        self._deaths = 0
+        for module, error in up.failed.items():
+            log.warn("cannot import a module ahead", module=module, error=error)
+        if why := self._objection(up):  # after the death of a zygote there is no other code to go on with
+            log.error("the code on disk does not fit the actors that run: restart the member", reason=why)
+        elif (protocol := compatibility.received(up.protocol)) not in self._protocols:
+            self._protocols.append(protocol)
 
     def _on_death(self) -> None:
         self._deaths += 1

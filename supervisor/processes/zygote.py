@@ -4,11 +4,12 @@ Starting Python and its imports takes 150-300 ms; a fork takes a few. It stays s
 context, because neither survives a fork. It is replaced to run new code, and its actors live on without it: they are
 children of the supervisor, so that the supervisor gets their exit status and the kernel ends them with it.
 
-    supervisor -> zygote   [name, incarnation, module, Caps, Boot], and file descriptors for the actor
-    zygote -> supervisor   ["up", modules that failed to import: {name: error}]   once
-                           ["spawned", name, incarnation, pid], or ["failed", name, incarnation, error]
+    supervisor -> zygote   SpawnRequest, and file descriptors for the actor
+    zygote -> supervisor   Up once, then Spawned or Failed for each request
 
-One SEQPACKET message each, packed by msgpack.
+One SEQPACKET message each: a msgpack array [type name, {field name: value}]. After an upgrade the zygote runs newer
+code than the supervisor, so the same rules hold as for etcdz/ipc/messages.py: fields are only added, at the end and
+with a default; a receiver drops what it does not know. `PROTOCOL` is what Up says of this version of the code.
 """
 
 import faulthandler
@@ -21,12 +22,14 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgpack
 
-from etcdz.ipc.boot import STACK_SIGNAL, Boot, stack_path
+from etcdz.ipc import compatibility
+from etcdz.ipc.boot import STACK_SIGNAL, Boot, boot_from, stack_path
+from etcdz.ipc.messages import MESSAGES
 from supervisor.processes import linux
 
 LIBRARIES: Final = (
@@ -41,8 +44,6 @@ LIBRARIES: Final = (
 """Imported beside the actors' modules; one that is missing is left to the actor that needs it."""
 MESSAGE_BYTES_MAX: Final = 1 << 17
 """Below what a unix socket takes at once by default."""
-
-
 FDS_MAX: Final = 250
 """Linux passes up to 253 at once."""
 
@@ -54,6 +55,66 @@ class Caps(NamedTuple):
     memory_max_bytes: int | None = None
 
 
+class SpawnRequest(NamedTuple):
+    """Make a process that runs `module`. caps: fields of Caps; boot: fields of Boot, whose fds come beside it."""
+
+    name: str
+    incarnation: int
+    module: str
+    caps: dict[str, Any]
+    boot: dict[str, Any]
+
+
+class Up(NamedTuple):
+    """The zygote can fork. failed: modules that could not be imported, with the error. protocol: PROTOCOL"""
+
+    failed: dict[str, str]
+    protocol: dict[str, Any]
+
+
+class Spawned(NamedTuple):
+    """An actor's process exists."""
+
+    name: str
+    incarnation: int
+    pid: int
+
+
+class Failed(NamedTuple):
+    """An actor's process does not exist and will not."""
+
+    name: str
+    incarnation: int
+    reason: str
+
+
+Report = Up | Spawned | Failed
+_TYPES: Final[dict[str, type[Any]]] = {kind.__name__: kind for kind in (SpawnRequest, Up, Spawned, Failed)}
+
+PROTOCOL: Final = compatibility.describe(
+    {**compatibility.message_places(MESSAGES), **_TYPES, "Boot": Boot, "Caps": Caps},
+)
+
+
+def pack(message: NamedTuple) -> bytes:
+    """A message of the channel. Paths in it are whatever bytes the user has given them, UTF-8 or not."""
+    return msgpack.packb(  # type: ignore[no-any-return]
+        [type(message).__name__, message._asdict()], unicode_errors="surrogateescape"
+    )
+
+
+def unpack(packet: bytes) -> Any:
+    """A message of the channel, sent by this or another version. raises ValueError, TypeError: it is none"""
+    name, fields = msgpack.unpackb(packet, strict_map_key=False, unicode_errors="surrogateescape")
+    if name not in _TYPES:
+        raise ValueError(f"no message of the zygote's channel: {name!r}")
+    return _known(_TYPES[name], fields)
+
+
+def _known(kind: type[Any], fields: Mapping[str, Any]) -> Any:
+    return kind(**{name: value for name, value in fields.items() if name in kind._fields})
+
+
 def main(argv: Sequence[str]) -> int:
     """argv: file descriptor of the socket to the supervisor, pid of the supervisor, modules of the actors."""
     channel = socket.socket(fileno=int(argv[0]))
@@ -61,21 +122,22 @@ def main(argv: Sequence[str]) -> int:
     if not linux.die_with_parent(supervisor, signal.SIGKILL):
         return 1
     linux.set_name("etcdz:zygote")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides, not who sends ^C to everybody
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C reaches the supervisor, which orders the end
     failed = preimport([*LIBRARIES, *argv[2:]])
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"an import has started {threads - 1} threads: a zygote must have none")
     gc.collect()
     gc.freeze()  # keeps the collector from writing to pages that are shared with the actors
-    channel.send(msgpack.packb(["up", failed]))
+    channel.send(pack(Up(failed, PROTOCOL)))
     while True:
         body, fds, flags, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)
         if not body:
             return 0
-        request = msgpack.unpackb(body, strict_map_key=False)
+        request: SpawnRequest = unpack(body)
         if flags & socket.MSG_CTRUNC:
-            channel.send(msgpack.packb(["failed", *request[:2], "too many open files for the sockets it needs"]))
+            why = "too many open files for the sockets it needs"
+            channel.send(pack(Failed(request.name, request.incarnation, why)))
         else:
             fork_actor(channel, supervisor, request, fds)
         for fd in fds:
@@ -83,7 +145,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def preimport(modules: Sequence[str]) -> dict[str, str]:
-    """return what could not be imported, with the error."""
+    """Import modules. return those that could not be imported, with the error."""
     failed = {}
     for module in modules:
         try:
@@ -93,13 +155,13 @@ def preimport(modules: Sequence[str]) -> dict[str, str]:
     return failed
 
 
-def fork_actor(channel: socket.socket, supervisor: int, request: list[Any], fds: Sequence[int]) -> None:
+def fork_actor(channel: socket.socket, supervisor: int, request: SpawnRequest, fds: Sequence[int]) -> None:
     """Fork twice: the process in between ends at once, and the supervisor, as subreaper, becomes the actor's parent."""
-    name, incarnation, module, caps, boot = request
+    name, incarnation = request.name, request.incarnation
     try:
         between = os.fork()
     except OSError as error:
-        channel.send(msgpack.packb(["failed", name, incarnation, str(error)]))
+        channel.send(pack(Failed(name, incarnation, str(error))))
         return
     if between:
         os.waitpid(between, 0)
@@ -109,11 +171,11 @@ def fork_actor(channel: socket.socket, supervisor: int, request: list[Any], fds:
         reported, report = os.pipe()
         actor = os.fork()
     except OSError as error:
-        channel.send(msgpack.packb(["failed", name, incarnation, str(error)]))
+        channel.send(pack(Failed(name, incarnation, str(error))))
         os._exit(1)
     if actor:
         # Reported before it runs, so that no actor can run, or end and be reaped, without the supervisor's knowing it.
-        channel.send(msgpack.packb(["spawned", name, incarnation, actor]))
+        channel.send(pack(Spawned(name, incarnation, actor)))
         os.write(report, b"1")
         os._exit(0)
     channel.close()
@@ -121,23 +183,23 @@ def fork_actor(channel: socket.socket, supervisor: int, request: list[Any], fds:
     if not os.read(reported, 1):
         os._exit(1)
     os.close(reported)
-    os._exit(become_actor(supervisor, between, module, Caps(*caps), boot, fds))
+    os._exit(become_actor(supervisor, between, request, fds))
 
 
-def become_actor(supervisor: int, between: int, module: str, caps: Caps, fields: Any, fds: Sequence[int]) -> int:
+def become_actor(supervisor: int, between: int, request: SpawnRequest, fds: Sequence[int]) -> int:
     """Everything that a new actor does; return its exit status, which the caller exits with.
 
     NB: it exits by os._exit, since the interpreter's own end takes long: run() has to close what it opened.
     """
     try:
-        boot = Boot._make(fields)._replace(roster=[tuple(child) for child in fields[7]], fds=fds)
+        boot = boot_from(request.boot, fds)
         if not _adopted(supervisor, between):
             return 1
         linux.set_name(f"etcdz:{boot.name}")
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        cap(caps)
+        cap(_known(Caps, request.caps))
         tell_stacks(boot)
-        status = importlib.import_module(module).run(boot)
+        status = importlib.import_module(request.module).run(boot)
         return int(status or 0)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -150,7 +212,7 @@ def become_actor(supervisor: int, between: int, module: str, caps: Caps, fields:
 
 
 def cap(caps: Caps) -> None:
-    """Hold this process to what its row says."""
+    """Hold this process to what its child spec says."""
     if caps.nice:
         os.nice(caps.nice)
     if caps.memory_max_bytes is not None:
@@ -166,7 +228,7 @@ def tell_stacks(boot: Boot) -> None:
 
 
 def _adopted(supervisor: int, between: int) -> bool:
-    """Wait until the supervisor is our parent, and bind our life to its. return False if it has died."""
+    """Wait until the supervisor is our parent, and have the kernel end us with it. return False if it has died."""
     while (parent := os.getppid()) == between:
         time.sleep(0.0001)
     return parent == supervisor and linux.die_with_parent(supervisor, signal.SIGKILL)

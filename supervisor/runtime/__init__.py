@@ -1,1 +1,1 @@
-"""The supervisor's own loop, sockets and directories."""
+"""The running member: its loop, its parts, its sockets, its files."""

@@ -51,12 +51,12 @@ def starting(config: MemberConfig, listen_client_urls: tuple[str, ...]) -> None:
 
 def closing(settings: Mapping[str, Any]) -> None:
     """The end begins. settings: MemberConfig.to_dict()"""
-    log.info("closing etcd server", **_who(settings))
+    log.info("closing etcd server", **_identity(settings))
 
 
 def closed(settings: Mapping[str, Any]) -> None:
     """Nothing is left."""
-    log.info("closed etcd server", **_who(settings))
+    log.info("closed etcd server", **_identity(settings))
 
 
 def refused(error: str) -> None:
@@ -65,7 +65,7 @@ def refused(error: str) -> None:
     log.fatal("discovery failed", error=error)
 
 
-def _who(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": settings["name"],
         "data-dir": settings["data_dir"],

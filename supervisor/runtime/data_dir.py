@@ -2,7 +2,7 @@
 
     <data-dir>/etcdz.lock   held with flock while any process of the member lives: {"pid", "incarnation"}
     <data-dir>/etcdz.json   where tools find the member: {"pid", "run_dir", "control"}; only while it runs
-    <run dir>/              0700: control, supervisor.<n>, <name>.<incarnation>
+    <run dir>/              see run_dir.py
 
 All processes of a member inherit the lock's file descriptor, so that after a kill -9 of the supervisor the next start
 waits until the last of them has let go of the log and the store.
@@ -11,27 +11,22 @@ waits until the last of them has let go of the log and the store.
 import fcntl
 import json
 import os
-import shutil
 import stat
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from etcdz.telemetry import logs
+from supervisor.runtime import run_dir
+from supervisor.runtime.run_dir import RunDir
 
 log = logs.get("supervisor")
 
 LOCK_NAME: Final = "etcdz.lock"
 RECORD_NAME: Final = "etcdz.json"
-RUN_DIR_PREFIX: Final = "etcdz-"
 DYING_S: Final = 10.0
 """How long the processes of a killed member may take to be gone, e.g. inside a slow fsync."""
-PATH_BYTES_MAX: Final = 107
-"""Of a unix socket's path."""
-NAME_BYTES_MAX: Final = 48
-"""Of a socket in the run directory."""
 EPOCH_S: Final = 1_577_836_800
 """2020-01-01; seconds since then, times 4096, are where a member's incarnations begin: they grow over its restarts."""
 SKIP: Final = 1 << 24
@@ -45,19 +40,25 @@ class DataDirError(Exception):
 class DataDir:
     """Taken by take(), given back by release()."""
 
-    def __init__(self, path: Path, lock_fd: int, first_incarnation: int, run_dir: Path) -> None:
+    def __init__(self, path: Path, lock_fd: int, first_incarnation: int, run_dir: RunDir) -> None:
         self.path = path
         self.lock_fd = lock_fd
         self.first_incarnation = first_incarnation
-        self.run_dir = run_dir
+        self._run_dir = run_dir
+
+    @property
+    def run_dir(self) -> Path:
+        """By which sockets in it are bound and reached."""
+        return self._run_dir.path
 
     @property
     def control(self) -> str:
+        """Endpoint of the control socket."""
         return f"ipc://{self.run_dir}/control"
 
     def publish(self) -> None:
         """Let tools find the member. A full disk must not keep it from starting: it can still be read."""
-        record = {"pid": os.getpid(), "run_dir": str(self.run_dir), "control": self.control}
+        record = {"pid": os.getpid(), "run_dir": str(self._run_dir.real), "control": self.control}
         temporary = self.path / f"{RECORD_NAME}.tmp"
         try:
             temporary.write_text(json.dumps(record) + "\n")
@@ -70,7 +71,7 @@ class DataDir:
         """Remove what only a running member has. The lock's file stays: removing it would race with the next start."""
         with suppress(OSError):
             (self.path / RECORD_NAME).unlink()
-        shutil.rmtree(self.run_dir, ignore_errors=True)
+        self._run_dir.remove()
         os.close(self.lock_fd)
 
 
@@ -85,8 +86,8 @@ def take(data_dir: str) -> DataDir:
     try:
         _lock(path, lock_fd)
         first = _next_incarnation(lock_fd)
-        _remove_stale_run_dir(path)
-        return DataDir(path, lock_fd, first, _make_run_dir())
+        _remove_stale_run_dir(path, lock_fd)
+        return DataDir(path, lock_fd, first, _make_run_dir(path, lock_fd))
     except OSError as error:
         os.close(lock_fd)
         raise DataDirError(f"cannot use data directory {path}: {error}") from error
@@ -99,7 +100,9 @@ def read_record(data_dir: str) -> dict[str, Any] | None:
     """What the member that runs in data_dir says about itself, None if none runs there."""
     try:
         record = json.loads((Path(data_dir) / RECORD_NAME).read_text())
-        return record if _is_alive(int(record["pid"])) and "control" in record else None
+        found = (Path(data_dir) / LOCK_NAME).stat()
+        is_own = run_dir.owner_of(Path(str(record["run_dir"]))) == (found.st_dev, found.st_ino)
+        return record if is_own and _is_alive(int(record["pid"])) and "control" in record else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -121,7 +124,7 @@ def _make_private(path: Path) -> None:
 
 
 def _lock(path: Path, lock_fd: int) -> None:
-    """Take the lock, or say at once who has it; wait only for processes of a member that is already dead."""
+    """Take the lock. Waits only for processes of a member that is already dead. raises DataDirError: a member lives"""
     give_up_at = time.monotonic() + DYING_S
     while True:
         try:
@@ -157,30 +160,27 @@ def _next_incarnation(lock_fd: int) -> int:
     return first
 
 
-def _remove_stale_run_dir(path: Path) -> None:
-    """Of a member that was killed. Requires: the lock is held, so the record is nobody's."""
+def _remove_stale_run_dir(path: Path, lock_fd: int) -> None:
+    """Of a member that was killed, and its record. Requires: the lock is held"""
     try:
         stale = Path(str(json.loads((path / RECORD_NAME).read_text())["run_dir"]))
     except (OSError, ValueError, KeyError, TypeError):
         return
-    with suppress(OSError):
-        found = stale.lstat()
-        if stale.name.startswith(RUN_DIR_PREFIX) and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
-            shutil.rmtree(stale, ignore_errors=True)
+    if stale.exists() and not run_dir.remove_stale(stale, lock_fd):
+        log.warn("a run directory that this data directory names is not its own and is left alone", path=str(stale))
     (path / RECORD_NAME).unlink(missing_ok=True)
 
 
-def _make_run_dir() -> Path:
-    """A new directory that only we can enter, with a path short enough for sockets in it."""
-    for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):
-        if parent and len(os.fsencode(parent)) + len(RUN_DIR_PREFIX) + 10 + NAME_BYTES_MAX <= PATH_BYTES_MAX:
-            with suppress(OSError):
-                return Path(tempfile.mkdtemp(prefix=RUN_DIR_PREFIX, dir=parent))
-    raise DataDirError("no directory for sockets: XDG_RUNTIME_DIR, TMPDIR and /tmp are too long or not writable")
+def _make_run_dir(path: Path, lock_fd: int) -> RunDir:
+    try:
+        return run_dir.make(path, lock_fd)
+    except OSError as error:
+        places = "XDG_RUNTIME_DIR, TMPDIR, /tmp and the data directory"
+        raise DataDirError(f"no directory for sockets can be made in any of {places}: {error}") from error
 
 
 def _is_alive(pid: int) -> bool:
-    """A zombie counts as dead: it holds nothing and answers nobody."""
+    """A zombie counts as dead: it holds nothing and answers nothing."""
     try:
         return b") Z" not in Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -23,6 +23,7 @@ class Links:
         self.mailbox.bind(self.endpoint)
 
     def path(self, name: str, incarnation: int) -> Path:
+        """File of this incarnation's mailbox; what else it keeps lies beside it, as <path>.*"""
         return self._run_dir / f"{name}.{incarnation}"
 
     def endpoint_of(self, name: str, incarnation: int) -> str:
@@ -45,11 +46,13 @@ class Links:
         self._sockets[incarnation] = link
 
     def disconnect(self, incarnation: int) -> None:
+        """Close the link, if there is one; what was not sent is dropped."""
         link = self._sockets.pop(incarnation, None)
         if link is not None:
             link.close(linger=0)
 
     def send(self, incarnation: int, message: Any) -> None:
+        """A message of etcdz.ipc.messages; dropped if there is no link."""
         link = self._sockets.get(incarnation)
         if link is not None:
             with suppress(zmq.Again):
@@ -64,6 +67,7 @@ class Links:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
+        """All links and the mailbox."""
         for incarnation in list(self._sockets):
             self.disconnect(incarnation)
         self.mailbox.close(linger=0)

@@ -6,7 +6,22 @@ import socket
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+IGNORED: Final = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGPIPE,
+    signal.SIGALRM,
+    signal.SIGXCPU,
+    signal.SIGXFSZ,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGPWR,
+    *range(signal.SIGRTMIN + 1, signal.SIGRTMAX + 1),
+)
+"""What Go's runtime takes without an end, and would kill a C program; SIGURG, SIGWINCH, SIGCONT kill neither.
+Source: runtime/sigtab_linux_generic.go, and etcd 3.5.1 asked with each of them."""
 
 
 class Signals:
@@ -17,9 +32,15 @@ class Signals:
         self._socket.setblocking(False)
         self._other.setblocking(False)
         self._previous_fd = signal.set_wakeup_fd(self._other.fileno(), warn_on_full_buffer=False)
-        self._previous: dict[int, Any] = {signum: signal.signal(signum, _nothing) for signum in WATCHED}
+        # NB: SIGHUP that is ignored stays so (nohup), as in Go.
+        taken = [signum for signum in WATCHED if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN]
+        self._previous: dict[int, Any] = {signum: signal.signal(signum, _nothing) for signum in taken}
+        self._previous |= {signum: signal.signal(signum, signal.SIG_IGN) for signum in IGNORED}
+        # A parent may hand down a mask with which nothing could stop us; the zygote and the actors inherit ours.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def fileno(self) -> int:
+        """Readable when `received` has something."""
         return self._socket.fileno()
 
     def received(self) -> list[int]:
@@ -29,6 +50,7 @@ class Signals:
         return []
 
     def restore(self) -> None:
+        """Give the handlers back that were there before."""
         signal.set_wakeup_fd(self._previous_fd)
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)

@@ -1,1 +1,1 @@
-"""What the supervisor knows of its actors: heartbeats, recorders, deaths, figures."""
+"""What is known of the inside of actors, and what is kept of dead ones."""

@@ -19,7 +19,7 @@ def _load(before: Reading, after: Reading) -> Load:
     return Load((after[1] - before[1]) / seconds, waited_s / seconds)
 
 
-class Meter:
+class CpuMeter:
     """Remembers the last readings by pid. Time is an argument."""
 
     def __init__(self) -> None:

@@ -77,7 +77,7 @@ def report(death: Death, name_of: Callable[[int], str]) -> dict[str, Any]:
 
 
 def show_header(header: Header, name_of: Callable[[int], str]) -> dict[str, Any]:
-    """A frame that an actor took: {"types", "messages", "from", "size", "age_us"}; age_us is None if nobody knows."""
+    """A frame that an actor took: {"types", "messages", "from", "size", "age_us"}; age_us: None if unknown"""
     return {
         "types": list(header.types),
         "messages": header.messages,

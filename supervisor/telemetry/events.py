@@ -2,28 +2,29 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
-
-from supervisor.control.socket import Request
 
 KEPT: Final = 500
 
+Listener = Callable[[dict[str, Any]], bool]
+"""listener(event) -> whether it wants more."""
+
 
 class Events:
-    """The last KEPT events, and who follows them."""
+    """The last KEPT events, and the listeners that follow them."""
 
     def __init__(self) -> None:
         self.kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self._followers: list[Request] = []
+        self._listeners: list[Listener] = []
 
     def add(self, level: str, msg: str, fields: Mapping[str, Any]) -> None:
-        """fields: child, incarnation and what else there is to say. A follower that is gone is forgotten."""
+        """fields: child, incarnation and what else there is to say."""
         event = {"time": time.time(), "level": level, "msg": msg, **fields}
         self.kept.append(event)
-        self._followers = [request for request in self._followers if request.piece(event)]
+        self._listeners = [listener for listener in self._listeners if listener(event)]
 
-    def follow(self, request: Request) -> None:
-        """What was kept, and from now on all that comes."""
-        if all(request.piece(event) for event in list(self.kept)):
-            self._followers.append(request)
+    def follow(self, listener: Listener) -> None:
+        """Give it what is kept, and from now on all that comes, until it wants no more."""
+        if all(listener(event) for event in list(self.kept)):
+            self._listeners.append(listener)

@@ -23,13 +23,16 @@ class Recorders:
         return box.path
 
     def box(self, incarnation: int) -> Box | None:
+        """To read from; None if it has none, or is closed."""
         return self._boxes.get(incarnation)
 
     def close(self, incarnation: int) -> None:
+        """Give its memory back; one that is closed already is no error."""
         box = self._boxes.pop(incarnation, None)
         if box is not None:
             box.close()
 
     def close_all(self) -> None:
+        """The member ends."""
         for incarnation in list(self._boxes):
             self.close(incarnation)

@@ -282,7 +282,7 @@ class World:
 
 def release(actor: Any) -> None:
     """Let go of the files, as the end of a process does."""
-    if isinstance(actor, WalActor) and actor.log_file is not None:
+    if isinstance(actor, WalActor):
         actor.log_file.close()
     elif isinstance(actor, BackendActor):
         actor.store.close()

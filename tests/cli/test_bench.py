@@ -20,7 +20,7 @@ from etcdz.cli.bench.endpoints import parse_endpoint, parse_endpoints
 from etcdz.cli.bench.options import WATCH_COMMANDS, Options, parse
 from etcdz.cli.bench.report import PERCENTILES, Outcome, figures, to_json, to_text
 from etcdz.cli.bench.supply import Schedule, Supply, piece_of
-from etcdz.cli.bench.watchers import look, split_response
+from etcdz.cli.bench.watchers import parse_response, split_response
 from etcdz.cli.bench.workload import Puts, Ranges, TxnMixed, TxnPuts, pool_bytes, range_body
 from etcdz.proto import etcdserverpb as pb
 
@@ -300,7 +300,7 @@ def test_a_watch_response_is_taken_apart_as_protobuf_does(watch_id: int, revisio
     rest = split_response(response.SerializeToString())
     others = pb.WatchResponse.FromString(rest)
     assert (others.HasField("header"), others.watch_id) == (False, 0)
-    assert look(rest) == (not moments, "canceled" if watch_id == -1 else "", tuple(moments))
+    assert parse_response(rest) == (not moments, "canceled" if watch_id == -1 else "", tuple(moments))
 
 
 def test_defaults_are_those_of_etcds_tool() -> None:

@@ -86,6 +86,13 @@ def test_with_only_a_name_the_cluster_is_this_member() -> None:
     assert accept("--name=").initial_cluster == {"default": ("http://localhost:2380",)}
 
 
+def test_bytes_of_a_name_that_are_not_utf_8_are_what_go_makes_of_them() -> None:
+    """Paths stay as they are."""
+    config = accept("--name=a\udcff", "--data-dir=/d\udcff", "--initial-cluster=a\udcff=http://localhost:2380")
+    assert (config.name, config.data_dir) == ("a\ufffd", "/d\udcff")
+    assert list(config.initial_cluster) == ["a\ufffd"]
+
+
 def test_who_listens_everywhere_is_advertised_at_the_default_host() -> None:
     argv = ["--listen-peer-urls=http://0.0.0.0:1", "--name=a"]
     config = accept(*argv, default_host=lambda: "10.0.0.9")
@@ -136,6 +143,10 @@ def test_a_file_alone_counts() -> None:
     assert (config.name, config.max_wals, config.log_outputs) == ("f", 7, ("a", "b"))
     assert (config.grpc_keepalive_timeout_s, config.socket_reuse_port) == (1.5, True)
     assert config.initial_cluster == {"f": ("http://localhost:2380",)}
+
+
+def test_of_several_documents_in_a_file_the_first_counts() -> None:
+    assert accept(file="name: f\n---\nname: g\n").name == "f"
 
 
 def test_a_file_may_come_from_the_environment() -> None:

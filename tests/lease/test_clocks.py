@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etcdz.lease.clocks import CROWD, CROWD_PER_S, NEVER, RETRY_S, Clocks
+from etcdz.lease.clocks import NEVER, RETRY_S, SPREAD_FROM_LEASES, SPREAD_PER_S, Clocks
 
 EVERY_S = 20.0
 EXTEND_S = 1.0
@@ -164,17 +164,17 @@ def test_clocks_that_run_go_on_when_the_backend_tells_all_again() -> None:
 
 
 def test_few_leases_are_not_spread() -> None:
-    clocks = running(CROWD - 1)
+    clocks = running(SPREAD_FROM_LEASES - 1)
     assert {clock.expiry_s for clock in clocks.by_id.values()} == {10.0}
 
 
-@pytest.mark.parametrize("leases", [CROWD, 5 * CROWD_PER_S, 10_000])
+@pytest.mark.parametrize("leases", [SPREAD_FROM_LEASES, 5 * SPREAD_PER_S, 10_000])
 def test_many_ends_are_spread_to_what_can_be_revoked(leases: int) -> None:
     ends = sorted(clock.expiry_s for clock in running(leases).by_id.values())
     assert ends[0] == 10.0, "no lease gets less than its time"
-    assert ends[CROWD_PER_S - 1] == 10.0
+    assert ends[SPREAD_PER_S - 1] == 10.0
     # Those that come later in a window are put off by their number over the rate; the last of all by leases / rate.
-    assert ends[-1] == pytest.approx(10.0 + leases / CROWD_PER_S, abs=1.0)
+    assert ends[-1] == pytest.approx(10.0 + leases / SPREAD_PER_S, abs=1.0)
     per_second = [sum(1 for end in ends if at <= end < at + 1) for at in range(11, math.ceil(ends[-1]))]
     assert all(count <= 1000 for count in per_second)
 

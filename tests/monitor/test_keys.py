@@ -2,18 +2,18 @@
 
 import pytest
 
-from etcdz.monitor.keys import PAGES, State, Wish, done, planned, press, refused
+from etcdz.monitor.keys import PAGES, Action, State, done, planned, press, refused
 from tests.monitor.samples import member
 
 _, VIEW = member(3)
 
 
-def pressed(state: State, *keys: str) -> tuple[State, Wish | None]:
-    """return the state, and the wish of the last key"""
-    wish = None
+def pressed(state: State, *keys: str) -> tuple[State, Action | None]:
+    """return the state, and the action of the last key"""
+    action = None
     for key in keys:
-        state, wish = press(state, key, VIEW, rows=10, scroll_max=25)
-    return state, wish
+        state, action = press(state, key, VIEW, rows=10, scroll_max=25)
+    return state, action
 
 
 def test_the_first_actor_is_chosen_and_the_ends_hold() -> None:
@@ -27,8 +27,8 @@ def test_pages_go_round_and_escape_leads_back() -> None:
     state, _ = pressed(State("wal"), "enter", "left")
     assert state.page_name == PAGES[-1]
     assert pressed(state, "right")[0].page_name == PAGES[0]
-    state, wish = pressed(state, "5")
-    assert state.page_name == "stack" and wish == Wish("stack")
+    state, action = pressed(state, "5")
+    assert state.page_name == "stack" and action == Action("stack")
     assert pressed(state, "escape")[0].page_name == ""
     assert pressed(State("gone", inside=True), "x")[0].selected == "gone", "it may come back"
 
@@ -42,16 +42,16 @@ def test_scrolling_stays_within_the_page_and_a_log_stands_at_its_end() -> None:
 
 
 def test_an_order_is_planned_shown_and_given_only_after_y() -> None:
-    state, wish = pressed(State("wal"), "k")
-    assert wish == Wish("plan", "kill", {"actor": "wal", "force": False, "dry_run": True})
+    state, action = pressed(State("wal"), "k")
+    assert action == Action("plan", "kill", {"actor": "wal", "force": False, "dry_run": True})
     assert pressed(state, "y")[1] is None, "not before it has said what it would do"
-    state = planned(state, wish, ["send signal 9"])
+    state = planned(state, action, ["send signal 9"])
     left, nothing = pressed(state, "n")
     assert left.dialog is None and nothing is None
-    state, wish = pressed(state, "y")
-    assert wish == Wish("order", "kill", {"actor": "wal", "force": False}) and state.dialog is None
-    assert done(state, wish).notice == ("kill wal: done", "good")
-    assert refused(state, wish, "no").notice == ("kill wal: no", "bad")
+    state, action = pressed(state, "y")
+    assert action == Action("order", "kill", {"actor": "wal", "force": False}) and state.dialog is None
+    assert done(state, action).notice == ("kill wal: done", "good")
+    assert refused(state, action, "no").notice == ("kill wal: no", "bad")
 
 
 def test_a_restart_may_be_graceful_and_late_answers_are_dropped() -> None:
@@ -59,39 +59,39 @@ def test_a_restart_may_be_graceful_and_late_answers_are_dropped() -> None:
     state, second = pressed(state, "g")
     assert first is not None and second is not None and second.args["graceful"] is True
     assert planned(state, first, ["at once"]).dialog == state.dialog
-    state, wish = pressed(planned(state, second, ["start a successor"]), "y")
-    assert wish == Wish("order", "restart", {"actor": "listener-1", "force": False, "graceful": True})
+    state, action = pressed(planned(state, second, ["start a successor"]), "y")
+    assert action == Action("order", "restart", {"actor": "listener-1", "force": False, "graceful": True})
 
 
 def test_only_what_may_be_forced_can_be() -> None:
-    state, wish = pressed(State("wal"), "k")
-    assert wish is not None
-    assert pressed(refused(state, wish, "it does not run"), "f")[1] is None
-    state, forced = pressed(refused(state, wish, "the member would end; --force does it"), "f")
+    state, action = pressed(State("wal"), "k")
+    assert action is not None
+    assert pressed(refused(state, action, "it does not run"), "f")[1] is None
+    state, forced = pressed(refused(state, action, "the member would end; --force does it"), "f")
     assert forced is not None and forced.args["force"] is True
     assert pressed(state, "escape")[0].dialog is None
 
 
 def test_scale_takes_a_number_for_the_kind() -> None:
-    state, wish = pressed(State("listener-2"), "s", "1", "2", "3", "backspace", "enter")
-    assert wish == Wish("plan", "scale", {"actor": "listener", "force": False, "count": 1, "dry_run": True})
+    state, action = pressed(State("listener-2"), "s", "1", "2", "3", "backspace", "enter")
+    assert action == Action("plan", "scale", {"actor": "listener", "force": False, "count": 1, "dry_run": True})
     assert pressed(State("listener-2"), "s", "enter")[1] is None
     assert state.dialog is not None and state.dialog.asked
 
 
 def test_a_trace_begins_after_y_and_ends_with_its_page() -> None:
-    state, wish = pressed(State("wal"), "t", "y")
-    assert (state.page_name, state.tracing, wish) == ("trace", True, None)
+    state, action = pressed(State("wal"), "t", "y")
+    assert (state.page_name, state.tracing, action) == ("trace", True, None)
     assert not pressed(state, "left")[0].tracing
 
 
 @pytest.mark.parametrize("name", ["supervisor"])
 def test_what_is_no_actor_takes_no_orders(name: str) -> None:
-    state, wish = pressed(State(name), "k")
-    assert wish is None and state.dialog is None and "cannot" in state.notice[0]
+    state, action = pressed(State(name), "k")
+    assert action is None and state.dialog is None and "cannot" in state.notice[0]
 
 
 def test_quit() -> None:
-    assert pressed(State(), "q")[1] == Wish("quit")
-    assert pressed(State("wal"), "k", "^C")[1] == Wish("quit"), "even out of a dialog"
+    assert pressed(State(), "q")[1] == Action("quit")
+    assert pressed(State("wal"), "k", "^C")[1] == Action("quit"), "even out of a dialog"
     assert pressed(State("wal"), "?", "q") == (State("wal"), None), "any key ends the help"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from etcdz.api.errors import EtcdError
 from etcdz.mvcc import validate
 from etcdz.mvcc.applier import Applier
+from etcdz.mvcc.hashes import HashKvJob
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store.interface import MemoryStore
@@ -29,7 +30,7 @@ CHECKS = {
     "range": validate.check_range,
     "compaction": lambda request: None,
 }
-_CHORES = ["", "", "commit", "commit", "scrub", "scrub", "reopen", "small cache"]
+_CHORES = ["", "", "commit", "commit", "compaction slice", "compaction slice", "reopen", "small cache"]
 _CALLS = 60
 
 
@@ -58,14 +59,19 @@ class Subject:
         assert result[0] == request_id
         return result[1:]
 
+    def hash_kv(self, revision: int) -> Outcome:
+        outcome = self.mvcc.hash_kv_step(HashKvJob(self.mvcc.state, revision))
+        assert outcome is not None
+        return outcome
+
     def commit(self) -> None:
-        self.mvcc.commit(self.index, TERM)
+        self.mvcc.state.commit(self.index, TERM)
 
     def do(self, chore: str) -> None:
         if chore:
             self.commit()
-        if chore == "scrub":
-            self.mvcc.compact_slice(3)
+        if chore == "compaction slice":
+            self.mvcc.compaction.step(3)
         elif chore == "reopen":
             self.open()
         elif chore == "small cache":
@@ -92,17 +98,17 @@ def test_every_answer_is_the_twins(seed: int) -> None:
         name, request = draw.call()
         if CHECKS[name](request) is None and not _breaks_etcd(name, request):
             _same(name, subject.ask(name, request), getattr(twin, name)(request))
-            assert (subject.mvcc.revision, subject.mvcc.compact_revision) == (twin.revision, twin.compacted)
+            assert (subject.mvcc.state.revision, subject.mvcc.state.compact_revision) == (twin.revision, twin.compacted)
         subject.do(draw.random.choice(_CHORES))
         draw.newest = twin.revision
     _same_history(subject, twin)
     subject.do("reopen")
     _same_history(subject, twin)
-    while not subject.mvcc.compact_slice(2):
+    while not subject.mvcc.compaction.step(2):
         pass
     subject.do("reopen")
     _same_history(subject, twin)
-    assert len(_rows(subject)) == len(twin.events), "the scrub leaves exactly what counts"
+    assert len(_rows(subject)) == len(twin.events), "the compaction leaves exactly what counts"
 
 
 def _breaks_etcd(name: str, request: Any) -> bool:
@@ -119,7 +125,7 @@ def _same_history(subject: Subject, twin: Twin) -> None:
 
 
 def _same_hash(subject: Subject, twin: Twin, revision: int) -> None:
-    code, _, body = subject.mvcc.hash_kv(pb.HashKVRequest(revision=revision))
+    code, _, body = subject.hash_kv(revision)
     answer = pb.HashKVResponse.FromString(body)
     assert (code, answer.hash, answer.compact_revision) == (0, twin.hash_kv(revision), twin.compacted)
 

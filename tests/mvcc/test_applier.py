@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
-from etcdz.mvcc.applier import FOREIGN, Applier, Result
+from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import leasepb, membershippb
@@ -34,7 +34,7 @@ class _Member:
         assert self(**request) == (ID, error.code, error.text, b"")
 
     def reopened(self) -> "_Member":
-        self.mvcc.commit(self.mvcc.consistent_index + 1, 1)
+        self.mvcc.state.commit(self.mvcc.state.consistent_index + 1, 1)
         return _Member(self.store)
 
     def keys(self) -> list[bytes]:
@@ -84,12 +84,13 @@ V2_BYTES = pb.Request(ID=9, **V2).SerializeToString()
 def test_what_is_for_another_module_comes_back_untouched(data: bytes, request_id: int, kind: str) -> None:
     member = _Member()
     assert member.applier.apply(data) == (request_id, FOREIGN, kind, data)
-    assert member.mvcc.revision == 1
+    assert member.mvcc.state.revision == 1
 
 
 def test_a_batch_has_a_result_per_entry_and_none_for_empty_ones() -> None:
     entries = [_entry(ID + i, put=pb.PutRequest(key=b"a")) for i in range(3)]
-    results = _Member().applier.apply_all([entries[0], b"", *entries[1:]])
+    apply = _Member().applier.apply
+    results = [result for entry in [entries[0], b"", *entries[1:]] if (result := apply(entry)) is not None]
     assert [result[0] for result in results] == [ID, ID + 1, ID + 2]
 
 
@@ -103,7 +104,7 @@ def test_a_put_needs_a_lease_that_is_there() -> None:
     member.refuses(errors.KEY_NOT_FOUND, put=pb.PutRequest(key=b"a", ignore_value=True))
     operation = pb.RequestOp(request_put=pb.PutRequest(key=b"a", lease=5, ignore_value=True))
     member.refuses(errors.KEY_NOT_FOUND, txn=pb.TxnRequest(success=[operation]))
-    assert member.mvcc.revision == 1
+    assert member.mvcc.state.revision == 1
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_an_entry_that_says_who_asks_is_applied_as_one_that_does_not(asked: dict
     for header in (pb.RequestHeader(ID=ID), named):
         member = _Member()
         results.append(member.applier.apply(pb.InternalRaftRequest(header=header, **asked).SerializeToString()))
-        records.append(member.mvcc.record_now(b"a"))
+        records.append(member.mvcc.state.record_now(b"a"))
     assert results[0] == results[1]
     assert results[0] is not None and results[0][0] == ID
     assert records[0] == records[1] is not None
@@ -134,7 +135,7 @@ def test_granting() -> None:
     member.refuses(errors.LEASE_NOT_FOUND, lease_grant=pb.LeaseGrantRequest(ID=0, TTL=9))
     member.refuses(errors.LEASE_TTLTOO_LARGE, lease_grant=pb.LeaseGrantRequest(ID=6, TTL=9_000_000_001))
     member.refuses(errors.LEASE_NOT_FOUND, lease_revoke=pb.LeaseRevokeRequest(ID=6))
-    member.mvcc.commit(3, 1)
+    member.mvcc.state.commit(3, 1)
     rows = list(member.store.iterate(b"lease\0", b"lease\x01"))
     assert rows == [(b"lease\0" + (5).to_bytes(8, "big"), leasepb.Lease(ID=5, TTL=2).SerializeToString())]
 
@@ -151,22 +152,22 @@ def test_revoking_deletes_the_keys_that_hang_on_it_at_one_revision() -> None:
     member(put=pb.PutRequest(key=b"gone", lease=5))
     member(delete_range=pb.DeleteRangeRequest(key=b"gone"))
     member = member.reopened()
-    revision = member.mvcc.revision
-    assert sorted(member.mvcc.leases.by_id[5].keys) == [b"a", b"c"]
+    revision = member.mvcc.state.revision
+    assert sorted(member.mvcc.state.leases.by_id[5].keys) == [b"a", b"c"]
     answer = pb.LeaseRevokeResponse.FromString(member(lease_revoke=pb.LeaseRevokeRequest(ID=5))[3])
     assert answer.header.revision == revision + 1
     assert member.keys() == [b"freed", b"moved", b"other"]
     member = member.reopened()
-    assert sorted(member.mvcc.leases.by_id) == [-6]
-    assert sorted(member.mvcc.leases.by_id[-6].keys) == [b"moved", b"other"]
+    assert sorted(member.mvcc.state.leases.by_id) == [-6]
+    assert sorted(member.mvcc.state.leases.by_id[-6].keys) == [b"moved", b"other"]
 
 
 def test_revoking_a_lease_without_keys_changes_no_revision() -> None:
     member = _Member()
     member(lease_grant=pb.LeaseGrantRequest(ID=5, TTL=60))
     member(lease_revoke=pb.LeaseRevokeRequest(ID=5))
-    assert member.mvcc.revision == 1
-    assert member.reopened().mvcc.leases.by_id == {}
+    assert member.mvcc.state.revision == 1
+    assert member.reopened().mvcc.state.leases.by_id == {}
 
 
 def test_a_checkpoint_outlives_a_restart() -> None:
@@ -174,7 +175,7 @@ def test_a_checkpoint_outlives_a_restart() -> None:
     member(lease_grant=pb.LeaseGrantRequest(ID=5, TTL=60))
     checkpoints = [pb.LeaseCheckpoint(ID=5, remaining_TTL=33), pb.LeaseCheckpoint(ID=404, remaining_TTL=1)]
     assert member(lease_checkpoint=pb.LeaseCheckpointRequest(checkpoints=checkpoints))[1] == 0
-    assert member.reopened().mvcc.leases.by_id[5].remaining_s == 33
+    assert member.reopened().mvcc.state.leases.by_id[5].remaining_s == 33
 
 
 # alarms and quota
@@ -197,7 +198,7 @@ def test_with_nospace_nothing_may_grow() -> None:
     for full in (member, member.reopened()):
         for request in (PUT, BIG_TXN, {"lease_grant": pb.LeaseGrantRequest(ID=5, TTL=9)}):
             full.refuses(errors.NO_SPACE, **request)
-        for request in (DELETE, READ_TXN, {"compaction": pb.CompactionRequest(revision=full.mvcc.revision)}):
+        for request in (DELETE, READ_TXN, {"compaction": pb.CompactionRequest(revision=full.mvcc.state.revision)}):
             assert full(**request)[1] == 0
     member(**_alarm(2, 1))
     assert member(**PUT)[1] == 0
@@ -229,7 +230,7 @@ def test_over_the_quota_a_write_is_applied_and_answered_with_no_space() -> None:
     codes = []
     for number in range(100):
         codes.append(member(put=pb.PutRequest(key=b"k%02d" % number, value=bytes(1000)))[1])
-        member.mvcc.commit(number + 1, 1)
+        member.mvcc.state.commit(number + 1, 1)
     full = codes.index(errors.NO_SPACE.code)
     assert 30 < full < 60
     assert set(codes[full:]) == {errors.NO_SPACE.code}
@@ -250,8 +251,8 @@ def test_a_transaction_of_plain_puts_leaves_and_answers_what_any_other_does(size
         answer = short(txn=pb.TxnRequest(success=success))
         assert answer == long(txn=pb.TxnRequest(success=success, compare=[compare]))
         assert answer[1] == 0 and len(pb.TxnResponse.FromString(answer[3]).responses) == len(sizes)
-    assert short.mvcc.pending == long.mvcc.pending
-    assert short.reopened().mvcc.revision == long.reopened().mvcc.revision == 4
+    assert short.mvcc.state.pending == long.mvcc.state.pending
+    assert short.reopened().mvcc.state.revision == long.reopened().mvcc.state.revision == 4
 
 
 def test_a_transaction_of_puts_is_refused_while_nospace_is_raised() -> None:
@@ -259,3 +260,9 @@ def test_a_transaction_of_puts_is_refused_while_nospace_is_raised() -> None:
     member(alarm=pb.AlarmRequest(action=1, alarm=1, memberID=1))
     put = pb.RequestOp(request_put=pb.PutRequest(key=b"a", value=b"v"))
     member.refuses(errors.NO_SPACE, txn=pb.TxnRequest(success=[put]))
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff", b"\x22\x05\x0a", b"\x08\x09\x12\x03BAD", b"\x12\x02\x99\x99"])
+def test_an_entry_that_is_nothing_known_is_not_taken_for_a_v2_request(data: bytes) -> None:
+    with pytest.raises(UndecodableEntry):
+        _Member().applier.apply(data)

@@ -4,7 +4,7 @@ import pytest
 
 from etcdz.api import errors
 from etcdz.mvcc.hashes import HashKvJob
-from etcdz.mvcc.mvcc import Mvcc
+from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store import buckets
 from etcdz.store.interface import MemoryStore
@@ -23,32 +23,38 @@ def _history(store: MemoryStore) -> Mvcc:
             mvcc.delete_range(pb.DeleteRangeRequest(key=key))
         else:
             mvcc.put(pb.PutRequest(key=key, value=b"%d" % number))
-    mvcc.commit(40, 1)
+    mvcc.state.commit(40, 1)
     return mvcc
 
 
 def _compact(mvcc: Mvcc, revision: int) -> None:
     assert mvcc.compact(pb.CompactionRequest(revision=revision))[0] == 0
-    mvcc.commit(mvcc.consistent_index + 1, 1)
+    mvcc.state.commit(mvcc.state.consistent_index + 1, 1)
 
 
 def _records(mvcc: Mvcc) -> list[tuple[bytes, bytes]]:
-    return list(mvcc.store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)))
+    return list(mvcc.state.store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)))
 
 
 def _hash(mvcc: Mvcc, revision: int = 0) -> int:
-    return int(pb.HashKVResponse.FromString(mvcc.hash_kv(pb.HashKVRequest(revision=revision))[2]).hash)
+    return int(pb.HashKVResponse.FromString(_hash_kv(mvcc, revision)[2]).hash)
+
+
+def _hash_kv(mvcc: Mvcc, revision: int) -> Outcome:
+    outcome = mvcc.hash_kv_step(HashKvJob(mvcc.state, revision))
+    assert outcome is not None
+    return outcome
 
 
 def _all_views(mvcc: Mvcc) -> list[bytes]:
-    revisions = range(mvcc.compact_revision, mvcc.revision + 1)
+    revisions = range(mvcc.state.compact_revision, mvcc.state.revision + 1)
     return [mvcc.range(pb.RangeRequest(revision=revision, **EVERYTHING))[2] for revision in revisions]
 
 
 def _compacted(revision: int) -> Mvcc:
     mvcc = _history(MemoryStore())
     _compact(mvcc, revision)
-    assert mvcc.compact_slice(10_000)
+    assert mvcc.compaction.step(10_000)
     return mvcc
 
 
@@ -60,14 +66,14 @@ def test_slices_of_any_size_come_to_the_same_end(revision: int, limit: int) -> N
     _compact(mvcc, revision)
     hash_before = _hash(mvcc)
     steps = 0
-    while not mvcc.compact_slice(limit):
+    while not mvcc.compaction.step(limit):
         assert _all_views(mvcc) == before
-        assert _hash(mvcc) == hash_before, "how far the scrub is does not show"
+        assert _hash(mvcc) == hash_before, "how far the compaction is does not show"
         steps += 1
     assert steps <= revision // limit + 1
     assert _records(mvcc) == _records(_compacted(revision))
     assert (_all_views(mvcc), _hash(mvcc)) == (before, hash_before)
-    assert mvcc.compact_slice(limit)
+    assert mvcc.compaction.step(limit)
 
 
 @pytest.mark.parametrize("steps", range(0, 30, 3))
@@ -76,15 +82,15 @@ def test_a_restart_between_any_two_slices_goes_on(steps: int) -> None:
     mvcc = _history(store)
     _compact(mvcc, 30)
     for _ in range(steps):
-        mvcc.compact_slice(1)
+        mvcc.compaction.step(1)
     again = Mvcc(MemoryStore(store.rows.items()), 1, 2, raft_term=1)
-    assert (again.compact_revision, again.revision) == (30, 41)
+    assert (again.state.compact_revision, again.state.revision) == (30, 41)
     assert (_all_views(again), _hash(again)) == (_all_views(mvcc), _hash(mvcc))
     assert again.compaction.running
-    while not again.compact_slice(4):
+    while not again.compaction.step(4):
         pass
     assert _records(again) == _records(_compacted(30))
-    assert not Mvcc(again.store, 1, 2).compaction.running
+    assert not Mvcc(again.state.store, 1, 2).compaction.running
 
 
 @pytest.mark.parametrize("steps", [0, 3, 9])
@@ -92,9 +98,9 @@ def test_a_newer_compaction_takes_over(steps: int) -> None:
     mvcc = _history(MemoryStore())
     _compact(mvcc, 20)
     for _ in range(steps):
-        mvcc.compact_slice(2)
+        mvcc.compaction.step(2)
     _compact(mvcc, 33)
-    while not mvcc.compact_slice(3):
+    while not mvcc.compaction.step(3):
         pass
     assert _records(mvcc) == _records(_compacted(33))
 
@@ -104,27 +110,27 @@ def test_changes_between_slices_are_no_part_of_it(steps: int) -> None:
     mvcc = _history(MemoryStore())
     _compact(mvcc, 30)
     for _ in range(steps):
-        mvcc.compact_slice(1)
+        mvcc.compaction.step(1)
     for number in range(5):
         mvcc.put(pb.PutRequest(key=b"k%d" % number, value=b"new"))
     mvcc.delete_range(pb.DeleteRangeRequest(key=b"k3"))
-    mvcc.commit(60, 1)
-    while not mvcc.compact_slice(2):
+    mvcc.state.commit(60, 1)
+    while not mvcc.compaction.step(2):
         pass
     kept = _records(_compacted(30))
     assert _records(mvcc)[: len(kept)] == kept
     assert len(_records(mvcc)) == len(kept) + 6
-    assert _all_views(Mvcc(mvcc.store, 1, 2, raft_term=1)) == _all_views(mvcc)
+    assert _all_views(Mvcc(mvcc.state.store, 1, 2, raft_term=1)) == _all_views(mvcc)
 
 
 def test_nothing_is_deleted_before_the_compaction_is_in_the_store() -> None:
     mvcc = _history(MemoryStore())
     records = _records(mvcc)
     mvcc.compact(pb.CompactionRequest(revision=30))
-    assert not mvcc.compact_slice(1000)
+    assert not mvcc.compaction.step(1000)
     assert _records(mvcc) == records
-    mvcc.commit(41, 1)
-    assert mvcc.compact_slice(1000)
+    mvcc.state.commit(41, 1)
+    assert mvcc.compaction.step(1000)
 
 
 def test_compacted_and_future_revisions_are_refused() -> None:
@@ -142,7 +148,7 @@ def test_a_second_compaction_looks_at_what_came_since_the_first() -> None:
     for revision in range(3, 42, 4):
         _compact(mvcc, revision)
         steps = 0
-        while not mvcc.compact_slice(1):
+        while not mvcc.compaction.step(1):
             steps += 1
         assert steps <= 5
         assert _records(mvcc) == _records(_compacted(revision))
@@ -151,28 +157,28 @@ def test_a_second_compaction_looks_at_what_came_since_the_first() -> None:
 def test_below_a_compaction_there_are_no_hashes() -> None:
     mvcc = _history(MemoryStore())
     _compact(mvcc, 30)
-    mvcc.compact_slice(1000)
-    assert mvcc.hash_kv(pb.HashKVRequest(revision=29))[:2] == (errors.COMPACTED.code, errors.COMPACTED.text)
-    assert mvcc.hash_kv(pb.HashKVRequest(revision=30))[0] == 0
-    assert mvcc.hash_kv(pb.HashKVRequest(revision=42))[:2] == (errors.FUTURE_REV.code, errors.FUTURE_REV.text)
+    mvcc.compaction.step(1000)
+    assert _hash_kv(mvcc, 29)[:2] == (errors.COMPACTED.code, errors.COMPACTED.text)
+    assert _hash_kv(mvcc, 30)[0] == 0
+    assert _hash_kv(mvcc, 42)[:2] == (errors.FUTURE_REV.code, errors.FUTURE_REV.text)
 
 
 def test_a_hash_in_slices_is_the_hash_at_once() -> None:
     mvcc = _history(MemoryStore())
     _compact(mvcc, 20)
     expected = _hash(mvcc, 35)
-    job = HashKvJob(mvcc, 35)
+    job = HashKvJob(mvcc.state, 35)
     while (outcome := mvcc.hash_kv_step(job, 3)) is None:
         mvcc.put(pb.PutRequest(key=b"k1", value=b"meanwhile"))
-        mvcc.commit(mvcc.consistent_index + 1, 1)
-        mvcc.compact_slice(1)
+        mvcc.state.commit(mvcc.state.consistent_index + 1, 1)
+        mvcc.compaction.step(1)
     answer = pb.HashKVResponse.FromString(outcome[2])
     assert (answer.hash, answer.header.revision, answer.hash_revision) == (expected, 41, 35)
 
 
 def test_a_compaction_under_a_hash_in_slices_makes_it_begin_again() -> None:
     mvcc = _history(MemoryStore())
-    late, early = HashKvJob(mvcc, 40), HashKvJob(mvcc, 25)
+    late, early = HashKvJob(mvcc.state, 40), HashKvJob(mvcc.state, 25)
     assert mvcc.hash_kv_step(late, 10) is None
     assert mvcc.hash_kv_step(early, 10) is None
     _compact(mvcc, 30)

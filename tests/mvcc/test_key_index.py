@@ -12,7 +12,7 @@ EVENTS = [(2, 0, False), (4, 1, False), (5, 0, True), (8, 0, False), (9, 0, Fals
 
 
 def _keeps(index: KeyIndex, key: bytes, main: int, sub: int, compacted: int) -> bool:
-    return index.compact_slice(key, main, sub, compacted, 0)[0]
+    return index.compact_record(key, main, sub, compacted, 0)[0]
 
 
 def _index(events: list[tuple[int, int, bool]]) -> KeyIndex:
@@ -89,9 +89,9 @@ def test_a_compaction_names_what_the_one_before_kept_and_it_does_not() -> None:
     index = KeyIndex()
     for main in (2, 3, 5, 8, 9):
         index.put(KEY, main, 0)
-    assert [index.compact_slice(KEY, main, 0, 3, 0) for main in (2, 3)] == [(False, None), (True, None)]
-    assert [index.compact_slice(KEY, main, 0, 8, 4) for main in (5, 8)] == [(False, (3, 0)), (True, None)]
-    assert index.compact_slice(KEY, 9, 0, 9, 9) == (True, (8, 0))
+    assert [index.compact_record(KEY, main, 0, 3, 0) for main in (2, 3)] == [(False, None), (True, None)]
+    assert [index.compact_record(KEY, main, 0, 8, 4) for main in (5, 8)] == [(False, (3, 0)), (True, None)]
+    assert index.compact_record(KEY, 9, 0, 9, 9) == (True, (8, 0))
 
 
 def test_a_key_is_an_int_again_when_one_revision_is_left() -> None:
@@ -118,7 +118,7 @@ def test_a_deleted_key_is_forgotten_by_the_next_compaction() -> None:
     assert index.keys_now(b"", None) == [KEY]
 
 
-def test_a_put_during_a_scrub_is_not_taken_for_what_the_scrub_looks_at() -> None:
+def test_a_put_during_a_compaction_is_not_taken_for_what_the_compaction_looks_at() -> None:
     index = KeyIndex()
     index.put(KEY, 2, 0)
     index.tombstone(KEY, 3, 0)

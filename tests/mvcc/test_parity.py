@@ -92,23 +92,23 @@ def test_answers_and_hashes_are_etcds(etcd: _Etcd) -> None:
         subject.commit()
         if name == "compaction":
             _same_hashes(etcd, subject)
-            subject.mvcc.compact_slice(5)
-        draw.newest = subject.mvcc.revision
+            subject.mvcc.compaction.step(5)
+        draw.newest = subject.mvcc.state.revision
     _same_hashes(etcd, subject)
     subject.open()
     _same_hashes(etcd, subject)
-    assert subject.mvcc.revision > CALLS / 4
+    assert subject.mvcc.state.revision > CALLS / 4
 
 
 def _same_hashes(etcd: _Etcd, subject: Subject) -> None:
     """At the newest revision and some before. NB: etcd before 3.5.9 refuses the compacted revision itself."""
-    newest, compacted = subject.mvcc.revision, subject.mvcc.compact_revision
+    newest, compacted = subject.mvcc.state.revision, subject.mvcc.state.compact_revision
     for revision in {0, newest, newest - 1, newest - 7, newest + 1, compacted + 1, compacted - 1}:
         if revision == compacted or revision < 0:
             continue
         request = pb.HashKVRequest(revision=revision)
         expected = _message("hash_kv", etcd.ask("hash_kv", request))
-        assert _message("hash_kv", subject.mvcc.hash_kv(request)) == expected, revision
+        assert _message("hash_kv", subject.hash_kv(revision)) == expected, revision
 
 
 def test_the_hash_of_plain_history_is_etcds_before_and_after_compaction(tmp_path: Path) -> None:

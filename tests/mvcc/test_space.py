@@ -21,14 +21,14 @@ def written(store: LevelStore, revisions: int, keys: int) -> Mvcc:
     mvcc, noise = Mvcc(store, 1, 2), Random(7).randbytes
     for number in range(revisions):
         mvcc.put(pb.PutRequest(key=b"k%d" % (number % keys), value=noise(VALUE)))
-        mvcc.commit(number + 1, 1)
+        mvcc.state.commit(number + 1, 1)
     return mvcc
 
 
-def compact_slice(mvcc: Mvcc, revision: int) -> None:
+def compact(mvcc: Mvcc, revision: int) -> None:
     assert mvcc.compact(pb.CompactionRequest(revision=revision))[0] == 0
-    mvcc.commit(mvcc.consistent_index + 1, 1)
-    while not mvcc.compact_slice(100):
+    mvcc.state.commit(mvcc.state.consistent_index + 1, 1)
+    while not mvcc.compaction.step(100):
         pass
 
 
@@ -41,12 +41,12 @@ def settle(store: LevelStore) -> None:
             thread.join()
 
 
-def test_scrubbed_records_are_free_and_come_back_with_a_defragmentation(tmp_path: Path) -> None:
+def test_compacted_records_are_free_and_come_back_with_a_defragmentation(tmp_path: Path) -> None:
     store = LevelStore(tmp_path, switch_bytes=200_000)
     mvcc = written(store, 3000, 10)
     before = store.size()
     assert before > 2900 * VALUE
-    compact_slice(mvcc, mvcc.revision)
+    compact(mvcc, mvcc.state.revision)
     assert store.size() > 0.9 * before
     assert store.size_in_use() < 0.1 * before
     store.defragment()
@@ -60,7 +60,7 @@ def test_scrubbed_records_are_free_and_come_back_with_a_defragmentation(tmp_path
 def test_what_is_free_is_known_after_a_restart_and_given_back(tmp_path: Path) -> None:
     store = LevelStore(tmp_path, switch_bytes=10_000_000)
     mvcc = written(store, 1000, 10)
-    compact_slice(mvcc, mvcc.revision)
+    compact(mvcc, mvcc.state.revision)
     in_use = store.size_in_use()
     store.close()
     again = LevelStore(tmp_path)
@@ -81,8 +81,8 @@ def test_a_large_range_is_compacted_in_pieces(tmp_path: Path, monkeypatch: pytes
     assert len(store._ranges) > 5
     settle(store)
     assert list(store.iterate(b"", b"etcdz")) + list(store.iterate(b"key\0", b"\xff")) == rows
-    compact_slice(mvcc, 1000)
-    compact_slice(mvcc, 1500)
+    compact(mvcc, 1000)
+    compact(mvcc, 1500)
     settle(store)
     assert store.size() < 700 * VALUE
     store.close()
@@ -108,18 +108,18 @@ def test_a_hash_of_everything_in_slices_is_the_hash_at_once(tmp_path: Path) -> N
     store = LevelStore(tmp_path)
     mvcc = written(store, 60, 7)
     mvcc.lease_grant(pb.LeaseGrantRequest(ID=5, TTL=100))
-    mvcc.commit(100, 1)
-    expected = mvcc.hash()
-    job = HashJob(mvcc)
+    mvcc.state.commit(100, 1)
+    expected = mvcc.hash_step(HashJob(mvcc.state))
+    job = HashJob(mvcc.state)
     slices = 0
     while (outcome := mvcc.hash_step(job, 5)) is None:
         slices += 1
         mvcc.put(pb.PutRequest(key=b"meanwhile", value=b"%d" % slices))
         mvcc.lease_grant(pb.LeaseGrantRequest(ID=100 + slices, TTL=100))
-        mvcc.commit(100 + slices, 1)
+        mvcc.state.commit(100 + slices, 1)
     assert slices > 10
     assert outcome == expected
-    assert mvcc.hash() != expected
+    assert mvcc.hash_step(HashJob(mvcc.state)) != expected
     store.close()
 
 

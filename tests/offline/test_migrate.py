@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.cli.utl import exchange as exchanging
 from etcdz.cli.utl import main as etcdzutl
-from etcdz.cli.utl import migrate
+from etcdz.migration import directories
+from etcdz.migration import exchange as exchanging
+from etcdz.migration.inventory import MARK
 from tests.etcd_process import Etcdz, Member, RealEtcd
 from tests.offline.members import OldEtcd, hash_kv, keys_of, members_of, put, put_many, write_history
 
@@ -160,7 +161,7 @@ def test_a_kill_between_any_two_renames(
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", rename)
-            patch.setattr(migrate.shutil, "rmtree", lambda *_, **__: None)
+            patch.setattr(directories.shutil, "rmtree", lambda *_, **__: None)
             try:
                 status = etcdzutl(["migrate", "--data-dir", str(stopped.data_dir)])
             except Killed:
@@ -169,7 +170,7 @@ def test_a_kill_between_any_two_renames(
             assert etcdzutl(["migrate", "--data-dir", str(stopped.data_dir), "--to", "etcdz"]) == 0
         assert names(stopped) == ["member", "member.was-etcd"]
         assert (stopped.data_dir / "member" / "snap" / "leveldb" / "CURRENT").is_file()
-        assert not (stopped.data_dir / "member" / migrate.MARK).exists()
+        assert not (stopped.data_dir / "member" / MARK).exists()
         kept = files_of(stopped.data_dir / "member.was-etcd")
         assert kept == files_of(pristine / "member")
         if status == 0:

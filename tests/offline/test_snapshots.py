@@ -12,7 +12,7 @@ import pytest
 from etcdz.bbolt import BoltFile
 from etcdz.cli.utl import main as etcdzutl
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wal.disk import RealDisk
+from etcdz.store.disk import RealDisk
 from tests.etcd_process import Etcdz, Member, RealEtcd, find_program
 from tests.offline.members import OldEtcd, call, etcdctl, hash_kv, keys_of, members_of, put, put_many, write_history
 

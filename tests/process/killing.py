@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from etcdz.cli.actors.asking import ask
+from etcdz.cli.actors.control_client import ask
 from tests.process.load import Load
 from tests.process.trial import Trial
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from etcdz.cli.actors.asking import ask
+from etcdz.cli.actors.control_client import ask
 from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
 from supervisor.telemetry import crash_reports
@@ -57,6 +57,7 @@ import sys
 
 if "supervisor.processes.zygote" in sys.orig_argv:  # before it imports the actors
     from etcdz.mvcc.mvcc import Mvcc
+    from etcdz.mvcc.state import KvState
 
     def poisoned(plain):
         def method(self, key, *rest):
@@ -65,7 +66,7 @@ if "supervisor.processes.zygote" in sys.orig_argv:  # before it imports the acto
             return plain(self, key, *rest)
         return method
 
-    Mvcc.write_put = poisoned(Mvcc.write_put)
+    KvState.write_put = poisoned(KvState.write_put)
     Mvcc.put_plain = poisoned(Mvcc.put_plain)
 """
 

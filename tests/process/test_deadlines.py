@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from etcdz.api.errors import Code
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError
 from tests.etcd_process import Member
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]

@@ -125,7 +125,7 @@ def test_a_hung_actor_tells_where_it_is_and_what_waits_for_it(console: Console) 
         silent = console.wait_row("wal", lambda row: row["heartbeat_age_s"] > 1.2 and row["mailbox_depth"])
         assert silent["oldest_us"] > 0
         found = console.ask("stack", "wal")
-        assert "actors/runtime/queries.py" in found["stack"] and found["pid"] == wal["pid"]
+        assert "actors/runtime/chaos.py" in found["stack"] and found["pid"] == wal["pid"]
         inside = console.ask("inspect", "wal")
         assert not inside["answered"] and "did not answer" in inside["why_not"]
         assert put.wait(WAIT_S) == 0
@@ -296,9 +296,9 @@ def test_orders_that_would_end_the_member_or_serve_nobody_need_force(
 ) -> None:
     console = Console(make_trial("--listeners=1", "--actor-rules=wal:intensity=0/1s"), capsys)
     for words, why in {
-        ("stop", "backend"): "without backend the member would serve nobody",
-        ("stop", "listener-1"): "without listener-1 the member would serve nobody",
-        ("drain", "listener-1"): "without listener-1 the member would serve nobody",
+        ("stop", "backend"): "without backend the member would serve no client",
+        ("stop", "listener-1"): "without listener-1 the member would serve no client",
+        ("drain", "listener-1"): "without listener-1 the member would serve no client",
         ("kill", "-9", "wal"): "one more restart of wal would stop the member",
         ("chaos", "kill", "wal"): "one more restart of wal would stop the member",
         ("chaos", "fail", "wal"): "one more restart of wal would stop the member",

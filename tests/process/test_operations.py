@@ -1,14 +1,20 @@
 """Orders under load: clients see no error, and nothing is lost. No call is sent twice, not even by grpcio itself."""
 
+import argparse
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 import pytest
 
+from etcdz.cli.actors.control_client import ask
+from etcdz.ipc.request_ids import LISTENER_SLOTS
+from supervisor.tree import COUNT_MAX
+from tests.etcd_process import Member, MemberFailed
 from tests.process.load import Load
 from tests.process.test_kill_actor import channels_of
 from tests.process.trial import Trial
@@ -18,12 +24,23 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pyte
 FLAGS = ("--snapshot-count=700", "--listeners=1")
 
 
+def actors_command(trial: Trial, *argv: str) -> list[str]:
+    command = [sys.executable, "-m", "etcdz.cli.main", "actors", *argv, "--json", "--data-dir"]
+    return [*command, str(trial.member.data_dir)]
+
+
 def order(trial: Trial, *argv: str) -> dict[str, Any]:
     """`etcdz actors`, which returns when it is done."""
-    command = [sys.executable, "-m", "etcdz.cli.main", "actors", *argv, "--json", "--data-dir"]
-    done = subprocess.run([*command, str(trial.member.data_dir)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(actors_command(trial, *argv), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
+
+
+def try_order(trial: Trial, *argv: str) -> str:
+    """An order that is refused. return the reason"""
+    done = subprocess.run(actors_command(trial, *argv), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
 
 
 def go_on(load: Load) -> None:
@@ -116,3 +133,39 @@ def test_an_upgrade_runs_in_a_new_zygote(make_trial: Callable[..., Trial]) -> No
             assert trial.actors()[name]["incarnation"] > before["incarnation"]
             go_on(load)
     assert trial.record.errors() == []
+
+
+def test_as_many_listeners_as_there_can_be_are_restarted_gracefully_twice(make_trial: Callable[..., Trial]) -> None:
+    """All at once, so that each has a successor while it still answers calls: twice as many slots of request ids."""
+    trial = make_trial(f"--listeners={COUNT_MAX}")
+    before = listeners(trial)
+    where = argparse.Namespace(data_dir=str(trial.member.data_dir))
+
+    def restart(name: str) -> None:
+        assert ask(where, "restart", {"actor": name, "graceful": True}, answer_ms=120_000)["done"]
+
+    with trial.load(clients=32, channels=16, long_running=True) as load, ThreadPoolExecutor(COUNT_MAX) as pool:
+        for _ in range(2):
+            trial.random_moment(load)
+            list(pool.map(restart, before))
+            go_on(load)
+    after = listeners(trial)
+    assert after.keys() == before.keys() and len(after) == COUNT_MAX
+    assert all(after[name]["incarnation"] > before[name]["incarnation"] for name in after)
+    slots = [listener["slot"] for listener in after.values()]
+    assert len(set(slots)) == COUNT_MAX and set(slots) <= set(LISTENER_SLOTS)
+    assert {listener["restarts"] for listener in after.values()} == {0}
+    assert trial.record.errors() == []
+    print(f"longest stall {round(load.longest_stall_s() * 1000)} ms, {trial.verify()}")
+
+
+def listeners(trial: Trial) -> dict[str, dict[str, Any]]:
+    return {name: actor for name, actor in trial.actors().items() if name.startswith("listener")}
+
+
+def test_more_listeners_than_there_are_slots_for_are_refused_with_the_reason(
+    make_member: Callable[..., Member],
+) -> None:
+    member = make_member(f"--listeners={COUNT_MAX + 1}")
+    with pytest.raises(MemberFailed, match=f"count={COUNT_MAX + 1} is more than {COUNT_MAX}"):
+        member.start()

@@ -12,8 +12,8 @@ import grpc
 import psutil
 import pytest
 
+from etcdz.net.blocking_channel import connect
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import connect
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import MESSAGE
 from tests.process.trial import Trial

@@ -25,7 +25,7 @@ def _commit_puts(mvcc: Mvcc, count: int, index: int, rng: Random, sizes: dict[in
             index += 1
             key, value = b"key-%02d" % rng.randrange(KEYS), b"%d." % index + bytes(rng.randrange(2000))
             mvcc.put(pb.PutRequest(key=key, value=value))
-        mvcc.commit(index, TERM)
+        mvcc.state.commit(index, TERM)
         if log is not None:
             sizes[index] = log.stat().st_size
     return index
@@ -45,7 +45,8 @@ def test_what_is_left_is_the_state_after_some_raft_entry(tmp_path: Path, damage:
     store = LevelStore(origin, switch_bytes=60_000)
     mvcc = Mvcc(store, 1, 2)
     index = _commit_puts(mvcc, 150, 0, rng, {}, None)
-    flushed = mvcc.flush()
+    mvcc.state.commit(index, TERM, sync=True)
+    flushed = mvcc.state.flushed_index
     log = _newest_log(origin)
     synced_bytes = log.stat().st_size
     store._switch_bytes = 1 << 30
@@ -80,10 +81,10 @@ def _check(path: Path, flushed: int, last: int, expected: int) -> None:
     """The store opens, and every revision up to its consistent index is there: one raft entry is one revision here."""
     store = LevelStore(path)
     mvcc = Mvcc(store, 1, 2)
-    assert flushed <= mvcc.consistent_index <= last
-    assert mvcc.consistent_index == expected, "and no more is lost than has to be"
-    assert mvcc.revision == mvcc.consistent_index + 1
-    for revision in range(2, mvcc.revision + 1):
+    assert flushed <= mvcc.state.consistent_index <= last
+    assert mvcc.state.consistent_index == expected, "and no more is lost than has to be"
+    assert mvcc.state.revision == mvcc.state.consistent_index + 1
+    for revision in range(2, mvcc.state.revision + 1):
         answer = pb.RangeResponse.FromString(
             mvcc.range(pb.RangeRequest(key=b"\0", range_end=b"\0", revision=revision, min_mod_revision=revision))[2]
         )

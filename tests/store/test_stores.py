@@ -1,5 +1,6 @@
 """What the core may expect of a store; LevelStore and its twin in memory pass the same tests."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etcdz.store.interface import MemoryStore, Store
-from etcdz.store.leveldb import LevelStore, StoreBroken
+from etcdz.store.leveldb import LevelStore, StoreBroken, StoreSyncFailed
 
 
 @pytest.fixture(params=["level", "memory"])
@@ -99,7 +100,7 @@ def test_a_store_that_is_in_use_is_refused(tmp_path: Path, in_other_process: Cal
     store.write({b"a": b"1"})
     answer = in_other_process(
         f"""
-        from etcdz.store.leveldb import LevelStore, StoreBroken
+        from etcdz.store.leveldb import LevelStore, StoreBroken, StoreSyncFailed
         try:
             LevelStore({str(tmp_path)!r})
         except StoreBroken as error:
@@ -126,3 +127,21 @@ def test_a_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreBroken):
         LevelStore(tmp_path / "file")
+
+
+def test_a_sync_that_failed_in_the_background_is_not_hidden_by_one_that_succeeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    store = LevelStore(tmp_path / "db", sync_ahead_bytes=1)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    store.write({b"a": b"1"})
+    assert store._ahead is not None
+    store._ahead.join()
+    monkeypatch.undo()
+    with pytest.raises(StoreSyncFailed, match="Input/output error"):
+        store.sync()
+    with pytest.raises(StoreSyncFailed):
+        store.write({b"b": b"2"})

@@ -12,15 +12,15 @@ from supervisor.restart import (
     REPEATS_MAX,
     REPEATS_S,
     SETTLED_S,
-    Again,
     Ending,
     Exit,
     GiveUp,
-    History,
     Intensity,
-    Limits,
-    Rest,
+    RecyclingLimits,
     Restart,
+    RestartHistory,
+    StartAgain,
+    StayStopped,
     backoff_s,
     decide,
     recycling_reason,
@@ -50,16 +50,18 @@ AGAIN = {
 @pytest.mark.parametrize(("restart", "ending"), list(product(Restart, Ending)))
 @pytest.mark.parametrize("ready_s", [None, 0.0, 60.0])
 def test_restart_type_and_kind_of_exit_decide(restart: Restart, ending: Ending, ready_s: float | None) -> None:
-    decision = decide(restart, LENIENT, History(), Exit(ending, "ended", ready_s), 100.0, 0.5)
-    assert isinstance(decision, Again if AGAIN[restart, ending] else Rest)
+    decision = decide(restart, LENIENT, RestartHistory(), Exit(ending, "ended", ready_s), 100.0, 0.5)
+    assert isinstance(decision, StartAgain if AGAIN[restart, ending] else StayStopped)
 
 
-def children(count: int, every_s: float, ready_s: float | None, intensity: Intensity = LENIENT) -> list[Again | GiveUp]:
+def children(
+    count: int, every_s: float, ready_s: float | None, intensity: Intensity = LENIENT
+) -> list[StartAgain | GiveUp]:
     """Decisions about a permanent actor that is killed again and again."""
-    history, decisions, died = History(), [], Exit(Ending.KILLED, "died", ready_s, from_outside=True)
+    history, decisions, died = RestartHistory(), [], Exit(Ending.KILLED, "died", ready_s, from_outside=True)
     for i in range(count):
         decision = decide(Restart.PERMANENT, intensity, history, died, i * every_s, 0.0)
-        assert not isinstance(decision, Rest)
+        assert not isinstance(decision, StayStopped)
         decisions.append(decision)
         if isinstance(decision, GiveUp):
             break
@@ -67,8 +69,8 @@ def children(count: int, every_s: float, ready_s: float | None, intensity: Inten
     return decisions
 
 
-def waits(decisions: list[Again | GiveUp]) -> list[float]:
-    return [decision.after_s for decision in decisions if isinstance(decision, Again)]
+def waits(decisions: list[StartAgain | GiveUp]) -> list[float]:
+    return [decision.after_s for decision in decisions if isinstance(decision, StartAgain)]
 
 
 def test_the_first_retry_is_immediate_and_short_lives_back_off_exponentially() -> None:
@@ -113,13 +115,13 @@ def test_back_off_is_bounded_and_jitter_takes_at_most_half(short_lives: int, jit
 
 def repeat(exits: list[Exit], every_s: float) -> list[str]:
     """Why a permanent actor is given up that ends so, one after the other, and may end as often as it likes."""
-    history, reasons = History(), []
+    history, reasons = RestartHistory(), []
     for number, exit in enumerate(exits):
         decision = decide(Restart.PERMANENT, Intensity(1000, 1e6), history, exit, number * every_s, 0.0)
         if isinstance(decision, GiveUp):
             reasons.append(decision.reason)
             break
-        assert isinstance(decision, Again)
+        assert isinstance(decision, StartAgain)
         history = decision.history
     return reasons
 
@@ -158,15 +160,17 @@ def test_waits_that_differ_do_not_hide_the_same_fault(ending: Ending) -> None:
 @pytest.mark.parametrize(
     ("limits", "age_s", "rss_bytes", "reason"),
     [
-        (Limits(), 1e9, 1 << 40, ""),
-        (Limits(max_age_s=60.0), 60.0, 0, ""),
-        (Limits(max_age_s=60.0), 61.0, 0, "has lived for 61 s"),
-        (Limits(max_rss_bytes=100 << 20), 1.0, 100 << 20, ""),
-        (Limits(max_rss_bytes=100 << 20), 1.0, 101 << 20, "uses 101 MiB of memory"),
-        (Limits(max_rss_bytes=100 << 20, max_rss_after_s=60.0), 60.0, 101 << 20, ""),
-        (Limits(max_rss_bytes=100 << 20, max_rss_after_s=60.0), 61.0, 101 << 20, "uses 101 MiB of memory"),
-        (Limits(max_age_s=60.0, max_rss_bytes=100 << 20), 61.0, 101 << 20, "has lived for 61 s"),
+        (RecyclingLimits(), 1e9, 1 << 40, ""),
+        (RecyclingLimits(max_age_s=60.0), 60.0, 0, ""),
+        (RecyclingLimits(max_age_s=60.0), 61.0, 0, "has lived for 61 s"),
+        (RecyclingLimits(max_rss_bytes=100 << 20), 1.0, 100 << 20, ""),
+        (RecyclingLimits(max_rss_bytes=100 << 20), 1.0, 101 << 20, "uses 101 MiB of memory"),
+        (RecyclingLimits(max_rss_bytes=100 << 20, max_rss_after_s=60.0), 60.0, 101 << 20, ""),
+        (RecyclingLimits(max_rss_bytes=100 << 20, max_rss_after_s=60.0), 61.0, 101 << 20, "uses 101 MiB of memory"),
+        (RecyclingLimits(max_age_s=60.0, max_rss_bytes=100 << 20), 61.0, 101 << 20, "has lived for 61 s"),
     ],
 )
-def test_who_grows_too_old_or_too_big_is_recycled(limits: Limits, age_s: float, rss_bytes: int, reason: str) -> None:
+def test_who_grows_too_old_or_too_big_is_recycled(
+    limits: RecyclingLimits, age_s: float, rss_bytes: int, reason: str
+) -> None:
     assert recycling_reason(limits, age_s, rss_bytes) == reason

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.wal import disk as real
-from etcdz.wal.disk import RealDisk
+from etcdz.store import disk as real
+from etcdz.store.disk import RealDisk
 from etcdz.wal.files import Disk
 from tests.wal.fake_disk import FakeDisk
 

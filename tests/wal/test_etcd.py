@@ -16,9 +16,9 @@ from etcdz.cluster.membership import (
 from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
+from etcdz.store.disk import RealDisk
 from etcdz.wal import record as rec
 from etcdz.wal import snap as snaps
-from etcdz.wal.disk import RealDisk
 from etcdz.wal.log import Log
 from etcdz.wal.record import HardState
 from etcdz.wal.snap import Snap

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.wal.disk import RealDisk
+from etcdz.store.disk import RealDisk
 from etcdz.wal.files import SyncFailed, WalExists, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.record import Marker
@@ -291,7 +291,7 @@ def test_a_log_is_held_by_one_process(case: Case) -> None:
         Log.open(case.disk, case.wal, options=SMALL)
 
 
-# --- a full disk
+# ---- a full disk ----
 
 
 def test_a_full_disk_leaves_the_log_as_it_was(case: Case) -> None:

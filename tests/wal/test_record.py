@@ -132,3 +132,22 @@ def test_a_change_of_the_configuration_may_be_empty_only_in_its_second_form() ->
     assert rec.decode_position(leave) == (3, 9)
     with pytest.raises(rec.BadRecord):
         rec.decode_position(raftpb.Entry(Type=1, Term=3, Index=9).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("encoded", "position"),
+    [
+        ("10021802", (2, 2)),
+        ("10ac0218dc0b2203616263", (300, 1500)),
+        ("080010021802", (2, 2)),
+        ("0801100118012201ff", (1, 1)),
+    ],
+)
+def test_from_3_7_on_an_entry_begins_with_its_term_if_its_type_is_zero(encoded: str, position: tuple[int, int]) -> None:
+    assert rec.decode_position(bytes.fromhex(encoded)) == position
+
+
+@pytest.mark.parametrize("encoded", ["", "08", "0810", "10", "1002", "1802", "18021002", "0803100118012201ff"])
+def test_what_is_no_entry_in_either_form_is_refused(encoded: str) -> None:
+    with pytest.raises(rec.BadRecord):
+        rec.decode_position(bytes.fromhex(encoded))

@@ -16,13 +16,13 @@ BIG = LogOptions(segment_bytes=1 << 20)
 def filled(case: Case, options: LogOptions, batches: int) -> tuple[Log, list[ResumePoint]]:
     """A log of some segments, and where it stood after each batch; every fifth rewrites the one before."""
     log = Log.create(case.disk, case.wal, b"meta", options)
-    marks = [log.resume_point()]
+    points = [log.resume_point()]
     for number in range(batches):
         first = max(1, log.last_index + (-2 if number % 5 == 4 else 1))
         log.append(entries(first, first + 6, term=number // 5 + 1), first, hard_state(number // 5 + 1, first))
         log.sync()
-        marks.append(log.resume_point())
-    return log, marks
+        points.append(log.resume_point())
+    return log, points
 
 
 def state(log: Log) -> tuple[object, ...]:
@@ -31,14 +31,14 @@ def state(log: Log) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("options", [SMALL, BIG], ids=["many-segments", "one"])
 def test_it_is_the_same_wherever_one_begins(case: Case, options: LogOptions) -> None:
-    log, marks = filled(case, options, 40)
+    log, points = filled(case, options, 40)
     log.close()
     whole, recovered = Log.open(case.disk, case.wal, options=options)
     expected = state(whole)[: ResumePoint._fields.index("indexes")], whole.read_entries(1)
     whole.close()
-    for mark in marks:
+    for point in points:
         found, again = Log.open(
-            case.disk, case.wal, options=options, mark=decode_resume_point(encode_resume_point(mark))
+            case.disk, case.wal, options=options, resume=decode_resume_point(encode_resume_point(point))
         )
         assert (state(found)[: ResumePoint._fields.index("indexes")], found.read_entries(1)) == expected
         assert again == recovered._replace(markers=again.markers)
@@ -46,24 +46,24 @@ def test_it_is_the_same_wherever_one_begins(case: Case, options: LogOptions) -> 
 
 
 def test_damage_behind_it_is_found(case: Case) -> None:
-    log, marks = filled(case, BIG, 10)
+    log, points = filled(case, BIG, 10)
     file = log._segments[-1].file
-    at = marks[5].offset + 30
+    at = points[5].offset + 30
     file.write(at, bytes([file.read(at, 1)[0] ^ 1]))
     log.close()
-    for mark in marks[:6]:
+    for point in points[:6]:
         with pytest.raises(WalCorrupt):
-            Log.open(case.disk, case.wal, options=BIG, mark=mark)
+            Log.open(case.disk, case.wal, options=BIG, resume=point)
 
 
 def test_what_a_kill_has_torn_is_cut_off(case: Case) -> None:
-    log, marks = filled(case, BIG, 10)
+    log, points = filled(case, BIG, 10)
     end, last = log.position[1], log.last_index
     log.append(entries(last + 1, last + 40, term=9, data=b"of no even size" * 7), last + 1)
     data = b"".join(log._pending)
     log._segments[-1].file.write(end, data[: 1024 - end % 512])  # up to the end of a sector, within an entry
     log.close()
-    found, recovered = Log.open(case.disk, case.wal, options=BIG, mark=marks[8])
+    found, recovered = Log.open(case.disk, case.wal, options=BIG, resume=points[8])
     assert recovered.torn is not None
     assert last <= found.last_index < last + 39
     found.close()
@@ -71,27 +71,27 @@ def test_what_a_kill_has_torn_is_cut_off(case: Case) -> None:
 
 
 def test_one_of_another_log_is_passed_over(case: Case) -> None:
-    log, marks = filled(case, BIG, 10)
+    log, points = filled(case, BIG, 10)
     expected = log.read_entries(1)
     log.close()
     case.disk.make_directory(f"{case.root}/snap")
-    last = marks[-1]
-    for mark in (
-        marks[5]._replace(crc=1),
-        marks[5]._replace(sequence=7),
-        marks[5]._replace(offset=1 << 21),
+    last = points[-1]
+    for point in (
+        points[5]._replace(crc=1),
+        points[5]._replace(sequence=7),
+        points[5]._replace(offset=1 << 21),
         last._replace(offset=last.offset + 8),
         last._replace(before=bytes(64)),
     ):
         with pytest.raises((WalCorrupt, WalMismatch)):
-            Log.open(case.disk, case.wal, options=BIG, mark=mark)
-        start = open_newest(case.disk, case.wal, f"{case.root}/snap", BIG, mark)
+            Log.open(case.disk, case.wal, options=BIG, resume=point)
+        start = open_newest(case.disk, case.wal, f"{case.root}/snap", BIG, point)
         assert start.log.read_entries(1) == expected
         start.log.close()
 
 
 def test_half_of_one_is_none(case: Case) -> None:
-    _, marks = filled(case, SMALL, 3)
-    data = encode_resume_point(marks[-1])
-    assert decode_resume_point(data) == marks[-1]
+    _, points = filled(case, SMALL, 3)
+    data = encode_resume_point(points[-1])
+    assert decode_resume_point(data) == points[-1]
     assert [cut for cut in range(len(data)) if decode_resume_point(data[:cut]) is not None] == []

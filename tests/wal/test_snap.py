@@ -31,10 +31,10 @@ def test_a_snap_is_read_back_and_cut_anywhere_it_is_broken() -> None:
             snaps.decode_snap(file[:at] + bytes([file[at] ^ 1]) + file[at + 1 :])
 
 
-def test_the_newest_that_can_be_read_is_loaded(case: Case) -> None:
-    case.disk.make_directory(f"{case.root}/snap")
+def test_snaps_are_listed_by_term_then_index_newest_first(case: Case) -> None:
     directory = f"{case.root}/snap"
-    assert snaps.load_newest(case.disk, directory) == (None, [])
+    assert snaps.list_snaps(case.disk, directory) == []
+    case.disk.make_directory(directory)
     for index, term in ((5, 1), (20, 1), (11, 2)):
         snaps.save(case.disk, directory, snap_of(index, term))
     assert snaps.list_snaps(case.disk, directory) == [
@@ -42,13 +42,20 @@ def test_the_newest_that_can_be_read_is_loaded(case: Case) -> None:
         "0000000000000001-0000000000000014.snap",
         "0000000000000001-0000000000000005.snap",
     ]
-    assert snaps.load_newest(case.disk, directory) == (snap_of(11, 2), [])
-    assert snaps.load_newest(case.disk, directory, {(5, 1), (6, 1)}) == (snap_of(5), [])
-    file = case.disk.open(f"{directory}/{snap_of(11, 2).name}", write=True)
+
+
+def test_a_file_that_cannot_be_read_is_set_aside_as_broken(case: Case) -> None:
+    directory = f"{case.root}/snap"
+    case.disk.make_directory(directory)
+    name = snaps.save(case.disk, directory, snap_of(11, 2))
+    path = f"{directory}/{name}"
+    assert snaps.load(case.disk, path) == snap_of(11, 2)
+    file = case.disk.open(path, write=True)
     file.write(30, b"?")
     file.close()
-    assert snaps.load_newest(case.disk, directory) == (snap_of(20), [snap_of(11, 2).name])
-    assert f"{snap_of(11, 2).name}.broken" in case.disk.list(directory)
+    with pytest.raises(SnapBroken):
+        snaps.load(case.disk, path)
+    assert case.disk.list(directory) == [f"{name}.broken"]
 
 
 def test_the_newest_five_are_kept(case: Case) -> None:
@@ -79,7 +86,7 @@ def test_a_snap_has_its_name_only_once_it_is_durable() -> None:
     assert disk.list("/") == []
 
 
-# --- start
+# ---- start ----
 
 
 def a_member(case: Case, snapshots: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ KEYS = [b"a", b"b", b"c", b"aa", b"ab"]
 SPANS = [b"", b"", b"\0", b"b", b"c", b"d"]
 WEIGHTS = {
     "put": 16, "txn": 4, "delete": 4, "delete range": 2, "commit": 6, "backend": 12, "listener": 16, "create": 6,
-    "cancel": 1, "progress": 3, "stop reading": 5, "read on": 5, "kill": 1, "compact": 1, "scrub": 2,
+    "cancel": 1, "progress": 3, "stop reading": 5, "read on": 5, "kill": 1, "compact": 1, "compaction slice": 2,
 }  # fmt: skip
 
 
@@ -65,8 +65,8 @@ class Play:
             case "listener":
                 world.listener_turn(random.randrange(4))
             case "compact":
-                world.compact(random.randrange(1, random.randrange(1, world.mvcc.revision + 1) + 1))
-            case "scrub":
+                world.compact(random.randrange(1, random.randrange(1, world.mvcc.state.revision + 1) + 1))
+            case "compaction slice":
                 world.compact_slice(random.randrange(1, 9))
             case "kill":
                 world.kill_backend()
@@ -77,7 +77,7 @@ class Play:
 
     def create(self, client: Client) -> None:
         random = self.random
-        revision = self.world.mvcc.revision
+        revision = self.world.mvcc.state.revision
         start = random.choice([0, 0, random.randrange(1, revision + 1), revision, revision + random.randrange(4), -1])
         fields: dict[str, Any] = {
             "key": random.choice(KEYS),
@@ -138,7 +138,9 @@ def check_events(world: World, expected: Expectation, responses: list[Any], is_a
         before = sent.prev_kv.SerializeToString()
         if not expected.request.prev_kv or before == b"":
             assert not sent.HasField("prev_kv")
-            assert not expected.request.prev_kv or not event.before or event.main - 1 < world.mvcc.compact_revision
+            assert (
+                not expected.request.prev_kv or not event.before or event.main - 1 < world.mvcc.state.compact_revision
+            )
         else:
             assert before == event.before
     check_pieces(expected, responses)

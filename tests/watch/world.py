@@ -40,10 +40,6 @@ class Event(NamedTuple):
     before: bytes
 
 
-class Boot(NamedTuple):
-    slot: int = 0
-
-
 class Client:
     """One stream's client: notes what it asked for and what comes; `reads` False makes the stream clogged."""
 
@@ -77,18 +73,18 @@ class Client:
     def touch(self) -> None:
         self.touched += 1
 
-    def wish(self, **fields: Any) -> None:
-        self._world.hub.wish(self.stream, pb.WatchRequest(**fields))
+    def request(self, **fields: Any) -> None:
+        self._world.hub.request(self.stream, pb.WatchRequest(**fields))
 
     def create(self, key: bytes, **fields: Any) -> None:
         self.asked.append(pb.WatchCreateRequest(key=key, **fields))
-        self.wish(create_request=self.asked[-1])
+        self.request(create_request=self.asked[-1])
 
     def cancel(self, watch_id: int) -> None:
-        self.wish(cancel_request=pb.WatchCancelRequest(watch_id=watch_id))
+        self.request(cancel_request=pb.WatchCancelRequest(watch_id=watch_id))
 
     def ask_progress(self) -> None:
-        self.wish(progress_request=pb.WatchProgressRequest())
+        self.request(progress_request=pb.WatchProgressRequest())
 
     def read_on(self) -> None:
         self.reads = True
@@ -111,7 +107,6 @@ class World:
     """See the module. Links: World is what Publisher and Hub send by; names are of no matter."""
 
     def __init__(self, fragment_bytes: int = 1 << 20) -> None:
-        self.boot = Boot()
         self.now = 0.0
         self.store = MemoryStore()
         self.log: list[Event] = []
@@ -124,7 +119,7 @@ class World:
 
     def _open(self) -> None:
         self.mvcc = Mvcc(self.store, MEMBER_ID, CLUSTER_ID, raft_term=TERM)
-        self.publisher = Publisher(self)  # type: ignore[arg-type]
+        self.publisher = Publisher(self, self.mvcc)  # type: ignore[arg-type]
         self.handlers = {WatchAsk: self.publisher.on_ask, WatchHistory: self.publisher.on_history}
 
     # what Publisher sees of its actor
@@ -153,17 +148,17 @@ class World:
     # the store changes
 
     def put(self, key: bytes, value: bytes = b"v") -> None:
-        self._note(key, value, self._before(key), self.mvcc.revision + 1)
+        self._note(key, value, self._before(key), self.mvcc.state.revision + 1)
         self.mvcc.put(pb.PutRequest(key=key, value=value))
 
     def delete(self, lo: bytes, hi: bytes = b"") -> None:
-        main = self.mvcc.revision + 1
-        for key in self.mvcc.index.keys_now(lo, None if hi == b"\0" else hi):
+        main = self.mvcc.state.revision + 1
+        for key in self.mvcc.state.index.keys_now(lo, None if hi == b"\0" else hi):
             self._note(key, None, self._before(key), main)
         self.mvcc.delete_range(pb.DeleteRangeRequest(key=lo, range_end=hi))
 
     def txn(self, keys: list[bytes], value: bytes) -> None:
-        main = self.mvcc.revision + 1
+        main = self.mvcc.state.revision + 1
         request = pb.TxnRequest()
         for key in dict.fromkeys(keys):
             self._note(key, value, self._before(key), main)
@@ -171,7 +166,7 @@ class World:
         self.mvcc.txn(request)
 
     def _before(self, key: bytes) -> bytes:
-        return self.mvcc.record_now(key) or b""
+        return self.mvcc.state.record_now(key) or b""
 
     def _note(self, key: bytes, value: bytes | None, before: bytes, main: int) -> None:
         self.log.append(Event(main, key, value is None, value or b"", before))
@@ -185,12 +180,12 @@ class World:
         """The end of a backend's turn."""
         self.index += 1
         frames = self.publisher.take_frames() if self.publisher.wants else []
-        self.mvcc.commit(self.index, TERM)
+        self.mvcc.state.commit(self.index, TERM)
         self.publisher.publish(frames)
 
     def compact_slice(self, limit: int = 1_000) -> None:
         self.commit()
-        self.mvcc.compact_slice(limit)
+        self.mvcc.compaction.step(limit)
 
     def backend_turn(self) -> None:
         """Takes what it was sent."""
@@ -226,6 +221,6 @@ class World:
     def settle(self) -> None:
         """Until nobody has anything to say."""
         self.hub.end_turn()
-        while self.to_backend or self.to_listener or self.mvcc.pending:
+        while self.to_backend or self.to_listener or self.mvcc.state.pending:
             self.backend_turn()
             self.listener_turn()

@@ -119,7 +119,7 @@ def test_header_list_bomb() -> None:
 def test_header_block_over_the_limit() -> None:
     conn = GrpcServerConnection(METHODS, ServerSettings(), Clock())
     conn.receive(HELLO + frame(f.HEADERS, 0, 1, bytes(16_384)))
-    for _ in range(4):
+    for _ in range(4 * (2 << 20) // 16_384):
         conn.receive(frame(f.CONTINUATION, 0, 1, bytes(16_384)))
     assert conn.error_code == f.ENHANCE_YOUR_CALM
 
@@ -129,8 +129,6 @@ def test_header_list_of_the_limit_is_served() -> None:
     conn.receive(HELLO)
     token = [*CALL_FIELDS, (b"token", b"x" * 9_000)]
     assert len(conn.receive(call(1, b"never", token))) == 1
-    conn.receive(call(3, b"never", [*CALL_FIELDS, *[(b"t%d" % i, b"x" * 900) for i in range(12)]]))
-    assert conn.error_code == f.ENHANCE_YOUR_CALM
 
 
 def test_time_and_answered_calls_make_up_for_pings() -> None:
@@ -214,5 +212,5 @@ def test_tables_of_header_blocks_stay_small() -> None:
 
 def test_unlimited_streams_are_limited_all_the_same() -> None:
     conn = GrpcServerConnection(METHODS, ServerSettings(max_concurrent_streams=f.UNLIMITED), Clock())
-    assert Reader().lines(conn.take_output())[0] == "SETTINGS 4=4194304 6=65536"
+    assert Reader().lines(conn.take_output())[0] == "SETTINGS 4=4194304 6=2097152"
     assert conn._streams_max == STREAMS_MAX

@@ -4,7 +4,7 @@ import pytest
 
 from etcdz.wire import frames as f
 from etcdz.wire.http1 import PIPELINED_MAX, Http1Connection, Http1Limits, Request
-from etcdz.wire.sniff import HTTP1, HTTP2, sniff
+from etcdz.wire.sniff import BROKEN, HTTP1, HTTP2, sniff
 
 LIMITS = Http1Limits(head_bytes_max=500, body_bytes_max=100)
 GET = b"GET /health?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -36,6 +36,11 @@ CASES = [
     ("HEAD", b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", [(b"HEAD", b"/", b"")], OK[:-2], False),
     ("Expect: 100-continue", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\nx",
      [(b"PUT", b"/", b"x")], b"HTTP/1.1 100 Continue\r\n\r\n" + OK, False),
+    ("absolute-form", b"GET http://b:1/health?x=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+     [(b"GET", b"/health?x=1", b"")], OK, False),
+    ("asterisk-form", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", [(b"OPTIONS", b"*", b"")], OK, False),
+    ("escaped path", b"GET /%68ealth HTTP/1.1\r\nHost: a:80\r\n\r\n", [(b"GET", b"/health", b"")], OK, False),
+    ("IPv6 host", b"GET / HTTP/1.1\r\nHost: [::1]:2379\r\n\r\n", [(b"GET", b"/", b"")], OK, False),
 ]  # fmt: skip
 REFUSALS = [
     ("no Host", b"GET / HTTP/1.1\r\n\r\n", 400),
@@ -47,6 +52,33 @@ REFUSALS = [
     ("body too long", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n", 413),
     ("chunked body too long",
      b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"32\r\n" + b"x" * 50 + b"\r\n") * 3, 413),
+    ("two Hosts", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+    ("two Hosts in 1.0", b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    ("Host with a space", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    ("Host with a path", b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+    ("Host with a user", b"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400),
+    ("space before the colon", b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+    ("space before the first header", b"GET / HTTP/1.1\r\n X: y\r\nHost: a\r\n\r\n", 400),
+    ("folded line", b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", 400),
+    ("bare CR", b"GET / HTTP/1.1\r\nHost: a\r\nX: y\rz\r\n\r\n", 400),
+    ("NUL", b"GET / HTTP/1.1\r\nHost: a\r\nX: y\0z\r\n\r\n", 400),
+    ("no colon", b"GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n", 400),
+    ("length no number", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+    ("signed length", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", 400),
+    ("length beyond 64 bits", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400),
+    ("lengths that differ", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+    ("chunked is not last", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400),
+    ("chunk size no number", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n", 400),
+    ("chunk size beyond 64 bits",
+     b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 400),
+    ("chunk without its end", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n", 400),
+    ("space in the target", b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("target without slash", b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("asterisk of another method", b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("URL without a host", b"GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("bad escape", b"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ("unknown coding", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+    ("unknown expectation", b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 1\r\n\r\n", 417),
     ("two lengths", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
 ]  # fmt: skip
 
@@ -57,7 +89,7 @@ REFUSALS = [
 @pytest.mark.parametrize("size", [None, 1])
 def test_request(sent: bytes, expected: list[tuple], output: bytes, closes: bool, size: int | None) -> None:
     requests, written, should_close = serve(sent, size)
-    assert [(request.method, request.target, request.body) for request in requests] == expected
+    assert [(request.method, b"?".join(filter(None, request.target)), request.body) for request in requests] == expected
     assert (written, should_close) == (output, closes)
 
 
@@ -67,6 +99,32 @@ def test_refusal(sent: bytes, status: int, size: int | None) -> None:
     requests, written, should_close = serve(GET + sent, size)
     assert len(requests) == 1 and should_close
     assert written.startswith(OK + b"HTTP/1.1 %d " % status) and b"Connection: close" in written
+
+
+def test_a_client_that_has_closed_its_half_gets_its_answers() -> None:
+    conn = Http1Connection(LIMITS)
+    first, second = conn.receive(GET + GET)
+    conn.receive_eof()
+    conn.receive_eof()
+    assert not conn.should_close
+    conn.respond(first.id, 200, b"{}")
+    assert not conn.should_close
+    conn.respond(second.id, 200, b"{}")
+    assert conn.take_output() == OK * 2 and conn.should_close
+
+
+@pytest.mark.parametrize("sent", [GET[:9], GET[:-2], b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"])
+def test_a_request_that_is_cut_short_is_refused(sent: bytes) -> None:
+    conn = Http1Connection(LIMITS)
+    assert conn.receive(sent) == []
+    conn.receive_eof()
+    assert b" 400 " in conn.take_output() and conn.should_close
+
+
+def test_a_client_that_asks_nothing_more_is_closed() -> None:
+    conn = Http1Connection(LIMITS)
+    conn.receive_eof()
+    assert conn.take_output() == b"" and conn.should_close
 
 
 def test_path_query_and_headers() -> None:
@@ -100,28 +158,6 @@ def test_too_many_pipelined_requests() -> None:
     assert b" 503 " in conn.take_output() and conn.should_close
 
 
-def test_a_response_in_pieces() -> None:
-    conn = Http1Connection(LIMITS)
-    (request,) = conn.receive(GET)
-    conn.begin(request.id, 200)
-    assert b"Transfer-Encoding: chunked" in conn.take_output()
-    conn.send_piece(request.id, b"hello")
-    conn.send_piece(request.id, b"")
-    assert conn.take_output() == b"5\r\nhello\r\n"
-    conn.end(request.id)
-    assert conn.take_output() == b"0\r\n\r\n" and not conn.should_close
-
-
-def test_a_response_in_pieces_to_http_1_0_ends_with_the_connection() -> None:
-    conn = Http1Connection(LIMITS)
-    (request,) = conn.receive(b"GET / HTTP/1.0\r\n\r\n")
-    conn.begin(request.id, 200)
-    conn.send_piece(request.id, b"hello")
-    assert conn.take_output().endswith(b"Connection: close\r\n\r\nhello") and not conn.should_close
-    conn.end(request.id)
-    assert conn.take_output() == b"" and conn.should_close
-
-
 def test_an_upgrade_to_h2c_is_not_taken() -> None:
     requests, written, should_close = serve(GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI")
     assert len(requests) == 1 and written == OK and should_close
@@ -132,4 +168,5 @@ def test_sniff_tells_the_protocols_apart() -> None:
     assert [sniff(f.PREFACE[:size]) for size in range(1, len(f.PREFACE))] == [None] * (len(f.PREFACE) - 1)
     assert sniff(f.PREFACE) == sniff(f.PREFACE + b"more") == HTTP2
     assert [sniff(data) for data in (b"G", b"GET / HTTP/1.1", b"PRO", b"PUT", b"POST", b"\x16\x03")] == [HTTP1] * 6
-    assert sniff(f.PREFACE[:-1] + b"?") == HTTP1
+    assert sniff(f.PREFACE[:-1] + b"?") == sniff(b"PRI * HTTP/2.0\r\nHost: a") == BROKEN
+    assert sniff(b"PRI * HTTP/1.1\r\n") == HTTP1

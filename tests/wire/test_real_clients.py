@@ -13,8 +13,8 @@ import h2.connection
 import h2.events
 import pytest
 
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.wire import frames as f
-from etcdz.wire.blocking import Channel, RpcError
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import ClientEvent
 from etcdz.wire.server import GrpcServerConnection, ServerSettings

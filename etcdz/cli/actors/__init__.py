@@ -8,18 +8,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from etcdz.cli.actors import acting, inspecting, looking
-from etcdz.cli.actors.asking import Refused
+from etcdz.cli.actors import diagnostics, orders, ps
 from etcdz.cli.actors.command import Command
+from etcdz.cli.actors.control_client import Refused
 
-COMMANDS: tuple[Command, ...] = (*looking.COMMANDS, *acting.COMMANDS, *inspecting.COMMANDS)
-"""In the order of the help text. A module of this package for each kind of command."""
+COMMANDS: tuple[Command, ...] = (*ps.COMMANDS, *orders.COMMANDS, *diagnostics.COMMANDS)
+"""In the order of the help text. Each module of this package has one kind of commands."""
 
 
 def main(argv: Sequence[str]) -> int:
     """argv: what follows `etcdz actors`."""
     try:
-        args = _parser().parse_args(acting.with_signals_as_words(argv))
+        args = _parser().parse_args(orders.with_signals_as_words(argv))
     except SystemExit as exit:  # argparse has printed why
         return exit.code if isinstance(exit.code, int) else 2
     try:

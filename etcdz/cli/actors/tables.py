@@ -8,6 +8,7 @@ Column = tuple[str, Callable[[dict[str, Any]], str], bool]
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """rows: the text of each cell, by column"""
     lines = [[heading for heading, _, _ in columns], *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for line in lines:
@@ -19,6 +20,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
 
 def text(key: str) -> Callable[[dict[str, Any]], str]:
+    """A cell that shows a field as it is; "-" for none. So do the following, each in its form."""
     return lambda row: "-" if row.get(key) is None else str(row[key])
 
 

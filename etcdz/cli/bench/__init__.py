@@ -2,7 +2,7 @@
 
     options.py, endpoints.py    the command line
     workload.py                 what is asked: request bodies out of prepared pieces          (pure)
-    supply.py                   who asks what, and when it is due                             (pure)
+    supply.py                   which process sends which requests, and when they are due      (pure)
     caller.py                   one connection with its callers
     generator.py                one process: its connections, on one event loop
     team.py                     all processes: start, progress, stop

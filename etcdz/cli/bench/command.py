@@ -16,7 +16,7 @@ from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome, to_json, to_text
 from etcdz.cli.bench.team import BenchFailed, Interrupt, Measured, Team
 from etcdz.cli.bench.upkeep import Compactor, grant_leases, hash_kv
-from etcdz.wire.blocking import RpcError
+from etcdz.net.blocking_channel import RpcError
 
 
 def main(argv: Sequence[str]) -> int:

@@ -23,7 +23,7 @@ class Endpoint(NamedTuple):
 
     @property
     def target(self) -> str:
-        """As `etcdz.wire.blocking.Channel` wants it."""
+        """As `etcdz.net.blocking_channel.Channel` wants it."""
         return f"unix:{self.path}" if self.path else self.authority.decode()
 
 

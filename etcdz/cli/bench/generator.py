@@ -83,7 +83,7 @@ class Share(NamedTuple):
 
 
 def run(share: Share, control: Connection) -> None:
-    """Body of the process."""
+    """The whole life of the process. control: its end of the pipe to the parent"""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C comes to all; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # What a call leaves behind is freed by its reference count; the collector would only look at it all.
@@ -99,7 +99,7 @@ def run(share: Share, control: Connection) -> None:
     os.set_blocking(control.fileno(), True)  # NB: the loop has changed that, and a result is more than a pipe holds
     if generator.result is not None:
         control.send(generator.result)
-    os._exit(0)  # NB: the parent's buffers and exit handlers, copied by the fork, are not ours to run
+    os._exit(0)  # NB: the parent's buffers and exit handlers, copied by the fork, must not run here
 
 
 class Generator:
@@ -126,6 +126,7 @@ class Generator:
     # ---- the parent ----
 
     def on_control(self) -> None:
+        """A message of the parent's can be read, or its end is gone."""
         try:
             message = self._control.recv()
         except (EOFError, OSError):
@@ -152,7 +153,7 @@ class Generator:
             self._finish(stopped=False)
 
     def _finish(self, stopped: bool) -> None:
-        """All is measured, or we are told to stop."""
+        """All is measured, or the parent says to stop."""
         if self.result is None:
             tally = self._tally
             cpu_s = time.process_time() - self._cpu_before if self._running else 0.0
@@ -165,6 +166,7 @@ class Generator:
     # ---- callers ----
 
     def on_free(self, line: Line, freed: int, now: float) -> None:
+        """Callers of a line are idle: give them requests. freed: calls that have ended since it was called last"""
         if not self._running:
             return
         if self._schedule is not None:
@@ -212,7 +214,7 @@ class Generator:
     def _on_timer(self) -> None:
         self._timer = None
         if self._running:
-            # NB: late by up to a millisecond, the event loop's grain. That is ours and not the server's: the callers
+            # NB: late by up to a millisecond, the event loop's grain. That is not the server's delay: the callers
             # were there, so these requests count from now.
             self._start_due(clock(), False)
             self._finish_if_done()
@@ -246,6 +248,7 @@ class Generator:
         return ""
 
     def on_lost(self, line: Line) -> None:
+        """A connection has ended: it is opened again."""
         if self.result is None:
             task = self._loop.create_task(self._reconnect(line))
             self._tasks.add(task)

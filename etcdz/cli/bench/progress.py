@@ -20,6 +20,7 @@ class ProgressBar:
         return self
 
     def show(self, done: int, seconds: float) -> None:
+        """done: so far, of the total. seconds: since the start"""
         if self._bar is not None:
             rate = f"{done / seconds:,.0f}/s" if seconds > 0 else ""
             self._bar.update(self._task, completed=done, rate=rate, refresh=True)

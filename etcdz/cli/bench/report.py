@@ -59,10 +59,12 @@ class Outcome(NamedTuple):
 
     @property
     def answered(self) -> int:
+        """Calls that have an answer and no error."""
         return sum(map(len, self.latencies.values()))
 
     @property
     def failed(self) -> int:
+        """Calls that ended with an error."""
         return sum(self.errors.values())
 
     @property

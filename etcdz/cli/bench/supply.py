@@ -1,10 +1,10 @@
-"""Who asks what, and when it is due.
+"""Which process sends which requests, and when they are due.
 
 Requests have numbers. The processes of a run draw them from one shared counter, a piece at a time, so that a process
-that gets on faster asks more and all end together.
+that is faster sends more and all end together.
 
-Closed loop: a caller asks as soon as it has its answer. Open loop (--rate): request i is due at start + i / rate,
-whatever became of those before it.
+Closed loop: a caller sends a request as soon as it has its answer. Open loop (--rate): request i is due at
+start + i / rate, whatever became of those before it.
 """
 
 from collections.abc import Callable
@@ -13,21 +13,25 @@ from typing import Final
 from etcdz.cli.bench.workload import Request, Workload
 
 Draw = Callable[[int], tuple[int, int]]
-"""draw(n) -> (lo, hi): at most n request numbers that nobody else has; lo == hi: there are no more."""
+"""draw(n) -> (lo, hi): at most n request numbers that no other process has; lo == hi: there are no more."""
 
 _PIECE_MAX: Final = 256
 
 
 def piece_of(total: int, processes: int, paced: bool) -> int:
-    """How many numbers to draw at a time. One process may have them all. With a rate it is one: who holds a number that
-    is due much later would keep it from those who are free by then."""
+    """How many numbers to draw at a time. One process may have them all. With a rate it is one: a process that held a
+    number that is due much later would keep it from those that are free by then.
+
+    total      requests of the run
+    paced      whether there is a rate
+    """
     if processes == 1:
         return total
     return 1 if paced else max(1, min(_PIECE_MAX, total // (processes * 100)))
 
 
 class Supply:
-    """What one process asks.
+    """The requests of one process.
 
     exhausted   there is nothing left to draw; what was drawn is all taken
     """
@@ -54,7 +58,7 @@ class Supply:
         return taken
 
     def next_number(self) -> int | None:
-        """Of the request that take would give next; None at the end."""
+        """Number of the request that take would give next; None at the end."""
         return self._lo if self._lo < self._hi or self._refill() else None
 
     def _refill(self) -> bool:
@@ -74,7 +78,7 @@ class Schedule:
         self._rate = rate
 
     def next_due(self) -> float | None:
-        """None: no more requests."""
+        """When the next request is due; None: there are no more."""
         number = self._supply.next_number()
         return None if number is None else self._start + number / self._rate
 

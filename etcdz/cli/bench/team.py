@@ -87,12 +87,12 @@ class Team:
 
     def __enter__(self) -> Self:
         for index in range(self._options.processes):
-            ours, theirs = _context.Pipe()
-            process = _context.Process(target=self._run, args=(index, theirs, ours), daemon=True)
+            parents_end, childs_end = _context.Pipe()
+            process = _context.Process(target=self._run, args=(index, childs_end, parents_end), daemon=True)
             process.start()
-            theirs.close()
+            childs_end.close()
             self._processes.append(process)
-            self._pipes.append(ours)
+            self._pipes.append(parents_end)
         return self
 
     def _run(self, index: int, control: Connection, parents_end: Connection) -> None:
@@ -111,6 +111,7 @@ class Team:
 
     @property
     def done(self) -> int:
+        """Calls that have ended, of all processes."""
         return sum(self._done)
 
     def measure(self, interrupt: Interrupt, every: Callable[[float], None]) -> Measured:
@@ -169,7 +170,7 @@ class Team:
         lost = [text for result in results for text in result.lost]
         return Measured(seconds, latencies, errors, sum(result.cpu_s for result in results), lost)
 
-    # ---- who does what ----
+    # ---- the share of each process ----
 
     def _share(self, index: int) -> Share:
         options = self._options

@@ -1,11 +1,12 @@
-"""What happens beside the load: leases before, compaction while it runs, a look at the store's hash afterwards."""
+"""What happens beside the load: leases are granted before, the history is compacted meanwhile, the store is hashed
+afterwards."""
 
 import time
 from typing import Any
 
 from etcdz.cli.bench.endpoints import Endpoint
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError
 
 _TIMEOUT_S = 5.0
 _HASH_TIMEOUT_S = 300.0  # it reads the whole store
@@ -38,7 +39,7 @@ class Compactor:
         self.notes: list[str] = []
 
     def maybe_compact(self, now: float) -> bool:
-        """Whether it was time."""
+        """Compacts if it is time; a failure is added to notes. return whether it was time"""
         if not self._interval_s or now < self._next:
             return False
         self._next = now + self._interval_s
@@ -61,6 +62,7 @@ class Compactor:
             self.count += 1
 
     def close(self) -> None:
+        """Closes the connection."""
         self._channel.close()
 
 

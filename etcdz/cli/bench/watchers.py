@@ -5,9 +5,9 @@
     watch-get       serializable reads while watchers that start in the past catch up
 
 One process and one event loop hold all streams, and the callers that put on a connection of their own, so that an
-answer never waits behind events. A value begins with the time at which its put began: whoever gets the event knows how
-long it was on its way, and nothing has to be matched. All watchers of a key on one stream get the same bytes but for
-their ids, which are looked at once.
+answer never waits behind events. A value begins with the time at which its put began: so an event says how long it was
+on its way, and need not be matched with its put. All watchers of a key on one stream get the same bytes but for their
+ids; these bytes are parsed once.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome
 from etcdz.cli.bench.team import BenchFailed, Interrupt
 from etcdz.cli.bench.workload import PUT_PATH, RANGE_PATH, range_body
+from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError
 from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 
 WATCH_PATH: Final = b"/etcdserverpb.Watch/Watch"
-PATIENCE_S: Final = 30.0
-"""Without a word from the server for so long the run ends, with what came until then."""
+SILENT_S: Final = 30.0
+"""If the server sends nothing for so long the run ends, with what came until then."""
 _LOOK_S: Final = 0.2
 _TIMER_GRAIN_S: Final = 0.001
 _TIME: Final = struct.Struct(">d")
@@ -46,7 +46,7 @@ clock = time.monotonic
 
 
 class Begun(NamedTuple):
-    """What a response holds, but for whom it is. times: of each event, when its put began."""
+    """What a response holds, apart from its watcher. times: of each event, when its put began."""
 
     created: bool
     canceled: str
@@ -64,8 +64,8 @@ def split_response(message: bytes) -> bytes:
     return message[at:]
 
 
-def look(rest: bytes) -> Begun:
-    """rest: of a WatchResponse, see split_response."""
+def parse_response(rest: bytes) -> Begun:
+    """What a response says. rest: of a WatchResponse, see split_response"""
     response = pb.WatchResponse.FromString(rest)
     values = [event.kv.value for event in response.events]
     times = tuple(_TIME.unpack_from(value)[0] if len(value) >= _TIME.size else 0.0 for value in values)
@@ -171,6 +171,7 @@ class Run:
         return await Wire(endpoint, on_events, self._on_lost).connect(endpoint, self.options.dial_timeout_s)
 
     def close(self) -> None:
+        """Closes all connections."""
         for wire in [*self._wires, *([self._caller] if self._caller else [])]:
             wire.close()
 
@@ -230,7 +231,7 @@ class Run:
     def _look(self, rest: bytes) -> Begun:
         if len(self._seen) >= _SEEN_MAX:
             self._seen.clear()
-        begun = self._seen[rest] = look(rest)
+        begun = self._seen[rest] = parse_response(rest)
         return begun
 
     def _on_word(self, at: int, stream_id: int, begun: Begun, now: float) -> None:
@@ -285,7 +286,7 @@ class Run:
     # ---- waiting ----
 
     def _spoken(self) -> float:
-        """The server has said something: whoever waits looks again. return now"""
+        """The server has sent something: conditions that are waited for are checked again. return now"""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -300,8 +301,8 @@ class Run:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await asyncio.wait((waiter,), timeout=_LOOK_S)
-            if clock() - self._heard > PATIENCE_S:
-                self._fail(f"no word from the server for {PATIENCE_S:g} s")
+            if clock() - self._heard > SILENT_S:
+                self._fail(f"no word from the server for {SILENT_S:g} s")
             if self.bar is not None:
                 self.bar.show(len(self.events), clock() - self.started)
 

@@ -53,7 +53,7 @@ def pool_bytes(val_size: int) -> int:
 
 
 def keys_max(key_size: int) -> int:
-    """How many keys of so many bytes we make: all there are, as far as anyone may ask for them."""
+    """How many keys of so many bytes can be asked for: all there are, up to 2^48."""
     return 1 << 8 * min(key_size, 6)
 
 

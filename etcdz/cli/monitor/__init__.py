@@ -16,8 +16,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from etcdz.cli.actors.asking import Refused, ask, data_dir_of
-from etcdz.cli.actors.inspecting import seconds
+from etcdz.cli.actors.control_client import Refused, ask, data_dir_of
+from etcdz.cli.actors.diagnostics import seconds
 from etcdz.cli.bench.endpoints import Endpoint, parse_endpoints
 from etcdz.cli.monitor.terminal import ASCII
 from etcdz.monitor.sample import read_sample

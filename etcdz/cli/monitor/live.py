@@ -12,15 +12,16 @@ from typing import Any, Final
 import zmq
 
 from etcdz.cli.actors.tables import frame_line
-from etcdz.cli.monitor.asking import Asking
+from etcdz.cli.monitor.control_client import ControlClient
 from etcdz.cli.monitor.terminal import Terminal
 from etcdz.monitor.detail import Page
-from etcdz.monitor.keys import State, Wish, done, planned, press, refused, settled
+from etcdz.monitor.keys import Action, State, done, planned, press, refused, settled
 from etcdz.monitor.sample import read_sample
 from etcdz.monitor.screen import compose
 from etcdz.monitor.view import History, View
 
 SILENT_S: Final = 5.0
+"""A supervisor that has not answered for so long is shown as silent."""
 LOG_LINES: Final = 500
 TRACE_LINES: Final = 500
 TRACE_RATE: Final = 100
@@ -34,7 +35,7 @@ class Live:
         self._terminal, self._data_dir, self._interval_s = terminal, data_dir, interval_s
         self._poller = zmq.Poller()
         self._context: zmq.Context[Any] = zmq.Context()
-        self._asking = Asking(self._context, self._poller, data_dir)
+        self._client = ControlClient(self._context, self._poller, data_dir)
         self._history = History()
         self._view = View(time.monotonic())
         self._state = State()
@@ -50,20 +51,20 @@ class Live:
         self._ended = False
 
     def run(self) -> None:
-        """Until q or ^C."""
+        """Shows the member until q or ^C."""
         for file in self._terminal.files:
             self._poller.register(file, zmq.POLLIN)
-        next_look = 0.0
+        next_refresh = 0.0
         try:
             while not self._ended:
                 now = time.monotonic()
-                if now >= next_look:
-                    next_look = now + self._interval_s
-                    self._look(now)
+                if now >= next_refresh:
+                    next_refresh = now + self._interval_s
+                    self._refresh(now)
                 self._draw()
-                self._turn(max(0.0, next_look - time.monotonic()))
+                self._turn(max(0.0, next_refresh - time.monotonic()))
         finally:
-            self._asking.close()
+            self._client.close()
             self._context.term()
 
     def _turn(self, seconds: float) -> None:
@@ -72,21 +73,21 @@ class Live:
         if any(file in ready for file in self._terminal.files):
             for key in self._terminal.read_keys():
                 self._press(key)
-        self._asking.serve(ready)
+        self._client.serve(ready)
 
-    # ---- looking ----
+    # ---- the member ----
 
-    def _look(self, now: float) -> None:
-        if not self._asking.look():
+    def _refresh(self, now: float) -> None:
+        if not self._client.refresh():
             self._asked_at, self._open = None, None
             self._view = self._history.lost(now, f"no member runs in {self._data_dir}")
             return
         if not self._recalled:
             self._recalled = True
-            self._asking.ask("events", {}, self._recall)
+            self._client.ask("events", {}, self._recall)
         if self._asked_at is None:
             self._asked_at = now
-            self._asking.ask("ps", {}, self._take_sample)
+            self._client.ask("ps", {}, self._take_sample)
         elif now - self._asked_at >= SILENT_S:
             self._view = self._history.lost(now, "the supervisor does not answer")
         self._ask_page(again=True)
@@ -113,7 +114,7 @@ class Live:
         wanted = (name if name != "trace" or self._state.tracing else "", self._state.selected)
         if wanted != self._open:
             self._open = wanted
-            self._asking.unfollow()
+            self._client.unfollow()
             self._log.clear()
             self._trace.clear()
             if self._page.actor != wanted[1]:
@@ -122,18 +123,18 @@ class Live:
             self._follow(*wanted)
             again = True
         if again and wanted[0] in _INSPECTED:
-            self._asking.ask("inspect", {"actor": wanted[1]}, self._for_page(wanted[1], self._take_inspected))
+            self._client.ask("inspect", {"actor": wanted[1]}, self._for_page(wanted[1], self._take_inspected))
 
     def _follow(self, page: str, actor: str) -> None:
         if page == "log":
             take = self._for_page(actor, lambda found: self._log.extend(map(log_line, found["lines"])))
-            self._asking.follow("logs", {"actor": actor, "follow": True}, take)
+            self._client.follow("logs", {"actor": actor, "follow": True}, take)
         elif page == "trace":
             request = {"actor": actor, "types": None, "rate": TRACE_RATE, "key_prefix": None}
-            self._asking.follow("trace", request, self._for_page(actor, self._take_frames))
+            self._client.follow("trace", request, self._for_page(actor, self._take_frames))
 
     def _for_page(self, actor: str, take: Callable[[Any], None]) -> Callable[[bool, Any], None]:
-        """An answer about an actor that is looked at no more is dropped."""
+        """An answer about an actor that is not shown any more is dropped."""
 
         def then(ok: bool, result: Any) -> None:
             if self._page.actor == actor and ok:
@@ -161,28 +162,28 @@ class Live:
     # ---- keys ----
 
     def _press(self, key: str) -> None:
-        self._state, wish = press(self._state, key, self._view, self._rows, self._scroll_max)
+        self._state, action = press(self._state, key, self._view, self._rows, self._scroll_max)
         self._ask_page()
-        if wish is not None:
-            self._fulfil(wish)
+        if action is not None:
+            self._perform(action)
 
-    def _fulfil(self, wish: Wish) -> None:
-        if wish.verb == "quit":
+    def _perform(self, action: Action) -> None:
+        if action.verb == "quit":
             self._ended = True
-        elif wish.verb == "stack":
+        elif action.verb == "stack":
             actor = self._state.selected
-            self._asking.ask("stack", {"actor": actor}, self._for_page(actor, self._take_stack))
+            self._client.ask("stack", {"actor": actor}, self._for_page(actor, self._take_stack))
         else:
-            self._asking.ask(wish.order, wish.args, lambda ok, result: self._answered(wish, ok, result))
+            self._client.ask(action.order, action.args, lambda ok, result: self._answered(action, ok, result))
 
-    def _answered(self, wish: Wish, ok: bool, result: Any) -> None:
+    def _answered(self, action: Action, ok: bool, result: Any) -> None:
         if not ok:
-            self._state = refused(self._state, wish, str(result))
-        elif wish.verb == "plan":
-            self._state = planned(self._state, wish, result["plan"])
+            self._state = refused(self._state, action, str(result))
+        elif action.verb == "plan":
+            self._state = planned(self._state, action, result["plan"])
         else:
-            self._state = done(self._state, wish)
-            self._history.note(time.monotonic(), str(wish.args["actor"]), f"{wish.order}: done as ordered", "good")
+            self._state = done(self._state, action)
+            self._history.note(time.monotonic(), str(action.args["actor"]), f"{action.order}: done as ordered", "good")
 
     def _draw(self) -> None:
         title = f"{time.strftime('%H:%M:%S')}  {self._data_dir}"

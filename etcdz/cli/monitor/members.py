@@ -17,40 +17,42 @@ from etcdz.cli.bench.endpoints import Endpoint
 from etcdz.cli.monitor.terminal import ASCII, Terminal
 from etcdz.monitor.members import Members, MemberSample, MemberView, Status, as_json, read_figures, table
 from etcdz.monitor.paint import Line, Span, filled, line, plain
+from etcdz.net.blocking_channel import Channel, RpcError, connect
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.blocking import Channel, RpcError, connect
 
 ANSWER_S: Final = 2.0
-"""Longest wait for one member, which holds up the others' next look."""
+"""Longest wait for one member, which holds up the next sample of the others."""
 AGAIN_S: Final = 0.5
-"""Between the two looks of --once: rates need two."""
+"""Between the two samples of --once: rates need two."""
 KEYS_S: Final = 0.1
-"""How often it is looked whether the answers have come."""
+"""How often it is checked whether the answers have come."""
 
 Views = tuple[MemberView, ...]
 
 
 class Fleet:
-    """The members at some endpoints."""
+    """The members at some endpoints, asked from threads."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = endpoints
         self._members = Members()
         self._threads = ThreadPoolExecutor(len(endpoints) + 1, thread_name_prefix="monitor")
 
-    def look(self) -> Views:
-        """All of them at once; takes ANSWER_S at most, or a little more."""
-        return self._members.feed(list(self._threads.map(look_at, self._endpoints)))
+    def sample(self) -> Views:
+        """One sample of all members at once; takes ANSWER_S at most, or a little more."""
+        return self._members.feed(list(self._threads.map(sample_of, self._endpoints)))
 
-    def look_soon(self) -> "Future[Views]":
-        return self._threads.submit(self.look)
+    def sample_soon(self) -> "Future[Views]":
+        """sample() in a thread."""
+        return self._threads.submit(self.sample)
 
     def close(self) -> None:
+        """NB: a thread that waits for an answer is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def look_at(endpoint: Endpoint) -> MemberSample:
-    """Never raises: who does not answer is shown so."""
+def sample_of(endpoint: Endpoint) -> MemberSample:
+    """What one member says of itself. Never raises: one that does not answer is shown so."""
     status, figures, trouble = None, {}, ""
     try:
         status = _status(endpoint)
@@ -110,9 +112,9 @@ def run(args: argparse.Namespace, interval_s: float, is_screen: bool) -> int:
 
 
 def _once(args: argparse.Namespace, fleet: Fleet) -> int:
-    fleet.look()
+    fleet.sample()
     time.sleep(AGAIN_S)
-    views = fleet.look()
+    views = fleet.sample()
     _print(args, views)
     return 0 if any(view.status is not None for view in views) else 1
 
@@ -120,7 +122,7 @@ def _once(args: argparse.Namespace, fleet: Fleet) -> int:
 def _watch(args: argparse.Namespace, fleet: Fleet, interval_s: float) -> int:
     """Until interrupted."""
     while True:
-        _print(args, fleet.look())
+        _print(args, fleet.sample())
         time.sleep(interval_s)
 
 
@@ -137,12 +139,12 @@ def _print(args: argparse.Namespace, views: Views) -> None:
 def _live(fleet: Fleet, interval_s: float) -> int:
     """The full screen, until q or ^C."""
     views: Views = ()
-    coming, next_look = fleet.look_soon(), time.monotonic() + interval_s
+    coming, next_sample = fleet.sample_soon(), time.monotonic() + interval_s
     with Terminal(sys.stdin, sys.stdout, os.environ) as terminal, suppress(EOFError):
         while True:
-            if coming.done() and time.monotonic() >= next_look:
+            if coming.done() and time.monotonic() >= next_sample:
                 views = coming.result()
-                coming, next_look = fleet.look_soon(), time.monotonic() + interval_s
+                coming, next_sample = fleet.sample_soon(), time.monotonic() + interval_s
             elif coming.done() and not views:
                 views = coming.result()
             terminal.draw(_screen(views, *terminal.size()))

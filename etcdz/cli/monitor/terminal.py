@@ -88,7 +88,7 @@ def encode(spans: Line, styles: Mapping[str, str]) -> str:
 
 
 class Terminal:
-    """From enter to exit it is ours; what was on it before comes back."""
+    """A terminal that the monitor fills, as a context manager: at its end the old content comes back."""
 
     def __init__(self, stdin: TextIO, stdout: TextIO, environment: Mapping[str, str]) -> None:
         self._in, self._out = stdin.fileno(), stdout
@@ -116,7 +116,7 @@ class Terminal:
         signal.set_wakeup_fd(-1)
         for signum, handler in self._before:
             signal.signal(signum, handler)
-        with suppress(OSError, termios.error):  # the terminal may be gone, which is why we end
+        with suppress(OSError, termios.error):  # the terminal may be gone, which may be why the monitor ends
             self._out.write(_LEAVE)
             self._out.flush()
             termios.tcsetattr(self._in, termios.TCSADRAIN, self._modes)

@@ -106,5 +106,6 @@ ROOT = Command(
 
 
 def main(argv: Sequence[str]) -> int:
+    """argv: what follows `etcdzutl`. return the exit status"""
     words = ["version" if word == "--version" else word for word in argv]
     return execute(ROOT, [] if words[:1] == ["help"] else words)

@@ -1,69 +1,19 @@
-"""What the commands do with files: open them, copy them, build a store in a new directory, make names durable."""
+"""Files as the commands open them: what is wrong with one ends the command."""
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
-
-import msgpack
-
-from etcdz.bbolt import BoltCorrupt, BoltFile
+from etcdz.bbolt import BoltFile
 from etcdz.cli.command_tree import CommandError
-from etcdz.store import buckets
-from etcdz.store.leveldb import LevelStore
-from etcdz.wal.disk import RealDisk
+from etcdz.migration.errors import MigrationError
+from etcdz.migration.files import open_database
 from etcdz.wal.files import File
-
-BATCH_BYTES = 512 << 10
 
 
 def open_file(path: str, verb: str = "open") -> tuple[BoltFile, File]:
-    """verb: what etcd's tool does first, for its error text. raises CommandError"""
+    """A bbolt file and its source, which the caller closes.
+
+    verb    what etcd's tool does first, for its error text
+    raises  CommandError
+    """
     try:
-        source = RealDisk().open(path, write=False)
-    except OSError as error:
-        raise CommandError(f"{verb} {path}: {(error.strerror or str(error)).lower()}") from None
-    try:
-        if Path(path).is_dir():
-            raise CommandError(f"open {path}: is a directory")
-        return BoltFile(source), source
-    except BoltCorrupt as error:
-        source.close()
-        raise CommandError(f"invalid database: {error}") from None
-    except CommandError:
-        source.close()
-        raise
-
-
-def fill(store: LevelStore, rows: Iterable[tuple[bytes, bytes]]) -> int:
-    """Writes rows in batches. return how many there were."""
-    batch: dict[bytes, bytes | None] = {}
-    size = count = 0
-    for key, value in rows:
-        batch[key] = value
-        size += len(key) + len(value)
-        count += 1
-        if size >= BATCH_BYTES:
-            store.write(batch)
-            batch, size = {}, 0
-    store.write(batch)
-    return count
-
-
-def identity_row(member_id: int, cluster_id: int) -> tuple[bytes, bytes]:
-    """By which a backend knows whose it is."""
-    return buckets.IDENTITY, msgpack.packb((member_id, cluster_id))
-
-
-def sync_tree(top: Path) -> None:
-    """All files and names below a directory survive power loss."""
-    for directory, _, names in os.walk(top, topdown=False):
-        for name in [*names, "."]:
-            fd = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-
-
-def sync_directory(path: Path) -> None:
-    RealDisk().sync_directory(str(path))
+        return open_database(path, verb)
+    except MigrationError as error:
+        raise CommandError(str(error)) from None

@@ -1,13 +1,14 @@
 """`snapshot restore`: a data directory of etcdz for one member of a new cluster, out of a snapshot of etcd or etcdz.
 
-Keys, leases, users and alarms stay; who the members are is forgotten, and the first entries of a new log say it anew.
-Everything is built in `member.restoring`, which gets its name when it is whole and synced.
+Keys, leases, users and alarms stay; the members are forgotten, and the first entries of a new log name them anew.
+Everything is built in `member.restoring`, which gets its name when it is whole and synced; a log elsewhere is built in
+`<wal-dir>.restoring`. No member starts on what a killed restore has left, and the next restore removes it
+(unfinished_restore.py).
 Source: etcd 3.5 etcdutl snapshot restore: order of checks, texts, and what the new log and .snap hold.
 """
 
 import hashlib
 import json
-import shutil
 import socket
 import sys
 import time
@@ -17,21 +18,26 @@ from typing import NamedTuple
 
 from etcdz.bbolt import BoltCorrupt, BoltFile
 from etcdz.cli.command_tree import CommandError
-from etcdz.cli.utl.files import fill, identity_row, open_file, sync_directory, sync_tree
+from etcdz.cli.utl import unfinished_restore
+from etcdz.cli.utl.files import open_file
+from etcdz.cli.utl.unfinished_restore import wal_building
 from etcdz.cluster import identity
 from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
 from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.config import bootstrap
 from etcdz.config.member import parse_initial_cluster
 from etcdz.config.urls import parse_urls
+from etcdz.migration.errors import MigrationError
+from etcdz.migration.files import fill, identity_row, sync_tree
+from etcdz.migration.inventory import RESTORING
 from etcdz.mvcc.bolt_rows import file_rows
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store import buckets
+from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
 from etcdz.wal import record as rec
 from etcdz.wal import snap as snaps
-from etcdz.wal.disk import RealDisk
 from etcdz.wal.files import File
 from etcdz.wal.log import Log
 from etcdz.wal.snap import Snap
@@ -39,7 +45,6 @@ from etcdz.wal.snap import Snap
 SUM_BYTES = 32
 SECTOR_BYTES = 512
 """A file that is longer than a multiple of it by SUM_BYTES ends in its SHA-256. Source: etcd 3.5 hasChecksum"""
-BUILDING = "member.restoring"
 TERM = 1
 _READ_BYTES = 1 << 20
 _FORGOTTEN = (buckets.MEMBERS, buckets.MEMBERS_REMOVED)
@@ -71,21 +76,15 @@ def run(options: Options) -> int:
     }
     _say("restoring snapshot", told)
     file, source = open_file(options.path)
-    building = data_dir / BUILDING
+    building = data_dir / RESTORING
     try:
         _check_sum(source, options.skip_hash_check)
-        building.mkdir(mode=0o700, parents=True)
-        _build(file, options, members, building)
-        sync_tree(building)
-        building.rename(member_dir)
-        sync_directory(data_dir)
-    except BaseException as error:
-        shutil.rmtree(building, ignore_errors=True)
-        if options.wal_dir:  # it was not there before
-            shutil.rmtree(options.wal_dir, ignore_errors=True)
-        if isinstance(error, BoltCorrupt | ValueError | OSError):
-            raise CommandError(str(error)) from None
-        raise
+        with unfinished_restore.begin(data_dir, options.wal_dir):
+            _build(file, options, members, building)
+            sync_tree(building)
+            unfinished_restore.end(data_dir, options.wal_dir)
+    except (MigrationError, BoltCorrupt, ValueError, OSError) as error:
+        raise CommandError(str(error)) from None
     finally:
         source.close()
     _say("restored snapshot", told)
@@ -110,9 +109,9 @@ def _check(options: Options) -> dict[str, tuple[str, ...]]:
     if error_text := bootstrap.members_error(options.name, members, advertised, _resolve):
         raise CommandError(error_text)
     data_dir = Path(options.data_dir)
-    if data_dir.exists() and not (data_dir.is_dir() and not any(data_dir.iterdir())):
+    if data_dir.exists() and not (data_dir.is_dir() and unfinished_restore.is_all(data_dir)):
         raise CommandError(f'data-dir "{options.data_dir}" not empty or could not be read')
-    if options.wal_dir and Path(options.wal_dir).exists():
+    if options.wal_dir and Path(options.wal_dir).exists() and not unfinished_restore.wrote(data_dir, options.wal_dir):
         raise CommandError(f'wal-dir "{options.wal_dir}" exists')
     return members
 
@@ -166,7 +165,8 @@ def _build(file: BoltFile, options: Options, members: dict[str, tuple[str, ...]]
         store.close()
     metadata = pb.Metadata(NodeID=member_id, ClusterID=cluster_id).SerializeToString()
     hard_state = rec.encode_hard_state(rec.HardState(TERM, peers[0][0], len(entries)))
-    _write_log(options.wal_dir or str(building / "wal"), metadata, entries, hard_state, membership, snap_dir)
+    wal_dir = wal_building(options.wal_dir) if options.wal_dir else str(building / "wal")
+    _write_log(wal_dir, metadata, entries, hard_state, membership, snap_dir)
 
 
 def _rows(file: BoltFile, own: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

@@ -1,4 +1,4 @@
-"""`snapshot status`: hash, last revision, number of keys and size of a bbolt file, after a look at every page of it.
+"""`snapshot status`: hash, last revision, number of keys and size of a bbolt file, once every page of it is checked.
 
 hash   CRC-32C over each bucket's name, keys and values, in order
 Source: etcd 3.5 etcdutl; its formats and texts.
@@ -20,7 +20,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 class Status(NamedTuple):
-    """What there is to say."""
+    """total_keys: rows of all buckets, as etcd counts. total_size: bytes of the file"""
 
     hash: int
     revision: int
@@ -29,6 +29,7 @@ class Status(NamedTuple):
 
 
 def run(path: str, write_out: str) -> int:
+    """Prints the status of a file. write_out: of -w. return the exit status. raises CommandError"""
     if write_out not in (*_WRITERS, "protobuf"):
         raise CommandError("unsupported output format", BAD_FORMAT)
     file, source = open_file(path, "stat")
@@ -45,7 +46,7 @@ def run(path: str, write_out: str) -> int:
 
 
 def status_of(file: BoltFile) -> Status:
-    """raises BoltCorrupt"""
+    """Reads all of the file. raises BoltCorrupt"""
     file.check()
     crc = revision = keys = 0
     for name, bucket in file.buckets():

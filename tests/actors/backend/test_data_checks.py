@@ -31,9 +31,9 @@ class Host:
         self.mvcc = Mvcc(self.store, 1, 2)
         self.log = Log()
         self.links: Any = None
-        self.answers: dict[int, list[tuple[int, int, bytes]]] = {}
+        self.answers: list[tuple[int, int, int, bytes]] = []
         self.alarms = 0
-        self.upkeep = Upkeep(self, EVERY_S)  # type: ignore[arg-type]
+        self.upkeep = Upkeep(self, lambda *answer: self.answers.append(answer), EVERY_S)  # type: ignore[arg-type]
         for number in range(20):
             self.put(b"k%d" % (number % 4), b"%d" % number)
 
@@ -44,11 +44,11 @@ class Host:
     def compact(self, revision: int) -> None:
         assert self.mvcc.compact(pb.CompactionRequest(revision=revision))[0] == 0
         self.commit_pending()
-        while not self.mvcc.compact_slice(100):
+        while not self.mvcc.compaction.step(100):
             pass
 
     def commit_pending(self) -> None:
-        self.mvcc.commit(self.mvcc.consistent_index + 1, 1)
+        self.mvcc.state.commit(self.mvcc.state.consistent_index + 1, 1)
 
     def raise_corrupt(self) -> None:
         self.alarms += 1

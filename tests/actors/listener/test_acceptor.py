@@ -1,4 +1,4 @@
-"""The sockets from which a listener accepts: it says that they are open when clients can connect, and not before."""
+"""The sockets from which a listener accepts: it is accepting when clients can connect, and not before."""
 
 import asyncio
 import os
@@ -20,15 +20,15 @@ class World:
         self.sockets = [first, _bound(self.port)]
         fds = [os.dup(sock.fileno()) for sock in self.sockets]
         self.failures: list[Exception] = []
-        self.opened: list[bool] = []
-        """For each time that it was said: whether a client could connect."""
-        self.listen_sockets = Acceptor(
+        self.accepting: list[bool] = []
+        """For each call of on_accepting: whether a client could connect then."""
+        self.acceptor = Acceptor(
             self.loop,
             [("address", 2)],
             fds,
             asyncio.Protocol,
             self.failures.append,
-            lambda: self.opened.append(self.connects()),
+            lambda: self.accepting.append(self.connects()),
         )
 
     def connects(self) -> bool:
@@ -52,41 +52,41 @@ def _bound(port: int) -> socket.socket:
 def world() -> Iterator[World]:
     made = World()
     yield made
-    made.listen_sockets.accept_from([])
+    made.acceptor.accept_from([])
     made.loop.run_until_complete(asyncio.sleep(0))
     made.loop.close()
     for sock in made.sockets:
         sock.close()
 
 
-def test_nobody_can_connect_before_it_is_said(world: World) -> None:
-    world.listen_sockets.accept_from([0, 1])
-    assert (world.listen_sockets.is_accepting, world.connects(), world.opened) == (False, False, [])
+def test_no_client_can_connect_before_it_is_accepting(world: World) -> None:
+    world.acceptor.accept_from([0, 1])
+    assert (world.acceptor.is_accepting, world.connects(), world.accepting) == (False, False, [])
     world.run()
-    assert (world.listen_sockets.is_accepting, world.opened, world.failures) == (True, [True], [])
+    assert (world.acceptor.is_accepting, world.accepting, world.failures) == (True, [True], [])
 
 
-def test_one_that_accepts_from_none_is_not_open(world: World) -> None:
-    world.listen_sockets.accept_from([0, 1])
+def test_one_that_accepts_from_none_is_not_accepting(world: World) -> None:
+    world.acceptor.accept_from([0, 1])
     world.run()
-    world.listen_sockets.accept_from([])
-    assert not world.listen_sockets.is_accepting
-    world.listen_sockets.accept_from([1])
+    world.acceptor.accept_from([])
+    assert not world.acceptor.is_accepting
+    world.acceptor.accept_from([1])
     world.run()
-    assert world.listen_sockets.is_accepting and world.opened == [True, True]
+    assert world.acceptor.is_accepting and world.accepting == [True, True]
 
 
-def test_a_change_of_mind_leaves_what_was_wanted_last(world: World) -> None:
-    world.listen_sockets.accept_from([0, 1])
-    world.listen_sockets.accept_from([1])
+def test_a_change_while_sockets_open_leaves_what_was_wanted_last(world: World) -> None:
+    world.acceptor.accept_from([0, 1])
+    world.acceptor.accept_from([1])
     world.run()
-    assert world.listen_sockets.is_accepting and world.failures == []
+    assert world.acceptor.is_accepting and world.failures == []
 
 
 def test_it_is_accepting_when_what_was_missing_is_not_wanted_any_more(world: World) -> None:
-    world.listen_sockets.accept_from([0])
+    world.acceptor.accept_from([0])
     world.run()
-    world.listen_sockets.accept_from([0, 1])
-    assert not world.listen_sockets.is_accepting
-    world.listen_sockets.accept_from([0])
-    assert world.listen_sockets.is_accepting and world.opened == [True, True]
+    world.acceptor.accept_from([0, 1])
+    assert not world.acceptor.is_accepting
+    world.acceptor.accept_from([0])
+    assert world.acceptor.is_accepting and world.accepting == [True, True]

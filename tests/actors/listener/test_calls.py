@@ -5,11 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from actors.listener.calls import Calls, encode_request
-from actors.raft.request_window import request_id_of
+from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
@@ -17,15 +14,15 @@ from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies
+from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies, Write
 from etcdz.proto import etcdserverpb as pb
-from etcdz.proto import tags
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
 ALICE = AuthInfo("alice", 7)
 RAFT = Peer("raft", "raft", 0, 2, "")
 BACKEND = Peer("backend", "backend", 0, 2, "")
+LESSOR = Peer("lessor", "lessor", 0, 2, "")
 
 
 class Client:
@@ -148,6 +145,19 @@ def test_a_new_raft_is_offered_what_is_unanswered_under_the_same_ids(setup: Setu
     assert setup.turn() == [("raft", Propose(2, [first.items[1]]))]
 
 
+def test_a_new_raft_that_has_delegated_already_is_offered_what_is_unanswered_and_the_wal_is_not(setup: Setup) -> None:
+    """The wal does not know what is in the log: it would append these a second time."""
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, first)] = setup.turn()
+    setup.calls.on_peer_up(RAFT)
+    setup.calls.on_leadership(Leadership(2, 3, 9, 4, 4, 3, 4, delegation=77))
+    setup.begin(3, PUT, PUT_BODY)
+    [(to, offered), (to_new, new)] = setup.turn()
+    assert (to, offered) == ("raft", Propose(2, first.items))
+    assert (to_new, type(new), new.delegation) == ("wal", Write, 77)
+    assert {item[0] for item in new.items}.isdisjoint(item[0] for item in first.items)
+
+
 def test_a_new_backend_is_asked_unanswered_reads_again_and_no_writes(setup: Setup) -> None:
     setup.grant(5)
     setup.begin(1, PUT, PUT_BODY)
@@ -215,15 +225,6 @@ def test_an_entry_of_nobody_holds_an_id_alone(setup: Setup) -> None:
     [(request_id, data)] = message.items
     put = pb.PutRequest.FromString(PUT_BODY)
     assert data == pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), put=put).SerializeToString()
-
-
-@given(username=st.text(max_size=300), revision=st.integers(0, (1 << 64) - 1), request_id=st.integers(1, (1 << 64) - 1))
-def test_any_name_and_revision_are_read_back(username: str, revision: int, request_id: int) -> None:
-    data = encode_request(request_id, tags.RAFT_REQUEST_PUT, PUT_BODY, AuthInfo(username, revision))
-    header = pb.RequestHeader(ID=request_id, username=username, auth_revision=revision)
-    put = pb.PutRequest.FromString(PUT_BODY)
-    assert data == pb.InternalRaftRequest(header=header, put=put).SerializeToString()
-    assert request_id_of(data) == request_id
 
 
 def test_reads_say_who_asks_and_say_it_again_to_a_new_backend(setup: Setup) -> None:

@@ -19,7 +19,7 @@ def test_a_client_counts_when_two_ticks_agree_and_is_told_once() -> None:
     told = []
     for _ in range(8):
         affinity.latest = client
-        told.append((affinity.look(), affinity.cpu))
+        told.append((affinity.on_tick(), affinity.cpu))
     assert told == [
         (False, -1),
         (False, -1),
@@ -34,10 +34,10 @@ def test_a_client_counts_when_two_ticks_agree_and_is_told_once() -> None:
 
 def test_silence_is_no_news() -> None:
     affinity = ClientAffinity()
-    assert not affinity.look()
+    assert not affinity.on_tick()
     affinity.latest = _Client(3, 3)
-    assert not affinity.look()
-    assert not affinity.look()
+    assert not affinity.on_tick()
+    assert not affinity.on_tick()
     assert affinity.cpu == -1
 
 
@@ -46,10 +46,10 @@ def test_who_has_been_silent_for_long_may_be_anywhere() -> None:
     client = _Client(3, 3)
     for _ in range(2):
         affinity.latest = client
-        affinity.look()
+        affinity.on_tick()
     told = []
     for _ in range(SILENT_TICKS):
-        assert not affinity.look()
+        assert not affinity.on_tick()
         told.append(affinity.cpu)
     assert told == [3] * (SILENT_TICKS - 1) + [-1]
 
@@ -58,7 +58,7 @@ def test_a_connection_that_is_gone_is_not_asked() -> None:
     affinity, client = ClientAffinity(), _Client()
     affinity.latest = client
     affinity.forget(client)
-    assert not affinity.look()
+    assert not affinity.on_tick()
 
 
 def test_the_kernel_says_on_which_cpu_bytes_came_in() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from actors.listener.draining import CONFIRM_S, GATHER_S, SETTLE_S, Draining
+from actors.listener.draining import CONFIRM_S, GATHER_S, SETTLE_S, ConnectionDraining
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import GOAWAY
 from etcdz.wire.request_head import Method
@@ -24,9 +24,9 @@ class World:
         self.now = 0.0
         self.confirmed = 0
         self.exchange()
-        self.draining = Draining(self.server, self, self.call_later, self.on_parted)
+        self.draining = ConnectionDraining(self.server, self, self.call_later, self.on_goaway_confirmed)
 
-    # what Goodbye asks of its surroundings
+    # ---- what draining asks of its surroundings ----
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -37,11 +37,11 @@ class World:
     def call_later(self, seconds: float, do: Callable[[], None]) -> None:
         self.timers.append((self.now + seconds, do))
 
-    def on_parted(self) -> None:
+    def on_goaway_confirmed(self) -> None:
         self.confirmed += 1
         self.write(self.draining.take_output())
 
-    # what happens
+    # ---- what happens ----
 
     def exchange(self) -> list[Any]:
         """Everything that both have written reaches the other. return the server's events"""
@@ -69,7 +69,7 @@ class World:
         events = self.client.receive(self.written)
         self.written = b""
         self.server.receive(self.client.take_output())
-        self.draining.look()
+        self.draining.on_received()
         return ["goaway" if kind == GOAWAY else "answer" for kind, *_ in events]
 
 
@@ -77,14 +77,14 @@ def test_answers_wait_until_the_client_knows_that_it_has_to_go() -> None:
     world = World()
     world.server.reply(world.call(), b"answer")
     late = world.call()
-    assert world.draining.holds and world.written == b""
+    assert world.draining.holds_back and world.written == b""
     world.wait(GATHER_S)
     assert world.deliver() == ["goaway"]
     world.server.reply(late, b"answer")
-    assert world.draining.holds, "also while no call is open: or the answers would be cut off"
+    assert world.draining.holds_back, "also while no call is open: or the answers would be cut off"
     assert world.server.should_close and world.confirmed == 0
     world.wait(SETTLE_S)
-    assert (world.confirmed, world.draining.holds) == (1, False)
+    assert (world.confirmed, world.draining.holds_back) == (1, False)
     assert sorted(world.deliver()) == ["answer", "answer", "goaway"]
 
 
@@ -115,7 +115,7 @@ def test_a_client_that_does_not_confirm_gets_its_answers_all_the_same() -> None:
 def test_an_error_of_the_client_ends_the_holding_back() -> None:
     world = World()
     world.server.receive(b"\0" * 100)
-    assert world.server.closed and not world.draining.holds
+    assert world.server.closed and not world.draining.holds_back
     world.wait(GATHER_S)
     assert world.draining.take_output() != b"" or world.written != b""
 

@@ -30,7 +30,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.keep_alives = KeepAlives(5.0, lambda: None)
-        self.streams = Streams(patience_s=3.0)
+        self.streams = Streams(leader_timeout_s=3.0)
         self.streams.services[LEASE_KEEP_ALIVE] = self.keep_alives.serve
         self.streams.singles[LEASE_KEEP_ALIVE] = self.keep_alives.serve_single
         self.streams.on_leader(True)

@@ -48,7 +48,7 @@ class Talk:
     def __init__(self, window: int = 65_535) -> None:
         self.notes: list[str] = []
         self.echoes: list[Echo] = []
-        self.streams = Streams(patience_s=3.0)
+        self.streams = Streams(leader_timeout_s=3.0)
         self.streams.services[TAG] = self._serve
         self.streams.on_leader(True)
         self.grpc = GrpcServerConnection({PATH: Method(PATH, False, TAG)}, ServerSettings(), lambda: 0.0)
@@ -69,7 +69,7 @@ class Talk:
         while True:
             for event in self.grpc.receive(self.client.take_output()):
                 self.streams.take(self, event)
-            self.streams.look_writable(self)
+            self.streams.check_writable(self)
             self.flush()
             if not self.written:
                 return events
@@ -145,10 +145,10 @@ def test_a_socket_that_is_backed_up_clogs_all_its_streams() -> None:
     talk.pump()
     talk.is_backed_up = True
     assert talk.echoes[0].call.is_clogged
-    talk.streams.look_writable(talk)
+    talk.streams.check_writable(talk)
     assert talk.notes == []
     talk.is_backed_up = False
-    talk.streams.look_writable(talk)
+    talk.streams.check_writable(talk)
     assert talk.notes == ["writable"]
 
 

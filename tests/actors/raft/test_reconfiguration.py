@@ -70,7 +70,7 @@ class Administrator:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World(tmp_path / "member", 1, monkeypatch)
-    made.run_until(lambda: raft(made).summary()["lent"], STEPS_MAX)
+    made.run_until(lambda: raft(made).summary()["delegated"], STEPS_MAX)
     yield made
     made.close()
 
@@ -110,7 +110,7 @@ def test_a_refused_change_changes_nothing_and_the_way_goes_on(world: World) -> N
     request = admin.ask(ADD, me)
     world.run_until(admin.is_done, STEPS_MAX)
     assert admin.answers[request] == (errors.MEMBER_EXIST.code, errors.MEMBER_EXIST.text.encode())
-    world.run_until(lambda: raft(world).summary()["lent"], STEPS_MAX)
+    world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
     assert core_members(world) == known_members(world) == ({me}, set())
     assert raft(world).leadership.known.read_index is not None
 
@@ -120,13 +120,13 @@ def test_a_learner_joins_and_leaves_and_the_only_voter_keeps_its_short_ways(worl
     me = raft(world).member_id
     added = admin.ask(LEARN, 5)
     world.run_until(admin.is_done, STEPS_MAX)
-    world.run_until(lambda: raft(world).summary()["lent"], STEPS_MAX)
+    world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
     members = pb.MemberListResponse.FromString(admin.answers[added][1]).members
     assert {member.ID: member.isLearner for member in members} == {me: False, 5: True}
     assert core_members(world) == known_members(world) == ({me}, {5})
     admin.ask(REMOVE, 5)
     world.run_until(admin.is_done, STEPS_MAX)
-    world.run_until(lambda: raft(world).summary()["lent"], STEPS_MAX)
+    world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
     assert core_members(world) == known_members(world) == ({me}, set())
 
 
@@ -150,7 +150,7 @@ def test_a_second_voter_ends_the_loan_and_the_short_reads_of_every_listener_befo
     for _ in range(500):
         world.step(may_kill=False, may_put=False)
     assert core_members(world) == known_members(world) == ({me, 5}, set())
-    assert raft(world).leadership.known.read_index is None and not raft(world).summary()["lent"]
+    assert raft(world).leadership.known.read_index is None and not raft(world).summary()["delegated"]
 
 
 SEEDS = [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12)]]
@@ -161,7 +161,7 @@ def test_the_core_follows_the_membership_whoever_dies(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(tmp_path / "member", seed, monkeypatch)
-    world.run_until(lambda: raft(world).summary()["lent"], STEPS_MAX)
+    world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
     me = raft(world).member_id
     admin = Administrator(world)
     plan = [
@@ -182,7 +182,7 @@ def test_the_core_follows_the_membership_whoever_dies(
         admin.offer_again()
         check_not_ahead(world)
     world.run_until(lambda: admin.is_done() and not world.unanswered() and not world.down, STEPS_MAX)
-    world.run_until(lambda: raft(world).summary()["lent"], STEPS_MAX)
+    world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
     assert core_members(world) == known_members(world)
     assert core_members(world)[0] == {me} and world.deaths > 0
     answers = [admin.answers[one] for one in admin.asked]
@@ -198,7 +198,7 @@ def test_a_message_of_another_member_waits_for_the_end_of_the_loan(world: World)
     heartbeat = Message(MSG_HEARTBEAT, to=actor.member_id, from_=5, term=term + 3)
     actor.handlers[Received](Received([codec.encode_message(heartbeat)]))
     actor.on_turn_end()
-    assert actor.delegation.recalled and actor.node.raft.term == term and actor.node.raft.role == LEADER
+    assert not actor.delegation.granted and actor.node.raft.term == term and actor.node.raft.role == LEADER
     sent_before = actor.links.sent[Delegate]
     world.run_until(lambda: not actor.peer_messages.waiting, STEPS_MAX)
     # All that the wal had appended was known first; then the core hears who leads, and delegates nothing more.

@@ -1,18 +1,13 @@
 """A wal that dies while it has the end of the log: what it wrote but did not hand over reaches the backend."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from actors.backend.actor import BackendActor
 from actors.runtime.link import Peer
-from etcdz.ipc.messages import Applied, Apply, BackendState, Delegate, DelegatedAppends, WalHello, WalState
+from etcdz.ipc.messages import Apply, BackendState, Delegate, DelegatedAppends, WalHello, WalState
 from etcdz.raft import ConfState, codec, make_entry
-from tests.actors.raft.test_raft_restart import ME, METADATA, RecordedLinks, Restarted
+from tests.actors.raft.restarted import ME, METADATA, Restarted, restarted_with
 
 CONF_STATE = codec.encode_conf_state(ConfState((ME,)))
 
@@ -20,19 +15,9 @@ CONF_STATE = codec.encode_conf_state(ConfState((ME,)))
 @pytest.fixture
 def delegated() -> Iterator[tuple[Restarted, Delegate]]:
     """The only voter, which has delegated the end of the log."""
-    with tempfile.TemporaryDirectory(prefix="etcdz-") as folder:  # the path of a unix socket must be short
-        one = Restarted(Path(folder), (ME,))
-        try:
-            one.greet(leader=ME)
-            for _ in range(4):
-                one.make_durable()
-                one.actor.on_applied(Applied(one.actor.applies.handed_index, 0))
-            delegates = [message for _, message in one.links.sent if isinstance(message, Delegate)]
-            assert len(delegates) == 1
-            yield one, delegates[0]
-        finally:
-            one.actor.mailbox.close()
-            one.actor.context.term()
+    with restarted_with((ME,)) as one:
+        one.greet(leader=ME)
+        yield one, one.delegate()
 
 
 def data(index: int) -> bytes:
@@ -68,11 +53,3 @@ def test_what_it_wrote_but_did_not_hand_over_is_handed_over(delegated: tuple[Res
         actor.on_backend_state(backend)
         actor.on_turn_end()
     assert handed(one) == {last + 2: data(2), last + 3: data(3)}
-
-
-def test_a_backend_says_where_it_stands_when_it_hears_of_a_new_wal() -> None:
-    links = RecordedLinks()
-    state = BackendState(7, ME, 2, 5, 3, 2, CONF_STATE, "3.5.0")
-    backend: Any = SimpleNamespace(links=links, raft_incarnation=7, _state=lambda: state)
-    BackendActor.on_peer_up(backend, Peer("wal", "wal", 0, 9, "ipc://nowhere"))
-    assert links.sent == [("raft", state)]

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from supervisor.children.child import Action, Note
-from supervisor.children.orders import Operations
+from supervisor.children.child import Action, LogLine
+from supervisor.children.lifecycle import Lifecycle
 from supervisor.tree import ChildSpec
 
 FIRST = 100
 
 
-def operations(**fields: Any) -> Operations:
+def operations(**fields: Any) -> Lifecycle:
     """store (stage 1), log (stage 2), two servers (stage 3); fields change the log's row."""
     tree = (
         ChildSpec(name="store", kind="actors.store", stage=1),
@@ -18,24 +18,24 @@ def operations(**fields: Any) -> Operations:
             name="server", kind="actors.server", stage=3, count=2, numbered=True, overlap=True, listen_sockets=True
         ),
     )
-    return Operations(tree, FIRST, lambda: 0.0)
+    return Lifecycle(tree, FIRST, lambda: 0.0)
 
 
 def works(actions: list[Action]) -> list[Action]:
-    return [action for action in actions if not isinstance(action, Note)]
+    return [action for action in actions if not isinstance(action, LogLine)]
 
 
-def start(lifecycle: Operations, name: str, now: float = 0.0) -> list[Action]:
+def start(lifecycle: Lifecycle, name: str, now: float = 0.0) -> list[Action]:
     """The current incarnation of name is spawned, and becomes ready."""
     return start_incarnation(lifecycle, name, lifecycle.children[name].incarnation, now)
 
 
-def start_incarnation(lifecycle: Operations, name: str, incarnation: int, now: float = 0.0) -> list[Action]:
+def start_incarnation(lifecycle: Lifecycle, name: str, incarnation: int, now: float = 0.0) -> list[Action]:
     lifecycle.on_spawned(name, incarnation, incarnation, now)
     return works(lifecycle.on_ready(name, incarnation, {}, now))
 
 
-def running(**fields: Any) -> Operations:
+def running(**fields: Any) -> Lifecycle:
     lifecycle = operations(**fields)
     lifecycle.begin(0.0)
     for name in ("store", "log", "server-1", "server-2"):
@@ -44,13 +44,13 @@ def running(**fields: Any) -> Operations:
     return lifecycle
 
 
-def pid(lifecycle: Operations, name: str) -> int:
+def pid(lifecycle: Lifecycle, name: str) -> int:
     found = lifecycle.children[name].pid
     assert found is not None
     return found
 
 
-def beat_all_but(lifecycle: Operations, silent: str, now: float) -> None:
+def beat_all_but(lifecycle: Lifecycle, silent: str, now: float) -> None:
     for found in lifecycle.children.values():
         if found.name != silent:
             lifecycle.on_heartbeat(found.name, found.incarnation, now)

@@ -5,8 +5,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.children.child import Action, Ask, Dump, Gone, Note, Publish, ReplaceZygote, Signal, Spawn, State
-from supervisor.children.lifecycle import DUMP_S, LAST_CALLS_S, SIGKILL, SIGTERM, SPAWN_S, STALL_S, Lifecycle
+from supervisor.children.child import (
+    Action,
+    AskToStop,
+    DumpStacks,
+    Forget,
+    LogLine,
+    PublishRoster,
+    ReplaceZygote,
+    Signal,
+    Spawn,
+    State,
+)
+from supervisor.children.lifecycle import DUMP_STACKS_S, LAST_CALLS_S, SIGKILL, SIGTERM, SPAWN_S, STALL_S, Lifecycle
 from supervisor.restart import Intensity, Restart
 from supervisor.tree import KILL_AFTER_S
 from tests.supervisor.children.samples import beat_all_but, operations, pid, running, start, works
@@ -23,9 +34,9 @@ def test_a_stage_starts_when_all_of_the_stage_before_are_ready() -> None:
     lifecycle = operations()
     assert works(lifecycle.begin(0.0)) == [Spawn("store", 100)]
     assert works(lifecycle.on_spawned("store", 100, 1, 0.0)) == []
-    assert works(lifecycle.on_ready("store", 100, {}, 0.0)) == [Publish(), Spawn("log", 101)]
-    assert start(lifecycle, "log") == [Publish(), Spawn("server-1", 102), Spawn("server-2", 103)]
-    assert start(lifecycle, "server-2") == [Publish()]
+    assert works(lifecycle.on_ready("store", 100, {}, 0.0)) == [PublishRoster(), Spawn("log", 101)]
+    assert start(lifecycle, "log") == [PublishRoster(), Spawn("server-1", 102), Spawn("server-2", 103)]
+    assert start(lifecycle, "server-2") == [PublishRoster()]
     assert not lifecycle.started
     start(lifecycle, "server-1")
     assert lifecycle.started
@@ -37,7 +48,7 @@ def test_an_actor_that_fails_in_the_members_own_start_ends_it() -> None:
     start(lifecycle, "store")
     lifecycle.on_spawned("log", 101, 101, 0.0)
     actions = works(lifecycle.on_exit(101, 1, 0.1))
-    assert actions == [Gone("log", 101), Ask("store", 100, 5.0)]
+    assert actions == [Forget("log", 101), AskToStop("store", 100, 5.0)]
     assert lifecycle.failure == "log exited with status 1"
     lifecycle.on_exit(pid(lifecycle, "store"), 0, 0.2)
     assert lifecycle.finished
@@ -47,7 +58,7 @@ def test_an_actor_that_is_killed_in_the_members_own_start_is_started_again() -> 
     lifecycle = operations()
     lifecycle.begin(0.0)
     lifecycle.on_spawned("store", 100, 1, 0.0)
-    assert works(lifecycle.on_exit(1, -9, 0.1)) == [Gone("store", 100), Spawn("store", 101)]
+    assert works(lifecycle.on_exit(1, -9, 0.1)) == [Forget("store", 100), Spawn("store", 101)]
 
 
 def test_one_that_is_not_ready_in_time_is_killed_and_started_again() -> None:
@@ -57,17 +68,21 @@ def test_one_that_is_not_ready_in_time_is_killed_and_started_again() -> None:
     lifecycle.on_spawned("log", new, 55, 10.0)
     beat_all_but(lifecycle, "log", 11.9)
     assert works(lifecycle.on_clock(11.9)) == []
-    assert works(lifecycle.on_clock(12.0)) == [Dump("log", new, 55)]
+    assert works(lifecycle.on_clock(12.0)) == [DumpStacks("log", new, 55)]
     assert works(lifecycle.on_clock(12.1)) == []
-    assert works(lifecycle.on_clock(12.0 + DUMP_S)) == [Signal(55, SIGKILL)]
-    assert works(lifecycle.on_clock(12.0 + 2 * DUMP_S)) == []
-    assert works(lifecycle.on_exit(55, -9, 12.2)) == [Gone("log", new), Spawn("log", new + 1)]
+    assert works(lifecycle.on_clock(12.0 + DUMP_STACKS_S)) == [Signal(55, SIGKILL)]
+    assert works(lifecycle.on_clock(12.0 + 2 * DUMP_STACKS_S)) == []
+    assert works(lifecycle.on_exit(55, -9, 12.2)) == [Forget("log", new), Spawn("log", new + 1)]
 
 
 def test_one_that_is_never_spawned_gets_another_zygote() -> None:
     lifecycle = operations()
     lifecycle.begin(0.0)
-    assert works(lifecycle.on_clock(SPAWN_S)) == [ReplaceZygote("store", 100), Gone("store", 100), Spawn("store", 101)]
+    assert works(lifecycle.on_clock(SPAWN_S)) == [
+        ReplaceZygote("store", 100),
+        Forget("store", 100),
+        Spawn("store", 101),
+    ]
 
 
 def test_a_process_that_nobody_waits_for_any_more_is_killed() -> None:
@@ -80,8 +95,12 @@ def test_a_process_that_nobody_waits_for_any_more_is_killed() -> None:
 
 def test_exactly_the_one_that_died_is_started_again_and_the_others_are_told() -> None:
     lifecycle = running()
-    assert works(lifecycle.on_exit(pid(lifecycle, "log"), -9, 5.0)) == [Gone("log", 101), Publish(), Spawn("log", 104)]
-    assert start(lifecycle, "log", 5.1) == [Publish()]
+    assert works(lifecycle.on_exit(pid(lifecycle, "log"), -9, 5.0)) == [
+        Forget("log", 101),
+        PublishRoster(),
+        Spawn("log", 104),
+    ]
+    assert start(lifecycle, "log", 5.1) == [PublishRoster()]
     assert [found.incarnation for found in lifecycle.listed()] == [100, 104, 102, 103]
     assert [found.restarts for found in lifecycle.children.values()] == [0, 1, 0, 0]
 
@@ -114,8 +133,8 @@ def test_a_crash_loop_backs_off_and_then_ends_the_member_with_the_reason() -> No
 def test_a_fatal_fault_stops_the_member_at_once_with_its_reason() -> None:
     lifecycle = running()
     assert works(lifecycle.on_fault("log", 101, True, "corrupt", 1.0)) == [
-        Ask("server-1", 102, LAST_CALLS_S),
-        Ask("server-2", 103, LAST_CALLS_S),
+        AskToStop("server-1", 102, LAST_CALLS_S),
+        AskToStop("server-2", 103, LAST_CALLS_S),
     ]
     assert lifecycle.failure == "log: corrupt"
 
@@ -136,7 +155,7 @@ def test_a_fault_that_is_not_fatal_is_the_reason_of_the_exit() -> None:
 
 def test_a_transient_actor_that_ends_well_stays_stopped() -> None:
     lifecycle = running(restart=Restart.TRANSIENT)
-    assert works(lifecycle.on_exit(pid(lifecycle, "log"), 0, 5.0)) == [Gone("log", 101), Publish()]
+    assert works(lifecycle.on_exit(pid(lifecycle, "log"), 0, 5.0)) == [Forget("log", 101), PublishRoster()]
     assert lifecycle.children["log"].state is State.STOPPED
     assert not lifecycle.stopping
 
@@ -157,8 +176,8 @@ def test_one_without_a_heartbeat_is_killed_as_hung_and_started_again() -> None:
     for tick in range(1, 9):
         beat_all_but(lifecycle, "log", tick / 2)
         found += works(lifecycle.on_clock(tick / 2))
-    assert found == [Dump("log", 101, 101), Signal(101, SIGKILL)]
-    notes = [action for action in lifecycle.on_exit(pid(lifecycle, "log"), -9, 4.0) if isinstance(action, Note)]
+    assert found == [DumpStacks("log", 101, 101), Signal(101, SIGKILL)]
+    notes = [action for action in lifecycle.on_exit(pid(lifecycle, "log"), -9, 4.0) if isinstance(action, LogLine)]
     assert notes[0].fields["reason"] == "hung: no heartbeat for 3.5 s"
     assert notes[0].fields["ending"] == "hung"
     assert lifecycle.children["log"].state is State.STARTING
@@ -181,10 +200,14 @@ def test_after_a_pause_of_the_supervisor_itself_nobody_is_taken_for_hung() -> No
 
 def test_stop_goes_in_reverse_and_waits_for_each_stage() -> None:
     lifecycle = running()
-    assert works(lifecycle.stop(1.0)) == [Ask("server-1", 102, 5.0), Ask("server-2", 103, 5.0)]
-    assert works(lifecycle.on_exit(102, 0, 1.1)) == [Gone("server-1", 102), Publish()]
-    assert works(lifecycle.on_exit(103, 0, 1.2)) == [Gone("server-2", 103), Publish(), Ask("log", 101, 5.0)]
-    assert works(lifecycle.on_exit(101, 0, 1.3)) == [Gone("log", 101), Publish(), Ask("store", 100, 5.0)]
+    assert works(lifecycle.stop(1.0)) == [AskToStop("server-1", 102, 5.0), AskToStop("server-2", 103, 5.0)]
+    assert works(lifecycle.on_exit(102, 0, 1.1)) == [Forget("server-1", 102), PublishRoster()]
+    assert works(lifecycle.on_exit(103, 0, 1.2)) == [
+        Forget("server-2", 103),
+        PublishRoster(),
+        AskToStop("log", 101, 5.0),
+    ]
+    assert works(lifecycle.on_exit(101, 0, 1.3)) == [Forget("log", 101), PublishRoster(), AskToStop("store", 100, 5.0)]
     assert [found.name for found in lifecycle.children.values() if found.alive] == ["store"]
     lifecycle.on_exit(100, 0, 1.4)
     assert lifecycle.finished
@@ -211,7 +234,7 @@ def test_one_that_does_not_stop_gets_sigterm_and_then_sigkill() -> None:
 def test_nothing_is_started_again_once_the_member_stops() -> None:
     lifecycle = running()
     lifecycle.stop(0.0)
-    assert works(lifecycle.on_exit(100, -9, 0.1)) == [Gone("store", 100), Publish()]
+    assert works(lifecycle.on_exit(100, -9, 0.1)) == [Forget("store", 100), PublishRoster()]
     assert lifecycle.children["store"].state is State.STOPPED
 
 
@@ -232,7 +255,7 @@ def test_a_stop_during_the_start_kills_what_is_not_ready_and_stops_the_rest_in_o
     start(lifecycle, "store")
     assert works(lifecycle.stop(0.0)) == []
     assert works(lifecycle.on_spawned("log", 101, 9, 0.1)) == [Signal(9, SIGKILL)]
-    assert works(lifecycle.on_exit(9, -9, 0.2)) == [Gone("log", 101), Ask("store", 100, 5.0)]
+    assert works(lifecycle.on_exit(9, -9, 0.2)) == [Forget("log", 101), AskToStop("store", 100, 5.0)]
 
 
 def test_a_spawn_that_never_comes_about_does_not_hold_up_the_stop() -> None:

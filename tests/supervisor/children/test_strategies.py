@@ -4,9 +4,8 @@ from itertools import product
 
 import pytest
 
-from supervisor.children.child import Ask, Signal, Spawn, State
-from supervisor.children.lifecycle import SIGKILL
-from supervisor.children.orders import Operations
+from supervisor.children.child import AskToStop, Signal, Spawn, State
+from supervisor.children.lifecycle import SIGKILL, Lifecycle
 from supervisor.restart import Ending, Restart, Strategy
 from tests.supervisor.children.samples import beat_all_but, pid, running, start, works
 
@@ -23,7 +22,7 @@ BESIDE = {
 """Of the log, which stands in the middle."""
 
 
-def end(lifecycle: Operations, ending: Ending, now: float) -> list[object]:
+def end(lifecycle: Lifecycle, ending: Ending, now: float) -> list[object]:
     """The log ends so. return what is to be done"""
     if ending is Ending.HUNG:
         lifecycle.on_halted(pid(lifecycle, "log"), now)
@@ -43,7 +42,7 @@ def test_who_is_started_again_and_who_beside_it(restart: Restart, ending: Ending
     actions = end(lifecycle, ending, 10.0)
     again = ending in WORTH_A_RESTART[restart]
     assert [action.name for action in actions if isinstance(action, Spawn)] == (["log"] if again else [])
-    asked = {action.name for action in actions if isinstance(action, Ask)}
+    asked = {action.name for action in actions if isinstance(action, AskToStop)}
     assert asked == (BESIDE[strategy] if again else set())
     assert lifecycle.children["log"].state is (State.STARTING if again else State.STOPPED)
     assert not lifecycle.stopping
@@ -94,7 +93,7 @@ def test_the_member_fails_with_a_significant_actor_that_ended_otherwise_for_good
 # ---- busy, halted, silent ----
 
 
-def silent(lifecycle: Operations, until: float, works_until: float = 0.0) -> float | None:
+def silent(lifecycle: Lifecycle, until: float, works_until: float = 0.0) -> float | None:
     """The log is silent from 0 on, and seen to work for a while. return when it was given up, None if it was not"""
     for tick in range(1, round(until * 2) + 1):
         now = tick / 2

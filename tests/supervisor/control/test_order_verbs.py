@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(start: Start, capsys
 
 REFUSALS: dict[tuple[str, ...], tuple[int, str]] = {
     ("restart", "nobody"): (1, "no actor nobody; there are store, log, server"),
-    ("stop", "log"): (1, "without log the member would serve nobody; --force does it all the same"),
+    ("stop", "log"): (1, "without log the member would serve no client; --force does it all the same"),
     ("scale", "log=2"): (1, "no actors that can be scaled are called log"),
     ("scale", "log"): (1, "log is not of the form ROW=N, as in listener=4"),
     ("kill", "-NOPE", "log"): (1, "there is no signal NOPE"),

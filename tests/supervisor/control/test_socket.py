@@ -7,23 +7,30 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import zmq
 
-from supervisor.control.socket import LATER, Control, ControlError, Request, Verb
+from supervisor.control.socket import LATER, ControlError, ControlSocket, Request, Verb
+
+
+class NothingPending:
+    def look(self, now: float) -> None:
+        pass
 
 
 class Asked:
-    """A control socket with verbs of our own, and one who asks."""
+    """A control socket with verbs of our own, and a client."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.kept: list[Request] = []
         verbs: dict[str, Verb] = {"echo": self._echo, "keep": self._keep, "refuse": self._refuse}
         self.context: zmq.Context[Any] = zmq.Context()
-        self.control = Control(self.context, f"ipc://{path}", None, verbs)  # type: ignore[arg-type]
+        member: Any = SimpleNamespace(zmq=self.context, data=SimpleNamespace(control=f"ipc://{path}"))
+        self.control = ControlSocket(member, NothingPending(), verbs)
         self.asker: zmq.Socket[bytes] = self.context.socket(zmq.DEALER)
         self.asker.connect(f"ipc://{path}")
 

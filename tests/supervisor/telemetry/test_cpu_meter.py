@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from supervisor.processes import process_usage
-from supervisor.telemetry.cpu_meter import WINDOW_S, Meter
+from supervisor.telemetry.cpu_meter import WINDOW_S, CpuMeter
 
 
 def test_cpu_time_and_memory_are_the_kernels() -> None:
@@ -26,7 +26,7 @@ def test_the_percentage_is_within_five_per_cent_of_it(
     """Of a steady load, and soon after it has changed."""
     clock = {"s": 0.0, "cpu_s": 7.0}
     monkeypatch.setattr(process_usage, "cpu_s", lambda pid: clock["cpu_s"])
-    meter = Meter()
+    meter = CpuMeter()
 
     def run(seconds: float, share: float) -> None:
         for _ in range(round(seconds / every_s)):
@@ -43,7 +43,7 @@ def test_the_percentage_is_within_five_per_cent_of_it(
 def test_a_process_that_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     alive: dict[int, float | None] = {5: 1.0}
     monkeypatch.setattr(process_usage, "cpu_s", lambda pid: alive.get(pid))
-    meter = Meter()
+    meter = CpuMeter()
     meter.look({"wal": 5}, 1.0, with_wait=False)
     assert "wal" in meter.look({"wal": 5}, 2.0, with_wait=False)
     alive.clear()

@@ -24,7 +24,7 @@ def test_an_answer_goes_to_who_asked_once() -> None:
     asked = Asked()
     assert asked.sent == [("wal", 7, Query(asked.id, "inspect", {"a": 1}))]
     for _ in range(2):
-        asked.queries.on_told(QueryReply("wal", 7, asked.id, True, "state"))
+        asked.queries.on_reply(QueryReply("wal", 7, asked.id, True, "state"))
     asked.queries.expire(1e9)
     assert asked.answers == [(True, "state")]
 
@@ -41,7 +41,7 @@ def test_silence_is_an_answer_after_a_while() -> None:
 
 def test_the_end_of_a_process_is_an_answer_at_once_and_another_incarnation_none() -> None:
     asked = Asked()
-    asked.queries.on_told(QueryReply("wal", 8, asked.id, True, "of its successor"))
+    asked.queries.on_reply(QueryReply("wal", 8, asked.id, True, "of its successor"))
     asked.queries.on_gone(8)
     assert asked.answers == []
     asked.queries.on_gone(7)

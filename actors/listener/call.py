@@ -1,0 +1,81 @@
+"""One call that waits for its answer, and the ways on which the calls of a listener go.
+
+    Calls       (calls.py)        holds all that wait, sends them, and brings them their answers
+    KeyValues   (key_values.py)   \\
+    Leases      (leases.py)        > check requests of etcd's services and choose the way of each
+    Maintenance (maintenance.py)  /
+    QuotaGate   (quota_gate.py)   stands before them while the store is nearly full
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from etcdz.api.auth_info import AuthInfo
+from etcdz.api.errors import EtcdError
+from etcdz.ipc.messages import Leadership
+
+# What a call waits for.
+WRITE: Final = 0
+"""That the backend applies it."""
+READ: Final = 1
+"""The backend's answer."""
+WAIT_INDEX: Final = 2
+"""A read index of raft's; then it is a READ."""
+ASK_LESSOR: Final = 3
+"""What the lessor knows; then it is a READ."""
+
+
+class Caller(Protocol):
+    """Where an answer goes: a client's connection, or a part of the listener that makes calls itself."""
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """The answer, once. code: gRPC's. body: the encoded response, or the text of the error if code is not 0"""
+
+    def flush(self) -> None:
+        """All answers of this turn have been given: write them."""
+
+
+class Call(NamedTuple):
+    """One call that waits.
+
+    state       WRITE, READ, WAIT_INDEX or ASK_LESSOR
+    payload     what is sent again to a new incarnation: a WRITE's raft entry, else the body of the request
+    began_s     on the monotonic clock
+    auth        who asks; None: nothing is known of that
+    """
+
+    caller: Caller
+    stream_id: int
+    method: int
+    state: int
+    payload: bytes
+    began_s: float
+    auth: AuthInfo | None
+
+
+Begin = Callable[[Caller, int, bytes, AuthInfo | None], EtcdError | None]
+"""How calls of a method begin: (caller, stream id, body of the request, who asks) -> the error to refuse it with, or
+None: it is on its way, or answered. raises DecodeError: body is no such request"""
+
+FollowUp = Callable[[int, Call, int, bytes], tuple[int, bytes] | None]
+"""What a reply of the backend is followed by: (request id, call, code, body) -> (code, body) for the client, or None:
+there is more to wait for."""
+
+
+class Routes(NamedTuple):
+    """The ways on which a checked request is sent.
+
+    propose             (caller, stream id, method, body, auth) -> error, or None: it was proposed
+    read                (caller, stream id, method, body, linearizable, auth): the backend reads
+    read_long_running   as propose, for a read that no request timeout ends
+    wait_long_running   (request id, call): the call goes on under its id as a long-running read
+    ask_lessor          (caller, stream id, method, body, auth): the lessor first, then the backend
+    leadership          () -> what raft has said last of its leader and term
+    """
+
+    propose: Callable[[Caller, int, int, bytes, AuthInfo | None], EtcdError | None]
+    read: Callable[[Caller, int, int, bytes, bool, AuthInfo | None], None]
+    read_long_running: Callable[[Caller, int, int, bytes, AuthInfo | None], EtcdError | None]
+    wait_long_running: Callable[[int, Call], None]
+    ask_lessor: Callable[[Caller, int, int, bytes, AuthInfo | None], None]
+    leadership: Callable[[], Leadership]

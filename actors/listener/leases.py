@@ -1,0 +1,67 @@
+"""How unary calls of etcd's Lease service begin. Keep-alives are streams: keep_alives.py."""
+
+from collections.abc import Callable
+from typing import Final
+
+from actors.listener.call import Begin, Caller, Routes
+from etcdz.api.auth_info import AuthInfo
+from etcdz.api.errors import EtcdError
+from etcdz.api.methods import LEASE_GRANT, LEASE_LEASES, LEASE_REVOKE, LEASE_TIME_TO_LIVE
+from etcdz.lease import lessor
+from etcdz.mvcc import validate
+from etcdz.proto import etcdserverpb as pb
+
+_LEASE_ID_MAX: Final = (1 << 63) - 1
+
+
+class Leases:
+    """The unary methods of Lease. begin: by method: how its calls begin"""
+
+    def __init__(self, routes: Routes, next_id: Callable[[], int]) -> None:
+        """next_id: gives a number that no lease of the cluster has, for a grant that names none"""
+        self._propose = routes.propose
+        self._ask_lessor = routes.ask_lessor
+        self._next_id = next_id
+        self.begin: dict[int, Begin] = {
+            LEASE_GRANT: self._grant,
+            LEASE_REVOKE: self._revoke,
+            LEASE_TIME_TO_LIVE: self._time_to_live,
+            LEASE_LEASES: self._leases,
+        }
+
+    def _grant(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        request = pb.LeaseGrantRequest.FromString(body)
+        while not request.ID:
+            request.ID = self._next_id() & _LEASE_ID_MAX
+            body = request.SerializeToString()
+        return self._propose(caller, stream_id, LEASE_GRANT, body, auth)
+
+    def _revoke(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        pb.LeaseRevokeRequest.FromString(body)
+        return self._propose(caller, stream_id, LEASE_REVOKE, body, auth)
+
+    def _time_to_live(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        pb.LeaseTimeToLiveRequest.FromString(body)
+        self._ask_lessor(caller, stream_id, LEASE_TIME_TO_LIVE, body, auth)
+        return None
+
+    def _leases(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        validate.parse_empty(pb.LeaseLeasesRequest, body)
+        self._ask_lessor(caller, stream_id, LEASE_LEASES, body, auth)
+        return None
+
+
+def lessor_query(request_id: int, method: int, body: bytes) -> tuple[int, int, int]:
+    """What the lessor is asked for a call: (request id, verb, lease or 0), an item of LeaseCalls.
+
+    method, body: LEASE_TIME_TO_LIVE or LEASE_LEASES, and its request
+    """
+    if method == LEASE_LEASES:
+        return request_id, lessor.LEASES, 0
+    return request_id, lessor.TIME_TO_LIVE, pb.LeaseTimeToLiveRequest.FromString(body).ID
+
+
+def with_keys_wanted(request: bytes, answer: bytes) -> bytes:
+    """What the backend is asked after the lessor has answered a LEASE_TIME_TO_LIVE: the lessor's answer, and a byte
+    that says whether the client wants the lease's keys."""
+    return answer + (b"\1" if pb.LeaseTimeToLiveRequest.FromString(request).keys else b"\0")

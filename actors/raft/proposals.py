@@ -1,0 +1,115 @@
+"""What is proposed to raft, from its arrival to the log.
+
+    Propose -> on_propose -> while the log is not read   kept until it is
+                             while the wal appends       forwarded to the wal, or held (actors/raft/delegation.py)
+                             otherwise                   taken -> propose -> the core's log
+
+What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader.
+"""
+
+from typing import Protocol
+
+from actors.raft.appends import Appends
+from actors.raft.applies import Applies
+from actors.raft.delegation import Delegation
+from actors.raft.request_window import RequestWindow
+from actors.runtime.link import Links
+from actors.runtime.statistics import Statistics
+from etcdz import limits
+from etcdz.api import errors
+from etcdz.ipc import request_ids
+from etcdz.ipc.messages import Propose, Refused
+from etcdz.raft import ProposalDropped, RawNode
+
+
+class Host(Protocol):
+    """What proposals need of their actor."""
+
+    links: Links
+    node: RawNode | None
+    delegation: Delegation
+    appends: Appends
+    applies: Applies
+    window: RequestWindow
+    statistics: Statistics
+
+
+class Proposals:
+    """waiting  entry data that the core is to append"""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.waiting: list[bytes] = []
+        self._unchecked: list[Propose] = []
+        """What came before the log was read: until then it is not known whether it is in it."""
+
+    def on_propose(self, message: Propose) -> None:
+        """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
+        host, delegation = self._host, self._host.delegation
+        if host.node is None:
+            self._unchecked.append(message)
+        elif not delegation.number:
+            delegation.on_answer(message)
+            self.take(message)
+        elif delegation.granted and message.fence == 0:
+            host.links.send_all("wal", delegation.forward(self._new_of(message)))
+        else:
+            host.links.send_all("wal", delegation.hold(message))
+
+    def on_log_read(self) -> None:
+        """The core is there, and the window holds what the log does: take what came before."""
+        unchecked, self._unchecked = self._unchecked, []
+        for message in unchecked:
+            self.on_propose(message)
+
+    def take(self, message: Propose) -> None:
+        """Have the core append what is new of it. Requires: the end of the log is raft's."""
+        self.waiting += [data for _, data in self._new_of(message)]
+
+    def take_back(self, data: list[bytes]) -> None:
+        """Have the core append these, which are in the window already."""
+        self.waiting += data
+
+    def release(self) -> list[bytes]:
+        """return all that wait: the wal is to append them instead."""
+        waiting, self.waiting = self.waiting, []
+        return waiting
+
+    def propose(self, node: RawNode) -> None:
+        """At the end of a turn. Requires: the end of the log is raft's."""
+        if not self.waiting:
+            return
+        try:
+            node.propose_batch(self.waiting)
+        except ProposalDropped:
+            return  # they wait for the next leader, or the end of a leadership transfer
+        self._host.statistics.batches.add(len(self.waiting))
+        self.waiting = []
+
+    def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
+        """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""
+        window = self._host.window
+        refusal = self._why_refused()
+        if refusal:
+            self._refuse(message.slot, [item[0] for item in message.items if item[0] not in window], refusal)
+            return []
+        is_new = window.add
+        fresh = [item for item in message.items if is_new(item[0])]
+        if len(fresh) < len(message.items):
+            old = [item[0] for item in message.items if window.has_forgotten(item[0])]
+            self._refuse(message.slot, old, errors.TIMEOUT.name)
+        return fresh
+
+    def _why_refused(self) -> str:
+        """A name in etcdz.api.errors; "": raft takes proposals."""
+        host = self._host
+        if host.appends.refusal:
+            return host.appends.refusal
+        if host.appends.bytes > limits.APPEND_BYTES_IN_FLIGHT_MAX or host.applies.lag > limits.APPLY_LAG_MAX:
+            return errors.REQUEST_TOO_MANY_REQUESTS.name
+        return ""
+
+    def _refuse(self, slot: int, ids: list[int], name: str) -> None:
+        if ids and slot not in request_ids.INTERNAL_PROPOSERS:
+            links = self._host.links
+            links.send(links.listener(slot), Refused([(request_id, name) for request_id in ids]))

@@ -1,0 +1,268 @@
+"""One client connection: which protocol it speaks, where its calls go, when its bytes leave, and how it ends."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actors.listener.calls import Calls
+from actors.listener.client_affinity import ClientAffinity
+from actors.listener.connection import Connection
+from actors.listener.draining import GATHER_S
+from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.streams import Streams
+from etcdz.api.methods import PUT
+from etcdz.config import MemberConfig
+from etcdz.ipc.messages import Leadership, Replies
+from etcdz.proto import etcdserverpb as pb
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import DONE, GOAWAY, ClientEvent
+from etcdz.wire.request_head import Method
+from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.unfinished import UnfinishedRequests
+
+PATH = b"/etcdserverpb.KV/Put"
+BODY = pb.PutRequest(key=b"k").SerializeToString()
+VERSION = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Transport:
+    """Keeps each write."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.closed = False
+        self.reads = True
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.writes.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+
+class World:
+    """A connection, its client, and in place of a listener what Connection asks of it."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
+        self.boot, self.links, self.log = SimpleNamespace(slot=0), links, None
+        self.calls = Calls(self, MemberConfig())  # type: ignore[arg-type]
+        self.streams = Streams(leader_timeout_s=3.0)
+        self.affinity = ClientAffinity()
+        self.idles = False
+        self.connected: list[Connection] = []
+        self.failures: list[Exception] = []
+        self.connection_errors: list[Exception] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.transport = Transport()
+        self.connection = Connection(self)
+        self.connection.connection_made(self.transport)
+        self.client = GrpcClientConnection(ClientSettings(authority=b"x"), lambda: 0.0)
+
+    # ---- the listener ----
+
+    def on_connected(self, connection: Connection) -> None:
+        self.connected.append(connection)
+
+    def on_lost(self, connection: Connection) -> None:
+        self.connected.remove(connection)
+
+    def new_grpc(self) -> GrpcServerConnection:
+        return GrpcServerConnection({PATH: Method(PATH, True, PUT)}, ServerSettings(), lambda: 0.0)
+
+    def new_http1(self, transport: Any) -> Http1Endpoints:
+        scrapes: Any = None
+        return Http1Endpoints(transport, self.calls, scrapes, 100, UnfinishedRequests(1 << 20))
+
+    def wake(self) -> None:
+        self.idles = False
+
+    def flush_soon(self) -> None:
+        pass
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        self.timers.append((seconds, do))
+
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
+
+    def on_connection_error(self, connection: Any, error: Exception) -> None:
+        self.connection_errors.append(error)
+
+    # ---- the client ----
+
+    def send(self) -> None:
+        """What the client has to say reaches the connection."""
+        self.connection.data_received(self.client.take_output())
+
+    def receive(self) -> list[ClientEvent]:
+        """What was written reaches the client."""
+        writes, self.transport.writes = self.transport.writes, []
+        return self.client.receive(b"".join(writes))
+
+    def answer(self) -> None:
+        """The backend answers all proposals."""
+        self.calls.end_turn()
+        items = [(request_id, 0, b"") for message in self.sent for request_id, _ in message.items]
+        self.sent.clear()
+        self.calls.on_replies(Replies(1, 1, items, 1))
+        self.calls.end_turn()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_call_is_answered_on_its_stream_with_all_of_a_turn_in_one_write(world: World) -> None:
+    streams = [world.client.call(PATH, BODY) for _ in range(3)]
+    world.send()
+    world.receive()
+    world.answer()
+    assert len(world.transport.writes) == 1
+    assert [(event[0], event[1]) for event in world.receive()] == [(DONE, stream) for stream in streams]
+
+
+@pytest.mark.parametrize("protocol", ["http/2", "http/1.1"])
+def test_the_first_bytes_say_which_protocol_it_is_even_one_by_one(world: World, protocol: str) -> None:
+    world.client.call(PATH, BODY)
+    for byte in world.client.take_output() if protocol == "http/2" else VERSION:
+        world.connection.data_received(bytes((byte,)))
+    if protocol == "http/2":
+        assert len(world.calls) == 1 and world.connection.http1 is None
+    else:
+        assert b" 200 " in world.transport.writes[-1] and world.connection.grpc is None
+    assert not world.connection.is_fresh
+
+
+def test_the_answer_to_a_client_that_has_gone_is_dropped(world: World) -> None:
+    world.client.call(PATH, BODY)
+    world.send()
+    world.transport.close()
+    world.connection.connection_lost(None)
+    world.answer()
+    assert (world.connected, world.failures, len(world.calls)) == ([], [], 0)
+
+
+def test_a_client_that_is_asked_to_leave_has_its_answer_before_the_end(world: World) -> None:
+    world.client.call(PATH, BODY)
+    world.send()
+    world.receive()
+    world.connection.drain()
+    world.answer()
+    assert world.transport.writes == [], "answers are held back until GOAWAY is confirmed"
+    told: list[int] = []
+    while not world.transport.closed:
+        due, world.timers = world.timers, []
+        for _, do in due:
+            do()
+        told += [event[0] for event in world.receive()]
+        world.send()
+    told += [event[0] for event in world.receive()]
+    assert told[0] == GOAWAY and told.count(DONE) == 1
+    assert len(world.calls) == 0
+
+
+def test_one_that_was_asked_to_leave_before_its_first_bytes_leaves_after_them(world: World) -> None:
+    world.connection.drain()
+    world.client.call(PATH, BODY)
+    world.send()
+    assert [seconds for seconds, _ in world.timers] == [GATHER_S]
+    other = World()
+    other.connection.drain()
+    other.connection.data_received(VERSION)
+    assert b" 200 " in other.transport.writes[0] and other.transport.closed
+
+
+def test_the_listeners_timer_is_woken_by_a_client(world: World) -> None:
+    world.idles = True
+    world.send()
+    assert not world.idles
+    assert world.affinity.latest is world.connection
+
+
+def test_a_client_that_does_not_read_is_not_read_from(world: World) -> None:
+    world.connection.pause_writing()
+    assert not world.transport.reads
+    world.connection.resume_writing()
+    assert world.transport.reads
+
+
+def test_an_error_over_what_a_client_has_sent_ends_its_connection_alone_and_is_reported(world: World) -> None:
+    world.calls = None  # type: ignore[assignment]
+    world.client.call(PATH, BODY)
+    world.send()
+    assert [type(error) for error in world.connection_errors] == [AttributeError]
+    assert world.transport.is_closing()
+    assert not world.failures
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown"),
+    [
+        (("127.0.0.1", 5000), "127.0.0.1:5000"),
+        (("::ffff:127.0.0.1", 5000, 0, 0), "127.0.0.1:5000"),
+        (("::1", 5000, 0, 0), "[::1]:5000"),
+        ("", "@"),
+    ],
+)
+def test_a_clients_address_is_shown_as_go_does(world: World, peer: Any, shown: str) -> None:
+    world.transport.get_extra_info = lambda name: peer  # type: ignore[attr-defined]
+    assert world.connection.remote == shown
+
+
+def test_a_half_that_is_closed_leaves_http1_open_for_the_answer_alone() -> None:
+    grpc, http1, fresh = World(), World(), World()
+    grpc.send()
+    http1.calls.on_leadership(Leadership(1, 2, 9, 4, 7, 3, 0))
+    http1.connection.data_received(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [world.connection.eof_received() for world in (grpc, http1, fresh)] == [False, True, False]
+
+
+def test_a_wrong_preface_is_closed_without_an_answer(world: World) -> None:
+    world.connection.data_received(b"PRI * HTTP/2.0\r\n\r\nXX")
+    assert world.transport.closed and world.transport.writes == []
+
+
+def test_a_client_has_spoken_once_it_has_greeted_or_asked() -> None:
+    grpc, http1 = World(), World()
+    greeting = grpc.client.take_output()
+    grpc.connection.data_received(greeting[:24])
+    http1.connection.data_received(VERSION[:-1])
+    assert not grpc.connection.has_spoken and not http1.connection.has_spoken
+    grpc.connection.data_received(greeting[24:])
+    http1.connection.data_received(VERSION[-1:])
+    assert grpc.connection.has_spoken and http1.connection.has_spoken
+
+
+def test_what_is_unfinished_is_given_up_and_forgotten_with_its_connection() -> None:
+    world = World()
+    world.send()
+    stream = world.client.open(PATH)
+    world.client.send_message(stream, bytes(40_000))
+    world.connection.data_received(world.client.take_output()[:-100])
+    assert isinstance(world.connection.holder, GrpcServerConnection)
+    world.connection.give_up_unfinished()
+    ended = [event for event in world.receive() if event[0] == DONE]
+    assert [event[1] for event in ended] == [stream]
+    world.connection.connection_lost(None)
+    assert world.connection.grpc is None

@@ -1,0 +1,50 @@
+"""Unary calls of the Lease service: ids for leases that have none, and the two halves of a TimeToLive."""
+
+import pytest
+
+from etcdz.api.methods import LEASE_GRANT, LEASE_LEASES, LEASE_TIME_TO_LIVE
+from etcdz.ipc.messages import LeaseAnswers, LeaseCalls
+from etcdz.lease import lessor
+from etcdz.proto import etcdserverpb as pb
+from tests.actors.listener.test_calls import LESSOR, Setup
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup()
+
+
+def granted(setup: Setup, body: bytes) -> pb.LeaseGrantRequest:
+    """The grant that is proposed for this request."""
+    setup.begin(1, LEASE_GRANT, body)
+    [(_, message)] = setup.turn()
+    return pb.InternalRaftRequest.FromString(message.items[0][1]).lease_grant
+
+
+def test_a_lease_without_an_id_gets_a_positive_one_before_it_is_proposed(setup: Setup) -> None:
+    first, second = (granted(setup, pb.LeaseGrantRequest(TTL=5).SerializeToString()) for _ in range(2))
+    assert first.TTL == 5 and 0 < first.ID < 1 << 63
+    assert second.ID != first.ID
+
+
+def test_a_lease_keeps_the_id_that_its_client_names(setup: Setup) -> None:
+    assert granted(setup, pb.LeaseGrantRequest(TTL=5, ID=77).SerializeToString()).ID == 77
+
+
+@pytest.mark.parametrize(("keys", "mark"), [(False, b"\0"), (True, b"\1")])
+def test_a_time_to_live_asks_the_lessor_first_and_then_the_backend(setup: Setup, keys: bool, mark: bytes) -> None:
+    setup.begin(1, LEASE_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(ID=7, keys=keys).SerializeToString())
+    [(name, message)] = setup.turn()
+    assert (name, type(message)) == ("lessor", LeaseCalls)
+    [(request_id, verb, lease_id)] = message.items
+    assert (verb, lease_id) == (lessor.TIME_TO_LIVE, 7)
+    setup.calls.on_lease_answers(LeaseAnswers([(request_id, b"known")]))
+    [(name, message)] = setup.turn()
+    assert (name, message.items) == ("backend", [(request_id, LEASE_TIME_TO_LIVE, b"known" + mark, 0)])
+
+
+def test_a_new_lessor_is_asked_again(setup: Setup) -> None:
+    setup.begin(1, LEASE_LEASES, b"")
+    before = setup.turn()
+    setup.calls.on_peer_up(LESSOR)
+    assert setup.turn() == before

@@ -1,0 +1,106 @@
+"""The Watch service of a listener: what it asks the backend, and what becomes of streams and figures."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actors.listener.streams import Streams
+from actors.listener.watching import WatchCall, Watching
+from etcdz.api.errors import STOPPED, Code
+from etcdz.config import MemberConfig
+from etcdz.ipc.messages import WatchAsk
+from etcdz.proto import etcdserverpb as pb
+
+WATCH = pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"k")).SerializeToString()
+
+
+class Call:
+    """In place of a StreamCall: keeps how it ended."""
+
+    is_clogged = False
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.ended: tuple[int, str] | None = None
+
+    def send_parts(self, head: bytes, body: bytes) -> None:
+        self.sent.append(head + body)
+
+    def finish(self, code: int = 0, text: str = "") -> None:
+        self.ended = (code, text)
+
+    def touch(self) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+class World:
+    """The service in slot 3 of a member. `turn` does what waits in the event loop."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        self.soon: list[Any] = []
+        self.calls: list[WatchCall] = []
+        streams = Streams(leader_timeout_s=3.0)
+        streams.handlers = lambda: self.calls  # type: ignore[method-assign, assignment, return-value]
+        host: Any = SimpleNamespace(
+            boot=SimpleNamespace(slot=3),
+            links=SimpleNamespace(send=lambda name, message: self.sent.append((name, message)), flush=lambda: None),
+            streams=streams,
+            event_loop=SimpleNamespace(call_soon=self.soon.append),
+            fail=pytest.fail,
+        )
+        self.watching = Watching(host, MemberConfig())
+
+    def open(self, call: Call) -> WatchCall:
+        self.calls.append(self.watching.open(call))  # type: ignore[arg-type]
+        return self.calls[-1]
+
+    def turn(self) -> None:
+        due, self.soon[:] = list(self.soon), []
+        for do in due:
+            do()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_all_requests_of_a_turn_are_one_question_to_the_backend(world: World) -> None:
+    handler = world.open(Call())
+    for _ in range(3):
+        handler.on_message(WATCH)
+    assert world.sent == [], "not before everything that is readable has been read"
+    assert len(world.soon) == 1
+    world.turn()
+    [(name, ask)] = world.sent
+    assert (name, type(ask), ask.slot) == ("backend", WatchAsk, 3)
+
+
+def test_a_new_backend_is_asked_again(world: World) -> None:
+    world.open(Call()).on_message(WATCH)
+    world.turn()
+    world.watching.on_new_backend()
+    [(_, before), (_, again)] = world.sent
+    assert (again.wants, again.seq) == (before.wants, before.seq + 1)
+
+
+def test_a_request_that_is_none_ends_its_stream(world: World) -> None:
+    call = Call()
+    world.open(call).on_message(b"\xff")
+    assert call.ended is not None and call.ended[0] == Code.INTERNAL
+
+
+def test_a_listener_that_ends_tells_clients_to_watch_elsewhere(world: World) -> None:
+    call = Call()
+    world.open(call).on_drain()
+    assert call.ended == (STOPPED.code, STOPPED.text)
+
+
+def test_streams_and_watchers_are_counted_when_they_are_asked_for(world: World) -> None:
+    world.open(Call())
+    assert world.watching.metrics() == {"watch_streams": 1, "watchers": 0, "slow_watchers": 0}

@@ -1,0 +1,167 @@
+"""An ordinary client that must not notice what others do: `python -m tests.hostile.victim host:port`.
+
+Prints "ready" when its watch and its lease stand, works until its stdin ends, then prints one JSON line:
+
+    {"puts": {"count", "p50_ms", "p99_ms", "max_ms"}, "gets": the same,
+     "events": seen by the watch, "events_missing", "event_lag_ms_max", "renewals", "errors": [text]}
+"""
+
+import json
+import select
+import sys
+import threading
+import time
+from typing import Any, Final
+
+from etcdz.net.blocking_channel import Channel, RpcError
+from etcdz.proto import etcdserverpb as pb
+
+PREFIX: Final = b"victim/"
+_PAUSE_S: Final = 0.002
+"""Between two rounds: a client that is not itself a load."""
+_CALL_S: Final = 60.0
+_EVENTS_S: Final = 15.0
+"""How long the watch may lag behind the last put."""
+_LEASE_TTL_S: Final = 20
+_RENEW_S: Final = 0.5
+_KEYS: Final = 50
+_ERRORS_KEPT: Final = 10
+
+
+def summarize(latencies_s: list[float]) -> dict[str, float]:
+    """count and the percentiles in ms; zeros for nothing."""
+    if not latencies_s:
+        return {"count": 0, "p50_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0}
+    found = sorted(latencies_s)
+    last = len(found) - 1
+    points = {"p50_ms": found[last // 2], "p99_ms": found[last * 99 // 100], "max_ms": found[last]}
+    return {"count": len(found), **{name: round(value * 1e3, 2) for name, value in points.items()}}
+
+
+class Victim:
+    """One client with a channel for its calls, one for its watch and one for its lease."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.errors: list[str] = []
+        self.puts_s: list[float] = []
+        self.gets_s: list[float] = []
+        self.put_at: dict[int, float] = {}  # by revision
+        self.seen_at: dict[int, float] = {}
+        self.renewals = 0
+        self.lease = 0
+        self.ends = threading.Event()
+        self.watches = threading.Event()
+
+    def fail(self, what: str, error: Exception) -> None:
+        if len(self.errors) < _ERRORS_KEPT:
+            self.errors.append(f"{what}: {type(error).__name__}: {error}")
+
+    def run(self) -> dict[str, Any]:
+        with Channel(self.target) as channel:
+            self._grant(channel)
+            threads = [threading.Thread(target=task, daemon=True) for task in (self._watch, self._renew)]
+            for thread in threads:
+                thread.start()
+            self.watches.wait(_CALL_S)
+            print("ready", flush=True)
+            number = 0
+            while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
+                self._round(channel, number)
+                number += 1
+            self._check_lease(channel)
+            self._await_events(threads[0])
+        return self._result()
+
+    def _grant(self, channel: Channel) -> None:
+        request = pb.LeaseGrantRequest(TTL=_LEASE_TTL_S)
+        answer = channel.unary("/etcdserverpb.Lease/LeaseGrant", request.SerializeToString(), _CALL_S)
+        self.lease = pb.LeaseGrantResponse.FromString(answer).ID
+
+    def _round(self, channel: Channel, number: int) -> None:
+        key, value = PREFIX + b"%d" % (number % _KEYS), b"%d" % number * 8
+        put = pb.PutRequest(key=key, value=value, lease=self.lease).SerializeToString()
+        get = pb.RangeRequest(key=key).SerializeToString()
+        try:
+            began = time.monotonic()
+            answer = channel.unary("/etcdserverpb.KV/Put", put, _CALL_S)
+            ended = time.monotonic()
+            self.puts_s.append(ended - began)
+            self.put_at[pb.PutResponse.FromString(answer).header.revision] = ended
+            answer = channel.unary("/etcdserverpb.KV/Range", get, _CALL_S)
+            self.gets_s.append(time.monotonic() - ended)
+            # NB: an attack may delete all keys between put and get; what it cannot do is to write another value.
+            if any(kv.value != value for kv in pb.RangeResponse.FromString(answer).kvs):
+                raise ValueError(f"{key!r} has another value than was put")
+        except Exception as error:
+            self.fail("call", error)
+            time.sleep(0.05)
+
+    def _watch(self) -> None:
+        create = pb.WatchCreateRequest(key=PREFIX, range_end=b"victim0")
+        try:
+            with Channel(self.target) as channel:
+                stream = channel.stream("/etcdserverpb.Watch/Watch")
+                stream.send(pb.WatchRequest(create_request=create).SerializeToString())
+                while (message := stream.recv()) is not None:
+                    self._see(pb.WatchResponse.FromString(message))
+                raise ConnectionError("the watch ended")
+        except Exception as error:
+            self.fail("watch", error)
+            self.watches.set()
+
+    def _see(self, response: Any) -> None:
+        now = time.monotonic()
+        self.watches.set()
+        for event in response.events:
+            self.seen_at.setdefault(event.kv.mod_revision, now)
+
+    def _renew(self) -> None:
+        request = pb.LeaseKeepAliveRequest(ID=self.lease).SerializeToString()
+        try:
+            with Channel(self.target) as channel:
+                stream = channel.stream("/etcdserverpb.Lease/LeaseKeepAlive")
+                while not self.ends.wait(_RENEW_S):
+                    stream.send(request)
+                    answer = stream.recv(_CALL_S)
+                    if answer is None or pb.LeaseKeepAliveResponse.FromString(answer).TTL <= 0:
+                        raise ValueError("the lease is gone")
+                    self.renewals += 1
+        except Exception as error:
+            self.fail("lease", error)
+
+    def _check_lease(self, channel: Channel) -> None:
+        self.ends.set()
+        request = pb.LeaseTimeToLiveRequest(ID=self.lease).SerializeToString()
+        try:
+            answer = channel.unary("/etcdserverpb.Lease/LeaseTimeToLive", request, _CALL_S)
+            if pb.LeaseTimeToLiveResponse.FromString(answer).TTL <= 0:
+                raise ValueError("the lease has run out")
+            revoke = pb.LeaseRevokeRequest(ID=self.lease).SerializeToString()
+            channel.unary("/etcdserverpb.Lease/LeaseRevoke", revoke, _CALL_S)
+        except (RpcError, ValueError) as error:
+            self.fail("lease", error)
+
+    def _missing(self) -> set[int]:
+        return self.put_at.keys() - self.seen_at.keys()
+
+    def _await_events(self, watch: threading.Thread) -> None:
+        until = time.monotonic() + _EVENTS_S
+        while self._missing() and watch.is_alive() and time.monotonic() < until:
+            watch.join(0.01)
+
+    def _result(self) -> dict[str, Any]:
+        lags = [self.seen_at[revision] - at for revision, at in self.put_at.items() if revision in self.seen_at]
+        return {
+            "puts": summarize(self.puts_s),
+            "gets": summarize(self.gets_s),
+            "events": len(lags),
+            "events_missing": len(self._missing()),
+            "event_lag_ms_max": round(max(lags, default=0.0) * 1e3, 2),
+            "renewals": self.renewals,
+            "errors": self.errors,
+        }
+
+
+if __name__ == "__main__":
+    print(json.dumps(Victim(sys.argv[1]).run()), flush=True)
