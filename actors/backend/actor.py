@@ -150,6 +150,7 @@ class BackendActor(Actor):
             cluster_id,
             lease_ttl_min_s=config.lease_ttl_min_s,
             checkpoint_persist=config.lease_checkpoint_persist,
+            reads_all=self.boot.may_found,
         )
 
     # ---- peers ----

@@ -107,7 +107,7 @@ class LevelStore:
         self.path = Path(path)
         self._switch_bytes = switch_bytes
         self._sync_ahead_bytes = sync_ahead_bytes
-        self._log_bytes = 0
+        self._log_bytes = self.written_bytes = 0
         self._synced = True  # LevelDB writes what it finds in logs to tables, and syncs those, before it opens
         self._dumps: list[tuple[threading.Thread, int]] = []
         self._thread_error: Exception | None = None
@@ -204,6 +204,7 @@ class LevelStore:
         except plyvel.Error as error:
             raise self._broken(error, StoreSyncFailed if sync else StoreBroken) from error
         self._log_bytes += size
+        self.written_bytes += size
         self._synced = sync
         if self._log_bytes >= self._switch_bytes:
             self._switch()
@@ -340,6 +341,10 @@ class LevelStore:
         """The same without what deleted records take up: an estimate, and never nothing, as no store is empty."""
         size = self.size()
         return max(min(size, _IN_USE_MIN), size - self._freed)
+
+    def size_between(self, lo: bytes, hi: bytes) -> int:
+        """Of tables alone; takes 10 us."""
+        return int(self._db.approximate_size(lo, hi))
 
     def defragment(self) -> None:
         """Begins to rewrite all tables without what was deleted or overwritten; `defragment_step` goes on with it."""
