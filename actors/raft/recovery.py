@@ -41,7 +41,8 @@ def recover(state: WalState, backend: BackendState) -> Recovered:
     if applied > state.last_index:
         raise DoNotBelongTogether(
             f"the backend has applied entry {applied}, but the log ends at {state.last_index}: "
-            "the write-ahead log is not the one that this data directory was written with"
+            "the write-ahead log is not the one that this data directory was written with. Put back the right one, or "
+            "restore a snapshot with `etcdzutl snapshot restore`"
         )
     entries = [decode_entry(entry) for entry in state.entries]
     index, term = _base(state, backend, entries)

@@ -122,7 +122,12 @@ class WalActor(Actor):
             check_present(self.boot, "the log", Path(self.wal_dir), has_log(self.disk, self.wal_dir))
             Path(self.snap_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open_log()
-        except (WalCorrupt, WalMismatch, WalInUse, OSError) as error:
+        except (WalCorrupt, WalMismatch) as error:
+            raise FatalError(
+                f"cannot open the log in {self.wal_dir}: {error}. Put back what is missing, or restore a snapshot with "
+                "`etcdzutl snapshot restore`"
+            ) from error
+        except (WalInUse, OSError) as error:
             raise FatalError(f"cannot open the log: {error}") from error
         return {"last_index": self.log_file.last_index, "snapshot_index": self.snapshot_index}
 

@@ -115,11 +115,11 @@ class Process:
 class World:
     """A member, its clients and what befalls them. `step` does one thing at random."""
 
-    def __init__(self, directory: Path, seed: int, patch: Any) -> None:
+    def __init__(self, directory: Path, seed: int, patch: Any, config: MemberConfig | None = None) -> None:
         self.random = random.Random(seed)
         self.now = 1_000.0
         self.directory = directory
-        self.config = MemberConfig(data_dir=str(directory), listeners=2, snapshot_count=40).to_dict()
+        self.config = (config or MemberConfig(data_dir=str(directory), listeners=2, snapshot_count=40)).to_dict()
         self.alive: dict[str, Process] = {}
         self.endpoints: dict[str, Process] = {}
         self.down: list[str] = []
@@ -145,8 +145,12 @@ class World:
         patch.setattr(loop, "Mailbox", Inbox)
         patch.setattr(zmq, "Context", NoSocket)
         patch.setattr("time.monotonic", lambda: self.now)
-        for name in ORDER:
-            self.start(name)
+        try:
+            for name in ORDER:
+                self.start(name)
+        except BaseException:
+            self.close()
+            raise
 
     # ---- life and death ----
 
