@@ -85,7 +85,7 @@ class BackendActor(Actor):
     def on_start(self) -> dict[str, Any]:
         began = time.monotonic()
         config, log = self.config, self.log
-        self.ballast = BallastWatch(open_directory(config), log)
+        self.ballast = BallastWatch(open_directory(config, self.boot), log)
         self.mvcc = open_store(config, self.boot, self._read_store, log)
         self.store = self.mvcc.state.store
         self.membership = Membership.load(self.store, self.mvcc.member_id, self.mvcc.cluster_id)

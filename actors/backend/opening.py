@@ -25,13 +25,22 @@ from etcdz.ipc.boot import Boot
 from etcdz.mvcc.loading import StoreCorrupt
 from etcdz.store import buckets, checkpoint, way_back
 from etcdz.store.ballast import Ballast
-from etcdz.store.inspection import Damage, inspect
+from etcdz.store.inspection import Damage, is_new
 from etcdz.store.interface import Store
-from etcdz.store.leveldb import DAMAGED, SWITCH_BYTES, LevelStore, StoreBroken, StoreDamaged
+from etcdz.store.leveldb import (
+    DAMAGED,
+    SWITCH_BYTES,
+    LevelStore,
+    StoreBroken,
+    StoreDamaged,
+    describe,
+    is_damage,
+)
 from etcdz.store.table import find_bad_table
 
 T = TypeVar("T")
 
+NAME = "leveldb"
 STORAGE_VERSION_MAX = (3, 8)
 """Nothing in it has changed from 3.6 to 3.8. Source: etcd main, storage schema changes."""
 SWITCH_BYTES_MIN = 1 << 20
@@ -41,12 +50,13 @@ DAMAGED_IN_USE = (*DAMAGED, StoreCorrupt)
 """What tells a backend at work that its store is not what was written to it."""
 
 
-def open_directory(config: MemberConfig) -> Ballast:
+def open_directory(config: MemberConfig, boot: Boot) -> Ballast:
     """Makes the store's directory. return the file that holds disk space for the store. raises FatalError
 
     The ballast is looked at first: on a full disk the store needs that space to open.
     """
     directory = _directory(config)
+    check_present(boot, "the store", directory / NAME, not is_new(directory / NAME))
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         ballast = Ballast(directory)
@@ -65,13 +75,11 @@ def open_store(config: MemberConfig, boot: Boot, load: Callable[[LevelStore], T]
     Requires: open_directory
     """
     directory = _directory(config)
-    place = Place(directory / "leveldb", config.wal_path, directory, boot.may_found)
+    place = Place(directory / NAME, config.wal_path, directory, boot.may_found)
     switch = switch_bytes(config.quota_bytes)
     try:
         way_back.finish(place.store)
-        is_new = inspect(place.store).is_new
-        check_present(boot, "the store", place.store, not is_new)
-        if is_new:
+        if is_new(place.store):
             rebuilding.begin_missing(place, log)
         try:
             return _load(place, switch, load)
@@ -91,7 +99,7 @@ def describe_damage(store: Path, error: BaseException) -> str:
     damage = _damage(store, error)
     if damage.path.is_dir():
         damage = find_bad_table(damage.path, LOOK_S) or damage
-    return f"the backend found damaged data: {damage}. Start the member again: it says what can be done"
+    return f"the backend cannot read its data: {damage}. Start the member again: it says what can be done"
 
 
 def _directory(config: MemberConfig) -> Path:
@@ -114,9 +122,11 @@ def _load(place: Place, switch: int, load: Callable[[LevelStore], T]) -> T:
         with suppress(StoreBroken):
             store.close()
         way_back.go_back(place.store)
-        if isinstance(error, DAMAGED_IN_USE):
+        if isinstance(error, StoreCorrupt) or is_damage(error):
             raise StoreDamaged(_damage(place.store, error)) from error
-        raise
+        if isinstance(error, FatalError):
+            raise
+        raise StoreBroken(f"{place.store}: {describe(error)}") from error
     way_back.forget(place.store)
     return loaded
 
@@ -124,7 +134,7 @@ def _load(place: Place, switch: int, load: Callable[[LevelStore], T]) -> T:
 def _damage(store: Path, error: BaseException) -> Damage:
     if isinstance(error, StoreDamaged):
         return error.damage
-    return Damage(store, str(error) if isinstance(error, StoreCorrupt) else "a block has another checksum")
+    return Damage(store, describe(error))
 
 
 def _located(damage: Damage) -> Damage:

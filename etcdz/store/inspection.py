@@ -42,22 +42,26 @@ class Damage(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """cuts: (file, size that it is to be cut to) of torn ends. is_new: there is no store yet."""
+    """cuts: (file, size that it is to be cut to) of torn ends."""
 
     damage: Damage | None
     cuts: list[tuple[Path, int]]
-    is_new: bool = False
+
+
+def is_new(directory: Path) -> bool:
+    """Whether there is no store yet: one that was about to be made has a manifest at most, and an empty log."""
+    if not directory.is_dir():
+        return True
+    return not (directory / "CURRENT").exists() and not any(map(_holds_data, directory.iterdir()))
 
 
 def inspect(directory: Path) -> Inspection:
-    """raises OSError: a file cannot be read"""
-    names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+    """Requires: is_new has said that there is something. raises OSError: a file cannot be read"""
+    names = sorted(path.name for path in directory.iterdir())
     current = directory / "CURRENT"
     if "CURRENT" not in names:
-        held = [name for name in names if _holds_data(directory / name)]
-        if not held:  # a store that was about to be made has a manifest at most, and an empty log
-            return Inspection(None, [], is_new=True)
-        return _without_manifest(directory, names, current, f"is missing, but {len(held)} tables and logs are there")
+        held = sum(_holds_data(directory / name) for name in names)
+        return _without_manifest(directory, names, current, f"is missing, but {held} tables and logs are there")
     named = _MANIFEST.fullmatch(current.read_bytes())
     if named is None:
         return _without_manifest(directory, names, current, "does not name a manifest")

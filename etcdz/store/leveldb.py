@@ -22,12 +22,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import plyvel
 
 from etcdz.store import buckets
-from etcdz.store.inspection import Damage, inspect
+from etcdz.store.inspection import Damage, inspect, is_new
 from etcdz.store.log_tail import cut_log
 
 WRITE_BUFFER_BYTES = 64 << 20
@@ -78,8 +80,11 @@ class StoreDamaged(StoreBroken):
         self.damage = damage
 
 
-DAMAGED = (StoreDamaged, plyvel.CorruptionError)
-"""What reads raise for data that fails its checksums: `get` and unverified iterators leave LevelDB's error as it is."""
+DAMAGED = (StoreDamaged, plyvel.Error)
+"""What reads raise for data that is not as it was written: `get` and unverified iterators leave LevelDB's errors as
+they are."""
+_NOWHERE_IN_FILE = "Invalid argument"
+"""The errno with which a read fails whose place is in no file: LevelDB has it from a damaged block."""
 
 
 class LevelStore:
@@ -121,9 +126,9 @@ class LevelStore:
         self._ranges: deque[tuple[bytes, bytes, int]] = deque()
         try:
             self._freed = int.from_bytes(self.get(FREED) or b"", "big")
-        except plyvel.CorruptionError as error:
+        except plyvel.Error as error:
             self._db.close()
-            raise StoreDamaged(Damage(self.path, _text(error))) from error
+            raise self._broken(error) from error
         if self._freed:
             self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), self._freed)
 
@@ -146,9 +151,9 @@ class LevelStore:
 
     def _broken(self, error: Exception, kind: type[StoreBroken] = StoreBroken) -> StoreBroken:
         """What this module raises for an error of LevelDB's: StoreDamaged, or one of a kind."""
-        if isinstance(error, plyvel.CorruptionError):
-            return StoreDamaged(Damage(self.path, _text(error)))
-        return kind(f"{self.path}: {_text(error)}")
+        if is_damage(error):
+            return StoreDamaged(Damage(self.path, describe(error)))
+        return kind(f"{self.path}: {describe(error)}")
 
     def _inspect(self, prepare: Callable[[Path], None] | None) -> None:
         """Cuts torn ends. NB: only under LevelDB's own lock: another's log has a tail that is merely unfinished.
@@ -162,10 +167,12 @@ class LevelStore:
             with suppress(FileNotFoundError):
                 lock = stack.enter_context(open(self.path / "LOCK", "r+b"))
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_new(self.path):
+                return
             found = inspect(self.path)
             if found.damage is not None:
                 raise StoreDamaged(found.damage)
-            if prepare is not None and not found.is_new:
+            if prepare is not None:
                 prepare(self.path)
             for path, size in found.cuts:
                 cut_log(path, size)
@@ -174,13 +181,23 @@ class LevelStore:
     def iterate(
         self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(
-            start=lo, stop=hi, reverse=reverse, verify_checksums=True, fill_cache=not verify
-        )
+        found = self._db.iterator(start=lo, stop=hi, reverse=reverse, verify_checksums=True, fill_cache=not verify)
+        rows = chain(found, self._raise_skipped(found, lo))
         return self._verified(rows) if verify else rows
 
+    def _raise_skipped(self, rows: Any, lo: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """No rows, but LevelDB's error if it has skipped over damage at the end of rows, a plyvel iterator from lo on.
+
+        NB: plyvel looks for that with each row that it gives out and not at the end, so one more is asked for; where
+        there is none, only a raw iterator says why.
+        """
+        rows.seek(lo)
+        if next(rows, None) is None:
+            self._db.raw_iterator(verify_checksums=True).seek(lo)
+        yield from ()
+
     def _verified(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        """raises StoreBroken"""
+        """raises StoreDamaged, StoreBroken"""
         try:
             yield from rows
         except plyvel.Error as error:
@@ -386,7 +403,13 @@ class LevelStore:
             self._db.close()
 
 
-def _text(error: Exception) -> str:
-    """What LevelDB says, which comes as bytes."""
+def is_damage(error: BaseException) -> bool:
+    """Whether it says that data is not as it was written; else the system has failed, or somebody has the store."""
+    is_nowhere = isinstance(error, plyvel.IOError) and _NOWHERE_IN_FILE in describe(error)
+    return is_nowhere or isinstance(error, (StoreDamaged, plyvel.CorruptionError))
+
+
+def describe(error: BaseException) -> str:
+    """LevelDB's own text comes as bytes."""
     said = error.args[0] if error.args else error
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)

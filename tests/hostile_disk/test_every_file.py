@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from etcdz.store.inspection import inspect
+from etcdz.store.inspection import is_new
 from etcdz.store.leveldb import LevelStore, StoreBroken
 from tests.hostile_disk import damages
 from tests.hostile_disk.life import Lives, Refused, Served, fill, fill_on, hashes
@@ -90,12 +90,10 @@ def rows(data: Path) -> list[tuple[bytes, bytes]] | None:
     copy = data.with_name("rows")
     shutil.rmtree(copy, ignore_errors=True)
     store = data / "member" / "snap" / "leveldb"
-    if not store.is_dir():
+    if is_new(store):
         return None
     shutil.copytree(store, copy)
     try:
-        if inspect(copy).is_new:
-            return None
         with closing(LevelStore(copy)) as store:
             return list(store.iterate(b"", b"\xff", verify=True))
     except StoreBroken:
@@ -159,3 +157,18 @@ def test_where_more_than_a_file_is_missing(what: str, original: Original, tmp_pa
     found = assert_served_or_refused(original, data, what)
     if original.reaches_back and "segment" not in what:
         assert isinstance(found, Served), found
+
+
+def test_the_end_of_the_store_is_not_cut_off_where_the_log_does_not_go_on_from_there(
+    original: Original, tmp_path: Path
+) -> None:
+    data = original.copy(tmp_path / "data")
+    log = max(files(data, "store's log"), key=lambda path: path.stat().st_size)
+    with log.open("r+b") as file:
+        file.truncate(log.stat().st_size // 8)  # as a crash may leave it, but for what the log has
+    for segment in files(data, "segment")[:-1]:
+        segment.unlink()
+    before = hashes(data)
+    found = original.lives.start(data)
+    assert isinstance(found, Refused) and "entries" in found.reason and "Nothing has been changed" in found.reason
+    assert changed(before, hashes(data)) == []

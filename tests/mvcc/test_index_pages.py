@@ -1,6 +1,7 @@
 """Pages of the index: a start from them finds what a start that reads every record finds, after any history."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store import buckets
 from etcdz.store.interface import MemoryStore
+from etcdz.store.leveldb import DAMAGED, LevelStore, StoreDamaged
 
 PAGE_BYTES = 4000
 
@@ -177,3 +179,26 @@ def test_pages_of_what_compactions_took_out_are_joined() -> None:
                 pass
     pages = [name for name in store.rows if name.startswith(index_pages.BUCKET)]
     assert 0 < len(pages) <= 3
+
+
+def test_large_values_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
+    store = LevelStore(tmp_path)
+    mvcc = Mvcc(store, 1, 2)
+    for number in range(60):
+        mvcc.put(pb.PutRequest(key=b"%d" % number, value=b"%d:" % number + Random(number).randbytes(2000)))
+        commit(mvcc)
+    store.close()
+    LevelStore(tmp_path).close()  # what is in its log goes to a table
+    table = max(tmp_path.glob("*.ldb"), key=lambda path: path.stat().st_size)
+    data = table.read_bytes()
+    at = data.index(b"7:" + Random(7).randbytes(8)) + 1000
+    table.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    store = LevelStore(tmp_path)
+    quick = Mvcc(store, 1, 2, reads_all=False)
+    assert len(quick.state.index) == 60
+    assert quick.range(pb.RangeRequest(key=b"50"))[0] == 0
+    with pytest.raises(DAMAGED):
+        quick.range(pb.RangeRequest(key=b"7"))
+    with pytest.raises(StoreDamaged):
+        Mvcc(store, 1, 2)
+    store.close()
