@@ -44,7 +44,7 @@ from etcdz.wal import snap
 from etcdz.wal.files import SyncFailed, WalCorrupt, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.snap import Snap
-from etcdz.wal.start import open_newest
+from etcdz.wal.start import Start, open_newest
 
 
 class Own(NamedTuple):
@@ -138,7 +138,7 @@ class WalActor(Actor):
             self.log_file = Log.create(self.disk, self.wal_dir, metadata, options)
             self._mark()
             return
-        start = open_newest(self.disk, self.wal_dir, self.snap_dir, options, resume_points.load(self.boot.run_dir))
+        start = self._open_newest(options)
         self.log_file = start.log
         self._mark()
         if start.snap is not None:
@@ -147,6 +147,15 @@ class WalActor(Actor):
             self.log.warn("passed over a snapshot file", name=name, reason=why)
         if start.recovered.torn is not None:
             self.log.warn("cut off the torn end of the log", torn=str(start.recovered.torn))
+
+    def _open_newest(self, options: LogOptions) -> Start:
+        """From the newest .snap on; where none fits, all of the log: raft sees whether the store has what was before."""
+        try:
+            return open_newest(self.disk, self.wal_dir, self.snap_dir, options, resume_points.load(self.boot.run_dir))
+        except WalMismatch as error:
+            log, recovered = Log.open(self.disk, self.wal_dir, None, options)
+            self.log.warn("no snapshot file fits the log, all of the log is read", reason=str(error))
+            return Start(log, recovered, None, [])
 
     def _reach_back(self, index: int) -> None:
         """The store is behind the .snap that the log was opened from, and older segments hold what it lacks."""
