@@ -149,7 +149,7 @@ class WalActor(Actor):
             self.log.warn("cut off the torn end of the log", torn=str(start.recovered.torn))
 
     def _open_newest(self, options: LogOptions) -> Start:
-        """From the newest .snap on; where none fits, all of the log: raft sees whether the store has what was before."""
+        """From the newest .snap on, or where none fits all of it: raft sees whether the store has what comes before."""
         try:
             return open_newest(self.disk, self.wal_dir, self.snap_dir, options, resume_points.load(self.boot.run_dir))
         except WalMismatch as error:

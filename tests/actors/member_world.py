@@ -123,6 +123,8 @@ class World:
         self.alive: dict[str, Process] = {}
         self.endpoints: dict[str, Process] = {}
         self.down: list[str] = []
+        self.founded: set[str] = set()
+        """Names that were alive once in this life."""
         self.incarnations = iter(range(1 << 20, 1 << 21))
         self.clients: list[Client] = []
         self.deaths = 0
@@ -171,9 +173,11 @@ class World:
         incarnation = next(self.incarnations)
         endpoint = f"{name}.{incarnation}"
         slot = int(number or 1) - 1
-        boot = Boot(name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {})
+        may_found = name not in self.founded
+        boot = Boot(name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {}, may_found=may_found)
         actor = MAKE[kind](boot)
         actor.on_start()
+        self.founded.add(name)
         process = Process(actor)
         self.alive[name] = self.endpoints[endpoint] = process
         self._publish()
