@@ -173,8 +173,11 @@ class World:
         incarnation = next(self.incarnations)
         endpoint = f"{name}.{incarnation}"
         slot = int(number or 1) - 1
-        may_found = name not in self.founded
-        boot = Boot(name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {}, may_found=may_found)
+        memory = str(self.directory.parent / f"{name}.memory")
+        boot = Boot(
+            name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {},
+            may_found=name not in self.founded, memory=memory,
+        )  # fmt: skip
         actor = MAKE[kind](boot)
         actor.on_start()
         self.founded.add(name)
@@ -294,3 +297,4 @@ def release(actor: Any) -> None:
         actor.log_file.close()
     elif isinstance(actor, BackendActor):
         actor.store.close()
+        actor.ring.close()

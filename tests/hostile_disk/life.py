@@ -73,6 +73,8 @@ class Lives:
         """A whole life. work: what is done in it; then it ends as by kill -9."""
         config = self.config(directory)
         self._seed += 1
+        for memory in directory.parent.glob("*.memory"):
+            memory.unlink()  # it lives as long as the supervisor
         try:
             taken = data_dir.take(str(directory))
         except DataDirError as error:
