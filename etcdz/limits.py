@@ -15,8 +15,15 @@ FRAMES_PER_TURN = 256
 
 # ---- calls ----
 CALLS_IN_FLIGHT_MAX = 4096
-"""Unary calls that all listeners together admit at a time, each an equal share; beyond, `etcdserver: too many
-requests`."""
+"""Unary calls that all listeners together admit at a time, each an equal share, those included that their clients have
+given up; beyond, clients with few calls wait, and the others are told `etcdserver: too many requests`."""
+CALLS_WAITING_MAX = 4096
+"""Calls of one listener that wait for a place."""
+CALLS_WAITING_BYTES_MAX = 64 << 20
+"""Of their requests."""
+CALLS_WAITING_EACH = 64
+"""A client with more calls than this does not wait, but is refused; fewer, where there are so many clients that they
+could not all wait."""
 CALLS_BATCHED_FROM = 2
 """With so many calls in flight a listener reads all that is readable before it sends them on."""
 BUSY_CALLS = 16
@@ -25,10 +32,28 @@ CALLS_RESERVED = 256
 """Calls that each listener admits beside these, for health, status and alarms alone."""
 READ_AGAIN_MAX = 3
 """How often a read is asked again of a new backend: if yet another one ends, the read is taken for the cause."""
+LONG_READS_MAX = 2048
+"""Reads of one listener that take long; beyond, `etcdserver: too many requests`."""
+LONG_READS_EACH = 256
+"""Of one client."""
+LONG_READS_ASKED = 2
+"""Those that the backend works on at a time for one listener."""
+LONG_READ_WAIT_S = 60.0
+"""How long one may wait to be asked for. etcd has no such bound: it makes all answers at once."""
+UNSENT_BYTES_MAX = 64 << 20
+"""Of large answers that the clients of one listener have not taken: with more, no further ones are asked for."""
+UNSENT_STALL_S = 3.0
+"""A client that has taken nothing for so long loses its answers, if others wait for the space."""
+CLIENT_ROOM_BYTES = 1 << 20
+"""A client that has not taken so much is not given more large answers."""
 KEEP_ALIVES_IN_FLIGHT = 1_024
 """Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
 KEEP_ALIVES_QUEUED = 65_536
 """Of one stream, beyond these. etcd's client keeps all its leases on one stream and renews them in bursts."""
+WATCH_REQUESTS_PENDING = 65_536
+"""Requests of one Watch stream that wait for the backend's position; beyond, the stream ends."""
+UNREAD_BYTES_MAX = 4 << 20
+"""A stream whose client asks on, while so much of what it has asked for waits to be read, ends."""
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 
@@ -87,8 +112,12 @@ COMPACTION_SLICE = 400
 (--compaction-batch-limit) is several slices, its sleep is spread over the pauses between them."""
 COMPACTION_PAUSE_S = 0.004
 """After a slice, where no flag says otherwise."""
-HASH_SLICE = 500
-"""Records that one slice of a hash reads."""
+HELD_COMPACTION_LOOK_S = 0.01
+"""How often the backend looks whether reads that need what a compaction takes out are through."""
+HASH_SLICE = 50
+"""Records that a hash reads without a look at the clock."""
+HASH_SLICE_S = 0.001
+"""How long one slice of a hash takes, about."""
 SLICE_SHARE = 0.5
 """Of the backend's time that hashes may take."""
 DEFRAG_LOOK_S = 0.02
@@ -120,6 +149,9 @@ assert 2 * CALLS_IN_FLIGHT_MAX <= REQUEST_WINDOW, (
 )
 assert APPLY_LAG_MAX <= REQUEST_WINDOW, "what is not applied yet may be offered again"
 assert CALLS_RESERVED < CALLS_IN_FLIGHT_MAX
+assert LONG_READS_ASKED < LONG_READS_EACH < LONG_READS_MAX
+assert CLIENT_ROOM_BYTES < UNSENT_BYTES_MAX
+assert CALLS_WAITING_EACH < CALLS_WAITING_MAX
 assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX

@@ -18,7 +18,7 @@ with the reason instead after
 2. more than `restarts` in a row that never became ready: for actors whose start alone takes longer than that window,
 3. more than REPEATS_MAX ends for one and the same reason within REPEATS_S: for a poison message, which ends every
    process that handles it, however slowly these ends follow each other. Ends by a signal from outside (SIGKILL,
-   SIGTERM) do not count there.
+   SIGTERM) do not count there, nor ends over a read that is given up in time.
 
 Source: Erlang/OTP supervisor; rules 2 and 3 are our own.
 """
@@ -82,7 +82,8 @@ class Exit(NamedTuple):
     reason: str
     ready_s: float | None
     from_outside: bool = False
-    """It was killed or halted by a signal that was not ours: no fault of its own."""
+    """It was killed or halted by a signal that was not ours, or ended over a client's read, which is given up:
+    none of these says that it will end so for ever."""
 
 
 class RestartHistory(NamedTuple):

@@ -8,13 +8,17 @@ This file is the turn: take entries, apply them, commit, answer. What each other
 reads, is in the files beside it.
 """
 
+import resource
+import sys
 import time
+import traceback
 from collections import deque
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from actors.backend.ballast_watch import BallastWatch
 from actors.backend.lease_link import LeaseLink
+from actors.backend.long_reads import LongReads
 from actors.backend.member_status import MemberStatus
 from actors.backend.opening import (
     DAMAGED_IN_USE,
@@ -43,12 +47,14 @@ from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
     Apply,
     BackendHello,
+    CancelReads,
     CompactSlice,
     Durable,
     Flush,
     LeaseHello,
     LeaseNews,
     Read,
+    ReadLong,
     Replies,
     WatchAsk,
     WatchHistory,
@@ -56,6 +62,7 @@ from etcdz.ipc.messages import (
 )
 from etcdz.ipc.request_ids import LESSOR_SLOT
 from etcdz.mvcc import alarms
+from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
@@ -63,6 +70,8 @@ from etcdz.proto import raftpb
 from etcdz.store import buckets
 from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
+ANSWER_SHARE: Final = 8
+"""What an entry is answered with may take this part of the memory that the process is given."""
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 V2_WRITES = ("PUT", "POST", "DELETE")
 
@@ -81,6 +90,13 @@ class BackendActor(Actor):
         """What the wal has handed over before raft's entries in front of it came. Invariant: of raft.incarnation."""
         self.replies: dict[int, list[Reply]] = {}
         """Replies of this turn to proposals, by listener slot."""
+        self.large_replies: list[tuple[int, int, Answer]] = []
+        """The same that are sent in pieces: (slot, request id, answer)."""
+
+    def gives_up(self, error: Exception) -> bool:
+        """A read has ended this process: its listener gives it up (actors/listener/poison_reads.py)."""
+        readers = {reader.__code__ for reader in (Reads.on_read, Reads.unpark, Reads.work, LongReads.work)}
+        return any(frame.f_code in readers for frame, _ in traceback.walk_tb(error.__traceback__))
 
     # ---- start ----
 
@@ -90,6 +106,8 @@ class BackendActor(Actor):
         self.ballast = BallastWatch(open_directory(config, self.boot), log)
         self.mvcc = open_store(config, self.boot, self._read_store, log)
         self.store = self.mvcc.state.store
+        self.mvcc.state.breathe = self._breathe
+        self.mvcc.answer_bytes_max = min(self.mvcc.answer_bytes_max, _memory_max() // ANSWER_SHARE)
         self.membership = Membership.load(self.store, self.mvcc.member_id, self.mvcc.cluster_id)
         kept = self.store.get(buckets.V2_KEYS)
         self.v2_keys = V2Keys.decode(kept) if kept else None
@@ -122,6 +140,14 @@ class BackendActor(Actor):
             log=log,
             warning_s=config.warning_apply_s,
         )
+        self.long_reads = LongReads(
+            links,
+            self.raft,
+            self.reads,
+            incarnation=self.boot.incarnation,
+            log=log,
+            warning_s=config.warning_apply_s,
+        )
         self.upkeep = Upkeep(self, self.reads.answer, config.corrupt_check_s)
         self.reads.long = self.upkeep.long
         self.publisher = Publisher(links, mvcc)
@@ -129,6 +155,8 @@ class BackendActor(Actor):
             Apply: self.on_apply,
             Durable: self.on_durable,
             Read: self.reads.on_read,
+            ReadLong: self.long_reads.on_read_long,
+            CancelReads: self.long_reads.on_cancel,
             Flush: self.on_flush,
             BackendHello: self.on_hello,
             LeaseHello: self.leases.on_hello,
@@ -137,6 +165,12 @@ class BackendActor(Actor):
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
         }
+
+    def _breathe(self) -> None:
+        """An entry that takes long is being applied: the supervisor is told, else it would take this for a loop."""
+        now = time.monotonic()
+        if now >= self._next_heartbeat:
+            self.heartbeat(now)
 
     def _check_data(self) -> None:
         if self.config.initial_corrupt_check:
@@ -177,6 +211,7 @@ class BackendActor(Actor):
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
             self.publisher.forget(peer.slot)
+            self.long_reads.forget(peer.slot)
 
     def on_hello(self, hello: BackendHello) -> None:
         self.early.clear()
@@ -271,6 +306,9 @@ class BackendActor(Actor):
         if result is None:
             return
         request_id, code, text, body = result
+        if type(body) is Answer:
+            self.large_replies.append((request_ids.slot_of(request_id), request_id, body))
+            return
         if code == FOREIGN:
             self._apply_foreign(text, body)
             if text != "downgrade_info_set":
@@ -319,6 +357,10 @@ class BackendActor(Actor):
         if published:
             self.publisher.publish(published)
         self.replies = {}
+        if self.large_replies:
+            for large in self.large_replies:
+                self.long_reads.send_made(*large)
+            self.large_replies = []
 
     def _encode(self, replies: dict[int, list[Reply]]) -> Frames:
         incarnation, index, revision = self.boot.incarnation, self.raft.applied_index, self.mvcc.state.revision
@@ -341,9 +383,11 @@ class BackendActor(Actor):
             self._commit()
             if reads.parked:
                 reads.unpark()
+        if reads.short:
+            reads.work()
         if leases.tables or leases.news:
             leases.end_turn(raft.applied_index)
-        if reads.answers:
+        if reads.answers or reads.deferred:
             reads.send()
         upkeep = self.upkeep
         if self.mvcc.compaction.running is not upkeep.is_told:
@@ -357,6 +401,9 @@ class BackendActor(Actor):
         if raft.is_report_due or raft.applied_index - raft.reported_index >= limits.APPLIED_EVERY_ENTRIES:
             raft.report()
             self.quota.announce()
+        if self.long_reads.has_work:
+            self.links.flush()
+            self.long_reads.work()
 
     def raise_corrupt(self) -> None:
         """Data is not as it was written: the alarm goes through the log."""
@@ -365,6 +412,8 @@ class BackendActor(Actor):
     # ---- timers ----
 
     def next_deadline(self) -> float | None:
+        if self.long_reads.has_work or self.reads.short:
+            return 0.0
         deadline, report_at, quota_at = self.upkeep.next_at, self.raft.next_report_at(), self.quota.next_at
         if report_at is not None and (deadline is None or report_at < deadline):
             deadline = report_at
@@ -398,6 +447,7 @@ class BackendActor(Actor):
             "applied_index": self.raft.applied_index,
             "revision": state.revision,
             "parked": len(self.reads.parked),
+            "long_reads": len(self.long_reads),
         }
 
     def details(self) -> dict[str, Any]:
@@ -415,6 +465,12 @@ class BackendActor(Actor):
 
     def metrics(self) -> dict[str, Any]:
         return self.status.metrics()
+
+
+def _memory_max() -> int:
+    """Bytes that this process is given: of the rule memory-max."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return soft if soft != resource.RLIM_INFINITY else sys.maxsize
 
 
 def run(boot: Boot) -> int:

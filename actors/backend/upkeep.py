@@ -25,6 +25,13 @@ from etcdz.store.interface import Store
 _NEVER: Final = float("inf")
 
 
+class Readers(Protocol):
+    """Reads that go on between turns."""
+
+    def holds_up(self, target: int, now: float) -> bool:
+        """Whether a compaction at this revision has to wait for them."""
+
+
 class Host(Protocol):
     """What upkeep needs of the backend."""
 
@@ -32,6 +39,8 @@ class Host(Protocol):
     links: Links
     log: Any
 
+    @property
+    def long_reads(self) -> Readers: ...
     def commit_pending(self) -> None: ...
     def raise_corrupt(self) -> None: ...
 
@@ -64,6 +73,7 @@ class Upkeep:
             DEFRAGMENT: self._defragment,
         }
         self._compact_slice: CompactSlice | None = None
+        self._compact_at = 0.0
         self._notes = b""
         self._compaction_waiters: list[tuple[int, int]] = []
         self._jobs: deque[_Job] = deque()
@@ -79,7 +89,8 @@ class Upkeep:
         self._plan()
 
     def _plan(self) -> None:
-        at = 0.0 if self._compact_slice is not None else min(self._job_at, self._defrag_at, self._check_at)
+        compact_at = self._compact_at if self._compact_slice is not None else _NEVER
+        at = min(compact_at, self._job_at, self._defrag_at, self._check_at)
         self.next_at = None if at == _NEVER else at
 
     # compaction
@@ -88,6 +99,7 @@ class Upkeep:
         self._notes = message.notes or self._notes
         if message.records:
             self._compact_slice = message
+            self._compact_at = 0.0
             self._plan()
         else:
             self.tell_compactor()
@@ -110,7 +122,10 @@ class Upkeep:
             self._answer(slot, request_id, Code.OK, self._host.mvcc.header())
         self._compaction_waiters = []
 
-    def _do_slice(self, message: CompactSlice) -> None:
+    def _do_slice(self, message: CompactSlice, now: float) -> None:
+        if self._host.long_reads.holds_up(self._host.mvcc.compaction.target, now):
+            self._compact_at = now + limits.HELD_COMPACTION_LOOK_S
+            return
         self._compact_slice = None
         if self._host.mvcc.compaction.step(message.records):
             self._end_compaction()
@@ -145,6 +160,8 @@ class Upkeep:
         job = self._jobs[0]
         try:
             outcome = job.step(limits.HASH_SLICE)
+            while outcome is None and time.monotonic() < now + limits.HASH_SLICE_S:
+                outcome = job.step(limits.HASH_SLICE)
         except OSError as error:
             self._host.log.error("found data that cannot be read", error=str(error))
             self._host.raise_corrupt()
@@ -229,8 +246,8 @@ class Upkeep:
 
     def work(self, now: float) -> None:
         """What is due. Requires: nothing is pending, and what waits for links has been sent."""
-        if self._compact_slice is not None:
-            self._do_slice(self._compact_slice)
+        if self._compact_slice is not None and now >= self._compact_at:
+            self._do_slice(self._compact_slice, now)
         if self._jobs and now >= self._job_at:
             self._job_slice(now)
         if now >= self._defrag_at:

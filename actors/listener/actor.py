@@ -39,11 +39,13 @@ from etcdz.ipc.messages import (
     Leadership,
     LeaseAnswers,
     Listen,
+    LongReads,
     Metrics,
     QuotaHeadroom,
     ReadStates,
     Refused,
     Replies,
+    ReplyPart,
     Stop,
     WatchChanges,
     WatchChunk,
@@ -65,6 +67,9 @@ CLIENTS_SHOWN = 100
 """Addresses of clients that `details` names."""
 FRESH_S = 0.5
 """A listener that ends waits so long for the first bytes of a client that has just connected: they are on their way."""
+
+CORK_BYTES = 256 << 10
+"""Of one client's large answers that are written before the others have their turn."""
 
 _NOT_READY, _ASKING, _READY = range(3)
 
@@ -118,6 +123,8 @@ class ListenerActor(Actor):
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
         self.handlers |= {
             Replies: self.calls.on_replies,
+            LongReads: self.calls.on_long_reads,
+            ReplyPart: self.calls.on_reply_part,
             Refused: self.calls.on_refused,
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
@@ -142,6 +149,7 @@ class ListenerActor(Actor):
         self.settings = ServerSettings(
             message_bytes_max=self.config.max_request_bytes + limits.RECEIVE_OVERHEAD_BYTES,
             max_concurrent_streams=self.config.max_concurrent_streams,
+            cork_bytes=CORK_BYTES,
             keepalive=keepalive,
         )
         self.keepalive_every_s = min(KEEPALIVE_CHECK_S_MAX, keepalive.timeout_s / 10)
@@ -175,10 +183,13 @@ class ListenerActor(Actor):
         self.connections.add(connection)
 
     def on_lost(self, connection: Connection) -> None:
-        """Its transport is gone: its streams end. Its calls go on, and are answered to nothing."""
+        """Its transport is gone, its calls and streams with it."""
         self.connections.discard(connection)
         self.affinity.forget(connection)
         self.streams.lose(connection)
+        if connection.open_calls:
+            self.calls.lose(connection)
+        self.calls.long_reads.forget(connection)
 
     def on_connection_error(self, connection: Connection, error: Exception) -> None:
         """A connection has ended because something that was done for its client has raised this. The others go on."""
@@ -226,6 +237,11 @@ class ListenerActor(Actor):
         self.count_turn(frames, time.monotonic_ns() - began)
 
     @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        return len(self.connections)
+
+    @property
     def under_way(self) -> int:
         """Calls and keep-alives that wait for their answer."""
         return len(self.calls) + len(self.calls.keep_alives)
@@ -262,6 +278,8 @@ class ListenerActor(Actor):
             self.scrapes.expire(now)
             self._relieve()
             waits = self._expire_deadlines(now)
+            if self.streams.cancelled:
+                self.calls.cancel(self.streams.cancelled)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
                 self._keep_alive(now)
@@ -276,6 +294,7 @@ class ListenerActor(Actor):
             return
         if self.stopping:
             self._leave_loop()
+        waits = waits or len(self.calls.long_reads) > 0
         self.idles = self.may_idle and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
         self._set_timer(IDLE_TIMER_S if self.idles else TIMER_S)
 
@@ -423,6 +442,7 @@ class ListenerActor(Actor):
         return {
             "connections": len(self.connections),
             "calls": len(self.calls),
+            "long_reads": len(self.calls.long_reads),
             "streams": len(self.streams),
             "client_cpu": self.affinity.cpu,
             **({"serving": True} if self.announced else {}),

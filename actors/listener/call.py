@@ -5,6 +5,8 @@
     Leases      (leases.py)        > check requests of etcd's services and choose the way of each
     Maintenance (maintenance.py)  /
     QuotaGate   (quota_gate.py)   stands before them while the store is nearly full
+    LongReads   (long_reads.py)   holds reads that take long until their answers have room
+    Admission   (admission.py)    says which calls wait for a place, and what holds one that no client waits for
 """
 
 from collections.abc import Callable
@@ -33,6 +35,43 @@ class Caller(Protocol):
 
     def flush(self) -> None:
         """All answers of this turn have been given: write them."""
+
+
+class Client:
+    """Base of a Caller that may have many calls at a time, and may give them up."""
+
+    __slots__ = ()
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """As Caller."""
+        raise NotImplementedError
+
+    def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
+        """An answer in pieces, which are not copied."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """As Caller."""
+        raise NotImplementedError
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it has taken what it was given before, but for a little."""
+        raise NotImplementedError
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What it has been given and has not taken."""
+        raise NotImplementedError
+
+    def give_up_unsent(self) -> None:
+        """It takes nothing: answers that wait are dropped, and it is told."""
+        raise NotImplementedError
+
+    @property
+    def open_calls(self) -> int:
+        """How many it waits for, streams included."""
+        raise NotImplementedError
 
 
 class Call(NamedTuple):

@@ -5,6 +5,7 @@ write          -> Write     -> wal     ... backend -> Replies    while raft dele
 linearizable   -> Read      -> backend -> Replies            while raft grants the fast path
                -> ReadIndex -> raft -> ReadStates -> Read    otherwise
 serializable   -> Read      -> backend -> Replies
+long           -> Read      -> backend -> LongReads -> ReadLong -> ReplyPart, ...
 keep-alive     -> LeaseCalls -> lessor -> LeaseAnswers
 lease's time   -> LeaseCalls -> lessor -> LeaseAnswers -> Read     the backend adds what it knows: header, keys
 
@@ -12,14 +13,17 @@ Which way a request goes, and whether it may, is decided beside this file (actor
 """
 
 import time
+from collections.abc import Container
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
-from actors.listener.call import ASK_LESSOR, READ, WAIT_INDEX, WRITE, Begin, Call, Caller, FollowUp, Routes
+from actors.listener.admission import Admission, WaitingCall
+from actors.listener.call import ASK_LESSOR, READ, WAIT_INDEX, WRITE, Begin, Call, Caller, Client, FollowUp, Routes
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
 from actors.listener.leases import Leases, lessor_query, with_keys_wanted
+from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
@@ -47,6 +51,7 @@ from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
     UNASKED,
+    CancelReads,
     Leadership,
     LeaseAnswers,
     LeaseCalls,
@@ -54,11 +59,14 @@ from etcdz.ipc.messages import (
     QuotaHeadroom,
     Read,
     ReadIndex,
+    ReadLong,
     ReadStates,
     Refused,
     Replies,
+    ReplyPart,
     Write,
 )
+from etcdz.ipc.messages import LongReads as LongReadsMessage
 from etcdz.proto import deep
 
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, HEALTH_LIST, MEMBER_LIST))
@@ -72,6 +80,9 @@ class Host(Protocol):
     links: Links
     log: Any
 
+    @property
+    def clients(self) -> int: ...
+
     def flush_soon(self) -> None: ...
 
 
@@ -79,6 +90,7 @@ class Calls:
     """All calls in flight of one listener. len(): how many, those that may take as long as they take not counted.
 
     keep_alives    messages of LeaseKeepAlive streams, which share the lessor's messages with calls
+    long_reads     reads that wait until their answers have room; no request timeout ends them, as in etcd
     """
 
     def __init__(self, host: Host, config: MemberConfig) -> None:
@@ -95,13 +107,13 @@ class Calls:
         self._timeout_s = config.request_timeout_s
         self._poison_reads = PoisonReads()
         self._slow = SlowCalls(host.log, config.warning_unary_request_s, config.log_level)
-        self._calls_max = 0
-        """This listener's share of what the listeners of the member may have in flight together."""
+        self._admission = Admission(host)
         self.share(max(1, config.listeners))
         self._proposals: list[tuple[int, bytes]] = []
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
         self._lease_calls: list[tuple[int, int, int]] = []
+        self.long_reads = LongReads()
         self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon)
         self._revision = 1
         """The latest that an answer of the backend has shown."""
@@ -137,11 +149,9 @@ class Calls:
         return len(self._calls)
 
     def share(self, listeners: int) -> None:
-        """limits.CALLS_IN_FLIGHT_MAX is the bound of the member; each of its listeners admits an equal part of it.
-
-        listeners   all that run, this one included, and those that are about to end
-        """
-        self._calls_max = limits.CALLS_IN_FLIGHT_MAX // listeners
+        """How many calls this listener admits. listeners: all that run, this one included, and those that are about to
+        end"""
+        self._admission.divide(listeners)
 
     # ---- begin ----
 
@@ -152,10 +162,12 @@ class Calls:
         method      of etcdz.api.methods.PATHS, or RANGE_CHUNK
         auth        who asks
         """
-        if len(self._calls) >= self._calls_max and (
-            method not in _RESERVED or len(self._calls) >= self._calls_max + limits.CALLS_RESERVED
+        if len(self._calls) >= self._admission.places and (
+            method not in _RESERVED or len(self._calls) >= self._admission.places + limits.CALLS_RESERVED
         ):
-            _refuse(caller, stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
+            waiting = WaitingCall(caller, stream_id, method, body, auth, time.monotonic())
+            if not self._admission.wait(waiting):
+                _refuse(caller, stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             return
         if auth is not None:
             self._knows_callers = True
@@ -184,6 +196,37 @@ class Calls:
         request_id = self._ids.next()
         self._reads.append((request_id, HEALTH, b"", index))
         self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None)
+
+    # ---- given up ----
+
+    def cancel(self, given_up: dict[Caller, set[int]]) -> None:
+        """Clients have given up these calls, by stream: nothing answers them. given_up: emptied"""
+        self._give_up(
+            [(i, c) for i, c in self._calls.items() if c.caller in given_up and c.stream_id in given_up[c.caller]]
+        )
+        self._admission.cancel(given_up)
+        if self.long_reads:
+            self.long_reads.cancel(given_up)
+        given_up.clear()
+
+    def lose(self, caller: Caller) -> None:
+        """The same for all calls of a client that is gone."""
+        self._give_up([(i, c) for i, c in self._calls.items() if c.caller is caller])
+        self._admission.cancel({caller: _ALL})
+        self.long_reads.cancel({caller: _ALL})
+
+    def _give_up(self, calls: list[tuple[int, Call]]) -> None:
+        """What has not left stays here; what has is abandoned."""
+        if not calls:
+            return
+        now = time.monotonic()
+        unsent = {item[0] for item in self._proposals} | {item[0] for item in self._reads}
+        for request_id, call in calls:
+            del self._calls[request_id]
+            if request_id not in unsent and call.state in (WRITE, READ):
+                self._admission.abandon(request_id, call.caller, now)
+        self._proposals = [item for item in self._proposals if item[0] in self._calls]
+        self._reads = [item for item in self._reads if item[0] in self._calls or item[0] in self._long_running]
 
     # ---- the ways of requests ----
 
@@ -250,8 +293,9 @@ class Calls:
         slow_before = time.monotonic() - self._slow.over_s
         for request_id, code, body in message.items:
             call = pop(request_id, None) or (long_running.pop(request_id, None) if long_running else None)
-            if call is None:
-                continue  # answered before, out of the ring, or given up
+            if call is None and (call := self.long_reads.end(request_id)) is None:
+                self._admission.release(request_id)  # answered before, out of the ring, or given up
+                continue
             if call.method in follow_ups:
                 answer = follow_ups[call.method](request_id, call, code, body)
                 if answer is None:
@@ -261,6 +305,44 @@ class Calls:
                 self._report_slow(call, code, body)
             call.caller.reply(call.stream_id, code, body)
             answered.add(call.caller)
+        if self._admission.waits:  # at once, before clients who do not wait take these places
+            self._begin_waiting()
+
+    def on_long_reads(self, message: LongReadsMessage) -> None:
+        """The backend has not answered these: they wait until there is room for their answers."""
+        for request_id in message.ids:
+            call = self._calls.pop(request_id, None)
+            if call is None:
+                self._admission.release(request_id)
+            elif not self.long_reads.add(request_id, call):
+                _refuse(call.caller, call.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
+                self._answered.add(call.caller)
+
+    def on_reply_part(self, part: ReplyPart) -> None:
+        """With the last part the answer is complete."""
+        pieces = self.long_reads.on_part(part)
+        if pieces is None:
+            return
+        call = self.long_reads.end(part.request_id) or self._calls.pop(part.request_id, None)
+        if call is None:
+            self._admission.release(part.request_id)
+            return
+        now = time.monotonic()
+        if call.began_s < now - self._slow.over_s:
+            self._report_slow(call, 0, b"")
+        if not self.long_reads.takes_answer(call):
+            _refuse(call.caller, call.stream_id, errors.TIMEOUT)
+        elif isinstance(call.caller, Client):
+            call.caller.reply_parts(call.stream_id, pieces)
+            self.long_reads.has_given(call.caller, now)
+        else:
+            call.caller.reply(call.stream_id, 0, b"".join(pieces))
+        self._answered.add(call.caller)
+
+    def _begin_waiting(self) -> None:
+        for call in self._admission.admit(len(self._calls)):
+            self.begin(call.caller, call.stream_id, call.method, call.body, call.auth)
+            self._answered.add(call.caller)  # it may have been refused at once
 
     def _report_slow(self, call: Call, code: int, body: bytes) -> None:
         """NB: a report must not fail what it reports on: the answer is still to be given."""
@@ -296,11 +378,14 @@ class Calls:
 
     def _end(self, request_id: int, error: EtcdError) -> None:
         call = self._calls.pop(request_id, None) or self._long_running.pop(request_id, None)
+        call = call or self.long_reads.end(request_id)
         if call is not None:
             if call.began_s < time.monotonic() - self._slow.over_s:
                 self._report_slow(call, error.code, b"")
             call.caller.reply(call.stream_id, error.code, error.text.encode())
             self._answered.add(call.caller)
+        else:
+            self._admission.release(request_id)
 
     def on_read_states(self, message: ReadStates) -> None:
         """Raft has confirmed a read index: the reads that waited for it go to the backend."""
@@ -327,12 +412,26 @@ class Calls:
             late.append(request_id)
         for request_id in late:
             self._end(request_id, errors.TIMEOUT)
+        for waiting in self._admission.expire(oldest):
+            _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
+            self._answered.add(waiting.caller)
+        if self.long_reads:
+            self._expire_long_reads(now)
         self.keep_alives.expire(now, self._answered)
+
+    def _expire_long_reads(self, now: float) -> None:
+        for request_id in self.long_reads.expire(now - limits.LONG_READ_WAIT_S):
+            self._end(request_id, errors.TIMEOUT)
+        for client in self.long_reads.find_stalled(now):
+            client.give_up_unsent()
+            self._answered.add(client)
 
     # ---- resync ----
 
     def on_peer_up(self, peer: Peer) -> None:
         """Offers what is unanswered to the new incarnation: raft drops what its log has, reads may be repeated."""
+        if peer.kind in ("raft", "backend", "wal"):
+            self._admission.release_all()
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
             self._delegation = self._fence = 0
@@ -343,6 +442,7 @@ class Calls:
             index = self._leadership.read_index or 0
             self._reads = [(i, c.method, c.payload, index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.payload, 0) for i, c in self._long_running.items()]
+            self.long_reads.ask_again()
         elif peer.kind == "wal" and self._delegation:
             self._delegation = 0
             self._offer_again(UNASKED)
@@ -353,7 +453,7 @@ class Calls:
 
     def _end_poison_reads(self) -> None:
         asked = [i for i, c in self._calls.items() if c.state == READ]
-        for request_id in self._poison_reads.on_backend_end([*asked, *self._long_running]):
+        for request_id in self._poison_reads.on_backend_end([*asked, *self._long_running, *self.long_reads.asked]):
             self._end(request_id, POISON_READ)
 
     def _unanswered_writes(self) -> list[tuple[int, bytes]]:
@@ -381,6 +481,8 @@ class Calls:
     def end_turn(self) -> None:
         """Sends one message per destination, and flushes each caller that was answered once."""
         links = self._host.links
+        if self._admission.waits:
+            self._begin_waiting()
         if self._proposals or self._fence:
             if self._delegation and not self._fence:
                 links.send("wal", Write(self._slot, self._delegation, self._proposals))
@@ -391,6 +493,8 @@ class Calls:
         if self._reads:
             links.send("backend", Read(self._slot, self._reads, self._askers() if self._knows_callers else ()))
             self._reads = []
+        if self.long_reads.waiting or self.long_reads.cancelled:
+            self._ask_long_reads()
         if self._read_index:
             links.send("raft", ReadIndex(self._slot, self._read_index))
             self._read_index = []
@@ -403,6 +507,27 @@ class Calls:
             for caller in self._answered:
                 caller.flush()
             self._answered.clear()
+
+    def _ask_long_reads(self) -> None:
+        links, index = self._host.links, self._leadership.read_index or 0
+        if self.long_reads.cancelled:
+            links.send("backend", CancelReads(self._slot, self.long_reads.cancelled))
+            self.long_reads.cancelled = []
+        due = list(self.long_reads.take_due())
+        if due:
+            items = [(request_id, call.method, call.payload, index) for request_id, call in due]
+            askers = [(request_id, *call.auth) for request_id, call in due if call.auth is not None]
+            links.send("backend", ReadLong(self._slot, items, askers))
+
+
+class _All(Container[int]):
+    """Every stream."""
+
+    def __contains__(self, stream_id: object) -> bool:
+        return True
+
+
+_ALL = _All()
 
 
 def _refuse(caller: Caller, stream_id: int, error: EtcdError) -> None:

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
+from actors.listener.call import Client
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.streams import Streams
+from etcdz import limits
 from etcdz.api.auth_info import auth_info_from
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL, ServerEvent
@@ -22,6 +24,10 @@ from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
 _WRITE_BUFFER_HIGH: Final = 4 << 20
 """Bytes that wait in one connection's socket before nothing more is read from it."""
+_SLICE_BYTES: Final = 16 << 10
+_TURN_S: Final = 0.005
+"""What takes longer of one client's bytes is handled in slices, between which the others have their turn: they may be
+thousands of messages, and uvloop reads 256 KB at a time, up to 32 times in a row from a client that does not pause."""
 _BACKED_UP_BYTES: Final = 256 << 10
 """The same before streams stop sending."""
 
@@ -47,19 +53,26 @@ class Host(Protocol):
     def on_connection_error(self, connection: "Connection", error: Exception) -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """A Caller of Calls and a Connection of Streams.
+class Connection(Client, asyncio.Protocol):
+    """A Client of Calls and a Connection of Streams.
 
     transport   set by connection_made, which comes before everything else
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
     http1       once the client has said that it speaks HTTP/1
     leaving     whether the client is asked to go elsewhere
+    waits       whether others have their turn first; nothing is read meanwhile
+    rest        bytes of the client that wait then
+    stalled     so much waits to be written that nothing is read
+    uncorks     more of large answers is about to be written
     failed      whether it has ended by a mistake; what is still done for it comes to nothing
 
     Invariant: an exception over the state of this connection, whoever calls, ends it alone: see fail().
     """
 
-    __slots__ = ("connected_s", "draining", "failed", "grpc", "host", "http1", "leaving", "sniffed", "transport")
+    __slots__ = (
+        "connected_s", "draining", "failed", "grpc", "host", "http1", "leaving", "rest", "sniffed", "stalled",
+        "transport", "uncorks", "waits",
+    )  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -68,6 +81,8 @@ class Connection(asyncio.Protocol):
         self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
+        self.rest = b""
+        self.waits = self.stalled = self.uncorks = False
         self.leaving = self.failed = False
         self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
@@ -90,12 +105,15 @@ class Connection(asyncio.Protocol):
         self.grpc = None
 
     def pause_writing(self) -> None:
+        self.stalled = True
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.transport.resume_reading()
+        self.stalled = False
+        if not self.waits:
+            self.transport.resume_reading()
         try:
-            self.host.streams.check_writable(self)
+            self._uncork()
             self.host.flush_soon()
         except Exception as error:
             self.fail(error)
@@ -111,9 +129,38 @@ class Connection(asyncio.Protocol):
         if self.host.idles:
             self.host.wake()
         try:
-            self._receive(data)
+            if len(data) > _SLICE_BYTES:
+                self._take_slices(data)
+            else:
+                self._receive(data)
         except Exception as error:
             self.fail(error)
+
+    def _take_slices(self, data: bytes) -> None:
+        """As much of what has come as there is time for; the rest follows when other clients have had their turn."""
+        until = time.monotonic() + _TURN_S
+        at = 0
+        while at < len(data) and not self.transport.is_closing():
+            self._receive(data[at : at + _SLICE_BYTES])
+            at += _SLICE_BYTES
+            if time.monotonic() >= until:
+                self.rest = data[at:]
+                self.waits = True
+                self.transport.pause_reading()
+                self.host.call_later(0, self._go_on)
+                return
+
+    def _go_on(self) -> None:
+        data, self.rest = self.rest, b""
+        self.waits = False
+        if self.transport.is_closing():
+            return
+        try:
+            self._take_slices(data)
+        except Exception as error:
+            self.fail(error)
+        if not self.waits and not self.stalled and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """The client has closed its half. return whether the transport stays open, for answers that are still to come
@@ -138,13 +185,16 @@ class Connection(asyncio.Protocol):
         host.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
-            # NB: a call that is cancelled goes on to its end; the answer to a stream that is gone is dropped.
             if kind == CALL and method.unary:
                 calls.begin(self, stream_id, method.tag, body, auth_info_from(metadata) if metadata else None)
             else:
                 streams.take(self, event)
+        if streams.cancelled:
+            calls.cancel(streams.cancelled)
         if streams.waiting:
             streams.check_writable(self)
+        if calls.long_reads.waiting:
+            host.flush_soon()  # the client may have made room for another answer
         if self.draining is not None:
             self.draining.on_received()
         self.flush()
@@ -216,6 +266,11 @@ class Connection(asyncio.Protocol):
         return self.http1 is not None and self.http1.has_asked
 
     @property
+    def open_calls(self) -> int:
+        """Calls and streams of the client."""
+        return self.grpc.open_streams if self.grpc is not None else 0
+
+    @property
     def holder(self) -> GrpcServerConnection | Http1Endpoints | None:
         """What holds the bytes of unfinished requests."""
         return self.grpc or self.http1
@@ -284,6 +339,24 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             self.fail(error)
 
+    def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
+        if self.grpc is not None:
+            self.grpc.reply_parts(stream_id, parts)
+
+    @property
+    def unsent_bytes(self) -> int:
+        return 0 if self.grpc is None else self.grpc.pending_bytes + self.transport.get_write_buffer_size()
+
+    @property
+    def has_room(self) -> bool:
+        return self.unsent_bytes < limits.CLIENT_ROOM_BYTES
+
+    def give_up_unsent(self) -> None:
+        if self.grpc is not None:
+            self.grpc.give_up_unsent()
+        if self.stalled:
+            self.transport.abort()
+
     def flush(self) -> None:
         """One write for everything that waits."""
         grpc, draining = self.grpc, self.draining
@@ -295,5 +368,25 @@ class Connection(asyncio.Protocol):
                 self.transport.write(output)
             if grpc.should_close:
                 self.transport.close()
+            elif grpc.is_corked and not (self.uncorks or self.stalled):
+                self.uncorks = True
+                self.host.call_later(0, self._uncork_in_turn)
         except Exception as error:
             self.fail(error)
+
+    def _uncork_in_turn(self) -> None:
+        try:
+            self._uncork()
+        except Exception as error:
+            self.fail(error)
+
+    def _uncork(self) -> None:
+        """Others have had their turn: goes on with large answers, unless too much waits to be written."""
+        self.uncorks = False
+        if self.grpc is None or self.stalled:
+            return
+        self.grpc.uncork()
+        self.host.streams.check_writable(self)
+        self.flush()
+        if self.host.calls.long_reads.waiting:
+            self.host.flush_soon()

@@ -23,6 +23,8 @@ from etcdz.proto import etcdserverpb as pb
 _LEASES: Final[dict[bytes, int]] = {}
 """Lease by request: clients send the same again and again."""
 _LEASES_MAX: Final = 20_000
+_LOOK_EVERY: Final = 1_024
+"""After so many messages of a stream it is looked at whether its client reads the answers."""
 _REQUEST_BYTES_MAX: Final = 11
 """Of one that says nothing but its lease."""
 
@@ -140,7 +142,9 @@ class KeepAliveStream:
             except DecodeError as problem:
                 self._call.finish(Code.INTERNAL, unreadable(problem))
                 return
-        if self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
+        if self._asked % _LOOK_EVERY == _LOOK_EVERY - 1 and self._call.pending_bytes > limits.UNREAD_BYTES_MAX:
+            self.fail(errors.REQUEST_TOO_MANY_REQUESTS)
+        elif self._asked - self._answered < limits.KEEP_ALIVES_IN_FLIGHT and not self._queue:
             self._ask(lease_id)
         elif self._queue is None:
             self._queue = deque((lease_id,))

@@ -154,6 +154,7 @@ class Streams:
     singles           the same for methods that are `single`; what they are given is not among the calls here
     touched           connections to flush at the end of the turn: a dict as an ordered set
     waiting           calls that wait for on_writable
+    cancelled         unary calls that clients have given up, by stream; Calls.cancel takes them
     leader_timeout_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
     """
 
@@ -162,6 +163,7 @@ class Streams:
         self.singles: dict[int, SingleService] = {}
         self.touched: dict[Connection, None] = {}
         self.waiting: dict[Connection, list[StreamCall]] = {}
+        self.cancelled: dict[Any, set[int]] = {}
         self._calls: dict[Connection, dict[int, StreamCall]] = {}
         self._leader_timeout_s = leader_timeout_s
         self._has_leader = False
@@ -185,8 +187,10 @@ class Streams:
             self._take_single(connection, stream_id, method, message, metadata)
             return
         call = self._calls.get(connection, {}).get(stream_id)
-        if call is None:
-            return  # a unary call that is cancelled, or a stream that this end has ended
+        if call is None:  # a unary call, or a stream that this end has ended
+            if kind == CANCEL:
+                self.cancelled.setdefault(connection, set()).add(stream_id)
+            return
         if kind == STREAM_MESSAGE:
             call.handler.on_message(message)
         elif kind == STREAM_END:

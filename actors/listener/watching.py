@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from actors.listener.streams import StreamCall, Streams, end_for_resumption, unreadable
 from actors.runtime.link import Links
 from etcdz import limits
+from etcdz.api import errors
 from etcdz.api.errors import Code
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
@@ -56,6 +57,9 @@ class WatchCall:
             request = pb.WatchRequest.FromString(body)
         except DecodeError as problem:
             self._call.finish(Code.INTERNAL, unreadable(problem))
+            return
+        if self._stream.pending >= limits.WATCH_REQUESTS_PENDING or self._call.pending_bytes > limits.UNREAD_BYTES_MAX:
+            self._call.finish(errors.REQUEST_TOO_MANY_REQUESTS.code, errors.REQUEST_TOO_MANY_REQUESTS.text)
             return
         self._watching.hub.request(self._stream, request)
         self._watching.turn_soon()

@@ -84,6 +84,10 @@ class Actor:
 
     # ---- hooks ----
 
+    def gives_up(self, error: Exception) -> bool:
+        """Whether this error comes of work that is given up when it has ended some processes."""
+        return False
+
     def on_start(self) -> dict[str, Any]:
         """Open files, load state. return what Ready tells the supervisor."""
         return {}
@@ -299,17 +303,17 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
             return 1
         traceback.print_exc()
         actor.recorder.text(last_words(error))
-        _report(actor, fatal=False, reason=describe(error))
+        _report(actor, fatal=False, reason=describe(error), given_up=actor.gives_up(error))
         return 1
     return 0
 
 
-def _report(actor: Actor, fatal: bool, reason: str) -> None:
+def _report(actor: Actor, fatal: bool, reason: str, given_up: bool = False) -> None:
     """Tell the supervisor why this process ends. What waited for other actors is not sent: it may be half done."""
     actor.log.error("actor failed", actor=actor.boot.name, fatal=fatal, error=reason)
     supervisor = actor.context.socket(zmq.PUSH)
     supervisor.connect(actor.boot.supervisor)
-    supervisor.send(encode_frame([Fault(actor.boot.name, actor.boot.incarnation, fatal, reason)]))
+    supervisor.send(encode_frame([Fault(actor.boot.name, actor.boot.incarnation, fatal, reason, given_up)]))
     supervisor.close(linger=500)
     actor.links.close(linger_ms=0)
     actor.mailbox.close()

@@ -11,6 +11,7 @@ from typing import Any, Final, ParamSpec
 from google.protobuf.message import DecodeError
 
 from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.api.methods import RANGE, TXN
 from etcdz.api.request_text import message_text, raft_request_text, txn_text
 from etcdz.config.literals import format_duration
@@ -102,6 +103,21 @@ def warn_read(
     if response:
         response += f"size:{_applied_bytes(reply[2])}"
     _warn(log, took_s, limit_s, prefix, text, response, reply, len(items))
+
+
+@_never_fails
+def warn_long_read(
+    log: Any, took_s: float, limit_s: float, method: int, body: bytes, size: int, error: EtcdError | None
+) -> None:
+    """The same about a read that was worked off in slices. size: bytes of its answer"""
+    if method not in (RANGE, TXN):
+        return
+    if method == RANGE:
+        text, prefix = message_text(pb.RangeRequest.FromString(body)), "read-only range "
+    else:
+        text, prefix = txn_text(pb.TxnRequest.FromString(body)), "read-only txn "
+    reply = None if error is None else (0, error.code, error.text.encode())
+    _warn(log, took_s, limit_s, prefix, text, "" if error is not None else f"size:{size}", reply, 1)
 
 
 def _applied_bytes(answer: bytes, entry: Any = None) -> int:

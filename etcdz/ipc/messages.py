@@ -44,6 +44,10 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
 | Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
 | Read               | listener -> backend         | Replies              | asked again of the next backend incarnation      |
+| LongReads          | backend -> listener         | ReadLong             | asked again of the next backend incarnation      |
+| ReadLong           | listener -> backend         | ReplyPart, Replies   | asked again of the next backend incarnation      |
+| CancelReads        | listener -> backend         | -                    | the next backend is not asked again              |
+| ReplyPart          | backend -> listener         | -                    | a read: as above; a change: the call times out   |
 | Replies            | backend -> listener, lessor | -                    | the next backend sends its reply ring again      |
 | LeaseCalls         | listener -> lessor          | LeaseAnswers         | asked again of the next lessor incarnation       |
 | LeaseAnswers       | lessor -> listener          | -                    | as above; if the listener is gone, no call waits |
@@ -120,12 +124,15 @@ class Heartbeat(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """The actor is about to exit. `fatal`: a restart cannot help (corrupt file, newer format): the member stops."""
+    """The actor is about to exit. `fatal`: a restart cannot help (corrupt file, newer format): the member stops.
+    `given_up`: what it ends over is not tried for ever, so this does not count among ends for one and the same reason.
+    """
 
     name: str
     incarnation: int
     fatal: bool
     reason: str
+    given_up: bool = False
 
 
 class Query(NamedTuple):
@@ -411,6 +418,40 @@ class Read(NamedTuple):
     askers: Sequence[tuple[int, str, int]] = ()
 
 
+class LongReads(NamedTuple):
+    """These reads take long, or their answers are large: they are not answered, and not kept. Ask for each by ReadLong
+    when there is room for its answer."""
+
+    incarnation: int
+    ids: list[int]
+
+
+class ReadLong(NamedTuple):
+    """As Read, for reads that were told to be long."""
+
+    slot: int
+    items: list[tuple[int, int, bytes, int]]
+    askers: Sequence[tuple[int, str, int]] = ()
+
+
+class CancelReads(NamedTuple):
+    """Nobody waits for these reads any more."""
+
+    slot: int
+    ids: list[int]
+
+
+class ReplyPart(NamedTuple):
+    """A part of the answer to a long read, or to a change with a large answer. offset: bytes in the parts before it.
+    is_last: the answer is complete. An error instead of an answer comes as Replies, also behind parts."""
+
+    incarnation: int
+    request_id: int
+    offset: int
+    data: bytes
+    is_last: bool
+
+
 class Replies(NamedTuple):
     """items: (request id, gRPC code, response body or error text as bytes). batch: applied index, 0 for reads.
     revision: the backend's when this was sent."""
@@ -580,6 +621,10 @@ MESSAGES: dict[int, type[Any]] = {
     40: Read,
     41: Replies,
     42: QuotaHeadroom,
+    43: LongReads,
+    44: ReadLong,
+    45: CancelReads,
+    46: ReplyPart,
     50: CompactSlice,
     51: CompactionState,
     60: LeaseCalls,

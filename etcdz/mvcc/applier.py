@@ -16,8 +16,9 @@ from etcdz.api.errors import EtcdError
 from etcdz.cluster.membership import MEMBERSHIP_REQUESTS
 from etcdz.mvcc import alarms
 from etcdz.mvcc.alarms import AlarmTable
+from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
-from etcdz.mvcc.mvcc import Mvcc, Outcome, failed
+from etcdz.mvcc.mvcc import LargeOutcome, Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
 from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
@@ -25,9 +26,10 @@ from etcdz.proto.fields import decode_varint, message_field
 from etcdz.proto.tags import ALARM_ALARMS, V2_REQUEST_ID, V2_REQUEST_METHOD
 from etcdz.store import buckets
 
-Result = tuple[int, int, str | None, bytes]
-"""(request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name, and the
-last is the entry's data; or text is "v2", and the last is the encoded etcdserverpb.Request."""
+Result = tuple[int, int, str | None, bytes | Answer]
+"""(request id, gRPC code, error text or None, encoded response, in pieces if it is large). With code FOREIGN: text is
+the field's name, and the last is the entry's data; or text is "v2", and the last is the encoded
+etcdserverpb.Request."""
 FOREIGN = -1
 
 _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "compaction"}
@@ -73,7 +75,7 @@ class Applier:
         self.exceeded = False
         self.alarm_news: list[tuple[bool, int, int, bool]] = []
         self._put_plain = mvcc.put_plain
-        self._handlers: dict[str, Callable[[Any], Outcome]] = {
+        self._handlers: dict[str, Callable[[Any], LargeOutcome]] = {
             "range": mvcc.range,
             "put": mvcc.put,
             "delete_range": mvcc.delete_range,

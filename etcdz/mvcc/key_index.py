@@ -20,7 +20,7 @@ from typing import final
 from sortedcontainers import SortedList
 
 _MASK32 = (1 << 32) - 1
-_MASK64 = (1 << 64) - 1
+MASK64 = (1 << 64) - 1
 _MASK96 = (1 << 96) - 1
 
 
@@ -159,8 +159,8 @@ class KeyIndex:
         if entry is None:
             return None
         if type(entry) is not History:
-            main = entry >> 32 & _MASK64
-            return main, entry & _MASK32, main - (entry >> 96 & _MASK64), (entry >> 160) + 1
+            main = entry >> 32 & MASK64
+            return main, entry & _MASK32, main - (entry >> 96 & MASK64), (entry >> 160) + 1
         last = entry.mains[-1]
         if last & 1:
             return None
@@ -172,13 +172,38 @@ class KeyIndex:
         if entry is None:
             return None
         if type(entry) is not History:
-            main = entry >> 32 & _MASK64
+            main = entry >> 32 & MASK64
             return (main, entry & _MASK32) if main <= revision else None
         mains = entry.mains
         i = bisect_right(mains, revision << 1 | 1) - 1
         if i < 0 or mains[i] & 1:
             return None
         return mains[i] >> 1, entry.sub_at(i)
+
+    def details_at(self, key: bytes, revision: int) -> tuple[int, int, int, int] | None:
+        """(main, sub, create revision, version) of a key as of a main revision, None if it did not exist then.
+
+        NB: a version of 0 says that the last two are not known here: they are in the record.
+        """
+        entry = self.entries.get(key)
+        if entry is None:
+            return None
+        if type(entry) is not History:
+            main = entry >> 32 & MASK64
+            if main > revision:
+                return None
+            return main, entry & _MASK32, main - (entry >> 96 & MASK64), (entry >> 160) + 1
+        mains = entry.mains
+        last = len(mains) - 1
+        i = last if mains[last] <= revision << 1 | 1 else bisect_right(mains, revision << 1 | 1) - 1
+        if i < 0 or mains[i] & 1:
+            return None
+        main, sub = mains[i] >> 1, entry.sub_at(i)
+        if i == last:
+            return main, sub, entry.created, entry.version
+        if any(later & 1 for later in mains[i + 1 :]):
+            return main, sub, 0, 0  # of an earlier life
+        return main, sub, entry.created, entry.version - (last - i)
 
     def revisions_since(self, key: bytes, revision: int) -> Iterator[tuple[int, int, bool]]:
         """(main, sub, tombstone) of all changes of a key from a main revision on, ascending."""
@@ -187,7 +212,7 @@ class KeyIndex:
             for i in range(bisect_left(entry.mains, revision << 1), len(entry.mains)):
                 yield entry.mains[i] >> 1, entry.sub_at(i), bool(entry.mains[i] & 1)
         elif entry is not None:
-            main = entry >> 32 & _MASK64
+            main = entry >> 32 & MASK64
             if main >= revision:
                 yield main, entry & _MASK32, False
 
@@ -203,6 +228,27 @@ class KeyIndex:
                 return []  # and not a walk over all that a large delete has left until it is compacted
             walk = filter(self.latest, walk)
         return list(islice(walk, limit or None))
+
+    def keys_behind(
+        self, lo: bytes, hi: bytes | None, count: int, after: bytes | None = None, is_descending: bool = False
+    ) -> list[bytes]:
+        """Up to count keys in [lo, hi) that the index has, those that do not exist now included, in order; after: only
+        those behind this one. The index may change between two calls: each finds its place anew.
+
+        Requires: `merge` since the first put of a key that is to be found
+        """
+        keys = self._keys
+        if is_descending:
+            bound = hi if after is None else after
+            return (
+                []
+                if bound is not None and bound <= lo
+                else list(islice(keys.irange(lo, bound, (True, False), reverse=True), count))
+            )
+        if hi is not None and hi <= lo:
+            return []
+        start = lo if after is None else after
+        return list(islice(keys.irange(start, hi, (after is None, False)), count))
 
     def revisions_at(self, lo: bytes, hi: bytes | None, revision: int) -> Iterator[tuple[int, int]]:
         """(main, sub) as of a main revision of the keys in [lo, hi) that existed then, in key order."""
@@ -282,8 +328,8 @@ class KeyIndex:
         return next(iter(self.revisions_at(b"", None, revision)), None) is not None
 
     def _unfold(self, entry: int) -> History:
-        main, sub = entry >> 32 & _MASK64, entry & _MASK32
-        history = History(main - (entry >> 96 & _MASK64), (entry >> 160) + 1, (main << 1,))
+        main, sub = entry >> 32 & MASK64, entry & _MASK32
+        history = History(main - (entry >> 96 & MASK64), (entry >> 160) + 1, (main << 1,))
         if sub:
             history.subs = array("I", (sub,))
         return history

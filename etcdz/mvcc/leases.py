@@ -38,14 +38,16 @@ class LeaseTable:
     """All leases, and which key hangs on which.
 
     Invariant: a key is in `lease_of` exactly if it is in the `keys` of that lease.
+    Invariant: a key whose record names a lease that is gone is in `orphans`; others may be there as well.
     """
 
-    __slots__ = ("by_id", "events", "lease_of", "ttl_min_s")
+    __slots__ = ("by_id", "events", "lease_of", "orphans", "ttl_min_s")
 
     def __init__(self, ttl_min_s: int) -> None:
         self.ttl_min_s = ttl_min_s
         self.by_id: dict[int, Lease] = {}
         self.lease_of: dict[bytes, int] = {}
+        self.orphans: set[bytes] = set()
         self.events: list[tuple[int, int, int]] = []
         """What the lessor is still to be told: (GRANTED, GONE or REMAINS, lease id, seconds)."""
 
@@ -103,6 +105,8 @@ class LeaseTable:
             else:
                 lease.keys = {key}
             self.lease_of[key] = lease_id
+        else:
+            self.orphans.add(key)
 
     def detach(self, key: bytes) -> None:
         lease_id = self.lease_of.pop(key, None)

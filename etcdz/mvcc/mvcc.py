@@ -2,17 +2,22 @@
 
 An answer is an Outcome: (gRPC code, error text or None, encoded response). Records are copied into answers as they
 were stored, never encoded again.
+
+Reads that may take long are steps (steps.py) that add to an Answer; a few at a time are under way while changes go on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.lease.lessor import CLOCK, NOT_KNOWN
 from etcdz.mvcc import hashes, index_pages, ranges, transaction, writes
+from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.compaction import ScheduledCompaction
 from etcdz.mvcc.leases import lease_key
 from etcdz.mvcc.state import CACHE_BYTES, KvState
+from etcdz.mvcc.steps import Steps, finish
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import HeaderPieces, encode_varint, int_field, message_field
 from etcdz.proto.tags import (
@@ -37,6 +42,26 @@ from etcdz.store import buckets
 from etcdz.store.interface import Store
 
 Outcome = tuple[int, str | None, bytes]
+LargeOutcome = tuple[int, str | None, bytes | Answer]
+"""The same, of which the response may be too large to be joined."""
+WRITE_ANSWER_BYTES_MAX = 256 << 20
+"""What a change may be answered with. It is made while the change is applied, and kept until it is sent."""
+JOINED_BYTES_MAX = 1 << 20
+"""A larger answer stays in its pieces."""
+
+
+class Reading(NamedTuple):
+    """A read that goes on step by step.
+
+    steps      adds to the answer; what it returns is an error, or None
+    pin        the oldest revision that it reads: no compaction above it may take records out meanwhile
+    streams    whether what has been added may be taken and sent while the rest is made
+    """
+
+    steps: Steps[EtcdError | None]
+    answer: Answer
+    pin: int
+    streams: bool
 
 
 def failed(error: EtcdError) -> Outcome:
@@ -46,6 +71,9 @@ def failed(error: EtcdError) -> Outcome:
 
 _RANGE_KEY = RANGE_KEY[0]
 _COUNT_ONE = RANGE_COUNT + b"\x01"
+KEYS_IN_A_BREATH = 1024
+SMALL_RECORD_BYTES_MAX = 64 << 10
+"""A key with a larger one is read as a range is, so that what many of them are answered with is bounded."""
 
 
 class Mvcc:
@@ -53,6 +81,8 @@ class Mvcc:
 
     state        what the requests read and change
     compaction   takes out of the store what `compact` has put out of reach
+    answer_bytes_max    of what a change, or a transaction, is answered with; larger ones get etcd's error for answers
+                        that cannot be sent
     """
 
     def __init__(
@@ -73,6 +103,7 @@ class Mvcc:
         self.cluster_id = cluster_id
         self.checkpoint_persist = checkpoint_persist
         self.compaction = ScheduledCompaction(self.state)
+        self.answer_bytes_max = WRITE_ANSWER_BYTES_MAX
         self._raft_term = raft_term or self.state.term
         self._set_pieces()
 
@@ -139,18 +170,31 @@ class Mvcc:
         state.end()
         return self._pieces.field(state.revision) + fields
 
-    def delete_range(self, request: pb.DeleteRangeRequest) -> Outcome:
-        fields = writes.delete_range(self.state, request)
+    def delete_range(self, request: pb.DeleteRangeRequest) -> LargeOutcome:
+        answer = self._new_answer()
+        finish(writes.delete_range(self.state, request, answer), self.state.breathe)
         self.state.end()
-        return 0, None, self.header() + fields
+        return self._outcome(answer)
 
-    def txn(self, request: pb.TxnRequest) -> Outcome:
+    def txn(self, request: pb.TxnRequest) -> LargeOutcome:
         """Reads alone or with changes; nothing is changed if a check fails."""
-        fields = transaction.run(self.state, request)
+        answer = self._new_answer()
+        error = finish(transaction.steps(self.state, request, answer), self.state.breathe)
         self.state.end()
-        if isinstance(fields, EtcdError):
-            return failed(fields)
-        return 0, None, self.header() + fields
+        return self._outcome(answer) if error is None else failed(error)
+
+    def _new_answer(self) -> Answer:
+        answer = Answer(self.answer_bytes_max)
+        answer.add(b"")  # the place of the header
+        return answer
+
+    def _outcome(self, answer: Answer) -> LargeOutcome:
+        """Requires: the change has ended."""
+        if (error := answer.error) is not None:
+            return failed(error)
+        answer.parts[0] = header = self.header()
+        answer.size += len(header)
+        return 0, None, answer if answer.size > JOINED_BYTES_MAX else answer.join()
 
     def compact(self, request: pb.CompactionRequest) -> Outcome:
         """Marks everything below a revision as gone; `compaction` takes it out of the store slice by slice."""
@@ -179,8 +223,10 @@ class Mvcc:
         keys = self.state.leases.revoke(request.ID)
         if isinstance(keys, EtcdError):
             return failed(keys)
-        for key in keys:
+        for number, key in enumerate(keys):
             self.state.write_delete(key, b"")
+            if not number % KEYS_IN_A_BREATH:
+                self.state.breathe()
         self.state.leases.forget(request.ID)
         self.state.pending[lease_key(request.ID)] = None
         self.state.end()
@@ -217,8 +263,9 @@ class Mvcc:
 
     # reads
 
-    def range_bytes(self, body: bytes) -> Outcome:
-        """A RangeRequest as it came, validated. One key without options (or serializable alone) is the hot case."""
+    def get_bytes(self, body: bytes) -> bytes | None:
+        """The answer to a RangeRequest as it came, validated, if that is one key without options (or serializable
+        alone): the hot case. None: it is another, or the value is large."""
         size = len(body)
         if 2 < size < 130 and body[0] == _RANGE_KEY:
             key_size = body[1]
@@ -226,29 +273,53 @@ class Mvcc:
                 return self._get(body[2:])
             if key_size == size - 4 and body[-2:] == RANGE_SERIALIZABLE_TRUE:
                 return self._get(body[2:-2])
-        return self.range(pb.RangeRequest.FromString(body))
+        return None
 
-    def _get(self, key: bytes) -> Outcome:
+    def _get(self, key: bytes) -> bytes | None:
         state = self.state
         record = state.young.get(key)
         if record is None:
             record = state.record_now(key)
         header = self._header if self._header_revision == state.revision else self.header()
         if record is None:
-            return 0, None, header
-        return 0, None, header + RANGE_KVS + encode_varint(len(record)) + record + _COUNT_ONE
+            return header
+        if len(record) > SMALL_RECORD_BYTES_MAX:
+            return None
+        return header + RANGE_KVS + encode_varint(len(record)) + record + _COUNT_ONE
+
+    def begin_range(self, request: pb.RangeRequest) -> Reading | EtcdError:
+        """A range as of now, or of the revision that it names."""
+        return self._begin(ranges.resolve, ranges.steps, request)
+
+    def begin_chunk(self, request: pb.RangeRequest) -> Reading | EtcdError:
+        """The same for a chunk of a RangeStream."""
+        return self._begin(ranges.resolve_chunk, ranges.chunk_steps, request)
+
+    def _begin(
+        self, resolve: Callable[..., Any], steps: Callable[..., Steps[None]], request: pb.RangeRequest
+    ) -> Reading | EtcdError:
+        revision = resolve(self.state, request, self.state.revision)
+        if isinstance(revision, EtcdError):
+            return revision
+        answer = Answer()
+        answer.add(self.header())
+        return Reading(steps(self.state, request, revision, answer), answer, revision, True)
+
+    def begin_txn(self, request: pb.TxnRequest) -> Reading:
+        """A transaction that only reads, as of now."""
+        answer = Answer(self.answer_bytes_max)
+        answer.add(self.header())
+        asked = [op.request_range.revision for op in (*request.success, *request.failure)]
+        pin = min([self.state.revision, *[revision for revision in asked if revision > 0]])
+        return Reading(transaction.steps(self.state, request, answer), answer, pin, False)
 
     def range(self, request: pb.RangeRequest) -> Outcome:
-        fields = ranges.run(self.state, request)
-        if isinstance(fields, EtcdError):
-            return failed(fields)
-        return 0, None, self.header() + fields
-
-    def range_chunk(self, request: pb.RangeRequest) -> Outcome:
-        fields = ranges.run_chunk(self.state, request)
-        if isinstance(fields, EtcdError):
-            return failed(fields)
-        return 0, None, self.header() + fields
+        """A range, read to its end at once."""
+        reading = self.begin_range(request)
+        if isinstance(reading, EtcdError):
+            return failed(reading)
+        error = finish(reading.steps, self.state.breathe) or reading.answer.error
+        return failed(error) if error is not None else (0, None, reading.answer.join())
 
     # hashes, in slices
 

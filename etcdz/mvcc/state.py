@@ -7,13 +7,15 @@ A transaction is any number of `write_put` and `write_delete`, which write at `r
 Records are kept and given out as they are stored: encoded KeyValues.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from etcdz.mvcc.index_pages import IndexPages
-from etcdz.mvcc.key_index import History, KeyIndex
+from etcdz.mvcc.key_index import MASK64, History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable
 from etcdz.mvcc.loading import StoreCorrupt, load
 from etcdz.mvcc.passed_records import PassedRecords
+from etcdz.mvcc.steps import STEP_BYTES, STEP_ROWS
 from etcdz.proto.fields import bytes_field, encode_varint
 from etcdz.proto.tags import KV_CREATE_REVISION, KV_KEY, KV_LEASE, KV_MOD_REVISION, KV_VERSION
 from etcdz.store import buckets
@@ -26,6 +28,12 @@ CACHE_OVERHEAD_BYTES = 160
 """What a kept record costs beside its bytes."""
 FRESH_KEYS_MAX = 20_000
 """New keys that may wait for their place in key order; sorting them in takes the next range 2 us each."""
+DELETED_AT_ONCE = 4096
+"""Keys that a delete takes before it draws breath."""
+
+
+def _go_on() -> None:
+    pass
 
 
 class KvState:
@@ -43,6 +51,7 @@ class KvState:
     term               raft term of the last committed batch
     pages              lists of large records in the store; see index_pages.py
     young              the younger half of the cache of records, by key
+    breathe            called now and then by what takes long inside one entry: the process is at work, and not stuck
 
     Invariant: a key's record in young, else in _old, is its latest one; no record of a deleted key is in either.
     """
@@ -58,6 +67,7 @@ class KvState:
         raises            StoreCorrupt: a revision is missing that no compaction has taken
         """
         self.store = store
+        self.breathe: Callable[[], None] = _go_on
         self.index = KeyIndex()
         self._entries = self.index.entries
         self.leases = LeaseTable(lease_ttl_min_s)
@@ -129,6 +139,13 @@ class KvState:
         keys = self.index.keys_now(lo, hi)
         if not keys:
             return 0
+        for at in range(0, len(keys), DELETED_AT_ONCE):
+            self._delete(keys[at : at + DELETED_AT_ONCE])
+            self.breathe()
+        return len(keys)
+
+    def _delete(self, keys: Sequence[bytes]) -> None:
+        """Requires: they exist now."""
         main = self.revision + 1
         changes = self.changes
         self.index.tombstones(keys, main, changes)
@@ -140,7 +157,6 @@ class KvState:
             if leases.lease_of:
                 leases.detach(key)
         self.changes = changes + len(keys)
-        return len(keys)
 
     def end(self) -> None:
         """Ends the transaction; without changes the revision stays."""
@@ -167,16 +183,78 @@ class KvState:
             self._rotate()
         return record
 
-    def records_of(self, keys: Iterable[bytes]) -> list[bytes]:
-        """record_now of keys that exist."""
-        young, old, fetch = self.young.get, self._old.get, self._record_of
-        return [young(key) or old(key) or fetch(key) for key in keys]
+    def records_as_of(
+        self, keys: Sequence[bytes], at: int, revision: int, bytes_max: int, is_kept: bool
+    ) -> tuple[list[bytes], int]:
+        """Encoded KeyValues as of a main revision, of those of keys[at:] that existed then, in this order.
+
+        is_kept   whether what is read of the store goes into the cache
+        return    (records, place of the first key that was not looked at): about bytes_max are read at a time
+        """
+        entries, young, old = self._entries, self.young.get, self._old.get
+        fetch = self._record_of if is_kept else self._uncached
+        latest_max = revision << 1 | 1
+        found: list[bytes] = []
+        for key in keys[at:] if at else keys:
+            at += 1
+            entry = entries.get(key)
+            if entry is None:
+                continue
+            if type(entry) is not History:
+                record = young(key) or old(key) or fetch(key) if entry >> 32 & MASK64 <= revision else None
+            elif (last := entry.mains[-1]) <= latest_max:
+                record = None if last & 1 else young(key) or old(key) or fetch(key)
+            else:
+                place = self.index.at(key, revision)
+                record = None if place is None else self.record_at(*place)
+            if record is not None:
+                found.append(record)
+                bytes_max -= len(record)
+                if bytes_max < 0:
+                    break
+        return found, at
+
+    @property
+    def records_max(self) -> int:
+        """About how many records the store holds, at most, unless transactions have written many at a time."""
+        return len(self._entries) + self.revision - max(self.finished_compact, 0)
+
+    def rows(self, revision: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """All that is written up to a main revision as (store key, record), in the order of the store, some at a time.
+        What is committed meanwhile does not disturb it."""
+        end = buckets.KEY + (revision + 1).to_bytes(8, "big")
+        uncommitted = [(name, record) for name, record in self.pending.items() if buckets.KEY < name < end and record]
+        rows = chain(self.store.iterate(buckets.KEY, end), uncommitted)
+        count = 1
+        while found := list(islice(rows, count)):
+            yield found
+            size = sum([len(record) for _, record in found])
+            count = max(1, min(STEP_ROWS, count * STEP_BYTES // (size + 1)))
+
+    def shows(self, name: bytes, key: bytes, revision: int) -> bool:
+        """Whether the record with this store key is what its key shows at a main revision."""
+        main, sub, tombstone = buckets.decode_store_key(name)
+        return not tombstone and self.index.at(key, revision) == (main, sub)
+
+    def record_as_of(self, key: bytes, revision: int) -> bytes | None:
+        """Encoded KeyValue of a key as of a main revision, None if it did not exist then."""
+        if revision > self.revision or (revision == self.revision and not self.changes):
+            return self.record_now(key)
+        found, _ = self.records_as_of((key,), 0, revision, 0, True)
+        return found[0] if found else None
 
     def _record_of(self, key: bytes) -> bytes:
         record = self.record_now(key)
         if record is None:
             raise StoreCorrupt(f"index has lost key {key!r}")
         return record
+
+    def _uncached(self, key: bytes) -> bytes:
+        """The same for what is in no cache, and is to stay out."""
+        latest = self.index.latest(key)
+        if latest is None:
+            raise StoreCorrupt(f"index has lost key {key!r}")
+        return self.record_at(latest[0], latest[1])
 
     def record_at(self, main: int, sub: int) -> bytes:
         """Encoded KeyValue of a revision that the index knows. raises StoreCorrupt: the store does not have it"""

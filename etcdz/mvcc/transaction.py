@@ -11,7 +11,9 @@ from typing import Any
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.mvcc import ranges, writes
+from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.state import KvState
+from etcdz.mvcc.steps import Steps
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.proto.fields import message_field, revision_header
@@ -27,7 +29,11 @@ from etcdz.proto.tags import (
 
 _VERSION, _CREATE, _MOD, _VALUE, _LEASE = range(5)
 _EQUAL, _GREATER, _LESS, _NOT_EQUAL = range(4)
+_PLACES = (3, 2, 0)
+"""Of a key's version, create and mod revision in what KeyIndex.details_at gives."""
 _NO_KEY = mvccpb.KeyValue()
+_EMPTY_HEADER = RESPONSE_HEADER + b"\0"
+"""Of a nested transaction's answer, as etcd's is."""
 
 
 _Operation = tuple[str | None, Any]
@@ -36,12 +42,18 @@ _Step = tuple[bool, list[_Operation]]
 """One txn message on the path: whether its compares held, and the operations of that branch."""
 
 
-def run(state: KvState, request: pb.TxnRequest) -> EtcdError | bytes:
-    """The fields of a TxnResponse behind its header. An error means that nothing was changed."""
+def steps(state: KvState, request: pb.TxnRequest, answer: Answer) -> Steps[EtcdError | None]:
+    """Adds the fields of a TxnResponse behind its header. An error means that nothing was changed.
+
+    Requires: it is run to its end at once, unless it only reads. Then it shows the state as it was when it began.
+    """
+    revision = state.revision
     flat: list[_Operation] = []
-    path = _decide(state, request, flat)
-    error = _check(state, flat)
-    return error if error is not None else _apply(state, path, _Headers(state.revision))
+    path = yield from _decide(state, request, flat, revision)
+    error = _check(state, flat, revision)
+    if error is None:
+        yield from _apply(state, path, _Headers(revision), answer)
+    return error
 
 
 def answer_to_puts(revision: int, count: int) -> bytes:
@@ -67,18 +79,22 @@ def _all_operations(request: pb.TxnRequest) -> Iterator[pb.RequestOp]:
 # compares
 
 
-def _decide(state: KvState, request: pb.TxnRequest, flat: list[_Operation]) -> _Step:
+def _decide(state: KvState, request: pb.TxnRequest, flat: list[_Operation], revision: int) -> Steps[_Step]:
     """The path from here on; flat collects its operations without the nesting, in order."""
     succeeded = True
     for compare in request.compare:
-        if not _holds(state, compare):
-            succeeded = False
+        if compare.range_end:
+            succeeded = yield from _holds_for_all(state, compare, revision)
+        else:
+            succeeded = _holds(state, compare, revision)
+        if not succeeded:
             break
     operations: list[_Operation] = []
     for op in request.success if succeeded else request.failure:
         kind = op.WhichOneof("request")
         if kind == "request_txn":
-            operations.append((kind, _decide(state, op.request_txn, flat)))
+            step = yield from _decide(state, op.request_txn, flat, revision)
+            operations.append((kind, step))
         else:
             operation = (kind, getattr(op, kind) if kind else None)
             operations.append(operation)
@@ -86,19 +102,61 @@ def _decide(state: KvState, request: pb.TxnRequest, flat: list[_Operation]) -> _
     return succeeded, operations
 
 
-def _holds(state: KvState, compare: pb.Compare) -> bool:
-    """Over a range it must hold for every key. On a missing key all is zero, but no value compare holds."""
+def _holds(state: KvState, compare: pb.Compare, revision: int) -> bool:
+    """On a missing key all is zero, but no value compare holds."""
     target = compare.target
-    if not compare.range_end and _VERSION <= target <= _MOD:
-        latest = state.index.latest(compare.key)  # all that is asked for is in the index
-        if latest is None:
+    if _VERSION <= target <= _MOD:
+        found = state.index.details_at(compare.key, revision)
+        if found is None:
             return _compare(compare.result, 0, _operand(compare, target))
-        main, _, created, version = latest
-        return _compare(compare.result, (version, created, main)[target], _operand(compare, target))
-    records = ranges.records_now(state, compare.key, ranges.range_end(compare.range_end))
-    if not records:
+        main, _, created, version = found
+        if version:  # all that is asked for is in the index
+            return _compare(compare.result, (version, created, main)[target], _operand(compare, target))
+    record = state.record_as_of(compare.key, revision)
+    if record is None:
         return target != _VALUE and _kv_holds(compare, _NO_KEY)
-    return all(_kv_holds(compare, mvccpb.KeyValue.FromString(record)) for record in records)
+    return _kv_holds(compare, mvccpb.KeyValue.FromString(record))
+
+
+def _holds_for_all(state: KvState, compare: pb.Compare, revision: int) -> Steps[bool]:
+    """Over a range it must hold for every key; none at all is as one that is missing."""
+    if _VERSION <= compare.target <= _MOD:
+        return (yield from _numbers_hold(state, compare, revision))
+    is_empty = True
+    for records in ranges.read_all(state, compare.key, ranges.range_end(compare.range_end), revision):
+        if not all(_kv_holds(compare, mvccpb.KeyValue.FromString(record)) for record in records):
+            return False
+        is_empty = is_empty and not records
+        yield
+    return not is_empty or (compare.target != _VALUE and _kv_holds(compare, _NO_KEY))
+
+
+def _numbers_hold(state: KvState, compare: pb.Compare, revision: int) -> Steps[bool]:
+    """The same for what is in the index: no record is read."""
+    result, operand = compare.result, _operand(compare, compare.target)
+    place, version_place = _PLACES[compare.target], _PLACES[_VERSION]
+    details_at = state.index.details_at
+    is_empty = True
+    for keys in ranges.walk(state, compare.key, ranges.range_end(compare.range_end)):
+        for key in keys:
+            details = details_at(key, revision)
+            if details is None:
+                continue
+            is_empty = False
+            if not details[version_place]:  # not known there
+                if not _holds(state, _of_one_key(compare, key), revision):
+                    return False
+            elif not _compare(result, details[place], operand):
+                return False
+        yield
+    return not is_empty or _compare(result, 0, operand)
+
+
+def _of_one_key(compare: pb.Compare, key: bytes) -> pb.Compare:
+    alone = pb.Compare()
+    alone.CopyFrom(compare)
+    alone.key, alone.range_end = key, b""
+    return alone
 
 
 def _kv_holds(compare: pb.Compare, kv: mvccpb.KeyValue) -> bool:
@@ -134,7 +192,7 @@ def _compare(result: int, found: Any, operand: Any) -> bool:
 # checks
 
 
-def _check(state: KvState, flat: list[_Operation]) -> EtcdError | None:
+def _check(state: KvState, flat: list[_Operation], revision: int) -> EtcdError | None:
     """Puts first, then ranges, each in order."""
     ranges_asked = False
     for kind, operation in flat:
@@ -147,7 +205,7 @@ def _check(state: KvState, flat: list[_Operation]) -> EtcdError | None:
             ranges_asked = True
     if ranges_asked:
         for kind, operation in flat:
-            if kind == "request_range" and (error := _check_range(state, operation)):
+            if kind == "request_range" and (error := _check_range(state, operation, revision)):
                 return error
     return None
 
@@ -160,11 +218,11 @@ def _check_put(state: KvState, request: pb.PutRequest) -> EtcdError | None:
     return None
 
 
-def _check_range(state: KvState, request: pb.RangeRequest) -> EtcdError | None:
+def _check_range(state: KvState, request: pb.RangeRequest, revision: int) -> EtcdError | None:
     """NB: a negative revision is "now" for a range of its own, but compacted in a transaction, once there was one."""
     if request.revision == 0:
         return None
-    if request.revision > state.revision:
+    if request.revision > revision:
         return errors.FUTURE_REV
     return errors.COMPACTED if request.revision < state.compact_revision else None
 
@@ -173,11 +231,15 @@ def _check_range(state: KvState, request: pb.RangeRequest) -> EtcdError | None:
 
 
 class _Headers:
-    """The headers inside one transaction: before its first change, and from then on. A put's whole answer as well."""
+    """The headers inside one transaction: before its first change, and from then on. A put's whole answer as well.
 
-    __slots__ = ("after", "before", "put")
+    revision    before the transaction
+    """
+
+    __slots__ = ("after", "before", "put", "revision")
 
     def __init__(self, revision: int) -> None:
+        self.revision = revision
         self.before = revision_header(revision)
         self.after = revision_header(revision + 1)
         self.put = _answer_to_put(self.after)
@@ -188,37 +250,57 @@ def _answer_to_put(header: bytes) -> bytes:
     return message_field(TXN_RESPONSES, message_field(OP_RESPONSE_PUT, header))
 
 
-def _apply(state: KvState, path: _Step, headers: _Headers) -> bytes:
+def _apply(state: KvState, path: _Step, headers: _Headers, answer: Answer) -> Steps[None]:
     """The fields `succeeded` and `responses` of a TxnResponse."""
     succeeded, operations = path
-    parts = [TXN_SUCCEEDED_TRUE] if succeeded else []
+    if succeeded:
+        answer.add(TXN_SUCCEEDED_TRUE)
     for kind, operation in operations:
         if kind == "request_put":
             prev_field = writes.put(state, operation)
-            if not prev_field:
-                parts.append(headers.put)
-                continue
-            response = message_field(OP_RESPONSE_PUT, headers.after + prev_field)
-        elif kind == "request_txn":
-            # Its header is empty, as etcd's is.
-            response = message_field(OP_RESPONSE_TXN, RESPONSE_HEADER + b"\0" + _apply(state, operation, headers))
+            if prev_field:
+                response = message_field(OP_RESPONSE_PUT, headers.after + prev_field)
+                answer.add(message_field(TXN_RESPONSES, response))
+            else:
+                answer.add(headers.put)
+            continue
+        place = answer.open()
+        if kind == "request_range" and not operation.range_end:
+            revision = _begin_range(state, operation, headers, answer)
+            if not ranges.add_single(state, operation, revision, answer):
+                yield from ranges.steps(state, operation, revision, answer)
+            answer.close(place, OP_RESPONSE_RANGE, TXN_RESPONSES)
+            continue
+        tag = yield from _answer_operation(state, kind, operation, headers, answer)
+        if tag:
+            answer.close(place, tag, TXN_RESPONSES)
         else:
-            response = _read_or_delete(state, kind, operation, headers)
-        parts.append(message_field(TXN_RESPONSES, response))
-    return b"".join(parts)
+            answer.close(place, TXN_RESPONSES)
+        yield
 
 
-def _read_or_delete(state: KvState, kind: str | None, operation: Any, headers: _Headers) -> bytes:
-    """A ResponseOp; its header shows the changes so far, a delete's own included."""
+def _begin_range(state: KvState, request: pb.RangeRequest, headers: _Headers, answer: Answer) -> int:
+    """Adds its header. return the revision that it shows"""
+    answer.add(headers.after if state.changes else headers.before)
+    asked: int = request.revision
+    return asked if asked > 0 else headers.revision + 1 if state.changes else headers.revision
+
+
+def _answer_operation(
+    state: KvState, kind: str | None, operation: Any, headers: _Headers, answer: Answer
+) -> Steps[bytes]:
+    """What is inside a ResponseOp; its header shows the changes so far, a delete's own included. return its tag"""
+    if kind == "request_txn":
+        answer.add(_EMPTY_HEADER)
+        yield from _apply(state, operation, headers, answer)
+        return OP_RESPONSE_TXN
     if kind == "request_range":
-        fields = ranges.run(state, operation)
-        if isinstance(fields, EtcdError):
-            raise AssertionError(f"range not checked before the transaction: {fields.name}")
-        tag = OP_RESPONSE_RANGE
-    elif kind == "request_delete_range":
-        fields = writes.delete_range(state, operation)
-        tag = OP_RESPONSE_DELETE_RANGE
-    else:
-        return b""
-    changed = state.write_revision != state.revision
-    return message_field(tag, (headers.after if changed else headers.before) + fields)
+        revision = _begin_range(state, operation, headers, answer)
+        yield from ranges.steps(state, operation, revision, answer)
+        return OP_RESPONSE_RANGE
+    if kind == "request_delete_range":
+        has_changes = state.changes or ranges.count_now(state, operation.key, ranges.range_end(operation.range_end))
+        answer.add(headers.after if has_changes else headers.before)
+        yield from writes.delete_range(state, operation, answer)
+        return OP_RESPONSE_DELETE_RANGE
+    return b""

@@ -4,7 +4,9 @@ The caller has checked them, and ends the transaction.
 """
 
 from etcdz.mvcc import ranges
+from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.state import KvState
+from etcdz.mvcc.steps import Steps
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.proto.fields import bytes_field, int_field, message_field
@@ -29,9 +31,12 @@ def put(state: KvState, request: pb.PutRequest) -> bytes:
     return message_field(PUT_PREV_KV, record) if record is not None and request.prev_kv else b""
 
 
-def delete_range(state: KvState, request: pb.DeleteRangeRequest) -> bytes:
-    """return the fields of a DeleteRangeResponse behind its header"""
+def delete_range(state: KvState, request: pb.DeleteRangeRequest, answer: Answer) -> Steps[None]:
+    """Adds the fields of a DeleteRangeResponse behind its header."""
     lo, hi = request.key, ranges.range_end(request.range_end)
-    previous = ranges.records_now(state, lo, hi) if request.prev_kv else []
-    deleted = state.write_delete(lo, hi)
-    return int_field(DELETED, deleted) + b"".join([message_field(DELETED_PREV_KVS, record) for record in previous])
+    keys = state.index.keys_now(lo, hi)
+    answer.add(int_field(DELETED, len(keys)))
+    for records in ranges.read_all(state, lo, hi, state.write_revision) if request.prev_kv else ():
+        answer.add_messages(DELETED_PREV_KVS, records)
+        yield
+    state.write_delete(lo, hi)

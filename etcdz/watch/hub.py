@@ -44,6 +44,9 @@ CATCH_UP_MAX: Final = 512
 CATCH_UP_SPAN: Final = 2_000
 """Revisions that their positions may lie apart."""
 
+SERVED_AT_ONCE: Final = 1_000
+"""Requests of clients. What else is pending waits for the next answer of the backend, and others have their turn."""
+
 INVALID_ID: Final = -1
 _EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 _DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
@@ -108,6 +111,7 @@ class Hub:
         """A WatchRequest, pending until the backend's position is known. An empty one is passed over, as in etcd."""
         if request.WhichOneof("request_union") is not None:
             self._pending.append((stream, request))
+            stream.pending += 1
 
     def close(self, stream: WatchStream) -> None:
         """The client is gone."""
@@ -119,7 +123,7 @@ class Hub:
         """Its client reads on."""
         for watcher in stream.watchers.values():
             if watcher.state == VICTIM:
-                watcher.state = UNSYNCED
+                watcher.become(UNSYNCED)
                 self._unsynced[watcher] = None
                 self._count(watcher, 1)
 
@@ -163,10 +167,23 @@ class Hub:
         """Where the backend stands: requests that were pending when it was asked with seq, or earlier, are served."""
         self._pieces = HeaderPieces(position.cluster_id, position.member_id, position.term)
         self._close_gap(position.revision)
+        due: list[_Pending] = []
         while self._asked and self._asked[0][0] <= seq:
-            for stream, request in self._asked.pop(0)[1]:
-                if stream.is_open:
-                    self._serve(stream, request)
+            due += self._asked.pop(0)[1]
+        if len(due) > SERVED_AT_ONCE:
+            self._put_off(due[SERVED_AT_ONCE:])
+        for stream, request in due[:SERVED_AT_ONCE]:
+            stream.pending -= 1
+            if stream.is_open:
+                self._serve(stream, request)
+
+    def _put_off(self, due: list[_Pending]) -> None:
+        """Until the backend's next answer, and before what has come later."""
+        if self._asked:
+            seq, later = self._asked[0]
+            self._asked[0] = (seq, due + later)
+        else:
+            self._pending = due + self._pending
 
     def _close_gap(self, revision: int) -> None:
         """Changes up to revision have not come: synced watchers that have not had them become unsynced."""
@@ -214,7 +231,7 @@ class Hub:
         if watcher.stream.client.is_clogged:
             self._make_victim(watcher)
         else:
-            watcher.state = UNSYNCED
+            watcher.become(UNSYNCED)
             self._unsynced[watcher] = None
 
     def _send_together(self, bundle: Bundle, batch: EventBatch, header: bytes, prev_kvs: bool) -> None:
@@ -298,7 +315,7 @@ class Hub:
         if watcher.next_revision >= compact_revision:
             return False
         self._remove(watcher)
-        watcher.state = OVER
+        watcher.become(OVER)
         body = WATCH_CANCELED_TRUE + int_field(WATCH_COMPACT_REVISION, compact_revision)
         self._respond(watcher.stream, self._pieces.field(0), watcher.id_field + body)
         self._answer_progress(watcher.stream)
@@ -316,7 +333,7 @@ class Hub:
 
     def _sync(self, watcher: Watcher) -> None:
         """Requires: it is counted, and in no other group."""
-        watcher.state = SYNCED
+        watcher.become(SYNCED)
         group = self._synced.get(watcher.span)
         if group is None:
             group = Group()
@@ -333,7 +350,7 @@ class Hub:
                 self._synced.remove(watcher.span)
 
     def _make_victim(self, watcher: Watcher) -> None:
-        watcher.state = VICTIM
+        watcher.become(VICTIM)
         self._count(watcher, -1)
 
     def _count(self, watcher: Watcher, by: int) -> None:
@@ -351,8 +368,9 @@ class Hub:
 
     def _drop(self, watcher: Watcher) -> None:
         self._remove(watcher)
-        watcher.state = OVER
+        watcher.become(OVER)
         del watcher.stream.watchers[watcher.id]
+        watcher.stream.early.pop(watcher, None)
 
     # ---- what clients ask for, at the revision where the backend stands ----
 
@@ -393,6 +411,8 @@ class Hub:
     def _start(self, stream: WatchStream, span: Range, request: pb.WatchCreateRequest) -> None:
         watcher = Watcher(stream, request.watch_id or stream.free_id(), span, request, self.revision)
         stream.watchers[watcher.id] = watcher
+        if watcher.start_revision > self.revision:
+            stream.early[watcher] = None
         self._count(watcher, 1)
         self._respond(stream, self._header(), watcher.id_field + WATCH_CREATED_TRUE)
         if watcher.next_revision > self.revision:
@@ -412,16 +432,16 @@ class Hub:
 
     def _request_progress(self, stream: WatchStream) -> None:
         """NB: etcd forgets the question if a watcher is behind; here it is answered when none is any more."""
-        if any(watcher.start_revision > self.revision for watcher in stream.watchers.values()):
+        if stream.awaits_future(self.revision):
             return
-        if stream.is_behind:
+        if stream.behind:
             stream.asks_progress = True
         elif stream.watchers:
             self._report(stream, INVALID_ID)
 
     def _answer_progress(self, stream: WatchStream) -> None:
         """A watcher is no longer behind: perhaps it was the last one that the client's question waited for."""
-        if stream.asks_progress and not stream.is_behind:
+        if stream.asks_progress and not stream.behind:
             stream.asks_progress = False
             if stream.watchers:
                 self._report(stream, INVALID_ID)

@@ -17,6 +17,7 @@ SYNCED: Final = 0
 UNSYNCED: Final = 1
 VICTIM: Final = 2
 OVER: Final = 3
+_BEHIND: Final = (UNSYNCED, VICTIM)
 
 NO_PUT: Final = 1
 NO_DELETE: Final = 2
@@ -73,22 +74,38 @@ class Watcher:
         self.fragment = bool(request.fragment)
         self.quiet: bool | None = True if request.progress_notify else None
         self.state = UNSYNCED
+        stream.behind += 1
+
+    def become(self, state: int) -> None:
+        """SYNCED, UNSYNCED, VICTIM or OVER: the only place that writes the state."""
+        was_behind, is_behind = self.state in _BEHIND, state in _BEHIND
+        self.stream.behind += is_behind - was_behind
+        self.state = state
 
 
 class WatchStream:
-    """All watchers of one streaming call.
+    """All watchers of one streaming call. There may be a hundred thousand: no message of the client walks over them.
 
     client           where responses go
+    behind           Invariant: how many of the watchers are UNSYNCED or VICTIM
+    early            those that were created for a revision to come, and perhaps have come to it
+    pending          requests that wait for the backend's position
     is_open          False once the client is gone
     progress_due     when the watchers with progress_notify are looked at next; None: there was none so far
     asks_progress    the client wants to hear where it is once none of its watchers is behind
     """
 
-    __slots__ = ("_credit", "_next_id", "_round", "asks_progress", "client", "is_open", "progress_due", "watchers")
+    __slots__ = (
+        "_credit", "_next_id", "_round", "asks_progress", "behind", "client", "early", "is_open", "pending",
+        "progress_due", "watchers",
+    )  # fmt: skip
 
     def __init__(self, client: ClientStream) -> None:
         self.client = client
         self.watchers: dict[int, Watcher] = {}
+        self.behind = 0
+        self.pending = 0
+        self.early: dict[Watcher, None] = {}
         self.is_open = True
         self.progress_due: float | None = None
         self.asks_progress = False
@@ -120,6 +137,11 @@ class WatchStream:
         self._next_id += 1
         return self._next_id - 1
 
-    @property
-    def is_behind(self) -> bool:
-        return any(watcher.state in (UNSYNCED, VICTIM) for watcher in self.watchers.values())
+    def awaits_future(self, revision: int) -> bool:
+        """Whether a watcher was created for what comes after revision, which never falls."""
+        while self.early:
+            watcher = next(iter(self.early))
+            if watcher.start_revision > revision:
+                return True
+            del self.early[watcher]
+        return False

@@ -39,6 +39,8 @@ def _tail_struct(block_bytes: int) -> struct.Struct:
 
 def encode_text(text: str) -> bytes:
     """A grpc-message: UTF-8, percent-encoded but for printable ASCII other than %. Source: gRPC over HTTP/2."""
+    if text.isascii() and text.isprintable() and "%" not in text:
+        return text.encode()
     return quote_from_bytes(text.encode("utf-8", "replace"), _TEXT_SAFE).encode()
 
 
@@ -76,6 +78,33 @@ class AnsweringConnection(Connection[ServerEvent]):
             self._open_answer(stream)
             self._queue(stream, message)
             self._finish(stream, OK_FIELDS)
+
+    def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
+        """A unary call's answer in pieces, which are not copied. It may be long: while it leaves, the client's
+        other calls are not refused."""
+        if stream_id not in self._streams:
+            return
+        stream = self._stream_of(stream_id)
+        size = sum([len(part) for part in parts])
+        stream.long_bytes = size
+        self._outbox_max += size
+        self._open_answer(stream)
+        stream.outbox.append(memoryview(size.to_bytes(f.GRPC_PREFIX_BYTES, "big")))
+        stream.outbox.extend([memoryview(part) for part in parts if part])
+        stream.outbox_bytes += size + f.GRPC_PREFIX_BYTES
+        self.pending_bytes += size + f.GRPC_PREFIX_BYTES
+        self._finish(stream, OK_FIELDS)
+
+    def give_up_unsent(self) -> None:
+        """Resets the calls whose answers the client does not take."""
+        for stream in list(self._blocked.values()):
+            if stream.long_bytes:
+                self._out.append(f.encode_rst_stream(stream.id, f.ENHANCE_YOUR_CALM))
+                self._remember_early_closed(stream.id)
+                self._forget(stream.id)
+
+    def _on_outbox_gone(self, stream: Stream) -> None:
+        self._outbox_max -= stream.long_bytes
 
     def fail(self, stream_id: int, code: int, text: str) -> None:
         """Ends a call, unary or streaming, with an error. For a stream that is gone: nothing."""

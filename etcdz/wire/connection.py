@@ -9,6 +9,7 @@ finished calls fill up again. Who overdraws it gets GOAWAY(ENHANCE_YOUR_CALM). S
 """
 
 import heapq
+import sys
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
@@ -39,7 +40,8 @@ class Connection(Generic[Event]):
 
     closed          nothing more will be read or sent: write what take_output gives, then close the transport
     error_code      the HTTP/2 error code that closed it, 0 if none
-    pending_bytes   DATA that the other side's windows hold back, over all streams
+    pending_bytes   DATA that the other side's windows hold back, or the cork, over all streams
+    is_corked       so much DATA of outboxes has left that others should have their turn: `uncork` goes on
     """
 
     _last_data_flags = 0  # of the last DATA of a stream that is local_done
@@ -48,6 +50,8 @@ class Connection(Generic[Event]):
         self.closed = False
         self.error_code = f.NO_ERROR
         self.pending_bytes = 0
+        self.is_corked = False
+        self._cork_bytes = self._uncorked_bytes = sys.maxsize
         self._now = now
         self._out: list[bytes | memoryview] = []
         self._tail = b""  # an incomplete frame
@@ -355,8 +359,12 @@ class Connection(Generic[Event]):
         stream = self._streams.pop(stream_id)
         if stream.__class__ is Stream:
             self.pending_bytes -= stream.outbox_bytes
+            self._on_outbox_gone(stream)
             self._blocked.pop(stream_id, None)
         return stream
+
+    def _on_outbox_gone(self, stream: Stream) -> None:
+        """A stream is taken out of the books."""
 
     def next_deadline(self) -> float | None:
         """When expire has something to do next, on the clock of now; None: never."""
@@ -437,6 +445,9 @@ class Connection(Generic[Event]):
         room = min(self._send_window, self._peer_window + stream.granted, self._peer_frame_max)
         if room <= 0:
             return False
+        if self._uncorked_bytes <= 0:
+            self.is_corked = True
+            return False
         chunk = stream.outbox[0]
         if len(chunk) > room:
             stream.outbox[0] = chunk[room:]
@@ -445,6 +456,7 @@ class Connection(Generic[Event]):
             stream.outbox.popleft()
         size = len(chunk)
         self._send_window -= size
+        self._uncorked_bytes -= size
         stream.granted -= size
         stream.outbox_bytes -= size
         self.pending_bytes -= size
@@ -463,6 +475,12 @@ class Connection(Generic[Event]):
                     moved = True
                     if not stream.outbox:
                         self._flush_stream(stream)
+
+    def uncork(self) -> None:
+        """What was taken before is written, and others have had their turn: goes on with what outboxes hold."""
+        self.is_corked = False
+        self._uncorked_bytes = self._cork_bytes
+        self._flush_blocked()
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ None from then until the reply, which is three pieces of bytes. Everything else 
 `connection.py`.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -56,6 +57,7 @@ class ServerSettings(NamedTuple):
     outbox_bytes_max        answers that the client's windows hold back; while there are more, new calls are refused
     header_list_bytes_max   of one header list, as RFC 9113 counts it; a longer one is refused, and a bomb ends the
                             connection (header_block.BOMB_FACTOR)
+    cork_bytes              after so many bytes of DATA of long answers no more leave until `uncork`
     keepalive               None: the client may PING as it likes, within the budget, and is never sent one
     """
 
@@ -66,6 +68,7 @@ class ServerSettings(NamedTuple):
     inbox_bytes_max: int = 64 << 20
     outbox_bytes_max: int = 64 << 20
     header_list_bytes_max: int = 2 << 20
+    cork_bytes: int = sys.maxsize
     keepalive: KeepaliveRules | None = None
 
 
@@ -84,6 +87,7 @@ class GrpcServerConnection(AnsweringConnection):
     ) -> None:
         list_bytes_max = settings.header_list_bytes_max
         super().__init__(settings.window, settings.stream_window, list_bytes_max, settings.outbox_bytes_max, now)
+        self._cork_bytes = self._uncorked_bytes = settings.cork_bytes
         self._methods = methods
         self._message_max = settings.message_bytes_max
         self._streams_max = min(settings.max_concurrent_streams, STREAMS_MAX)

@@ -19,13 +19,14 @@ class Stream:
     granted         what the other side granted by WINDOW_UPDATE, less what was sent: the window is this plus its
                     SETTINGS_INITIAL_WINDOW_SIZE, so that a change of that needs no walk over the streams
     outbox          DATA payload that no window has let out yet; outbox_bytes its size
+    long_bytes      of an answer that may wait in the outbox without refusing the client's other calls
     opened          our HEADERS are sent
     local_done      nothing follows the outbox but `trailers` (server) or END_STREAM (client)
     """
 
     __slots__ = (
         "id", "head", "deadline", "remote_done", "announced", "received", "recv_used", "inbox", "message", "held",
-        "granted", "outbox", "outbox_bytes", "opened", "local_done", "trailers",
+        "granted", "outbox", "outbox_bytes", "long_bytes", "opened", "local_done", "trailers",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, head: Head) -> None:
@@ -42,6 +43,7 @@ class Stream:
         self.granted = 0
         self.outbox: deque[memoryview] = deque()
         self.outbox_bytes = 0
+        self.long_bytes = 0
         self.opened = False
         self.local_done = False
         self.trailers: tuple[Field, ...] = ()

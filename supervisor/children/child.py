@@ -82,7 +82,7 @@ class Child:
     __slots__ = (
         "spec", "name", "slot", "state", "incarnation", "pid", "restarts", "history", "spawned_at", "ready_at",
         "heard_at", "worked_at", "halted_at", "deadline", "reason", "ending", "terminated", "then_start", "leaving",
-        "draining", "max_age_s",
+        "draining", "max_age_s", "given_up",
     )  # fmt: skip
 
     def __init__(self, spec: ChildSpec, name: str, slot: int) -> None:
@@ -109,6 +109,8 @@ class Child:
         """starting: must be ready; ready: hung, is killed; backoff: starts again; stopping: the next stronger means."""
         self.reason = ""
         """Why this incarnation ends, as far as it is known before its exit."""
+        self.given_up = False
+        """What it ends over is not tried for ever."""
         self.ending: Ending | None = None
         """Set when we ended it ourselves."""
         self.terminated = False

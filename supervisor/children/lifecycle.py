@@ -144,11 +144,14 @@ class Lifecycle:
         if child is not None:
             child.halted_at = None
 
-    def on_fault(self, name: str, incarnation: int, fatal: bool, reason: str, now: float) -> list[Action]:
-        """It says why it is about to exit. fatal: a restart cannot help, so the member stops"""
+    def on_fault(
+        self, name: str, incarnation: int, fatal: bool, reason: str, now: float, *, given_up: bool = False
+    ) -> list[Action]:
+        """It says why it is about to exit. fatal: a restart cannot help, so the member stops. given_up: as in Fault"""
         child = self.find(name, incarnation)
         if child is not None:
             child.reason = reason
+            child.given_up = given_up
         if fatal and name in self.children and (child is None or self.successors.get(name) is not child):
             self._fail(f"{name}: {reason}", now)
         return self._taken()
@@ -313,6 +316,7 @@ class Lifecycle:
         child.max_age_s = None if max_age_s is None else max_age_s * (1 - 0.1 * self._uniform())
         child.deadline = now + min(child.spec.start_s, SPAWN_S)
         child.reason = ""
+        child.given_up = False
         child.ending = None
         child.terminated = child.then_start = child.draining = False
         self._out.append(Spawn(child.name, child.incarnation))
@@ -350,7 +354,7 @@ class Lifecycle:
         if status == 0:
             return Exit(Ending.NORMAL, "exited with status 0", ready_s)
         cause = f": {child.reason}" if child.reason else ""
-        return Exit(Ending.FAILED, f"exited with status {status}{cause}", ready_s)
+        return Exit(Ending.FAILED, f"exited with status {status}{cause}", ready_s, from_outside=child.given_up)
 
     def _ended(self, child: Child, exit: Exit, now: float) -> None:
         was_listed, was_stopping = child.listed, child.state is State.STOPPING

@@ -215,7 +215,9 @@ class Loop:
 
     def _on_fault(self, fault: Fault, now: float) -> None:
         lifecycle = self._member.lifecycle
-        self._member.do(lifecycle.on_fault(fault.name, fault.incarnation, fault.fatal, fault.reason, now))
+        self._member.do(
+            lifecycle.on_fault(fault.name, fault.incarnation, fault.fatal, fault.reason, now, given_up=fault.given_up)
+        )
 
     def _on_reply(self, reply: QueryReply, now: float) -> None:
         self._member.observations.queries.on_reply(reply)

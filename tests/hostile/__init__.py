@@ -1,10 +1,10 @@
 """Hostile clients against a live member, with a victim beside them: what one client does must not reach another.
 
-    pytest tests/hostile                          the short form, as in CI
-    pytest tests/hostile -s                       shows a row of figures for each attack, and etcd's below it
-    pytest tests/hostile --long -s                more requests, more data, longer attacks
-    pytest tests/hostile --hostile-seed 7         repeat the random choices of a run (each run prints its seed)
+    pytest tests/hostile                          the short form, as in CI; a row of figures for each attack at its end
+    pytest tests/hostile --long                   more requests, more data, longer attacks; etcd's row below each
+    pytest tests/hostile --hostile-seed 7         repeat the random choices of a run (a test that fails prints its seed)
     pytest tests/hostile --hostile-requests 9999  so many mutated requests
+    python -m tests.hostile --compare [NAME ...]  the table, each attack on a member of its own, and on etcd
     python -m tests.hostile.attack NAME TARGET    one attack on a member of your own; never on one that matters
 
 Three processes take part in each attack, so that none waits for another's interpreter:

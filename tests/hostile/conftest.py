@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from random import SystemRandom
+from typing import Final
 
 import pytest
 
 from tests.etcd_process import Etcdz, Member, RealEtcd
+from tests.hostile.siege import Siege
 
 _LOAD_TIMEOUT_S = 900
 
@@ -13,7 +15,7 @@ _LOAD_TIMEOUT_S = 900
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hostile", "hostile clients (tests/hostile)")
     group.addoption("--hostile-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
-    group.addoption("--hostile-requests", type=int, default=0, help="mutated requests (default 50000; --long 500000)")
+    group.addoption("--hostile-requests", type=int, default=0, help="mutated requests (default 100000; --long 1000000)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,12 +36,42 @@ def seed(request: pytest.FixtureRequest) -> int:
     return int(given) if given is not None else SystemRandom().randrange(1 << 32)
 
 
+_ROW: Final = "hostile row"
+
+
+@pytest.fixture
+def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Keeps a row of figures for the summary at the end, which may be another process's."""
+
+    def keep(row: str) -> None:
+        request.node.user_properties.append((_ROW, row))
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    called = [report for report in reports if getattr(report, "when", "") == "call"]
+    rows = [row for report in called for name, row in report.user_properties if name == _ROW]
+    if rows:
+        terminalreporter.section("hostile clients: a victim's puts and gets in ms (median / p99 / longest)")
+        for row in rows:
+            terminalreporter.write_line(row)
+
+
+@pytest.fixture(autouse=True)
+def _say_seed(seed: int) -> None:
+    """In the output of a test that fails."""
+    print(f"--hostile-seed {seed}")
+
+
 class Targets:
-    """The session's members by kind. `get` starts one anew if it has ended or was dropped."""
+    """The session's members by kind, and who besieges them. `get` starts one anew if it has ended or was dropped."""
 
     def __init__(self, factory: pytest.TempPathFactory) -> None:
         self._factory = factory
         self._members: dict[type[Member], Member] = {}
+        self._sieges: dict[type[Member], Siege] = {}
 
     def get(self, kind: type[Member]) -> Member:
         member = self._members.get(kind)
@@ -49,14 +81,32 @@ class Targets:
         member = self._members[kind] = kind(self._factory.mktemp(kind.kind), "--quota-backend-bytes=8000000000")
         return member.start()
 
+    def siege(self, kind: type[Member]) -> Siege:
+        """A victim and an attacker of the session's member of this kind."""
+        member = self.get(kind)
+        siege = self._sieges.get(kind)
+        if siege is None:
+            siege = self._sieges[kind] = Siege(member)
+        return siege
+
     def drop(self, kind: type[Member]) -> None:
+        siege = self._sieges.pop(kind, None)
+        if siege is not None:
+            siege.kill()
         member = self._members.pop(kind, None)
         if member is not None:
             member.discard()
 
-    def close(self) -> None:
+    def abandon(self) -> None:
+        """Ends all, whatever they would say."""
         for kind in list(self._members):
             self.drop(kind)
+
+    def close(self) -> None:
+        """NB: a victim has the last word: it says whether its lease has lasted."""
+        errors = {kind.kind: siege.end() for kind, siege in self._sieges.items() if kind is Etcdz}
+        self.abandon()
+        assert not any(errors.values()), errors
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +122,7 @@ def targets(_targets: Targets, request: pytest.FixtureRequest) -> Iterator[Targe
     failed_before = request.session.testsfailed
     yield _targets
     if request.session.testsfailed > failed_before:
-        _targets.close()
+        _targets.abandon()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.hostile.stalls import load, load_large
 
 _RANGE: Final = b"/etcdserverpb.KV/Range"
 _VALUE, _DESCEND = 4, 2
-KEYS_SHORT, KEYS_LONG = 50_000, 300_000
+KEYS_SHORT, KEYS_LONG = 10_000, 300_000
 _CALL_S: Final = 400.0
 
 
@@ -46,14 +46,14 @@ def _await_answers(client: RawClient, streams: set[int]) -> dict[str, int]:
 
 
 def stall_large_ranges(target: str, rng: Random, scale: float) -> dict[str, int]:
-    """Ranges of 20 MB, many at once, on one connection whose window is shut; then the client goes away."""
-    load_large(target, b"large/", 20, 1_000_000)
+    """Ranges of 20 MB (in the short form of 8 MB), many at once, to a shut window; then the client goes away."""
+    load_large(target, b"large/", 20 if scale > 1 else 8, 1_000_000)
     request = pb.RangeRequest(key=b"large/", range_end=b"large0").SerializeToString()
     count = 100 if scale > 1 else 30
     with RawClient(target, window=0) as client:
         for _ in range(count):
             client.call(_RANGE, request)
-        for _ in client.frames(10 if scale > 1 else 3):
+        for _ in client.frames(10 if scale > 1 else 1):
             pass
     return {"ranges": count}
 
@@ -65,7 +65,7 @@ def sort_ranges(target: str, rng: Random, scale: float) -> dict[str, int]:
         key=b"heavy/", range_end=b"heavy0", sort_order=_DESCEND, sort_target=_VALUE, limit=1
     ).SerializeToString()
     with RawClient(target, grant=1 << 24) as client:
-        return _await_answers(client, {client.call(_RANGE, request) for _ in range(40)})
+        return _await_answers(client, {client.call(_RANGE, request) for _ in range(40 if scale > 1 else 15)})
 
 
 def range_over_all(target: str, rng: Random, scale: float) -> dict[str, int]:
@@ -73,7 +73,7 @@ def range_over_all(target: str, rng: Random, scale: float) -> dict[str, int]:
     count = _load_many(target, scale)
     request = pb.RangeRequest(key=b"heavy/", range_end=b"heavy0").SerializeToString()
     lists = 0
-    until = time.monotonic() + (10 if scale > 1 else 2)
+    until = time.monotonic() + (10 if scale > 1 else 1)
     with Channel(target) as channel:
         while time.monotonic() < until:
             answer = channel.unary(_RANGE.decode(), request, _CALL_S)
@@ -83,11 +83,11 @@ def range_over_all(target: str, rng: Random, scale: float) -> dict[str, int]:
 
 
 def sort_in_a_txn(target: str, rng: Random, scale: float) -> dict[str, int]:
-    """One write transaction of 2.3 KB: a put and 127 ranges that sort all keys. It is in the log for good."""
+    """One small write transaction: a put and up to 127 ranges that sort all keys. It is in the log for good."""
     _load_many(target, scale)
     sort = pb.RangeRequest(key=b"heavy/", range_end=b"heavy0", sort_order=_DESCEND, sort_target=_VALUE, limit=1)
     ops = [pb.RequestOp(request_put=pb.PutRequest(key=b"poison", value=b"1"))]
-    ops += [pb.RequestOp(request_range=sort)] * 127
+    ops += [pb.RequestOp(request_range=sort)] * (127 if scale > 1 else 5)
     return _transact(target, pb.TxnRequest(success=ops).SerializeToString())
 
 
@@ -105,13 +105,13 @@ def _transact(target: str, body: bytes) -> dict[str, int]:
 
 def answer_writes_with_much(target: str, rng: Random, scale: float) -> dict[str, int]:
     """Small writes whose answers are large: what they are answered must not stay in the store."""
-    load_large(target, b"much/", 10, 700_000)
+    load_large(target, b"much/", 10 if scale > 1 else 5, 700_000)
     ops = [
         pb.RequestOp(request_put=pb.PutRequest(key=b"little", value=b"1")),
         pb.RequestOp(request_range=pb.RangeRequest(key=b"much/", range_end=b"much0")),
     ]
     body = pb.TxnRequest(success=ops).SerializeToString()
-    count = 150 if scale > 1 else 70
+    count = 150 if scale > 1 else 20
     with Channel(target) as channel:
         for _ in range(count):
             channel.unary("/etcdserverpb.KV/Txn", body, 60)

@@ -87,6 +87,7 @@ class RawClient:
         return stream_id
 
     def send(self, data: bytes) -> None:
+        self.socket.settimeout(_TIMEOUT_S)
         self.socket.sendall(data)
 
     def call(self, path: bytes, body: bytes, extra: tuple[Field, ...] = (), flags: int = f.END_STREAM) -> int:

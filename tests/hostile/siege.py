@@ -1,6 +1,7 @@
 """One attack on one member, with a victim beside it: what became of both."""
 
 import json
+import select
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import psutil
 
 from tests.etcd_process import Member
-from tests.hostile.attack import ATTACKS, Attack
+from tests.hostile.attack import Attack
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _SAMPLE_S: Final = 0.05
@@ -79,47 +80,89 @@ class _Memory:
         self._thread.join()
 
 
-def _spawn(module: str, *args: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *args],
-        cwd=_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def _lasting(member: Member) -> set[int]:
+    """Its processes that live, but for those that send one snapshot."""
+    found = set()
+    for process in member.processes():
+        with suppress(psutil.Error):
+            sends_snapshot = any("snapshot" in word for word in process.cmdline())
+            if process.status() != psutil.STATUS_ZOMBIE and not sends_snapshot:
+                found.add(process.pid)
+    return found
 
 
-def besiege(member: Member, attack: Attack, seed: int, scale: int, is_long: bool) -> Report:
-    """Runs the attack beside a victim. scale: of what the attack counts, 0 for its own choice. raises
-    subprocess.TimeoutExpired: the attack or the victim did not end"""
-    before = {process.pid for process in member.processes()}
-    victim = _spawn("tests.hostile.victim", member.target)
-    try:
-        assert victim.stdout is not None
-        first = victim.stdout.readline()
-        assert first == "ready\n", f"the victim did not start: {first!r}"
-        with _Memory(member) as memory:
+class _Worker:
+    """A process of this package that is told what to do on its stdin, and answers with lines."""
+
+    def __init__(self, module: str, *args: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *args],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def hear(self, timeout_s: float) -> str:
+        """raises TimeoutError: no line came; EOFError: the process has ended"""
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], timeout_s)[0]:
+            raise TimeoutError
+        line = self._process.stdout.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+
+    def end(self, timeout_s: float) -> str:
+        """What it says when its stdin ends."""
+        out, _ = self._process.communicate(timeout=timeout_s)
+        return out
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Siege:
+    """A member, a victim and an attacker, for one attack after the other. `end` says what is left to say."""
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        self._victim = _Worker("tests.hostile.victim", member.target)
+        self._attacker = _Worker("tests.hostile.attack", "--serve", member.target)
+        assert self._victim.hear(_START_S) == "ready", "the victim did not start"
+
+    def attack(self, attack: Attack, seed: int, scale: int, is_long: bool) -> Report:
+        """One attack, and what became of the victim meanwhile. scale: of what the attack counts, 0 for its own choice.
+        raises TimeoutError: the attack or the victim did not end; EOFError: one of them failed by itself"""
+        before = _lasting(self.member)
+        order = {"name": attack.name, "seed": seed, "scale": scale, "is_long": is_long}
+        self._victim.tell("go")
+        with _Memory(self.member) as memory:
             began = time.monotonic()
-            said = _attack(member, attack, seed, scale, is_long)
+            self._attacker.tell(json.dumps(order))
+            said = json.loads(self._attacker.hear(attack.seconds_max))
             seconds = time.monotonic() - began
-        after = {process.pid for process in member.processes()}
-        out, _ = victim.communicate(timeout=_VICTIM_END_S)
-    finally:
-        victim.kill()
-        victim.wait()
-    return Report(json.loads(out), said, (memory.peak - memory.before) / MIB, len(before - after), seconds)
+        after = _lasting(self.member)
+        self._victim.tell("ok")
+        found = json.loads(self._victim.hear(_VICTIM_END_S))
+        return Report(found, said, (memory.peak - memory.before) / MIB, len(before - after), seconds)
 
+    def end(self) -> list[str]:
+        """The victim's last errors, those of its lease among them."""
+        try:
+            return list(json.loads(self._victim.end(_VICTIM_END_S))["errors"])
+        finally:
+            self.kill()
 
-def _attack(member: Member, attack: Attack, seed: int, scale: int, is_long: bool) -> dict[str, int]:
-    args = [attack.name, member.target, f"--seed={seed}", f"--scale={scale}", *(["--long"] if is_long else [])]
-    attacker = _spawn("tests.hostile.attack", *args)
-    try:
-        out, _ = attacker.communicate(timeout=attack.seconds_max)
-    finally:
-        attacker.kill()
-        attacker.wait()
-    assert attacker.returncode == 0, f"the attack {attack.name} failed by itself: see above"
-    return dict(json.loads(out.splitlines()[-1]))
+    def kill(self) -> None:
+        self._victim.kill()
+        self._attacker.kill()
 
 
 def check(report: Report, attack: Attack) -> None:
@@ -137,6 +180,3 @@ def check(report: Report, attack: Attack) -> None:
         assert report.attack.get(word, 0) >= least, (word, report.attack)
     for word in attack.never:
         assert report.attack.get(word, 0) == 0, (word, report.attack)
-
-
-__all__ = ["ATTACKS", "Attack", "Report", "besiege", "check"]

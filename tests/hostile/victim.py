@@ -1,6 +1,7 @@
 """An ordinary client that must not notice what others do: `python -m tests.hostile.victim host:port`.
 
-Prints "ready" when its watch and its lease stand, works until its stdin ends, then prints one JSON line:
+Prints "ready" when its watch and its lease stand. A line on its stdin sends it to work, the next one lets it rest and
+print one JSON line; when its stdin ends it looks at its lease and prints a last one.
 
     {"puts": {"count", "p50_ms", "p99_ms", "max_ms"}, "gets": the same,
      "events": seen by the watch, "events_missing", "event_lag_ms_max", "renewals", "errors": [text]}
@@ -26,6 +27,8 @@ _LEASE_TTL_S: Final = 20
 _RENEW_S: Final = 0.5
 _KEYS: Final = 50
 _ERRORS_KEPT: Final = 10
+_LINE_BYTES: Final = 3
+"""Of a line on stdin: "go" or "ok", and its end."""
 
 
 def summarize(latencies_s: list[float]) -> dict[str, float]:
@@ -49,6 +52,7 @@ class Victim:
         self.put_at: dict[int, float] = {}  # by revision
         self.seen_at: dict[int, float] = {}
         self.renewals = 0
+        self.rounds = 0
         self.lease = 0
         self.ends = threading.Event()
         self.watches = threading.Event()
@@ -65,12 +69,14 @@ class Victim:
                 thread.start()
             self.watches.wait(_CALL_S)
             print("ready", flush=True)
-            number = 0
-            while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
-                self._round(channel, number)
-                number += 1
+            while sys.stdin.buffer.raw.read(_LINE_BYTES):  # type: ignore[attr-defined]  # unbuffered: select must see it
+                while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
+                    self._round(channel)
+                if not sys.stdin.buffer.raw.read(_LINE_BYTES):  # type: ignore[attr-defined]
+                    break
+                self._await_events(threads[0])
+                print(json.dumps(self._result()), flush=True)
             self._check_lease(channel)
-            self._await_events(threads[0])
         return self._result()
 
     def _grant(self, channel: Channel) -> None:
@@ -78,7 +84,9 @@ class Victim:
         answer = channel.unary("/etcdserverpb.Lease/LeaseGrant", request.SerializeToString(), _CALL_S)
         self.lease = pb.LeaseGrantResponse.FromString(answer).ID
 
-    def _round(self, channel: Channel, number: int) -> None:
+    def _round(self, channel: Channel) -> None:
+        number = self.rounds
+        self.rounds += 1
         key, value = PREFIX + b"%d" % (number % _KEYS), b"%d" % number * 8
         put = pb.PutRequest(key=key, value=value, lease=self.lease).SerializeToString()
         get = pb.RangeRequest(key=key).SerializeToString()
@@ -151,8 +159,9 @@ class Victim:
             watch.join(0.01)
 
     def _result(self) -> dict[str, Any]:
+        """Of what has happened since the last one."""
         lags = [self.seen_at[revision] - at for revision, at in self.put_at.items() if revision in self.seen_at]
-        return {
+        found = {
             "puts": summarize(self.puts_s),
             "gets": summarize(self.gets_s),
             "events": len(lags),
@@ -161,6 +170,9 @@ class Victim:
             "renewals": self.renewals,
             "errors": self.errors,
         }
+        self.errors, self.puts_s, self.gets_s = [], [], []
+        self.put_at, self.seen_at = {}, {}
+        return found
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ class Subject:
 
     def ask(self, name: str, request: Any) -> Outcome:
         if name == "range":
-            return self.mvcc.range_bytes(request.SerializeToString())
+            got = self.mvcc.get_bytes(request.SerializeToString())
+            return self.mvcc.range(request) if got is None else (0, None, got)
         self.index += 1
         request_id = MEMBER_ID & 0xFFFF | self.index << 40
         entry = pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), **{name: request})

@@ -136,4 +136,4 @@ def test_a_record_that_the_index_knows_and_the_store_lacks_stops_the_member() ->
     mvcc = Mvcc(store, 1, 2)
     store.write({buckets.put_key(2, 0): None})
     with pytest.raises(StoreCorrupt, match="2_0"):
-        mvcc.range_bytes(pb.RangeRequest(key=b"a").SerializeToString())
+        mvcc.range(pb.RangeRequest(key=b"a"))

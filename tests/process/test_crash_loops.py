@@ -77,14 +77,14 @@ import sys
 if "supervisor.processes.zygote" in sys.orig_argv:
     from etcdz.mvcc.mvcc import Mvcc
 
-    plain = Mvcc.range_bytes
+    plain = Mvcc.get_bytes
 
-    def range_bytes(self, body):
+    def get_bytes(self, body):
         if b"users-key" in body:
             raise RuntimeError("what nobody has thought of")
         return plain(self, body)
 
-    Mvcc.range_bytes = range_bytes
+    Mvcc.get_bytes = get_bytes
 """
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
-from etcdz.watch.hub import CHANGES, CHANGES_AND_PREV_KV, NOTHING
+from etcdz.watch.hub import CHANGES, CHANGES_AND_PREV_KV, NOTHING, SERVED_AT_ONCE
 from tests.watch.world import CLUSTER_ID, MEMBER_ID, TERM, Client, World
 
 
@@ -251,6 +251,72 @@ def test_no_progress_without_watchers_or_before_a_start_in_the_future(fields: di
     client.ask_progress()
     world.settle()
     assert [each.watch_id for each in client.responses if not each.created] == []
+
+
+def test_a_flood_of_requests_is_served_in_order_and_in_portions() -> None:
+    world, client = start()
+    other = Client(world)
+    client.take()
+    count = 3 * SERVED_AT_ONCE
+    for _ in range(count):
+        client.create(b"b")
+    other.create(b"b")
+    most = 0
+    while not other.responses:
+        before = len(client.responses)
+        world.hub.end_turn()
+        world.put(b"b")
+        world.backend_turn()
+        world.listener_turn()
+        most = max(most, sum(each.created for each in client.responses[before:]))
+    assert most == SERVED_AT_ONCE
+    created = [each for each in client.responses if each.created]
+    assert [each.watch_id for each in created] == list(range(1, count + 1))
+    seen = revisions(client.of(1))
+    assert seen == list(range(seen[0], seen[-1] + 1)), "no event is lost while others are still to be created"
+    assert client.stream.pending == 0
+
+
+class _Unwalked(dict[int, Any]):
+    """A dict whose entries nobody goes through one by one."""
+
+    def values(self) -> Any:
+        raise AssertionError("a message of the client has led over all its watchers")
+
+    __iter__ = items = values
+
+
+@pytest.mark.parametrize("start_revision", [0, 50, 2], ids=["synced", "in the future", "behind"])
+def test_no_request_of_a_client_walks_over_its_watchers(start_revision: int) -> None:
+    """A stream may have a hundred thousand of them, and its client may ask as often as it likes."""
+    world, client = start()
+    for _ in range(3):
+        world.put(b"a")
+    world.settle()
+    client.stream.watchers = _Unwalked(client.stream.watchers)
+    for number in range(3):
+        client.create(b"a", start_revision=start_revision)
+        client.ask_progress()
+        client.cancel(number)
+    client.ask_progress()
+    world.settle()
+
+
+def test_a_start_in_the_future_holds_progress_back_until_it_has_come_or_is_cancelled() -> None:
+    world, client = start()
+    client.create(b"a", start_revision=3)
+    client.create(b"a", start_revision=99)
+    client.ask_progress()
+    client.cancel(2)
+    client.ask_progress()
+    world.settle()
+    assert -1 not in [each.watch_id for each in client.take()]
+    world.put(b"a")
+    world.put(b"a")
+    world.settle()
+    client.ask_progress()
+    world.settle()
+    assert client.take()[-1].watch_id == -1
 
 
 def test_a_request_that_asks_for_nothing_gets_nothing() -> None:

@@ -48,6 +48,7 @@ class Bench:
 
     def answered(self) -> list[tuple[str, list[int]]]:
         """(receiver, request ids) of each message that is sent now."""
+        self.reads.work()
         self.reads.send()
         return [(name, [item[0] for item in message.items]) for name, message in self.links.take() if message.items]
 
@@ -92,6 +93,7 @@ def test_an_error_is_answered_as_its_code_and_text() -> None:
         (10, RANGE, future.SerializeToString(), 0),
         (11, TXN, pb.TxnRequest(success=[operation]).SerializeToString(), 0),
     )
+    bench.reads.work()
     bench.reads.send()
     [(_, answer)] = bench.links.take()
     assert isinstance(answer, Replies)

@@ -28,6 +28,15 @@ class Slow(MemoryStore):
         return self.left == 0
 
 
+class Readers:
+    """holding: until when they hold a compaction up"""
+
+    holding = 0.0
+
+    def holds_up(self, target: int, now: float) -> bool:
+        return now < self.holding
+
+
 class Host:
     """A backend with 100 revisions of five keys; the latest is 101."""
 
@@ -36,6 +45,7 @@ class Host:
         self.log: Any = Log()
         self.store = Slow()
         self.mvcc = Mvcc(self.store, 1, 2)
+        self.long_reads = Readers()
         self.answers: list[tuple[int, int, int, bytes]] = []
         self.upkeep = Upkeep(self, lambda *answer: self.answers.append(answer))
         for number in range(100):

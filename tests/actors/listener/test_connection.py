@@ -320,3 +320,68 @@ def test_what_is_unfinished_is_given_up_and_forgotten_with_its_connection() -> N
     assert [event[1] for event in ended] == [stream]
     world.connection.connection_lost(None)
     assert world.connection.grpc is None
+
+
+# ---- turns ----
+
+
+class Clock:
+    """Each look takes longer than a client may have the listener for itself."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.listener.connection.time", Clock())
+
+
+@pytest.mark.usefixtures("slow")
+def test_much_of_one_client_is_handled_in_slices_between_which_others_have_their_turn(world: World) -> None:
+    calls = 4_000
+    for _ in range(calls):
+        world.client.call(PATH, BODY, None)
+    world.send()
+    begun = []
+    while world.timers:
+        begun.append(len(world.calls))
+        assert not world.transport.reads, "nothing is read before what has come is handled"
+        [(seconds, go_on)], world.timers = world.timers, []
+        assert seconds == 0
+        go_on()
+    assert len(begun) > 3
+    assert begun == sorted(set(begun))
+    assert begun[0] > 0
+    assert len(world.calls) == calls
+    assert world.transport.reads
+
+
+@pytest.mark.usefixtures("slow")
+def test_slices_wait_for_no_room_to_write_but_reading_on_does(world: World) -> None:
+    for _ in range(2_000):
+        world.client.call(PATH, BODY, None)
+    world.send()
+    world.connection.pause_writing()
+    while world.timers:
+        world.timers.pop()[1]()
+    assert len(world.calls) == 2_000
+    assert not world.transport.reads
+    world.connection.resume_writing()
+    assert world.transport.reads
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_is_left_of_a_client_that_is_gone_is_not_handled(world: World) -> None:
+    for _ in range(4_000):
+        world.client.call(PATH, BODY, None)
+    world.send()
+    begun = len(world.calls)
+    world.transport.abort()
+    world.timers.pop()[1]()
+    assert len(world.calls) == begun < 4_000
+    assert world.timers == []

@@ -1,11 +1,13 @@
 """Keep-alives between a connection and a lessor that is played here."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.streams import Streams
+from etcdz import limits
 from etcdz.api.errors import NO_LEADER, TIMEOUT, Code
 from etcdz.api.methods import LEASE_KEEP_ALIVE
 from etcdz.lease.lessor import KEEP_ALIVE
@@ -164,3 +166,22 @@ def test_a_single_one_that_asks_for_a_leader_is_refused_without_one(pair: Pair) 
     stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
     pair.pump()
     assert pair.answer() == [done(stream, message=b"7")]
+
+
+@pytest.mark.parametrize("unread", [0, limits.UNREAD_BYTES_MAX + 1])
+def test_a_client_that_renews_on_and_does_not_read_loses_its_stream(unread: int) -> None:
+    ended: list[int] = []
+    call: Any = SimpleNamespace(
+        pending_bytes=unread,
+        finish=lambda code, text: ended.append(code),
+        touch=lambda: None,
+        send_parts=lambda head, body: None,
+    )
+    keep_alives = KeepAlives(5.0, lambda: None)
+    stream = keep_alives.serve(call)
+    for number in range(-1, -3000, -1):
+        stream.on_message(ask_for(7))
+        keep_alives.on_answer(number, b"", set())
+        if ended:
+            break
+    assert ended == ([Code.RESOURCE_EXHAUSTED] if unread else [])

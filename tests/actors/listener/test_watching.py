@@ -7,6 +7,8 @@ import pytest
 
 from actors.listener.streams import Streams
 from actors.listener.watching import WatchCall, Watching
+from etcdz import limits
+from etcdz.api import errors
 from etcdz.api.errors import STOPPED, Code
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import WatchAsk
@@ -19,6 +21,7 @@ class Call:
     """In place of a StreamCall: keeps how it ended."""
 
     is_clogged = False
+    pending_bytes = 0
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -93,6 +96,27 @@ def test_a_request_that_is_none_ends_its_stream(world: World) -> None:
     call = Call()
     world.open(call).on_message(b"\xff")
     assert call.ended is not None and call.ended[0] == Code.INTERNAL
+
+
+@pytest.mark.parametrize("unread", [0, limits.UNREAD_BYTES_MAX + 1])
+def test_a_client_that_asks_and_does_not_read_loses_its_stream(world: World, unread: int) -> None:
+    call = Call()
+    handler = world.open(call)
+    call.pending_bytes = unread
+    handler.on_message(WATCH)
+    assert call.ended == (
+        (errors.REQUEST_TOO_MANY_REQUESTS.code, errors.REQUEST_TOO_MANY_REQUESTS.text) if unread else None
+    )
+
+
+def test_a_client_that_asks_faster_than_it_can_be_served_loses_its_stream(world: World) -> None:
+    call = Call()
+    handler = world.open(call)
+    for _ in range(limits.WATCH_REQUESTS_PENDING):
+        handler.on_message(WATCH)
+    assert call.ended is None
+    handler.on_message(WATCH)
+    assert call.ended is not None
 
 
 def test_a_listener_that_ends_tells_clients_to_watch_elsewhere(world: World) -> None:

@@ -1,0 +1,199 @@
+"""Reads that the backend has told to be long: when each is asked for, and what has come of its answer.
+
+They wait here with no more than their request, and are asked for a few at a time: fairly between clients, none for a
+client that has not taken what it was sent before, and none while all clients together hold up too much. So what many
+large answers cost in memory is what a few of them cost.
+
+An answer comes in parts, and goes to its client when it is complete: gRPC says how long a message is before it begins.
+"""
+
+from collections import deque
+from collections.abc import Container, Iterator, Mapping
+from typing import Final
+
+from actors.listener.call import WRITE, Call, Caller, Client
+from etcdz import limits
+from etcdz.ipc.messages import ReplyPart
+
+_NO_IDS: Final[deque[int]] = deque()
+
+
+class _Parts:
+    """What has come of an answer. incarnation: of the backend that sends it"""
+
+    __slots__ = ("incarnation", "pieces", "size")
+
+    def __init__(self, incarnation: int) -> None:
+        self.incarnation = incarnation
+        self.pieces: list[bytes] = []
+        self.size = 0
+
+
+class Stall:
+    """How much a client has not taken, and since when it has taken nothing."""
+
+    __slots__ = ("since_s", "unsent")
+
+    def __init__(self, unsent: int, since_s: float) -> None:
+        self.unsent = unsent
+        self.since_s = since_s
+
+
+class LongReads:
+    """Of one listener. len(): how many, asked for or not.
+
+    waiting     request ids of those that are not asked for, by caller. Invariant: callers in the order of their turns,
+                none without ids
+    cancelled   request ids of those that the backend works on in vain, and is to be told of
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[int, Call] = {}
+        """By request id."""
+        self.waiting: dict[Caller, deque[int]] = {}
+        self._asked: set[int] = set()
+        self.cancelled: list[int] = []
+        self._parts: dict[int, _Parts] = {}
+        """By request id of a long read, or of a change with a large answer."""
+        self._parts_bytes = 0
+        self._holders: dict[Client, Stall] = {}
+        """Clients that may not have taken a large answer."""
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def asked(self) -> set[int]:
+        """Request ids of those that the backend works on."""
+        return self._asked
+
+    # ---- what waits ----
+
+    def add(self, request_id: int, call: Call) -> bool:
+        """The backend has told this read to be long. return False: too many are"""
+        queue = self.waiting.get(call.caller, _NO_IDS)
+        if len(self._calls) >= limits.LONG_READS_MAX or len(queue) >= limits.LONG_READS_EACH:
+            return False
+        self._calls[request_id] = call
+        self.waiting.setdefault(call.caller, deque()).append(request_id)
+        return True
+
+    def end(self, request_id: int) -> Call | None:
+        """The read has its answer, or an error: it is forgotten. None: it is none of these"""
+        call = self._calls.pop(request_id, None)
+        self._drop_parts(request_id)
+        if call is not None:
+            self._asked.discard(request_id)
+            self._unqueue(request_id, call.caller)
+        return call
+
+    def _unqueue(self, request_id: int, caller: Caller) -> None:
+        queue = self.waiting.get(caller)
+        if queue is not None and request_id in queue:
+            queue.remove(request_id)
+            if not queue:
+                del self.waiting[caller]
+
+    def cancel(self, given_up: Mapping[Caller, Container[int]]) -> None:
+        """Clients have given up these calls, by stream."""
+        for request_id, call in list(self._calls.items()):
+            if call.caller in given_up and call.stream_id in given_up[call.caller]:
+                if request_id in self._asked:
+                    self.cancelled.append(request_id)
+                self.end(request_id)
+
+    def forget(self, client: Client) -> None:
+        """Its connection is gone."""
+        self._holders.pop(client, None)
+
+    def expire(self, oldest_s: float) -> list[int]:
+        """Request ids of those that have waited to be asked for since before oldest_s."""
+        waiting = [request_id for queue in self.waiting.values() for request_id in queue]
+        return [request_id for request_id in waiting if self._calls[request_id].began_s < oldest_s]
+
+    def ask_again(self) -> None:
+        """A new backend knows nothing of what the one before was asked for."""
+        for request_id in sorted(self._asked, reverse=True):
+            self.waiting.setdefault(self._calls[request_id].caller, deque()).appendleft(request_id)
+        self._asked.clear()
+        self.cancelled.clear()
+        self._parts.clear()
+        self._parts_bytes = 0
+
+    # ---- what is asked for ----
+
+    def take_due(self) -> Iterator[tuple[int, Call]]:
+        """Those that are to be asked for now, with their request ids."""
+        while self.waiting and len(self._asked) < limits.LONG_READS_ASKED and self._has_space():
+            caller = next((caller for caller in self.waiting if _has_room(caller)), None)
+            if caller is None:
+                return
+            queue = self.waiting.pop(caller)
+            request_id = queue.popleft()
+            if queue:
+                self.waiting[caller] = queue  # behind all others
+            self._asked.add(request_id)
+            yield request_id, self._calls[request_id]
+
+    def _has_space(self) -> bool:
+        return self.unsent_bytes() < limits.UNSENT_BYTES_MAX
+
+    def unsent_bytes(self) -> int:
+        """Of large answers: what clients have not taken, and what is not complete."""
+        total = self._parts_bytes
+        for client in list(self._holders):
+            unsent = client.unsent_bytes
+            if unsent:
+                total += unsent
+            else:
+                del self._holders[client]
+        return total
+
+    # ---- answers ----
+
+    def on_part(self, part: ReplyPart) -> list[bytes] | None:
+        """The pieces of an answer, if this part completes it. None: there is more to come, or it is not the
+        part that is due, but of a backend that is gone."""
+        found = self._parts.get(part.request_id)
+        if part.offset == 0:
+            self._drop_parts(part.request_id)
+            found = self._parts[part.request_id] = _Parts(part.incarnation)
+        if found is None or part.offset != found.size or part.incarnation != found.incarnation:
+            return None
+        found.pieces.append(part.data)
+        found.size += len(part.data)
+        self._parts_bytes += len(part.data)
+        if not part.is_last:
+            return None
+        self._drop_parts(part.request_id)
+        return found.pieces
+
+    def _drop_parts(self, request_id: int) -> None:
+        found = self._parts.pop(request_id, None)
+        if found is not None:
+            self._parts_bytes -= found.size
+
+    def has_given(self, client: Client, now: float) -> None:
+        """The client has been given a large answer, to take it as it can."""
+        self._holders.setdefault(client, Stall(client.unsent_bytes, now))
+
+    def find_stalled(self, now: float) -> list[Client]:
+        """Clients that have taken nothing for long while others wait for the space that they take."""
+        stalled = []
+        for client, stall in self._holders.items():
+            unsent = client.unsent_bytes
+            if unsent < stall.unsent:
+                stall.since_s = now
+            elif unsent and now - stall.since_s > limits.UNSENT_STALL_S:
+                stalled.append(client)
+            stall.unsent = unsent
+        return stalled if self.waiting and not self._has_space() else []
+
+    def takes_answer(self, call: Call) -> bool:
+        """Whether an answer to a change may be given: reads are asked for only when it may."""
+        return call.state != WRITE or _has_room(call.caller) or self._has_space()
+
+
+def _has_room(caller: Caller) -> bool:
+    """Whether it has taken what it was given before, but for a little; parts of the listener always have."""
+    return not isinstance(caller, Client) or caller.has_room

@@ -1,0 +1,227 @@
+"""Reads that take long: asked for as their answers have room, fairly, and not for clients that are gone."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from actors.listener.call import Client
+from actors.listener.calls import Calls
+from actors.runtime.link import Peer
+from etcdz import limits
+from etcdz.api import errors
+from etcdz.api.methods import RANGE
+from etcdz.config import MemberConfig
+from etcdz.ipc.messages import CancelReads, LongReads, Read, ReadLong, Replies, ReplyPart
+from etcdz.proto import etcdserverpb as pb
+
+BODY = pb.RangeRequest(key=b"k", range_end=b"\0", serializable=True).SerializeToString()
+TOO_MANY = (errors.REQUEST_TOO_MANY_REQUESTS.code, errors.REQUEST_TOO_MANY_REQUESTS.text.encode())
+
+
+class Connection(Client):
+    """Takes what it is given when it is told to."""
+
+    def __init__(self) -> None:
+        self.answers: dict[int, tuple[int, bytes]] = {}
+        self.unsent = 0
+        self.was_given_up = False
+
+    @property
+    def open_calls(self) -> int:
+        return 1
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        self.answers[stream_id] = (code, body)
+
+    def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
+        self.reply(stream_id, 0, b"".join(parts))
+        self.unsent += sum(map(len, parts))
+
+    def flush(self) -> None:
+        pass
+
+    @property
+    def unsent_bytes(self) -> int:
+        return self.unsent
+
+    @property
+    def has_room(self) -> bool:
+        return self.unsent < limits.CLIENT_ROOM_BYTES
+
+    def give_up_unsent(self) -> None:
+        self.was_given_up = True
+        self.unsent = 0
+
+
+class Setup:
+    """The calls of a listener, and a backend that takes every range to be long."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        host: Any = SimpleNamespace(
+            boot=SimpleNamespace(slot=2),
+            links=SimpleNamespace(send=lambda name, message: self.sent.append(message)),
+            log=None,
+            flush_soon=lambda: None,
+            clients=2,
+        )
+        self.calls = Calls(host, MemberConfig())
+
+    def begin(self, client: Connection, *stream_ids: int) -> None:
+        """Their reads come back from the backend as long ones."""
+        for stream_id in stream_ids:
+            self.calls.begin(client, stream_id, RANGE, BODY, None)
+        self.calls.end_turn()
+        ids = [item[0] for message in self.take(Read) for item in message.items]
+        self.calls.on_long_reads(LongReads(7, ids))
+
+    def take(self, kind: type[Any]) -> list[Any]:
+        """What has left of this kind; it is forgotten."""
+        found = [message for message in self.sent if isinstance(message, kind)]
+        self.sent[:] = [message for message in self.sent if not isinstance(message, kind)]
+        return found
+
+    def asked(self) -> list[int]:
+        """Request ids of the reads that are asked for in this turn."""
+        self.calls.end_turn()
+        return [item[0] for message in self.take(ReadLong) for item in message.items]
+
+    def answer(self, request_id: int, *parts: bytes, incarnation: int = 7) -> None:
+        offset = 0
+        for number, part in enumerate(parts, 1):
+            self.calls.on_reply_part(ReplyPart(incarnation, request_id, offset, part, number == len(parts)))
+            offset += len(part)
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup()
+
+
+def test_an_answer_comes_in_parts_and_goes_to_its_client_when_it_is_complete(setup: Setup) -> None:
+    client = Connection()
+    setup.begin(client, 1)
+    (first,) = setup.asked()
+    setup.calls.on_reply_part(ReplyPart(7, first, 0, b"one", False))
+    assert client.answers == {}
+    setup.calls.on_reply_part(ReplyPart(7, first, 3, b"two", True))
+    assert client.answers == {1: (0, b"onetwo")}
+    assert len(setup.calls.long_reads) == 0
+
+
+def test_few_are_asked_for_at_a_time_in_turn_between_clients(setup: Setup) -> None:
+    hostile, victim = Connection(), Connection()
+    setup.begin(hostile, *range(20))
+    first = setup.asked()
+    assert len(first) == limits.LONG_READS_ASKED
+    setup.begin(victim, 1)
+    setup.answer(first[0], b"x")
+    assert setup.asked(), "the next of the first client, whose turn it was"
+    setup.answer(first[1], b"x")
+    setup.answer(*setup.asked(), b"v")
+    assert victim.answers == {1: (0, b"v")}
+    assert len(hostile.answers) == 2
+
+
+def test_a_client_that_takes_nothing_is_not_read_for_and_holds_up_nobody(setup: Setup) -> None:
+    hostile, victim = Connection(), Connection()
+    setup.begin(hostile, *range(10))
+    for request_id in setup.asked():
+        setup.answer(request_id, bytes(limits.CLIENT_ROOM_BYTES))
+    assert setup.asked() == [], "it has not taken what it has"
+    setup.begin(victim, 1)
+    setup.answer(*setup.asked(), b"v")
+    assert victim.answers == {1: (0, b"v")}
+    hostile.unsent = 0
+    assert len(setup.asked()) == limits.LONG_READS_ASKED
+
+
+def test_all_clients_together_hold_up_no_more_than_the_bound(setup: Setup) -> None:
+    stalled = [Connection() for _ in range(10)]
+    size = limits.UNSENT_BYTES_MAX // 5
+    for client in stalled:
+        setup.begin(client, 1)
+    given = 0
+    while ids := setup.asked():
+        for request_id in ids:
+            setup.answer(request_id, bytes(size))
+        given += len(ids)
+    assert size * given <= limits.UNSENT_BYTES_MAX + limits.LONG_READS_ASKED * size
+
+
+def test_who_takes_nothing_for_long_loses_its_answers_when_others_wait(setup: Setup) -> None:
+    stalled, slow, waits = Connection(), Connection(), Connection()
+    setup.begin(stalled, 1)
+    setup.begin(slow, 1)
+    for request_id in setup.asked():
+        setup.answer(request_id, bytes(limits.UNSENT_BYTES_MAX))
+    reads = setup.calls.long_reads
+    now = time.monotonic()
+    assert reads.find_stalled(now) == []
+    setup.begin(waits, 1)
+    assert setup.asked() == []
+    slow.unsent -= 1
+    assert reads.find_stalled(now + limits.UNSENT_STALL_S + 1) == [stalled], "the other one is slow, but takes it"
+
+
+def test_what_is_given_up_is_not_asked_for_or_taken_back(setup: Setup) -> None:
+    client = Connection()
+    setup.begin(client, *range(5))
+    first, second = setup.asked()
+    setup.calls.cancel({client: {0, 2}})
+    setup.calls.end_turn()
+    (cancelled,) = setup.take(CancelReads)
+    assert cancelled.ids == [first]
+    assert len(setup.calls.long_reads) == 3
+    setup.answer(first, b"late")
+    assert client.answers == {}
+    setup.calls.lose(client)
+    setup.calls.end_turn()
+    (cancelled,) = setup.take(CancelReads)
+    assert second in cancelled.ids
+    assert len(setup.calls.long_reads) == 0
+
+
+def test_a_new_backend_is_asked_again_and_parts_of_the_old_one_are_forgotten(setup: Setup) -> None:
+    client = Connection()
+    setup.begin(client, 1)
+    (first,) = setup.asked()
+    setup.calls.on_reply_part(ReplyPart(7, first, 0, b"old", False))
+    setup.calls.on_peer_up(Peer("backend", "backend", 0, 8, ""))
+    assert setup.asked() == [first]
+    setup.calls.on_reply_part(ReplyPart(7, first, 3, b"older", True))
+    setup.answer(first, b"n", b"ew", incarnation=8)
+    assert client.answers == {1: (0, b"new")}
+
+
+def test_an_error_takes_the_place_of_an_answer_that_has_begun(setup: Setup) -> None:
+    client = Connection()
+    setup.begin(client, 1)
+    (first,) = setup.asked()
+    setup.calls.on_reply_part(ReplyPart(7, first, 0, b"begun", False))
+    error = errors.COMPACTED
+    setup.calls.on_replies(Replies(7, 0, [(first, int(error.code), error.text.encode())], 1))
+    assert client.answers == {1: (error.code, error.text.encode())}
+    assert setup.calls.long_reads.unsent_bytes() == 0
+
+
+def test_no_request_timeout_ends_them_but_one_of_their_own(setup: Setup) -> None:
+    client = Connection()
+    setup.begin(client, *range(5))
+    asked = setup.asked()
+    for call in setup.calls.long_reads._calls.values():
+        began = call.began_s
+    setup.calls.expire(began + limits.LONG_READ_WAIT_S - 1)
+    assert client.answers == {}
+    setup.calls.expire(began + limits.LONG_READ_WAIT_S + 1)
+    assert len(client.answers) == 5 - len(asked)
+
+
+def test_one_client_may_not_pile_them_up(setup: Setup) -> None:
+    hostile, victim = Connection(), Connection()
+    setup.begin(hostile, *range(limits.LONG_READS_EACH + 3))
+    assert list(hostile.answers.values()) == [TOO_MANY] * 3
+    setup.begin(victim, 1)
+    assert victim.answers == {}
