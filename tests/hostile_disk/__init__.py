@@ -1,0 +1,1 @@
+"""Data directories whose files are damaged, cut or missing."""
