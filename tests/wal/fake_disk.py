@@ -55,7 +55,12 @@ class Inode:
         self.changes.append(pieces)
 
     def sync(self) -> None:
-        self.durable = bytes(self.live)
+        """NB: what an earlier sync has failed to write is no change any more."""
+        content = bytearray(self.durable)
+        for change in self.changes:
+            for piece in change:
+                piece(content)
+        self.durable = bytes(content)
         self.changes.clear()
 
     def fail_to_sync(self, random: Random) -> None:
