@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
+from typing import Final
 
 from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
@@ -24,6 +25,9 @@ from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
 
+LAST_LINES_S: Final = 2.0
+"""How long the end of this process waits for the outputs of its log."""
+
 
 def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """Run the member until it is told to stop or cannot go on.
@@ -34,6 +38,14 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """
     settings = config.to_dict()
     logs.configure(settings)
+    logs.configure(settings, behind=True)  # the outputs can be opened; from here on nothing waits for them
+    try:
+        return _run(config, settings, tree)
+    finally:
+        logs.flush(LAST_LINES_S)
+
+
+def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpec, ...]) -> int:
     try:
         specs = rules.applied(config.actor_rules, tree_for(settings, tree))
         check(specs)
@@ -95,6 +107,7 @@ def _run_tree(
 def _end_by(signum: int) -> int:
     """End by the signal, as if it had not been caught, so that the parent sees it; a container's init cannot."""
     if signum and os.getpid() != 1:
+        logs.flush(LAST_LINES_S)
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
     return 0

@@ -36,6 +36,9 @@ from etcdz.ipc.messages import (
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Recorder, describe, last_words
 
+LAST_LINES_S = 0.2
+"""How long the end of an actor waits for the outputs of its log; the flight recorder has its lines all the same."""
+
 
 class FatalError(Exception):
     """A restart cannot help (corrupt file, newer format, wrong permissions): the member stops with this reason."""
@@ -276,7 +279,7 @@ def settle_garbage_collector() -> None:
 
 def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
     """Run an actor to its end. return the exit status of the process."""
-    logs.configure(boot.config)
+    logs.configure(boot.config, behind=True)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal's ^C goes to the whole group: the supervisor orders the end
@@ -294,13 +297,13 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
         actor.close(linger_ms=1000)
     except Exception as error:
         reason = actor.fatal_reason(error)
-        if reason is not None:
-            _report(actor, fatal=True, reason=reason)
-            return 1
-        traceback.print_exc()
-        actor.recorder.text(last_words(error))
-        _report(actor, fatal=False, reason=describe(error))
+        if reason is None:
+            logs.to_stderr(traceback.format_exc())
+            actor.recorder.text(last_words(error))
+        _report(actor, fatal=reason is not None, reason=reason or describe(error))
         return 1
+    finally:
+        logs.flush(LAST_LINES_S)
     return 0
 
 

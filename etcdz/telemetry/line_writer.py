@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -90,7 +90,7 @@ class LineWriter:
         return self._say_dropped(count)
 
 
-def flush_all(writers: list[LineWriter], timeout_s: float) -> None:
+def flush_all(writers: Iterable[LineWriter], timeout_s: float) -> None:
     """Waits for all of them, timeout_s in sum."""
     give_up_at = time.monotonic() + timeout_s
     for writer in writers:

@@ -82,7 +82,10 @@ class Logger:
 class Destination:
     """Where the lines of this process go, and from which level on."""
 
-    __slots__ = ("_counts", "_opened", "_second", "_stamp", "console", "fds", "last_error", "level", "writers")
+    __slots__ = (
+        "_behind", "_counts", "_opened", "_second", "_stamp", "_text_writer", "console", "fds", "last_error", "level",
+        "writers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -95,7 +98,11 @@ class Destination:
         self.level = LEVELS[level]
         self.console = console
         self.fds: list[int] = []
-        self.writers: list[LineWriter] = []
+        self.writers: dict[str, LineWriter] = {}
+        """By output."""
+        self._text_writer: LineWriter | None = None
+        """To stderr, where lines do not go there."""
+        self._behind = behind
         self.last_error: dict[str, str] | None = None
         self._opened: list[int] = []
         self._second = -1
@@ -108,7 +115,7 @@ class Destination:
             return
         for output in sorted({"stderr" if output == "default" else output for output in outputs}):
             if behind:
-                self.writers.append(LineWriter(partial(_open_output, output), self._say_dropped))
+                self.writers[output] = LineWriter(partial(_open_output, output), self._say_dropped)
                 continue
             try:
                 self.fds.append(_open_output(output))
@@ -122,9 +129,23 @@ class Destination:
         """Close the files; stdout and stderr stay. Threads write what waits."""
         for fd in self._opened:
             os.close(fd)
-        for writer in self.writers:
+        for writer in self.all_writers():
             writer.close()
-        self.fds, self._opened, self.writers = [], [], []
+        self.fds, self._opened, self.writers = [], [], {}
+
+    def all_writers(self) -> list[LineWriter]:
+        return [*self.writers.values(), *([self._text_writer] if self._text_writer is not None else [])]
+
+    def to_stderr(self, text: bytes) -> None:
+        """By the thread that writes lines there, if there is one: they stay in order."""
+        if not self._behind:
+            with suppress(OSError):
+                write_all(_STANDARD["stderr"], text)
+            return
+        writer = self.writers.get("stderr") or self._text_writer
+        if writer is None:
+            writer = self._text_writer = LineWriter(partial(_open_output, "stderr"), self._say_dropped)
+        writer.put(text)
 
     def _say_dropped(self, count: int) -> bytes:
         """The line about lines for which an output had no room. NB: called by threads."""
@@ -156,7 +177,7 @@ class Destination:
         for fd in self.fds:
             with suppress(OSError):  # a full disk or a closed pipe must not stop the member
                 write_all(fd, data)
-        for writer in self.writers:
+        for writer in self.writers.values():
             writer.put(data)
 
     def _start_second(self, second: int) -> None:
@@ -192,7 +213,12 @@ def configure(config: Mapping[str, Any], behind: bool = False) -> None:
 
 def flush(timeout_s: float) -> None:
     """Waits until what was logged is written, as long as that."""
-    flush_all(_destination.writers, timeout_s)
+    flush_all(_destination.all_writers(), timeout_s)
+
+
+def to_stderr(text: str) -> None:
+    """Writes text that is no line of the log, such as a traceback, and waits no more than for one."""
+    _destination.to_stderr(text.encode("utf-8", "backslashreplace"))
 
 
 def tap(write: Callable[[bytes], None] | None) -> None:
