@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Sequence
-from typing import Final
 
 from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
@@ -25,9 +24,6 @@ from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
 
-LAST_LINES_S: Final = 2.0
-"""How long the end of this process waits for the outputs of its log."""
-
 
 def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """Run the member until it is told to stop or cannot go on.
@@ -37,12 +33,11 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
         returns
     """
     settings = config.to_dict()
-    logs.configure(settings)
-    logs.configure(settings, behind=True)  # the outputs can be opened; from here on nothing waits for them
+    logs.configure(settings, behind=True)
     try:
         return _run(config, settings, tree)
     finally:
-        logs.flush(LAST_LINES_S)
+        logs.flush(logs.LAST_LINES_S)
 
 
 def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpec, ...]) -> int:
@@ -107,7 +102,7 @@ def _run_tree(
 def _end_by(signum: int) -> int:
     """End by the signal, as if it had not been caught, so that the parent sees it; a container's init cannot."""
     if signum and os.getpid() != 1:
-        logs.flush(LAST_LINES_S)
+        logs.flush(logs.LAST_LINES_S)
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
     return 0

@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import zmq
 
@@ -36,7 +36,7 @@ from etcdz.ipc.messages import (
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Recorder, describe, last_words
 
-LAST_LINES_S = 0.2
+LAST_LINES_S: Final = 0.2
 """How long the end of an actor waits for the outputs of its log; the flight recorder has its lines all the same."""
 
 

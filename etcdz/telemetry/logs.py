@@ -27,6 +27,8 @@ from etcdz.telemetry.line_writer import LineWriter, flush_all, write_all
 LEVELS: Final = {"debug": -1, "info": 0, "warn": 1, "error": 2, "dpanic": 3, "panic": 4, "fatal": 5}
 """zap's levels. dpanic, panic and fatal only mark a line here: what ends the process is decided elsewhere."""
 
+LAST_LINES_S: Final = 1.0
+"""How long the end of a member waits for the outputs of its log."""
 _FIRST_PER_S: Final = 100
 _THEN_EVERY: Final = 100
 """Of the same message, this many a second are written and then every hundredth: a flood of errors must not become a
@@ -207,6 +209,7 @@ def configure(config: Mapping[str, Any], behind: bool = False) -> None:
     """
     global _destination
     new = Destination(config["log_level"], config["log_format"] == "console", tuple(config["log_outputs"]), behind)
+    flush(LAST_LINES_S)  # what comes next goes by other ways, and must not overtake these lines
     _destination.close()
     _destination = new
 
