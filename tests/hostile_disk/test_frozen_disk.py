@@ -7,9 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.disks import ShakyDisk, why_no_mounts
+from tests.process.injected import injected, needs_strace
 from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
@@ -78,32 +77,17 @@ def test_a_log_that_nobody_reads_holds_up_nothing(frozen_output: Path, make_tria
 # ---- the disk of the crash reports ----
 
 
-@contextlib.contextmanager
-def slow_directories(pid: int) -> Iterator[None]:
-    """What this process does to directories takes a minute."""
-    calls = "mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat"
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-p", str(pid), "-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter=60000000"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert tracer.stderr is not None
-        if "attached" not in tracer.stderr.readline():
-            pytest.skip("strace may not trace here")
-        yield
-    finally:
-        tracer.kill()
-        tracer.wait()
+NAMES = "mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat"
+A_MINUTE = "delay_enter=60000000"
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@needs_strace
 def test_a_report_that_takes_a_minute_holds_up_no_restart_no_answer_and_no_stop(
     make_trial: Callable[..., Trial],
 ) -> None:
     trial = make_trial()
     trial.put(b"a", b"1")
-    with slow_directories(trial.member.pid):
+    with injected(trial.member.pid, NAMES, A_MINUTE):
         for name in ("listener-1", "backend"):
             kill_and_wait(trial, name)
         assert trial.get(b"a").count == 1
