@@ -134,8 +134,11 @@ class Listening:
         return "\n".join(lines)
 
     def create(self) -> None:
+        """NB: a deletion at the very revision of a compaction is still told by etcd 3.5's newest; 3.5.1 has lost it."""
         random = self.random
         relative = random.choice([0, 0, random.randint(1, self.newest), self.newest + random.randint(0, 3)])
+        while relative in self.pair.compactions:
+            relative += 1
         request = pb.WatchCreateRequest(
             key=random.choice([*KEYS, b""]),
             range_end=random.choice(ENDS),
