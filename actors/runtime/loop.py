@@ -36,7 +36,7 @@ from etcdz.ipc.messages import (
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Recorder, describe, last_words
 
-LAST_LINES_S: Final = 0.2
+LAST_LINES_S: Final = 1.0
 """How long the end of an actor waits for the outputs of its log; the flight recorder has its lines all the same."""
 
 

@@ -27,7 +27,7 @@ from etcdz.telemetry.line_writer import LineWriter, flush_all, write_all
 LEVELS: Final = {"debug": -1, "info": 0, "warn": 1, "error": 2, "dpanic": 3, "panic": 4, "fatal": 5}
 """zap's levels. dpanic, panic and fatal only mark a line here: what ends the process is decided elsewhere."""
 
-LAST_LINES_S: Final = 1.0
+LAST_LINES_S: Final = 3.0
 """How long the end of a member waits for the outputs of its log."""
 _FIRST_PER_S: Final = 100
 _THEN_EVERY: Final = 100
