@@ -69,8 +69,13 @@ RESUME_POINT_BYTES = 2 << 20
 """After so many bytes the wal writes down where its log stands: a restarted wal has only these to read again."""
 
 # ---- backend ----
-REPLY_RING_SLOTS = 64
-"""Batches whose replies are kept in the store, to be sent again by the next incarnation."""
+REPLY_RING_BATCHES = 64
+"""Latest batches whose replies are kept in memory that outlives the backend, to be sent again by its next incarnation;
+up to twice as many are."""
+REPLY_RING_BYTES = 16 << 20
+"""What these replies may take up together, one batch up to half of it: of one with more the largest are not kept."""
+REPLY_RING_RESERVED_BYTES = 512 << 10
+"""Of that, what is set aside at the start. Small replies fit in, and need no system call to be written down."""
 APPLIED_EVERY_ENTRIES = 512
 """The backend tells raft how far it is after this many entries, else with its timer."""
 APPLIED_EVERY_BYTES = 4 << 20
@@ -120,5 +125,6 @@ assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused whi
 assert QUOTA_NEAR_BYTES < QUOTA_DEFAULT_BYTES
 assert BALLAST_CHECK_BYTES < STORE_SHORT_BYTES < DISK_RESERVE_BYTES, "the store must see that space runs out in time"
 assert STORE_SHORT_BYTES < BALLAST_BYTES
+assert REPLY_RING_RESERVED_BYTES < REPLY_RING_BYTES
 assert LAZY_ACK_BYTES * 2 <= APPEND_BYTES_IN_FLIGHT_MAX, "or raft refuses what the wal has written long ago"
 assert APPLIED_EVERY_BYTES * 2 <= APPLY_BYTES_IN_FLIGHT_MAX, "or raft waits for the timer of the backend"

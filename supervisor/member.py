@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
+from typing import Final
 
 from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
@@ -24,6 +25,9 @@ from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
 
+PRIVATE: Final = 0o077
+"""Umask: what the member writes down is for its own user alone, as etcd's is."""
+
 
 def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """Run the member until it is told to stop or cannot go on.
@@ -41,6 +45,7 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
 
 
 def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpec, ...]) -> int:
+    umask = os.umask(PRIVATE)  # of all processes of the member, LevelDB's own files included
     try:
         specs = rules.applied(config.actor_rules, tree_for(settings, tree))
         check(specs)
@@ -50,7 +55,7 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
         return 1
     try:
         work = takeover.find_work(config)
-        with _claim(config, specs) as claim:
+        with _claim(config, specs, umask) as claim:
             announcements.starting(config, claim.urls)
             settings = {**settings, "listen_client_urls": claim.urls}
             failure, stop_signal = "", takeover.do_work(config, data, work)
@@ -73,11 +78,15 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
     return _end_by(stop_signal)
 
 
-def _claim(config: MemberConfig, specs: tuple[ChildSpec, ...]) -> Claim:
-    """The addresses that this tree will listen on. raises AddressError"""
+def _claim(config: MemberConfig, specs: tuple[ChildSpec, ...], umask: int) -> Claim:
+    """The addresses that this tree will listen on. umask: who may connect to unix sockets. raises AddressError"""
     announcements.configuring(config)
     urls = config.listen_client_urls if any(spec.listen_sockets for spec in specs) else ()
-    return Claim(urls, shared=config.socket_reuse_port)
+    os.umask(umask)
+    try:
+        return Claim(urls, shared=config.socket_reuse_port)
+    finally:
+        os.umask(PRIVATE)
 
 
 def _run_tree(

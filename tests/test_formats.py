@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from actors.backend.reply_ring import decode_record, encode_record, record_bytes
 from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
 from etcdz.cluster.v2snapshot import v2_store_json
+from etcdz.ipc.messages import decode_frame
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb, raftpb
 from etcdz.store import buckets
@@ -151,6 +153,16 @@ def test_resume_point() -> None:
     assert found is not None
     assert [f"{name} {_text(value)}" for name, value in found._asdict().items()] == decoded("resume-point.md")
     assert encode_resume_point(found) == file
+
+
+def test_reply_ring() -> None:
+    (record,) = examples("reply-ring.md")
+    found = decode_record(record)
+    assert found is not None and record_bytes(record) == len(record)
+    index, frames = found
+    lines = [f"slot {slot}: {decode_frame(frame)[0]}" for slot, frame in frames.items()]
+    assert [f"applied index {index}", *lines] == decoded("reply-ring.md")
+    assert b"".join(encode_record(index, frames)) == record
 
 
 def test_flight_recorder() -> None:

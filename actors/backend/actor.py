@@ -1,8 +1,8 @@
 """The backend actor: LevelDB, the MVCC index, apply, ranges.
 
-All entries of a turn are applied and written as one LevelDB batch that also holds the consistent index, the term and
-the packed replies; only then do the replies leave. So a restarted backend either finds an entry applied, and its reply
-in the ring, or not applied, and raft sends it again.
+All entries of a turn are applied and written as one LevelDB batch that also holds the consistent index and the term;
+only then do the replies leave. Before that they are written to the reply ring. So a restarted backend either finds an
+entry applied, and its reply in the ring, or not applied, and raft sends it again.
 
 This file is the turn: take entries, apply them, commit, answer. What each other process is told, and what answers
 reads, is in the files beside it.
@@ -20,7 +20,7 @@ from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
 from actors.backend.raft_link import RaftLink
 from actors.backend.reads import Reads
-from actors.backend.reply_ring import ReplyRing
+from actors.backend.reply_ring import Frames, Reply, ReplyRing, drop_rows, ring_path, smallest
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
@@ -69,7 +69,7 @@ class BackendActor(Actor):
         """Entries applied in this turn and not yet written."""
         self.early: deque[Apply] = deque()
         """What the wal has handed over before raft's entries in front of it came. Invariant: of raft.incarnation."""
-        self.replies: dict[int, list[tuple[int, int, bytes]]] = {}
+        self.replies: dict[int, list[Reply]] = {}
         """Replies of this turn to proposals, by listener slot."""
 
     # ---- start ----
@@ -91,7 +91,8 @@ class BackendActor(Actor):
         kept = self.store.get(buckets.V2_KEYS)
         self.v2_keys = V2Keys.decode(kept) if kept else None
         self.applier = Applier(self.mvcc, config.quota_bytes)
-        self.ring = ReplyRing(self.store)
+        drop_rows(self.store)
+        self.ring = ReplyRing(ring_path(self.boot), self.mvcc.state.consistent_index, log)
         self._make_links()
         defragment_at_start(self.store, config.bootstrap_defrag_mb, log)
         if self.mvcc.compaction.running:
@@ -266,13 +267,10 @@ class BackendActor(Actor):
             self.quota.note(self.replies)
         raft, links, state = self.raft, self.links, self.mvcc.state
         applied_index = raft.applied_index
-        frames = {
-            slot: encode_frame([Replies(self.boot.incarnation, applied_index, items, state.revision)])
-            for slot, items in self.replies.items()
-        }
+        frames = self._encode(self.replies)
         extra = self.membership.take_rows()
-        if frames:
-            extra.append(self.ring.add(applied_index, frames))
+        if frames and not self.ring.add(applied_index, frames):
+            self.ring.add(applied_index, self._encode(smallest(self.replies)))
         if self.ballast.unchecked_bytes >= limits.BALLAST_CHECK_BYTES or time.monotonic() >= self.ballast.next_check_at:
             self.ballast.check()
         published = self.publisher.take_frames() if self.publisher.wants else None
@@ -287,6 +285,10 @@ class BackendActor(Actor):
         if published:
             self.publisher.publish(published)
         self.replies = {}
+
+    def _encode(self, replies: dict[int, list[Reply]]) -> Frames:
+        incarnation, index, revision = self.boot.incarnation, self.raft.applied_index, self.mvcc.state.revision
+        return {slot: encode_frame([Replies(incarnation, index, items, revision)]) for slot, items in replies.items()}
 
     def commit_pending(self) -> None:
         """What this turn has applied so far."""

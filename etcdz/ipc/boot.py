@@ -24,6 +24,7 @@ class Boot(NamedTuple):
     listen_sockets  for a listener: (address, number of sockets) for each address that clients connect to
     fds             these sockets' file descriptors in this process, in the order of listen_sockets
     may_found       whether what it keeps on disk may be missing: none of this name was ready in this member's life
+    memory          file in memory for all incarnations of this name, empty for the first; "": none
     """
 
     name: str
@@ -40,6 +41,7 @@ class Boot(NamedTuple):
     listen_sockets: Sequence[tuple[str, int]] = ()
     fds: Sequence[int] = ()
     may_found: bool = True
+    memory: str = ""
 
 
 def boot_from(fields: Mapping[str, Any], fds: Sequence[int]) -> Boot:

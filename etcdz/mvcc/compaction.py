@@ -10,10 +10,12 @@ compaction so costs what was written since the last one; etcd's costs the whole 
 
 from itertools import islice
 
+from etcdz.mvcc.passed_records import PassedRecords
 from etcdz.mvcc.state import KvState
 from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 
+_NAME_AT = len(buckets.KEY)
 TAKEN_BYTES = b"etcdz_meta\0scrubbed"
 """Store key: how many bytes the compaction under way has taken out so far (8, BE). It is in no hash."""
 
@@ -28,15 +30,22 @@ class ScheduledCompaction:
     has taken so far.
     """
 
-    __slots__ = ("_cursor", "_state", "_taken_bytes", "running", "target")
+    __slots__ = ("_cursor", "_passed", "_state", "_taken_bytes", "running", "target")
 
     def __init__(self, state: KvState) -> None:
         self._state = state
         self._taken_bytes = int.from_bytes(state.store.get(TAKEN_BYTES) or b"", "big")
-        self.schedule(state.compact_revision)
+        self._passed: PassedRecords | None = None
+        self._begin(state.compact_revision)
 
     def schedule(self, target: int) -> None:
         """A compaction at a revision, above the one of the last."""
+        # If another was under way it has deleted some of what this one would pass over; as in etcd, nobody knows then.
+        self._passed = None if self.running else PassedRecords(self._state.finished_compact, target)
+        self._state.passed = None
+        self._begin(target)
+
+    def _begin(self, target: int) -> None:
         finished = self._state.finished_compact
         self.target = target
         self.running = target > finished
@@ -69,11 +78,14 @@ class ScheduledCompaction:
         state, target = self._state, self.target
         compact_record, finished = state.index.compact_record, state.finished_compact
         batch: dict[bytes, bytes | None] = {}
+        passed: list[bytes] = []
         seen = taken = 0
         name = b""
         for name, record in islice(state.store.iterate(self._cursor, _first_name(target + 1)), limit):
             seen += 1
             main, sub, _ = buckets.decode_store_key(name)
+            if main > finished:
+                passed += (name[_NAME_AT:], record)
             kept, obsolete = compact_record(record_key(record), main, sub, target, finished)
             if not kept:
                 batch[name] = None
@@ -82,12 +94,15 @@ class ScheduledCompaction:
                 batch[buckets.put_key(*obsolete)] = None
                 taken += len(name) + len(record)  # about: a record of the same key
         self._taken_bytes += taken
+        if self._passed is not None:
+            self._passed = self._passed.and_then(passed)
         return batch, seen, name
 
     def _finish(self) -> None:
         state, target = self._state, self.target
         state.store.reclaim(_first_name(state.finished_compact), _first_name(target + 1), self._taken_bytes)
         state.finished_compact = target
+        state.passed = self._passed
         self._taken_bytes = 0
         self.running = False
 

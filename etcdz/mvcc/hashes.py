@@ -5,8 +5,11 @@ HashKV at r, with a compaction at c: CRC-32C over "key", then name and record of
   - unless nothing at all is kept at r: then every one that the compaction at c has left counts;
   - a tombstone at c itself never counts, since etcd before 3.5.16 deletes it and later ones keep it.
 Names are revision bytes without the bucket. Source: etcd 3.5.33 server/mvcc/hash.go.
-NB: at c itself etcd before 3.5.9 answers COMPACTED; later ones may answer from memory with the hash that was there
-before the compaction, until they are restarted. Here the answer is the one that they give from then on.
+At c itself etcd from 3.5.9 on answers with the hash that was there before the compaction, and the compaction before c,
+until it is restarted: it has computed that while it compacted, unless the compaction before was not finished. So does
+HashKvJob: out of PassedRecords, which stand for what was deleted as well, and of what is left in front of them.
+Something is always kept then, as newer versions keep a tombstone at c. etcd before 3.5.9 answers COMPACTED.
+NB: etcd remembers the hashes of its last ten compactions; here those below c are COMPACTED.
 """
 
 from collections.abc import Iterator
@@ -81,20 +84,22 @@ class HashKvJob:
     it begins again, or finds its revision compacted.
     """
 
-    __slots__ = ("_compacted", "_hasher", "_revision", "_rows", "_state", "now")
+    __slots__ = ("_compacted", "_hasher", "_is_at", "_passed", "_revision", "_rows", "_state", "now")
 
     def __init__(self, state: KvState, revision: int) -> None:
         """revision: 0 for the current one; a negative one has the hash of no records, as in etcd."""
         self._state = state
         self.now = state.revision
         self._revision = revision or self.now
+        self._is_at = revision > 0
         self._start()
 
     def _start(self) -> None:
         state, revision = self._state, self._revision
         self._compacted = state.compact_revision
+        self._passed = state.passed if self._is_at and revision == self._compacted else None
         self._hasher = KvHasher(state.index, self._compacted, revision)
-        self._rows = _records(state, revision)
+        self._rows = _records(state, revision if self._passed is None else self._passed.after)
 
     def step(self, limit: int | None = None) -> KvHash | EtcdError | None:
         """Takes up to limit records (None for all). return the hash, COMPACTED or FUTURE_REV, or None: more to do."""
@@ -109,7 +114,11 @@ class HashKvJob:
         for name, record in islice(self._rows, limit):
             seen += 1
             self._take(name, record)
-        return None if seen == limit else self._hasher.result()
+        return None if seen == limit else self._result()
+
+    def _result(self) -> KvHash:
+        found, passed = self._hasher.result(), self._passed
+        return found if passed is None else KvHash(passed.crc_behind(found.hash), passed.after, found.revision)
 
     def _take(self, name: bytes, record: bytes) -> None:
         main, sub, tombstone = buckets.decode_store_key(name)
@@ -118,7 +127,7 @@ class HashKvJob:
             index = self._state.index
             key = record_key(record)
             kept = not tombstone and index.at(key, self._revision) == (main, sub)
-            if not kept and index.at(key, self._compacted) != (main, sub):
+            if not kept and (self._passed is not None or index.at(key, self._compacted) != (main, sub)):
                 return  # dead since the compaction: the compaction takes it, or has just done so
         self._hasher.add(name, record, main, tombstone, kept)
 

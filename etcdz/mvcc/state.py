@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from etcdz.mvcc.key_index import History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable
 from etcdz.mvcc.loading import StoreCorrupt, load
+from etcdz.mvcc.passed_records import PassedRecords
 from etcdz.proto.fields import bytes_field, encode_varint
 from etcdz.proto.tags import KV_CREATE_REVISION, KV_KEY, KV_LEASE, KV_MOD_REVISION, KV_VERSION
 from etcdz.store import buckets
@@ -33,6 +34,8 @@ class KvState:
     changes            so many keys the running transaction has changed
     compact_revision   reads below it are refused; -1 before the first compaction
     finished_compact   the last compaction that has taken all out of the store that it had to; -1 for none
+    passed             what the compaction at compact_revision has passed over; None while it goes on, after a restart,
+                       and if the one before had not finished
     pending            store key -> record (None deletes) of all that is applied and not yet committed
     consistent_index   raft index of the last committed batch
     flushed_index      raft index of the last batch that survives power loss
@@ -59,6 +62,7 @@ class KvState:
         self.changes = 0
         self.compact_revision: int = loaded.compact_revision
         self.finished_compact: int = loaded.finished_compact
+        self.passed: PassedRecords | None = None
         self.consistent_index: int = loaded.consistent_index
         self.flushed_index: int = loaded.consistent_index
         self.term: int = loaded.term

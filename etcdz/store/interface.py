@@ -30,7 +30,7 @@ class Store(Protocol):
         """On return all that was written survives power loss."""
 
     def reclaim(self, lo: bytes, hi: bytes, freed: int = 0) -> None:
-        """freed bytes between two revisions were deleted: the store may give back the space, in its own time."""
+        """freed bytes between two store keys were deleted: the store may give back the space, in its own time."""
 
     def defragment(self) -> None:
         """Begins to give back all space that holds nothing."""

@@ -28,6 +28,7 @@ from supervisor.processes.spawner import Spawner
 from supervisor.processes.zygote import Caps
 from supervisor.runtime.data_dir import DataDir
 from supervisor.runtime.links import Links
+from supervisor.runtime.member_memory import MemberMemory
 from supervisor.telemetry.cpu_meter import CpuMeter
 from supervisor.telemetry.events import Events
 from supervisor.telemetry.observations import Observations
@@ -65,6 +66,7 @@ class Member:
         self.observations = Observations(
             str(settings["data_dir"]), self.lifecycle.everyone, self.links.endpoint_of, self.links.send, self.worker
         )
+        self.memory = MemberMemory()
         self.cpu_meter = CpuMeter()
         self.was_ready: set[str] = set()
         """Names of children that were READY once: what they keep on disk is there."""
@@ -77,6 +79,7 @@ class Member:
         self.spawner.close()
         self.observations.close()
         self.worker.close(LAST_WORK_S)
+        self.memory.close()
         self.links.close()
         self.zmq.term()
 
@@ -118,6 +121,7 @@ class Member:
             listen_sockets=[(sockets.text, len(sockets.sockets)) for sockets in listen_sockets],
             flight=self.observations.on_spawn(child.name, action.incarnation),
             may_found=child.name not in self.was_ready,
+            memory=self.memory.path(child.name) if child.spec.memory else "",
         )
         caps = Caps(child.spec.nice, child.spec.memory_max_bytes)
         fds = [sock.fileno() for sockets in listen_sockets for sock in sockets.sockets]

@@ -167,7 +167,8 @@ class World:
         incarnation = next(self.incarnations)
         endpoint = f"{name}.{incarnation}"
         slot = int(number or 1) - 1
-        boot = Boot(name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {})
+        memory = str(self.directory.parent / f"{name}.memory")
+        boot = Boot(name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {}, memory=memory)
         actor = MAKE[kind](boot)
         actor.on_start()
         process = Process(actor)
@@ -286,3 +287,4 @@ def release(actor: Any) -> None:
         actor.log_file.close()
     elif isinstance(actor, BackendActor):
         actor.store.close()
+        actor.ring.close()

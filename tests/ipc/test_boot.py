@@ -21,6 +21,7 @@ BOOT = Boot(
     flight="/proc/1/fd/9",
     listen_sockets=[("127.0.0.1:2379", 16)],
     may_found=False,
+    memory="/proc/1/fd/10",
 )
 
 

@@ -188,3 +188,37 @@ def test_a_compaction_under_a_hash_in_slices_makes_it_begin_again() -> None:
     refused = mvcc.hash_kv_step(early)
     assert refused is not None
     assert refused[1] == errors.COMPACTED.text
+
+
+def _answer(mvcc: Mvcc, revision: int) -> tuple[int, int, int]:
+    answer = pb.HashKVResponse.FromString(_hash_kv(mvcc, revision)[2])
+    return answer.hash, answer.compact_revision, answer.hash_revision
+
+
+@pytest.mark.parametrize("first", [-1, 5, 20])
+@pytest.mark.parametrize("second", [21, 30, 41])
+def test_at_the_compacted_revision_the_hash_is_what_it_was_before(first: int, second: int) -> None:
+    mvcc = _history(MemoryStore()) if first < 0 else _compacted(first)
+    before = _answer(mvcc, second)
+    assert before[1:] == (first, second)
+    _compact(mvcc, second)
+    while not mvcc.compaction.step(3):
+        pass
+    mvcc.put(pb.PutRequest(key=b"k1", value=b"later"))
+    mvcc.delete_range(pb.DeleteRangeRequest(key=b"k2"))
+    mvcc.state.commit(60, 1)
+    assert _answer(mvcc, second) == before
+    assert _answer(mvcc, 0)[1] == second, "at the newest revision it is that of what is left"
+    again = Mvcc(mvcc.state.store, 1, 2, raft_term=1)
+    assert _answer(again, second)[1] == second, "as etcd, it has forgotten that after a restart"
+
+
+def test_a_compaction_that_has_taken_over_knows_no_hash_of_what_was_before() -> None:
+    mvcc = _history(MemoryStore())
+    _compact(mvcc, 20)
+    mvcc.compaction.step(3)
+    _compact(mvcc, 30)
+    while not mvcc.compaction.step(3):
+        pass
+    assert _answer(mvcc, 30) == _answer(Mvcc(mvcc.state.store, 1, 2, raft_term=1), 30)
+    assert _answer(mvcc, 30)[1] == 30

@@ -10,7 +10,7 @@ import pytest
 
 from etcdz.mvcc.mvcc import Outcome
 from etcdz.proto import etcdserverpb as pb
-from tests.etcd_process import RealEtcd
+from tests.etcd_process import NewEtcd, RealEtcd
 from tests.mvcc.requests import Draw
 from tests.mvcc.test_against_twin import CHECKS, RESPONSES, Subject
 
@@ -124,3 +124,45 @@ def test_the_hash_of_plain_history_is_etcds_before_and_after_compaction(tmp_path
             subject.commit()
             _same_hashes(etcd, subject)
         etcd.channel.close()
+
+
+@pytest.mark.skipif(NewEtcd.why_absent() is not None, reason=NewEtcd.why_absent() or "")
+def test_at_the_compacted_revision_the_hash_is_that_of_a_newer_etcd_which_runs(tmp_path: Path) -> None:
+    """After each finished compaction, and once more when more was written; from a restart on that of what is left."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print("seed", seed)
+    draw = Draw(random.Random(seed))
+    subject, compactions = Subject(), 0
+    with NewEtcd(tmp_path, "--heartbeat-interval=10", "--election-timeout=100") as member:
+        etcd = _Etcd(member.target)
+        for lease_id in (5, 6):
+            etcd.ask("lease_grant", pb.LeaseGrantRequest(ID=lease_id, TTL=600))
+        for number in range(CALLS):
+            name, request = draw.call()
+            if CHECKS[name](request) is not None or (name == "txn" and "ignore" in str(request)):
+                continue
+            if name == "compaction":
+                request.physical = True
+            outcome = subject.ask(name, request)
+            assert etcd.ask(name, request)[:2] == outcome[:2]
+            subject.commit()
+            while not subject.mvcc.compaction.step(7):
+                pass
+            compactions += name == "compaction" and outcome[0] == 0
+            if name == "compaction" or number % 50 == 0:
+                _same_hash_at_compaction(etcd, subject)
+            draw.newest = subject.mvcc.state.revision
+        etcd.channel.close()
+        member.stop()
+        member.start()
+        subject.open()
+        etcd = _Etcd(member.target)
+        _same_hash_at_compaction(etcd, subject)
+        etcd.channel.close()
+    assert compactions > 5
+
+
+def _same_hash_at_compaction(etcd: _Etcd, subject: Subject) -> None:
+    for revision in {0, max(0, subject.mvcc.state.compact_revision)}:
+        expected = _message("hash_kv", etcd.ask("hash_kv", pb.HashKVRequest(revision=revision)))
+        assert _message("hash_kv", subject.hash_kv(revision)) == expected, revision

@@ -37,6 +37,8 @@ class Twin:
         self.events: list[Event] = []
         self.revision = 1
         self.compacted = -1
+        self.left_behind: tuple[int, int] = (0, -1)
+        """HashKV at the compacted revision, and the compaction before it, as they were before the records were gone."""
         self.changes = 0
         self.leases: set[int] = set()
 
@@ -131,6 +133,7 @@ class Twin:
         if request.revision > self.revision:
             return errors.FUTURE_REV
         kept = {id(event) for event in self.shown(request.revision).values()}
+        self.left_behind = self._hash_left_behind(request.revision, kept), self.compacted
         self.events = [
             event
             for event in self.events
@@ -140,6 +143,14 @@ class Twin:
         ]
         self.compacted = request.revision
         return self._finish(pb.CompactionResponse())
+
+    def _hash_left_behind(self, revision: int, kept: set[int]) -> int:
+        """Of what a compaction at a revision finds. Something is always kept: what was changed there."""
+        crc = google_crc32c.value(b"key")
+        for event in self.events:
+            if event.main <= revision and (event.main > self.compacted or id(event) in kept):
+                crc = google_crc32c.extend(crc, event.row())
+        return int(crc)
 
     def hash_kv(self, revision: int) -> int | EtcdError:
         """Of all but the revisions at which a compaction has left a hash behind."""

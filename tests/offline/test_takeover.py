@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd, find_program, free_port
+from tests.etcd_process import Etcdz, Member, MemberFailed, NewEtcd, RealEtcd, find_program, free_port
 from tests.offline.members import OldEtcd, call, hash_kv, put, put_many, write_history
 from tests.offline.test_migrate import facts, files_of, moved, names
 
@@ -28,21 +28,6 @@ pytestmark = [
 FLAGS = ("--snapshot-count=20",)
 TAKING = "taking over a data directory of etcd"
 TOOK = "took over a data directory of etcd"
-
-
-class NewEtcd(RealEtcd):
-    """etcd 3.6 or later, if the environment variable NEW_ETCD names one; its etcdutl lies beside it."""
-
-    kind = "new-etcd"
-
-    @classmethod
-    def program(cls) -> list[str] | None:
-        path = os.environ.get("NEW_ETCD")
-        return [path] if path else None
-
-    @classmethod
-    def why_absent(cls) -> str | None:
-        return None if cls.program() else "no newer etcd here: NEW_ETCD=/path/to/etcd"
 
 
 ETCDS = [RealEtcd, OldEtcd, NewEtcd]

@@ -64,7 +64,7 @@ NEWER: list[tuple[str, str, str]] = [
     (LOOP, END, GREET),
     (STATISTICS, END, TELL_VERSION),
     # one field more in what a new process is told, and in the child specs
-    (BOOT, "    may_found: bool = True\n", "    novel: str = 'default'\n"),
+    (BOOT, '    memory: str = ""\n', "    novel: str = 'default'\n"),
     (ZYGOTE, "    memory_max_bytes: int | None = None\n", "    novel: int = 0\n"),
     (TREE, "    nice: int = 0\n", "    novel: bool = True\n"),
     (TREE, 'kind="actors.raft.actor", stage=3,', 'options={"novel": 1},'),

@@ -47,6 +47,7 @@ class Started:
     def close(self) -> None:
         """As a killed process: what was not committed is lost."""
         self.actor.store.close()
+        self.actor.ring.close()
         self._close_sockets()
 
     def _close_sockets(self) -> None:

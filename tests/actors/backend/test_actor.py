@@ -1,8 +1,10 @@
 """The backend's turn: entries are taken in order, applied, committed as one batch, and only then answered."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
+from actors.backend import reply_ring
 from actors.runtime.link import Peer
 from etcdz.api.methods import RANGE
 from etcdz.ipc.messages import (
@@ -17,6 +19,7 @@ from etcdz.ipc.messages import (
     Read,
     Replies,
 )
+from etcdz.ipc.request_ids import RequestIds
 from etcdz.lease.lessor import GRANTED
 from etcdz.proto import etcdserverpb as pb
 from tests.actors.backend.started import RAFT, TERM, Entries, Started, replied
@@ -159,3 +162,62 @@ def test_raft_hears_by_the_clock_how_far_the_backend_is(start: Start) -> None:
     one.actor.on_deadline(deadline + 1.0)
     assert [message.applied_index for message in one.links.of(Applied)] == [1]
     assert one.actor.next_deadline() is None, "until more is applied"
+
+
+_ANSWER = 700_000
+_NOISE = random.Random(1).randbytes(_ANSWER)
+"""What LevelDB cannot compress."""
+
+
+def big_answer(ids: RequestIds) -> tuple[int, bytes]:
+    """(request id, entry) of a transaction that writes little and is answered with all of `big`."""
+    request_id = ids.next()
+    ops = [
+        pb.RequestOp(request_put=pb.PutRequest(key=b"little", value=b"1")),
+        pb.RequestOp(request_range=pb.RangeRequest(key=b"big/", range_end=b"big0")),
+    ]
+    request = pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), txn=pb.TxnRequest(success=ops))
+    return request_id, request.SerializeToString()
+
+
+def test_answers_are_not_data_for_the_quota(start: Start) -> None:
+    """80 MB of them under a quota of 16 MiB."""
+    one, entries = start(quota_backend_bytes=16 << 20), Entries()
+    one.turn(apply(1, *[entries.put(b"big/%d" % i, _NOISE)[1] for i in range(4)]))
+    for index in range(5, 35):
+        request_id, entry = big_answer(entries.ids)
+        sent = one.turn(apply(index, entry))
+        assert replied(sent) == [("listener-1", request_id)]
+        assert [item[1] for _, message in sent if isinstance(message, Replies) for item in message.items] == [0]
+    assert one.actor.mvcc.db_size() < 5 * _ANSWER
+    again = start(quota_backend_bytes=16 << 20)
+    again.actor.on_peer_up(Peer("listener-1", "listener", 1, 9, ""))
+    found = replied(again.links.take())
+    assert 2 <= len(found) <= 6, "16 MiB at most"
+    assert found[-1] == ("listener-1", request_id)
+
+
+def test_an_answer_that_is_too_large_for_the_ring_costs_no_other_its_place(start: Start, monkeypatch: Any) -> None:
+    monkeypatch.setattr(reply_ring, "FRAMES_BYTES_MAX", _ANSWER)
+    one, mine, others = start(), Entries(1), Entries(2)
+    large, small, third = big_answer(mine.ids), mine.put(b"a"), others.put(b"b")
+    puts = [mine.put(b"big/%d" % i, _NOISE[: _ANSWER // 2])[1] for i in range(3)]
+    one.turn(apply(1, *puts))
+    sent = one.turn(apply(4, large[1], small[1], third[1]))
+    assert len(replied(sent)) == 3
+    again = start()
+    for slot in (1, 2):
+        again.actor.on_peer_up(Peer(f"listener-{slot}", "listener", slot, 9, ""))
+    ids = [request_id for _, request_id in replied(again.links.take())]
+    assert ids[-2:] == [small[0], third[0]] and large[0] not in ids
+
+
+def test_the_ring_in_the_store_of_an_earlier_version_is_taken_out(start: Start) -> None:
+    one = start()
+    rows = {b"etcdz_replies\0" + bytes([place]): bytes(100_000) for place in range(64)}
+    one.actor.store.write(rows)
+    store = start().actor.store
+    assert list(store.iterate(b"etcdz_replies\0", b"etcdz_replies\x01")) == []
+    while not store.defragment_step():
+        pass
+    assert store.size() < 100_000
