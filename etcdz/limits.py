@@ -39,6 +39,8 @@ MUTE_S = 30.0
 
 SNAPSHOTS_MAX = 4
 """Snapshots that one listener sends at a time, each from a process of its own."""
+SNAPSHOT_SIZE_BYTES = 8
+"""In front of the file that such a process writes: how long it is."""
 SNAPSHOTS_WAITING_MAX = 256
 """Snapshots that wait for one of these slots; beyond, `etcdserver: too many requests`."""
 SNAPSHOT_STALL_S = 3.0

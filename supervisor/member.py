@@ -16,7 +16,7 @@ from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir, takeover
+from supervisor.runtime import announcements, data_dir, stack_report, takeover
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
@@ -33,6 +33,7 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     """Run the member until it is told to stop or cannot go on.
 
     return  exit status: 1 if it could not start or stopped by itself, with the reason in the log
+            2 after SIGQUIT, with the stacks of all processes in the log
     NB: after an ordered stop by SIGINT, SIGTERM or SIGHUP this process ends by that signal, as etcd does, and nothing
         returns
     """
@@ -101,6 +102,7 @@ def _run_tree(
     loop = Loop(member, signals, server)
     try:
         data.publish()
+        linux.trim_heap()
         return loop.run(), loop.stop_signal
     finally:
         server.close()
@@ -110,6 +112,8 @@ def _run_tree(
 
 def _end_by(signum: int) -> int:
     """End by the signal, as if it had not been caught, so that the parent sees it; a container's init cannot."""
+    if signum == signal.SIGQUIT:
+        return stack_report.EXIT_STATUS
     if signum and os.getpid() != 1:
         logs.flush(logs.LAST_LINES_S)
         signal.signal(signum, signal.SIG_DFL)

@@ -50,11 +50,13 @@ from etcdz.ipc.request_ids import LESSOR_SLOT
 from etcdz.mvcc import alarms
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
+from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store import buckets
 from etcdz.store.leveldb import StoreSyncFailed
 
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
+V2_WRITES = ("PUT", "POST", "DELETE")
 
 
 class BackendActor(Actor):
@@ -90,6 +92,9 @@ class BackendActor(Actor):
         self.membership = Membership.load(self.store, member_id, cluster_id)
         kept = self.store.get(buckets.V2_KEYS)
         self.v2_keys = V2Keys.decode(kept) if kept else None
+        if kept and config.v2_deprecation != "not-yet":
+            stage = config.v2_deprecation
+            raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
         self.applier = Applier(self.mvcc, config.quota_bytes)
         drop_rows(self.store)
         self.ring = ReplyRing(ring_path(self.boot), self.mvcc.state.consistent_index, log)
@@ -201,7 +206,9 @@ class BackendActor(Actor):
         except UndecodableEntry as error:
             # To go on without it would be to differ from the members that can decode it; etcd panics here.
             raise FatalError(
-                f"cannot apply entry {raft.applied_index} of term {message.term}, which is committed: {error}"
+                f"cannot apply entry {raft.applied_index} of term {message.term}, which is committed: {error}. It and "
+                "what follows stay in the log: start a version that applies it, or restore an earlier snapshot with "
+                "`etcdzutl snapshot restore`"
             ) from error
         took = time.monotonic() - began
         if is_slow(took, len(entries), self.config.warning_apply_s):
@@ -231,8 +238,11 @@ class BackendActor(Actor):
                 take(apply(data))
 
     def _apply_conf_change(self, kind: int, data: bytes) -> None:
-        """Raft waits for the verdict; so may a client, if the change carries a request id."""
-        error = self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+        """Raft waits for the verdict; so may a client, if the change carries a request id. raises UndecodableEntry"""
+        try:
+            error = self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
+        except ValueError as problem:
+            raise UndecodableEntry(f"it is no change of the configuration: {problem}") from problem
         request_id = raftpb.ConfChange.FromString(data).id
         if request_id:
             answer = self.status.member_list() if error is None else (error.code, error.text.encode())
@@ -247,7 +257,7 @@ class BackendActor(Actor):
             return
         request_id, code, text, body = result
         if code == FOREIGN:
-            self.membership.apply_entry(body)
+            self._apply_foreign(text, body)
             if text != "downgrade_info_set":
                 return
             code, text, body = Code.OK, None, self.status.downgrade_response()
@@ -258,6 +268,15 @@ class BackendActor(Actor):
             self.replies[slot] = [reply]
         else:
             waiting.append(reply)
+
+    def _apply_foreign(self, kind: str | None, data: bytes) -> None:
+        """What the applier leaves to the membership. raises UndecodableEntry"""
+        try:
+            is_applied = self.membership.apply_entry(data)
+        except ValueError as problem:
+            raise UndecodableEntry(f"it is nothing that a member says of itself: {problem}") from problem
+        if not is_applied and kind == "v2" and pb.Request.FromString(data).Method in V2_WRITES:
+            self.log.warn("passed over a write of the v2 API, which is not served", index=self.raft.applied_index)
 
     # ---- commit ----
 

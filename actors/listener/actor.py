@@ -181,18 +181,18 @@ class ListenerActor(Actor):
         self.streams.lose(connection)
 
     def on_connection_error(self, connection: Connection, error: Exception) -> None:
-        """A connection has ended because handling what its client sent has raised this. The others go on."""
+        """A connection has ended because something that was done for its client has raised this. The others go on."""
         self.connection_errors += 1
         text = "".join(traceback.format_exception(error))
-        self.log.error("a connection failed", remote=connection.remote, error=repr(error), stack=text)
+        self.log.error("a defect ended a connection", remote=connection.remote, error=repr(error), stack=text)
 
     def new_grpc(self) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
         return GrpcServerConnection(self.methods, self.settings, time.monotonic, self.unfinished)
 
-    def new_http1(self, transport: asyncio.Transport) -> Http1Endpoints:
+    def new_http1(self, transport: asyncio.Transport, fail: Callable[[Exception], None]) -> Http1Endpoints:
         """The protocol of a client that speaks HTTP/1, which answers through transport."""
-        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes, self.unfinished)
+        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes, self.unfinished, fail)
 
     # ---- the loop: uvloop's, not the blocking one ----
 
@@ -294,17 +294,7 @@ class ListenerActor(Actor):
 
         return  whether any call has a deadline
         """
-        waits = False
-        for connection in self.connections:
-            grpc = connection.grpc
-            if grpc is None or (deadline := grpc.next_deadline()) is None:
-                continue
-            waits = True
-            if deadline <= now:
-                for event in grpc.expire(now):
-                    self.streams.take(connection, event)
-                connection.flush()
-        return waits
+        return any([connection.expire(now) for connection in self.connections])
 
     def _relieve(self) -> None:
         """Too much of requests that are not complete is held: those that do not go on are refused."""
@@ -321,14 +311,8 @@ class ListenerActor(Actor):
         for connection in list(self.connections):
             if not connection.has_spoken and now - connection.connected_s > limits.MUTE_S:
                 connection.transport.abort()
-                continue
-            grpc = connection.grpc
-            if grpc is None:
-                continue
-            if grpc.keep_alive(now):
-                connection.flush()
             else:
-                connection.transport.abort()
+                connection.keep_alive(now)
 
     def call_later(self, seconds: float, do: Callable[[], None]) -> None:
         """Runs do() in the event loop after so many seconds; an error of it ends the actor."""

@@ -6,7 +6,7 @@ answer goes back, with one write per turn.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from actors.listener.calls import Calls
@@ -16,7 +16,7 @@ from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.streams import Streams
 from etcdz.api.auth_info import auth_info_from
 from etcdz.net.address import Address
-from etcdz.wire.events import CALL
+from etcdz.wire.events import CALL, ServerEvent
 from etcdz.wire.server import GrpcServerConnection
 from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
@@ -40,7 +40,7 @@ class Host(Protocol):
     def on_connected(self, connection: "Connection") -> None: ...
     def on_lost(self, connection: "Connection") -> None: ...
     def new_grpc(self) -> GrpcServerConnection: ...
-    def new_http1(self, transport: asyncio.Transport) -> Http1Endpoints: ...
+    def new_http1(self, transport: asyncio.Transport, fail: Callable[[Exception], None]) -> Http1Endpoints: ...
     def wake(self) -> None: ...
     def flush_soon(self) -> None: ...
     def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
@@ -54,9 +54,12 @@ class Connection(asyncio.Protocol):
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
     http1       once the client has said that it speaks HTTP/1
     leaving     whether the client is asked to go elsewhere
+    failed      whether it has ended by a mistake; what is still done for it comes to nothing
+
+    Invariant: an exception over the state of this connection, whoever calls, ends it alone: see fail().
     """
 
-    __slots__ = ("connected_s", "draining", "grpc", "host", "http1", "leaving", "sniffed", "transport")
+    __slots__ = ("connected_s", "draining", "failed", "grpc", "host", "http1", "leaving", "sniffed", "transport")
 
     transport: asyncio.Transport
 
@@ -65,7 +68,7 @@ class Connection(asyncio.Protocol):
         self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
-        self.leaving = False
+        self.leaving = self.failed = False
         self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
 
@@ -78,9 +81,12 @@ class Connection(asyncio.Protocol):
         self.host.on_connected(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.host.on_lost(self)
-        if (holder := self.holder) is not None:
-            holder.forget_unfinished()
+        try:
+            self.host.on_lost(self)
+            if (holder := self.holder) is not None:
+                holder.forget_unfinished()
+        except Exception as mistake:
+            self.fail(mistake)
         self.grpc = None
 
     def pause_writing(self) -> None:
@@ -92,12 +98,14 @@ class Connection(asyncio.Protocol):
             self.host.streams.check_writable(self)
             self.host.flush_soon()
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: Exception) -> None:
-        """What this client has sent brought out a mistake: it ends this connection alone, and is reported."""
-        self.transport.abort()
-        self.host.on_connection_error(self, error)
+    def fail(self, error: Exception) -> None:
+        """Something of this client has brought out a mistake: it ends this connection alone, and is reported once."""
+        if not self.failed:
+            self.failed = True
+            self.transport.abort()
+            self.host.on_connection_error(self, error)
 
     def data_received(self, data: bytes) -> None:
         if self.host.idles:
@@ -105,7 +113,7 @@ class Connection(asyncio.Protocol):
         try:
             self._receive(data)
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
 
     def eof_received(self) -> bool:
         """The client has closed its half. return whether the transport stays open, for answers that are still to come
@@ -117,7 +125,7 @@ class Connection(asyncio.Protocol):
         try:
             self.http1.receive_eof()
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
         return not self.transport.is_closing()
 
     def _receive(self, data: bytes) -> None:
@@ -155,7 +163,7 @@ class Connection(asyncio.Protocol):
         if kind == BROKEN:
             self.transport.close()
         elif kind == HTTP1:
-            self.http1 = self.host.new_http1(self.transport)
+            self.http1 = self.host.new_http1(self.transport, self.fail)
             self.http1.receive(data)
             if self.leaving:
                 self.http1.drain()
@@ -177,11 +185,18 @@ class Connection(asyncio.Protocol):
         if self.draining is not None:
             return
         if self.grpc is not None:
-            self.draining = ConnectionDraining(
-                self.grpc, self.transport, self.host.call_later, self._on_goaway_confirmed
-            )
+            self.draining = ConnectionDraining(self.grpc, self.transport, self._call_later, self._on_goaway_confirmed)
         elif self.http1 is not None:
             self.http1.drain()
+
+    def _call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                do()
+            except Exception as error:
+                self.fail(error)
+
+        self.host.call_later(seconds, guarded)
 
     def _on_goaway_confirmed(self) -> None:
         """The client opens no more streams here: those that it has may end, and are resumed elsewhere."""
@@ -207,12 +222,43 @@ class Connection(asyncio.Protocol):
 
     def give_up_unfinished(self) -> None:
         """Refuses the requests whose bytes have not come completely."""
-        if self.grpc is not None:
-            for event in self.grpc.give_up_unfinished():
-                self.host.streams.take(self, event)
-            self.flush()
-        elif self.http1 is not None:
-            self.http1.give_up_unfinished()
+        try:
+            if self.grpc is not None:
+                self._take(self.grpc.give_up_unfinished())
+            elif self.http1 is not None:
+                self.http1.give_up_unfinished()
+        except Exception as error:
+            self.fail(error)
+
+    def expire(self, now: float) -> bool:
+        """Answers calls whose client's deadline has passed so. return whether any call has a deadline"""
+        grpc = self.grpc
+        if grpc is None or (deadline := grpc.next_deadline()) is None:
+            return False
+        if deadline <= now:
+            try:
+                self._take(grpc.expire(now))
+            except Exception as error:
+                self.fail(error)
+        return True
+
+    def keep_alive(self, now: float) -> None:
+        """Sends a client that has been silent for long a PING, and ends the connection if it has not answered one."""
+        grpc = self.grpc
+        if grpc is None:
+            return
+        try:
+            if grpc.keep_alive(now):
+                self.flush()
+            else:
+                self.transport.abort()
+        except Exception as error:
+            self.fail(error)
+
+    def _take(self, events: Iterable[ServerEvent]) -> None:
+        for event in events:
+            self.host.streams.take(self, event)
+        self.flush()
 
     @property
     def is_backed_up(self) -> bool:
@@ -228,19 +274,26 @@ class Connection(asyncio.Protocol):
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """Answers a call; the bytes leave with the next flush."""
         grpc = self.grpc
-        if grpc is not None:
+        if grpc is None:
+            return
+        try:
             if code:
                 grpc.fail(stream_id, code, body.decode())
             else:
                 grpc.reply(stream_id, body)
+        except Exception as error:
+            self.fail(error)
 
     def flush(self) -> None:
         """One write for everything that waits."""
         grpc, draining = self.grpc, self.draining
-        if grpc is None or (draining is not None and draining.holds_back):
+        if grpc is None or self.failed or (draining is not None and draining.holds_back):
             return
-        output = grpc.take_output() if draining is None else draining.take_output()
-        if output:
-            self.transport.write(output)
-        if grpc.should_close:
-            self.transport.close()
+        try:
+            output = grpc.take_output() if draining is None else draining.take_output()
+            if output:
+                self.transport.write(output)
+            if grpc.should_close:
+                self.transport.close()
+        except Exception as error:
+            self.fail(error)

@@ -4,7 +4,8 @@ Source: etcd 3.5 etcdhttp; texts and headers as its answers carry them.
 """
 
 import json
-from email.utils import formatdate
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -19,6 +20,8 @@ _CORS = [
     (b"access-control-allow-methods", b"POST, GET, OPTIONS, PUT, DELETE"),
     (b"access-control-allow-origin", b"*"),
 ]
+_DATE = "%a, %d %b %Y %H:%M:%S GMT"
+"""Of RFC 9110, 5.6.7. NB: nothing here sets a locale, so that the names are English."""
 _PLAIN = b"text/plain; charset=utf-8"
 _JSON = b"application/json"
 _NO_SNIFF = (b"x-content-type-options", b"nosniff")
@@ -42,12 +45,16 @@ class Http1Endpoints:
         scrapes: Scrapes,
         body_bytes_max: int,
         unfinished: UnfinishedRequests,
+        fail: Callable[[Exception], None],
     ) -> None:
-        """unfinished: shared by all connections of a listener"""
+        """unfinished    shared by all connections of a listener
+        fail          called with what an answer to this client has raised: it ends this connection alone
+        """
         self._unfinished = unfinished
         self._transport = transport
         self._calls = calls
         self._scrapes = scrapes
+        self._fail = fail
         self._excluded: dict[int, frozenset[str]] = {}
         """Alarms that a health check under way is to ignore, by the request's id."""
         self._leaving = False
@@ -87,11 +94,14 @@ class Http1Endpoints:
 
     def flush(self) -> None:
         """Writes the answers that are ready, and closes the connection if it is over."""
-        output = self._http.take_output()
-        if output:
-            self._transport.write(output)
-        if self._http.should_close or (self._leaving and not self._http.is_busy):
-            self._transport.close()
+        try:
+            output = self._http.take_output()
+            if output:
+                self._transport.write(output)
+            if self._http.should_close or (self._leaving and not self._http.is_busy):
+                self._transport.close()
+        except Exception as error:
+            self._fail(error)
 
     def _dispatch(self, request: Request) -> None:
         if request.method == b"OPTIONS":  # of a browser, before it asks: the answer's CORS headers are what it wants
@@ -121,10 +131,13 @@ class Http1Endpoints:
         def answer(text: bytes | None) -> None:
             if self._transport.is_closing():
                 return
-            if text is None:
-                self._respond(request.id, 503, b"no answer from the supervisor\n", _PLAIN)
-            else:
-                self._respond(request.id, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
+            try:
+                if text is None:
+                    self._respond(request.id, 503, b"no answer from the supervisor\n", _PLAIN)
+                else:
+                    self._respond(request.id, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
+            except Exception as error:
+                self._fail(error)
             self.flush()
 
         self._scrapes.begin(answer)
@@ -134,6 +147,12 @@ class Http1Endpoints:
 
         code, body   0 and the names of the raised alarms, separated by blanks; or gRPC's code and why it is unhealthy
         """
+        try:
+            self._answer_health(stream_id, code, body)
+        except Exception as error:
+            self._fail(error)
+
+    def _answer_health(self, stream_id: int, code: int, body: bytes) -> None:
         excluded = self._excluded.pop(stream_id, frozenset())
         alarms = [name for name in body.decode().split() if name not in excluded] if code == 0 else []
         if alarms:
@@ -145,7 +164,7 @@ class Http1Endpoints:
             self._respond(stream_id, 503, _compact_json(reason), _PLAIN)
 
     def _respond(self, request_id: int, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
-        date = (b"date", formatdate(usegmt=True).encode())
+        date = (b"date", time.strftime(_DATE, time.gmtime()).encode())
         self._http.respond(request_id, status, body, kind, [*_CORS, *headers, date])
 
 

@@ -168,6 +168,12 @@ class KeepAliveStream:
 
     def reply(self, place: int, code: int, body: bytes) -> None:
         """What the lessor says to the message in this place, or why it says nothing: that ends the call."""
+        try:
+            self._reply(place, code, body)
+        except Exception as error:
+            self._call.connection.fail(error)
+
+    def _reply(self, place: int, code: int, body: bytes) -> None:
         call = self._call
         if code:
             call.finish(code, body.decode())

@@ -178,10 +178,13 @@ class RecipeCall:
         """The answer to an Ask, whose number stands for the stream."""
         if not isinstance(self._step, Ask) or stream_id != self._asked:
             return
-        if code:
-            self._resume(Refused(Code.UNKNOWN if self._served.flat else code, body.decode()))
-        else:
-            self._resume(ANSWERS[self._step.method].FromString(body))
+        try:
+            if code:
+                self._resume(Refused(Code.UNKNOWN if self._served.flat else code, body.decode()))
+            else:
+                self._resume(ANSWERS[self._step.method].FromString(body))
+        except Exception as error:  # over what one client has asked: the answers of others are still to be given
+            self._call.connection.fail(error)
 
     def flush(self) -> None:
         """Nothing is to be flushed: answers go to the recipe."""
@@ -189,7 +192,10 @@ class RecipeCall:
     def look_at_watch(self) -> None:
         """The watch has had a response, which the recipe gets if it waits for one."""
         if isinstance(self._step, Watch | Next) and self._watch is not None and self._watch.responses:
-            self._resume(self._watch.responses.popleft())
+            try:
+                self._resume(self._watch.responses.popleft())
+            except Exception as error:
+                self._call.connection.fail(error)
 
     # ---- the recipe ----
 

@@ -19,12 +19,11 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
+from etcdz import limits
 from etcdz.mvcc.bolt_rows import write_file
 from etcdz.store.checkpoint import open_checkpoint
 from etcdz.store.interface import Store
 
-SIZE_BYTES = 8
-"""Width of the size that comes before the file."""
 BUFFER_BYTES = 256 << 10
 NICE = 10
 """A snapshot gives way to puts."""
@@ -61,7 +60,7 @@ class _Output:
 def send(store: Store, target: BinaryIO) -> None:
     """Writes the store to target, as stdout is described above. Requires: the store does not change meanwhile."""
     layout = write_file(store, None)
-    target.write(layout.file_bytes.to_bytes(SIZE_BYTES, "big"))
+    target.write(layout.file_bytes.to_bytes(limits.SNAPSHOT_SIZE_BYTES, "big"))
     output = _Output(target)
     output.add(layout.head())
     written = write_file(store, output.add)

@@ -18,7 +18,6 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from actors.listener.snapshot_process import SIZE_BYTES
 from actors.listener.snapshot_slots import SnapshotSlots
 from actors.listener.streams import StreamCall, end_for_resumption, unreadable
 from etcdz import limits
@@ -109,8 +108,11 @@ class Snapshots:
         """A process is gone, or could not be started: the next one in line has its slot."""
         successor = self.slots.release()
         if successor is not None:
-            successor.begin()
-            successor.flush()
+            try:
+                successor.begin()
+                successor.flush()
+            except Exception as error:
+                successor.fail(error)
 
     def end(self, process: "subprocess.Popen[bytes]") -> None:
         """Tells the process to remove what it has made and end, and waits for that in the background."""
@@ -174,8 +176,15 @@ class SnapshotStream:
 
     def give_up(self) -> None:
         """Its client does not read, and others wait."""
-        self._call.finish(Code.RESOURCE_EXHAUSTED, _GIVEN_UP)
-        self.flush()
+        try:
+            self._call.finish(Code.RESOURCE_EXHAUSTED, _GIVEN_UP)
+            self.flush()
+        except Exception as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """A mistake over this stream: its connection ends."""
+        self._call.connection.fail(error)
 
     def flush(self) -> None:
         self._call.flush()
@@ -209,7 +218,7 @@ class SnapshotStream:
             self._read()
             self._call.connection.flush()
         except Exception as error:
-            self._service.host.fail(error)
+            self.fail(error)
 
     def _read(self) -> None:
         data = os.read(self._pipe, READ_BYTES)
@@ -217,9 +226,9 @@ class SnapshotStream:
             self._on_process_end()
             return
         self._buffer += data
-        if self._left is None and len(self._buffer) >= SIZE_BYTES:
-            self._left = int.from_bytes(self._buffer[:SIZE_BYTES], "big")
-            del self._buffer[:SIZE_BYTES]
+        if self._left is None and len(self._buffer) >= limits.SNAPSHOT_SIZE_BYTES:
+            self._left = int.from_bytes(self._buffer[: limits.SNAPSHOT_SIZE_BYTES], "big")
+            del self._buffer[: limits.SNAPSHOT_SIZE_BYTES]
         self._send_blobs()
         if self._process is not None and self._call.is_clogged:
             self._service.host.event_loop.remove_reader(self._pipe)

@@ -40,6 +40,7 @@ class Connection(Protocol):
     def is_backed_up(self) -> bool: ...
     def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
     def flush(self) -> None: ...
+    def fail(self, error: Exception) -> None: ...
 
 
 def unreadable(problem: DecodeError) -> str:
@@ -63,7 +64,7 @@ SingleService = Callable[[Connection, int, bytes], None]
 
 
 class StreamCall:
-    """The way back to the client of one streaming call.
+    """The way back to the client of one streaming call. An error of it ends the connection, and is not the caller's.
 
     needs_leader    whether the client asks to be told when there is no leader
     auth        who asks
@@ -85,28 +86,40 @@ class StreamCall:
     def send(self, message: bytes) -> None:
         """One message. After the end: nothing."""
         if self.is_open:
-            self.connection.grpc.send_message(self.stream_id, message)
+            try:
+                self.connection.grpc.send_message(self.stream_id, message)
+            except Exception as error:
+                self.connection.fail(error)
 
     def send_parts(self, head: bytes, body: bytes) -> None:
         """One message in two parts, the second of which many streams may share: it is not copied."""
         if self.is_open:
-            self.connection.grpc.send_parts(self.stream_id, head, body)
+            try:
+                self.connection.grpc.send_parts(self.stream_id, head, body)
+            except Exception as error:
+                self.connection.fail(error)
 
     def send_joined(self, messages: bytes) -> None:
         """Several messages, each behind its gRPC prefix; best no more than a frame holds."""
         if self.is_open:
-            self.connection.grpc.send_joined(self.stream_id, messages)
+            try:
+                self.connection.grpc.send_joined(self.stream_id, messages)
+            except Exception as error:
+                self.connection.fail(error)
 
     def finish_with(self, message: bytes) -> None:
         """The last message and the end, at once."""
         if self.is_open:
-            self.connection.grpc.reply(self.stream_id, message)
+            self.connection.reply(self.stream_id, 0, message)
             self._streams.forget(self)
 
     def finish(self, code: int = 0, text: str = "") -> None:
         """Ends the call after what was sent."""
         if self.is_open:
-            self.connection.grpc.finish(self.stream_id, code, text)
+            try:
+                self.connection.grpc.finish(self.stream_id, code, text)
+            except Exception as error:
+                self.connection.fail(error)
             self._streams.forget(self)
 
     def flush(self) -> None:
@@ -225,7 +238,7 @@ class Streams:
         self.touched.pop(connection, None)
         self.waiting.pop(connection, None)
         for call in list(self._calls.get(connection, {}).values()):
-            self.forget(call)
+            _attempt(call, self.forget)
 
     def await_writable(self, call: StreamCall) -> None:
         """Tell the call's handler when its client reads on."""
@@ -279,7 +292,7 @@ class Streams:
         for calls in list(self._calls.values()):
             for call in list(calls.values()):
                 self.touched[call.connection] = None
-                act(call)
+                _attempt(call, act)
 
     def drain_connection(self, connection: Connection) -> None:
         """This client is asked to go elsewhere: its streams end so that it resumes them there."""
@@ -291,6 +304,14 @@ class Streams:
         self._draining = True
         self._for_all(lambda call: call.handler.on_drain())
         self.flush()
+
+
+def _attempt(call: StreamCall, act: Callable[[StreamCall], None]) -> None:
+    """For one of many: an error over it ends its connection, and the others' turns come all the same."""
+    try:
+        act(call)
+    except Exception as error:
+        call.connection.fail(error)
 
 
 def _end_for_no_leader(call: StreamCall) -> None:

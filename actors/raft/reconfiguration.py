@@ -11,6 +11,8 @@ knows. They begin again when the change is applied, if this member is the only v
 from collections import deque
 from typing import Protocol
 
+from google.protobuf.message import DecodeError
+
 from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.request_window import RequestWindow
@@ -48,8 +50,11 @@ class Reconfiguration:
         self.waiting.extend(message.items)
 
     def remember(self, data: bytes) -> None:
-        """A ConfChange entry's data that is in the log already."""
-        request_id: int = raftpb.ConfChange.FromString(data).id
+        """A ConfChange entry's data that is in the log already. One that is none ends the member when it is applied."""
+        try:
+            request_id: int = raftpb.ConfChange.FromString(data).id
+        except DecodeError:
+            return
         if request_id:
             self._host.window.add_all([request_id])
 

@@ -15,7 +15,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from etcdz.config import ExitRequest, Host, MemberConfig, Note, bootstrap, checks, read
+from etcdz.config import MemberConfig, bootstrap, checks
+from etcdz.config.notes import Note
+from etcdz.config.reading import ExitRequest, Host, read
 from etcdz.telemetry import logs
 
 COMMANDS = {"actors": "etcdz.cli.actors", "bench": "etcdz.cli.bench", "monitor": "etcdz.cli.monitor"}
@@ -98,9 +100,16 @@ def _start_error(config: MemberConfig) -> str | None:
     if initialized:
         fields = {"data-dir": config.data_dir, "dir-type": "member"}
         log.info("server has been already initialized", **fields)
-    elif error := bootstrap.cluster_error(config, _resolve):
+    elif error := first_start_error(config, _resolve):
         return error
     return bootstrap.retention_error(config)
+
+
+def first_start_error(config: MemberConfig, resolve: bootstrap.Resolve) -> str | None:
+    """What keeps a member without a log from founding its cluster, or from joining it."""
+    if config.initial_cluster_state == "existing":
+        return bootstrap.join_error(config)
+    return bootstrap.cluster_error(config, resolve)
 
 
 def has_log(config: MemberConfig) -> bool:

@@ -25,8 +25,8 @@ from google.protobuf.message import DecodeError
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.cluster import identity
+from etcdz.proto import deep, raftpb
 from etcdz.proto import etcdserverpb as pb
-from etcdz.proto import raftpb
 from etcdz.store.buckets import CLUSTER, MEMBERS, MEMBERS_REMOVED, META, bucket_end
 
 CLUSTER_VERSION_KEY = b"clusterVersion"
@@ -34,6 +34,8 @@ DOWNGRADE_KEY = b"downgrade"
 CONF_STATE_KEY = b"confState"
 VERSION_PATH = "/0/version"
 LEARNERS_MAX = 1
+MEMBERSHIP_REQUESTS = ("cluster_version_set", "cluster_member_attr_set", "downgrade_info_set")
+"""Fields of InternalRaftRequest that are about membership."""
 
 Row = tuple[bytes, bytes, bytes | None]
 """(bucket with its separator, key, value or None: delete)"""
@@ -236,20 +238,25 @@ class Membership:
 
         v2      the entry holds a ConfChangeV2: no etcd member of 3.x proposes one, as there is no context for it
         return  why it changes nothing, here or in raft, on any member; None: it is applied
-        raises  ValueError: data that no member proposes
+        raises  ValueError: data that no member proposes; nothing is changed
         """
         if v2:
             raise ValueError("ConfChangeV2 entries are not part of etcd's membership")
-        change = raftpb.ConfChange.FromString(data)
-        error = self.validate(change)
-        if error is not None:
-            return error
+        try:
+            change = raftpb.ConfChange.FromString(data)
+            error = self.validate(change)
+            if error is None:
+                self._apply_change(change)
+        except (DecodeError, KeyError, TypeError, AttributeError) as problem:  # of JSON that is no member, the latter
+            raise ValueError(f"{type(problem).__name__}: {problem}") from problem
+        return error
+
+    def _apply_change(self, change: Any) -> None:
         if change.type == raftpb.ConfChangeType.ConfChangeRemoveNode:
             self._remove(change.node_id)
         else:
             self._add_or_update(change)
         self._save_conf_state()
-        return None
 
     def validate(self, change: Any) -> EtcdError | None:
         """Why a raftpb.ConfChange must not be applied to this membership, in etcd's order of checks; None: it may be.
@@ -319,9 +326,9 @@ class Membership:
         raises  ValueError: data that no member proposes
         """
         try:
-            request = pb.InternalRaftRequest.FromString(data)
+            request = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
         except DecodeError:
-            return self.apply_v2(pb.Request.FromString(data))
+            return self._apply_bare_v2(data)
         if request.HasField("cluster_version_set"):
             self._set_version(request.cluster_version_set.ver)
         elif request.HasField("cluster_member_attr_set"):
@@ -332,6 +339,12 @@ class Membership:
         else:
             return False
         return True
+
+    def _apply_bare_v2(self, data: bytes) -> bool:
+        try:
+            return self.apply_v2(pb.Request.FromString(data))
+        except (DecodeError, TypeError, AttributeError) as problem:  # of JSON that is no object, the latter
+            raise ValueError(f"{type(problem).__name__}: {problem}") from problem
 
     def apply_v2(self, request: pb.Request) -> bool:
         """Applies an etcdserverpb.Request. return whether it was about membership, and not for the v2 store"""

@@ -49,6 +49,25 @@ def cluster_error(config: MemberConfig, resolve: Resolve) -> str | None:
     return None
 
 
+def join_error(config: MemberConfig) -> str | None:
+    """Why this member cannot join a cluster that exists; only for a member without a log that is told to.
+
+    source  etcd 3.5 ServerConfig.VerifyJoinExisting, and how it then asks the other members
+    """
+    try:
+        urls_of = config.initial_cluster
+    except ValueError as error:
+        return f"error setting up initial cluster: {error}"
+    if refusal := _name_error(config.name, urls_of) or _duplicate_error(urls_of):
+        return refusal
+    if len(urls_of) == 1:
+        return "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs"
+    return (
+        f"--initial-cluster-state=existing is not supported yet for a member without data: it would join "
+        f"{_as_text(urls_of)}, and only a cluster of one member is supported"
+    )
+
+
 def members_error(
     name: str, urls_of: Mapping[str, tuple[str, ...]], advertised: Sequence[str], resolve: Resolve
 ) -> str | None:
@@ -57,10 +76,18 @@ def members_error(
     urls_of     sorted peer URLs of each first member, by name
     advertised  those that this member tells others
     """
-    if name not in urls_of:
-        return f"couldn't find local name {quote(name)} in the initial cluster configuration"
+    if refusal := _name_error(name, urls_of):
+        return refusal
     if mismatch := _advertise_error(name, tuple(sorted(advertised)), urls_of[name], resolve):
         return mismatch
+    return _duplicate_error(urls_of)
+
+
+def _name_error(name: str, urls_of: Mapping[str, tuple[str, ...]]) -> str | None:
+    return None if name in urls_of else f"couldn't find local name {quote(name)} in the initial cluster configuration"
+
+
+def _duplicate_error(urls_of: Mapping[str, tuple[str, ...]]) -> str | None:
     every = [url for urls in urls_of.values() for url in urls]
     if len(set(every)) < len(every):
         return f"initial cluster {_as_text(urls_of)} has duplicate url"

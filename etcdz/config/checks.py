@@ -1,6 +1,7 @@
 """What must hold before a member may start: etcd's checks in etcd's order and words, and what is not built yet.
 
-Settings come as flag name -> value, complete. Source: etcd 3.5 embed.Config.Validate; log-format as etcd 3.6.
+Settings come as flag name -> value, complete. Source: etcd 3.5 embed.Config.Validate; log-format
+and compact-hash-check-time as etcd 3.6.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ def unsupported(given: Mapping[str, Any]) -> str | None:
     for name, value in given.items():
         flag = SETTINGS.get(name)
         if flag is not None and not flag.is_supported(value):
-            return f"--{name}={_as_text(name, value)} is not supported yet"
+            return f"{as_text(name, value)} is not supported yet"
     return None
 
 
@@ -115,6 +116,33 @@ def _compaction_mode(settings: Settings) -> str | None:
     return None if mode in ("", PERIODIC, REVISION) else f"unknown auto-compaction-mode {quote(mode)}"
 
 
+def _v2_deprecation(settings: Settings) -> str | None:
+    """Of a file; a flag's words are looked at when it is read."""
+    try:
+        SETTINGS["v2-deprecation"].kind.parse(settings["v2-deprecation"])
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _feature_gates(settings: Settings) -> str | None:
+    """The same."""
+    gates = settings["feature-gates"]
+    if isinstance(gates, str):
+        try:
+            SETTINGS["feature-gates"].kind.parse(gates)
+        except ValueError as error:
+            return str(error)
+    return None
+
+
+def _compact_hash_check(settings: Settings) -> str | None:
+    for name in ("experimental-compact-hash-check-time", "compact-hash-check-time"):
+        if settings[name] <= 0:
+            return f"--{name} must be >0 (set to {format_duration(settings[name])})"
+    return None
+
+
 _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _bind,
     _advertise,
@@ -122,12 +150,19 @@ _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _ticks,
     _advertise_is_set,
     _lease_checkpoint,
+    _v2_deprecation,
+    _feature_gates,
+    _compact_hash_check,
     _compaction_mode,
 )
 
 
-def _as_text(name: str, value: Any) -> str:
-    """A value as the user would write it."""
+def as_text(name: str, value: Any) -> str:
+    """A setting as the user would write it."""
+    return f"--{name}={_value_text(name, value)}"
+
+
+def _value_text(name: str, value: Any) -> str:
     kind = SETTINGS[name].kind
     if kind in BOOLEAN:
         return "true" if value else "false"

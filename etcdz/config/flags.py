@@ -1,13 +1,16 @@
 """Every flag of etcd 3.5 to 3.7 and of etcdz alone, as one table: the order here is the order of --help.
 
-A flag that is not built yet is known all the same: its default is accepted and anything else refused, so that no
-setting does nothing without a word. Defaults are those of etcd 3.5; what 3.6 and 3.7 added has its default there.
+A flag that is not built yet is known all the same. Its default is accepted; anything else is refused where a member
+without it would not do what it is for, or not be as safe as the user thinks (DEFAULT_ONLY), and accepted where it could
+change nothing that is there (WITHOUT_EFFECT). Defaults are those of etcd 3.5; what 3.6 and 3.7 added has its default
+there.
 """
 
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
+from etcdz.config.feature_gates import FEATURES
 from etcdz.config.kinds import (
     BOOL,
     DURATION,
@@ -33,11 +36,13 @@ class Status(Enum):
 
     WORKS = "works"
     DEFAULT_ONLY = "only its default is supported yet"
+    WITHOUT_EFFECT = "accepted, and has nothing to act on yet in one member without TLS"
     WITHOUT_MEANING = "accepted; tunes bbolt, which is not used here"
     OBSOLETE = "ignored, as etcd does"
 
 
-WORKS, DEFAULT_ONLY, WITHOUT_MEANING = Status.WORKS, Status.DEFAULT_ONLY, Status.WITHOUT_MEANING
+WORKS, DEFAULT_ONLY = Status.WORKS, Status.DEFAULT_ONLY
+WITHOUT_EFFECT, WITHOUT_MEANING = Status.WITHOUT_EFFECT, Status.WITHOUT_MEANING
 
 
 class Flag(NamedTuple):
@@ -64,10 +69,20 @@ class Flag(NamedTuple):
 
 
 _SUPPORTED: Final[dict[str, Callable[[Any], bool]]] = {
-    "initial-cluster-state": lambda state: state != "existing",
     "log-outputs": lambda outputs: "systemd/journal" not in outputs,
 }
 """Flags that work in part."""
+
+MISSED: Final[dict[str, str]] = {
+    "enable-pprof": "there are no profiles under /debug/pprof/",
+    "metrics": "there are no histograms of calls in the metrics",
+    "memory-mlock": "memory is not kept from being swapped out",
+    "experimental-memory-mlock": "memory is not kept from being swapped out",
+    "enable-distributed-tracing": "no spans are sent",
+    "experimental-enable-distributed-tracing": "no spans are sent",
+    "experimental-stop-grpc-service-on-defrag": "clients are served while the member defragments",
+}
+"""What a user may expect of a flag without effect, and does not get: the log says so."""
 
 _LOCAL_PEER: Final = "http://localhost:2380"
 _LOCAL_CLIENT: Final = "http://localhost:2379"
@@ -87,7 +102,7 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         "initial-election-tick-advance",
         BOOL,
         "true",
-        DEFAULT_ONLY,
+        WITHOUT_EFFECT,
         "Let most of the first election timeout pass at once, so that a start is quick.",
     ),
     ("listen-peer-urls", URLS, _LOCAL_PEER, WORKS, "URLs to accept other members on.", "listen_peer_urls"),
@@ -95,7 +110,7 @@ _MEMBER: Final[tuple[_Row, ...]] = (
     ("listen-client-http-urls", URLS, "", DEFAULT_ONLY, "URLs to accept HTTP clients on, apart from gRPC."),
     ("max-snapshots", UINT, "5", WORKS, "Snapshot files to keep; 0 keeps all.", "max_snapshots"),
     ("max-wals", UINT, "5", WORKS, "Log files to keep; 0 keeps all.", "max_wals"),
-    ("memory-mlock", BOOL, "false", DEFAULT_ONLY, "Keep the member's memory from being swapped out."),
+    ("memory-mlock", BOOL, "false", WITHOUT_EFFECT, "Keep the member's memory from being swapped out."),
     (
         "quota-backend-bytes",
         INT64,
@@ -117,7 +132,7 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         "Calls that one connection may have open at a time.",
         "max_concurrent_streams",
     ),
-    ("enable-grpc-gateway", BOOL, "true", DEFAULT_ONLY, "Offer the gRPC calls as JSON over HTTP as well."),
+    ("enable-grpc-gateway", BOOL, "true", WITHOUT_EFFECT, "Offer the gRPC calls as JSON over HTTP as well."),
     (
         "grpc-keepalive-min-time",
         DURATION,
@@ -151,9 +166,9 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         "socket_reuse_port",
     ),
     ("socket-reuse-address", BOOL, "false", WORKS, "Allow a port that is in TIME_WAIT; as in etcd, always so."),
-    ("raft-read-timeout", DURATION, "5s", DEFAULT_ONLY, "How long a connection between members may be silent."),
-    ("raft-write-timeout", DURATION, "5s", DEFAULT_ONLY, "How long a write to another member may take."),
-    ("feature-gates", STRING, "", DEFAULT_ONLY, "Features to switch on or off: name=true,name=false."),
+    ("raft-read-timeout", DURATION, "5s", WITHOUT_EFFECT, "How long a connection between members may be silent."),
+    ("raft-write-timeout", DURATION, "5s", WITHOUT_EFFECT, "How long a write to another member may take."),
+    ("feature-gates", FEATURES, "", WORKS, "Features to switch on or off: name=true,name=false."),
 )
 
 _CLUSTERING: Final[tuple[_Row, ...]] = (
@@ -178,7 +193,7 @@ _CLUSTERING: Final[tuple[_Row, ...]] = (
         choice("new", "existing"),
         "new",
         WORKS,
-        "Whether to found a cluster ('new') or to join one ('existing', not supported yet).",
+        "At the first start: whether to found a cluster ('new') or to join one ('existing', not supported yet).",
         "initial_cluster_state",
     ),
     (
@@ -200,26 +215,26 @@ _CLUSTERING: Final[tuple[_Row, ...]] = (
     ("discovery", STRING, "", DEFAULT_ONLY, "URL of a v2 discovery service that knows the members."),
     ("discovery-token", STRING, "", DEFAULT_ONLY, "Token of the cluster in a v3 discovery service."),
     ("discovery-endpoints", WORDS, "", DEFAULT_ONLY, "Endpoints of the v3 discovery service."),
-    ("discovery-dial-timeout", DURATION, "2s", DEFAULT_ONLY, "How long to connect to v3 discovery."),
-    ("discovery-request-timeout", DURATION, "5s", DEFAULT_ONLY, "How long a request to v3 discovery may take."),
-    ("discovery-keepalive-time", DURATION, "2s", DEFAULT_ONLY, "How often to ping v3 discovery."),
-    ("discovery-keepalive-timeout", DURATION, "6s", DEFAULT_ONLY, "How long to wait for the answer to that ping."),
-    ("discovery-insecure-transport", BOOL, "true", DEFAULT_ONLY, "Talk to v3 discovery without TLS."),
-    ("discovery-insecure-skip-tls-verify", BOOL, "false", DEFAULT_ONLY, "Trust any certificate of v3 discovery."),
-    ("discovery-cert", STRING, "", DEFAULT_ONLY, "Client certificate for v3 discovery."),
-    ("discovery-key", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
-    ("discovery-cacert", STRING, "", DEFAULT_ONLY, "CA that v3 discovery's certificate must come from."),
-    ("discovery-user", STRING, "", DEFAULT_ONLY, "User at v3 discovery, as name or name:password."),
-    ("discovery-password", STRING, "", DEFAULT_ONLY, "Password at v3 discovery."),
-    ("discovery-fallback", choice("proxy", "exit"), "proxy", DEFAULT_ONLY, "What to do when discovery fails."),
-    ("discovery-proxy", STRING, "", DEFAULT_ONLY, "HTTP proxy on the way to the discovery service."),
+    ("discovery-dial-timeout", DURATION, "2s", WITHOUT_EFFECT, "How long to connect to v3 discovery."),
+    ("discovery-request-timeout", DURATION, "5s", WITHOUT_EFFECT, "How long a request to v3 discovery may take."),
+    ("discovery-keepalive-time", DURATION, "2s", WITHOUT_EFFECT, "How often to ping v3 discovery."),
+    ("discovery-keepalive-timeout", DURATION, "6s", WITHOUT_EFFECT, "How long to wait for the answer to that ping."),
+    ("discovery-insecure-transport", BOOL, "true", WITHOUT_EFFECT, "Talk to v3 discovery without TLS."),
+    ("discovery-insecure-skip-tls-verify", BOOL, "false", WITHOUT_EFFECT, "Trust any certificate of v3 discovery."),
+    ("discovery-cert", STRING, "", WITHOUT_EFFECT, "Client certificate for v3 discovery."),
+    ("discovery-key", STRING, "", WITHOUT_EFFECT, "Key of that certificate."),
+    ("discovery-cacert", STRING, "", WITHOUT_EFFECT, "CA that v3 discovery's certificate must come from."),
+    ("discovery-user", STRING, "", WITHOUT_EFFECT, "User at v3 discovery, as name or name:password."),
+    ("discovery-password", STRING, "", WITHOUT_EFFECT, "Password at v3 discovery."),
+    ("discovery-fallback", choice("proxy", "exit"), "proxy", WITHOUT_EFFECT, "What to do when discovery fails."),
+    ("discovery-proxy", STRING, "", WITHOUT_EFFECT, "HTTP proxy on the way to the discovery service."),
     ("discovery-srv", STRING, "", DEFAULT_ONLY, "DNS domain whose SRV records name the members."),
-    ("discovery-srv-name", STRING, "", DEFAULT_ONLY, "Suffix of the SRV service name."),
+    ("discovery-srv-name", STRING, "", WITHOUT_EFFECT, "Suffix of the SRV service name."),
     (
         "strict-reconfig-check",
         BOOL,
         "true",
-        DEFAULT_ONLY,
+        WITHOUT_EFFECT,
         "Refuse changes of the membership that would cost the quorum.",
     ),
     ("pre-vote", BOOL, "true", WORKS, "Ask for votes before disturbing a term with an election.", "pre_vote"),
@@ -240,7 +255,14 @@ _CLUSTERING: Final[tuple[_Row, ...]] = (
         "auto_compaction_mode",
     ),
     ("enable-v2", BOOL, "false", DEFAULT_ONLY, "Serve the v2 API."),
-    ("v2-deprecation", _V2_PHASES, "not-yet", DEFAULT_ONLY, "What becomes of v2 data that is found."),
+    (
+        "v2-deprecation",
+        _V2_PHASES,
+        "not-yet",
+        WORKS,
+        "Whether a member may start with keys of the v2 API ('not-yet') or not (all else); none is served.",
+        "v2_deprecation",
+    ),
 )
 
 _SECURITY: Final[tuple[_Row, ...]] = (
@@ -262,9 +284,9 @@ _SECURITY: Final[tuple[_Row, ...]] = (
     ("peer-cert-allowed-cn", STRING, "", DEFAULT_ONLY, "Common name that their certificates must bear."),
     ("peer-cert-allowed-hostname", STRING, "", DEFAULT_ONLY, "Host name that their certificates must bear."),
     ("peer-auto-tls", BOOL, "false", DEFAULT_ONLY, "Make certificates for other members at the start."),
-    ("self-signed-cert-validity", UINT, "1", DEFAULT_ONLY, "Years that certificates made at the start are valid."),
+    ("self-signed-cert-validity", UINT, "1", WITHOUT_EFFECT, "Years that certificates made at the start are valid."),
     ("peer-crl-file", STRING, "", DEFAULT_ONLY, "Certificates of members that are revoked."),
-    ("peer-skip-client-san-verification", BOOL, "false", DEFAULT_ONLY, "Do not look at names in their certificates."),
+    ("peer-skip-client-san-verification", BOOL, "false", WITHOUT_EFFECT, "Do not look at names in their certificates."),
     ("cipher-suites", WORDS, "", DEFAULT_ONLY, "TLS cipher suites to offer; empty for the usual ones."),
     ("tls-min-version", STRING, "TLS1.2", DEFAULT_ONLY, "Oldest TLS version to speak."),
     ("tls-max-version", STRING, "", DEFAULT_ONLY, "Newest TLS version to speak."),
@@ -274,13 +296,13 @@ _SECURITY: Final[tuple[_Row, ...]] = (
 
 _AUTH: Final[tuple[_Row, ...]] = (
     ("auth-token", STRING, "simple", DEFAULT_ONLY, "Kind of token ('simple' or 'jwt') and its options."),
-    ("bcrypt-cost", UINT, "10", DEFAULT_ONLY, "Work put into hashing a password, 4 to 31."),
-    ("auth-token-ttl", UINT, "300", DEFAULT_ONLY, "Seconds that a simple token lives."),
+    ("bcrypt-cost", UINT, "10", WITHOUT_EFFECT, "Work put into hashing a password, 4 to 31."),
+    ("auth-token-ttl", UINT, "300", WITHOUT_EFFECT, "Seconds that a simple token lives."),
 )
 
 _MONITORING: Final[tuple[_Row, ...]] = (
-    ("enable-pprof", BOOL, "false", DEFAULT_ONLY, "Serve profiles under /debug/pprof/."),
-    ("metrics", STRING, "basic", DEFAULT_ONLY, "'extensive' adds histograms of all calls to the metrics."),
+    ("enable-pprof", BOOL, "false", WITHOUT_EFFECT, "Serve profiles under /debug/pprof/."),
+    ("metrics", STRING, "basic", WITHOUT_EFFECT, "'extensive' adds histograms of all calls to the metrics."),
     ("listen-metrics-urls", URLS, "", DEFAULT_ONLY, "URLs to serve metrics and health on, beside the client URLs."),
 )
 
@@ -297,7 +319,7 @@ _LOGGING: Final[tuple[_Row, ...]] = (
     ("log-level", STRING, "info", WORKS, "Least important lines to write: debug, info, warn, error, panic or fatal."),
     ("log-format", STRING, "json", WORKS, "json or console."),
     ("enable-log-rotation", BOOL, "false", DEFAULT_ONLY, "Rotate the log file."),
-    ("log-rotation-config-json", STRING, _ROTATION, DEFAULT_ONLY, "When to rotate it and what to keep."),
+    ("log-rotation-config-json", STRING, _ROTATION, WITHOUT_EFFECT, "When to rotate it and what to keep."),
     (
         "warning-unary-request-duration",
         DURATION,
@@ -309,20 +331,20 @@ _LOGGING: Final[tuple[_Row, ...]] = (
 )
 
 _TRACING: Final[tuple[_Row, ...]] = (
-    ("enable-distributed-tracing", BOOL, "false", DEFAULT_ONLY, "Send spans to an OpenTelemetry collector."),
-    ("distributed-tracing-address", STRING, "localhost:4317", DEFAULT_ONLY, "Where the collector listens."),
-    ("distributed-tracing-service-name", STRING, "etcd", DEFAULT_ONLY, "Name of the service, for all members."),
-    ("distributed-tracing-instance-id", STRING, "", DEFAULT_ONLY, "Name of this member in the traces."),
-    ("distributed-tracing-sampling-rate", INT, "0", DEFAULT_ONLY, "Spans to send out of a million."),
+    ("enable-distributed-tracing", BOOL, "false", WITHOUT_EFFECT, "Send spans to an OpenTelemetry collector."),
+    ("distributed-tracing-address", STRING, "localhost:4317", WITHOUT_EFFECT, "Where the collector listens."),
+    ("distributed-tracing-service-name", STRING, "etcd", WITHOUT_EFFECT, "Name of the service, for all members."),
+    ("distributed-tracing-instance-id", STRING, "", WITHOUT_EFFECT, "Name of this member in the traces."),
+    ("distributed-tracing-sampling-rate", INT, "0", WITHOUT_EFFECT, "Spans to send out of a million."),
 )
 
 _PROXY: Final[tuple[_Row, ...]] = (
     ("proxy", choice("off", "readonly", "on"), "off", DEFAULT_ONLY, "Be a v2 proxy and no member."),
-    ("proxy-failure-wait", UINT, "5000", DEFAULT_ONLY, "Milliseconds before a failed endpoint is tried again."),
-    ("proxy-refresh-interval", UINT, "30000", DEFAULT_ONLY, "Milliseconds between two looks at the endpoints."),
-    ("proxy-dial-timeout", UINT, "1000", DEFAULT_ONLY, "Milliseconds to connect."),
-    ("proxy-write-timeout", UINT, "5000", DEFAULT_ONLY, "Milliseconds to write."),
-    ("proxy-read-timeout", UINT, "0", DEFAULT_ONLY, "Milliseconds to read."),
+    ("proxy-failure-wait", UINT, "5000", WITHOUT_EFFECT, "Milliseconds before a failed endpoint is tried again."),
+    ("proxy-refresh-interval", UINT, "30000", WITHOUT_EFFECT, "Milliseconds between two looks at the endpoints."),
+    ("proxy-dial-timeout", UINT, "1000", WITHOUT_EFFECT, "Milliseconds to connect."),
+    ("proxy-write-timeout", UINT, "5000", WITHOUT_EFFECT, "Milliseconds to write."),
+    ("proxy-read-timeout", UINT, "0", WITHOUT_EFFECT, "Milliseconds to read."),
 )
 
 _FEATURES: Final[tuple[_Row, ...]] = (
@@ -334,7 +356,7 @@ _FEATURES: Final[tuple[_Row, ...]] = (
         "How often to check that data is what it was; 0 for never.",
         "corrupt_check_s",
     ),
-    ("compact-hash-check-time", DURATION, "1m", DEFAULT_ONLY, "How often they compare hashes of compactions."),
+    ("compact-hash-check-time", DURATION, "1m", WITHOUT_EFFECT, "How often they compare hashes of compactions."),
     (
         "compaction-batch-limit",
         INT,
@@ -368,9 +390,9 @@ _FEATURES: Final[tuple[_Row, ...]] = (
         "Defragment at the start if that frees so much; 0 for never.",
         "bootstrap_defrag_mb",
     ),
-    ("max-learners", INT, "1", DEFAULT_ONLY, "Learners that a cluster may have."),
-    ("downgrade-check-time", DURATION, "5s", DEFAULT_ONLY, "How often to look whether a downgrade is done."),
-    ("snapshot-catchup-entries", UINT64, "5000", DEFAULT_ONLY, "Entries kept for slow followers after a snapshot."),
+    ("max-learners", INT, "1", WITHOUT_EFFECT, "Learners that a cluster may have."),
+    ("downgrade-check-time", DURATION, "5s", WITHOUT_EFFECT, "How often to look whether a downgrade is done."),
+    ("snapshot-catchup-entries", UINT64, "5000", WITHOUT_EFFECT, "Entries kept for slow followers after a snapshot."),
 )
 
 _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
@@ -383,8 +405,8 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
         "initial_corrupt_check",
     ),
     ("experimental-corrupt-check-time", DURATION, "0s", WORKS, "See corrupt-check-time; wins over it."),
-    ("experimental-compact-hash-check-enabled", BOOL, "false", DEFAULT_ONLY, "Compare hashes of compactions."),
-    ("experimental-compact-hash-check-time", DURATION, "1m", DEFAULT_ONLY, "See compact-hash-check-time."),
+    ("experimental-compact-hash-check-enabled", BOOL, "false", WITHOUT_EFFECT, "Compare hashes of compactions."),
+    ("experimental-compact-hash-check-time", DURATION, "1m", WITHOUT_EFFECT, "See compact-hash-check-time."),
     ("experimental-enable-v2v3", STRING, "", DEFAULT_ONLY, "Serve v2 calls from v3 keys below this prefix."),
     ("experimental-enable-lease-checkpoint", BOOL, "false", WORKS, "Note what is left of leases.", "lease_checkpoint"),
     (
@@ -397,7 +419,7 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
     ),
     ("experimental-compaction-batch-limit", INT, "1000", WORKS, "See compaction-batch-limit; wins over it."),
     ("experimental-compaction-sleep-interval", DURATION, "10ms", WORKS, "See compaction-sleep-interval; wins over it."),
-    ("experimental-peer-skip-client-san-verification", BOOL, "false", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-peer-skip-client-san-verification", BOOL, "false", WITHOUT_EFFECT, "See the flag of this name."),
     ("experimental-watch-progress-notify-interval", DURATION, "10m", WORKS, "See the flag of this name."),
     ("experimental-warning-apply-duration", DURATION, "100ms", WORKS, "See warning-apply-duration; wins over it."),
     (
@@ -407,7 +429,7 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
         WORKS,
         "See warning-unary-request-duration; wins over it.",
     ),
-    ("experimental-txn-mode-write-with-shared-buffer", BOOL, "true", DEFAULT_ONLY, "Share a buffer with the checks."),
+    ("experimental-txn-mode-write-with-shared-buffer", BOOL, "true", WITHOUT_EFFECT, "Share a buffer with the checks."),
     (
         "experimental-bootstrap-defrag-threshold-megabytes",
         UINT,
@@ -415,19 +437,32 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
         WORKS,
         "See bootstrap-defrag-threshold-megabytes; wins over it.",
     ),
-    ("experimental-downgrade-check-time", DURATION, "5s", DEFAULT_ONLY, "See downgrade-check-time."),
-    ("experimental-memory-mlock", BOOL, "false", DEFAULT_ONLY, "See memory-mlock."),
-    ("experimental-snapshot-catchup-entries", UINT64, "5000", DEFAULT_ONLY, "See snapshot-catchup-entries."),
-    ("experimental-stop-grpc-service-on-defrag", BOOL, "false", DEFAULT_ONLY, "Serve no client while defragmenting."),
-    ("experimental-enable-distributed-tracing", BOOL, "false", DEFAULT_ONLY, "See enable-distributed-tracing."),
-    ("experimental-distributed-tracing-address", STRING, "localhost:4317", DEFAULT_ONLY, "See the flag of this name."),
-    ("experimental-distributed-tracing-service-name", STRING, "etcd", DEFAULT_ONLY, "See the flag of this name."),
-    ("experimental-distributed-tracing-instance-id", STRING, "", DEFAULT_ONLY, "See the flag of this name."),
-    ("experimental-distributed-tracing-sampling-rate", INT, "0", DEFAULT_ONLY, "See the flag of this name."),
+    ("experimental-downgrade-check-time", DURATION, "5s", WITHOUT_EFFECT, "See downgrade-check-time."),
+    ("experimental-memory-mlock", BOOL, "false", WITHOUT_EFFECT, "See memory-mlock."),
+    ("experimental-snapshot-catchup-entries", UINT64, "5000", WITHOUT_EFFECT, "See snapshot-catchup-entries."),
+    ("experimental-stop-grpc-service-on-defrag", BOOL, "false", WITHOUT_EFFECT, "Serve no client while defragmenting."),
+    ("experimental-enable-distributed-tracing", BOOL, "false", WITHOUT_EFFECT, "See enable-distributed-tracing."),
+    (
+        "experimental-distributed-tracing-address",
+        STRING,
+        "localhost:4317",
+        WITHOUT_EFFECT,
+        "See the flag of this name.",
+    ),
+    ("experimental-distributed-tracing-service-name", STRING, "etcd", WITHOUT_EFFECT, "See the flag of this name."),
+    ("experimental-distributed-tracing-instance-id", STRING, "", WITHOUT_EFFECT, "See the flag of this name."),
+    ("experimental-distributed-tracing-sampling-rate", INT, "0", WITHOUT_EFFECT, "See the flag of this name."),
 )
 
 _UNSAFE: Final[tuple[_Row, ...]] = (
-    ("force-new-cluster", BOOL, "false", DEFAULT_ONLY, "Make a cluster of this member alone, out of its data."),
+    (
+        "force-new-cluster",
+        BOOL,
+        "false",
+        WORKS,
+        "Make a cluster of this member alone, out of its data.",
+        "force_new_cluster",
+    ),
     ("unsafe-no-fsync", BOOL, "false", WORKS, "Do not wait for the disk. A crash loses data.", "unsafe_no_fsync"),
 )
 

@@ -29,6 +29,7 @@ USAGE = """Usage:
 """
 """Goes to stderr, as etcd's does."""
 
+_MARKS = {Status.DEFAULT_ONLY: " [=]", Status.WITHOUT_EFFECT: " [~]", Status.WITHOUT_MEANING: " [-]"}
 _UNSAFE_WARNING = "Flags under Unsafe may break the promises that a Raft cluster gives. Use them with care."
 
 
@@ -55,6 +56,7 @@ def _lines() -> Iterator[str]:
         yield ""
     yield "Every flag can also be given as an environment variable: --some-flag as ETCD_SOME_FLAG."
     yield f"[=] marks a flag of which {Status.DEFAULT_ONLY.value}."
+    yield f"[~] marks a flag that is {Status.WITHOUT_EFFECT.value}."
     yield f"[-] marks a flag that is {Status.WITHOUT_MEANING.value}."
     yield ""
     yield _UNSAFE_WARNING
@@ -62,6 +64,6 @@ def _lines() -> Iterator[str]:
 
 def _flag_lines(flag: Flag) -> Iterator[str]:
     default = "${name}.etcd" if flag.name == "data-dir" else flag.default
-    mark = {Status.DEFAULT_ONLY: " [=]", Status.WITHOUT_MEANING: " [-]"}.get(flag.status, "")
+    mark = _MARKS.get(flag.status, "")
     yield f"  --{flag.name} '{default}'{mark}"
     yield f"    {flag.help}"

@@ -80,6 +80,10 @@ class MemberConfig:
     unsafe_no_fsync: bool = False
     lease_checkpoint: bool = False
     lease_checkpoint_persist: bool = False
+    v2_deprecation: str = "not-yet"
+    """Otherwise the member does not start with keys of the v2 API."""
+    force_new_cluster: bool = False
+    """Whether this start makes a cluster of this member alone."""
 
     log_level: str = "info"
     log_format: str = "json"

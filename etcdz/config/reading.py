@@ -11,8 +11,8 @@ The machine is asked through Host, so that reading is a function of its argument
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from etcdz.config import checks, command_line, config_file, environment, help_text
-from etcdz.config.flags import COMMAND_LINE, SETTINGS
+from etcdz.config import checks, command_line, config_file, environment, feature_gates, help_text
+from etcdz.config.flags import COMMAND_LINE, MISSED, SETTINGS
 from etcdz.config.kinds import DURATION, URLS
 from etcdz.config.member import MemberConfig
 from etcdz.config.notes import Note
@@ -99,7 +99,8 @@ def read(argv: Sequence[str], environ: Mapping[str, str], host: Host = NO_HOST) 
 
 
 def _usage_error(text: str) -> ExitRequest:
-    return ExitRequest(2, stderr=f"{text}\n{help_text.USAGE}")
+    """NB: the reason comes last, where people and tools look for it; etcd has it first."""
+    return ExitRequest(2, stderr=f"{help_text.USAGE}\n{text}\n")
 
 
 def _read_environment(given: dict[str, Any], environ: Mapping[str, str], host: Host) -> Reading:
@@ -135,9 +136,10 @@ def _read_file(path: str, host: Host) -> Reading:
 
 def _decide(sources: _Sources, host: Host) -> Reading:
     """Check what was given, in etcd's order, and make a MemberConfig of it."""
-    settings = _complete(sources.given)
-    if refusal := checks.unsupported(sources.given):
+    if refusal := checks.unsupported(sources.given) or feature_gates.conflict(sources.given):
         return Reading(ExitRequest(1, error=refusal), sources.early)
+    sources = sources._replace(given={**sources.given, **feature_gates.as_flags(sources.given)})
+    settings = _complete(sources.given)
     try:
         if error := checks.logging_error(settings):
             return Reading(ExitRequest(1, error=error), sources.early)
@@ -239,6 +241,7 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
             "Consider enabling experimental-enable-lease-checkpoint-persist"
         )
         late.append(Note("warn", text, {}))
+    late += _missed(given)
     without_meaning = checks.without_meaning(given)
     if without_meaning:
         text = "flags that tune bbolt have no meaning for LevelDB - ignoring"
@@ -247,6 +250,15 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
     fields["initial_cluster_text"] = _as_utf8(_initial_cluster_text(settings))
     fields["listeners"] = settings["listeners"] or default_listeners(host.cores)
     return MemberConfig(**fields, without_meaning=without_meaning)
+
+
+def _missed(given: Mapping[str, Any]) -> list[Note]:
+    """What the user may expect of given settings, and does not get."""
+    return [
+        Note("warn", "a setting has no effect yet", {"flag": checks.as_text(name, given[name]), "missing": missing})
+        for name, missing in MISSED.items()
+        if name in given and given[name] != SETTINGS[name].default_value
+    ]
 
 
 def default_listeners(cores: int) -> int:

@@ -50,6 +50,12 @@ class Built(NamedTuple):
     data_bytes: int = 0
 
 
+class Served(NamedTuple):
+    """What etcdz serves yet as etcd does: no users, and so many members; None: any number."""
+
+    members_max: int | None = 1
+
+
 class Tally:
     """Counts rows as they pass. revisions may be read meanwhile, by another thread."""
 
@@ -77,7 +83,7 @@ class Tally:
 
 
 def to_etcdz(
-    source: Path, wal_dir: Path, building: Path, copy_log: bool, tally: Tally, only_served: bool = False
+    source: Path, wal_dir: Path, building: Path, copy_log: bool, tally: Tally, served: Served | None = None
 ) -> Built:
     """A whole member directory of etcdz, synced, out of etcd's.
 
@@ -85,7 +91,7 @@ def to_etcdz(
     wal_dir     where its log is
     building    does not exist yet
     copy_log    False: the log stays where it is, and building holds none
-    only_served refuse what a member of etcdz does not serve yet as etcd does: users, and other members
+    served      what the member that starts next will serve; None: whatever there is
     raises      MigrationError, BoltCorrupt, StoreBroken, ValueError, OSError
     """
     _copy_logs(source, wal_dir, building)
@@ -99,8 +105,8 @@ def to_etcdz(
                 state = _older_log(state, building, wal_dir, index)
             state.check_v2_keys()
             state.check(index)
-            if only_served:
-                _check_served(file, state)
+            if served is not None:
+                _check_served(file, state, served)
             _write_store(file, building / "snap" / "leveldb", state, index, tally)
         finally:
             opened.close()
@@ -187,7 +193,7 @@ def value_in(file: BoltFile, name: bytes) -> bytes | None:
     return next((value for key, value in file.rows(bucket) if key == wanted), None)
 
 
-def _check_served(file: BoltFile, state: LogState) -> None:
+def _check_served(file: BoltFile, state: LogState, served: Served) -> None:
     """raises MigrationError"""
     way_out = "`etcdzutl migrate` converts it all the same"
     if value_in(file, buckets.AUTH + _AUTH_ENABLED) == b"\1":
@@ -196,10 +202,10 @@ def _check_served(file: BoltFile, state: LogState) -> None:
     members = sum(1 for _ in file.rows(bucket)) if bucket is not None else 0
     if not members and state.snapshot_data:
         members = sum(1 for name, _ in member_rows(state.snapshot_data) if name.startswith(buckets.MEMBERS))
-    if members > 1:
+    if served.members_max is not None and members > served.members_max:
         raise MigrationError(
             f"{file.path} is of a cluster of {members} members, and etcdz runs clusters of one yet: {way_out}; "
-            "`etcdzutl snapshot restore` makes a cluster of one out of it"
+            "--force-new-cluster and `etcdzutl snapshot restore` make a cluster of one out of it"
         )
 
 

@@ -65,6 +65,11 @@ def examine(top: Path, wal_dir: Path, may_take_over: bool) -> Work:
     return Work.NONE
 
 
+def has_log(wal_dir: Path) -> bool:
+    """Whether a member has begun to keep its log there."""
+    return bool(_segments(wal_dir))
+
+
 def _stores(member: Path) -> tuple[bool, bool]:
     """Whether there is (etcd's, etcdz's)."""
     return (member / "snap" / "db").is_file(), (member / "snap" / "leveldb").is_dir()

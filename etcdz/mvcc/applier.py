@@ -1,6 +1,7 @@
 """Runs raft entries on an Mvcc: one InternalRaftRequest in, the answer to its client out.
 
-What an entry asks for and another module answers (v2 requests, membership, auth) comes back as FOREIGN, unapplied.
+What the membership of the cluster answers, and requests of the v2 API, come back as FOREIGN, unapplied. What nobody
+here applies (auth, requests of a newer etcd) ends it, as in etcd: to pass over a committed entry is to diverge.
 Alarms stand above the requests: with NOSPACE raised nothing may grow, with CORRUPT raised nothing is read or written.
 """
 
@@ -8,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
+from etcdz.cluster.membership import MEMBERSHIP_REQUESTS
 from etcdz.mvcc import alarms
 from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
@@ -23,8 +26,8 @@ from etcdz.proto.tags import ALARM_ALARMS, V2_REQUEST_ID, V2_REQUEST_METHOD
 from etcdz.store import buckets
 
 Result = tuple[int, int, str | None, bytes]
-"""(request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name or "v2",
-and the last is the entry's data."""
+"""(request id, gRPC code, error text or None, encoded response). With code FOREIGN: text is the field's name, and the
+last is the entry's data; or text is "v2", and the last is the encoded etcdserverpb.Request."""
 FOREIGN = -1
 
 _KINDS = {0x1A: "range", 0x22: "put", 0x2A: "delete_range", 0x32: "txn", 0x3A: "compaction"}
@@ -39,10 +42,12 @@ _NO_QUOTA = 1 << 62
 
 
 _V2_METHODS = ("PUT", "POST", "DELETE", "QGET", "SYNC", "GET")
+_FOREIGN_KINDS = (*MEMBERSHIP_REQUESTS, "downgrade_version_test")
+"""The last changes nothing, in etcd as well: its tests put it into logs."""
 
 
 class UndecodableEntry(Exception):
-    """The data of an entry is nothing that any version known here proposes."""
+    """The data of an entry is nothing that is known here, or nothing that is applied here; says what."""
 
 
 class Applier:
@@ -104,12 +109,15 @@ class Applier:
     # everything else
 
     def _apply(self, data: bytes) -> Result:
-        request, request_id = _decode(data)
-        if request is None:
-            return request_id, FOREIGN, "v2", data
+        if _is_v2(data):
+            return _v2_id(data), FOREIGN, "v2", _v2_request(data)
+        request = _decode(data)
+        request_id = request.ID or request.header.ID
         kind = _KINDS.get(data[0]) or _kind(request)
         handler = self._handlers.get(kind)
         if handler is None:
+            if kind not in _FOREIGN_KINDS:
+                raise UndecodableEntry(f"it asks for {kind}, which is not applied by this version")
             return request_id, FOREIGN, kind, data
         message = getattr(request, kind)
         error = self._refuse(kind, message)
@@ -178,27 +186,26 @@ class Applier:
         self._plain = not (self._capped or self._corrupt)
 
 
-def _decode(data: bytes) -> tuple[pb.InternalRaftRequest | None, int]:
-    """(InternalRaftRequest or None for a v2 request, request id). raises UndecodableEntry: it is neither"""
-    if not _is_v2(data):
-        try:
-            request = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
-        except DecodeError as error:
-            raise UndecodableEntry(f"it is no request: {error}") from error
-        return request, request.ID or request.header.ID
-    if not _is_plausible_v2(data):
-        raise UndecodableEntry("it is no request of the v2 API, though it begins like one")
-    return None, _v2_id(data)
+def _decode(data: bytes) -> pb.InternalRaftRequest:
+    """raises UndecodableEntry: it is none"""
+    try:
+        request: pb.InternalRaftRequest = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
+    except DecodeError as error:
+        raise UndecodableEntry(f"it is no request: {error}") from error
+    return request
 
 
-def _is_plausible_v2(data: bytes) -> bool:
-    """Whether an entry that begins like a v2 request, bare or wrapped, holds one."""
+def _v2_request(data: bytes) -> bytes:
+    """The request of the v2 API in an entry that begins like one, bare or wrapped. raises UndecodableEntry"""
     try:
         at = decode_varint(data, 1)[1] if data[:1] == V2_REQUEST_ID else 0
         size, at = decode_varint(data, at + 1)
+        found = next((part for part in (data, data[at : at + size]) if _is_v2_request(part)), None)
     except (IndexError, ValueError):
-        return False
-    return any(_is_v2_request(part) for part in (data, data[at : at + size]))
+        found = None
+    if found is None:
+        raise UndecodableEntry("it is no request of the v2 API, though it begins like one")
+    return found
 
 
 def _is_v2_request(data: bytes) -> bool:
@@ -211,7 +218,10 @@ def _is_v2_request(data: bytes) -> bool:
 def _kind(request: pb.InternalRaftRequest) -> str:
     """Name of the field that says what is asked for."""
     names = [field.name for field, _ in request.ListFields() if field.name not in ("ID", "header")]
-    return names[0] if names else "unknown"
+    if names:
+        return names[0]
+    unknown = UnknownFieldSet(request)
+    return f"field {unknown[0].field_number} of a newer InternalRaftRequest" if len(unknown) else "nothing"
 
 
 def _is_v2(data: bytes) -> bool:

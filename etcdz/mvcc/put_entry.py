@@ -15,7 +15,7 @@ A parser of compiled code and message objects would cost three times as much.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from etcdz.proto.fields import decode_varint, encode_varint
+from etcdz.proto.fields import LOW_GROUPS, decode_varint, encode_varint
 from etcdz.proto.tags import (
     KV_VALUE,
     OP_REQUEST_PUT,
@@ -109,7 +109,7 @@ def _op_shape(front: bytes) -> Shape | None:
 _shapes = Shapes(_shape)
 _op_shapes = Shapes(_op_shape)
 _high = _High()
-_low = {bytes((n & 127 | 128, n >> 7 | 128)): n for n in range(1 << 14)}
+_low = {group: n for n, group in enumerate(LOW_GROUPS)}
 
 
 def decode_put(data: bytes) -> tuple[int, bytes, bytes, bytes] | None:

@@ -49,7 +49,8 @@ class _High(dict[int, bytes]):
 
 SMALL_VARINTS: Final = [_encode(value) for value in range(1 << 14)]
 """Varints of all numbers that take up to two bytes, for loops that cannot afford a call for each length."""
-_LOW: Final = [bytes((value & 127 | 128, value >> 7 | 128)) for value in range(1 << 14)]
+LOW_GROUPS: Final = [bytes((value & 127 | 128, value >> 7 | 128)) for value in range(1 << 14)]
+"""The two lowest groups of seven bits of a varint that has more."""
 _HIGH: Final = _High()
 
 
@@ -59,7 +60,7 @@ def encode_varint(value: int) -> bytes:
         return SMALL_VARINTS[value]
     if value < 0:
         value &= _MASK64
-    return _LOW[value & 16383] + _HIGH[value >> 14]
+    return LOW_GROUPS[value & 16383] + _HIGH[value >> 14]
 
 
 def decode_varint(buf: bytes, at: int) -> tuple[int, int]:

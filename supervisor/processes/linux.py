@@ -29,6 +29,13 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def trim_heap() -> None:
+    """Give memory that is free inside the heap back to the kernel. C libraries other than glibc do so by themselves."""
+    trim = getattr(_libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def set_name(name: str) -> None:
     """What ps and top show; the kernel keeps 15 bytes."""
     _prctl(_PR_SET_NAME, name.encode()[:15])

@@ -122,13 +122,15 @@ def main(argv: Sequence[str]) -> int:
     if not linux.die_with_parent(supervisor, signal.SIGKILL):
         return 1
     linux.set_name("etcdz:zygote")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C reaches the supervisor, which orders the end
+    for signum in (signal.SIGINT, signal.SIGQUIT):  # sent to all of a member: the supervisor orders the end
+        signal.signal(signum, signal.SIG_IGN)
     failed = preimport([*LIBRARIES, *argv[2:]])
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"an import has started {threads - 1} threads: a zygote must have none")
     gc.collect()
     gc.freeze()  # keeps the collector from writing to pages that are shared with the actors
+    linux.trim_heap()
     channel.send(pack(Up(failed, PROTOCOL)))
     while True:
         body, fds, flags, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)

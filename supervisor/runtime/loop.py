@@ -32,6 +32,7 @@ from supervisor.processes.zygote import Spawned
 from supervisor.runtime import announcements, recycling, service_manager
 from supervisor.runtime.context import Member
 from supervisor.runtime.signals import Signals, changed_children
+from supervisor.runtime.stack_report import StackReport
 from supervisor.telemetry import metrics
 
 log = logs.get("supervisor")
@@ -88,7 +89,7 @@ class Loop:
         self._unknown: set[int] = set()
         """Tags of messages that were skipped."""
         self.stop_signal = 0
-        """The first of STOP_SIGNALS that came; 0 if none."""
+        """The first of STOP_SIGNALS that came, or SIGQUIT; 0 if none."""
         self._stop_signal_at = 0.0
         self._serves = False
         """A listener has served clients, and the service manager was told."""
@@ -250,6 +251,8 @@ class Loop:
         member.do(member.lifecycle.on_exit(pid, status, now))
 
     def _on_signal(self, signum: int, now: float) -> None:
+        if signum == signal.SIGQUIT and self.stop_signal != signum:
+            self._quit(now)
         if signum not in STOP_SIGNALS:
             return
         if not self.stop_signal:
@@ -258,9 +261,15 @@ class Loop:
             log.info("received signal; shutting down", signal=STOP_SIGNALS[signum])
             announcements.closing(self._member.settings)
             self._member.do(self._member.lifecycle.stop(now))
-        elif now - self._stop_signal_at > ECHO_S:
+        elif now - self._stop_signal_at > ECHO_S and self.stop_signal != signal.SIGQUIT:
             log.warn("received a second signal; killing all", signal=STOP_SIGNALS[signum])
             self._member.do(self._member.lifecycle.force())
+
+    def _quit(self, now: float) -> None:
+        member, self.stop_signal = self._member, int(signal.SIGQUIT)
+        observations, lifecycle = member.observations, member.lifecycle
+        report = StackReport(observations, lifecycle.everyone(), lambda: member.do(lifecycle.force()), now)
+        observations.follow(report)
 
     # ---- placement ----
 

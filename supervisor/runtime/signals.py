@@ -6,7 +6,7 @@ import socket
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 IGNORED: Final = (
     signal.SIGUSR1,
     signal.SIGUSR2,

@@ -17,13 +17,13 @@ from typing import Final
 
 from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
-from etcdz.migration.inventory import BUILDING, Work, examine
+from etcdz.migration.inventory import BUILDING, Work, examine, has_log
 from etcdz.telemetry import logs
 from supervisor.runtime.data_dir import DataDir
 from supervisor.runtime.signals import Signals
 
 REASON_BYTES_MAX: Final = 4096
-_STOP: Final = (signal.SIGINT, signal.SIGTERM)
+_STOP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LOG_SETTINGS: Final = ("log_level", "log_format", "log_outputs")
 
 log = logs.get("supervisor")
@@ -43,7 +43,7 @@ def do_work(config: MemberConfig, data: DataDir, work: Work) -> int:
     raises  MigrationError: it must not
     Requires: the main thread
     """
-    if work is Work.NONE:
+    if work is Work.NONE and not _is_forced(config):
         return 0
     signals = Signals()
     try:
@@ -53,6 +53,11 @@ def do_work(config: MemberConfig, data: DataDir, work: Work) -> int:
     if not stop_signal and find_work(config) is not Work.NONE:
         raise MigrationError(f"{data.path} is still not one of etcdz")
     return stop_signal
+
+
+def _is_forced(config: MemberConfig) -> bool:
+    """Whether the member is to be made a cluster of itself alone. Before its first start there is nothing to force."""
+    return config.force_new_cluster and has_log(Path(config.wal_path))
 
 
 def _run(config: MemberConfig, data: DataDir, signals: Signals) -> int:
@@ -77,6 +82,8 @@ def _start(config: MemberConfig, data: DataDir, report: int) -> "subprocess.Pope
         "data_dir": config.data_dir,
         "wal_dir": config.wal_path,
         "takeover": config.takeover,
+        "force_new_cluster": _is_forced(config),
+        "peer_urls": config.initial_advertise_peer_urls,
         "supervisor": os.getpid(),
         "report": report,
         **{name: settings[name] for name in _LOG_SETTINGS},

@@ -109,6 +109,11 @@ class Observations:
             return Path(stack_path(self._endpoint_of(name, incarnation))).read_text(errors="replace")
         return ""
 
+    def forget_stack(self, name: str, incarnation: int) -> None:
+        """It has been said: it is not to be said again when the process ends."""
+        with suppress(OSError):
+            Path(stack_path(self._endpoint_of(name, incarnation))).unlink()
+
     def shown(self, child: Child, now: float) -> dict[str, Any]:
         """What `ps` shows of the inside of one actor, and of its last end; see docs/actors.md."""
         return {**self.heartbeats.shown(child, now), "last_exit": self.deaths.last_exit.get(child.name)}

@@ -252,6 +252,40 @@ def test_attributes_of_a_removed_member_are_passed_over_and_of_a_stranger_refuse
         membership.apply_entry(attributes_request(1, 99, "who", []))
 
 
+def test_an_entry_deeper_than_the_library_reads_is_read_all_the_same() -> None:
+    group = b"\xa3\x0c" * 200 + b"\xa4\x0c" * 200
+    set_version = membershippb.ClusterVersionSetRequest(ver="3.5.0")
+    entry = pb.InternalRaftRequest(cluster_version_set=set_version).SerializeToString() + group
+    membership = cluster()
+    assert membership.apply_entry(entry)
+    assert membership.version == "3.5.0"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xff",
+        pb.Request(Method="PUT", Path="/0/members/1/attributes", Val="{").SerializeToString(),
+        pb.Request(Method="PUT", Path="/0/members/1/attributes", Val="[]").SerializeToString(),
+    ],
+)
+def test_an_entry_that_no_member_proposes_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        cluster().apply_entry(data)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff", conf_change(ADD, 7, b"{"), conf_change(ADD, 7, b"[]"), conf_change(ADD, 7, b'{"id":8}')]
+)
+def test_a_change_that_no_member_proposes_changes_nothing(data: bytes) -> None:
+    membership = cluster()
+    membership.take_rows()
+    before = state_of(membership)
+    with pytest.raises(ValueError):
+        membership.apply_conf_change(data)
+    assert (state_of(membership), membership.take_rows()) == (before, [])
+
+
 def started(count: int, of: int) -> Membership:
     membership = Membership(1, 1)
     for id_ in range(1, of + 1):

@@ -5,7 +5,9 @@ One list for two tests: etcdz must say so (test_reading), and so must a real etc
 
 from typing import NamedTuple
 
-from etcdz.config import ExitRequest, Host, MemberConfig, bootstrap, read
+from etcdz.cli.main import first_start_error
+from etcdz.config import MemberConfig, bootstrap
+from etcdz.config.reading import ExitRequest, Host, read
 
 FREE = (  # flags with which a real etcd touches no port that somebody else may use
     "--listen-peer-urls=http://127.0.0.1:0",
@@ -254,7 +256,17 @@ FILES = (
 )
 NO_LOCAL = 'couldn\'t find local name "default" in the initial cluster configuration'
 AT_2380 = "--initial-cluster=default=http://localhost:2380"
+EXISTING = "--initial-cluster-state=existing"
+NOBODY = "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs"
 FIRST_START = (
+    Case((*FREE, EXISTING), 1, NOBODY),
+    Case((*FREE, EXISTING, "--initial-cluster=default=http://nowhere.invalid:2380"), 1, NOBODY),
+    Case((*FREE, EXISTING, "--initial-cluster=a=http://localhost:2380"), 1, NO_LOCAL),
+    Case(
+        (*FREE, EXISTING, f"{AT_2380},b=http://localhost:2380"),
+        1,
+        "initial cluster b=http://localhost:2380,default=http://localhost:2380 has duplicate url",
+    ),
     Case((*FREE, "--initial-cluster=a=http://localhost:2380"), 1, NO_LOCAL),
     Case((*FREE, "--initial-cluster="), 1, NO_LOCAL),
     Case((*FREE, "--initial-cluster=,,"), 1, NO_LOCAL),
@@ -335,10 +347,12 @@ SAME_AS_ETCD = (*FLAG_SYNTAX, *VALUES, *URLS, *CHECKS, *ENVIRONMENT, *FILES, *FI
 OURS = (
     Case(("--cert-file=x",), 2, "--cert-file=x is not supported yet"),
     Case(("--enable-v2",), 2, "--enable-v2=true is not supported yet"),
-    Case(("--initial-cluster-state=existing",), 2, "--initial-cluster-state=existing is not supported yet"),
-    Case(("--initial-election-tick-advance=F",), 2, "--initial-election-tick-advance=false is not supported yet"),
-    Case(("--strict-reconfig-check=false",), 2, "--strict-reconfig-check=false is not supported yet"),
-    Case(("--downgrade-check-time=90m",), 2, "--downgrade-check-time=1h30m0s is not supported yet"),
+    Case(
+        (EXISTING, f"{AT_2380},b=http://localhost:2381"),
+        1,
+        "--initial-cluster-state=existing is not supported yet for a member without data: it would join "
+        "b=http://localhost:2381,default=http://localhost:2380, and only a cluster of one member is supported",
+    ),
     Case(
         ("--listen-metrics-urls=http://127.0.0.1:1",),
         2,
@@ -411,8 +425,9 @@ def verdict(case: Case) -> tuple[int, str]:
     reading = read(case.argv, case.env, host_of(case))
     outcome = reading.outcome
     if isinstance(outcome, MemberConfig):
-        error = bootstrap.listen_error(outcome) or bootstrap.cluster_error(outcome, resolve)
+        error = bootstrap.listen_error(outcome) or first_start_error(outcome, resolve)
         error = error or bootstrap.retention_error(outcome)
         return (1, error) if error else (-1, "")
     fatal = [note.msg for note in reading.early if note.level == "fatal"]
-    return outcome.code, "".join(fatal) or outcome.error or outcome.stderr.partition("\n")[0]
+    printed = outcome.stderr.splitlines()
+    return outcome.code, "".join(fatal) or outcome.error or printed[-1 if outcome.code else 0]

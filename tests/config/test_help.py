@@ -3,8 +3,8 @@
 import re
 
 from etcdz import ETCD_VERSION
-from etcdz.config import ExitRequest, parse
 from etcdz.config.flags import COMMAND_LINE, SECTIONS, SETTINGS, Status
+from etcdz.config.reading import ExitRequest, parse
 
 
 def ask(*argv: str) -> ExitRequest:

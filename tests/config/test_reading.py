@@ -5,8 +5,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from etcdz.config import ExitRequest, Host, MemberConfig, parse, read
-from etcdz.config.reading import default_listeners
+from etcdz.config import MemberConfig
+from etcdz.config.reading import ExitRequest, Host, default_listeners, parse, read
 from tests.config.cases import FILE, OURS, SAME_AS_ETCD, Case, give, in_file, verdict
 
 

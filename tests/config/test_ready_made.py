@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from etcdz.config import Host, MemberConfig, bootstrap, read
+from etcdz.config import MemberConfig, bootstrap
+from etcdz.config.reading import Host, read
 from tests.config.cases import resolve
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"

@@ -71,19 +71,41 @@ V2_BYTES = pb.Request(ID=9, **V2).SerializeToString()
     [
         (V2_BYTES, 9, "v2"),
         (pb.Request(ID=ID, Method="SYNC", Path="", Val="", Time=5).SerializeToString(), ID, "v2"),
-        (b"\x08\x09\x12" + bytes([len(V2_BYTES)]) + V2_BYTES, 9, "v2"),
         (_entry(cluster_version_set=membershippb.ClusterVersionSetRequest(ver="3.5.0")), ID, "cluster_version_set"),
         (
             _entry(cluster_member_attr_set=membershippb.ClusterMemberAttrSetRequest(member_ID=5)),
             ID,
             "cluster_member_attr_set",
         ),
-        (_entry(auth_enable=pb.AuthEnableRequest()), ID, "auth_enable"),
+        (_entry(downgrade_version_test=pb.DowngradeVersionTestRequest()), ID, "downgrade_version_test"),
     ],
 )
 def test_what_is_for_another_module_comes_back_untouched(data: bytes, request_id: int, kind: str) -> None:
     member = _Member()
     assert member.applier.apply(data) == (request_id, FOREIGN, kind, data)
+    assert member.mvcc.state.revision == 1
+
+
+def test_a_wrapped_request_of_the_v2_api_comes_back_bare() -> None:
+    wrapped = b"\x08\x09\x12" + bytes([len(V2_BYTES)]) + V2_BYTES
+    assert _Member().applier.apply(wrapped) == (9, FOREIGN, "v2", V2_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (_entry(auth_enable=pb.AuthEnableRequest()), "auth_enable"),
+        (_entry(auth_user_add=pb.AuthUserAddRequest(name="u")), "auth_user_add"),
+        (_entry() + b"\xc2\x57\x00", "field 1400"),
+        (_entry() + b"\xca\xbb\x05\x01\x00", "field 11193"),
+        (_entry(), "nothing"),
+    ],
+)
+def test_what_nobody_here_applies_is_not_passed_over_in_silence(data: bytes, what: str) -> None:
+    """etcd panics: "not implemented apply"."""
+    member = _Member()
+    with pytest.raises(UndecodableEntry, match=what):
+        member.applier.apply(data)
     assert member.mvcc.state.revision == 1
 
 

@@ -89,9 +89,9 @@ class World:
     def new_grpc(self) -> GrpcServerConnection:
         return GrpcServerConnection({PATH: Method(PATH, True, PUT)}, ServerSettings(), lambda: 0.0)
 
-    def new_http1(self, transport: Any) -> Http1Endpoints:
+    def new_http1(self, transport: Any, fail: Callable[[Exception], None]) -> Http1Endpoints:
         scrapes: Any = None
-        return Http1Endpoints(transport, self.calls, scrapes, 100, UnfinishedRequests(1 << 20))
+        return Http1Endpoints(transport, self.calls, scrapes, 100, UnfinishedRequests(1 << 20), fail)
 
     def wake(self) -> None:
         self.idles = False
@@ -214,6 +214,60 @@ def test_an_error_over_what_a_client_has_sent_ends_its_connection_alone_and_is_r
     assert [type(error) for error in world.connection_errors] == [AttributeError]
     assert world.transport.is_closing()
     assert not world.failures
+
+
+class Defective:
+    """The server's end of a connection, one of whose methods always fails."""
+
+    def __init__(self, grpc: Any, what: str) -> None:
+        self._grpc, self._what = grpc, what
+
+    def __getattr__(self, name: str) -> Any:
+        if name != self._what:
+            return getattr(self._grpc, name)
+
+        def fail(*args: Any) -> Any:
+            raise RuntimeError("a defect")
+
+        return fail
+
+
+@pytest.mark.parametrize(
+    ("what", "do"),
+    [
+        ("reply", lambda world: world.answer()),
+        ("take_output", lambda world: world.answer()),
+        ("expire", lambda world: world.connection.expire(9.0)),
+        ("keep_alive", lambda world: world.connection.keep_alive(9.0)),
+        ("give_up_unfinished", lambda world: world.connection.give_up_unfinished()),
+    ],
+)
+def test_whoever_meets_a_defect_of_one_connection_others_are_served(what: str, do: Callable[[World], Any]) -> None:
+    """Answers of other actors, the end of a turn, and the listener's timer pass over all connections."""
+    world, other = World(), Transport()
+    world.client.call(PATH, BODY, timeout_s=5.0)
+    world.send()
+    neighbour = Connection(world)
+    neighbour.connection_made(other)
+    client = GrpcClientConnection(ClientSettings(authority=b"x"), lambda: 0.0)
+    stream = client.call(PATH, BODY)
+    neighbour.data_received(client.take_output())
+    world.connection.grpc = Defective(world.connection.grpc, what)  # type: ignore[assignment]
+    do(world)
+    world.answer()
+    assert [str(error) for error in world.connection_errors] == ["a defect"]
+    assert world.transport.closed and not world.failures
+    assert (DONE, stream) in [event[:2] for event in client.receive(b"".join(other.writes))]
+
+
+def test_a_defect_in_a_timer_of_one_connection_ends_that_connection() -> None:
+    world = World()
+    world.send()
+    world.connection.grpc = Defective(world.connection.grpc, "go_away")  # type: ignore[assignment]
+    world.connection.drain()
+    for _, do in world.timers:
+        do()
+    assert [str(error) for error in world.connection_errors] == ["a defect"] and world.transport.closed
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,10 @@ class Client:
         self.transport = Transport()
         scrapes: Any = SimpleNamespace(begin=self.scrapes.append)
         self.unfinished = UnfinishedRequests(1 << 20)
-        self.endpoints = Http1Endpoints(self.transport, self.calls, scrapes, BODY_BYTES_MAX, self.unfinished)
+        self.failures: list[Exception] = []
+        self.endpoints = Http1Endpoints(
+            self.transport, self.calls, scrapes, BODY_BYTES_MAX, self.unfinished, self.failures.append
+        )
 
     def send(self, path: str, method: str = "GET", headers: str = "", body: str = "") -> None:
         self.endpoints.receive(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}".encode())

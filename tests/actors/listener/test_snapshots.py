@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from actors.listener import snapshots
-from actors.listener.snapshot_process import SIZE_BYTES
 from actors.listener.snapshot_slots import SnapshotSlots
 from actors.listener.snapshots import BLOB_BYTES, Snapshots
 from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, STOPPED, Code
+from etcdz.limits import SNAPSHOT_SIZE_BYTES as SIZE_BYTES
 from etcdz.proto import etcdserverpb as pb
 
 FILE = bytes(range(256)) * 300  # two blobs and a part of a third

