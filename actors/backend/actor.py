@@ -10,12 +10,20 @@ reads, is in the files beside it.
 
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any, ClassVar
 
 from actors.backend.ballast_watch import BallastWatch
 from actors.backend.lease_link import LeaseLink
 from actors.backend.member_status import MemberStatus
-from actors.backend.opening import identity, open_store
+from actors.backend.opening import (
+    DAMAGED_IN_USE,
+    check_format,
+    describe_damage,
+    identity,
+    open_directory,
+    open_store,
+)
 from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
 from actors.backend.raft_link import RaftLink
@@ -53,7 +61,7 @@ from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store import buckets
-from etcdz.store.leveldb import StoreSyncFailed
+from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 V2_WRITES = ("PUT", "POST", "DELETE")
@@ -79,17 +87,10 @@ class BackendActor(Actor):
     def on_start(self) -> dict[str, Any]:
         began = time.monotonic()
         config, log = self.config, self.log
-        self.store, ballast = open_store(config, self.boot)
-        self.ballast = BallastWatch(ballast, log)
-        member_id, cluster_id = identity(self.store, config)
-        self.mvcc = Mvcc(
-            self.store,
-            member_id,
-            cluster_id,
-            lease_ttl_min_s=config.lease_ttl_min_s,
-            checkpoint_persist=config.lease_checkpoint_persist,
-        )
-        self.membership = Membership.load(self.store, member_id, cluster_id)
+        self.ballast = BallastWatch(open_directory(config, self.boot), log)
+        self.mvcc = open_store(config, self.boot, self._read_store, log)
+        self.store = self.mvcc.state.store
+        self.membership = Membership.load(self.store, self.mvcc.member_id, self.mvcc.cluster_id)
         kept = self.store.get(buckets.V2_KEYS)
         self.v2_keys = V2Keys.decode(kept) if kept else None
         if kept and config.v2_deprecation != "not-yet":
@@ -143,6 +144,20 @@ class BackendActor(Actor):
                 check_at_start(self.mvcc, self.config.request_timeout_s, self.log)
             except OSError as error:
                 raise FatalError(f"{self.mvcc.member_id:x} found data inconsistency: {error}") from error
+
+    def _read_store(self, store: LevelStore) -> Mvcc:
+        """The state that a store holds. raises StoreDamaged, StoreCorrupt, FatalError"""
+        config = self.config
+        check_format(store, store.path.parent)
+        member_id, cluster_id = identity(store, config)
+        return Mvcc(
+            store,
+            member_id,
+            cluster_id,
+            lease_ttl_min_s=config.lease_ttl_min_s,
+            checkpoint_persist=config.lease_checkpoint_persist,
+            reads_all=self.boot.may_found,
+        )
 
     # ---- peers ----
 
@@ -362,6 +377,14 @@ class BackendActor(Actor):
             for slot, items in self.quota.on_deadline(now).items():
                 for item in items:
                     self.reads.answer(slot, *item)
+
+    def loop(self) -> None:
+        """NB: one guard around the whole loop, so that no read pays for it."""
+        try:
+            super().loop()
+        except DAMAGED_IN_USE as error:
+            store = Path(self.config.data_dir) / "member" / "snap" / "leveldb"
+            raise FatalError(describe_damage(store, error)) from error
 
     def on_stop(self) -> None:
         self._commit(sync=True)

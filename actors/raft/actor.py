@@ -131,7 +131,8 @@ class RaftActor(Actor):
         elif self.backend_state is not None:
             behind = max(limits.CATCH_UP_ENTRIES, limits.REQUEST_WINDOW)
             first = max(1, self.backend_state.applied_index - behind)
-            self.links.send("wal", WalHello(self.boot.incarnation, first))
+            needed = self.backend_state.applied_index + 1
+            self.links.send("wal", WalHello(self.boot.incarnation, first, needed))
 
     def on_backend_state(self, state: BackendState) -> None:
         """Where the backend stands: the answer to BackendHello, and what it says when it sees a new wal."""

@@ -41,7 +41,8 @@ def recover(state: WalState, backend: BackendState) -> Recovered:
     if applied > state.last_index:
         raise DoNotBelongTogether(
             f"the backend has applied entry {applied}, but the log ends at {state.last_index}: "
-            "the write-ahead log is not the one that this data directory was written with"
+            "the write-ahead log is not the one that this data directory was written with. Put back the right one, or "
+            "restore a snapshot with `etcdzutl snapshot restore`"
         )
     entries = [decode_entry(entry) for entry in state.entries]
     index, term = _base(state, backend, entries)
@@ -72,6 +73,6 @@ def _base(state: WalState, backend: BackendState, entries: list[Entry]) -> tuple
     if first == applied + 1:
         return applied, backend.applied_term
     raise DoNotBelongTogether(
-        f"the backend has applied entry {applied}, but the log begins at {first}: what is between is lost. "
-        "Put back what is missing, or restore a snapshot with `etcdzutl snapshot restore`"
+        f"the backend has applied entry {applied}, but the log begins at {first}: entries {applied + 1} to {first - 1} "
+        "are in neither. Put back what is missing, or restore a snapshot with `etcdzutl snapshot restore`"
     )

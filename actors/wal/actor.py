@@ -45,7 +45,7 @@ from etcdz.wal import snap
 from etcdz.wal.files import Disk, WalCorrupt, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.snap import Snap
-from etcdz.wal.start import open_newest
+from etcdz.wal.start import Start, open_newest
 
 
 class Own(NamedTuple):
@@ -127,7 +127,12 @@ class WalActor(Actor):
             self._open_log()
             if self.boot.may_found and not self.config.unsafe_no_fsync:
                 self._sync_names()
-        except (WalCorrupt, WalMismatch, WalInUse, OSError) as error:
+        except (WalCorrupt, WalMismatch) as error:
+            raise FatalError(
+                f"cannot open the log in {self.wal_dir}: {error}. Put back what is missing, or restore a snapshot with "
+                "`etcdzutl snapshot restore`"
+            ) from error
+        except (WalInUse, OSError) as error:
             raise FatalError(f"cannot open the log: {error}") from error
         return {"last_index": self.log_file.last_index, "snapshot_index": self.snapshot_index}
 
@@ -138,7 +143,7 @@ class WalActor(Actor):
             self.log_file = Log.create(self.disk, self.wal_dir, metadata, options)
             self._mark()
             return
-        start = open_newest(self.disk, self.wal_dir, self.snap_dir, options, resume_points.load(self.boot.run_dir))
+        start = self._open_newest(options)
         self.log_file = start.log
         self._mark()
         if start.snap is not None:
@@ -153,6 +158,24 @@ class WalActor(Actor):
         only in memory; without them nothing that is synced below them would be found."""
         for path in sorted({posixpath.dirname(self.wal_dir), posixpath.dirname(self.snap_dir), self.config.data_dir}):
             self.disk.sync_directory(path)
+
+    def _open_newest(self, options: LogOptions) -> Start:
+        """From the newest .snap on, or where none fits all of it: raft sees whether the store has what comes before."""
+        try:
+            return open_newest(self.disk, self.wal_dir, self.snap_dir, options, resume_points.load(self.boot.run_dir))
+        except WalMismatch as error:
+            log, recovered = Log.open(self.disk, self.wal_dir, None, options)
+            self.log.warn("no snapshot file fits the log, all of the log is read", reason=str(error))
+            return Start(log, recovered, None, [])
+
+    def _reach_back(self, index: int) -> None:
+        """The store is behind the .snap that the log was opened from, and older segments hold what it lacks."""
+        if self.log_file.segments[0].first_index > index:
+            return
+        self.log.warn("the store is behind the newest snapshot file, all of the log is read", needed_index=index)
+        self.log_file.close()
+        self.log_file, _ = Log.open(self.disk, self.wal_dir, None, LogOptions(no_fsync=self.config.unsafe_no_fsync))
+        self._mark()
 
     def _mark(self) -> None:
         """Note for a successor where the log stands."""
@@ -178,6 +201,8 @@ class WalActor(Actor):
         self._sync_waiting()
         self._drop_delegation()
         self.raft_incarnation = hello.incarnation
+        if 0 < hello.needed_index < self.log_file.first_index:
+            self._reach_back(hello.needed_index)
         log = self.log_file
         first = max(hello.first_index, log.first_index)
         try:

@@ -243,10 +243,15 @@ class Leadership(NamedTuple):
 
 
 class WalHello(NamedTuple):
-    """A raft incarnation presents itself; entries of older raft incarnations are ignored from here on."""
+    """A raft incarnation presents itself; entries of older raft incarnations are ignored from here on.
+
+    first_index     it would like to have all entries from here on
+    needed_index    and cannot do without those from here on; 0: it knows them
+    """
 
     incarnation: int
     first_index: int
+    needed_index: int = 0
 
 
 class WalState(NamedTuple):

@@ -1,7 +1,7 @@
 """What lies in a data directory, and what a member's start has to do with it before its processes run.
 
-Only names are looked at; nothing is changed. What could be meant in two ways is refused, with both names and the way
-out: a start that guesses wrong serves an empty or an old store.
+Only names and sizes are looked at; nothing is changed. What could be meant in two ways is refused, with both names and
+the way out: a start that guesses wrong serves an empty or an old store.
 """
 
 import time
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from etcdz.migration.errors import MigrationError
+from etcdz.store import way_back
 from etcdz.wal.segment import Segment, list_segments
 
 ETCD: Final = "etcd"
@@ -20,6 +21,8 @@ OLD: Final = f"{MIGRATED}.old"
 """Passing name where two directories cannot change names in one step (exchange.py)."""
 RESTORING: Final = "member.restoring"
 """What `snapshot restore` builds; it gets the name `member` when it is whole."""
+EMPTY_STORE_BYTES: Final = 4096
+"""Tables and logs of a store in which nothing has been applied are smaller."""
 MARK: Final = "migrated"
 """A file in the new member directory until the old one has its last name: it tells which of two is the new one."""
 
@@ -60,7 +63,9 @@ def examine(top: Path, wal_dir: Path, may_take_over: bool) -> Work:
         _check_takeover(top, member, wal_dir, may_take_over)
         return Work.TAKE_OVER
     _check_migrated(top)
-    if not has_leveldb:
+    if has_leveldb:
+        _check_has_log(wal_dir, member)
+    else:
         _check_log(wal_dir, member)
     return Work.NONE
 
@@ -72,7 +77,7 @@ def has_log(wal_dir: Path) -> bool:
 
 def _stores(member: Path) -> tuple[bool, bool]:
     """Whether there is (etcd's, etcdz's)."""
-    return (member / "snap" / "db").is_file(), (member / "snap" / "leveldb").is_dir()
+    return (member / "snap" / "db").is_file(), way_back.is_there(member / "snap" / "leveldb")
 
 
 def _is_half_exchanged(top: Path) -> bool:
@@ -88,7 +93,7 @@ def _is_half_exchanged(top: Path) -> bool:
 def _both(member: Path) -> str:
     snap = member / "snap"
     etcds = _written(snap / "db")
-    ours = max((_written(path) for path in (snap / "leveldb").iterdir()), default="never")
+    ours = max((_written(path) for path in snap.glob("leveldb*/*")), default="never")
     return (
         f"{snap} holds both db and leveldb, etcd's data (last written {etcds}) and etcdz's (last written {ours}): "
         "remove or move away the one that is not in use. Without leveldb a start takes etcd's data over; without db "
@@ -140,6 +145,19 @@ def _check_log(wal_dir: Path, member: Path) -> None:
         raise MigrationError(
             f"the log in {wal_dir} begins at entry {segments[0].first_index}, and no store in {member / 'snap'} (db or "
             "leveldb) holds what was before: put that back, or restore a snapshot with `etcdzutl snapshot restore`"
+        )
+
+
+def _check_has_log(wal_dir: Path, member: Path) -> None:
+    """NB: a first start that was killed may leave a store in which nothing is yet, and no log."""
+    if _segments(wal_dir):
+        return
+    files = (member / "snap").glob("leveldb/*")
+    held = sum(path.stat().st_size for path in files if path.suffix in (".ldb", ".sst", ".log"))
+    if held >= EMPTY_STORE_BYTES:
+        raise MigrationError(
+            f"{member / 'snap' / 'leveldb'} holds a member's data, but there is no log in {wal_dir}: give the "
+            "--wal-dir that it had, put the log back, or restore a snapshot with `etcdzutl snapshot restore`"
         )
 
 

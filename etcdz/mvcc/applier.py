@@ -186,6 +186,17 @@ class Applier:
         self._plain = not (self._capped or self._corrupt)
 
 
+def is_replayable(data: bytes) -> bool:
+    """Whether applying a normal entry once more gives what it gave when it was applied: users and roles are kept as
+    etcd has left them, and what an entry does to them is not applied here."""
+    if not data or data[0] in (PUT_TAG, TXN_TAG) or _is_v2(data):
+        return True
+    try:
+        return not _kind(_decode(data)).startswith("auth")
+    except UndecodableEntry:
+        return False
+
+
 def _decode(data: bytes) -> pb.InternalRaftRequest:
     """raises UndecodableEntry: it is none"""
     try:

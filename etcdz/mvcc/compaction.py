@@ -61,6 +61,7 @@ class ScheduledCompaction:
         store = self._state.store
         batch, seen, last = self._look_at(limit)
         if batch:
+            self._state.pages.note_deleted(batch)
             batch[TAKEN_BYTES] = self._taken_bytes.to_bytes(8, "big")
         if seen < limit:
             batch[TAKEN_BYTES] = None

@@ -1,7 +1,9 @@
-"""Reads a store at start: leases, meta, and the key index out of every record that is left."""
+"""Reads a store at start: leases, meta, and the key index, out of every record that is left or out of pages."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from etcdz.mvcc.index_pages import FIELDS, IndexPages, Page
 from etcdz.mvcc.key_index import KeyIndex
 from etcdz.mvcc.leases import LeaseTable
 from etcdz.proto import mvccpb
@@ -9,6 +11,8 @@ from etcdz.proto.fields import encode_varint, record_key
 from etcdz.proto.tags import KV_VERSION
 from etcdz.store import buckets
 from etcdz.store.interface import Store
+
+_EVERYWHERE = b"\xff"
 
 
 class StoreCorrupt(Exception):
@@ -25,14 +29,27 @@ class Loaded(NamedTuple):
     term: int
 
 
-def load(store: Store, index: KeyIndex, leases: LeaseTable) -> Loaded:
-    """Fills index and leases. raises StoreCorrupt if a revision is missing that no compaction took."""
-    for _, row in store.iterate(buckets.LEASE, buckets.bucket_end(buckets.LEASE)):
+def load(store: Store, index: KeyIndex, leases: LeaseTable, pages: IndexPages, reads_all: bool = True) -> Loaded:
+    """Fills index, leases and pages.
+
+    reads_all   every row is read, so that damage shows now; else no records but those that no page lists
+    raises      StoreCorrupt: a revision is missing that no compaction took. OSError: a row is not as it was written
+    """
+    listed: Iterable[Page] = pages.read()
+    if reads_all:
+        for lo, hi in ((b"", buckets.KEY), (buckets.bucket_end(buckets.KEY), _EVERYWHERE)):
+            for _ in store.iterate(lo, hi, verify=True):
+                pass
+        for _ in listed:
+            pass
+        listed = ()
+    for _, row in store.iterate(buckets.LEASE, buckets.bucket_end(buckets.LEASE), verify=True):
         leases.load(row)
     scheduled = _compaction(store, buckets.SCHEDULED_COMPACT)
     finished = _compaction(store, buckets.FINISHED_COMPACT)
     compacted = max(scheduled, finished)
-    last = _load_records(store, index, leases, max(compacted, 1))
+    last = _load_index(store, index, leases, max(compacted, 1), listed)
+    pages.complete(last, looks_everywhere=reads_all)
     return Loaded(
         revision=max(last, compacted, 1),
         compact_revision=compacted,
@@ -47,8 +64,44 @@ def _compaction(store: Store, key: bytes) -> int:
     return -1 if value is None else buckets.decode_revision(value)[0]
 
 
-def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int) -> int:
-    """return the last main revision; those above floor must follow on one another.
+def _load_index(store: Store, index: KeyIndex, leases: LeaseTable, floor: int, listed: Iterable[Page]) -> int:
+    """return the last main revision; those above floor must follow on one another"""
+    last = floor
+    lo = buckets.KEY
+    for first, end, fields in listed:
+        hi = buckets.KEY + first.to_bytes(8, "big")
+        if lo < hi:
+            last = _load_records(store, index, leases, last, lo, hi)
+        last = _load_page(index, leases, last, fields)
+        lo = buckets.KEY + (end + 1).to_bytes(8, "big")
+    last = _load_records(store, index, leases, last, lo, buckets.bucket_end(buckets.KEY))
+    index.adopt()
+    return last
+
+
+def _load_page(index: KeyIndex, leases: LeaseTable, last: int, fields: list[Any]) -> int:
+    """As _load_records, by what a page lists."""
+    restore, has_leases = index.restore, bool(leases.by_id)
+    for main, sub, created, version, lease, key in zip(*[iter(fields)] * FIELDS, strict=True):
+        if main > last:
+            _check_next(main, last)
+            last = main
+        if not version:
+            _restore_tombstone(index, leases, key, main, sub)
+            continue
+        restore(key, main, sub, created, version)
+        if has_leases:
+            _attach(leases, key, lease)
+    return last
+
+
+def _check_next(main: int, last: int) -> None:
+    if main != last + 1:
+        raise StoreCorrupt(f"store: revisions {last + 1} to {main - 1} are missing")
+
+
+def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int, lo: bytes, hi: bytes) -> int:
+    """The records between two store keys. return the last main revision, floor if there is none above it
 
     A record of a key not met before, whose two revisions are the same bytes and whose version is 1, was the key's
     first: most records of a large store are that, and they are not worth a parser each.
@@ -58,7 +111,7 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
     last = floor
     first = KV_VERSION + b"\x01"
     n = 1  # bytes of a revision's varint
-    for name, record in store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)):
+    for name, record in store.iterate(lo, hi, verify=True):
         main = int.from_bytes(name[4:12], "big")
         if main > last:
             if main != last + 1:
@@ -87,7 +140,6 @@ def _load_records(store: Store, index: KeyIndex, leases: LeaseTable, floor: int)
             restore(key, main, sub, kv.create_revision, kv.version)
         if has_leases:
             _attach(leases, key, parse(record).lease)
-    index.adopt()
     return last
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.lease.lessor import CLOCK, NOT_KNOWN
-from etcdz.mvcc import hashes, ranges, transaction, writes
+from etcdz.mvcc import hashes, index_pages, ranges, transaction, writes
 from etcdz.mvcc.compaction import ScheduledCompaction
 from etcdz.mvcc.leases import lease_key
 from etcdz.mvcc.state import CACHE_BYTES, KvState
@@ -65,9 +65,10 @@ class Mvcc:
         lease_ttl_min_s: int = 1,
         checkpoint_persist: bool = False,
         cache_bytes: int = CACHE_BYTES,
+        reads_all: bool = True,
     ) -> None:
         """raft_term: 0 for that of the last committed batch. Else as KvState, which also says what this raises."""
-        self.state = KvState(store, lease_ttl_min_s=lease_ttl_min_s, cache_bytes=cache_bytes)
+        self.state = KvState(store, lease_ttl_min_s=lease_ttl_min_s, cache_bytes=cache_bytes, reads_all=reads_all)
         self.member_id = member_id
         self.cluster_id = cluster_id
         self.checkpoint_persist = checkpoint_persist
@@ -160,7 +161,8 @@ class Mvcc:
             return failed(errors.FUTURE_REV)
         self.state.compact_revision = revision
         self.compaction.schedule(revision)
-        self.state.pending[buckets.SCHEDULED_COMPACT] = buckets.encode_revision(revision)
+        mark = buckets.encode_revision(revision)
+        self.state.pending[buckets.SCHEDULED_COMPACT] = self.state.pending[index_pages.MARK] = mark
         return 0, None, self.header()
 
     # leases

@@ -9,6 +9,7 @@ Records are kept and given out as they are stored: encoded KeyValues.
 
 from collections.abc import Iterable
 
+from etcdz.mvcc.index_pages import IndexPages
 from etcdz.mvcc.key_index import History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable
 from etcdz.mvcc.loading import StoreCorrupt, load
@@ -40,16 +41,20 @@ class KvState:
     consistent_index   raft index of the last committed batch
     flushed_index      raft index of the last batch that survives power loss
     term               raft term of the last committed batch
+    pages              lists of large records in the store; see index_pages.py
     young              the younger half of the cache of records, by key
 
     Invariant: a key's record in young, else in _old, is its latest one; no record of a deleted key is in either.
     """
 
-    def __init__(self, store: Store, *, lease_ttl_min_s: int = 1, cache_bytes: int = CACHE_BYTES) -> None:
-        """Reads all that the store holds.
+    def __init__(
+        self, store: Store, *, lease_ttl_min_s: int = 1, cache_bytes: int = CACHE_BYTES, reads_all: bool = True
+    ) -> None:
+        """Reads what the store holds.
 
         lease_ttl_min_s   leases with a smaller TTL get this one
         cache_bytes       of records in memory; 0 keeps none beyond the next commit
+        reads_all         False: large records are not read, so that damage in them shows only when they are
         raises            StoreCorrupt: a revision is missing that no compaction has taken
         """
         self.store = store
@@ -57,7 +62,8 @@ class KvState:
         self._entries = self.index.entries
         self.leases = LeaseTable(lease_ttl_min_s)
         self.pending: dict[bytes, bytes | None] = {}
-        loaded = load(store, self.index, self.leases)
+        self.pages = IndexPages(store)
+        loaded = load(store, self.index, self.leases, self.pages, reads_all)
         self.revision: int = loaded.revision
         self.changes = 0
         self.compact_revision: int = loaded.compact_revision
@@ -213,4 +219,6 @@ class KvState:
         if self._young_bytes > self._young_bytes_max:
             self._rotate()
         self.index.merge(FRESH_KEYS_MAX)
+        if self.store.written_bytes >= self.pages.due_at:
+            self.pages.extend(self.revision)
         return durable

@@ -43,7 +43,7 @@ def open_checkpoint(directory: Path, beside: Path | None = None) -> Iterator[Lev
         copy, lock = _make(parent)
         try:
             try:
-                _fill(directory, copy)
+                fill(directory, copy)
                 store = LevelStore(copy)
             except (FileNotFoundError, StoreBroken, BadManifest) as error:
                 if not left or not directory.is_dir():
@@ -88,16 +88,23 @@ def _make(parent: Path) -> tuple[Path, int]:
             os.close(lock)
 
 
-def _fill(source: Path, target: Path) -> None:
-    """raises FileNotFoundError, BadManifest: it has changed meanwhile"""
+def fill(source: Path, target: Path, manifest: str = "") -> None:
+    """Makes target a copy of the store in source, tables by hard link.
+
+    manifest    name of the manifest; "": CURRENT says it
+    raises FileNotFoundError, BadManifest: it has changed meanwhile
+    """
     for name in sorted(os.listdir(source)):
-        if name.endswith(".log"):
+        if name.endswith(".log") and name[:-4].isdecimal():
             shutil.copyfile(source / name, target / name)
-    manifest = (source / "CURRENT").read_text().strip()
+    manifest = manifest or (source / "CURRENT").read_text().strip()
     data = (source / manifest).read_bytes()
     (target / manifest).write_bytes(data)
     (target / "CURRENT").write_text(f"{manifest}\n")
-    for number in sorted(read_manifest(data).tables):
+    version = read_manifest(data)
+    if version.log:
+        (target / f"{version.log:06d}.log").touch()  # begun after the logs were copied: nothing of it is wanted
+    for number in sorted(version.tables):
         _link(source, target, number)
 
 

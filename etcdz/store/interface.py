@@ -13,6 +13,9 @@ class Store(Protocol):
     leaves is a prefix of them. `write` returns whether this batch, and so all before it, now survives power loss.
     """
 
+    written_bytes: int
+    """By all batches since it was opened, about."""
+
     def get(self, key: bytes) -> bytes | None: ...
 
     def iterate(
@@ -20,7 +23,7 @@ class Store(Protocol):
     ) -> Iterator[tuple[bytes, bytes]]:
         """Pairs with lo <= key < hi as they are now, whatever is written meanwhile.
 
-        verify   with the checksums of all that is read; a step then raises OSError for what is not as it was written
+        verify   a step raises OSError for what is not as it was written; else an error of the store's own
         """
 
     def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
@@ -44,6 +47,9 @@ class Store(Protocol):
     def size_in_use(self) -> int:
         """The same without what a defragmentation would give back, about."""
 
+    def size_between(self, lo: bytes, hi: bytes) -> int:
+        """Bytes of the rows with lo <= key < hi, about; what was written since the store was opened may be missing."""
+
     def close(self) -> None: ...
 
 
@@ -53,6 +59,7 @@ class MemoryStore:
     def __init__(self, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.rows = SortedDict(rows)
         self.durable: dict[bytes, bytes] = dict(self.rows)
+        self.written_bytes = 0
 
     def get(self, key: bytes) -> bytes | None:
         value: bytes | None = self.rows.get(key)
@@ -70,6 +77,7 @@ class MemoryStore:
                 self.rows.pop(key, None)
             else:
                 self.rows[key] = value
+                self.written_bytes += len(value)
         if sync:
             self.sync()
         return sync
@@ -91,6 +99,9 @@ class MemoryStore:
 
     def size_in_use(self) -> int:
         return sum(len(key) + len(value) for key, value in self.rows.items())
+
+    def size_between(self, lo: bytes, hi: bytes) -> int:
+        return sum(len(key) + len(value) for key, value in self.iterate(lo, hi))
 
     def close(self) -> None:
         self.sync()

@@ -19,13 +19,18 @@ import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import plyvel
 
 from etcdz.store import buckets
-from etcdz.store.log_tail import cut_torn_tail
+from etcdz.store.inspection import Damage, inspect, is_new
+from etcdz.store.log_tail import cut_log
 
 WRITE_BUFFER_BYTES = 64 << 20
 """LevelDB's own limit, counted in arena bytes; SWITCH_BYTES must come first however small the records are."""
@@ -64,6 +69,24 @@ class StoreSyncFailed(StoreBroken):
     """The log could not be synced: the page cache may hold what the disk does not, and a second sync would hide it."""
 
 
+class StoreDamaged(StoreBroken):
+    """The files of a store do not hold what was written to them.
+
+    damage    what is wrong; its path is the directory if LevelDB did not say which file
+    """
+
+    def __init__(self, damage: Damage) -> None:
+        super().__init__(str(damage))
+        self.damage = damage
+
+
+DAMAGED = (StoreDamaged, plyvel.Error)
+"""What reads raise for data that is not as it was written: `get` and unverified iterators leave LevelDB's errors as
+they are."""
+_NOWHERE_IN_FILE = "Invalid argument"
+"""The errno with which a read fails whose place is in no file: LevelDB has it from a damaged block."""
+
+
 class LevelStore:
     """A Store in a directory of its own. One process at a time; LevelDB's LOCK file sees to that.
 
@@ -75,30 +98,44 @@ class LevelStore:
     """
 
     def __init__(
-        self, path: str | Path, *, switch_bytes: int = SWITCH_BYTES, sync_ahead_bytes: int = SYNC_AHEAD_BYTES
+        self,
+        path: str | Path,
+        *,
+        switch_bytes: int = SWITCH_BYTES,
+        sync_ahead_bytes: int = SYNC_AHEAD_BYTES,
+        prepare: Callable[[Path], None] | None = None,
     ) -> None:
-        """raises StoreBroken: the directory is in use, damaged, or cannot be written."""
+        """prepare   called with path before anything of a store that is there and looks whole is changed
+        raises    StoreDamaged: nothing has been changed, unless LevelDB found the damage. StoreBroken: the directory is
+                  in use, or cannot be written
+        """
         self.path = Path(path)
         self._switch_bytes = switch_bytes
         self._sync_ahead_bytes = sync_ahead_bytes
-        self._log_bytes = 0
+        self._log_bytes = self.written_bytes = 0
         self._synced = True  # LevelDB writes what it finds in logs to tables, and syncs those, before it opens
         self._dumps: list[tuple[threading.Thread, int]] = []
         self._thread_error: Exception | None = None
         self._ahead: threading.Thread | None = None
         self._ahead_bytes = 0
         self._synced_for_switch = False
-        self._db = self._open()
-        self.get = self._db.get
-        self._freed = int.from_bytes(self.get(FREED) or b"", "big")
+        self.was_cut = False
+        """Whether a torn end of a log or of the manifest was cut off at the opening."""
+        self._db = self._open(prepare)
+        self.get = partial(self._db.get, verify_checksums=True)
         self._ranges: deque[tuple[bytes, bytes, int]] = deque()
+        try:
+            self._freed = int.from_bytes(self.get(FREED) or b"", "big")
+        except plyvel.Error as error:
+            self._db.close()
+            raise self._broken(error) from error
         if self._freed:
             self._plan(buckets.KEY, buckets.bucket_end(buckets.KEY), self._freed)
 
-    def _open(self) -> "plyvel.DB":
+    def _open(self, prepare: Callable[[Path], None] | None) -> "plyvel.DB":
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._cut_torn_tail()
+            self._inspect(prepare)
             return plyvel.DB(
                 os.fsencode(self.path),  # as text it would have to be UTF-8
                 create_if_missing=True,
@@ -107,34 +144,64 @@ class LevelStore:
                 lru_cache_size=BLOCK_CACHE_BYTES,
                 max_open_files=OPEN_FILES_MAX,
             )
+        except StoreBroken:
+            raise
         except (plyvel.Error, OSError) as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise self._broken(error) from error
 
-    def _cut_torn_tail(self) -> None:
-        """NB: only under LevelDB's own lock: another process's log has a tail that is merely unfinished.
+    def _broken(self, error: Exception, kind: type[StoreBroken] = StoreBroken) -> StoreBroken:
+        """What this module raises for an error of LevelDB's: StoreDamaged, or one of a kind."""
+        if is_damage(error):
+            return StoreDamaged(Damage(self.path, describe(error)))
+        return kind(f"{self.path}: {describe(error)}")
+
+    def _inspect(self, prepare: Callable[[Path], None] | None) -> None:
+        """Cuts torn ends. NB: only under LevelDB's own lock: another's log has a tail that is merely unfinished.
 
         The lock is let go before LevelDB takes it again, since a process has one lock on a file whatever the handle.
+        Where there is no LOCK yet, nobody holds it.
+
+        raises StoreDamaged
         """
-        logs = self._logs()
-        if logs:
-            with open(self.path / "LOCK", "ab") as lock:
+        with ExitStack() as stack:
+            with suppress(FileNotFoundError):
+                lock = stack.enter_context(open(self.path / "LOCK", "r+b"))
                 fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                cut_torn_tail(self.path / f"{logs[-1]:06d}.log")
+            if is_new(self.path):
+                return
+            found = inspect(self.path)
+            if found.damage is not None:
+                raise StoreDamaged(found.damage)
+            if prepare is not None:
+                prepare(self.path)
+            for path, size in found.cuts:
+                cut_log(path, size)
+            self.was_cut = bool(found.cuts)
 
     def iterate(
         self, lo: bytes, hi: bytes, reverse: bool = False, verify: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(
-            start=lo, stop=hi, reverse=reverse, verify_checksums=verify, fill_cache=not verify
-        )
+        found = self._db.iterator(start=lo, stop=hi, reverse=reverse, verify_checksums=True, fill_cache=not verify)
+        rows = chain(found, self._raise_skipped(found, lo))
         return self._verified(rows) if verify else rows
 
+    def _raise_skipped(self, rows: Any, lo: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """No rows, but LevelDB's error if it has skipped over damage at the end of rows, a plyvel iterator from lo on.
+
+        NB: plyvel looks for that with each row that it gives out and not at the end, so one more is asked for; where
+        there is none, only a raw iterator says why.
+        """
+        rows.seek(lo)
+        if next(rows, None) is None:
+            self._db.raw_iterator(verify_checksums=True).seek(lo)
+        yield from ()
+
     def _verified(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        """raises StoreBroken"""
+        """raises StoreDamaged, StoreBroken"""
         try:
             yield from rows
         except plyvel.Error as error:
-            raise StoreBroken(f"{self.path}: {error}") from error
+            raise self._broken(error) from error
 
     def write(self, batch: Mapping[bytes, bytes | None], sync: bool = False) -> bool:
         """raises StoreBroken; with sync StoreSyncFailed"""
@@ -152,8 +219,9 @@ class LevelStore:
                     size += len(value)
             native.write()
         except plyvel.Error as error:
-            raise (StoreSyncFailed if sync else StoreBroken)(f"{self.path}: {error}") from error
+            raise self._broken(error, StoreSyncFailed if sync else StoreBroken) from error
         self._log_bytes += size
+        self.written_bytes += size
         self._synced = sync
         if self._log_bytes >= self._switch_bytes:
             self._switch()
@@ -169,7 +237,7 @@ class LevelStore:
         try:
             self._db.write_batch(sync=True).write()  # an empty batch; a sync covers the whole log
         except plyvel.Error as error:
-            raise StoreSyncFailed(f"{self.path}: {error}") from error
+            raise self._broken(error, StoreSyncFailed) from error
         self._synced = True
 
     def _sync_ahead(self) -> None:
@@ -206,10 +274,18 @@ class LevelStore:
         dump.start()
         while self._logs()[-1] == before:
             if not dump.is_alive() and self._logs()[-1] == before:
+                self._raise_write_error()
                 raise StoreBroken(f"{self.path}: no new log: {self._thread_error}")
             time.sleep(SWITCH_POLL_S)
         self._log_bytes = self._ahead_bytes = 0
         self._synced_for_switch = False
+
+    def _raise_write_error(self) -> None:
+        """An error that LevelDB has met in a thread of its own is what every write fails with from then on."""
+        try:
+            self._db.write_batch().write()
+        except plyvel.Error as error:
+            raise self._broken(error) from error
 
     def _run_dump(self, lo: bytes, hi: bytes) -> None:
         """NB: a dump goes before any compaction, so a long one of an earlier switch holds up none."""
@@ -270,7 +346,8 @@ class LevelStore:
 
     def _logs(self) -> list[int]:
         """Numbers of the log files, ascending."""
-        return sorted(int(name[:-4]) for name in os.listdir(self.path) if name.endswith(".log"))
+        names = os.listdir(self.path)
+        return sorted(int(name[:-4]) for name in names if name.endswith(".log") and name[:-4].isdecimal())
 
     def size(self) -> int:
         """Bytes of the tables that hold the data, and of the log that is not in tables yet; takes 10 us.
@@ -284,6 +361,10 @@ class LevelStore:
         """The same without what deleted records take up: an estimate, and never nothing, as no store is empty."""
         size = self.size()
         return max(min(size, _IN_USE_MIN), size - self._freed)
+
+    def size_between(self, lo: bytes, hi: bytes) -> int:
+        """Of tables alone; takes 10 us."""
+        return int(self._db.approximate_size(lo, hi))
 
     def defragment(self) -> None:
         """Begins to rewrite all tables without what was deleted or overwritten; `defragment_step` goes on with it."""
@@ -314,10 +395,24 @@ class LevelStore:
         return self._ahead is None or not self._ahead.is_alive()
 
     def close(self) -> None:
-        """raises StoreBroken"""
-        self.sync()
-        for thread in [*[dump for dump, _ in self._dumps], self._ahead]:
-            if thread is not None:
-                thread.join()
-        self._reap_dumps()
-        self._db.close()
+        """raises StoreBroken: not all that was written survives power loss; it is closed nevertheless"""
+        try:
+            self.sync()
+            for thread in [*[dump for dump, _ in self._dumps], self._ahead]:
+                if thread is not None:
+                    thread.join()
+            self._reap_dumps()
+        finally:
+            self._db.close()
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether it says that data is not as it was written; else the system has failed, or somebody has the store."""
+    is_nowhere = isinstance(error, plyvel.IOError) and _NOWHERE_IN_FILE in describe(error)
+    return is_nowhere or isinstance(error, (StoreDamaged, plyvel.CorruptionError))
+
+
+def describe(error: BaseException) -> str:
+    """LevelDB's own text comes as bytes."""
+    said = error.args[0] if error.args else error
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)

@@ -99,12 +99,32 @@ def take(data_dir: str) -> DataDir:
 
 def read_record(data_dir: str) -> dict[str, Any] | None:
     """What the member that runs in data_dir says about itself, None if none runs there."""
+    record = _record(Path(data_dir))
     try:
-        record = json.loads((Path(data_dir) / RECORD_NAME).read_text())
         found = (Path(data_dir) / LOCK_NAME).stat()
-        is_own = run_dir.owner_of(Path(str(record["run_dir"]))) == (found.st_dev, found.st_ino)
-        return record if is_own and _is_alive(int(record["pid"])) and "control" in record else None
-    except (OSError, ValueError, KeyError, TypeError):
+        is_own = record is not None and run_dir.owner_of(Path(record["run_dir"])) == (found.st_dev, found.st_ino)
+    except OSError:
+        return None
+    return record if is_own and record is not None and _is_alive(record["pid"]) else None
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """What `publish` has written, None for anything else."""
+    try:
+        found = _decode((path / RECORD_NAME).read_bytes())
+    except OSError:
+        return None
+    kinds = {"pid": int, "run_dir": str, "control": str}
+    if not isinstance(found, dict) or any(type(found.get(name)) is not kind for name, kind in kinds.items()):
+        return None
+    return found if 0 < found["pid"] < 1 << 31 and found["run_dir"].startswith("/") else None
+
+
+def _decode(data: bytes) -> Any:
+    """The value of a file that may hold anything; None for what is no JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
         return None
 
 
@@ -132,24 +152,23 @@ def _lock(path: Path, lock_fd: int) -> None:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            pid = int(_read_lock(lock_fd).get("pid", 0))
+            pid = _read_lock(lock_fd).get("pid", 0)
             if _is_alive(pid) or time.monotonic() > give_up_at:
                 holder = f"process {pid}" if pid else "another process"
                 raise DataDirError(f"data directory {path} is in use by {holder}") from None
             time.sleep(0.01)
 
 
-def _read_lock(lock_fd: int) -> dict[str, Any]:
-    try:
-        value = json.loads(os.pread(lock_fd, 4096, 0))
-        return value if isinstance(value, dict) else {}
-    except ValueError:
-        return {}
+def _read_lock(lock_fd: int) -> dict[str, int]:
+    """What is a number in the lock's file; what is none was not written by a member, and says nothing."""
+    value = _decode(os.pread(lock_fd, 4096, 0))
+    known = value.items() if isinstance(value, dict) else ()
+    return {name: number for name, number in known if type(number) is int and 0 <= number < 1 << 62}
 
 
 def _next_incarnation(lock_fd: int) -> int:
     """A number above all incarnations of earlier lives, remembered in the lock's file with our pid."""
-    previous = int(_read_lock(lock_fd).get("incarnation", 0))
+    previous = _read_lock(lock_fd).get("incarnation", 0)
     first = (int(time.time()) - EPOCH_S) << 12
     if first <= previous:
         first = previous + SKIP
@@ -161,12 +180,12 @@ def _next_incarnation(lock_fd: int) -> int:
 
 def _remove_stale_run_dir(path: Path, lock_fd: int) -> None:
     """Of a member that was killed, and its record. Requires: the lock is held"""
-    try:
-        stale = Path(str(json.loads((path / RECORD_NAME).read_text())["run_dir"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if stale.exists() and not run_dir.remove_stale(stale, lock_fd):
-        log.warn("a run directory that this data directory names is not its own and is left alone", path=str(stale))
+    record = _record(path)
+    if record is not None:
+        stale = Path(record["run_dir"])
+        with suppress(OSError, ValueError):  # a name that no file can have
+            if stale.exists() and not run_dir.remove_stale(stale, lock_fd):
+                log.warn("a run directory that is not this data directory's own is left alone", path=str(stale))
     (path / RECORD_NAME).unlink(missing_ok=True)
 
 

@@ -115,14 +115,16 @@ class Process:
 class World:
     """A member, its clients and what befalls them. `step` does one thing at random."""
 
-    def __init__(self, directory: Path, seed: int, patch: Any) -> None:
+    def __init__(self, directory: Path, seed: int, patch: Any, config: MemberConfig | None = None) -> None:
         self.random = random.Random(seed)
         self.now = 1_000.0
         self.directory = directory
-        self.config = MemberConfig(data_dir=str(directory), listeners=2, snapshot_count=40).to_dict()
+        self.config = (config or MemberConfig(data_dir=str(directory), listeners=2, snapshot_count=40)).to_dict()
         self.alive: dict[str, Process] = {}
         self.endpoints: dict[str, Process] = {}
         self.down: list[str] = []
+        self.founded: set[str] = set()
+        """Names that were alive once in this life."""
         self.incarnations = iter(range(1 << 20, 1 << 21))
         self.clients: list[Client] = []
         self.deaths = 0
@@ -145,8 +147,12 @@ class World:
         patch.setattr(loop, "Mailbox", Inbox)
         patch.setattr(zmq, "Context", NoSocket)
         patch.setattr("time.monotonic", lambda: self.now)
-        for name in ORDER:
-            self.start(name)
+        try:
+            for name in ORDER:
+                self.start(name)
+        except BaseException:
+            self.close()
+            raise
 
     # ---- life and death ----
 
@@ -168,9 +174,13 @@ class World:
         endpoint = f"{name}.{incarnation}"
         slot = int(number or 1) - 1
         memory = str(self.directory.parent / f"{name}.memory")
-        boot = Boot(name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {}, memory=memory)
+        boot = Boot(
+            name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {},
+            may_found=name not in self.founded, memory=memory,
+        )  # fmt: skip
         actor = MAKE[kind](boot)
         actor.on_start()
+        self.founded.add(name)
         process = Process(actor)
         self.alive[name] = self.endpoints[endpoint] = process
         self._publish()

@@ -1,5 +1,5 @@
 """The members of tests/process, for damage to their files."""
 
-from tests.process.conftest import is_long, make_member, make_trial, seed
+from tests.process.conftest import is_long, make_member, make_trial, needs_actors, seed
 
-__all__ = ["is_long", "make_member", "make_trial", "seed"]
+__all__ = ["is_long", "make_member", "make_trial", "needs_actors", "seed"]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
-from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
+from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry, is_replayable
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import leasepb, membershippb
@@ -288,3 +288,16 @@ def test_a_transaction_of_puts_is_refused_while_nospace_is_raised() -> None:
 def test_an_entry_that_is_nothing_known_is_not_taken_for_a_v2_request(data: bytes) -> None:
     with pytest.raises(UndecodableEntry):
         _Member().applier.apply(data)
+
+
+def test_entries_that_etcd_has_left_for_users_and_roles_cannot_be_applied_again() -> None:
+    plain = pb.InternalRaftRequest(header=pb.RequestHeader(ID=1), put=pb.PutRequest(key=b"k", value=b"v"))
+    version = pb.InternalRaftRequest(header=pb.RequestHeader(ID=2))
+    version.cluster_version_set.ver = "3.5.0"
+    v2 = pb.Request(ID=3, Method="PUT", Path="/0/version", Val="3.5.0")
+    for request in (plain, version, v2):
+        assert is_replayable(request.SerializeToString()), request
+    user = pb.InternalRaftRequest(header=pb.RequestHeader(ID=4))
+    user.auth_user_add.name = "root"
+    assert not is_replayable(user.SerializeToString())
+    assert not is_replayable(b"\xff\xff\xff")

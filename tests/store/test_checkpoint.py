@@ -114,8 +114,9 @@ def test_a_manifest_names_the_tables_that_are_there(tmp_path: Path) -> None:
     (manifest,) = (tmp_path / "db").glob("MANIFEST-*")
     data = manifest.read_bytes()
     version = read_manifest(data)
-    tables = {int(path.stem) for path in (tmp_path / "db").glob("*.ldb")}
-    assert version.tables == tables and max(tables) < version.next_file
+    tables = {int(path.stem): path.stat().st_size for path in (tmp_path / "db").glob("*.ldb")}
+    # A compaction that closing has ended may leave tables that no version names.
+    assert version.tables.items() <= tables.items() and max(version.tables) < version.next_file
     for cut in range(0, len(data), 7):  # as if it were being written: an older version, or nothing
         try:
             assert read_manifest(data[:cut]).next_file <= version.next_file
