@@ -38,7 +38,14 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
         returns
     """
     settings = config.to_dict()
-    logs.configure(settings)
+    logs.configure(settings, behind=True)
+    try:
+        return _run(config, settings, tree)
+    finally:
+        logs.flush(logs.LAST_LINES_S)
+
+
+def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpec, ...]) -> int:
     umask = os.umask(PRIVATE)  # of all processes of the member, LevelDB's own files included
     try:
         specs = rules.applied(config.actor_rules, tree_for(settings, tree))
@@ -108,6 +115,7 @@ def _end_by(signum: int) -> int:
     if signum == signal.SIGQUIT:
         return stack_report.EXIT_STATUS
     if signum and os.getpid() != 1:
+        logs.flush(logs.LAST_LINES_S)
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
     return 0

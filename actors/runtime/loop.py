@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import zmq
 
@@ -35,6 +35,9 @@ from etcdz.ipc.messages import (
 )
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Recorder, describe, last_words
+
+LAST_LINES_S: Final = 1.0
+"""How long the end of an actor waits for the outputs of its log; the flight recorder has its lines all the same."""
 
 
 class FatalError(Exception):
@@ -280,7 +283,7 @@ def settle_garbage_collector() -> None:
 
 def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
     """Run an actor to its end. return the exit status of the process."""
-    logs.configure(boot.config)
+    logs.configure(boot.config, behind=True)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal's ^C goes to the whole group: the supervisor orders the end
@@ -301,10 +304,12 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
         if reason is not None:
             _report(actor, fatal=True, reason=reason)
             return 1
-        traceback.print_exc()
+        logs.to_stderr(traceback.format_exc())
         actor.recorder.text(last_words(error))
         _report(actor, fatal=False, reason=describe(error), given_up=actor.gives_up(error))
         return 1
+    finally:
+        logs.flush(LAST_LINES_S)
     return 0
 
 

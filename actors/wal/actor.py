@@ -8,9 +8,10 @@ them to the backend once they are durable, which then means committed, and tells
 appended in its name. See actors/raft/delegation.py for the other side.
 """
 
+import posixpath
 import time
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from actors.runtime.founding import check_present
 from actors.runtime.link import Peer
@@ -41,7 +42,7 @@ from etcdz.store import ballast
 from etcdz.store.disk import RealDisk
 from etcdz.telemetry.histogram import Doublings, Histogram
 from etcdz.wal import snap
-from etcdz.wal.files import SyncFailed, WalCorrupt, WalFull, WalInUse, WalMismatch
+from etcdz.wal.files import Disk, WalCorrupt, WalFull, WalInUse, WalMismatch
 from etcdz.wal.log import Log, LogOptions, has_log
 from etcdz.wal.snap import Snap
 from etcdz.wal.start import Start, open_newest
@@ -59,17 +60,17 @@ class Own(NamedTuple):
 class WalActor(Actor):
     """Owns `member/wal` and `member/snap/*.snap`.
 
-    NB: after a failed sync the page cache holds what the disk may not, and says that it is clean. A successor would
-    read it there, sync nothing, and vouch for it.
+    The log is trusted only as far as every call on it has succeeded: after an error other than a full disk the member
+    ends, as with etcd. NB: above all after a failed sync, since the page cache holds what the disk may not, and says
+    that it is clean. A successor would read it there, sync nothing, and vouch for it. A .snap file is another matter:
+    as long as there is none, the log keeps all that it stands for.
     """
-
-    fatal_errors: ClassVar[dict[type[Exception], str]] = {SyncFailed: "failed to save Raft hard state and entries"}
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
         self.wal_dir, self.snap_dir = self.config.wal_path, self.config.snap_dir
-        self.disk = RealDisk()
+        self.disk: Disk = RealDisk()
         self.log_file: Log
         """From on_start on; no message comes before."""
         self.handlers |= {
@@ -113,6 +114,8 @@ class WalActor(Actor):
         self.marked = (0, 0)
         """Position of the resume point."""
         self.snapshot_index = self.snapshot_term = 0
+        self.cut_failure: OSError | None = None
+        """Why the last segment could not be cut when it was due, as it was told."""
 
     # ---- start ----
 
@@ -120,8 +123,10 @@ class WalActor(Actor):
         """Open the log. raises FatalError"""
         try:
             check_present(self.boot, "the log", Path(self.wal_dir), has_log(self.disk, self.wal_dir))
-            Path(self.snap_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.disk.make_directory(self.snap_dir)
             self._open_log()
+            if self.boot.may_found and not self.config.unsafe_no_fsync:
+                self._sync_names()
         except (WalCorrupt, WalMismatch) as error:
             raise FatalError(
                 f"cannot open the log in {self.wal_dir}: {error}. Put back what is missing, or restore a snapshot with "
@@ -148,6 +153,12 @@ class WalActor(Actor):
         if start.recovered.torn is not None:
             self.log.warn("cut off the torn end of the log", torn=str(start.recovered.torn))
 
+    def _sync_names(self) -> None:
+        """Directories that were made by this start, or by one that ended before it had synced them, have their names
+        only in memory; without them nothing that is synced below them would be found."""
+        for path in sorted({posixpath.dirname(self.wal_dir), posixpath.dirname(self.snap_dir), self.config.data_dir}):
+            self.disk.sync_directory(path)
+
     def _open_newest(self, options: LogOptions) -> Start:
         """From the newest .snap on, or where none fits all of it: raft sees whether the store has what comes before."""
         try:
@@ -169,7 +180,11 @@ class WalActor(Actor):
     def _mark(self) -> None:
         """Note for a successor where the log stands."""
         self.marked = self.log_file.position
-        resume_points.save(self.boot.run_dir, self.log_file.resume_point())
+        try:
+            point = self.log_file.resume_point()
+        except OSError as error:
+            raise self._unreadable(error) from error
+        resume_points.save(self.boot.run_dir, point)
 
     # ---- messages ----
 
@@ -190,7 +205,10 @@ class WalActor(Actor):
             self._reach_back(hello.needed_index)
         log = self.log_file
         first = max(hello.first_index, log.first_index)
-        entries = log.read_entries(first) if first <= log.last_index else []
+        try:
+            entries = log.read_entries(first) if first <= log.last_index else []
+        except (WalCorrupt, OSError) as error:
+            raise self._unreadable(error) from error
         state = WalState(
             raft_incarnation=hello.incarnation,
             metadata=log.metadata,
@@ -270,22 +288,40 @@ class WalActor(Actor):
         self.untold_bytes = 0
 
     def on_save_snapshot(self, message: SaveSnapshot) -> None:
-        """Write the .snap file and its marker, then release what they stand for. Without space nothing is released."""
+        """Write the .snap file and its marker, then release what they stand for. If that cannot be done, nothing is
+        released: the log stays as long as it is until the next one."""
         if message.incarnation != self.raft_incarnation:
             return
         self._sync_waiting()
         index, term = message.snapshot_index, message.snapshot_term
         try:
             snap.save(self.disk, self.snap_dir, Snap(index, term, message.conf_state, message.data))
+        except OSError as error:
+            self.log.error("failed to save a snapshot, the log keeps what it stands for", index=index, error=str(error))
+            return
+        try:
             self.log_file.save_snapshot_marker(index, term, message.conf_state)
         except WalFull as error:
-            self.log.error("no space left for a snapshot", error=str(error))
-            return  # the log stays as long as it is until the next one
+            self.log.error("no space left for a snapshot", index=index, error=str(error))
+            return
+        except OSError as error:
+            raise self._log_failed(error) from error
+        self._note_cuts()
         self.snapshot_index, self.snapshot_term = index, term
         self._mark()
-        removed = self.log_file.release(message.keep_index, keep=self.config.max_wals)
-        snap.purge(self.disk, self.snap_dir, keep=self.config.max_snapshots)
-        self.log.info("saved snapshot", snapshot_index=index, released_segments=len(removed))
+        released = self._release(message.keep_index)
+        self.log.info("saved snapshot", snapshot_index=index, released_segments=released)
+
+    def _release(self, index: int) -> int:
+        """Remove the segments and .snap files that are not needed any more. return how many segments. Those that
+        cannot be removed only take up space."""
+        released = 0
+        try:
+            released = len(self.log_file.release(index, keep=self.config.max_wals))
+            snap.purge(self.disk, self.snap_dir, keep=self.config.max_snapshots)
+        except OSError as error:
+            self.log.warn("failed to purge files that are not needed any more", error=str(error))
+        return released
 
     # ---- durability ----
 
@@ -318,6 +354,10 @@ class WalActor(Actor):
         except WalFull as error:
             self._on_full(error)
             return
+        except OSError as error:
+            raise self._log_failed(error) from error
+        if log.cut_failure is not self.cut_failure:
+            self._note_cuts()
         self.statistics.batches.add(sum([len(append.entries) for append in batch]))
         self.waiting = []
         self.retry_at = None
@@ -330,6 +370,20 @@ class WalActor(Actor):
         sequence, offset = log.position
         if sequence != self.marked[0] or offset - self.marked[1] >= limits.RESUME_POINT_BYTES:
             self._mark()
+
+    def _log_failed(self, error: OSError) -> FatalError:
+        return FatalError(f"failed to save Raft hard state and entries: {error}")
+
+    def _unreadable(self, error: Exception) -> FatalError:
+        return FatalError(f"cannot read the log: {error}")
+
+    def _note_cuts(self) -> None:
+        """Say once why the log's last segment grows beyond its size, and once that it was cut after all."""
+        before, self.cut_failure = self.cut_failure, self.log_file.cut_failure
+        if self.cut_failure is not None and before is None:
+            self.log.warn("failed to cut the log, its last segment grows on", error=str(self.cut_failure))
+        elif self.cut_failure is None and before is not None:
+            self.log.info("cut the log after all", segment=self.log_file.segments[-1].name)
 
     def _hand_over(self, own: list[Own]) -> None:
         """These writes are committed: tell the backend at once, raft a little later."""
@@ -406,6 +460,7 @@ class WalActor(Actor):
             "waiting_appends": len(self.waiting),
             "raft_incarnation": self.raft_incarnation,
             "retrying": self.retry_at is not None,
+            "cut_failure": str(self.cut_failure or ""),
         }
 
     def metrics(self) -> dict[str, Any]:

@@ -41,6 +41,13 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 def run_member(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Read the configuration, say how that went as etcd does, and run the member. return the exit status."""
+    try:
+        return _run_member(argv, environ)
+    finally:
+        logs.flush(logs.LAST_LINES_S)
+
+
+def _run_member(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     reading = read(argv[1:], environ, Host(_read_file, len(os.sched_getaffinity(0)), _default_host))
     _write(reading.early)
     outcome = reading.outcome
@@ -77,7 +84,8 @@ def _exit(request: ExitRequest, argv: Sequence[str]) -> int:
 def _set_up_logging(settings: Mapping[str, object]) -> str:
     """Point the log where it shall go. return why that is impossible, "" if it worked."""
     try:
-        logs.configure(settings)
+        logs.configure(settings)  # to see whether it can be written there
+        logs.configure(settings, behind=True)
     except OSError as error:
         path = str(error.filename)
         return f'couldn\'t open sink "{path}": open {path}: {(error.strerror or str(error)).lower()}'

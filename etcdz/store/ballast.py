@@ -56,17 +56,23 @@ class Ballast:
         return False
 
     def _take(self) -> None:
-        """NB: under another name first, so that a crash leaves no file that only looks allocated."""
+        """Without it if it cannot be made: other programs have taken the space meanwhile, or the disk fails, and then
+        the store says so.
+
+        NB: under another name first, so that a crash leaves no file that only looks allocated.
+        """
         temporary = self._path.with_suffix(".tmp")
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(fd, 0, limits.BALLAST_BYTES)
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, limits.BALLAST_BYTES)
+            finally:
+                os.close(fd)
             temporary.replace(self._path)
             self.held = True
-        except OSError:  # another program has taken the space meanwhile
-            temporary.unlink()
-        finally:
-            os.close(fd)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
 
     def _release(self) -> None:
         with suppress(FileNotFoundError):

@@ -315,7 +315,10 @@ class LevelStore:
     def _note_freed(self, change: int) -> None:
         if change:
             self._freed = max(0, self._freed + change)
-            self._db.put(FREED, self._freed.to_bytes(8, "big"))
+            try:
+                self._db.put(FREED, self._freed.to_bytes(8, "big"))
+            except plyvel.Error as error:
+                raise StoreBroken(f"{self.path}: {error}") from error
             self._log_bytes += CHANGE_OVERHEAD_BYTES
             self._synced = False
 

@@ -9,7 +9,8 @@ Source: zap's production encoder as etcd 3.5 configures it.
 Not the standard library's logging: its global tree, its formatters and its locks would be configured by any program
 that imports this one, and an actor that was forked from the zygote must come up with exactly what its own MemberConfig
 says. A process has one destination, set by configure(); loggers only add the fields of their part of the process.
-Logging never raises.
+Logging never raises. In processes that must go on whatever becomes of their log it never waits either: a thread for
+each output writes the lines (line_writer.py), and flush() is what their end waits for, for a limited time.
 """
 
 import json
@@ -18,17 +19,23 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
+
+from etcdz.telemetry.line_writer import LineWriter, flush_all, write_all
 
 LEVELS: Final = {"debug": -1, "info": 0, "warn": 1, "error": 2, "dpanic": 3, "panic": 4, "fatal": 5}
 """zap's levels. dpanic, panic and fatal only mark a line here: what ends the process is decided elsewhere."""
 
+LAST_LINES_S: Final = 3.0
+"""How long the end of a member waits for the outputs of its log."""
 _FIRST_PER_S: Final = 100
 _THEN_EVERY: Final = 100
 """Of the same message, this many a second are written and then every hundredth: a flood of errors must not become a
 flood of writes. Source: zap's sampling as etcd 3.5 sets it."""
 _DISTINCT_MAX: Final = 4096
 _STANDARD: Final = {"stdout": 1, "stderr": 2}
+_DROPPED_BY: Final = "telemetry/line_writer.py"
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=lambda value: _plain(value)).encode
 _spaced = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=lambda value: _plain(value)).encode
@@ -77,37 +84,79 @@ class Logger:
 class Destination:
     """Where the lines of this process go, and from which level on."""
 
-    __slots__ = ("_counts", "_opened", "_second", "_stamp", "console", "fds", "last_error", "level")
+    __slots__ = (
+        "_behind", "_counts", "_opened", "_second", "_stamp", "_text_writer", "console", "fds", "last_error", "level",
+        "writers",
+    )  # fmt: skip
 
-    def __init__(self, level: str = "info", console: bool = False, outputs: tuple[str, ...] = ("default",)) -> None:
-        """raises OSError: an output file cannot be opened."""
+    def __init__(
+        self,
+        level: str = "info",
+        console: bool = False,
+        outputs: tuple[str, ...] = ("default",),
+        behind: bool = False,
+    ) -> None:
+        """behind: threads write the lines, and open the files. raises OSError: an output file cannot be opened"""
         self.level = LEVELS[level]
         self.console = console
         self.fds: list[int] = []
+        self.writers: dict[str, LineWriter] = {}
+        """By output."""
+        self._text_writer: LineWriter | None = None
+        """To stderr, where lines do not go there."""
+        self._behind = behind
         self.last_error: dict[str, str] | None = None
         self._opened: list[int] = []
         self._second = -1
         self._stamp = ("", "")
         self._counts: dict[tuple[str, str], int] = {}
-        self._open(outputs)
+        self._open(outputs, behind)
 
-    def _open(self, outputs: tuple[str, ...]) -> None:
+    def _open(self, outputs: tuple[str, ...], behind: bool) -> None:
         if "/dev/null" in outputs:  # as in etcd, one /dev/null silences all others
             return
         for output in sorted({"stderr" if output == "default" else output for output in outputs}):
+            if behind:
+                self.writers[output] = LineWriter(partial(_open_output, output), self._say_dropped)
+                continue
+            try:
+                self.fds.append(_open_output(output))
+            except OSError:
+                self.close()
+                raise
             if output not in _STANDARD:
-                try:
-                    self._opened.append(os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666))
-                except OSError:
-                    self.close()
-                    raise
-            self.fds.append(_STANDARD.get(output) or self._opened[-1])
+                self._opened.append(self.fds[-1])
 
     def close(self) -> None:
-        """Close the files; stdout and stderr stay."""
+        """Close the files; stdout and stderr stay. Threads write what waits."""
         for fd in self._opened:
             os.close(fd)
-        self.fds, self._opened = [], []
+        for writer in self.all_writers():
+            writer.close()
+        self.fds, self._opened, self.writers = [], [], {}
+
+    def all_writers(self) -> list[LineWriter]:
+        return [*self.writers.values(), *([self._text_writer] if self._text_writer is not None else [])]
+
+    def to_stderr(self, text: bytes) -> None:
+        """By the thread that writes lines there, if there is one: they stay in order."""
+        if not self._behind:
+            with suppress(OSError):
+                write_all(_STANDARD["stderr"], text)
+            return
+        writer = self.writers.get("stderr") or self._text_writer
+        if writer is None:
+            writer = self._text_writer = LineWriter(partial(_open_output, "stderr"), self._say_dropped)
+        writer.put(text)
+
+    def _say_dropped(self, count: int) -> bytes:
+        """The line about lines for which an output had no room. NB: called by threads."""
+        now = time.time()
+        before, after = _stamp_of(int(now))
+        line = (_console_line if self.console else _json_line)(
+            "warn", f"{before}{int(now % 1 * 1000):03d}{after}", _DROPPED_BY, "dropped log lines", {"count": count}
+        )
+        return line.encode()
 
     def write(self, level: str, msg: str, own: dict[str, Any], fields: dict[str, Any]) -> None:
         """One line to every output. Requires: called by a method of Logger, whose caller is named in the line."""
@@ -129,14 +178,14 @@ class Destination:
             _tap(data)
         for fd in self.fds:
             with suppress(OSError):  # a full disk or a closed pipe must not stop the member
-                _write_all(fd, data)
+                write_all(fd, data)
+        for writer in self.writers.values():
+            writer.put(data)
 
     def _start_second(self, second: int) -> None:
         self._second = second
         self._counts.clear()
-        local = time.localtime(second)
-        offset = "Z" if local.tm_gmtoff == 0 else time.strftime("%z", local)
-        self._stamp = (time.strftime("%Y-%m-%dT%H:%M:%S.", local), offset)
+        self._stamp = _stamp_of(second)
 
     def _admit(self, level: str, msg: str) -> bool:
         counts = self._counts
@@ -151,15 +200,28 @@ def get(name: str = "", **own: Any) -> Logger:
     return Logger({"actor": name, **own} if name else own)
 
 
-def configure(config: Mapping[str, Any]) -> None:
+def configure(config: Mapping[str, Any], behind: bool = False) -> None:
     """Set this process's destination from MemberConfig.to_dict(); stderr, JSON and info before the first call.
 
+    behind  threads open the outputs and write the lines: logging never waits, and flush() is due before the end.
+            Requires: this process forks no more
     raises  OSError: an output file cannot be opened; the old destination stays
     """
     global _destination
-    new = Destination(config["log_level"], config["log_format"] == "console", tuple(config["log_outputs"]))
+    new = Destination(config["log_level"], config["log_format"] == "console", tuple(config["log_outputs"]), behind)
+    flush(LAST_LINES_S)  # what comes next goes by other ways, and must not overtake these lines
     _destination.close()
     _destination = new
+
+
+def flush(timeout_s: float) -> None:
+    """Waits until what was logged is written, as long as that."""
+    flush_all(_destination.all_writers(), timeout_s)
+
+
+def to_stderr(text: str) -> None:
+    """Writes text that is no line of the log, such as a traceback, and waits no more than for one."""
+    _destination.to_stderr(text.encode("utf-8", "backslashreplace"))
 
 
 def tap(write: Callable[[bytes], None] | None) -> None:
@@ -187,6 +249,20 @@ def short_path(path: str) -> str:
     """Last directory and file, as zap shortens a caller."""
     cut = path.rfind("/", 0, path.rfind("/"))
     return path[cut + 1 :]
+
+
+def _open_output(output: str) -> int:
+    """raises OSError"""
+    if output in _STANDARD:
+        return _STANDARD[output]
+    return os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def _stamp_of(second: int) -> tuple[str, str]:
+    """What stands before and after the milliseconds in a time."""
+    local = time.localtime(second)
+    offset = "Z" if local.tm_gmtoff == 0 else time.strftime("%z", local)
+    return time.strftime("%Y-%m-%dT%H:%M:%S.", local), offset
 
 
 def _json_line(level: str, ts: str, caller: str, msg: str, fields: dict[str, Any]) -> str:
@@ -220,12 +296,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value, key=repr)
     return str(value)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):  # only a line that a pipe cannot take whole comes here
-        written += os.write(fd, data[written:])
 
 
 _destination = Destination()

@@ -28,6 +28,11 @@ CUT_RETRY_BYTES = 1 << 20
 TEMPORARY_SEGMENT = "0.tmp"
 AFTER_RESUME_BYTES = 16 << 20
 """How much of the last segment is read after a resume point, unless more than that follows it."""
+SYNC_BYTES_MAX = 8 << 20
+"""How much one fdatasync covers at most; more goes to disk in steps. So no more than this can be in the page cache but
+not on the disk once a sync has failed, and no more has to be written again by the next process."""
+WRITE_AGAIN_BYTES = 1 << 20
+"""Of these, at a time."""
 CLEAR = -1
 
 
@@ -192,7 +197,7 @@ class Log:
             log._lock(chosen)
             scan = log._scan() if resume is None else log._scan_from(resume)
             _check(scan, snapshot, log._segments[-1].file.path)
-            log._adopt(scan)
+            log._adopt(scan, resume)
         except BaseException:
             log.close()
             raise
@@ -269,7 +274,7 @@ class Log:
         """(sequence of the last segment, offset of its end) of what is synced."""
         return self._segments[-1].segment.sequence, self._offset
 
-    def _adopt(self, scan: Scan) -> None:
+    def _adopt(self, scan: Scan, resume: ResumePoint | None) -> None:
         """Requires: _check has passed."""
         self.metadata = scan.metadata or b""
         self.hard_state = scan.hard_state
@@ -289,8 +294,23 @@ class Log:
         # What was read may be in the page cache alone, if a process was killed before its sync. The member takes it
         # for durable, so it has to be: the records, and the name of a segment that was just cut.
         if not self._options.no_fsync:
+            self._write_again(resume)
             tail.sync()
             self._disk.sync_directory(self.directory)
+
+    def _write_again(self, resume: ResumePoint | None) -> None:
+        """What an earlier process's last sync may have failed for: the page cache has it as clean then, and another
+        sync would succeed without writing it. What lies before a resume point was synced.
+
+        NB: a full disk that never writes in place has no room for this. What is still unwritten is synced all the same.
+        """
+        segment, tail = self._segments[-1]
+        first = max(0, self._offset - SYNC_BYTES_MAX)
+        if resume is not None and resume.sequence == segment.sequence:
+            first = max(first, resume.offset)
+        with contextlib.suppress(WalFull):
+            for at in range(first, self._offset, WRITE_AGAIN_BYTES):
+                tail.write(at, tail.read(at, min(WRITE_AGAIN_BYTES, self._offset - at)))
 
     def close(self) -> None:
         """Closes the segments, which releases their locks. What is not synced is lost."""
@@ -361,8 +381,11 @@ class Log:
         pending = self._pending
         if pending:
             tail = self._segments[-1].file
+            offset, data = self._offset, pending[0] if len(pending) == 1 else b"".join(pending)
             try:
-                tail.write(self._offset, pending[0] if len(pending) == 1 else b"".join(pending))
+                if len(data) > SYNC_BYTES_MAX:
+                    offset, data = self._sync_first_steps(tail, data)
+                tail.write(offset, data)
             except WalFull:
                 self._go_back(tail)
                 raise
@@ -373,6 +396,16 @@ class Log:
             self._remember()
         if self._offset >= self._cut_at:
             self._maybe_cut()
+
+    def _sync_first_steps(self, tail: File, data: bytes) -> tuple[int, bytes]:
+        """Puts more than one sync may cover on disk, but for the last step. return that step: (offset, data)"""
+        offset = self._offset
+        while len(data) > SYNC_BYTES_MAX:
+            tail.write(offset, data[:SYNC_BYTES_MAX])
+            if not self._options.no_fsync:
+                tail.sync()
+            offset, data = offset + SYNC_BYTES_MAX, data[SYNC_BYTES_MAX:]
+        return offset, data
 
     def _place_points(self) -> None:
         """Moves what _points says into the offsets, now that it is on disk."""
@@ -421,12 +454,19 @@ class Log:
             file.preallocate(self._options.segment_bytes)
             file.write(0, head)
         except WalFull:
-            file.close()
-            self._disk.remove(path)
+            self._discard(file, path)
             raise
         if not self._options.no_fsync:
             file.sync()
         return file
+
+    def _discard(self, file: File, *paths: str) -> None:
+        """A file that came to nothing, under whichever of these names. A temporary one that stays is in nobody's way:
+        the next takes its name."""
+        file.close()
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self._disk.remove(path)
 
     def _maybe_cut(self) -> bool:
         """Begins the next segment, or, for want of space, notes why not. Requires: everything is synced."""
@@ -434,17 +474,21 @@ class Log:
         segment = Segment(before.segment.sequence + 1, self.last_index + 1)
         head, crc = self._head(self._crc)
         temporary = posixpath.join(self.directory, TEMPORARY_SEGMENT)
+        path = posixpath.join(self.directory, segment.name)
         try:
             file = self._prepare(temporary, head)
+            before.file.truncate(self._offset)
+            if not self._options.no_fsync:
+                before.file.sync()
+            try:
+                self._disk.rename(temporary, path)
+            except WalFull:
+                self._discard(file, temporary, path)  # over a network a rename may be done and fail all the same
+                raise
         except WalFull as e:
             self.cut_failure = e
             self._cut_at = self._offset + CUT_RETRY_BYTES
             return False
-        before.file.truncate(self._offset)
-        if not self._options.no_fsync:
-            before.file.sync()
-        path = posixpath.join(self.directory, segment.name)
-        self._disk.rename(temporary, path)
         if not self._options.no_fsync:
             self._disk.sync_directory(self.directory)
         file.path = path
@@ -466,19 +510,20 @@ class Log:
 
         keep    --max-wals; 0: remove none
         return  the names that are gone
+        raises  OSError: one cannot be removed; it stays one of the log, as do those after it
         """
-        segments = self.segments
-        removed = []
-        while keep and len(segments) > keep and segments[1].first_index <= index:
-            segment = segments.pop(0)
-            if self._older:
-                self._older.pop(0)
-            else:
-                self._segments.pop(0).file.close()
-            self._disk.remove(posixpath.join(self.directory, segment.name))
-            removed.append(segment.name)
-        if removed:
-            self._offsets.drop_below(segments[0].sequence)
+        removed: list[str] = []
+        try:
+            while keep and len(segments := self.segments) > keep and segments[1].first_index <= index:
+                self._disk.remove(posixpath.join(self.directory, segments[0].name))
+                removed.append(segments[0].name)
+                if self._older:
+                    self._older.pop(0)
+                else:
+                    self._segments.pop(0).file.close()
+        finally:
+            if removed:
+                self._offsets.drop_below(self.segments[0].sequence)
         return removed
 
     # ---- reading back ----

@@ -10,6 +10,7 @@ gets its name only once it is whole and synced, so that none is ever broken by a
 Source: etcd 3.5 api/snap.
 """
 
+import contextlib
 import posixpath
 import re
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ def decode_snap(file: bytes) -> Snap:
 def save(disk: Disk, directory: str, snap: Snap) -> str:
     """Makes it durable under its name, which is returned.
 
-    raises WalFull, OSError: nothing has changed
+    raises WalFull, OSError: no older file has changed. This one may have its name, if what failed was to make that
+           durable: it does no harm, since no log knows of it.
     """
     path = posixpath.join(directory, snap.name)
     temporary = path + ".tmp"
@@ -88,12 +90,13 @@ def save(disk: Disk, directory: str, snap: Snap) -> str:
     try:
         file.write(0, encode_snap(snap))
         file.sync()
+        file.close()
+        disk.rename(temporary, path)
     except OSError:
         file.close()
-        disk.remove(temporary)
+        with contextlib.suppress(OSError):  # else the next purge removes it
+            disk.remove(temporary)
         raise
-    file.close()
-    disk.rename(temporary, path)
     disk.sync_directory(directory)
     return snap.name
 

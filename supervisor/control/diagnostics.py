@@ -13,6 +13,7 @@
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ def inspect(member: Member, request: Request) -> Any:
     known = {
         "actor": ps.describe(member, child, now),
         "messages": shown_headers(member, box, 0)[-MESSAGES_SHOWN:],
-        "deaths": len(crash_reports.read_all(str(member.settings["data_dir"]), child.name)),
+        "deaths": member.observations.deaths.reports[child.name],
     }
 
     def then(ok: bool, result: Any) -> None:
@@ -199,9 +200,19 @@ def _status(pid: int) -> dict[str, str]:
 # ---- postmortem ----
 
 
-def postmortem(member: Member, request: Request) -> list[dict[str, Any]]:
+def postmortem(member: Member, request: Request) -> Any:
     """Crash reports, oldest first."""
-    return crash_reports.read_all(str(member.settings["data_dir"]), str(request.args.get("actor", "")))
+    read = partial(crash_reports.read_all, str(member.settings["data_dir"]), str(request.args.get("actor", "")))
+
+    def then(outcome: list[dict[str, Any]] | OSError) -> None:
+        if isinstance(outcome, OSError):
+            request.refuse(str(outcome))
+        else:
+            request.answer(outcome)
+
+    if not member.worker.submit(read, then):
+        raise ControlError("the disk does not answer")
+    return LATER
 
 
 VERBS: Final[dict[str, Verb]] = {

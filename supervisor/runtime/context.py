@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import zmq
@@ -22,6 +23,7 @@ from supervisor.children.accept_balancing import AcceptBalancing
 from supervisor.children.child import Action, Child
 from supervisor.children.lifecycle import Lifecycle
 from supervisor.children.orders import Orders
+from supervisor.processes.disk_worker import DiskWorker
 from supervisor.processes.spawner import Spawner
 from supervisor.processes.zygote import Caps
 from supervisor.runtime.data_dir import DataDir
@@ -36,6 +38,8 @@ log = logs.get("supervisor")
 
 STACK_CHARS_MAX: Final = 16_384
 """Of a hung actor's stacks, in the log."""
+LAST_WORK_S: Final = 2.0
+"""How long the end of the member waits for a disk to take its last reports."""
 
 
 class Member:
@@ -58,8 +62,9 @@ class Member:
         self.lifecycle = Lifecycle(tree, data.first_incarnation + 1, random.random)
         self.orders = Orders(self.lifecycle)
         self.events = Events()
+        self.worker = DiskWorker()
         self.observations = Observations(
-            str(settings["data_dir"]), self.lifecycle.everyone, self.links.endpoint_of, self.links.send
+            str(settings["data_dir"]), self.lifecycle.everyone, self.links.endpoint_of, self.links.send, self.worker
         )
         self.memory = MemberMemory()
         self.cpu_meter = CpuMeter()
@@ -73,6 +78,7 @@ class Member:
         """Let go of everything, whatever state it is in."""
         self.spawner.close()
         self.observations.close()
+        self.worker.close(LAST_WORK_S)
         self.memory.close()
         self.links.close()
         self.zmq.term()
@@ -148,7 +154,8 @@ class Member:
         stack = self.observations.stack(action.name, action.incarnation)[:STACK_CHARS_MAX]
         if stack:
             log.error("where a hung actor was", child=action.name, incarnation=action.incarnation, stack=stack)
-        self.links.forget(action.name, action.incarnation)
+        self.links.disconnect(action.incarnation)
+        self.worker.submit(partial(self.links.remove_files, action.name, action.incarnation))
 
     def _log_line(self, action: actions.LogLine) -> None:
         log.log(action.level, action.msg, **action.fields)

@@ -65,7 +65,8 @@ class DataDir:
             temporary.replace(self.path / RECORD_NAME)
         except OSError as error:
             log.warn("cannot write where tools look for the member", path=str(temporary), error=str(error))
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
     def release(self) -> None:
         """Remove what only a running member has. The lock's file stays: removing it would race with the next start."""

@@ -58,9 +58,8 @@ class Links:
             with suppress(zmq.Again):
                 link.send(encode_frame([message]), zmq.NOBLOCK)
 
-    def forget(self, name: str, incarnation: int) -> None:
-        """An incarnation is dead: its files would only be in the way."""
-        self.disconnect(incarnation)
+    def remove_files(self, name: str, incarnation: int) -> None:
+        """An incarnation is dead: its files would only be in the way. raises OSError. May be called by any thread"""
         endpoint = self.path(name, incarnation)
         endpoint.unlink(missing_ok=True)
         for path in endpoint.parent.glob(f"{endpoint.name}.*"):  # what actors keep beside their mailbox

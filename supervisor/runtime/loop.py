@@ -1,5 +1,6 @@
 """The supervisor's loop: waits for mailbox, zygote, signals, control socket and deadlines; hands each event to the pure
-lifecycle and has the member do what it answers. It never waits elsewhere.
+lifecycle and has the member do what it answers. It never waits elsewhere: what touches a disk is done by a thread
+(DiskWorker), and so are the lines of its log (etcdz.telemetry.logs).
 """
 
 import os
@@ -80,6 +81,7 @@ class Loop:
         self._poller.register(signals.fileno(), zmq.POLLIN)
         self._poller.register(member.links.mailbox, zmq.POLLIN)
         self._poller.register(server.socket, zmq.POLLIN)
+        self._poller.register(member.worker.fileno(), zmq.POLLIN)
         self._zygote_fds: list[int] = []
         cpus = sorted(os.sched_getaffinity(0))
         self._placement = Placement(cpus, os.getpid(), str(member.settings.get("actor_placement", "auto")))
@@ -134,6 +136,7 @@ class Loop:
         member.do(lifecycle.on_clock(now))
         self._server.look(now)
         member.observations.look(now)
+        member.worker.look(now)
         if lifecycle.stopping:
             member.close_listen_sockets()
             self._tell_of_end()
@@ -153,7 +156,13 @@ class Loop:
         """Until the next deadline, and never longer than the placement's interval: on_clock expects that."""
         now = time.monotonic()
         wake = self._next_look
-        for deadline in (self._member.lifecycle.next_deadline(), self._member.observations.next_deadline()):
+        member = self._member
+        deadlines = (
+            member.lifecycle.next_deadline(),
+            member.observations.next_deadline(),
+            member.worker.next_deadline(),
+        )
+        for deadline in deadlines:
             if deadline is not None:
                 wake = min(wake, deadline)
         return max(0, int((wake - now) * 1000 + 0.999))

@@ -2,13 +2,17 @@
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from etcdz.ipc.messages import Heartbeat
 from etcdz.telemetry import logs
 from etcdz.telemetry.flight import Box
 from supervisor.children.child import Child, State
+from supervisor.processes.disk_worker import DiskWorker
 from supervisor.telemetry import crash_reports
 from supervisor.telemetry.crash_reports import Death
 
@@ -16,13 +20,16 @@ log = logs.get("supervisor")
 
 
 class Deaths:
-    """Looks at a process when it has ended; writes the report later, since its restart comes first."""
+    """Looks at a process when it has ended; has the report written later, since its restart comes first."""
 
-    def __init__(self, data_dir: str, name_of: Callable[[int], str]) -> None:
+    def __init__(self, data_dir: str, name_of: Callable[[int], str], worker: DiskWorker) -> None:
         """name_of: incarnation -> the actor's name"""
         self._data_dir = data_dir
         self._name_of = name_of
+        self._worker = worker
         self._unwritten: list[Death] = []
+        self.reports: Counter[str] = Counter()
+        """By name: how many crash reports there were to be written in this life of the member."""
         self.last_exit: dict[str, dict[str, Any]] = {}
         """By name: {"time", "incarnation", "status", "reason"} of the last one that ended."""
 
@@ -44,18 +51,23 @@ class Deaths:
             "reason": reason,
         }
         if status != 0 and not (status == -signal.SIGTERM and child.state is State.STOPPING):
+            self.reports[child.name] += 1
             self._unwritten.append(_death(child, status, reason, now, box, beat, stack))
 
     def write(self) -> None:
-        """Write the reports of those that have ended since the last call."""
+        """Have the reports written of those that have ended since the last call."""
         deaths, self._unwritten = self._unwritten, []
         for death in deaths:
-            try:
-                path = crash_reports.write(self._data_dir, crash_reports.report(death, self._name_of))
-            except OSError as error:  # a full disk: the log has said the most important
-                log.warn("cannot write a crash report", child=death.name, error=str(error))
-            else:
-                log.info("wrote a crash report", child=death.name, incarnation=death.incarnation, path=str(path))
+            content = crash_reports.report(death, self._name_of)
+            if not self._worker.submit(partial(crash_reports.write, self._data_dir, content), partial(_told, death)):
+                log.warn("dropped a crash report: the disk does not answer", child=death.name)
+
+
+def _told(death: Death, outcome: Path | OSError) -> None:
+    if isinstance(outcome, OSError):  # a full disk: the log has said the most important
+        log.warn("cannot write a crash report", child=death.name, error=str(outcome))
+    else:
+        log.info("wrote a crash report", child=death.name, incarnation=death.incarnation, path=str(outcome))
 
 
 def _death(

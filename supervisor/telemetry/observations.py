@@ -11,6 +11,7 @@ from typing import Any, Final
 from etcdz.ipc.boot import stack_path
 from etcdz.ipc.messages import Heartbeat, Query
 from supervisor.children.child import Child
+from supervisor.processes.disk_worker import DiskWorker
 from supervisor.telemetry.deaths import Deaths
 from supervisor.telemetry.heartbeats import Heartbeats
 from supervisor.telemetry.pauses import Pauses
@@ -35,6 +36,7 @@ class Observations:
         everyone: Callable[[], Iterable[Child]],
         endpoint_of: Callable[[str, int], str],
         send: Callable[[int, Query], None],
+        worker: DiskWorker,
     ) -> None:
         """everyone: all children, those that leave included
 
@@ -46,7 +48,7 @@ class Observations:
         self.queries = Queries(lambda name, incarnation, query: send(incarnation, query))
         self.heartbeats = Heartbeats()
         self.pauses = Pauses()
-        self.deaths = Deaths(data_dir, self.name_of)
+        self.deaths = Deaths(data_dir, self.name_of, worker)
         self._names: dict[int, str] = {0: "supervisor"}
         self._followers: list[Follower] = []
         self._next_look = 0.0
@@ -87,7 +89,7 @@ class Observations:
         return min((at for at in due if at is not None), default=None)
 
     def close(self) -> None:
-        """The member ends: write what is not written yet."""
+        """The member ends: have written what is not written yet."""
         self.deaths.write()
         self.recorders.close_all()
 

@@ -7,9 +7,14 @@
 Contents and names are separate, as in a file system. Contents of a file: every 512-byte sector of every write since the
 last sync is kept or not, by itself, and the size grows by as much as it likes. Names of a directory: the changes since
 the last sync of that directory are kept up to some point, in order.
+
+A sync that fails leaves the file as it was for those who read it, while the disk has some of it, and the rest will
+never get there: Linux has marked it clean. A failed sync of a directory loses nothing: names are in the journal, and a
+file system whose journal cannot be written takes nothing more.
 """
 
 import errno
+import os
 import posixpath
 from collections.abc import Callable
 from random import Random
@@ -50,7 +55,16 @@ class Inode:
         self.changes.append(pieces)
 
     def sync(self) -> None:
-        self.durable = bytes(self.live)
+        """NB: what an earlier sync has failed to write is no change any more."""
+        content = bytearray(self.durable)
+        for change in self.changes:
+            for piece in change:
+                piece(content)
+        self.durable = bytes(content)
+        self.changes.clear()
+
+    def fail_to_sync(self, random: Random) -> None:
+        self.durable = self.after_crash(random, None).durable
         self.changes.clear()
 
     def after_crash(self, random: Random, seen: object) -> "Inode":
@@ -106,8 +120,12 @@ class FakeFile:
     def sync(self) -> None:
         self._disk.syncs += 1
         if self._disk.sync_fails:
-            raise SyncFailed(errno.EIO, "fdatasync: Input/output error", self.path)
+            self.fail_to_sync()
         self._inode.sync()
+
+    def fail_to_sync(self, code: int = errno.EIO) -> None:
+        self._inode.fail_to_sync(self._disk.random)
+        raise SyncFailed(code, f"fdatasync: {os.strerror(code)}", self.path)
 
     def lock(self) -> None:
         if self._inode.holder not in (None, self):
@@ -149,16 +167,20 @@ class Directory:
 
 
 class FakeDisk:
-    """free_bytes: what files may still grow by. sync_fails: whether every fdatasync does. syncs: how many so far."""
+    """free_bytes: what files may still grow by. sync_fails: whether every fdatasync does. syncs: how many so far.
 
-    def __init__(self, root: Directory | None = None) -> None:
+    random: decides what a failed sync has written
+    """
+
+    def __init__(self, root: Directory | None = None, random: Random | None = None) -> None:
+        self.random = random or Random(0)
         self.free_bytes = 1 << 40
         self.sync_fails = False
         self.syncs = 0
         self._root = root or Directory()
 
     def crash(self, random: Random) -> "FakeDisk":
-        return FakeDisk(self._root.after_crash(random, {}))
+        return FakeDisk(self._root.after_crash(random, {}), random)
 
     def take(self, count: int) -> None:
         self.free_bytes -= count

@@ -7,6 +7,7 @@ Everything is built in `member.restoring`, which gets its name when it is whole 
 Source: etcd 3.5 etcdutl snapshot restore: order of checks, texts, and what the new log and .snap hold.
 """
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -93,7 +94,8 @@ def run(options: Options) -> int:
 
 def _say(text: str, fields: dict[str, str]) -> None:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    sys.stderr.write(f"{now}\tinfo\tutl/restore.py\t{text}\t{json.dumps(fields)}\n")
+    with contextlib.suppress(OSError):  # what cannot be told is done all the same
+        sys.stderr.write(f"{now}\tinfo\tutl/restore.py\t{text}\t{json.dumps(fields)}\n")
 
 
 # ---- checks ----

@@ -47,7 +47,7 @@ def wrote(data_dir: Path, wal_dir: str) -> bool:
 def begin(data_dir: Path, wal_dir: str) -> Iterator[None]:
     """Removes what a killed restore has left, and makes a new `member.restoring`, which is locked until the block ends.
 
-    If the block raises, all that was made is removed.
+    If the block raises, all that was made is removed, unless it is finished.
     raises MigrationError: another restore is at work here
     """
     building = data_dir / RESTORING
@@ -61,7 +61,8 @@ def begin(data_dir: Path, wal_dir: str) -> Iterator[None]:
                 (building / _NOTE).write_text(os.path.abspath(wal_dir), "utf-8", "surrogateescape")
             yield
         except BaseException:
-            _discard(data_dir, wal_dir, bool(wal_dir))
+            if building.is_dir():  # else all is whole and has its names, and only their last sync has failed
+                _discard(data_dir, wal_dir, bool(wal_dir))
             raise
 
 

@@ -13,6 +13,7 @@ from supervisor.children.orders import Orders
 from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlError
+from supervisor.processes.disk_worker import DiskWorker
 from supervisor.telemetry.cpu_meter import CpuMeter
 from supervisor.telemetry.events import Events
 from supervisor.telemetry.observations import Observations
@@ -55,11 +56,13 @@ class FakeMember:
         self.events = Events()
         self.cpu_meter = CpuMeter()
         self.queries: list[tuple[int, Query]] = []
+        self.worker = DiskWorker()
         self.observations = Observations(
             str(data_dir),
             self.lifecycle.everyone,
             lambda name, incarnation: f"ipc://{data_dir}/{name}.{incarnation}",
             lambda incarnation, query: self.queries.append((incarnation, query)),
+            self.worker,
         )
         self.renewals: list[Any] = []
         self.spawner: Any = SimpleNamespace(pid=1, started_at=0.0, starts=1, renew=self._renew)

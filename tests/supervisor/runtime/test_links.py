@@ -71,6 +71,7 @@ def test_the_files_of_a_dead_incarnation_are_removed_and_no_others(wired: Wired)
     for name in ("wal.7", "wal.7.stack", "wal.7.dgram", "wal.70", "wal.8"):
         (wired.run_dir / name).touch()
     wired.links.connect("wal", 7)
-    wired.links.forget("wal", 7)
-    wired.links.forget("wal", 7)
+    wired.links.disconnect(7)
+    wired.links.remove_files("wal", 7)
+    wired.links.remove_files("wal", 7)
     assert {path.name for path in wired.run_dir.iterdir()} == {"supervisor.1", "wal.70", "wal.8"}

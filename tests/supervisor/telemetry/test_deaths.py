@@ -8,6 +8,7 @@ import pytest
 from etcdz.ipc.messages import Heartbeat
 from etcdz.telemetry.flight import Box, Recorder
 from supervisor.children.child import Child, State
+from supervisor.processes.disk_worker import DiskWorker
 from supervisor.restart import Ending
 from supervisor.telemetry import crash_reports
 from supervisor.telemetry.deaths import Deaths
@@ -16,7 +17,7 @@ from supervisor.tree import ChildSpec
 
 @pytest.fixture
 def deaths(tmp_path: Path) -> Deaths:
-    return Deaths(str(tmp_path), lambda incarnation: f"actor {incarnation}")
+    return Deaths(str(tmp_path), lambda incarnation: f"actor {incarnation}", DiskWorker())
 
 
 def ready() -> Child:
@@ -27,6 +28,7 @@ def ready() -> Child:
 
 def reports(deaths: Deaths, tmp_path: Path) -> list[dict[str, object]]:
     deaths.write()
+    deaths._worker.finish(10.0)
     return crash_reports.read_all(str(tmp_path))
 
 
@@ -74,6 +76,7 @@ def test_an_end_that_was_ordered_leaves_no_report(
 
 def test_a_report_that_cannot_be_written_is_no_reason_to_end(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    deaths = Deaths(str(tmp_path / "file"), str)
+    deaths = Deaths(str(tmp_path / "file"), str, DiskWorker())
     deaths.record(ready(), -signal.SIGSEGV, 103.5, None, None, "")
     deaths.write()
+    assert deaths._worker.finish(10.0)

@@ -8,6 +8,7 @@ from etcdz.ipc.boot import stack_path
 from etcdz.ipc.messages import Heartbeat, Query
 from etcdz.telemetry.flight import Recorder
 from supervisor.children.child import Child, State
+from supervisor.processes.disk_worker import DiskWorker
 from supervisor.telemetry import crash_reports
 from supervisor.telemetry.observations import LOOK_S, NAMES_MAX, Observations
 from supervisor.tree import ChildSpec
@@ -21,11 +22,13 @@ class Observed:
         self.sent: list[tuple[int, Query]] = []
         self.child = Child(ChildSpec(name="wal", kind="actors.wal.actor", stage=1), "wal", 0)
         self.child.state, self.child.incarnation, self.child.pid = State.READY, 7, 4711
+        self.worker = DiskWorker()
         self.observations = Observations(
             str(directory),
             lambda: [self.child],
             lambda name, incarnation: f"ipc://{directory}/{name}.{incarnation}",
             lambda incarnation, query: self.sent.append((incarnation, query)),
+            self.worker,
         )
         self.recorder = Recorder(self.observations.on_spawn("wal", 7))
 
@@ -47,6 +50,7 @@ def test_the_end_of_a_process_closes_its_queries_and_leaves_a_report_with_names(
     assert answers == [(False, "wal has ended before it answered")]
     assert crash_reports.read_all(str(observed.directory)) == [], "first comes the restart"
     observations.look(2.0)
+    observed.worker.finish(10.0)
     (report,) = crash_reports.read_all(str(observed.directory))
     assert (report["summary"], report["log"], report["stack"]) == ({"term": 3}, "last line\n", "where it was")
     shown = observations.shown(observed.child, 2.0)
@@ -57,6 +61,7 @@ def test_the_end_of_a_process_closes_its_queries_and_leaves_a_report_with_names(
 def test_a_member_that_ends_writes_what_is_not_written_yet(observed: Observed) -> None:
     observed.observations.on_exit(observed.child, 1, 2.0)
     observed.observations.close()
+    observed.worker.close(10.0)
     assert len(crash_reports.read_all(str(observed.directory))) == 1
 
 
