@@ -51,8 +51,17 @@ class Side:
     def __init__(self, member: Member) -> None:
         self.member = member
         self.index_base = 0
+        self.term_base = 0
+        """The term that it was in after its last start. On a busy machine an election may take more than one."""
         self._channel: Any = None
         self._stubs: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Starts the member, which begins a new term."""
+        self.member.start()
+        self.open()
+        before, self.term_base = self.term_base, self.must("Status", pb.StatusRequest()).raftTerm
+        assert self.term_base > before
 
     def open(self) -> None:
         self.close()
@@ -115,8 +124,7 @@ class Pair:
 
     def start(self) -> None:
         for side in self.sides:
-            side.member.start()
-            side.open()
+            side.start()
 
     def close(self) -> None:
         for side in self.sides:
@@ -184,8 +192,7 @@ class Pair:
             else:
                 side.member.stop()
         for side in self.sides:
-            side.member.start()
-            side.open()
+            side.start()
 
     def converse(self, calls: list[Call]) -> None:
         """Asks both; raises Difference at the first answer that is not the same."""
@@ -211,10 +218,12 @@ _LAST_WORDS = [
 
 
 def _alike(side: Side, call: Call, answer: Answer) -> Answer:
-    """The answer without what need not be equal: ports, sizes on disk, raft index before, fields that 3.6 added."""
+    """The answer without what need not be equal: ports, sizes on disk, raft index and term before, fields of 3.6."""
     message = answer.message
     if message is None:
         return answer
+    if message.HasField("header") and message.header.raft_term:
+        message.header.raft_term = max(0, message.header.raft_term + 1 - side.term_base)
     if call.name == "MemberList":
         for member in message.members:
             urls = [url.replace(side.member.target, "HOST:PORT") for url in member.clientURLs]
@@ -241,7 +250,9 @@ def _alike_left(answer: Any) -> int:
 
 def _alike_status(side: Side) -> Any:
     status = side.settled_status()
-    plain = pb.StatusResponse(header=status.header, leader=status.leader, raftTerm=status.raftTerm)
+    term = status.raftTerm + 1 - side.term_base
+    plain = pb.StatusResponse(header=status.header, leader=status.leader, raftTerm=term)
+    plain.header.raft_term = status.header.raft_term + 1 - side.term_base
     plain.version = ".".join(status.version.split(".")[:2])
     plain.raftIndex = status.raftIndex - side.index_base
     plain.raftAppliedIndex = status.raftAppliedIndex - side.index_base
