@@ -398,13 +398,18 @@ class Log:
             self._maybe_cut()
 
     def _sync_first_steps(self, tail: File, data: bytes) -> tuple[int, bytes]:
-        """Puts more than one sync may cover on disk, but for the last step. return that step: (offset, data)"""
+        """Puts more than one sync may cover on disk, but for the last step. return that step: (offset, data)
+
+        NB: each step ends where a sector does. What is killed between two leaves a frame whose rest is missing, which
+        is told from damage by sectors of it that hold nothing.
+        """
         offset = self._offset
         while len(data) > SYNC_BYTES_MAX:
-            tail.write(offset, data[:SYNC_BYTES_MAX])
+            step = SYNC_BYTES_MAX - offset % SECTOR_BYTES
+            tail.write(offset, data[:step])
             if not self._options.no_fsync:
                 tail.sync()
-            offset, data = offset + SYNC_BYTES_MAX, data[SYNC_BYTES_MAX:]
+            offset, data = offset + step, data[step:]
         return offset, data
 
     def _place_points(self) -> None:

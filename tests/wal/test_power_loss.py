@@ -2,6 +2,7 @@
 
 from random import Random
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -173,6 +174,31 @@ def test_what_a_killed_process_had_not_synced_is_durable_once_it_is_read_back(se
     seen = (read.read_entries(1), recovered.hard_state)
     again, recovered = Log.open(disk.crash(random), "/data/wal", options=SMALL)
     assert (again.read_entries(1), recovered.hard_state) == seen
+
+
+@pytest.mark.parametrize("size", [20, 300, 1000])
+@pytest.mark.parametrize("calls", [1, 2, 3, 4])
+def test_a_process_killed_between_two_steps_of_a_large_sync_leaves_a_torn_end(
+    monkeypatch: pytest.MonkeyPatch, size: int, calls: int
+) -> None:
+    """What it had not reported may be there or not; the log is no damaged one for that, power loss or not."""
+    monkeypatch.setattr("etcdz.wal.log.SYNC_BYTES_MAX", 8 << 10)
+    disk = FakeDisk()
+    disk.make_directory("/data")
+    disk.sync_directory("/")
+    stopping = _StoppingDisk(disk, 1 << 40)
+    log = Log.create(stopping, "/data/wal", b"meta")
+    log.append([entry(1, 1, b"one")], 1, hard_state(commit=1))
+    log.sync()
+    log.append([entry(index, 1, b"x" * size) for index in range(2, 2 + 24_000 // size)], 2)
+    stopping.calls_left = calls
+    with pytest.raises(_PowerLoss):
+        log.sync()
+    stopping.calls_left = 1 << 40
+    log.close()
+    for left in (disk.crash(Random(size)), disk):
+        _, recovered = Log.open(left, "/data/wal")
+        assert recovered.first_index == 1
 
 
 class _PowerLoss(Exception):
