@@ -239,7 +239,10 @@ def _kind(request: pb.InternalRaftRequest) -> str:
 
 def _is_v2(data: bytes) -> bool:
     """Field 2 right behind the id: a v2 request, bare or wrapped; no v3 request has it."""
-    at = decode_varint(data, 1)[1] if data[:1] == V2_REQUEST_ID else 0
+    try:
+        at = decode_varint(data, 1)[1] if data[:1] == V2_REQUEST_ID else 0
+    except (IndexError, ValueError):  # it ends inside its id: no request at all
+        return False
     return data[at : at + 1] == V2_REQUEST_METHOD
 
 

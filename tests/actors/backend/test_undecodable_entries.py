@@ -24,6 +24,7 @@ ADD = raftpb.ConfChangeType.ConfChangeAddNode
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
+        (ENTRY_NORMAL, b"\x08"),
         (ENTRY_NORMAL, b"\xff\xff"),
         (ENTRY_NORMAL, b"\x08\x09\x12\x03BAD"),
         (ENTRY_NORMAL, pb.InternalRaftRequest(header=HEADER, auth_enable=pb.AuthEnableRequest()).SerializeToString()),
