@@ -265,8 +265,8 @@ class LevelStore:
 
     def _switch(self) -> None:
         """Syncs the log, then has LevelDB begin the next one. On return writes go there."""
+        self._reap_dumps()  # NB: it may write, and nothing may be written behind the sync
         self.sync()
-        self._reap_dumps()
         before = self._logs()[-1]
         lo, hi, freed = self._ranges.popleft() if self._ranges and not self._dumps else (_NOWHERE, _NOWHERE, 0)
         dump = threading.Thread(target=self._run_dump, args=(lo, hi), name="leveldb-dump", daemon=True)
