@@ -33,7 +33,10 @@ def settle(top: Path) -> str:
         (member / MARK).unlink(missing_ok=True)
         return ""
     if (migrated / MARK).exists():
-        shutil.rmtree(migrated)  # whole, but its turn never came
+        # Whole, but its turn never came. NB: under another name first: half removed, without MARK, it would be taken
+        # for the old one.
+        migrated.rename(top / BUILDING)
+        shutil.rmtree(top / BUILDING)
         return ""
     kept = _set_aside(top, kind_of(migrated))
     return f"{top}: the migration to {kind_of(member)} is finished now; kept: {kept}"

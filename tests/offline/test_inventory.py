@@ -1,9 +1,12 @@
 """What a start makes of a data directory, by the names in it: it starts, takes over, or says why not and what to do."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from etcdz.migration.directories import settle
 from etcdz.migration.errors import MigrationError
 from etcdz.migration.inventory import Work, examine
 from etcdz.migration.takeover import take_over
@@ -99,3 +102,20 @@ def test_a_way_back_to_etcd_is_finished_and_without_takeover_not_turned_round(tm
         take_over(tmp_path, tmp_path / "member" / "wal", may_take_over=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["member", "member.was-etcdz"]
     assert (tmp_path / DB).exists() and not (tmp_path / "member/migrated").exists()
+
+
+def test_a_kill_while_what_never_had_its_turn_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mark goes first: what is left must not be taken for the member directory that was migrated."""
+    new = ("member.migrated/migrated", "member.migrated/snap/leveldb/CURRENT")
+    top = laid_out(tmp_path, WAL, DB, *new)
+
+    def remove_mark(path: Path, *args: Any, **kwargs: Any) -> None:
+        if path.is_dir():
+            (path / "migrated").unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", remove_mark)
+        settle(top)
+    assert settle(top) == ""
+    assert (top / DB).exists() and sorted(path.name for path in top.iterdir()) == ["member"]
