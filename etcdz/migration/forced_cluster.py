@@ -17,9 +17,10 @@ from etcdz.migration.errors import MigrationError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL, Entry, decode_entry, make_entry
-from etcdz.store import buckets
+from etcdz.store import buckets, way_back
 from etcdz.store.disk import RealDisk
-from etcdz.store.leveldb import LevelStore
+from etcdz.store.inspection import is_new
+from etcdz.store.leveldb import LevelStore, StoreDamaged
 from etcdz.telemetry import logs
 from etcdz.wal import record as rec
 from etcdz.wal.log import Log
@@ -41,7 +42,8 @@ def force(top: Path, wal_dir: Path, peer_urls: tuple[str, ...]) -> None:
     """Requires: the lock of the data directory is held, there is a log, and it is of etcdz.
 
     peer_urls   of this member, should its cluster not know it
-    raises      MigrationError: it was removed from its cluster. WalCorrupt, WalMismatch, StoreBroken, ValueError,
+    raises      MigrationError: it was removed from its cluster, or its store is damaged: what that has applied counts
+                as committed, so nothing may be dropped without it. WalCorrupt, WalMismatch, StoreBroken, ValueError,
                 OSError: log or store cannot be read
     """
     disk = RealDisk()
@@ -55,9 +57,16 @@ def force(top: Path, wal_dir: Path, peer_urls: tuple[str, ...]) -> None:
 
 
 def _applied(path: Path, member_id: int, cluster_id: int) -> Applied:
-    if not (path / "CURRENT").is_file():  # killed in its first start: the log has everything
+    way_back.finish(path)  # a start that was killed may have left the store under another name
+    if is_new(path):  # killed in its first start: the log has everything
         return Applied(0, Membership(member_id, cluster_id))
-    store = LevelStore(path)
+    try:
+        store = LevelStore(path)
+    except StoreDamaged as error:
+        raise MigrationError(
+            f"the store is damaged: {error}. Start the member without --force-new-cluster first: it says what can be "
+            "done"
+        ) from error
     try:
         index = int.from_bytes(store.get(buckets.CONSISTENT_INDEX) or b"", "big")
         return Applied(index, Membership.load(store, member_id, cluster_id))

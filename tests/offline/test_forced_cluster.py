@@ -127,6 +127,27 @@ def test_a_member_alone_keeps_its_whole_log_since_nobody_else_had_to_agree(tmp_p
     assert entries == [put_of(b"acknowledged"), add(7), remove(7)] and commit == 4
 
 
+@pytest.mark.parametrize("name", ["leveldb.before", "leveldb.mended"])
+def test_a_store_that_a_killed_start_has_left_under_another_name_counts(name: str, tmp_path: Path) -> None:
+    data = Data(tmp_path, 3, [put_of(b"applied")], commit=0)
+    store = tmp_path / "member" / "snap" / "leveldb"
+    level = LevelStore(store)
+    level.write({buckets.CONSISTENT_INDEX: (4).to_bytes(8, "big")}, sync=True)
+    level.close()
+    store.rename(store.with_name(name))
+    entries, _ = data.force()
+    assert entries == [put_of(b"applied"), *[remove(id_) for id_ in data.others]]
+
+
+def test_a_damaged_store_is_none_of_a_first_start_and_the_way_out_is_named(tmp_path: Path) -> None:
+    data = Data(tmp_path, 3, [put_of(b"kept")])
+    before = data.read()
+    (tmp_path / "member" / "snap" / "leveldb" / "CURRENT").unlink()
+    with pytest.raises(MigrationError, match=r"CURRENT: is missing.* without --force-new-cluster first"):
+        data.force()
+    assert data.read() == before
+
+
 def test_a_learner_is_given_a_vote_first() -> None:
     own, other = 9, 7
     membership = Membership(own, 5)
