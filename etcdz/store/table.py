@@ -11,6 +11,7 @@ Source: LevelDB doc/table_format.md, snappy's format description.
 """
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,13 +32,17 @@ class BadBlock(ValueError):
 
 
 def find_bad_table(store: Path, seconds: float = float("inf")) -> Damage | None:
-    """The first damaged table of a store; None: there is none, or it was not found within so many seconds."""
+    """The first damaged table of a store; None: there is none, or it was not found within so many seconds.
+
+    NB: the store may be open still, and a compaction remove tables meanwhile.
+    """
     until = time.monotonic() + seconds
     for path in sorted([*store.glob("*.ldb"), *store.glob("*.sst")]):
         if time.monotonic() > until:
             break
-        if why := find_bad_block(path):
-            return Damage(path, why)
+        with suppress(FileNotFoundError):
+            if why := find_bad_block(path):
+                return Damage(path, why)
     return None
 
 

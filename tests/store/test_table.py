@@ -34,6 +34,14 @@ def test_a_whole_table_is_whole(table: Path) -> None:
     assert find_bad_table(table.parent) is None
 
 
+def test_a_table_that_a_compaction_removes_meanwhile_is_passed_over(table: Path) -> None:
+    (table.parent / "000001.ldb").symlink_to("gone")  # listed, and not there when it is read
+    assert find_bad_table(table.parent) is None
+    flip(table, 100)
+    found = find_bad_table(table.parent)
+    assert found is not None and found.path == table
+
+
 def test_a_flipped_bit_is_found_and_never_gives_other_rows(table: Path, tmp_path: Path) -> None:
     """NB: LevelDB skips over a bad block and says so by the way; at the end of a range nobody may have asked."""
     random = Random(2)
