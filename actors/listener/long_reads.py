@@ -40,7 +40,7 @@ class Stall:
 
 
 class LongReads:
-    """Of one listener. len(): how many, asked for or not.
+    """Of one listener. len(): how many, asked for or not. in: by request id.
 
     waiting     request ids of those that are not asked for, by caller. Invariant: callers in the order of their turns,
                 none without ids
@@ -62,6 +62,9 @@ class LongReads:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def __contains__(self, request_id: object) -> bool:
+        return request_id in self._calls
 
     @property
     def asked(self) -> set[int]:
@@ -85,7 +88,7 @@ class LongReads:
     def end(self, request_id: int) -> Call | None:
         """The read has its answer, or an error: it is forgotten. None: it is none of these"""
         call = self._calls.pop(request_id, None)
-        self._drop_parts(request_id)
+        self.drop_parts(request_id)
         if call is not None:
             self._request_bytes -= len(call.payload)
             self._asked.discard(request_id)
@@ -158,10 +161,10 @@ class LongReads:
 
     def on_part(self, part: ReplyPart) -> list[bytes] | None:
         """The pieces of an answer, if this part completes it. None: there is more to come, or it is not the
-        part that is due, but of a backend that is gone."""
+        part that is due, but of a backend that is gone. Requires: somebody waits for the answer"""
         found = self._parts.get(part.request_id)
         if part.offset == 0:
-            self._drop_parts(part.request_id)
+            self.drop_parts(part.request_id)
             found = self._parts[part.request_id] = _Parts(part.incarnation)
         if found is None or part.offset != found.size or part.incarnation != found.incarnation:
             return None
@@ -170,10 +173,11 @@ class LongReads:
         self._parts_bytes += len(part.data)
         if not part.is_last:
             return None
-        self._drop_parts(part.request_id)
+        self.drop_parts(part.request_id)
         return found.pieces
 
-    def _drop_parts(self, request_id: int) -> None:
+    def drop_parts(self, request_id: int) -> None:
+        """What has come of an answer that nobody waits for."""
         found = self._parts.pop(request_id, None)
         if found is not None:
             self._parts_bytes -= found.size

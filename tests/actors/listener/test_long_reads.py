@@ -11,9 +11,9 @@ from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
-from etcdz.api.methods import RANGE
+from etcdz.api.methods import DELETE_RANGE, RANGE
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import CancelReads, LongReads, Read, ReadLong, Replies, ReplyPart
+from etcdz.ipc.messages import CancelReads, LongReads, Propose, Read, ReadLong, Replies, ReplyPart
 from etcdz.proto import etcdserverpb as pb
 
 BODY = pb.RangeRequest(key=b"k", range_end=b"\0", serializable=True).SerializeToString()
@@ -182,6 +182,35 @@ def test_what_is_given_up_is_not_asked_for_or_taken_back(setup: Setup) -> None:
     (cancelled,) = setup.take(CancelReads)
     assert second in cancelled.ids
     assert len(setup.calls.long_reads) == 0
+
+
+def test_parts_that_were_on_their_way_when_their_read_was_given_up_are_not_kept(setup: Setup) -> None:
+    hostile, victim = Connection(), Connection()
+    for stream_id in range(3):
+        setup.begin(hostile, stream_id)
+        (given_up,) = setup.asked()
+        setup.calls.cancel({hostile: {stream_id}})
+        setup.calls.on_reply_part(ReplyPart(7, given_up, 0, bytes(limits.UNSENT_BYTES_MAX // 2), False))
+    assert setup.calls.long_reads.unsent_bytes() == 0
+    setup.begin(victim, 1)
+    setup.answer(*setup.asked(), b"v")
+    assert victim.answers == {1: (0, b"v")}
+
+
+def test_what_has_come_of_the_answer_to_a_change_is_not_kept_when_it_is_given_up(setup: Setup) -> None:
+    client = Connection()
+    body = pb.DeleteRangeRequest(key=b"k", range_end=b"l", prev_kv=True).SerializeToString()
+    setup.calls.begin(client, 1, DELETE_RANGE, body, None)
+    setup.calls.end_turn()
+    (request_id,) = [item[0] for message in setup.take(Propose) for item in message.items]
+    setup.calls.on_reply_part(ReplyPart(7, request_id, 0, b"begun", False))
+    assert setup.calls.long_reads.unsent_bytes() == len(b"begun")
+    setup.calls.cancel({client: {1}})
+    setup.calls.on_reply_part(ReplyPart(7, request_id, 5, b"more", False))
+    assert setup.calls.long_reads.unsent_bytes() == 0
+    setup.calls.on_reply_part(ReplyPart(7, request_id, 9, b"end", True))
+    assert setup.calls.long_reads.unsent_bytes() == 0
+    assert client.answers == {}
 
 
 def test_a_new_backend_is_asked_again_and_parts_of_the_old_one_are_forgotten(setup: Setup) -> None:
