@@ -164,8 +164,10 @@ class RecipeCall:
             return
         if self._step is None or _is_change(self._step):
             self._leaving = reason
-        else:
-            self._resume(reason)
+            return
+        if isinstance(self._step, Ask):  # it may take long, and nobody waits for it any more
+            self._recipes.host.streams.cancelled.setdefault(self, set()).add(self._asked)
+        self._resume(reason)
 
     # ---- what comes of a step ----
 
