@@ -56,12 +56,12 @@ class Client:
 
     @property
     def has_room(self) -> bool:
-        """Whether it has taken what it was given before, but for a little."""
+        """Whether it has taken what it was given of large answers before, but for a little."""
         raise NotImplementedError
 
     @property
     def unsent_bytes(self) -> int:
-        """What it has been given and has not taken."""
+        """What it has been given of large answers and has not taken."""
         raise NotImplementedError
 
     def give_up_unsent(self) -> None:

@@ -351,7 +351,7 @@ class Connection(Client, asyncio.Protocol):
 
     @property
     def unsent_bytes(self) -> int:
-        return 0 if self.grpc is None else self.grpc.pending_bytes + self.transport.get_write_buffer_size()
+        return 0 if self.grpc is None else self.grpc.pending_long_bytes + self.transport.get_write_buffer_size()
 
     @property
     def has_room(self) -> bool:

@@ -240,6 +240,26 @@ def test_what_a_client_does_not_read_may_grow_some_time_until_it_is_not_read_fro
     assert world.transport.reads
 
 
+def test_a_stream_that_the_client_leaves_unread_takes_no_room_of_large_answers(world: World) -> None:
+    """It may read on only when the call has its answer."""
+    calls: list[StreamCall] = []
+
+    def serve(call: StreamCall) -> Any:
+        calls.append(call)
+        return SimpleNamespace()
+
+    world.streams.services[WATCH] = serve
+    world.client.open(STREAM)
+    call = world.client.call(PATH, BODY)
+    world.send()
+    calls[0].send(bytes(6 << 20))
+    assert world.connection.has_room
+    world.connection.reply_parts(call, [bytes(6 << 20)])
+    assert not world.connection.has_room
+    world.connection.give_up_unsent()
+    assert world.connection.has_room
+
+
 def test_streams_go_on_when_the_socket_has_taken_what_waited_though_the_client_says_nothing(world: World) -> None:
     told: list[str] = []
     calls: list[StreamCall] = []
