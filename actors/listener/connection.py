@@ -346,8 +346,11 @@ class Connection(Client, asyncio.Protocol):
             self.fail(error)
 
     def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
-        if self.grpc is not None:
-            self.grpc.reply_parts(stream_id, parts)
+        try:
+            if self.grpc is not None:
+                self.grpc.reply_parts(stream_id, parts)
+        except Exception as error:
+            self.fail(error)
 
     @property
     def unsent_bytes(self) -> int:
@@ -358,8 +361,11 @@ class Connection(Client, asyncio.Protocol):
         return self.unsent_bytes < limits.CLIENT_ROOM_BYTES
 
     def give_up_unsent(self) -> None:
-        if self.grpc is not None:
-            self.grpc.give_up_unsent()
+        try:
+            if self.grpc is not None:
+                self.grpc.give_up_unsent()
+        except Exception as error:
+            self.fail(error)
         if self.stalled:
             self.transport.abort()
 

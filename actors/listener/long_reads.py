@@ -184,7 +184,7 @@ class LongReads:
 
     def has_given(self, client: Client, now: float) -> None:
         """The client has been given a large answer, to take it as it can."""
-        self._holders.setdefault(client, Stall(client.unsent_bytes, now))
+        self._holders[client] = Stall(client.unsent_bytes, now)
 
     def find_stalled(self, now: float) -> list[Client]:
         """Clients that have taken nothing for long while others wait for the space that they take."""

@@ -311,6 +311,8 @@ class Defective:
         ("expire", lambda world: world.connection.expire(9.0)),
         ("keep_alive", lambda world: world.connection.keep_alive(9.0)),
         ("give_up_unfinished", lambda world: world.connection.give_up_unfinished()),
+        ("give_up_unsent", lambda world: world.connection.give_up_unsent()),
+        ("reply_parts", lambda world: world.connection.reply_parts(1, [b""])),
     ],
 )
 def test_whoever_meets_a_defect_of_one_connection_others_are_served(what: str, do: Callable[[World], Any]) -> None:

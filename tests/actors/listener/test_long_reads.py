@@ -166,6 +166,19 @@ def test_who_takes_nothing_for_long_loses_its_answers_when_others_wait(setup: Se
     assert reads.find_stalled(now + limits.UNSENT_STALL_S + 1) == [stalled], "the other one is slow, but takes it"
 
 
+def test_who_has_just_been_given_an_answer_has_time_to_take_it(setup: Setup) -> None:
+    client, waits = Connection(), Connection()
+    reads = setup.calls.long_reads
+    reads.has_given(client, 0.0)
+    client.unsent = limits.CLIENT_ROOM_BYTES // 2  # of what else it is sent, all the time
+    now = 10 * limits.UNSENT_STALL_S
+    client.unsent += limits.UNSENT_BYTES_MAX
+    reads.has_given(client, now)
+    setup.begin(waits, 1)
+    assert reads.find_stalled(now + 0.1) == []
+    assert reads.find_stalled(now + limits.UNSENT_STALL_S + 1) == [client]
+
+
 def test_what_is_given_up_is_not_asked_for_or_taken_back(setup: Setup) -> None:
     client = Connection()
     setup.begin(client, *range(5))
