@@ -74,6 +74,25 @@ class Client:
         raise NotImplementedError
 
 
+class ForClient:
+    """Base of a Caller that is a part of the listener and asks in the name of one client."""
+
+    __slots__ = ()
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """As Caller."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """As Caller."""
+        raise NotImplementedError
+
+    @property
+    def client(self) -> Caller:
+        """The client's connection."""
+        raise NotImplementedError
+
+
 class Call(NamedTuple):
     """One call that waits.
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
-from actors.listener.call import WRITE, Call, Caller, Client
+from actors.listener.call import WRITE, Call, Caller, Client, ForClient
 from etcdz import limits
 from etcdz.ipc.messages import ReplyPart
 
@@ -42,8 +42,8 @@ class Stall:
 class LongReads:
     """Of one listener. len(): how many, asked for or not. in: by request id.
 
-    waiting     request ids of those that are not asked for, by caller. Invariant: callers in the order of their turns,
-                none without ids
+    waiting     request ids of those that are not asked for, by who asks. Invariant: in the order of their turns, none
+                without ids
     cancelled   request ids of those that the backend works on in vain, and is to be told of
     """
 
@@ -75,14 +75,15 @@ class LongReads:
 
     def add(self, request_id: int, call: Call) -> bool:
         """The backend has told this read to be long. return False: too many are"""
-        queue = self.waiting.get(call.caller, _NO_IDS)
+        asker = _asker(call.caller)
+        queue = self.waiting.get(asker, _NO_IDS)
         if len(self._calls) >= limits.LONG_READS_MAX or len(queue) >= limits.LONG_READS_EACH:
             return False
         if self._request_bytes + len(call.payload) > limits.LONG_READS_BYTES_MAX:
             return False
         self._request_bytes += len(call.payload)
         self._calls[request_id] = call
-        self.waiting.setdefault(call.caller, deque()).append(request_id)
+        self.waiting.setdefault(asker, deque()).append(request_id)
         return True
 
     def end(self, request_id: int) -> Call | None:
@@ -92,15 +93,15 @@ class LongReads:
         if call is not None:
             self._request_bytes -= len(call.payload)
             self._asked.discard(request_id)
-            self._unqueue(request_id, call.caller)
+            self._unqueue(request_id, _asker(call.caller))
         return call
 
-    def _unqueue(self, request_id: int, caller: Caller) -> None:
-        queue = self.waiting.get(caller)
+    def _unqueue(self, request_id: int, asker: Caller) -> None:
+        queue = self.waiting.get(asker)
         if queue is not None and request_id in queue:
             queue.remove(request_id)
             if not queue:
-                del self.waiting[caller]
+                del self.waiting[asker]
 
     def cancel(self, given_up: Mapping[Caller, Container[int]]) -> None:
         """Clients have given up these calls, by stream."""
@@ -122,7 +123,7 @@ class LongReads:
     def ask_again(self) -> None:
         """A new backend knows nothing of what the one before was asked for."""
         for request_id in sorted(self._asked, reverse=True):
-            self.waiting.setdefault(self._calls[request_id].caller, deque()).appendleft(request_id)
+            self.waiting.setdefault(_asker(self._calls[request_id].caller), deque()).appendleft(request_id)
         self._asked.clear()
         self.cancelled.clear()
         self._parts.clear()
@@ -133,13 +134,13 @@ class LongReads:
     def take_due(self) -> Iterator[tuple[int, Call]]:
         """Those that are to be asked for now, with their request ids."""
         while self.waiting and len(self._asked) < limits.LONG_READS_ASKED and self._has_space():
-            caller = next((caller for caller in self.waiting if _has_room(caller)), None)
-            if caller is None:
+            asker = next((asker for asker in self.waiting if _has_room(asker)), None)
+            if asker is None:
                 return
-            queue = self.waiting.pop(caller)
+            queue = self.waiting.pop(asker)
             request_id = queue.popleft()
             if queue:
-                self.waiting[caller] = queue  # behind all others
+                self.waiting[asker] = queue  # behind all others
             self._asked.add(request_id)
             yield request_id, self._calls[request_id]
 
@@ -201,6 +202,11 @@ class LongReads:
     def takes_answer(self, call: Call) -> bool:
         """Whether an answer to a change may be given: reads are asked for only when it may."""
         return call.state != WRITE or _has_room(call.caller) or self._has_space()
+
+
+def _asker(caller: Caller) -> Caller:
+    """Who has a turn for it, and room: what a part of the listener asks for its client counts as the client's."""
+    return caller.client if isinstance(caller, ForClient) else caller
 
 
 def _has_room(caller: Caller) -> bool:

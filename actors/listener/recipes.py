@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from actors.listener.call import Caller, ForClient
 from actors.listener.calls import Calls
 from actors.listener.streams import Service, StreamCall, Streams, end_for_resumption
 from actors.listener.watching import Watching
@@ -97,7 +98,7 @@ class Recipes:
             self.host.fail(error)
 
 
-class RecipeCall:
+class RecipeCall(ForClient):
     """One client's call: the StreamHandler of its stream, and the Caller of what its recipe asks.
 
     _step      what the recipe waits for; None: it runs, or has ended
@@ -175,6 +176,10 @@ class RecipeCall:
     def remote(self) -> str | None:
         """The client's address for a log line; None: not known."""
         return getattr(self._call.connection, "remote", None)
+
+    @property
+    def client(self) -> Caller:
+        return self._call.connection
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """The answer to an Ask, whose number stands for the stream."""

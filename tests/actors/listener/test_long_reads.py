@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.listener.call import Client
+from actors.listener.call import Client, ForClient
 from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
@@ -123,6 +123,27 @@ def test_few_are_asked_for_at_a_time_in_turn_between_clients(setup: Setup) -> No
     setup.answer(*setup.asked(), b"v")
     assert victim.answers == {1: (0, b"v")}
     assert len(hostile.answers) == 2
+
+
+def test_what_is_asked_in_a_clients_name_has_no_turns_of_its_own(setup: Setup) -> None:
+    """As by its RangeStreams, of which it may have thousands."""
+
+    class Part(ForClient):
+        client = hostile = Connection()
+        reply = hostile.reply
+        flush = hostile.flush
+
+    hostile, victim = Part.hostile, Connection()
+    for _ in range(limits.LONG_READS_EACH + 3):
+        setup.begin(Part(), 1)  # type: ignore[arg-type]
+    assert hostile.answers == {1: TOO_MANY}
+    setup.begin(victim, 1)
+    first, second = setup.asked()
+    setup.answer(first, b"x")
+    setup.answer(second, b"x")
+    for request_id in setup.asked():
+        setup.answer(request_id, b"v")
+    assert victim.answers == {1: (0, b"v")}
 
 
 def test_a_client_that_takes_nothing_is_not_read_for_and_holds_up_nobody(setup: Setup) -> None:
