@@ -93,6 +93,11 @@ class ForClient:
         raise NotImplementedError
 
 
+def asker_of(caller: Caller) -> Caller:
+    """Whose turns and places a call takes: what a part of the listener asks for its client counts as the client's."""
+    return caller.client if isinstance(caller, ForClient) else caller
+
+
 class Call(NamedTuple):
     """One call that waits.
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
-from actors.listener.call import WRITE, Call, Caller, Client, ForClient
+from actors.listener.call import WRITE, Call, Caller, Client, asker_of
 from etcdz import limits
 from etcdz.ipc.messages import ReplyPart
 
@@ -75,7 +75,7 @@ class LongReads:
 
     def add(self, request_id: int, call: Call) -> bool:
         """The backend has told this read to be long. return False: too many are"""
-        asker = _asker(call.caller)
+        asker = asker_of(call.caller)
         queue = self.waiting.get(asker, _NO_IDS)
         if len(self._calls) >= limits.LONG_READS_MAX or len(queue) >= limits.LONG_READS_EACH:
             return False
@@ -93,7 +93,7 @@ class LongReads:
         if call is not None:
             self._request_bytes -= len(call.payload)
             self._asked.discard(request_id)
-            self._unqueue(request_id, _asker(call.caller))
+            self._unqueue(request_id, asker_of(call.caller))
         return call
 
     def _unqueue(self, request_id: int, asker: Caller) -> None:
@@ -123,7 +123,7 @@ class LongReads:
     def ask_again(self) -> None:
         """A new backend knows nothing of what the one before was asked for."""
         for request_id in sorted(self._asked, reverse=True):
-            self.waiting.setdefault(_asker(self._calls[request_id].caller), deque()).appendleft(request_id)
+            self.waiting.setdefault(asker_of(self._calls[request_id].caller), deque()).appendleft(request_id)
         self._asked.clear()
         self.cancelled.clear()
         self._parts.clear()
@@ -202,11 +202,6 @@ class LongReads:
     def takes_answer(self, call: Call) -> bool:
         """Whether an answer to a change may be given: reads are asked for only when it may."""
         return call.state != WRITE or _has_room(call.caller) or self._has_space()
-
-
-def _asker(caller: Caller) -> Caller:
-    """Who has a turn for it, and room: what a part of the listener asks for its client counts as the client's."""
-    return caller.client if isinstance(caller, ForClient) else caller
 
 
 def _has_room(caller: Caller) -> bool:
