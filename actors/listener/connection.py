@@ -361,13 +361,17 @@ class Connection(Client, asyncio.Protocol):
         return self.unsent_bytes < limits.CLIENT_ROOM_BYTES
 
     def give_up_unsent(self) -> None:
+        """NB: where no window holds anything back it is the socket, which gives nothing up but with the connection."""
+        grpc = self.grpc
+        if grpc is None:
+            return
         try:
-            if self.grpc is not None:
-                self.grpc.give_up_unsent()
+            is_held_by_windows = grpc.pending_long_bytes > 0
+            grpc.give_up_unsent()
+            if self.stalled or not is_held_by_windows:
+                self.transport.abort()
         except Exception as error:
             self.fail(error)
-        if self.stalled:
-            self.transport.abort()
 
     def flush(self) -> None:
         """One write for everything that waits."""

@@ -257,7 +257,17 @@ def test_a_stream_that_the_client_leaves_unread_takes_no_room_of_large_answers(w
     world.connection.reply_parts(call, [bytes(6 << 20)])
     assert not world.connection.has_room
     world.connection.give_up_unsent()
-    assert world.connection.has_room
+    assert world.connection.has_room and not world.transport.closed
+
+
+def test_what_waits_in_the_socket_of_a_client_that_reads_nothing_is_given_up_with_the_connection(world: World) -> None:
+    """However little it is: many such clients would take all the space that there is for large answers."""
+    world.client.call(PATH, BODY)
+    world.send()
+    world.back_up(128 << 10)
+    assert world.connection.unsent_bytes
+    world.connection.give_up_unsent()
+    assert world.transport.closed
 
 
 def test_streams_go_on_when_the_socket_has_taken_what_waited_though_the_client_says_nothing(world: World) -> None:
