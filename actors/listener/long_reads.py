@@ -59,6 +59,8 @@ class LongReads:
         self._parts_bytes = 0
         self._holders: dict[Client, Stall] = {}
         """Clients that may not have taken a large answer."""
+        self._starved_since: float | None = None
+        """Since when reads have waited and there was no space to ask for any."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -142,6 +144,7 @@ class LongReads:
             if queue:
                 self.waiting[asker] = queue  # behind all others
             self._asked.add(request_id)
+            self._starved_since = None
             yield request_id, self._calls[request_id]
 
     def _has_space(self) -> bool:
@@ -188,7 +191,8 @@ class LongReads:
         self._holders[client] = Stall(client.unsent_bytes, now)
 
     def find_stalled(self, now: float) -> list[Client]:
-        """Clients that have taken nothing for long while others wait for the space that they take."""
+        """Clients that have taken nothing for long while others wait for the space that they take; or, if these have
+        waited for long, the one that takes most of it, though it takes its answer bit by bit."""
         stalled = []
         for client, stall in self._holders.items():
             unsent = client.unsent_bytes
@@ -197,7 +201,15 @@ class LongReads:
             elif unsent and now - stall.since_s > limits.UNSENT_STALL_S:
                 stalled.append(client)
             stall.unsent = unsent
-        return stalled if self.waiting and not self._has_space() else []
+        if not self.waiting or self._has_space():
+            self._starved_since = None
+            return []
+        if self._starved_since is None:
+            self._starved_since = now
+        if stalled or now - self._starved_since <= limits.UNSENT_STARVED_S:
+            return stalled
+        held = {client: stall.unsent for client, stall in self._holders.items()}
+        return [max(held, key=lambda client: held[client])] if sum(held.values()) >= limits.UNSENT_BYTES_MAX else []
 
     def takes_answer(self, call: Call) -> bool:
         """Whether an answer to a change may be given: reads are asked for only when it may."""

@@ -187,6 +187,29 @@ def test_who_takes_nothing_for_long_loses_its_answers_when_others_wait(setup: Se
     assert reads.find_stalled(now + limits.UNSENT_STALL_S + 1) == [stalled], "the other one is slow, but takes it"
 
 
+def test_who_takes_its_answer_bit_by_bit_does_not_hold_up_others_for_ever(setup: Setup) -> None:
+    trickle, slow, waits = Connection(), Connection(), Connection()
+    reads = setup.calls.long_reads
+    setup.begin(trickle, 1)
+    setup.answer(*setup.asked(), bytes(limits.UNSENT_BYTES_MAX + (1 << 20)))
+    slow.unsent = 1 << 20
+    reads.has_given(slow, time.monotonic())
+    setup.begin(waits, 1)
+    now = began = time.monotonic()
+    found: list[Any] = []
+    while not found and now < began + limits.LONG_READ_WAIT_S / 2:
+        assert setup.asked() == []
+        now += limits.UNSENT_STALL_S / 2
+        trickle.unsent -= 1
+        slow.unsent -= 1
+        found = reads.find_stalled(now)
+    assert found == [trickle]
+    assert now > began + limits.UNSENT_STARVED_S
+    trickle.give_up_unsent()
+    setup.answer(*setup.asked(), b"v")
+    assert waits.answers == {1: (0, b"v")}
+
+
 def test_who_has_just_been_given_an_answer_has_time_to_take_it(setup: Setup) -> None:
     client, waits = Connection(), Connection()
     reads = setup.calls.long_reads
