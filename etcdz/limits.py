@@ -46,6 +46,9 @@ UNSENT_BYTES_MAX = 64 << 20
 """Of large answers that the clients of one listener have not taken: with more, no further ones are asked for."""
 UNSENT_STALL_S = 3.0
 """A client that has taken nothing for so long loses its answers, if others wait for the space."""
+UNSENT_STARVED_S = 20.0
+"""If for so long no long read could be asked for, since answers are taken too slowly, the client that holds most of the
+space loses its own, so that others need not wait until LONG_READ_WAIT_S."""
 CLIENT_ROOM_BYTES = 1 << 20
 """A client that has not taken so much is not given more large answers."""
 KEEP_ALIVES_IN_FLIGHT = 1_024
@@ -152,6 +155,7 @@ assert 2 * CALLS_IN_FLIGHT_MAX <= REQUEST_WINDOW, (
 assert APPLY_LAG_MAX <= REQUEST_WINDOW, "what is not applied yet may be offered again"
 assert CALLS_RESERVED < CALLS_IN_FLIGHT_MAX
 assert LONG_READS_ASKED < LONG_READS_EACH < LONG_READS_MAX
+assert UNSENT_STALL_S < UNSENT_STARVED_S < LONG_READ_WAIT_S
 assert CLIENT_ROOM_BYTES < UNSENT_BYTES_MAX
 assert CALLS_WAITING_EACH < CALLS_WAITING_MAX
 assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX

@@ -107,8 +107,6 @@ class BackendActor(Actor):
         self.mvcc.state.breathe = self._breathe
         self.mvcc.answer_bytes_max = min(self.mvcc.answer_bytes_max, _memory_max() // ANSWER_SHARE)
         self.store = self.mvcc.state.store
-        self.mvcc.state.breathe = self._breathe
-        self.mvcc.answer_bytes_max = min(self.mvcc.answer_bytes_max, _memory_max() // ANSWER_SHARE)
         self.membership = Membership.load(self.store, self.mvcc.member_id, self.mvcc.cluster_id)
         kept = self.store.get(buckets.V2_KEYS)
         self.v2_keys = V2Keys.decode(kept) if kept else None

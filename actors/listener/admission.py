@@ -12,7 +12,7 @@ what one client piles up must not have the calls of another refused.
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from actors.listener.call import Caller, Client
+from actors.listener.call import Caller, Client, asker_of
 from etcdz import limits
 from etcdz.api.auth_info import AuthInfo
 
@@ -45,9 +45,9 @@ class Admission:
         self._share = limits.CALLS_IN_FLIGHT_MAX
         self.places = self._share
         self._abandoned: dict[int, tuple[Caller, float]] = {}
-        """By request id: whose it was, and when it was given up."""
+        """By request id: who asked, and when it was given up."""
         self._holds: dict[Caller, int] = {}
-        """How many of these each caller has."""
+        """How many of these each asker has."""
         self._waiting: dict[tuple[Caller, int], WaitingCall] = {}
         """By caller and stream. Invariant: in the order in which they came."""
         self._waiting_bytes = 0
@@ -71,8 +71,9 @@ class Admission:
 
     def abandon(self, request_id: int, caller: Caller, now: float) -> None:
         """The client of this call has given it up, and it cannot be taken back."""
-        self._abandoned[request_id] = (caller, now)
-        self._holds[caller] = self._holds.get(caller, 0) + 1
+        asker = asker_of(caller)
+        self._abandoned[request_id] = (asker, now)
+        self._holds[asker] = self._holds.get(asker, 0) + 1
         self.places = self._share - len(self._abandoned)
 
     def release(self, request_id: int) -> None:
@@ -81,12 +82,12 @@ class Admission:
         if found is None:
             return
         self.places = self._share - len(self._abandoned)
-        caller = found[0]
-        left = self._holds[caller] - 1
+        asker = found[0]
+        left = self._holds[asker] - 1
         if left:
-            self._holds[caller] = left
+            self._holds[asker] = left
         else:
-            del self._holds[caller]
+            del self._holds[asker]
 
     def release_all(self) -> None:
         """An actor on their way is new: what was abandoned is done or lost, and not offered again."""
@@ -98,14 +99,14 @@ class Admission:
 
     def wait(self, call: WaitingCall) -> bool:
         """Whether the call waits for a place, rather than to be refused."""
-        caller = call.caller
+        asker = asker_of(call.caller)
         is_full = len(self._waiting) >= limits.CALLS_WAITING_MAX or self._waiting_bytes > limits.CALLS_WAITING_BYTES_MAX
-        if is_full or not isinstance(caller, Client):
+        if is_full or not isinstance(asker, Client):
             return False
-        own = caller.open_calls + self._holds.get(caller, 0)
+        own = asker.open_calls + self._holds.get(asker, 0)
         if own > max(1, min(limits.CALLS_WAITING_EACH, limits.CALLS_WAITING_MAX // max(1, self._host.clients))):
             return False
-        self._waiting[caller, call.stream_id] = call
+        self._waiting[call.caller, call.stream_id] = call
         self._waiting_bytes += len(call.body)
         return True
 

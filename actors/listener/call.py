@@ -56,12 +56,12 @@ class Client:
 
     @property
     def has_room(self) -> bool:
-        """Whether it has taken what it was given before, but for a little."""
+        """Whether it has taken what it was given of large answers before, but for a little."""
         raise NotImplementedError
 
     @property
     def unsent_bytes(self) -> int:
-        """What it has been given and has not taken."""
+        """What it has been given of large answers and has not taken."""
         raise NotImplementedError
 
     def give_up_unsent(self) -> None:
@@ -72,6 +72,30 @@ class Client:
     def open_calls(self) -> int:
         """How many it waits for, streams included."""
         raise NotImplementedError
+
+
+class ForClient:
+    """Base of a Caller that is a part of the listener and asks in the name of one client."""
+
+    __slots__ = ()
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """As Caller."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """As Caller."""
+        raise NotImplementedError
+
+    @property
+    def client(self) -> Caller:
+        """The client's connection."""
+        raise NotImplementedError
+
+
+def asker_of(caller: Caller) -> Caller:
+    """Whose turns and places a call takes: what a part of the listener asks for its client counts as the client's."""
+    return caller.client if isinstance(caller, ForClient) else caller
 
 
 class Call(NamedTuple):

@@ -320,13 +320,17 @@ class Calls:
 
     def on_reply_part(self, part: ReplyPart) -> None:
         """With the last part the answer is complete."""
+        request_id = part.request_id
+        if request_id not in self._calls and request_id not in self.long_reads:
+            # Given up, or late. NB: no more parts may come, if the backend has heard of it in between.
+            self.long_reads.drop_parts(request_id)
+            if part.is_last:
+                self._admission.release(request_id)
+            return
         pieces = self.long_reads.on_part(part)
         if pieces is None:
             return
-        call = self.long_reads.end(part.request_id) or self._calls.pop(part.request_id, None)
-        if call is None:
-            self._admission.release(part.request_id)
-            return
+        call = self.long_reads.end(request_id) or self._calls.pop(request_id)
         now = time.monotonic()
         if call.began_s < now - self._slow.over_s:
             self._report_slow(call, 0, b"")

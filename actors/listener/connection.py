@@ -29,7 +29,8 @@ _TURN_S: Final = 0.005
 """What takes longer of one client's bytes is handled in slices, between which the others have their turn: they may be
 thousands of messages, and uvloop reads 256 KB at a time, up to 32 times in a row from a client that does not pause."""
 _BACKED_UP_BYTES: Final = 256 << 10
-"""The same before streams stop sending."""
+"""The same before streams stop sending. NB: the transport is told this one alone, since it says when little waits again
+only after it has said that much does: streams would wait for a client that has no reason to send anything."""
 
 
 class Host(Protocol):
@@ -62,6 +63,7 @@ class Connection(Client, asyncio.Protocol):
     leaving     whether the client is asked to go elsewhere
     waits       whether others have their turn first; nothing is read meanwhile
     rest        bytes of the client that wait then
+    is_backed_up    so much waits in the socket that streams send no more for now
     stalled     so much waits to be written that nothing is read
     uncorks     more of large answers is about to be written
     failed      whether it has ended by a mistake; what is still done for it comes to nothing
@@ -70,8 +72,8 @@ class Connection(Client, asyncio.Protocol):
     """
 
     __slots__ = (
-        "connected_s", "draining", "failed", "grpc", "host", "http1", "leaving", "rest", "sniffed", "stalled",
-        "transport", "uncorks", "waits",
+        "connected_s", "draining", "failed", "grpc", "host", "http1", "is_backed_up", "leaving", "rest", "sniffed",
+        "stalled", "transport", "uncorks", "waits",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -82,7 +84,7 @@ class Connection(Client, asyncio.Protocol):
         self.http1: Http1Endpoints | None = None
         self.sniffed = b""
         self.rest = b""
-        self.waits = self.stalled = self.uncorks = False
+        self.waits = self.is_backed_up = self.stalled = self.uncorks = False
         self.leaving = self.failed = False
         self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
@@ -92,7 +94,7 @@ class Connection(Client, asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.connected_s = time.monotonic()
-        transport.set_write_buffer_limits(high=_WRITE_BUFFER_HIGH)
+        transport.set_write_buffer_limits(high=_BACKED_UP_BYTES)
         self.host.on_connected(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -105,15 +107,24 @@ class Connection(Client, asyncio.Protocol):
         self.grpc = None
 
     def pause_writing(self) -> None:
-        self.stalled = True
-        self.transport.pause_reading()
+        self.is_backed_up = True
+        self._stall_if_full()
+
+    def _stall_if_full(self) -> None:
+        """NB: an HTTP/1 client is at once. Its answers do not pass through flush, which looks again."""
+        if self.grpc is None or self.transport.get_write_buffer_size() > _WRITE_BUFFER_HIGH:
+            self.stalled = True
+            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        self.stalled = False
-        if not self.waits:
-            self.transport.resume_reading()
+        self.is_backed_up = False
+        if self.stalled:
+            self.stalled = False
+            if not self.waits:
+                self.transport.resume_reading()
         try:
-            self._uncork()
+            if not self.uncorks:
+                self._uncork()
             self.host.flush_soon()
         except Exception as error:
             self.fail(error)
@@ -316,11 +327,6 @@ class Connection(Client, asyncio.Protocol):
         self.flush()
 
     @property
-    def is_backed_up(self) -> bool:
-        """Whether so much waits in the socket that streams should send no more for now."""
-        return self.transport.get_write_buffer_size() > _BACKED_UP_BYTES
-
-    @property
     def remote(self) -> str:
         """The client's address, for a log line."""
         name = self.transport.get_extra_info("peername")
@@ -340,22 +346,32 @@ class Connection(Client, asyncio.Protocol):
             self.fail(error)
 
     def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
-        if self.grpc is not None:
-            self.grpc.reply_parts(stream_id, parts)
+        try:
+            if self.grpc is not None:
+                self.grpc.reply_parts(stream_id, parts)
+        except Exception as error:
+            self.fail(error)
 
     @property
     def unsent_bytes(self) -> int:
-        return 0 if self.grpc is None else self.grpc.pending_bytes + self.transport.get_write_buffer_size()
+        return 0 if self.grpc is None else self.grpc.pending_long_bytes + self.transport.get_write_buffer_size()
 
     @property
     def has_room(self) -> bool:
         return self.unsent_bytes < limits.CLIENT_ROOM_BYTES
 
     def give_up_unsent(self) -> None:
-        if self.grpc is not None:
-            self.grpc.give_up_unsent()
-        if self.stalled:
-            self.transport.abort()
+        """NB: where no window holds anything back it is the socket, which gives nothing up but with the connection."""
+        grpc = self.grpc
+        if grpc is None:
+            return
+        try:
+            is_held_by_windows = grpc.pending_long_bytes > 0
+            grpc.give_up_unsent()
+            if self.stalled or not is_held_by_windows:
+                self.transport.abort()
+        except Exception as error:
+            self.fail(error)
 
     def flush(self) -> None:
         """One write for everything that waits."""
@@ -366,6 +382,8 @@ class Connection(Client, asyncio.Protocol):
             output = grpc.take_output() if draining is None else draining.take_output()
             if output:
                 self.transport.write(output)
+                if self.is_backed_up and not self.stalled:
+                    self._stall_if_full()
             if grpc.should_close:
                 self.transport.close()
             elif grpc.is_corked and not (self.uncorks or self.stalled):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
-from actors.listener.call import WRITE, Call, Caller, Client
+from actors.listener.call import WRITE, Call, Caller, Client, asker_of
 from etcdz import limits
 from etcdz.ipc.messages import ReplyPart
 
@@ -40,10 +40,10 @@ class Stall:
 
 
 class LongReads:
-    """Of one listener. len(): how many, asked for or not.
+    """Of one listener. len(): how many, asked for or not. in: by request id.
 
-    waiting     request ids of those that are not asked for, by caller. Invariant: callers in the order of their turns,
-                none without ids
+    waiting     request ids of those that are not asked for, by who asks. Invariant: in the order of their turns, none
+                without ids
     cancelled   request ids of those that the backend works on in vain, and is to be told of
     """
 
@@ -59,9 +59,14 @@ class LongReads:
         self._parts_bytes = 0
         self._holders: dict[Client, Stall] = {}
         """Clients that may not have taken a large answer."""
+        self._starved_since: float | None = None
+        """Since when reads have waited and there was no space to ask for any."""
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def __contains__(self, request_id: object) -> bool:
+        return request_id in self._calls
 
     @property
     def asked(self) -> set[int]:
@@ -72,32 +77,33 @@ class LongReads:
 
     def add(self, request_id: int, call: Call) -> bool:
         """The backend has told this read to be long. return False: too many are"""
-        queue = self.waiting.get(call.caller, _NO_IDS)
+        asker = asker_of(call.caller)
+        queue = self.waiting.get(asker, _NO_IDS)
         if len(self._calls) >= limits.LONG_READS_MAX or len(queue) >= limits.LONG_READS_EACH:
             return False
         if self._request_bytes + len(call.payload) > limits.LONG_READS_BYTES_MAX:
             return False
         self._request_bytes += len(call.payload)
         self._calls[request_id] = call
-        self.waiting.setdefault(call.caller, deque()).append(request_id)
+        self.waiting.setdefault(asker, deque()).append(request_id)
         return True
 
     def end(self, request_id: int) -> Call | None:
         """The read has its answer, or an error: it is forgotten. None: it is none of these"""
         call = self._calls.pop(request_id, None)
-        self._drop_parts(request_id)
+        self.drop_parts(request_id)
         if call is not None:
             self._request_bytes -= len(call.payload)
             self._asked.discard(request_id)
-            self._unqueue(request_id, call.caller)
+            self._unqueue(request_id, asker_of(call.caller))
         return call
 
-    def _unqueue(self, request_id: int, caller: Caller) -> None:
-        queue = self.waiting.get(caller)
+    def _unqueue(self, request_id: int, asker: Caller) -> None:
+        queue = self.waiting.get(asker)
         if queue is not None and request_id in queue:
             queue.remove(request_id)
             if not queue:
-                del self.waiting[caller]
+                del self.waiting[asker]
 
     def cancel(self, given_up: Mapping[Caller, Container[int]]) -> None:
         """Clients have given up these calls, by stream."""
@@ -119,7 +125,7 @@ class LongReads:
     def ask_again(self) -> None:
         """A new backend knows nothing of what the one before was asked for."""
         for request_id in sorted(self._asked, reverse=True):
-            self.waiting.setdefault(self._calls[request_id].caller, deque()).appendleft(request_id)
+            self.waiting.setdefault(asker_of(self._calls[request_id].caller), deque()).appendleft(request_id)
         self._asked.clear()
         self.cancelled.clear()
         self._parts.clear()
@@ -130,14 +136,15 @@ class LongReads:
     def take_due(self) -> Iterator[tuple[int, Call]]:
         """Those that are to be asked for now, with their request ids."""
         while self.waiting and len(self._asked) < limits.LONG_READS_ASKED and self._has_space():
-            caller = next((caller for caller in self.waiting if _has_room(caller)), None)
-            if caller is None:
+            asker = next((asker for asker in self.waiting if _has_room(asker)), None)
+            if asker is None:
                 return
-            queue = self.waiting.pop(caller)
+            queue = self.waiting.pop(asker)
             request_id = queue.popleft()
             if queue:
-                self.waiting[caller] = queue  # behind all others
+                self.waiting[asker] = queue  # behind all others
             self._asked.add(request_id)
+            self._starved_since = None
             yield request_id, self._calls[request_id]
 
     def _has_space(self) -> bool:
@@ -158,10 +165,10 @@ class LongReads:
 
     def on_part(self, part: ReplyPart) -> list[bytes] | None:
         """The pieces of an answer, if this part completes it. None: there is more to come, or it is not the
-        part that is due, but of a backend that is gone."""
+        part that is due, but of a backend that is gone. Requires: somebody waits for the answer"""
         found = self._parts.get(part.request_id)
         if part.offset == 0:
-            self._drop_parts(part.request_id)
+            self.drop_parts(part.request_id)
             found = self._parts[part.request_id] = _Parts(part.incarnation)
         if found is None or part.offset != found.size or part.incarnation != found.incarnation:
             return None
@@ -170,20 +177,22 @@ class LongReads:
         self._parts_bytes += len(part.data)
         if not part.is_last:
             return None
-        self._drop_parts(part.request_id)
+        self.drop_parts(part.request_id)
         return found.pieces
 
-    def _drop_parts(self, request_id: int) -> None:
+    def drop_parts(self, request_id: int) -> None:
+        """What has come of an answer that nobody waits for."""
         found = self._parts.pop(request_id, None)
         if found is not None:
             self._parts_bytes -= found.size
 
     def has_given(self, client: Client, now: float) -> None:
         """The client has been given a large answer, to take it as it can."""
-        self._holders.setdefault(client, Stall(client.unsent_bytes, now))
+        self._holders[client] = Stall(client.unsent_bytes, now)
 
     def find_stalled(self, now: float) -> list[Client]:
-        """Clients that have taken nothing for long while others wait for the space that they take."""
+        """Clients that have taken nothing for long while others wait for the space that they take; or, if these have
+        waited for long, the one that takes most of it, though it takes its answer bit by bit."""
         stalled = []
         for client, stall in self._holders.items():
             unsent = client.unsent_bytes
@@ -192,7 +201,15 @@ class LongReads:
             elif unsent and now - stall.since_s > limits.UNSENT_STALL_S:
                 stalled.append(client)
             stall.unsent = unsent
-        return stalled if self.waiting and not self._has_space() else []
+        if not self.waiting or self._has_space():
+            self._starved_since = None
+            return []
+        if self._starved_since is None:
+            self._starved_since = now
+        if stalled or now - self._starved_since <= limits.UNSENT_STARVED_S:
+            return stalled
+        held = {client: stall.unsent for client, stall in self._holders.items()}
+        return [max(held, key=lambda client: held[client])] if sum(held.values()) >= limits.UNSENT_BYTES_MAX else []
 
     def takes_answer(self, call: Call) -> bool:
         """Whether an answer to a change may be given: reads are asked for only when it may."""

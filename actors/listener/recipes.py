@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from actors.listener.call import Caller, ForClient
 from actors.listener.calls import Calls
 from actors.listener.streams import Service, StreamCall, Streams, end_for_resumption
 from actors.listener.watching import Watching
@@ -97,7 +98,7 @@ class Recipes:
             self.host.fail(error)
 
 
-class RecipeCall:
+class RecipeCall(ForClient):
     """One client's call: the StreamHandler of its stream, and the Caller of what its recipe asks.
 
     _step      what the recipe waits for; None: it runs, or has ended
@@ -164,8 +165,10 @@ class RecipeCall:
             return
         if self._step is None or _is_change(self._step):
             self._leaving = reason
-        else:
-            self._resume(reason)
+            return
+        if isinstance(self._step, Ask):  # it may take long, and nobody waits for it any more
+            self._recipes.host.streams.cancelled.setdefault(self, set()).add(self._asked)
+        self._resume(reason)
 
     # ---- what comes of a step ----
 
@@ -173,6 +176,10 @@ class RecipeCall:
     def remote(self) -> str | None:
         """The client's address for a log line; None: not known."""
         return getattr(self._call.connection, "remote", None)
+
+    @property
+    def client(self) -> Caller:
+        return self._call.connection
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """The answer to an Ask, whose number stands for the stream."""

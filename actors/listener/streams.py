@@ -154,7 +154,8 @@ class Streams:
     singles           the same for methods that are `single`; what they are given is not among the calls here
     touched           connections to flush at the end of the turn: a dict as an ordered set
     waiting           calls that wait for on_writable
-    cancelled         unary calls that clients have given up, by stream; Calls.cancel takes them
+    cancelled         unary calls that clients have given up, by stream, and reads of recipes whose clients have gone;
+                      Calls.cancel takes them
     leader_timeout_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
     """
 

@@ -179,7 +179,7 @@ class Mvcc:
     def txn(self, request: pb.TxnRequest) -> LargeOutcome:
         """Reads alone or with changes; nothing is changed if a check fails."""
         answer = self._new_answer()
-        error = finish(transaction.steps(self.state, request, answer), self.state.breathe)
+        error = finish(transaction.steps(self.state, request, self.state.revision, answer), self.state.breathe)
         self.state.end()
         return self._outcome(answer) if error is None else failed(error)
 
@@ -309,9 +309,10 @@ class Mvcc:
         """A transaction that only reads, as of now."""
         answer = Answer(self.answer_bytes_max)
         answer.add(self.header())
+        now = self.state.revision
         asked = [op.request_range.revision for op in (*request.success, *request.failure)]
-        pin = min([self.state.revision, *[revision for revision in asked if revision > 0]])
-        return Reading(transaction.steps(self.state, request, answer), answer, pin, False)
+        pin = min([now, *[revision for revision in asked if revision > 0]])
+        return Reading(transaction.steps(self.state, request, now, answer), answer, pin, False)
 
     def range(self, request: pb.RangeRequest) -> Outcome:
         """A range, read to its end at once."""

@@ -13,7 +13,7 @@ from etcdz.api.errors import EtcdError
 from etcdz.mvcc import ranges, writes
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.state import KvState
-from etcdz.mvcc.steps import Steps
+from etcdz.mvcc.steps import STEP_BYTES, Steps
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.proto.fields import message_field, revision_header
@@ -42,12 +42,12 @@ _Step = tuple[bool, list[_Operation]]
 """One txn message on the path: whether its compares held, and the operations of that branch."""
 
 
-def steps(state: KvState, request: pb.TxnRequest, answer: Answer) -> Steps[EtcdError | None]:
+def steps(state: KvState, request: pb.TxnRequest, revision: int, answer: Answer) -> Steps[EtcdError | None]:
     """Adds the fields of a TxnResponse behind its header. An error means that nothing was changed.
 
-    Requires: it is run to its end at once, unless it only reads. Then it shows the state as it was when it began.
+    revision    the latest before it. Requires: it is run to its end at once, unless it only reads; then it shows the
+                state at this revision, whatever has changed since
     """
-    revision = state.revision
     flat: list[_Operation] = []
     path = yield from _decide(state, request, flat, revision)
     error = _check(state, flat, revision)
@@ -270,6 +270,8 @@ def _apply(state: KvState, path: _Step, headers: _Headers, answer: Answer) -> St
             if not ranges.add_single(state, operation, revision, answer):
                 yield from ranges.steps(state, operation, revision, answer)
             answer.close(place, OP_RESPONSE_RANGE, TXN_RESPONSES)
+            if answer.size - place[1] > STEP_BYTES:
+                yield
             continue
         tag = yield from _answer_operation(state, kind, operation, headers, answer)
         if tag:

@@ -35,7 +35,7 @@ class LineWriter:
         self._thread: threading.Thread | None = None
 
     def put(self, data: bytes) -> None:
-        """Queues a line. Never waits."""
+        """Queues a line. Never waits, but where there is no memory for the thread: then it writes the line itself."""
         with self._changed:
             if self._bytes + len(data) > QUEUE_BYTES_MAX:
                 self._dropped += 1
@@ -43,9 +43,8 @@ class LineWriter:
             self._lines.append(data)
             self._bytes += len(data)
             self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-                self._thread.start()
+            if self._thread is None and not self._start():
+                self._write_now()
 
     def flush(self, timeout_s: float) -> bool:
         """Waits until all lines are written. return False if they are not after timeout_s"""
@@ -57,6 +56,25 @@ class LineWriter:
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
+
+    def _start(self) -> bool:
+        """Whether there is a thread now."""
+        thread = threading.Thread(target=self._run, name="log", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):  # what has used up its memory has yet to say so
+            return False
+        self._thread = thread
+        return True
+
+    def _write_now(self) -> None:
+        with suppress(OSError):
+            fd = self._open_output()
+            write_all(fd, b"".join(self._lines))
+            if fd > _STDERR:
+                os.close(fd)
+        self._lines.clear()
+        self._bytes = 0
 
     # ---- the thread ----
 

@@ -52,6 +52,7 @@ class AnsweringConnection(Connection[ServerEvent]):
     ) -> None:
         super().__init__(window, stream_window, list_bytes_max, now)
         self._outbox_max = outbox_bytes_max
+        self._long: dict[int, Stream] = {}  # streams of reply_parts whose answers have not left completely
         self._blocks_sent = 0  # HEADERS that went the long way; those of the short way come with DATA
         # The short way of replies, once both blocks of a reply have come to rest: see _prepare_short_way.
         self._ready = False
@@ -87,6 +88,7 @@ class AnsweringConnection(Connection[ServerEvent]):
         stream = self._stream_of(stream_id)
         size = sum([len(part) for part in parts])
         stream.long_bytes = size
+        self._long[stream_id] = stream
         self._outbox_max += size
         self._open_answer(stream)
         stream.outbox.append(memoryview(size.to_bytes(f.GRPC_PREFIX_BYTES, "big")))
@@ -94,6 +96,12 @@ class AnsweringConnection(Connection[ServerEvent]):
         stream.outbox_bytes += size + f.GRPC_PREFIX_BYTES
         self.pending_bytes += size + f.GRPC_PREFIX_BYTES
         self._finish(stream, OK_FIELDS)
+
+    @property
+    def pending_long_bytes(self) -> int:
+        """What is held back of answers of reply_parts. NB: a client may leave its streams unread while it waits for a
+        call, so these do not count."""
+        return sum([stream.outbox_bytes for stream in self._long.values()])
 
     def give_up_unsent(self) -> None:
         """Resets the calls whose answers the client does not take."""
@@ -104,7 +112,9 @@ class AnsweringConnection(Connection[ServerEvent]):
                 self._forget(stream.id)
 
     def _on_outbox_gone(self, stream: Stream) -> None:
-        self._outbox_max -= stream.long_bytes
+        if stream.long_bytes:
+            self._outbox_max -= stream.long_bytes
+            del self._long[stream.id]
 
     def fail(self, stream_id: int, code: int, text: str) -> None:
         """Ends a call, unary or streaming, with an error. For a stream that is gone: nothing."""

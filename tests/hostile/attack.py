@@ -56,7 +56,16 @@ def _send_mutated(target: str, rng: Random, count: float) -> dict[str, int]:
 _ROWS: Final = [
     Attack("quiet", _stay_quiet),
     # etcd 3.5 ends over a range with an unknown sort target, which is what these requests may hold: not beside.
-    Attack(REQUESTS, _send_mutated, 100_000, 1_000_000, never=("lost", "unanswered"), beside=False, seconds_max=600),
+    Attack(
+        REQUESTS,
+        _send_mutated,
+        100_000,
+        1_000_000,
+        never=("lost", "unanswered"),
+        beside=False,
+        seconds_max=600,
+        growth_mib_max=400,  # it writes as well
+    ),
     Attack("mutated frames", floods.flood_mutated_frames, at_least={"conversations": 10}),
     Attack("metadata", floods.flood_metadata),
     Attack("connections", floods.flood_connections, at_least={"connections": 50}),

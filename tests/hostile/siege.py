@@ -81,12 +81,14 @@ class _Memory:
 
 
 def _lasting(member: Member) -> set[int]:
-    """Its processes that live, but for those that send one snapshot."""
+    """Its processes that live, but for those that send one snapshot. What has just begun may be one."""
     found = set()
+    young = time.time() - 1
     for process in member.processes():
         with suppress(psutil.Error):
             sends_snapshot = any("snapshot" in word for word in process.cmdline())
-            if process.status() != psutil.STATUS_ZOMBIE and not sends_snapshot:
+            is_young = process.create_time() > young
+            if process.status() != psutil.STATUS_ZOMBIE and not sends_snapshot and not is_young:
                 found.add(process.pid)
     return found
 

@@ -119,6 +119,28 @@ def test_a_read_shows_what_was_there_when_it_began(seed: int) -> None:
         assert sent + reading.answer.join() == expected
 
 
+def test_a_read_that_has_not_had_its_first_step_shows_what_was_there_when_it_began_too() -> None:
+    subject = Subject(4)
+    every = pb.RangeRequest(key=b"k/", range_end=b"k0")
+    for request in (every, pb.TxnRequest(success=[pb.RequestOp(request_range=every)])):
+        expected = at_once(subject.mvcc, request)
+        reading = begin(subject.mvcc, request)
+        subject.change(100)
+        for _ in reading.steps:
+            pass
+        assert reading.answer.join() == expected
+
+
+def test_large_values_that_a_transaction_reads_one_by_one_are_not_one_step() -> None:
+    subject = Subject(5)
+    keys = [b"large/%d" % number for number in range(8)]
+    for key in keys:
+        subject.mvcc.put(pb.PutRequest(key=key, value=bytes(1 << 20)))
+    reading = begin(subject.mvcc, pb.TxnRequest(success=[{"request_range": {"key": key}} for key in keys]))
+    next(reading.steps)
+    assert reading.answer.size < 2 << 20
+
+
 def test_a_step_of_a_large_range_is_small() -> None:
     subject = Subject(1)
     reading = begin(subject.mvcc, pb.RangeRequest(key=b"k/", range_end=b"k0"))

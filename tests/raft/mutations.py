@@ -110,7 +110,7 @@ def by_rule() -> str | None:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         options = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
-        status = pytest.main([*options, *wanted])
+        status = pytest.main(["-n0", *options, *wanted])
     if not status:
         return None
     failed = [line for line in said.getvalue().splitlines() if line.startswith(("FAILED", "ERROR"))]

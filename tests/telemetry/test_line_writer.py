@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,25 @@ def test_an_output_that_takes_nothing_holds_up_nobody_and_what_was_dropped_is_to
     kept = lines.count(LINE)
     assert QUEUE_BYTES_MAX // len(LINE) <= kept < count
     assert lines[kept:] == [b"dropped %d\n" % (count - kept)]
+
+
+def test_where_no_thread_can_be_had_the_caller_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has used up its memory has yet to say so."""
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    path = tmp_path / "log"
+    writer = LineWriter(lambda: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), lambda count: b"")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        writer.put(b"1\n")
+        writer.put(b"2\n")
+        assert path.read_bytes() == b"1\n2\n"
+    writer.put(b"3\n")
+    assert writer.flush(10.0)
+    assert path.read_bytes() == b"1\n2\n3\n"
+    writer.close()
 
 
 def test_an_output_that_cannot_be_opened_swallows_its_lines() -> None:

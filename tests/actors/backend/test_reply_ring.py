@@ -58,6 +58,17 @@ def test_each_receiver_finds_its_own_frames_oldest_first(rings: Rings) -> None:
         ring = rings.open()
 
 
+def test_a_batch_of_which_nothing_fits_does_not_hide_those_behind_it(rings: Rings) -> None:
+    """Of replies of one size either all fit or none does."""
+    replies = {1: [(number, 0, bytes(3 << 20)) for number in range(3)]}
+    assert smallest(replies) == {}
+    ring = rings.open()
+    ring.add(3, {1: b"before"})
+    ring.add(5, {})
+    ring.add(9, {1: b"behind"})
+    assert rings.open().frames_for(1) == [b"before", b"behind"]
+
+
 @pytest.mark.parametrize("batches_of_each", [1, 3, 1_000])
 def test_the_newest_batches_stay_also_over_restarts(rings: Rings, batches_of_each: int) -> None:
     newest = 5 * limits.REPLY_RING_BATCHES + 7

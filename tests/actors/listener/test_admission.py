@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from actors.listener.call import Client
+from actors.listener.call import Client, ForClient
 from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
@@ -126,6 +126,34 @@ def test_calls_that_one_client_piles_up_refuse_none_of_another(setup: Setup) -> 
     assert MAX + 20 in setup.hostile.answers, "the places that are free are those of the clients that wait"
     setup.reply(setup.turn())
     assert set(setup.victim.answers) == {0, 1}
+
+
+def test_what_a_lock_asks_for_its_client_waits_as_a_call_of_the_client_does(setup: Setup) -> None:
+    """Else the lock would fail, or its key stay when the client has gone."""
+
+    class Part(ForClient):
+        def __init__(self, client: Connection) -> None:
+            self.answers: list[tuple[int, int, bytes]] = []
+            self._client = client
+
+        @property
+        def client(self) -> Connection:
+            return self._client
+
+        def reply(self, stream_id: int, code: int, body: bytes) -> None:
+            self.answers.append((stream_id, code, body))
+
+        def flush(self) -> None:
+            pass
+
+    setup.begin(setup.hostile, range(MAX))
+    greedy, modest = Part(setup.hostile), Part(setup.victim)
+    setup.calls.begin(greedy, 1, PUT, PUT_BODY, None)
+    setup.calls.begin(modest, 1, PUT, PUT_BODY, None)
+    assert (greedy.answers, modest.answers) == ([(1, *TOO_MANY)], [])
+    setup.reply(setup.turn()[:1])
+    setup.reply(setup.turn())
+    assert modest.answers == [(1, 0, b"done")]
 
 
 def test_waiting_calls_are_bounded_for_all_clients_together(setup: Setup) -> None:

@@ -11,8 +11,8 @@ from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
 from actors.listener.draining import GATHER_S
 from actors.listener.http1_endpoints import Http1Endpoints
-from actors.listener.streams import Streams
-from etcdz.api.methods import PUT
+from actors.listener.streams import StreamCall, Streams
+from etcdz.api.methods import PUT, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Replies
 from etcdz.proto import etcdserverpb as pb
@@ -23,20 +23,26 @@ from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.unfinished import UnfinishedRequests
 
 PATH = b"/etcdserverpb.KV/Put"
+STREAM = b"/etcdserverpb.Watch/Watch"
 BODY = pb.PutRequest(key=b"k").SerializeToString()
 VERSION = b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Transport:
-    """Keeps each write."""
+    """Keeps each write. waiting: bytes that the socket has not taken"""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.closed = False
         self.reads = True
+        self.high = 64 << 10
+        self.waiting = 0
 
     def set_write_buffer_limits(self, high: int) -> None:
-        pass
+        self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
 
     def write(self, data: bytes) -> None:
         assert not self.closed
@@ -87,7 +93,8 @@ class World:
         self.connected.remove(connection)
 
     def new_grpc(self) -> GrpcServerConnection:
-        return GrpcServerConnection({PATH: Method(PATH, True, PUT)}, ServerSettings(), lambda: 0.0)
+        methods = {PATH: Method(PATH, True, PUT), STREAM: Method(STREAM, False, WATCH)}
+        return GrpcServerConnection(methods, ServerSettings(), lambda: 0.0)
 
     def new_http1(self, transport: Any, fail: Callable[[Exception], None]) -> Http1Endpoints:
         scrapes: Any = None
@@ -107,6 +114,20 @@ class World:
 
     def on_connection_error(self, connection: Any, error: Exception) -> None:
         self.connection_errors.append(error)
+
+    # ---- the socket ----
+
+    def back_up(self, size: int) -> None:
+        """So much waits in the socket; the transport tells as asyncio's do."""
+        was_high, self.transport.waiting = self.transport.waiting > self.transport.high, size
+        if not was_high and size > self.transport.high:
+            self.connection.pause_writing()
+
+    def take_all(self) -> None:
+        """The socket has taken what waited."""
+        was_high, self.transport.waiting = self.transport.waiting > self.transport.high, 0
+        if was_high:
+            self.connection.resume_writing()
 
     # ---- the client ----
 
@@ -201,10 +222,70 @@ def test_the_listeners_timer_is_woken_by_a_client(world: World) -> None:
 
 
 def test_a_client_that_does_not_read_is_not_read_from(world: World) -> None:
-    world.connection.pause_writing()
+    world.back_up(5 << 20)
     assert not world.transport.reads
-    world.connection.resume_writing()
+    world.take_all()
     assert world.transport.reads
+
+
+def test_what_a_client_does_not_read_may_grow_some_time_until_it_is_not_read_from(world: World) -> None:
+    world.client.call(PATH, BODY)
+    world.send()
+    world.back_up(1 << 20)
+    assert world.transport.reads
+    world.transport.waiting = 5 << 20
+    world.answer()
+    assert not world.transport.reads
+    world.take_all()
+    assert world.transport.reads
+
+
+def test_a_stream_that_the_client_leaves_unread_takes_no_room_of_large_answers(world: World) -> None:
+    """It may read on only when the call has its answer."""
+    calls: list[StreamCall] = []
+
+    def serve(call: StreamCall) -> Any:
+        calls.append(call)
+        return SimpleNamespace()
+
+    world.streams.services[WATCH] = serve
+    world.client.open(STREAM)
+    call = world.client.call(PATH, BODY)
+    world.send()
+    calls[0].send(bytes(6 << 20))
+    assert world.connection.has_room
+    world.connection.reply_parts(call, [bytes(6 << 20)])
+    assert not world.connection.has_room
+    world.connection.give_up_unsent()
+    assert world.connection.has_room and not world.transport.closed
+
+
+def test_what_waits_in_the_socket_of_a_client_that_reads_nothing_is_given_up_with_the_connection(world: World) -> None:
+    """However little it is: many such clients would take all the space that there is for large answers."""
+    world.client.call(PATH, BODY)
+    world.send()
+    world.back_up(128 << 10)
+    assert world.connection.unsent_bytes
+    world.connection.give_up_unsent()
+    assert world.transport.closed
+
+
+def test_streams_go_on_when_the_socket_has_taken_what_waited_though_the_client_says_nothing(world: World) -> None:
+    told: list[str] = []
+    calls: list[StreamCall] = []
+
+    def serve(call: StreamCall) -> Any:
+        calls.append(call)
+        return SimpleNamespace(on_writable=lambda: told.append("writable"))
+
+    world.streams.services[WATCH] = serve
+    world.client.open(STREAM)
+    world.send()
+    world.back_up(1 << 20)
+    assert calls[0].is_clogged
+    world.take_all()
+    assert told == ["writable"]
+    assert not calls[0].is_clogged
 
 
 def test_an_error_over_what_a_client_has_sent_ends_its_connection_alone_and_is_reported(world: World) -> None:
@@ -240,6 +321,8 @@ class Defective:
         ("expire", lambda world: world.connection.expire(9.0)),
         ("keep_alive", lambda world: world.connection.keep_alive(9.0)),
         ("give_up_unfinished", lambda world: world.connection.give_up_unfinished()),
+        ("give_up_unsent", lambda world: world.connection.give_up_unsent()),
+        ("reply_parts", lambda world: world.connection.reply_parts(1, [b""])),
     ],
 )
 def test_whoever_meets_a_defect_of_one_connection_others_are_served(what: str, do: Callable[[World], Any]) -> None:
@@ -366,12 +449,12 @@ def test_slices_wait_for_no_room_to_write_but_reading_on_does(world: World) -> N
     for _ in range(2_000):
         world.client.call(PATH, BODY, None)
     world.send()
-    world.connection.pause_writing()
+    world.back_up(5 << 20)
     while world.timers:
         world.timers.pop()[1]()
     assert len(world.calls) == 2_000
     assert not world.transport.reads
-    world.connection.resume_writing()
+    world.take_all()
     assert world.transport.reads
 
 

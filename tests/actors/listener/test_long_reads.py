@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from actors.listener.call import Client
+from actors.listener.call import Client, ForClient
 from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
-from etcdz.api.methods import RANGE
+from etcdz.api.methods import DELETE_RANGE, RANGE
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import CancelReads, LongReads, Read, ReadLong, Replies, ReplyPart
+from etcdz.ipc.messages import CancelReads, LongReads, Propose, Read, ReadLong, Replies, ReplyPart
 from etcdz.proto import etcdserverpb as pb
 
 BODY = pb.RangeRequest(key=b"k", range_end=b"\0", serializable=True).SerializeToString()
@@ -125,6 +125,27 @@ def test_few_are_asked_for_at_a_time_in_turn_between_clients(setup: Setup) -> No
     assert len(hostile.answers) == 2
 
 
+def test_what_is_asked_in_a_clients_name_has_no_turns_of_its_own(setup: Setup) -> None:
+    """As by its RangeStreams, of which it may have thousands."""
+
+    class Part(ForClient):
+        client = hostile = Connection()
+        reply = hostile.reply
+        flush = hostile.flush
+
+    hostile, victim = Part.hostile, Connection()
+    for _ in range(limits.LONG_READS_EACH + 3):
+        setup.begin(Part(), 1)  # type: ignore[arg-type]
+    assert hostile.answers == {1: TOO_MANY}
+    setup.begin(victim, 1)
+    first, second = setup.asked()
+    setup.answer(first, b"x")
+    setup.answer(second, b"x")
+    for request_id in setup.asked():
+        setup.answer(request_id, b"v")
+    assert victim.answers == {1: (0, b"v")}
+
+
 def test_a_client_that_takes_nothing_is_not_read_for_and_holds_up_nobody(setup: Setup) -> None:
     hostile, victim = Connection(), Connection()
     setup.begin(hostile, *range(10))
@@ -166,6 +187,42 @@ def test_who_takes_nothing_for_long_loses_its_answers_when_others_wait(setup: Se
     assert reads.find_stalled(now + limits.UNSENT_STALL_S + 1) == [stalled], "the other one is slow, but takes it"
 
 
+def test_who_takes_its_answer_bit_by_bit_does_not_hold_up_others_for_ever(setup: Setup) -> None:
+    trickle, slow, waits = Connection(), Connection(), Connection()
+    reads = setup.calls.long_reads
+    setup.begin(trickle, 1)
+    setup.answer(*setup.asked(), bytes(limits.UNSENT_BYTES_MAX + (1 << 20)))
+    slow.unsent = 1 << 20
+    reads.has_given(slow, time.monotonic())
+    setup.begin(waits, 1)
+    now = began = time.monotonic()
+    found: list[Any] = []
+    while not found and now < began + limits.LONG_READ_WAIT_S / 2:
+        assert setup.asked() == []
+        now += limits.UNSENT_STALL_S / 2
+        trickle.unsent -= 1
+        slow.unsent -= 1
+        found = reads.find_stalled(now)
+    assert found == [trickle]
+    assert now > began + limits.UNSENT_STARVED_S
+    trickle.give_up_unsent()
+    setup.answer(*setup.asked(), b"v")
+    assert waits.answers == {1: (0, b"v")}
+
+
+def test_who_has_just_been_given_an_answer_has_time_to_take_it(setup: Setup) -> None:
+    client, waits = Connection(), Connection()
+    reads = setup.calls.long_reads
+    reads.has_given(client, 0.0)
+    client.unsent = limits.CLIENT_ROOM_BYTES // 2  # of what else it is sent, all the time
+    now = 10 * limits.UNSENT_STALL_S
+    client.unsent += limits.UNSENT_BYTES_MAX
+    reads.has_given(client, now)
+    setup.begin(waits, 1)
+    assert reads.find_stalled(now + 0.1) == []
+    assert reads.find_stalled(now + limits.UNSENT_STALL_S + 1) == [client]
+
+
 def test_what_is_given_up_is_not_asked_for_or_taken_back(setup: Setup) -> None:
     client = Connection()
     setup.begin(client, *range(5))
@@ -182,6 +239,35 @@ def test_what_is_given_up_is_not_asked_for_or_taken_back(setup: Setup) -> None:
     (cancelled,) = setup.take(CancelReads)
     assert second in cancelled.ids
     assert len(setup.calls.long_reads) == 0
+
+
+def test_parts_that_were_on_their_way_when_their_read_was_given_up_are_not_kept(setup: Setup) -> None:
+    hostile, victim = Connection(), Connection()
+    for stream_id in range(3):
+        setup.begin(hostile, stream_id)
+        (given_up,) = setup.asked()
+        setup.calls.cancel({hostile: {stream_id}})
+        setup.calls.on_reply_part(ReplyPart(7, given_up, 0, bytes(limits.UNSENT_BYTES_MAX // 2), False))
+    assert setup.calls.long_reads.unsent_bytes() == 0
+    setup.begin(victim, 1)
+    setup.answer(*setup.asked(), b"v")
+    assert victim.answers == {1: (0, b"v")}
+
+
+def test_what_has_come_of_the_answer_to_a_change_is_not_kept_when_it_is_given_up(setup: Setup) -> None:
+    client = Connection()
+    body = pb.DeleteRangeRequest(key=b"k", range_end=b"l", prev_kv=True).SerializeToString()
+    setup.calls.begin(client, 1, DELETE_RANGE, body, None)
+    setup.calls.end_turn()
+    (request_id,) = [item[0] for message in setup.take(Propose) for item in message.items]
+    setup.calls.on_reply_part(ReplyPart(7, request_id, 0, b"begun", False))
+    assert setup.calls.long_reads.unsent_bytes() == len(b"begun")
+    setup.calls.cancel({client: {1}})
+    setup.calls.on_reply_part(ReplyPart(7, request_id, 5, b"more", False))
+    assert setup.calls.long_reads.unsent_bytes() == 0
+    setup.calls.on_reply_part(ReplyPart(7, request_id, 9, b"end", True))
+    assert setup.calls.long_reads.unsent_bytes() == 0
+    assert client.answers == {}
 
 
 def test_a_new_backend_is_asked_again_and_parts_of_the_old_one_are_forgotten(setup: Setup) -> None:

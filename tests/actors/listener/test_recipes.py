@@ -66,6 +66,7 @@ class World:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, int, int, bytes]] = []
+        self.cancelled: dict[Any, set[int]] = {}
         self.soon: list[Any] = []
         self.hub = Hub()
         self.call = Call()
@@ -73,7 +74,7 @@ class World:
             calls=SimpleNamespace(begin=self._begin),
             links=SimpleNamespace(flush=lambda: None),
             event_loop=SimpleNamespace(call_soon=self.soon.append),
-            streams=SimpleNamespace(flush=lambda: None),
+            streams=SimpleNamespace(flush=lambda: None, cancelled=self.cancelled),
             watching=SimpleNamespace(hub=self.hub, turn_soon=lambda: None),
             fail=pytest.fail,
         )
@@ -176,6 +177,16 @@ def test_a_change_is_seen_to_its_end_though_the_client_has_gone(world: World) ->
     assert world.call.ended is None
     world.answer(pb.DeleteRangeResponse())
     assert world.call.ended == (0, "")
+
+
+def test_a_read_is_given_up_when_the_client_has_gone(world: World) -> None:
+    """It may be one that takes long, and many of them would keep out those of others."""
+    handler = world.open(RANGE_STREAM)
+    handler.on_message(pb.RangeRequest(key=b"k", range_end=b"l", revision=2, count_only=True).SerializeToString())
+    [(caller, number, _, _)] = world.asked
+    assert world.cancelled == {}
+    handler.on_gone()
+    assert world.cancelled == {caller: {number}}
 
 
 def test_an_answer_to_an_earlier_step_is_dropped(world: World) -> None:
