@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ BUCKETS = st.dictionaries(
 PAGE_SIZES = st.sampled_from([512, 1024, 4096, 16384])
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(buckets=BUCKETS, page_bytes=PAGE_SIZES)
 def test_round_trip(buckets: dict[bytes, list[tuple[bytes, bytes]]], page_bytes: int) -> None:

@@ -18,7 +18,7 @@ from etcdz.store.leveldb import LevelStore, StoreBroken
 from tests.hostile_disk import damages
 from tests.hostile_disk.life import Lives, Refused, Served, fill, fill_on, hashes
 
-pytestmark = [pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 KINDS = {
     "CURRENT": "member/snap/leveldb/CURRENT",

@@ -23,6 +23,8 @@ from tests.hostile_disk.wal_run import Wal, entry_of, smallness
 from tests.wal.fake_disk import FakeDisk
 
 REASONS = ("failed to save Raft hard state and entries: ", "cannot open the log: ", "cannot read the log: ")
+pytestmark = pytest.mark.slow
+
 KINDS = [(errno.EIO, False), (errno.EIO, True), (errno.ENOSPC, False), (errno.ENOSPC, True)]
 IDS = ["EIO", "EIO after the work", "ENOSPC", "ENOSPC after the work"]
 

@@ -16,7 +16,7 @@ from etcdz.store import way_back
 from etcdz.store.inspection import inspect
 from tests.hostile_disk.life import Lives, Served, fill_on
 
-pytestmark = [pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Killed(BaseException):

@@ -96,7 +96,7 @@ def at_once(mvcc: Mvcc, request: Any) -> bytes:
     return reading.answer.join()
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", [*range(8), *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 40)]])
 def test_a_read_shows_what_was_there_when_it_began(seed: int) -> None:
     subject = Subject(seed)
     for _ in range(6):

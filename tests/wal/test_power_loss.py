@@ -176,8 +176,10 @@ def test_what_a_killed_process_had_not_synced_is_durable_once_it_is_read_back(se
     assert (again.read_entries(1), recovered.hard_state) == seen
 
 
-@pytest.mark.parametrize("size", [20, 300, 1000])
-@pytest.mark.parametrize("calls", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "size", [20, pytest.param(300, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("calls", [1, *[pytest.param(calls, marks=pytest.mark.slow) for calls in (2, 3, 4)]])
 def test_a_process_killed_between_two_steps_of_a_large_sync_leaves_a_torn_end(
     monkeypatch: pytest.MonkeyPatch, size: int, calls: int
 ) -> None:

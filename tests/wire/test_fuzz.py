@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,7 @@ def check_books(conn: GrpcServerConnection) -> None:
     assert not conn.closed or not conn._streams
 
 
+@pytest.mark.slow
 @given(CONVERSATIONS, st.integers(0, 1 << 30))
 @settings(max_examples=300, deadline=None)
 def test_chunks_do_not_matter(conversation: bytes, seed: int) -> None:
@@ -139,6 +141,7 @@ def test_random_bytes(noise: bytes) -> None:
     http1.receive(b"GET / HTTP/1.1\r\n" + noise)
 
 
+@pytest.mark.slow
 @given(
     st.lists(BODIES, min_size=1, max_size=6),
     st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), max_size=6),

@@ -17,6 +17,7 @@ FIELDS = st.tuples(NAMES, VALUES)
 SENSITIVE_FIELDS = st.tuples(NAMES, VALUES, st.booleans())
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.lists(SENSITIVE_FIELDS, max_size=12), st.booleans(), st.integers(0, 4096) | st.none())))
 @settings(deadline=None)
 def test_decodes_what_hpack_encodes(blocks: list) -> None:
@@ -108,6 +109,7 @@ def test_header_list_limit_counts_32_bytes_a_field() -> None:
     assert caught.value.code == ENHANCE_YOUR_CALM
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.lists(FIELDS, max_size=8), st.booleans(), st.sampled_from([None, 0, 100, 4096, 9999]))))
 @settings(deadline=None)
 def test_hpack_decodes_what_the_encoder_makes(blocks: list) -> None:
