@@ -1,10 +1,7 @@
 """Each system call of a restore fails once: it says so, and leaves what is whole, or nothing, or refused at a start."""
 
-import os
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from etcdz.wal.start import open_newest
 from tests.etcd_process import Etcdz
 from tests.offline.members import put_many
 from tests.offline.test_snapshots import save
-from tests.process.injected import needs_strace
+from tests.process.injected import needs_strace, run_traced
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(900), needs_strace]
 
@@ -40,18 +37,8 @@ def restore(snapshot: Path, top: Path, *inject: str) -> tuple[int, str, str]:
     """return (exit status, what it said, what strace says)"""
     top.mkdir()
     trace = top / "strace"
-    command = ["strace", "-f", "-o", str(trace), "-e", f"trace={','.join(CALLS)}", *inject]
     order = ["snapshot", "restore", str(snapshot), f"--data-dir={top}/data", f"--wal-dir={top}/wal"]
-    done = subprocess.run(
-        [*command, sys.executable, "-B", "-m", "etcdz.cli.utl", *order],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    if "ptrace" in done.stderr:
-        pytest.skip("strace may not trace here")
+    done = run_traced(trace, CALLS, inject, ["-m", "etcdz.cli.utl", *order])
     return done.returncode, done.stderr, trace.read_text()
 
 

@@ -4,18 +4,15 @@ write that was told of.
 strace makes them fail, in a process of its own (store_run.py): LevelDB makes its calls by itself, some in its thread.
 """
 
-import os
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.hostile_disk import store_run
-from tests.process.injected import needs_strace
+from tests.process.injected import needs_strace, run_traced
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(900), needs_strace]
 
@@ -27,17 +24,7 @@ SAMPLE = 6
 def run(directory: Path, *inject: str) -> tuple[list[int], str, str]:
     """return (batches that it told of, how it ended, what strace says)"""
     trace = directory.with_suffix(".strace")
-    command = ["strace", "-f", "-o", str(trace), "-e", f"trace={','.join(CALLS)}", *inject]
-    done = subprocess.run(
-        [*command, sys.executable, "-B", "-m", "tests.hostile_disk.store_run", str(directory)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    if "ptrace" in done.stderr:
-        pytest.skip("strace may not trace here")
+    done = run_traced(trace, CALLS, inject, ["-m", "tests.hostile_disk.store_run", str(directory)])
     lines = done.stdout.split("\n")[:-1]
     assert lines, done.stderr
     return [int(line) for line in lines[:-1]], lines[-1], trace.read_text()

@@ -2,12 +2,17 @@
 
 with injected(pid, "fdatasync", "error=EIO"):
     ...
+
+done = run_traced(trace, CALLS, ["-e", "inject=fsync:error=EIO:when=2"], ["-m", "etcdz.cli.utl", ...])
 """
 
 import contextlib
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +39,20 @@ def injected(pid: int, calls: str, effect: str) -> Iterator[None]:
         except subprocess.TimeoutExpired:  # what it holds in a call that takes its time
             tracer.kill()
             tracer.communicate()
+
+
+def run_traced(
+    trace: Path, calls: Sequence[str], inject: Sequence[str], arguments: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    """Runs Python to its end under strace, which writes to the file trace. calls, inject: what to trace, and options"""
+    done = subprocess.run(
+        ["strace", "-f", "-o", str(trace), "-e", f"trace={','.join(calls)}", *inject, sys.executable, "-B", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    if "ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    return done

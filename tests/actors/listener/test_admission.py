@@ -1,19 +1,17 @@
 """Places of calls in flight: what clients give up, and what one client piles up, refuses no call of another."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from actors.listener.call import Client, ForClient
-from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.methods import PUT, RANGE
-from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Refused, Replies
 from etcdz.proto import etcdserverpb as pb
+from tests.actors.listener.host import make_calls
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k", serializable=True).SerializeToString()
@@ -46,14 +44,7 @@ class Setup:
     def __init__(self) -> None:
         self.sent: list[Any] = []
         self.hostile, self.victim = Connection(), Connection()
-        host: Any = SimpleNamespace(
-            boot=SimpleNamespace(slot=2),
-            links=SimpleNamespace(send=lambda name, message: self.sent.append(message)),
-            log=None,
-            flush_soon=lambda: None,
-            clients=2,
-        )
-        self.calls = Calls(host, MemberConfig())
+        self.calls = make_calls(self.sent)
 
     def begin(self, client: Connection, stream_ids: Any, method: int = PUT, body: bytes = PUT_BODY) -> None:
         for stream_id in stream_ids:

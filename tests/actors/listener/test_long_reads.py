@@ -1,20 +1,18 @@
 """Reads that take long: asked for as their answers have room, fairly, and not for clients that are gone."""
 
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from actors.listener.call import Client, ForClient
-from actors.listener.calls import Calls
 from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.methods import DELETE_RANGE, RANGE
-from etcdz.config import MemberConfig
 from etcdz.ipc.messages import CancelReads, LongReads, Propose, Read, ReadLong, Replies, ReplyPart
 from etcdz.proto import etcdserverpb as pb
+from tests.actors.listener.host import make_calls
 
 BODY = pb.RangeRequest(key=b"k", range_end=b"\0", serializable=True).SerializeToString()
 TOO_MANY = (errors.REQUEST_TOO_MANY_REQUESTS.code, errors.REQUEST_TOO_MANY_REQUESTS.text.encode())
@@ -60,14 +58,7 @@ class Setup:
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
-        host: Any = SimpleNamespace(
-            boot=SimpleNamespace(slot=2),
-            links=SimpleNamespace(send=lambda name, message: self.sent.append(message)),
-            log=None,
-            flush_soon=lambda: None,
-            clients=2,
-        )
-        self.calls = Calls(host, MemberConfig())
+        self.calls = make_calls(self.sent)
 
     def begin(self, client: Connection, *stream_ids: int) -> None:
         """Their reads come back from the backend as long ones."""
