@@ -26,14 +26,14 @@ class Report(NamedTuple):
     """victim     what victim.py says
     attack     what the attack says: counts by name
     growth_mib by how much the member's resident memory grew at most, over all its processes
-    ended      processes of the member that were there before and are not any more
+    ended      command lines of processes of the member that were there before and are not any more
     seconds    that the attack took
     """
 
     victim: dict[str, Any]
     attack: dict[str, int]
     growth_mib: float
-    ended: int
+    ended: list[str]
     seconds: float
 
     def row(self, name: str, kind: str) -> str:
@@ -80,16 +80,17 @@ class _Memory:
         self._thread.join()
 
 
-def _lasting(member: Member) -> set[int]:
-    """Its processes that live, but for those that send one snapshot. What has just begun may be one."""
-    found = set()
+def _lasting(member: Member) -> dict[int, str]:
+    """Its processes that live, with their command lines, but for those that send one snapshot. What has just begun may
+    be one."""
+    found = {}
     young = time.time() - 1
     for process in member.processes():
         with suppress(psutil.Error):
-            sends_snapshot = any("snapshot" in word for word in process.cmdline())
+            command = " ".join(process.cmdline())  # none once its memory is gone: the end of a snapshot's takes a while
             is_young = process.create_time() > young
-            if process.status() != psutil.STATUS_ZOMBIE and not sends_snapshot and not is_young:
-                found.add(process.pid)
+            if process.status() != psutil.STATUS_ZOMBIE and command and "snapshot" not in command and not is_young:
+                found[process.pid] = command
     return found
 
 
@@ -151,9 +152,10 @@ class Siege:
             said = json.loads(self._attacker.hear(attack.seconds_max))
             seconds = time.monotonic() - began
         after = _lasting(self.member)
+        ended = [command for pid, command in before.items() if pid not in after]
         self._victim.tell("ok")
         found = json.loads(self._victim.hear(_VICTIM_END_S))
-        return Report(found, said, (memory.peak - memory.before) / MIB, len(before - after), seconds)
+        return Report(found, said, (memory.peak - memory.before) / MIB, ended, seconds)
 
     def end(self) -> list[str]:
         """The victim's last errors, those of its lease among them."""
@@ -172,7 +174,7 @@ def check(report: Report, attack: Attack) -> None:
     victim = report.victim
     assert victim["errors"] == []
     assert victim["events_missing"] == 0
-    assert report.ended == 0, "a process of the member has ended"
+    assert report.ended == [], "a process of the member has ended"
     for what in ("puts", "gets"):
         assert victim[what]["count"] > 0
         assert victim[what]["max_ms"] <= attack.stall_s_max * 1e3, what
