@@ -22,7 +22,18 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
 | Reconfigure        | no actor yet -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
-| Received           | no actor yet -> raft        | -                    | members say again what was not answered          |
+| Received           | peer -> raft                | -                    | members say again what was not answered          |
+| Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
+| PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
+| PeerReports        | peer -> raft                | -                    | a new peer actor stands for "all unreachable, every snapshot failed" |
+| Members            | backend -> peer, raft, listener, lessor | -        | sent again with every change, and to each new one |
+| SnapshotWanted     | raft -> peer                | SnapshotTaken        | raft asks the next peer incarnation              |
+| SnapshotTaken      | peer -> raft                | Send with MsgSnap    | as above                                         |
+| SnapshotArrived    | peer -> raft                | -                    | the sender sends its snapshot again              |
+| PeerCall           | listener, lessor, raft, backend -> peer | PeerAnswer | the caller's own deadline                        |
+| PeerAnswer         | peer -> who asked           | -                    | as above                                         |
+| PeerAsk            | peer -> listener, lessor    | PeerReply            | HTTP 408 or 500 after the request's own deadline |
+| PeerReply          | listener, lessor -> peer    | -                    | as above                                         |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
 | ReadIndex          | listener -> raft            | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates         | raft -> listener            | -                    | the call times out                               |
@@ -65,7 +76,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
 | WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
 
-"no actor yet": raft takes it, and what will send it, a listener or the peer actor, is not built.
+"no actor yet": raft takes it, and the listener that will send it is not built.
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
@@ -193,6 +204,115 @@ class Received(NamedTuple):
     """Encoded raftpb.Message of other members to this one."""
 
     messages: list[bytes]
+
+
+class Send(NamedTuple):
+    """What raft has to say to other members in one turn.
+
+    messages    (recipient, encoded raftpb.Message): all but appends
+    appends     (recipient, term, log term, index before the entries, commit, encoded raftpb.Entry): MsgApp, whose form on
+                the wire depends on the connection
+    forwarded   request ids that leave in a MsgProp here: the peer actor keeps them for the next raft
+    """
+
+    incarnation: int
+    messages: list[tuple[int, bytes]]
+    appends: list[tuple[int, int, int, int, int, list[bytes]]]
+    forwarded: Sequence[int] = ()
+
+
+class PeerState(NamedTuple):
+    """active: (member id, unix time in s since when it is) of the members that are heard of. forwarded: request ids of the
+    latest proposals that left for a leader, said to raft alone."""
+
+    incarnation: int
+    active: list[tuple[int, float]]
+    forwarded: Sequence[int] = ()
+
+
+class PeerReports(NamedTuple):
+    """unreachable: members to whom something was lost. snapshots: (member id, whether its snapshot has arrived)."""
+
+    unreachable: list[int]
+    snapshots: Sequence[tuple[int, bool]] = ()
+
+
+class Members(NamedTuple):
+    """The membership as it is applied. members: (id, name, peer URLs, client URLs, is learner), ascending by id.
+    removed: ids that were members. cluster_version: "3.5.0"; empty: not decided."""
+
+    applied_index: int
+    cluster_id: int
+    member_id: int
+    members: list[tuple[int, str, list[str], list[str], bool]]
+    removed: list[int]
+    cluster_version: str
+
+
+class SnapshotWanted(NamedTuple):
+    """This member needs a snapshot: make one ready."""
+
+    incarnation: int
+    to: int
+
+
+class SnapshotTaken(NamedTuple):
+    """The snapshot for this member is ready; it leaves when the MsgSnap comes that names this index, with data as its
+    snapshot.data. snapshot_index 0: none can be made now."""
+
+    to: int
+    snapshot_index: int
+    snapshot_term: int
+    conf_state: bytes
+    data: bytes
+
+
+class SnapshotArrived(NamedTuple):
+    """Another member's snapshot has come and is on disk, converted, at path. message: the encoded MsgSnap."""
+
+    snapshot_index: int
+    snapshot_term: int
+    path: str
+    message: bytes
+
+
+class PeerCall(NamedTuple):
+    """Ask another member over HTTP. asker: name of the actor that the answer goes to; method, path, body: of the request,
+    which goes to the member's peer URLs in order until one answers."""
+
+    asker: str
+    id: int
+    to: int
+    method: str
+    path: str
+    body: bytes
+    timeout_s: float
+
+
+class PeerAnswer(NamedTuple):
+    """The answer to PeerCall `id`: HTTP status and body; status 0: none came, and body says why."""
+
+    id: int
+    status: int
+    body: bytes
+
+
+class PeerAsk(NamedTuple):
+    """Another member asks over HTTP what only its receiver knows."""
+
+    id: int
+    method: str
+    path: str
+    body: bytes
+
+
+class PeerReply(NamedTuple):
+    """The answer to PeerAsk `id`."""
+
+    id: int
+    status: int
+    content_type: str
+    body: bytes
 
 
 class Write(NamedTuple):
@@ -639,6 +759,17 @@ MESSAGES: dict[int, type[Any]] = {
     72: WatchChanges,
     73: WatchHistory,
     74: WatchChunk,
+    80: Send,
+    81: PeerState,
+    82: PeerReports,
+    83: Members,
+    84: SnapshotWanted,
+    85: SnapshotTaken,
+    86: SnapshotArrived,
+    87: PeerCall,
+    88: PeerAnswer,
+    89: PeerAsk,
+    90: PeerReply,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 
