@@ -16,9 +16,10 @@ from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir, stack_report, takeover
+from supervisor.runtime import announcements, data_dir, founding, stack_report, takeover
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
+from supervisor.runtime.founding import FoundingError
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.signals import Signals
 from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
@@ -61,11 +62,13 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
             settings = {**settings, "listen_peer_urls": peers.urls, "listen_client_urls": clients.urls}
             failure, stop_signal = "", takeover.do_work(config, data, work)
             if not stop_signal:
+                decided = founding.settle(config)
+                settings = {**settings, "founding": decided and decided.to_dict()}
                 failure, stop_signal = _run_tree(settings, specs, data, peers, clients)
     except MigrationError as error:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
-    except AddressError as error:
+    except (AddressError, FoundingError) as error:
         announcements.closing(settings)
         announcements.closed(settings)
         announcements.refused(str(error))
