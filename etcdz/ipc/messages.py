@@ -401,7 +401,8 @@ class WalState(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty). snapshot: encoded
+    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none."""
 
     incarnation: int
     seq: int
@@ -409,6 +410,7 @@ class Append(NamedTuple):
     entries: list[bytes]
     hard_state: bytes
     sync: bool
+    snapshot: bytes = b""
 
 
 class Appended(NamedTuple):
