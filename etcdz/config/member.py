@@ -154,6 +154,12 @@ class MemberConfig:
         token = self.initial_cluster_token
         return cluster_id([member_id(urls, token) for urls in self.initial_cluster.values()])
 
+    @property
+    def advertised_member_id(self) -> int:
+        """What this member's processes make request ids of until they are told which member it is: one that has run
+        before may have other flags now."""
+        return member_id(self.initial_advertise_peer_urls, self.initial_cluster_token)
+
     # ---- over a link ----
 
     def to_dict(self) -> dict[str, Any]:
