@@ -40,7 +40,6 @@ from actors.raft.trimming import Trimming
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import limits
-from etcdz.cluster.membership import bootstrap_peers
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -179,10 +178,15 @@ class RaftActor(Actor):
             node.reclaim()
 
     def _bootstrap(self) -> RawNode:
-        """A new cluster: its members are the first entries of every member's log, committed from the start."""
-        self.log.info("starting a new cluster", member_id=f"{self.member_id:x}")
+        """A new cluster: its members are the first entries of every member's log, committed from the start. A member
+        that joins one has an empty log, and is sent everything."""
+        founding = self.config.first_founding
         node = self._build(applied=0)
-        node.bootstrap(bootstrap_peers(self.config.initial_cluster, self.config.initial_cluster_token))
+        if founding.is_join:
+            self.log.info("joining a cluster", member_id=f"{self.member_id:x}", cluster_id=f"{founding.cluster_id:x}")
+        else:
+            self.log.info("starting a new cluster", member_id=f"{self.member_id:x}")
+            node.bootstrap(founding.bootstrap_peers())
         self.applies.begin(0, configured_index=node.raft.log.last_index())
         return node
 
