@@ -89,6 +89,8 @@ APPEND_BYTES_IN_FLIGHT_MAX = 64 << 20
 RAFT_MESSAGE_BYTES = 1 << 20
 """Entries in one append message."""
 RAFT_INFLIGHT_MESSAGES = 512
+RAFT_INFLIGHT_BYTES = 8 << 20
+"""Entries that were sent to one member and not acknowledged, less than what the peer actor keeps for it."""
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
 LAZY_ACK_S = 0.01
@@ -169,6 +171,7 @@ assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
 assert PEER_URGENT_BYTES_MAX <= PEER_BULK_BYTES_MAX
 assert RAFT_MESSAGE_BYTES * 2 <= PEER_BULK_BYTES_MAX, "or appends to a member are sent one by one"
+assert RAFT_MESSAGE_BYTES <= RAFT_INFLIGHT_BYTES
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX
 assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused while the backend waits for its timer"
 assert QUOTA_NEAR_BYTES < QUOTA_DEFAULT_BYTES
