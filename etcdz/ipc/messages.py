@@ -51,6 +51,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | BackendState       | backend -> raft             | -                    | raft asks the next backend incarnation           |
 | Apply              | raft -> backend             | Applied, and Replies | sent again from the consistent index on          |
 | Durable            | wal -> backend              | -                    | raft tells the backend when either one is new    |
+| Install            | raft -> backend             | BackendState of the next backend | said again to each one that stands before it |
 | Applied            | backend -> raft             | -                    | the next one says more                           |
 | Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
 | Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
@@ -495,6 +496,14 @@ class Apply(NamedTuple):
     kinds: bytes
 
 
+class Install(NamedTuple):
+    """The log begins after this entry, durably: the store that was received takes the place of the backend's own. It ends
+    then, and its successor serves the new one."""
+
+    incarnation: int
+    snapshot_index: int
+
+
 class Durable(NamedTuple):
     """Entries that were appended on a delegation and are durable, so committed: their data, contiguous, all of this
     term."""
@@ -772,6 +781,7 @@ MESSAGES: dict[int, type[Any]] = {
     88: PeerAnswer,
     89: PeerAsk,
     90: PeerReply,
+    91: Install,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 
