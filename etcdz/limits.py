@@ -89,6 +89,8 @@ APPEND_BYTES_IN_FLIGHT_MAX = 64 << 20
 RAFT_MESSAGE_BYTES = 1 << 20
 """Entries in one append message."""
 RAFT_INFLIGHT_MESSAGES = 512
+RAFT_INFLIGHT_BYTES = 8 << 20
+"""Entries that were sent to one member and not acknowledged, less than what the peer actor keeps for it."""
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
 LAZY_ACK_S = 0.01
@@ -160,6 +162,7 @@ assert CLIENT_ROOM_BYTES < UNSENT_BYTES_MAX
 assert CALLS_WAITING_EACH < CALLS_WAITING_MAX
 assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
+assert RAFT_MESSAGE_BYTES <= RAFT_INFLIGHT_BYTES
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX
 assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused while the backend waits for its timer"
 assert QUOTA_NEAR_BYTES < QUOTA_DEFAULT_BYTES
