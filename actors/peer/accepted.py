@@ -6,7 +6,7 @@ Whoever connects has READ_S for each step, and anybody may connect: what one of 
 
 import asyncio
 import time
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from actors.peer.host import Host as ConnectionsHost
 from actors.peer.outgoing_stream import OutgoingStream
@@ -24,7 +24,7 @@ from etcdz.peer.answers import (
     version_answer,
 )
 from etcdz.peer.heads import RequestHead
-from etcdz.peer.http1 import CONTINUE, END, RequestReader
+from etcdz.peer.http1 import CONTINUE, END, End, RequestReader
 from etcdz.peer.message_stream import decode_post
 from etcdz.peer.protocol_error import ProtocolError
 from etcdz.peer.routes import Accepted
@@ -76,8 +76,7 @@ class AcceptedConnection(asyncio.Protocol):
 
     # ---- asyncio ----
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=UNREAD_BYTES_MAX)
         self._host.clocked.add(self)
@@ -128,7 +127,7 @@ class AcceptedConnection(asyncio.Protocol):
 
     # ---- requests ----
 
-    def _take(self, events: list[RequestHead | bytes | object]) -> None:
+    def _take(self, events: list[RequestHead | bytes | End]) -> None:
         while events:
             for event in events:
                 if isinstance(event, bytes):

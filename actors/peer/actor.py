@@ -70,6 +70,7 @@ class PeerActor(Actor):
         super().__init__(boot)
         self.event_loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         asyncio.set_event_loop(self.event_loop)
+        self.event_loop.set_exception_handler(self._on_loop_exception)
         self.config = MemberConfig.from_dict(boot.config)
         self.dial_s = self.config.election_ms / 1000
         self._sockets = [socket.socket(fileno=fd) for fd in boot.fds]
@@ -100,10 +101,11 @@ class PeerActor(Actor):
 
     def _first_directory(self, config: MemberConfig) -> Directory:
         """Until the backend has told: what was decided about this member before its first start."""
-        founding = config.first_founding
-        directory = Directory(
-            founding.member_id, founding.cluster_id, config.initial_advertise_peer_urls, ETCD_VERSION
-        )
+        try:
+            founding = config.first_founding
+        except ValueError:  # flags that a member with a log need not have right
+            return Directory(0, 0, config.initial_advertise_peer_urls, ETCD_VERSION)
+        directory = Directory(founding.member_id, founding.cluster_id, config.initial_advertise_peer_urls, ETCD_VERSION)
         if founding.is_join:
             for member in founding.members:
                 directory.meet(member.id, member.peer_urls)
@@ -234,6 +236,10 @@ class PeerActor(Actor):
         self.failure = self.failure or error
         self.event_loop.stop()
 
+    def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a callback has raised that nobody expected."""
+        self.fail(context.get("exception") or RuntimeError(context["message"]))
+
     def _on_stop(self, stop: Stop) -> None:
         self.stopping = True
         self._leave_loop()
@@ -294,9 +300,19 @@ class PeerActor(Actor):
         to the backend, but to this actor."""
         if not message.members and not message.removed:
             return
+        if (message.member_id, message.cluster_id) != (self.directory.member_id, self.directory.cluster_id):
+            self._become(message.member_id, message.cluster_id)
         self.directory.learn(message)
         self.screen.removed = self.directory.removed
         self.meet_remotes()
+
+    def _become(self, member_id: int, cluster_id: int) -> None:
+        """What this member has on disk says that it is another one than its flags do."""
+        for remote in self.remotes.values():
+            remote.close()
+        self.remotes.clear()
+        self.directory.member_id, self.directory.cluster_id = member_id, cluster_id
+        self.screen.local_id = member_id
 
     def meet_remotes(self) -> None:
         """The directory may have changed."""
@@ -323,10 +339,6 @@ class PeerActor(Actor):
         for peer in self.links.peers.values():
             if peer.kind in ("raft", "listener", "lessor"):
                 self.links.send(peer.name, state)
-        self.flush_soon()
-
-    def on_lost(self, remote: RemoteMember) -> None:
-        """A message to it was lost."""
         self.flush_soon()
 
     def _state(self, forwarded: Sequence[int] = ()) -> PeerState:
@@ -380,7 +392,9 @@ class PeerActor(Actor):
 
 
 def _members_of(founding: Founding) -> Members:
-    members = [(m.id, m.name, list(m.peer_urls), [], m.is_learner) for m in founding.members]
+    members: list[tuple[int, str, list[str], list[str], bool]] = [
+        (m.id, m.name, list(m.peer_urls), [], m.is_learner) for m in founding.members
+    ]
     return Members(0, founding.cluster_id, founding.member_id, members, [], "")
 
 

@@ -7,12 +7,12 @@ leaves just then would be lost. No request is sent twice, because nobody knows w
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from actors.peer.dialled import DIAL_S, dial, place_of
 from actors.peer.host import Host
 from etcdz.peer.heads import Headers, ResponseHead
-from etcdz.peer.http1 import END, ResponseReader
+from etcdz.peer.http1 import END, End, ResponseReader
 from etcdz.peer.protocol_error import ProtocolError
 
 IDLE_S: Final = 4.0
@@ -120,8 +120,7 @@ class ExchangeConnection(asyncio.Protocol):
 
     # ---- asyncio ----
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -143,7 +142,7 @@ class ExchangeConnection(asyncio.Protocol):
         except ProtocolError as error:
             self.cut(error.text)
 
-    def _take(self, events: list[ResponseHead | bytes | object]) -> None:
+    def _take(self, events: list[ResponseHead | bytes | End]) -> None:
         for event in events:
             if isinstance(event, bytes):
                 self._body.append(event)

@@ -29,6 +29,9 @@ class Host(ConnectionsHost, Protocol):
     def on_status(self, remote: "RemoteMember") -> None:
         """It is heard of, or no more."""
 
+    def flush_soon(self) -> None:
+        """Raft is to be told that something was lost."""
+
 
 class RemoteMember:
     """outgoing         streams that it has dialled, by kind
@@ -147,7 +150,7 @@ class RemoteMember:
         self.redials[_POSTS].on_failure()
         self.outbox.on_post_failed()
         self._deactivate(f"failed to post to it: {why}")
-        self._host.on_lost(self)
+        self._host.flush_soon()
 
     # ---- whether it is there ----
 
