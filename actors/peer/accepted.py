@@ -5,6 +5,8 @@ Whoever connects has READ_S for each step, and anybody may connect: what one of 
 """
 
 import asyncio
+import os
+import socket
 import time
 from typing import Any, Final, Protocol
 
@@ -48,6 +50,9 @@ class Host(ConnectionsHost, Protocol):
     def take_to_raft(self, message: bytes) -> bool:
         """One that was POSTed; whether it was handed to raft."""
 
+    def take_snapshot(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
+        """As IncomingSnapshots.take."""
+
     def ask(self, connection: "AcceptedConnection", request: RequestHead, body: bytes) -> None:
         """What another actor answers."""
 
@@ -66,6 +71,9 @@ class AcceptedConnection(asyncio.Protocol):
         self._accepted: Accepted | None = None
         """None while a request is not there, or was refused and is only read to its end."""
         self._body: list[bytes] = []
+        self._raw = b""
+        """What has come of a request whose head is not whole."""
+        self._is_given_away = False
         self._owner: RemoteMember | None = None
         self._stream: OutgoingStream | None = None
         self.deadline: float | None = host.event_loop.time() + READ_S
@@ -105,6 +113,8 @@ class AcceptedConnection(asyncio.Protocol):
             return  # nothing can follow a request for a stream
         if self.deadline is not None:
             self.deadline = self._host.event_loop.time() + READ_S
+        if self._request is None:
+            self._raw += data
         try:
             self._take(self._reader.receive(data))
         except ProtocolError as error:
@@ -130,6 +140,8 @@ class AcceptedConnection(asyncio.Protocol):
     def _take(self, events: list[RequestHead | bytes | End]) -> None:
         while events:
             for event in events:
+                if self._is_given_away:
+                    return
                 if isinstance(event, bytes):
                     if self._accepted is not None:
                         self._body.append(event)
@@ -150,10 +162,25 @@ class AcceptedConnection(asyncio.Protocol):
         self._host.meet_remotes()
         if isinstance(result, Answer):
             self._write(result, keeps_alive=request.keeps_alive and not request.expects_continue)
+        elif result.what == routes.SNAPSHOT:
+            self._give_away(request, result)
         else:
             self._accepted = result
             if request.expects_continue and self._transport is not None:
                 self._transport.write(CONTINUE)
+        self._raw = b""
+
+    def _give_away(self, request: RequestHead, what: Accepted) -> None:
+        """The connection goes to a process that reads the snapshot's body and answers."""
+        _, end, begin = self._raw.partition(b"\r\n\r\n")
+        self._is_given_away = True
+        if end and self._transport is not None:  # without: it was sent behind another request, which nobody does
+            descriptor = os.dup(self._transport.get_extra_info("socket").fileno())
+            connection = socket.socket(fileno=descriptor)
+            if request.expects_continue:
+                connection.send(CONTINUE)
+            self._host.take_snapshot(connection, what.remote_id, request.length, begin)
+        self.cut()
 
     def _on_end(self) -> None:
         request, what, body = self._request, self._accepted, b"".join(self._body)

@@ -16,6 +16,8 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import uvloop
@@ -23,7 +25,10 @@ import uvloop
 from actors.peer.accepted import AcceptedConnection
 from actors.peer.asks import Asks
 from actors.peer.calls import Calls
+from actors.peer.dialled import CannotDial, place_of
 from actors.peer.host import Clocked
+from actors.peer.incoming_snapshots import IncomingSnapshots
+from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target
 from actors.peer.remote_member import RemoteMember
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
@@ -39,12 +44,12 @@ from etcdz.ipc.messages import (
     PeerState,
     Received,
     Send,
-    SnapshotTaken,
     SnapshotWanted,
     Stop,
 )
+from etcdz.peer.answers import accepted, cluster_field, text_error
 from etcdz.peer.appends import Append
-from etcdz.peer.dialling import Dialler
+from etcdz.peer.dialling import REMOVED, Dialler, judge_post
 from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import message_type
@@ -82,11 +87,15 @@ class PeerActor(Actor):
         self.clocked: set[Clocked] = set()
         self.asks = Asks(self)
         self.calls = Calls(self)
+        snap_dir = Path(self.config.snap_dir)
+        self.outgoing_snapshots = OutgoingSnapshots(self, snap_dir / "leveldb", self._on_snapshot_sent)
+        self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
         self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
         self.connection_errors = 0
         self._received: list[bytes] = []
         self._flush_due = False
-        self._snapshots_lost: list[tuple[int, bool]] = []
+        self._snapshots_sent: list[tuple[int, bool]] = []
+        """What has become of some, that raft does not know of yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._clock: asyncio.TimerHandle | None = None
         self.failure: Exception | None = None
@@ -94,7 +103,7 @@ class PeerActor(Actor):
         self.handlers |= {
             Members: self.on_members,
             Send: self.on_send,
-            SnapshotWanted: self.on_snapshot_wanted,
+            SnapshotWanted: self.outgoing_snapshots.on_wanted,
             PeerCall: self.calls.begin,
             PeerReply: self.asks.on_reply,
         }
@@ -166,9 +175,9 @@ class PeerActor(Actor):
         if self._received:
             self._tell_raft(Received(self._received))
             self._received = []
-        if unreachable or self._snapshots_lost:
-            self._tell_raft(PeerReports(unreachable, self._snapshots_lost))
-            self._snapshots_lost = []
+        if unreachable or self._snapshots_sent:
+            self._tell_raft(PeerReports(unreachable, self._snapshots_sent))
+            self._snapshots_sent = []
         self.links.flush()
 
     def _tell_raft(self, message: Any) -> None:
@@ -254,6 +263,8 @@ class PeerActor(Actor):
         self.event_loop.run_until_complete(self._close_connections())
 
     async def _close_connections(self) -> None:
+        self.outgoing_snapshots.close()
+        self.incoming_snapshots.close()
         for remote in self.remotes.values():
             remote.close()
         await asyncio.sleep(0)
@@ -360,7 +371,7 @@ class PeerActor(Actor):
         for to, encoded in message.messages:
             remote = remotes.get(to)
             if message_type(encoded) == MSG_SNAP:
-                self._snapshots_lost.append((to, False))
+                self._send_snapshot(to, encoded)
             elif remote is not None:
                 remote.outbox.send(encoded)
         for to, *append in message.appends:
@@ -368,9 +379,37 @@ class PeerActor(Actor):
             if remote is not None:
                 remote.outbox.append(Append._make(append))
 
-    def on_snapshot_wanted(self, message: SnapshotWanted) -> None:
-        """None can be made yet."""
-        self.links.send("raft", SnapshotTaken(message.to, 0, 0, b"", b""))
+    # ---- snapshots ----
+
+    def _send_snapshot(self, to: int, message: bytes) -> None:
+        targets = []
+        for url in self.directory.urls_of(to):
+            with suppress(CannotDial):
+                place = place_of(url)
+                address = place.path or (place.host, place.port)
+                targets.append(Target(address, self.dialler.snapshot_request(place.authority)))
+        self.outgoing_snapshots.send(to, message, targets)
+
+    def _on_snapshot_sent(self, outcome: Outcome) -> None:
+        if outcome.status and judge_post(outcome.status, outcome.text.encode()).kind == REMOVED:
+            self.on_removed()
+        remote = self.remotes.get(outcome.to)
+        if remote is not None:
+            remote.on_snapshot_sent(outcome.has_arrived, outcome.text)
+        self._snapshots_sent.append((outcome.to, outcome.has_arrived))
+        self.flush_soon()
+
+    def _identity(self) -> tuple[int, int]:
+        return self.directory.member_id, self.directory.cluster_id
+
+    def _snapshot_answer(self, status: int, text: str) -> bytes:
+        answer = (
+            accepted(self.directory) if status == 204 else text_error(status, text, [cluster_field(self.directory)])
+        )
+        return answer.encode(time.time(), keeps_alive=False)
+
+    def take_snapshot(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
+        self.incoming_snapshots.take(connection, sender, length, begin)
 
     # ---- what can be asked ----
 

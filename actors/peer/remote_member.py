@@ -152,6 +152,12 @@ class RemoteMember:
         self._deactivate(f"failed to post to it: {why}")
         self._host.flush_soon()
 
+    def on_snapshot_sent(self, has_arrived: bool, why: str) -> None:
+        if has_arrived:
+            self._activate()
+        else:
+            self._deactivate(f"failed to send a snapshot to it: {why}")
+
     # ---- whether it is there ----
 
     def _activate(self) -> None:
