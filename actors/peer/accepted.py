@@ -160,7 +160,10 @@ class AcceptedConnection(asyncio.Protocol):
         self._request = request
         result = routes.check(request, self._host.directory)
         self._host.meet_remotes()
-        if isinstance(result, Answer):
+        if routes.body_bytes_max(request) is None:
+            self._write(result if isinstance(result, Answer) else not_processed(self._host.directory), False)
+            self._finish(False)
+        elif isinstance(result, Answer):
             self._write(result, keeps_alive=request.keeps_alive and not request.expects_continue)
         elif result.what == routes.SNAPSHOT:
             self._give_away(request, result)

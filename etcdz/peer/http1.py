@@ -2,6 +2,8 @@
 
 A message comes as its head, then bytes of its body as they arrive, then END. What follows END waits for `proceed`, so
 that one request after the other is worked off, and a pipelining client gets no more memory than one read takes.
+
+A request whose body has no bound is for a process of its own: its head comes alone, and its connection goes there.
 """
 
 from collections.abc import Callable
@@ -66,6 +68,11 @@ class _Reader(Generic[Head]):
             raise ProtocolError("connection closed inside a message")
         return []
 
+    def hand_over(self) -> bytes:
+        """What has come behind the head, in its coding: whoever takes over the connection begins with it."""
+        data, self._waiting = self._waiting, b""
+        return data
+
     @property
     def is_idle(self) -> bool:
         """Whether no message has begun."""
@@ -83,6 +90,8 @@ class _Reader(Generic[Head]):
                 return
             self._begin_body(head)
             events.append(head)
+            if self._is_held:
+                return
             data, self._waiting = self._waiting, b""
             at = self._take_body(data, 0, events)
             self._waiting = data[at:]
@@ -136,8 +145,13 @@ class RequestReader(_Reader[RequestHead]):
     """What comes in on an accepted connection."""
 
     def __init__(self, body_bytes_max: Callable[[RequestHead], int | None]) -> None:
-        """body_bytes_max: of this request's body; None: any size, because it is not kept"""
+        """body_bytes_max: of this request's body; None: it has no bound, so the connection is to be handed over"""
         super().__init__(decode_request, body_bytes_max)
+
+    def _begin_body(self, head: RequestHead) -> None:
+        super()._begin_body(head)
+        if self._room is None:
+            self._in_body, self._is_held = False, True
 
 
 class ResponseReader(_Reader[ResponseHead]):
