@@ -170,7 +170,7 @@ assert CALLS_WAITING_EACH < CALLS_WAITING_MAX
 assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
 assert PEER_URGENT_BYTES_MAX <= PEER_BULK_BYTES_MAX
-assert RAFT_MESSAGE_BYTES * 2 <= PEER_BULK_BYTES_MAX, "or appends to a member are sent one by one"
+assert RAFT_INFLIGHT_BYTES < PEER_BULK_BYTES_MAX, "what raft may send without an answer has room"
 assert RAFT_MESSAGE_BYTES <= RAFT_INFLIGHT_BYTES
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX
 assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused while the backend waits for its timer"

@@ -11,6 +11,7 @@ HTTP/1.1 (`http1`, `heads`, `chunks`), both ends, incremental and bounded:
     reader.receive_eof() -> list[event]     the other side has closed; raises ProtocolError inside a message
     reader.proceed() -> list[event]         after END: goes on with the next message; before, what follows only waits
     reader.is_idle, reader.waiting_bytes
+    reader.hand_over() -> bytes             what has come of a body without a bound, behind its head
     RequestHead(method, target, headers, length, keeps_alive), .path, .expects_continue
     ResponseHead(status, headers, length, keeps_alive)
     encode_request(method, target, headers), encode_response(status, headers) -> bytes

@@ -80,7 +80,7 @@ def _decode(body: bytes) -> float | None:
     """Unix time in s that the other says it is."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict) or answer.get("OK") is not True or not isinstance(answer.get("Now"), str):
         return None

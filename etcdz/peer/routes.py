@@ -40,7 +40,7 @@ class Accepted(NamedTuple):
     what        STREAM, RAFT, SNAPSHOT, PROBING, MEMBERS, VERSION, or ASK: one that another actor answers
     remote_id   who asks, where it has said so, else 0
     stream      MSGAPP or MESSAGE, of a STREAM
-    body_bytes_max  None: any, it is to be written to a file as it comes
+    body_bytes_max  None: it has no bound, and is not for this process: RequestReader.hand_over
     """
 
     what: str
@@ -69,7 +69,7 @@ def check(head: RequestHead, directory: Directory) -> Accepted | Answer:
 
 
 def body_bytes_max(head: RequestHead) -> int | None:
-    """Of the body of this request, whether it will be accepted or not; None: any size."""
+    """Of the body of this request, whether it will be accepted or not; None: it has no bound. For RequestReader"""
     route = _find(head.path)
     return ASK_BODY_BYTES_MAX if route is None else route.body_bytes_max
 
