@@ -6,7 +6,6 @@ from typing import Any
 
 from etcdz.cluster import identity
 from etcdz.cluster.founding import Founding, found
-from etcdz.cluster.identity import member_id
 from etcdz.config.urls import parse_member_url
 from etcdz.limits import QUOTA_DEFAULT_BYTES
 
