@@ -22,6 +22,7 @@ from etcdz.ipc.messages import (
     LeaseNewsEnd,
     LeaseTable,
     Members,
+    PeerState,
     Propose,
     Refused,
     Replies,
@@ -44,9 +45,12 @@ class LessorActor(Actor):
             LeaseEvents: self.on_lease_events,
             LeaseNewsEnd: self.on_lease_news_end,
             Members: self.on_members,
+            PeerState: self.on_peer_state,
             Replies: self.on_replies,
             Refused: self.on_refused,
         }
+        self.active_peers: dict[int, float] = {}
+        """By id: since when another member is heard of, unix time in s."""
         self._ids_of = self.config.advertised_member_id
         self._ids = RequestIds(self._ids_of, LESSOR_SLOT, time.time_ns() // 1000)
         self.lessor = Lessor(
@@ -78,6 +82,9 @@ class LessorActor(Actor):
         else:
             elsewhere = message.leader not in (0, self.lessor.member_id)
             self.lessor.on_leader_lost(elsewhere, now)
+
+    def on_peer_state(self, message: PeerState) -> None:
+        self.active_peers = dict(message.active)
 
     def on_members(self, message: Members) -> None:
         """Request ids are made of the id that this member has, whatever its flags say now."""

@@ -163,7 +163,7 @@ class MemberConfig:
 
     @property
     def advertised_member_id(self) -> int:
-        """What this member's processes make request ids of until they are told which member it is: one that began before
+        """Of which processes make request ids until they are told which member this is: one that began before
         that was kept may have other flags now."""
         if self.founding is not None:
             return self.founding.member_id
