@@ -6,6 +6,7 @@ snapshot-count entries applied -> Flush -> backend -> Flushed -> SaveSnapshot ->
 from typing import Protocol
 
 from actors.raft.appends import Appends
+from actors.raft.outgoing_snapshots import OutgoingSnapshots
 from actors.runtime.link import Links
 from etcdz import limits
 from etcdz.ipc.boot import Boot
@@ -20,6 +21,7 @@ class Host(Protocol):
     links: Links
     storage: MemoryStorage
     appends: Appends
+    outgoing_snapshots: OutgoingSnapshots
 
 
 class Trimming:
@@ -82,5 +84,8 @@ class Trimming:
 
     def _compact(self, index: int) -> None:
         storage, keep_from = self._host.storage, index - limits.CATCH_UP_ENTRIES
+        kept_from = self._host.outgoing_snapshots.kept_from
+        if kept_from is not None:
+            keep_from = min(keep_from, kept_from)
         if keep_from >= storage.first_index():
             storage.compact(keep_from)

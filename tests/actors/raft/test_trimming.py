@@ -24,12 +24,21 @@ class Host(SimpleNamespace):
         self.boot = SimpleNamespace(incarnation=7)
         self.storage = MemoryStorage()
         self.storage.append([make_entry(0, 3, index, b"") for index in range(1, 6_001)])
+        self.outgoing_snapshots = SimpleNamespace(kept_from=None)
         self.appends: Any = SimpleNamespace(send_commit_index=lambda: self.links.send("wal", "the commit index"))
 
 
 @pytest.fixture
 def host() -> Host:
     return Host()
+
+
+def test_the_log_is_kept_behind_a_snapshot_that_is_on_its_way(host: Host) -> None:
+    host.outgoing_snapshots.kept_from = 700
+    trimming = Trimming(host, EVERY)
+    trimming.on_flushed(flushed(6_000))
+    trimming.maybe_save(committed=6_000)
+    assert host.storage.first_index() == 701
 
 
 def flushed(index: int) -> Flushed:
