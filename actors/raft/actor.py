@@ -102,7 +102,7 @@ class RaftActor(Actor):
         self.appends = Appends(self)
         self.applies = Applies(self)
         self.read_indexes = ReadIndexes(self, self.config.request_timeout_s)
-        self.trimming = Trimming(self, self.config.snapshot_count)
+        self.trimming = Trimming(self, self.config.snapshot_count, self.config.catch_up_entries)
         self.proposals = Proposals(self)
         self.readies = Readies(self)
         self.delegating = Delegating(self)
@@ -154,7 +154,7 @@ class RaftActor(Actor):
             self.links.send("wal", self.leadership.known)
             self.appends.send_again()
         elif self.backend_state is not None:
-            behind = max(limits.CATCH_UP_ENTRIES, limits.REQUEST_WINDOW)
+            behind = max(self.config.catch_up_entries, limits.REQUEST_WINDOW)
             first = max(1, self.backend_state.applied_index - behind)
             needed = self.backend_state.applied_index + 1
             self.links.send("wal", WalHello(self.boot.incarnation, first, needed))

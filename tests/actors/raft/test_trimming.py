@@ -35,7 +35,7 @@ def host() -> Host:
 
 def test_the_log_is_kept_behind_a_snapshot_that_is_on_its_way(host: Host) -> None:
     host.outgoing_snapshots.kept_from = 700
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.on_flushed(flushed(6_000))
     trimming.maybe_save(committed=6_000)
     assert host.storage.first_index() == 701
@@ -46,7 +46,7 @@ def flushed(index: int) -> Flushed:
 
 
 def test_a_flush_is_asked_for_once_after_so_many_entries(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.begin(snapshot_index=50)
     for applied in (149, 150, 151):
         trimming.on_applied(applied)
@@ -54,7 +54,7 @@ def test_a_flush_is_asked_for_once_after_so_many_entries(host: Host) -> None:
 
 
 def test_a_new_backend_is_asked_again(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.on_applied(100)
     trimming.on_new_backend()
     trimming.on_applied(101)
@@ -62,7 +62,7 @@ def test_a_new_backend_is_asked_again(host: Host) -> None:
 
 
 def test_the_marker_waits_until_raft_has_committed_it_and_follows_the_commit_index(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.on_flushed(flushed(200))
     trimming.maybe_save(committed=199)
     assert host.links.sent == [] and trimming.flushed is not None
@@ -75,7 +75,7 @@ def test_the_marker_waits_until_raft_has_committed_it_and_follows_the_commit_ind
 
 
 def test_the_log_keeps_what_slow_followers_may_ask_for(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.on_flushed(flushed(limits.CATCH_UP_ENTRIES - 1))
     trimming.maybe_save(committed=6_000)
     assert host.storage.first_index() == 1
@@ -85,7 +85,7 @@ def test_the_log_keeps_what_slow_followers_may_ask_for(host: Host) -> None:
 
 
 def test_a_flush_no_further_than_the_last_snapshot_saves_nothing(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.begin(snapshot_index=200)
     trimming.on_flushed(flushed(200))
     trimming.maybe_save(committed=300)
