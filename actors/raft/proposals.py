@@ -4,7 +4,8 @@
                              while the wal appends       forwarded to the wal, or held (actors/raft/delegation.py)
                              otherwise                   taken -> propose -> the core's log
 
-What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader.
+What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. What is
+for one term alone (Propose.only_term) waits for nothing: if this member does not lead in it, it is dropped.
 """
 
 from typing import Protocol
@@ -20,6 +21,7 @@ from etcdz.api import errors
 from etcdz.ipc import request_ids
 from etcdz.ipc.messages import Propose, Refused
 from etcdz.raft import ProposalDropped, RawNode
+from etcdz.raft.messages import LEADER
 
 
 class Host(Protocol):
@@ -40,13 +42,17 @@ class Proposals:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.waiting: list[bytes] = []
+        self._of_terms: list[Propose] = []
+        """What is for one term alone."""
         self._unchecked: list[Propose] = []
         """What came before the log was read: until then it is not known whether it is in it."""
 
     def on_propose(self, message: Propose) -> None:
         """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
         host, delegation = self._host, self._host.delegation
-        if host.node is None:
+        if message.only_term and not delegation.number:
+            self._of_terms.append(message)
+        elif host.node is None:
             self._unchecked.append(message)
         elif not delegation.number:
             delegation.on_answer(message)
@@ -77,6 +83,8 @@ class Proposals:
 
     def propose(self, node: RawNode) -> None:
         """At the end of a turn. Requires: the end of the log is raft's."""
+        if self._of_terms:
+            self._take_of_term(node)
         if not self.waiting:
             return
         try:
@@ -85,6 +93,13 @@ class Proposals:
             return  # they wait for the next leader, or the end of a leadership transfer
         self._host.statistics.batches.add(len(self.waiting))
         self.waiting = []
+
+    def _take_of_term(self, node: RawNode) -> None:
+        """NB: just before the core is asked, which forwards to another leader what it is given as a follower."""
+        messages, self._of_terms = self._of_terms, []
+        for message in messages:
+            if node.raft.role == LEADER and node.raft.term == message.only_term:
+                self.take(message)
 
     def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
         """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""
