@@ -15,7 +15,6 @@ from typing import Any
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
 from etcdz.api.methods import LEASE_TIME_TO_LIVE
-from etcdz.cluster import identity
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -27,6 +26,7 @@ from etcdz.ipc.messages import (
     LeaseNews,
     LeaseNewsEnd,
     LeaseTable,
+    Members,
     PeerAnswer,
     PeerAsk,
     PeerCall,
@@ -56,22 +56,22 @@ class LessorActor(Actor):
             LeaseTable: self.on_lease_table,
             LeaseEvents: self.on_lease_events,
             LeaseNewsEnd: self.on_lease_news_end,
+            Members: self.on_members,
             Replies: self.on_replies,
             Refused: self.on_refused,
             ReadStates: self.on_read_states,
             PeerAnswer: self.on_peer_answer,
             PeerAsk: self.on_peer_ask,
         }
-        # NB: as in calls.py, an id of other flags would do as well.
-        member_id = identity.member_id(self.config.initial_advertise_peer_urls, self.config.initial_cluster_token)
-        ids = RequestIds(member_id, LESSOR_SLOT, time.time_ns() // 1000)
+        self._ids_of = self.config.advertised_member_id
+        self._ids = RequestIds(self._ids_of, LESSOR_SLOT, time.time_ns() // 1000)
         self.lessor = Lessor(
             Clocks(self.config.lease_checkpoint),
-            ids.next,
+            lambda: self._ids.next(),
             extend_s=self.config.election_ms / 1000,
             hold_s=self.config.request_timeout_s,
         )
-        self.peer_requests = PeerRequests(ids.next, self.lessor.awaits_revoke)
+        self.peer_requests = PeerRequests(lambda: self._ids.next(), self.lessor.awaits_revoke)
 
     # ---- resync ----
 
@@ -99,6 +99,12 @@ class LessorActor(Actor):
             self.lessor.on_no_leader(now)
         else:
             self.lessor.on_other_leader(message.term, message.leader, now)
+
+    def on_members(self, message: Members) -> None:
+        """Request ids are made of the id that this member has, whatever its flags say now."""
+        if message.member_id != self._ids_of:
+            self._ids_of = message.member_id
+            self._ids = RequestIds(message.member_id, LESSOR_SLOT, time.time_ns() // 1000)
 
     def on_lease_calls(self, message: LeaseCalls) -> None:
         self.lessor.on_calls(message.slot, message.revision, message.items, time.monotonic(), message.with_keys)
