@@ -16,6 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from actors.backend import heap
 from actors.backend.ballast_watch import BallastWatch
 from actors.backend.lease_link import LeaseLink
 from actors.backend.long_reads import LongReads
@@ -353,6 +354,8 @@ class BackendActor(Actor):
         applied_index = raft.applied_index
         frames = self._encode(replies)
         extra = self.membership.take_rows()
+        if frames and max(map(len, frames.values())) >= heap.LARGE_BYTES:
+            heap.keep_large_blocks()
         if frames and not self.ring.add(applied_index, frames):
             self.ring.add(applied_index, self._encode(smallest(replies)))
         if self.ballast.unchecked_bytes >= limits.BALLAST_CHECK_BYTES or time.monotonic() >= self.ballast.next_check_at:

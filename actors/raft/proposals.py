@@ -2,18 +2,21 @@
 
     Propose -> on_propose -> while the log is not read   kept until it is
                              while the wal appends       forwarded to the wal, or held (actors/raft/delegation.py)
-                             otherwise                   taken -> propose -> the core's log
+                             otherwise                   taken -> propose -> the core's log, or the leader's
 
-What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. What is
-for one term alone (Propose.only_term) waits for nothing: if this member does not lead in it, it is dropped.
+What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. A
+follower sends it to the leader once, and never again: whoever leads then may have it already. What is for one term
+alone (Propose.only_term) waits for nothing: if this member does not lead in it, it is dropped.
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegation import Delegation
-from actors.raft.request_window import RequestWindow
+from actors.raft.outgoing import Outgoing
+from actors.raft.request_window import RequestWindow, request_id_of
 from actors.runtime.link import Links
 from actors.runtime.statistics import Statistics
 from etcdz import limits
@@ -32,6 +35,7 @@ class Host(Protocol):
     delegation: Delegation
     appends: Appends
     applies: Applies
+    outgoing: Outgoing
     window: RequestWindow
     statistics: Statistics
 
@@ -87,12 +91,24 @@ class Proposals:
             self._take_of_term(node)
         if not self.waiting:
             return
+        count = len(self.waiting)
+        if node.raft.role == LEADER:
+            self._propose(node, self.waiting)
+        elif self._host.outgoing.is_carried:
+            for batch in list(split(self.waiting, limits.RAFT_MESSAGE_BYTES)):
+                self._propose(node, batch)
+        if count > len(self.waiting):
+            self._host.statistics.batches.add(count - len(self.waiting))
+
+    def _propose(self, node: RawNode, batch: list[bytes]) -> None:
+        """batch: the first that wait."""
         try:
-            node.propose_batch(self.waiting)
+            node.propose_batch(batch)
         except ProposalDropped:
             return  # they wait for the next leader, or the end of a leadership transfer
-        self._host.statistics.batches.add(len(self.waiting))
-        self.waiting = []
+        if not node.raft.tracker.single_member:
+            self._host.outgoing.remember([request_id_of(data) for data in batch])
+        self.waiting = self.waiting[len(batch) :]
 
     def _take_of_term(self, node: RawNode) -> None:
         """NB: just before the core is asked, which forwards to another leader what it is given as a follower."""
@@ -128,3 +144,17 @@ class Proposals:
         if ids and slot not in request_ids.INTERNAL_PROPOSERS:
             links = self._host.links
             links.send(links.listener(slot), Refused([(request_id, name) for request_id in ids]))
+
+
+def split(items: list[bytes], bytes_max: int) -> Iterator[list[bytes]]:
+    """Runs of neighbours of at most bytes_max, or one that is larger."""
+    run: list[bytes] = []
+    size = 0
+    for item in items:
+        if run and size + len(item) > bytes_max:
+            yield run
+            run, size = [], 0
+        run.append(item)
+        size += len(item)
+    if run:
+        yield run
