@@ -31,7 +31,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | SnapshotTaken      | peer -> raft                | Send with MsgSnap    | as above                                         |
 | SnapshotArrived    | peer -> raft                | -                    | the sender sends its snapshot again              |
 | PeerCall           | listener, lessor, raft, backend -> peer | PeerAnswer | the caller's own deadline                        |
-| PeerAnswer         | peer -> who asked           | -                    | as above                                         |
+| PeerAnswer         | peer -> listener, lessor, raft, backend | -                    | as above                                         |
 | PeerAsk            | peer -> listener, lessor    | PeerReply            | HTTP 408 or 500 after the request's own deadline |
 | PeerReply          | listener, lessor -> peer    | -                    | as above                                         |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
