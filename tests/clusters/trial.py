@@ -68,6 +68,10 @@ class ClusterTrial:
             contents = checker.read_all(channel, self.random)
         return checker.check(self.record, contents)
 
+    def wait(self, length_s: tuple[float, float]) -> None:
+        """For some time between these; the length of a fault, never a synchronisation."""
+        threading.Event().wait(self.random.uniform(*length_s))
+
     # ---- processes
 
     def actors(self, name: str) -> dict[str, dict[str, Any]]:
