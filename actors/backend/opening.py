@@ -154,9 +154,13 @@ def check_format(store: Store, directory: Path) -> None:
 
 
 def identity(store: Store, config: MemberConfig) -> tuple[int, int]:
-    """(member id, cluster id): worked out of the flags once, at the first start, then kept in the store."""
+    """(member id, cluster id): decided once, before the first start, then kept in the store.
+
+    What an earlier start left that ended before it had a log counts no more: the supervisor has decided anew.
+    """
     row = store.get(buckets.IDENTITY)
-    if row is not None:
+    has_begun = config.founding is None or store.get(buckets.CONSISTENT_INDEX) is not None
+    if row is not None and has_begun:
         member_id, cluster_id = msgpack.unpackb(row)
         return member_id, cluster_id
     member_id, cluster_id = config.member_id, config.cluster_id

@@ -10,7 +10,6 @@ from typing import Any
 
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
-from etcdz.cluster import identity
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -22,6 +21,8 @@ from etcdz.ipc.messages import (
     LeaseNews,
     LeaseNewsEnd,
     LeaseTable,
+    Members,
+    PeerState,
     Propose,
     Refused,
     Replies,
@@ -43,15 +44,18 @@ class LessorActor(Actor):
             LeaseTable: self.on_lease_table,
             LeaseEvents: self.on_lease_events,
             LeaseNewsEnd: self.on_lease_news_end,
+            Members: self.on_members,
+            PeerState: self.on_peer_state,
             Replies: self.on_replies,
             Refused: self.on_refused,
         }
-        # NB: as in calls.py, an id of other flags would do as well.
-        member_id = identity.member_id(self.config.initial_advertise_peer_urls, self.config.initial_cluster_token)
-        ids = RequestIds(member_id, LESSOR_SLOT, time.time_ns() // 1000)
+        self.active_peers: dict[int, float] = {}
+        """By id: since when another member is heard of, unix time in s."""
+        self._ids_of = self.config.advertised_member_id
+        self._ids = RequestIds(self._ids_of, LESSOR_SLOT, time.time_ns() // 1000)
         self.lessor = Lessor(
             Clocks(self.config.lease_checkpoint),
-            ids.next,
+            lambda: self._ids.next(),
             extend_s=self.config.election_ms / 1000,
             hold_s=self.config.request_timeout_s,
         )
@@ -78,6 +82,15 @@ class LessorActor(Actor):
         else:
             elsewhere = message.leader not in (0, self.lessor.member_id)
             self.lessor.on_leader_lost(elsewhere, now)
+
+    def on_peer_state(self, message: PeerState) -> None:
+        self.active_peers = dict(message.active)
+
+    def on_members(self, message: Members) -> None:
+        """Request ids are made of the id that this member has, whatever its flags say now."""
+        if message.member_id != self._ids_of:
+            self._ids_of = message.member_id
+            self._ids = RequestIds(message.member_id, LESSOR_SLOT, time.time_ns() // 1000)
 
     def on_lease_calls(self, message: LeaseCalls) -> None:
         self.lessor.on_calls(message.slot, message.revision, message.items, time.monotonic())

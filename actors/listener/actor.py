@@ -40,7 +40,9 @@ from etcdz.ipc.messages import (
     LeaseAnswers,
     Listen,
     LongReads,
+    Members,
     Metrics,
+    PeerState,
     QuotaHeadroom,
     ReadStates,
     Refused,
@@ -129,6 +131,8 @@ class ListenerActor(Actor):
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
+            Members: self.calls.on_members,
+            PeerState: self.on_peer_state,
             QuotaHeadroom: self.calls.on_quota_headroom,
             WatchPosition: self.watching.on_position,
             WatchChanges: self.watching.on_changes,
@@ -162,6 +166,8 @@ class ListenerActor(Actor):
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
         self.ready_index = 0
+        self.active_peers: dict[int, float] = {}
+        """By id: since when another member is heard of, unix time in s."""
         self.announced = False
         self.left_loop = False
         self.is_drained = False
@@ -369,6 +375,10 @@ class ListenerActor(Actor):
             staying = [connection for connection in self.connections if not connection.leaving]
             for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
                 connection.drain()
+
+    def on_peer_state(self, message: PeerState) -> None:
+        """Which other members are heard of."""
+        self.active_peers = dict(message.active)
 
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""

@@ -1,7 +1,8 @@
 """The raft actor: drives the consensus core, ticks, keeps what is not yet durable.
 
-    only voter      (the wal appends by itself, on a delegation)  DelegatedAppends -> core;  see delegation.py
-    otherwise       Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
+    only member     (the wal appends by itself, on a delegation)  DelegatedAppends -> core;  see delegation.py
+    leader          Propose -> core -> Append -> wal, Send -> peer;  Appended, Received -> core -> Apply -> backend
+    follower        Propose -> core -> Send -> peer;  Received -> core -> Append -> wal -> Appended -> Send -> peer
 
 It starts without state: the backend says how far it has applied, the wal what it holds, and the core is built from
 these. Until then, and while there is no leader, proposals wait. A proposal whose request id is in the recent log is
@@ -11,12 +12,13 @@ Which file knows which. A file knows only those in rows below its own, and none 
 (tests/actors/raft/test_shape.py):
 
     actor                                            starts, resyncs, gives the others their turns
-    delegating      reconfiguration  peer_messages   carry out what takes several turns
+    peer_messages                                    what comes of other members
+    delegating      reconfiguration                  carry out what takes several turns
     proposals       ready            trimming        into the core, out of it, off its log
     appends         applies          read_index      towards the wal, the backend, and listeners that read
     leadership                                       what the others are told
     delegation      publish          request_window  who may append; what is made known; what has entered the log
-    recovery                                         what a restart begins with
+    recovery        outgoing                         what a restart begins with; what goes to other members
 """
 
 import random
@@ -28,6 +30,7 @@ from actors.raft.applies import Applies
 from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
+from actors.raft.outgoing import Outgoing
 from actors.raft.peer_messages import PeerMessages
 from actors.raft.proposals import Proposals
 from actors.raft.publish import Publish
@@ -40,7 +43,6 @@ from actors.raft.trimming import Trimming
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import limits
-from etcdz.cluster.membership import bootstrap_peers
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -51,6 +53,9 @@ from etcdz.ipc.messages import (
     DelegatedAppends,
     DelegationReturned,
     Flushed,
+    Members,
+    PeerReports,
+    PeerState,
     Propose,
     ReadIndex,
     Received,
@@ -76,14 +81,19 @@ class RaftActor(Actor):
         """The core, once backend and wal have answered."""
         self.storage = MemoryStorage()
         self.member_id = 0
+        self.members: Members | None = None
+        """As the backend has said last; None before its first word."""
         self.backend_state: BackendState | None = None
+        self.active: dict[int, float] = {}
+        """Other members that are heard of, and since when, unix time in s."""
         self.delegation = Delegation(boot.incarnation)
         self.window = RequestWindow(limits.REQUEST_WINDOW)
         self.publish = Publish(self.config)
+        self.outgoing = Outgoing(self)
         self.leadership = LeadershipNotes(self)
         self.appends = Appends(self)
         self.applies = Applies(self)
-        self.read_indexes = ReadIndexes(self)
+        self.read_indexes = ReadIndexes(self, self.config.request_timeout_s)
         self.trimming = Trimming(self, self.config.snapshot_count)
         self.proposals = Proposals(self)
         self.readies = Readies(self)
@@ -99,6 +109,9 @@ class RaftActor(Actor):
             Propose: self.proposals.on_propose,
             Reconfigure: self.reconfiguration.on_reconfigure,
             Received: self.peer_messages.on_received,
+            PeerReports: self.peer_messages.on_reports,
+            PeerState: self.on_peer_state,
+            Members: self.on_members,
             ReadIndex: self.read_indexes.on_read_index,
             DelegatedAppends: self.delegating.on_delegated_appends,
             DelegationReturned: self.delegating.on_delegation_returned,
@@ -113,6 +126,8 @@ class RaftActor(Actor):
             self.links.send("backend", BackendHello(self.boot.incarnation))
         elif peer.kind == "wal":
             self._greet_wal()
+        elif peer.kind == "peer":
+            self.peer_messages.on_new_peer_actor()
         else:
             self.leadership.tell(peer)
 
@@ -175,10 +190,15 @@ class RaftActor(Actor):
             node.reclaim()
 
     def _bootstrap(self) -> RawNode:
-        """A new cluster: its members are the first entries of every member's log, committed from the start."""
-        self.log.info("starting a new cluster", member_id=f"{self.member_id:x}")
+        """A new cluster: its members are the first entries of every member's log, committed from the start. A member
+        that joins one has an empty log, and is sent everything."""
+        founding = self.config.first_founding
         node = self._build(applied=0)
-        node.bootstrap(bootstrap_peers(self.config.initial_cluster, self.config.initial_cluster_token))
+        if founding.is_join:
+            self.log.info("joining a cluster", member_id=f"{self.member_id:x}", cluster_id=f"{founding.cluster_id:x}")
+        else:
+            self.log.info("starting a new cluster", member_id=f"{self.member_id:x}")
+            node.bootstrap(founding.bootstrap_peers())
         self.applies.begin(0, configured_index=node.raft.log.last_index())
         return node
 
@@ -213,6 +233,7 @@ class RaftActor(Actor):
                 max_size_per_msg=limits.RAFT_MESSAGE_BYTES,
                 max_committed_size_per_ready=limits.APPLY_BYTES_IN_FLIGHT_MAX,
                 max_inflight_msgs=limits.RAFT_INFLIGHT_MESSAGES,
+                max_inflight_bytes=limits.RAFT_INFLIGHT_BYTES,
                 check_quorum=True,
                 pre_vote=self.config.pre_vote,
                 async_storage_writes=True,
@@ -226,6 +247,12 @@ class RaftActor(Actor):
         raft = node.raft
         if raft.role == FOLLOWER and raft.tracker.single_voter and not raft.log.has_unapplied_conf_change():
             node.campaign()
+
+    # ---- other members ----
+
+    def on_peer_state(self, state: PeerState) -> None:
+        """Which members are heard of."""
+        self.active = dict(state.active)
 
     # ---- the turn ----
 
@@ -241,6 +268,10 @@ class RaftActor(Actor):
                 self._campaign_if_alone(node)
         self.trimming.on_applied(self.applies.applied_index)
 
+    def on_members(self, message: Members) -> None:
+        """Names and URLs. NB: who votes is what `Applied` says."""
+        self.members = message
+
     def next_deadline(self) -> float | None:
         """The next tick; several ticks at once while they mean nothing. They are made up for as soon as they do."""
         if self.delegation.number and not self.appends.owes_commit_index:
@@ -255,6 +286,9 @@ class RaftActor(Actor):
             if self.node is not None:
                 self.node.tick()
         self.appends.send_commit_index()
+        self.publish.retry(now)
+        if self.read_indexes.has_work:
+            self.read_indexes.expire(now)
 
     def on_turn_end(self) -> None:
         node = self.node
@@ -265,6 +299,7 @@ class RaftActor(Actor):
         if self.leadership.known.leader:
             self._propose(node)
         self.readies.do(node)
+        self.outgoing.send()
         if self.trimming.flushed is not None:
             self.trimming.maybe_save(node.raft.log.committed)
         not_applied = max(0, node.raft.log.last_index() - self.applies.applied_index)
@@ -275,13 +310,12 @@ class RaftActor(Actor):
         if self.reconfiguration.waiting:
             self.reconfiguration.advance(node)
         if self.publish.waiting:
-            self.publish.propose(node)
+            self.publish.propose(node, time.monotonic())
         waits = self.delegating.advance(node)
         if not waits and not self.delegation.number:
             self.proposals.propose(node)
-        # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
-        if self.read_indexes.waiting and node.raft.committed_in_term:
-            self.read_indexes.ask(node)
+        if self.read_indexes.has_work:
+            self.read_indexes.advance(node, time.monotonic())
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership.known
@@ -299,6 +333,7 @@ class RaftActor(Actor):
         known = self.leadership.known
         return {
             "member_id": f"{self.member_id:x}",
+            "members": {f"{m[0]:x}": m[1] for m in self.members.members} if self.members is not None else {},
             "commit_index": known.commit,
             "local_reads_from": known.read_index,
             "applied_index": self.applies.applied_index,
@@ -310,7 +345,7 @@ class RaftActor(Actor):
             "applies_in_flight": len(self.applies),
             "proposals_held": len(self.proposals.waiting),
             "flushing": self.trimming.is_flushing,
-            "messages_unsent": {f"{member:x}": count for member, count in self.readies.unsent.items()},
+            "messages_unsent": self.outgoing.unsent,
         }
 
     def metrics(self) -> dict[str, Any]:

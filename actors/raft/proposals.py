@@ -2,17 +2,20 @@
 
     Propose -> on_propose -> while the log is not read   kept until it is
                              while the wal appends       forwarded to the wal, or held (actors/raft/delegation.py)
-                             otherwise                   taken -> propose -> the core's log
+                             otherwise                   taken -> propose -> the core's log, or the leader's
 
-What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader.
+What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. A
+follower sends it to the leader once, and never again: whoever leads then may have it already.
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegation import Delegation
-from actors.raft.request_window import RequestWindow
+from actors.raft.outgoing import Outgoing
+from actors.raft.request_window import RequestWindow, request_id_of
 from actors.runtime.link import Links
 from actors.runtime.statistics import Statistics
 from etcdz import limits
@@ -20,6 +23,7 @@ from etcdz.api import errors
 from etcdz.ipc import request_ids
 from etcdz.ipc.messages import Propose, Refused
 from etcdz.raft import ProposalDropped, RawNode
+from etcdz.raft.messages import LEADER
 
 
 class Host(Protocol):
@@ -30,6 +34,7 @@ class Host(Protocol):
     delegation: Delegation
     appends: Appends
     applies: Applies
+    outgoing: Outgoing
     window: RequestWindow
     statistics: Statistics
 
@@ -79,12 +84,24 @@ class Proposals:
         """At the end of a turn. Requires: the end of the log is raft's."""
         if not self.waiting:
             return
+        count = len(self.waiting)
+        if node.raft.role == LEADER:
+            self._propose(node, self.waiting)
+        elif self._host.outgoing.is_carried:
+            for batch in list(split(self.waiting, limits.RAFT_MESSAGE_BYTES)):
+                self._propose(node, batch)
+        if count > len(self.waiting):
+            self._host.statistics.batches.add(count - len(self.waiting))
+
+    def _propose(self, node: RawNode, batch: list[bytes]) -> None:
+        """batch: the first that wait."""
         try:
-            node.propose_batch(self.waiting)
+            node.propose_batch(batch)
         except ProposalDropped:
             return  # they wait for the next leader, or the end of a leadership transfer
-        self._host.statistics.batches.add(len(self.waiting))
-        self.waiting = []
+        if not node.raft.tracker.single_member:
+            self._host.outgoing.remember([request_id_of(data) for data in batch])
+        self.waiting = self.waiting[len(batch) :]
 
     def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
         """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""
@@ -113,3 +130,17 @@ class Proposals:
         if ids and slot not in request_ids.INTERNAL_PROPOSERS:
             links = self._host.links
             links.send(links.listener(slot), Refused([(request_id, name) for request_id in ids]))
+
+
+def split(items: list[bytes], bytes_max: int) -> Iterator[list[bytes]]:
+    """Runs of neighbours of at most bytes_max, or one that is larger."""
+    run: list[bytes] = []
+    size = 0
+    for item in items:
+        if run and size + len(item) > bytes_max:
+            yield run
+            run, size = [], 0
+        run.append(item)
+        size += len(item)
+    if run:
+        yield run

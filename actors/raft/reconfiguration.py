@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
+from actors.raft.outgoing import Outgoing
 from actors.raft.request_window import RequestWindow
 from actors.runtime.link import Links
 from etcdz.ipc.messages import Reconfigure
@@ -30,6 +31,7 @@ class Host(Protocol):
     links: Links
     delegation: Delegation
     leadership: LeadershipNotes
+    outgoing: Outgoing
     window: RequestWindow
 
 
@@ -49,12 +51,16 @@ class Reconfiguration:
         """Changes that clients ask for, and those that a listener offers again to a new raft."""
         self.waiting.extend(message.items)
 
+    def take(self, changes: list[bytes]) -> None:
+        """Encoded raftpb.ConfChange that another member has forwarded. One that is none is passed over."""
+        for data in changes:
+            request_id = _request_id(data)
+            if request_id is not None:
+                self.waiting.append((request_id, data))
+
     def remember(self, data: bytes) -> None:
         """A ConfChange entry's data that is in the log already. One that is none ends the member when it is applied."""
-        try:
-            request_id: int = raftpb.ConfChange.FromString(data).id
-        except DecodeError:
-            return
+        request_id = _request_id(data)
         if request_id:
             self._host.window.add_all([request_id])
 
@@ -86,7 +92,10 @@ class Reconfiguration:
                 node.propose_conf_change(codec.decode_conf_change(ENTRY_CONF_CHANGE, data))
             except ProposalDropped:
                 return  # it waits for the next leader, or the end of a leadership transfer
-            window.add_all([request_id])
+            if request_id:
+                window.add_all([request_id])
+            if request_id and not raft.tracker.single_member:
+                self._host.outgoing.remember([request_id])
             self._index = raft.log.last_index() if raft.role == LEADER else 0
         self.waiting.popleft()
         self.on_applied(node)
@@ -98,3 +107,11 @@ class Reconfiguration:
         leadership = self._host.leadership
         if leadership.are_fast_paths_closed and not self._index and not self.waiting:
             leadership.open_fast_paths(node)
+
+
+def _request_id(data: bytes) -> int | None:
+    """0: it has none; None: it is no raftpb.ConfChange."""
+    try:
+        return int(raftpb.ConfChange.FromString(data).id)
+    except DecodeError:
+        return None

@@ -42,11 +42,7 @@ def cluster_error(config: MemberConfig, resolve: Resolve) -> str | None:
         urls_of = config.initial_cluster
     except ValueError as error:
         return f"error setting up initial cluster: {error}"
-    if refusal := members_error(config.name, urls_of, config.initial_advertise_peer_urls, resolve):
-        return refusal
-    if len(urls_of) > 1:
-        return f"--initial-cluster={_as_text(urls_of)} is not supported yet: only a cluster of one member is"
-    return None
+    return members_error(config.name, urls_of, config.initial_advertise_peer_urls, resolve)
 
 
 def join_error(config: MemberConfig) -> str | None:

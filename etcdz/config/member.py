@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from etcdz.cluster.identity import cluster_id, member_id
+from etcdz.cluster import identity
+from etcdz.cluster.founding import Founding, found
 from etcdz.config.urls import parse_member_url
 from etcdz.limits import QUOTA_DEFAULT_BYTES
 
@@ -54,6 +55,8 @@ class MemberConfig:
     """--initial-cluster as given; only a member without a log looks at it."""
     initial_cluster_token: str = "etcd-cluster"
     initial_cluster_state: str = "new"
+    founding: Founding | None = None
+    """Who the member is and whom it begins with, decided before the tree starts; None: the flags alone say it."""
 
     quota_backend_bytes: int = 0
     """0: the default quota; negative: none. Ask quota_bytes."""
@@ -144,26 +147,41 @@ class MemberConfig:
         return parse_initial_cluster(self.initial_cluster_text)
 
     @property
+    def first_founding(self) -> Founding:
+        """`founding`, or what the flags alone say of a new cluster. raises as initial_cluster"""
+        return self.founding or found(self.initial_cluster, self.initial_cluster_token, self.name)
+
+    @property
     def member_id(self) -> int:
-        """Id that this member gives itself when it bootstraps."""
-        return member_id(self.initial_cluster[self.name], self.initial_cluster_token)
+        """Id with which this member begins."""
+        return self.first_founding.member_id
 
     @property
     def cluster_id(self) -> int:
-        """Id that the cluster gets when it bootstraps."""
-        token = self.initial_cluster_token
-        return cluster_id([member_id(urls, token) for urls in self.initial_cluster.values()])
+        """Id of the cluster in which it begins."""
+        return self.first_founding.cluster_id
+
+    @property
+    def advertised_member_id(self) -> int:
+        """Of which processes make request ids until they are told which member this is: one that began before
+        that was kept may have other flags now."""
+        if self.founding is not None:
+            return self.founding.member_id
+        return identity.member_id(self.initial_advertise_peer_urls, self.initial_cluster_token)
 
     # ---- over a link ----
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"founding": self.founding and self.founding.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "MemberConfig":
         """Back from to_dict(), also after msgpack has made lists of the tuples."""
         arguments: dict[str, Any] = {key: tuple(v) if key in _TUPLES else v for key, v in values.items()}
+        if arguments.get("founding") is not None:
+            arguments["founding"] = Founding.from_dict(arguments["founding"])
         return cls(**arguments)
 
 

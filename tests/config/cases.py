@@ -384,12 +384,6 @@ OURS = (
     in_file("peer-transport-security: {auto-tls: true}\n", "--peer-auto-tls=true is not supported yet"),
     in_file("a: b: c\n", "error converting YAML to JSON: yaml: line 1: mapping values are not allowed here"),
     Case(
-        (f"{AT_2380},b=http://localhost:2381",),
-        1,
-        "--initial-cluster=b=http://localhost:2381,default=http://localhost:2380 is not supported yet: "
-        "only a cluster of one member is",
-    ),
-    Case(
         ("--initial-cluster=default=http://nowhere.invalid:2380",),
         1,
         "--initial-cluster has default=http://nowhere.invalid:2380 but missing from "
