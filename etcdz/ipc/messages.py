@@ -51,6 +51,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | BackendState       | backend -> raft             | -                    | raft asks the next backend incarnation           |
 | Apply              | raft -> backend             | Applied, and Replies | sent again from the consistent index on          |
 | Durable            | wal -> backend              | -                    | raft tells the backend when either one is new    |
+| Install            | raft -> backend             | BackendState of the next backend | said again to each one that stands before it |
 | Applied            | backend -> raft             | -                    | the next one says more                           |
 | Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
 | Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
@@ -400,7 +401,8 @@ class WalState(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty). snapshot: encoded
+    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none."""
 
     incarnation: int
     seq: int
@@ -408,6 +410,7 @@ class Append(NamedTuple):
     entries: list[bytes]
     hard_state: bytes
     sync: bool
+    snapshot: bytes = b""
 
 
 class Appended(NamedTuple):
@@ -490,6 +493,14 @@ class Apply(NamedTuple):
     term: int
     entries: list[bytes]
     kinds: bytes
+
+
+class Install(NamedTuple):
+    """The log begins after this entry, durably: the store that was received takes the place of the backend's own. It ends
+    then, and its successor serves the new one."""
+
+    incarnation: int
+    snapshot_index: int
 
 
 class Durable(NamedTuple):
@@ -769,6 +780,7 @@ MESSAGES: dict[int, type[Any]] = {
     88: PeerAnswer,
     89: PeerAsk,
     90: PeerReply,
+    91: Install,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 
