@@ -31,6 +31,7 @@ class Owner(Protocol):
     def on_stream_up(self, kind: str) -> None: ...
     def on_stream_down(self, kind: str, why: str) -> None: ...
     def on_received(self, size: int) -> None: ...
+    def on_bad_bytes(self) -> None: ...
 
 
 class IncomingStream:
@@ -114,6 +115,7 @@ class StreamConnection(asyncio.Protocol):
         try:
             self._take(data)
         except ProtocolError as error:
+            self._owner.on_bad_bytes()
             self.cut(error.text)
         except Exception as error:
             self._host.on_connection_error(f"{self._kind} stream of {self._owner.id:x}", error)

@@ -37,6 +37,7 @@ class RemoteMember:
     """outgoing         streams that it has dialled, by kind
     incoming         streams from it
     received_bytes   of streams
+    bad_bytes        how many of its streams have ended because they could not be read
     """
 
     def __init__(self, host: Host, id_: int, urls: list[str]) -> None:
@@ -51,6 +52,7 @@ class RemoteMember:
         self.exchanges = Exchanges(host)
         self.probes = Probes(time.monotonic())
         self.received_bytes = 0
+        self.bad_bytes = 0
         self._posting = 0
         self._probe_at = 0.0
         self._is_probing = False
@@ -108,6 +110,9 @@ class RemoteMember:
 
     def on_stream_down(self, kind: str, why: str) -> None:
         self._deactivate(f"failed to read the {kind} stream of it: {why}")
+
+    def on_bad_bytes(self) -> None:
+        self.bad_bytes += 1
 
     def on_received(self, size: int) -> None:
         self.received_bytes += size
@@ -213,5 +218,6 @@ class RemoteMember:
             "sent_bytes": self.outbox.sent_bytes,
             "received_bytes": self.received_bytes,
             "dropped": self.outbox.dropped,
+            "bad_bytes": self.bad_bytes,
             "round_trip_s": self.probes.round_trip_s,
         }

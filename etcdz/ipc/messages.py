@@ -22,7 +22,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
-| Reconfigure        | no actor yet -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
+| Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
 | Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
 | PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
@@ -52,6 +52,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | BackendState       | backend -> raft             | -                    | raft asks the next backend incarnation           |
 | Apply              | raft -> backend             | Applied, and Replies | sent again from the consistent index on          |
 | Durable            | wal -> backend              | -                    | raft tells the backend when either one is new    |
+| Install            | raft -> backend             | BackendState of the next backend | said again to each one that stands before it |
 | Applied            | backend -> raft             | -                    | the next one says more                           |
 | Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
 | Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
@@ -77,7 +78,6 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
 | WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
 
-"no actor yet": raft takes it, and the listener that will send it is not built.
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
@@ -410,7 +410,8 @@ class WalState(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty). snapshot: encoded
+    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none."""
 
     incarnation: int
     seq: int
@@ -418,6 +419,7 @@ class Append(NamedTuple):
     entries: list[bytes]
     hard_state: bytes
     sync: bool
+    snapshot: bytes = b""
 
 
 class Appended(NamedTuple):
@@ -500,6 +502,14 @@ class Apply(NamedTuple):
     term: int
     entries: list[bytes]
     kinds: bytes
+
+
+class Install(NamedTuple):
+    """The log begins after this entry, durably: the store that was received takes the place of the backend's own. It ends
+    then, and its successor serves the new one."""
+
+    incarnation: int
+    snapshot_index: int
 
 
 class Durable(NamedTuple):
@@ -780,6 +790,7 @@ MESSAGES: dict[int, type[Any]] = {
     88: PeerAnswer,
     89: PeerAsk,
     90: PeerReply,
+    91: Install,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 
