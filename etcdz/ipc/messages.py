@@ -15,6 +15,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
 | Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |
+| Removed            | peer -> supervisor          | Stop                 | said again with the next refusal, also at the next start |
 | Query              | supervisor -> all           | QueryReply           | the order or query fails: no answer came         |
 | QueryReply         | all -> supervisor           | -                    | the order or query fails: no answer came         |
 | QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
@@ -144,6 +145,14 @@ class Fault(NamedTuple):
     fatal: bool
     reason: str
     given_up: bool = False
+
+
+class Removed(NamedTuple):
+    """This member is no longer one of its cluster, by the word of `reason`: it stops in order, and is not at fault."""
+
+    name: str
+    incarnation: int
+    reason: str
 
 
 class Query(NamedTuple):
@@ -731,6 +740,7 @@ MESSAGES: dict[int, type[Any]] = {
     8: Listen,
     9: QueryMetrics,
     15: Metrics,
+    16: Removed,
     10: Propose,
     11: Refused,
     12: ReadIndex,
