@@ -42,6 +42,7 @@ from etcdz.ipc.messages import (
     LongReads,
     Members,
     Metrics,
+    PeerAnswer,
     PeerState,
     QuotaHeadroom,
     ReadStates,
@@ -132,7 +133,8 @@ class ListenerActor(Actor):
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
             Members: self.calls.on_members,
-            PeerState: self.on_peer_state,
+            PeerState: self.calls.members.on_peer_state,
+            PeerAnswer: self.calls.on_peer_answer,
             QuotaHeadroom: self.calls.on_quota_headroom,
             WatchPosition: self.watching.on_position,
             WatchChanges: self.watching.on_changes,
@@ -166,8 +168,6 @@ class ListenerActor(Actor):
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
         self.ready_index = 0
-        self.active_peers: dict[int, float] = {}
-        """By id: since when another member is heard of, unix time in s."""
         self.announced = False
         self.left_loop = False
         self.is_drained = False
@@ -375,10 +375,6 @@ class ListenerActor(Actor):
             staying = [connection for connection in self.connections if not connection.leaving]
             for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
                 connection.drain()
-
-    def on_peer_state(self, message: PeerState) -> None:
-        """Which other members are heard of."""
-        self.active_peers = dict(message.active)
 
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""

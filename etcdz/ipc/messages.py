@@ -21,7 +21,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
-| Reconfigure        | no actor yet -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
+| Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
 | Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
 | PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
@@ -76,7 +76,6 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
 | WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
 
-"no actor yet": raft takes it, and the listener that will send it is not built.
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
