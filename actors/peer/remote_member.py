@@ -37,7 +37,7 @@ class RemoteMember:
     """outgoing         streams that it has dialled, by kind
     incoming         streams from it
     received_bytes   of streams
-    bad_bytes        how many of its streams have ended because they could not be read
+    bad_streams      how many of its streams have ended because they could not be read
     """
 
     def __init__(self, host: Host, id_: int, urls: list[str]) -> None:
@@ -52,7 +52,7 @@ class RemoteMember:
         self.exchanges = Exchanges(host)
         self.probes = Probes(time.monotonic())
         self.received_bytes = 0
-        self.bad_bytes = 0
+        self.bad_streams = 0
         self._posting = 0
         self._probe_at = 0.0
         self._is_probing = False
@@ -112,7 +112,7 @@ class RemoteMember:
         self._deactivate(f"failed to read the {kind} stream of it: {why}")
 
     def on_bad_bytes(self) -> None:
-        self.bad_bytes += 1
+        self.bad_streams += 1
 
     def on_received(self, size: int) -> None:
         self.received_bytes += size
@@ -218,7 +218,7 @@ class RemoteMember:
             "received_bytes": self.received_bytes,
             "waiting_bytes": self.outbox.waiting_bytes(MESSAGE) + self.outbox.waiting_bytes(MSGAPP),
             "dropped": self.outbox.dropped,
-            "bad_bytes": self.bad_bytes,
+            "bad_streams": self.bad_streams,
             "round_trip_us": round(1e6 * probes.round_trip_s) if probes.round_trip_s else None,
             "clock_ahead_ms": round(1e3 * probes.clock_ahead_s) if probes.round_trip_s else None,
             "urls": ",".join(self.urls),
