@@ -55,6 +55,8 @@ KEEP_ALIVES_IN_FLIGHT = 1_024
 """Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
 KEEP_ALIVES_QUEUED = 65_536
 """Of one stream, beyond these. etcd's client keeps all its leases on one stream and renews them in bursts."""
+LEASE_FORWARDS_IN_FLIGHT = 32
+"""Requests that the lessor of a member that does not lead has under way at its leader."""
 WATCH_REQUESTS_PENDING = 65_536
 """Requests of one Watch stream that wait for the backend's position; beyond, the stream ends."""
 UNREAD_BYTES_MAX = 4 << 20

@@ -35,10 +35,11 @@ from actors.listener.call import (
 )
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
-from actors.listener.leases import Leases, lessor_query, with_keys_wanted
+from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_wanted
 from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
 from actors.listener.members import ClusterMembers
+from actors.listener.peer_requests import PeerRequests
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
 from actors.listener.slow_calls import SlowCalls
@@ -130,6 +131,8 @@ class Calls:
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
         self._lease_calls: list[tuple[int, int, int]] = []
+        self._lease_keys: list[int] = []
+        """Request ids of those that want the lease's keys."""
         self._changes: list[tuple[int, bytes]] = []
         self.long_reads = LongReads()
         self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon)
@@ -163,6 +166,7 @@ class Calls:
             **self._maintenance.begin,
             **self.members.begin,
         }
+        self.peer_requests = PeerRequests(routes, self._maintenance.begin, self.members, host.links)
         self._gate = QuotaGate(routes, self._begin)
         self._follow_ups: dict[int, FollowUp] = {
             **key_values.follow_ups,
@@ -297,9 +301,14 @@ class Calls:
 
     def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None) -> None:
         request_id = self._ids.next()
-        self._lease_calls.append(lessor_query(request_id, method, body))
+        self._query_lessor(request_id, method, body)
         self._calls[request_id] = Call(caller, stream_id, method, ASK_LESSOR, body, time.monotonic(), auth)
         self._host.flush_soon()
+
+    def _query_lessor(self, request_id: int, method: int, body: bytes) -> None:
+        self._lease_calls.append(lessor_query(request_id, method, body))
+        if wants_keys(method, body):
+            self._lease_keys.append(request_id)
 
     def _reconfigure(
         self, caller: Caller, stream_id: int, method: int, make: Callable[[int], bytes], auth: AuthInfo | None
@@ -421,6 +430,15 @@ class Calls:
                 body = with_keys_wanted(call.payload, body)
             calls[request_id] = call._replace(state=READ, payload=body)
             self._reads.append((request_id, call.method, body, 0))
+        for request_id, body in message.final:
+            self._answer(request_id, 0, body)
+
+    def _answer(self, request_id: int, code: int, body: bytes) -> None:
+        """The answer to a call, if it still waits."""
+        call = self._calls.pop(request_id, None)
+        if call is not None:
+            call.caller.reply(call.stream_id, code, body)
+            self._answered.add(call.caller)
 
     def on_peer_answer(self, message: PeerAnswer) -> None:
         """The leader has decided what a client of this member has asked, or could not."""
@@ -468,14 +486,16 @@ class Calls:
             if call.began_s > oldest:
                 break
             late.append(request_id)
+        lessor_error = errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
         for request_id in late:
-            self._end(request_id, errors.TIMEOUT)
+            asks_lessor = self._calls[request_id].state == ASK_LESSOR
+            self._end(request_id, lessor_error if asks_lessor else errors.TIMEOUT)
         for waiting in self._admission.expire(oldest):
             _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             self._answered.add(waiting.caller)
         if self.long_reads:
             self._expire_long_reads(now)
-        self.keep_alives.expire(now, self._answered)
+        self.keep_alives.expire(now, self._answered, lessor_error)
         self.members.expire(now, self._answered)
 
     def _expire_long_reads(self, now: float) -> None:
@@ -507,8 +527,10 @@ class Calls:
             self._delegation = 0
             self._offer_again(UNASKED)
         elif peer.kind == "lessor":
-            asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
-            self._lease_calls = [lessor_query(request_id, call.method, call.payload) for request_id, call in asking]
+            self._lease_calls, self._lease_keys = [], []
+            for request_id, call in self._calls.items():
+                if call.state == ASK_LESSOR:
+                    self._query_lessor(request_id, call.method, call.payload)
             self.keep_alives.ask_again()
 
     def _end_poison_reads(self) -> None:
@@ -563,8 +585,8 @@ class Calls:
             self._changes = []
         if self._lease_calls or self.keep_alives.queries:
             queries = self.keep_alives.queries + self._lease_calls
-            links.send("lessor", LeaseCalls(self._slot, self._revision, queries))
-            self._lease_calls = []
+            links.send("lessor", LeaseCalls(self._slot, self._revision, queries, self._lease_keys))
+            self._lease_calls, self._lease_keys = [], []
             self.keep_alives.queries = []
         if self._answered:
             for caller in self._answered:
