@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from actors.peer import incoming_stream
+from actors.peer import incoming_stream, remote_member
 from etcdz.ipc.messages import PeerAnswer, PeerCall, Removed
 from etcdz.raft.codec import decode_message, encode_message
-from etcdz.raft.messages import MSG_HEARTBEAT, MSG_VOTE, Message
+from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT, MSG_VOTE, Message
 from tests.actors.peer.world import Member, World
 
 MakeWorld = Callable[[str], World]
@@ -148,6 +148,30 @@ def test_a_stream_is_dialled_again_but_not_in_a_frenzy(dialling: Dialling) -> No
     began = dialling.world.loop.time()
     dialling.world.until(lambda: dialling.other.streams("message") >= 4)
     assert dialling.world.loop.time() - began >= 0.29
+
+
+def test_appends_are_held_back_while_raft_answers_none_and_other_messages_are_not(
+    dialling: Dialling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_member, "PEER_UNANSWERED_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(incoming_stream, "READ_S", 0.01)
+    append = encode_message(
+        Message(MSG_APP, to=dialling.member.id, from_=dialling.other.id, term=3, context=bytes(50_000))
+    )
+    frames = [b"\x02" + struct.pack(">Q", len(append)) + append for _ in range(200)]
+    dialling.says("msgapp", *frames)
+    dialling.says("message", frame(vote(dialling)))
+    member = dialling.member
+    remote = member.actor.remotes[dialling.other.id]
+    world = dialling.world
+    world.until(lambda: remote.unanswered_bytes > 1 << 20 and dialling.is_redialled("message"))
+    held = remote.unanswered_bytes
+    assert held < 3 << 20 and not dialling.is_redialled("msgapp")
+    answer = Message(MSG_APP_RESP, to=dialling.other.id, from_=member.id, term=3)
+    while sum(decode_message(one).type == MSG_APP for one in member.received()) < 200:
+        before = remote.received_bytes
+        member.send(answer)
+        world.until(lambda before=before: remote.received_bytes > before)
 
 
 # ---- what other actors ask ----
