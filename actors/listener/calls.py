@@ -39,6 +39,7 @@ from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_w
 from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
 from actors.listener.members import ClusterMembers
+from actors.listener.peer_requests import PeerRequests
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
 from actors.listener.slow_calls import SlowCalls
@@ -165,6 +166,7 @@ class Calls:
             **self._maintenance.begin,
             **self.members.begin,
         }
+        self.peer_requests = PeerRequests(routes, self._maintenance.begin, self.members, host.links)
         self._gate = QuotaGate(routes, self._begin)
         self._follow_ups: dict[int, FollowUp] = {
             **key_values.follow_ups,

@@ -37,7 +37,7 @@ class RemoteMember:
     """outgoing         streams that it has dialled, by kind
     incoming         streams from it
     received_bytes   of streams
-    bad_bytes        how many of its streams have ended because they could not be read
+    bad_streams      how many of its streams have ended because they could not be read
     """
 
     def __init__(self, host: Host, id_: int, urls: list[str]) -> None:
@@ -52,7 +52,7 @@ class RemoteMember:
         self.exchanges = Exchanges(host)
         self.probes = Probes(time.monotonic())
         self.received_bytes = 0
-        self.bad_bytes = 0
+        self.bad_streams = 0
         self._posting = 0
         self._probe_at = 0.0
         self._is_probing = False
@@ -112,7 +112,7 @@ class RemoteMember:
         self._deactivate(f"failed to read the {kind} stream of it: {why}")
 
     def on_bad_bytes(self) -> None:
-        self.bad_bytes += 1
+        self.bad_streams += 1
 
     def on_received(self, size: int) -> None:
         self.received_bytes += size
@@ -206,18 +206,21 @@ class RemoteMember:
             self._is_probing = False
 
     def details(self) -> dict[str, Any]:
-        """For `etcdz actors inspect`."""
+        """For `etcdz actors inspect`, and `monitor`."""
+        since, probes = self.status.active_since, self.probes
+        reading = sum(stream.connection is not None for stream in self.incoming.values())
         return {
             "id": f"{self.id:x}",
-            "urls": self.urls,
-            "active_since": self.status.active_since,
-            "inactive_because": self.status.why,
-            "streams_to_it": sorted(self.outgoing),
-            "streams_from_it": sorted(kind for kind, stream in self.incoming.items() if stream.connection is not None),
-            "waiting_bytes": {kind: self.outbox.waiting_bytes(kind) for kind in (MESSAGE, MSGAPP)},
+            "name": self._host.directory.name_of(self.id),
+            "active_s": time.time() - since if since else None,
+            "streams": f"{len(self.outgoing)} to, {reading} from",
             "sent_bytes": self.outbox.sent_bytes,
             "received_bytes": self.received_bytes,
+            "waiting_bytes": self.outbox.waiting_bytes(MESSAGE) + self.outbox.waiting_bytes(MSGAPP),
             "dropped": self.outbox.dropped,
-            "bad_bytes": self.bad_bytes,
-            "round_trip_s": self.probes.round_trip_s,
+            "bad_streams": self.bad_streams,
+            "round_trip_us": round(1e6 * probes.round_trip_s) if probes.round_trip_s else None,
+            "clock_ahead_ms": round(1e3 * probes.clock_ahead_s) if probes.round_trip_s else None,
+            "urls": ",".join(self.urls),
+            "inactive_because": self.status.why,
         }
