@@ -141,6 +141,16 @@ def test_who_is_not_answered_in_time_is_told_so(pair: Pair) -> None:
     assert pair.answer() == [], "too late"
 
 
+def test_without_a_leader_they_are_told_that(pair: Pair) -> None:
+    stream = pair.ask_once(7)
+    pair.pump()
+    touched: set[Any] = set()
+    pair.keep_alives.expire(float("inf"), touched, NO_LEADER)
+    for asker in touched:
+        asker.flush()
+    assert list(ends(pair.pump())) == [(stream, NO_LEADER.code, NO_LEADER.text)]
+
+
 def test_nobody_waits_for_the_answer_to_one_that_was_taken_back(pair: Pair) -> None:
     stream = pair.ask_once(7)
     pair.pump()
