@@ -10,7 +10,7 @@ from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
 from etcdz.net.address import AddressError
 from etcdz.net.claim import Claim
-from etcdz.net.listen_sockets import ListenSockets
+from etcdz.net.listen_sockets import SOCKETS_PER_ADDRESS
 from etcdz.telemetry import logs
 from supervisor import rules
 from supervisor.control import verbs
@@ -57,15 +57,15 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
         return 1
     try:
         work = takeover.find_work(config)
-        with _claim(config, specs, umask) as claim:
-            announcements.starting(config, claim.urls)
-            settings = {**settings, "listen_client_urls": claim.urls}
+        with _claim_peers(config, specs, umask) as peers, _claim_clients(config, specs, umask) as clients:
+            announcements.starting(config, peers.urls, clients.urls)
+            settings = {**settings, "listen_peer_urls": peers.urls, "listen_client_urls": clients.urls}
             failure, stop_signal = "", takeover.do_work(config, data, work)
             if not stop_signal:
                 decided, stop_signal = founding.settle(config)
                 settings = {**settings, "founding": decided and decided.to_dict()}
             if not stop_signal:
-                failure, stop_signal = _run_tree(settings, specs, data, claim.listen_sockets)
+                failure, stop_signal = _run_tree(settings, specs, data, peers, clients)
     except MigrationError as error:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
@@ -83,24 +83,35 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
     return _end_by(stop_signal)
 
 
-def _claim(config: MemberConfig, specs: tuple[ChildSpec, ...], umask: int) -> Claim:
-    """The addresses that this tree will listen on. umask: who may connect to unix sockets. raises AddressError"""
-    announcements.configuring(config)
+def _claim_peers(config: MemberConfig, specs: tuple[ChildSpec, ...], umask: int) -> Claim:
+    """The addresses on which this tree will listen for other members; umask and raises as of _claim"""
+    announcements.configuring_peers(config)
+    return _claim(config.listen_peer_urls if any(spec.peer_sockets for spec in specs) else (), config, umask, sockets=1)
+
+
+def _claim_clients(config: MemberConfig, specs: tuple[ChildSpec, ...], umask: int) -> Claim:
+    """The addresses on which this tree will listen for clients; umask and raises as of _claim"""
+    announcements.configuring_clients(config)
     urls = config.listen_client_urls if any(spec.listen_sockets for spec in specs) else ()
+    return _claim(urls, config, umask, SOCKETS_PER_ADDRESS)
+
+
+def _claim(urls: Sequence[str], config: MemberConfig, umask: int, sockets: int) -> Claim:
+    """umask: who may connect to unix sockets. sockets: for each address. raises AddressError"""
     os.umask(umask)
     try:
-        return Claim(urls, shared=config.socket_reuse_port)
+        return Claim(urls, config.socket_reuse_port, sockets)
     finally:
         os.umask(PRIVATE)
 
 
 def _run_tree(
-    settings: dict[str, object], specs: tuple[ChildSpec, ...], data: DataDir, listen_sockets: Sequence[ListenSockets]
+    settings: dict[str, object], specs: tuple[ChildSpec, ...], data: DataDir, peers: Claim, clients: Claim
 ) -> tuple[str, int]:
     """return (why the member stopped by itself, the signal that told it to)."""
     linux.become_subreaper()
     signals = Signals()
-    member = Member(settings, specs, data, listen_sockets)
+    member = Member(settings, specs, data, clients.listen_sockets, peers.listen_sockets)
     operator = Operator(member)
     server = ControlSocket(member, operator, verbs.table(operator))
     loop = Loop(member, signals, server)

@@ -35,6 +35,8 @@ class ChildSpec:
     """It is handed a file in memory that outlives its processes, and ends with the member."""
     listen_sockets: bool = False
     """It is handed the sockets that clients connect to."""
+    peer_sockets: bool = False
+    """It is handed the sockets that other members connect to."""
     restart: Restart = Restart.PERMANENT
     strategy: Strategy = Strategy.ONE_FOR_ONE
     significant: bool = False
@@ -75,6 +77,8 @@ TREE: Final = (
     # backend and wal read what is on disk before they are READY: millions of keys take seconds.
     ChildSpec(name="backend", kind="actors.backend.actor", stage=1, start_s=600.0, memory=True),
     ChildSpec(name="wal", kind="actors.wal.actor", stage=2, start_s=600.0),
+    # peer is there before raft and leaves after it: what raft says last, when it hands its lead over, must still leave.
+    ChildSpec(name="peer", kind="actors.peer.actor", stage=2, peer_sockets=True),
     ChildSpec(name="raft", kind="actors.raft.actor", stage=3, start_s=60.0),
     ChildSpec(name="lessor", kind="actors.lessor.actor", stage=4),
     ChildSpec(name="compactor", kind="actors.compactor.actor", stage=4),

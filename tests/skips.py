@@ -10,6 +10,7 @@ from typing import Final
 ALLOWED: Final = {
     r"(h2load|nghttp) .*not installed": "a program of Debian's package nghttp2-client",
     r"no etcdctl 3\.4 here": "a program of Debian's package etcd-client",
+    r"no etcd 3\.4 here": "a program of Debian's package etcd-server",
     r"only root can|no mkfs\.ext4 here|cannot mount ": "mounting a file system takes a privilege and a program",
     r"root may write anywhere": "file permissions stop anybody but root",
     r"only with --long": "part of the extended form",

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 from actors.backend.ballast_watch import BallastWatch
 from actors.backend.lease_link import LeaseLink
 from actors.backend.long_reads import LongReads
+from actors.backend.member_news import TOLD, MemberNews
 from actors.backend.member_status import MemberStatus
 from actors.backend.opening import (
     DAMAGED_IN_USE,
@@ -61,7 +62,7 @@ from etcdz.ipc.messages import (
     WatchHistory,
     encode_frame,
 )
-from etcdz.ipc.request_ids import LESSOR_SLOT
+from etcdz.ipc.request_ids import LESSOR_SLOT, OwnOrigins
 from etcdz.mvcc import alarms
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
@@ -90,7 +91,7 @@ class BackendActor(Actor):
         self.early: deque[Apply] = deque()
         """What the wal has handed over before raft's entries in front of it came. Invariant: of raft.incarnation."""
         self.replies: dict[int, list[Reply]] = {}
-        """Replies of this turn to proposals, by listener slot."""
+        """Replies of this turn to entries, by the origin that their request ids carry: of all members."""
 
     def gives_up(self, error: Exception) -> bool:
         """A read has ended this process: its listener gives it up (actors/listener/poison_reads.py)."""
@@ -126,7 +127,9 @@ class BackendActor(Actor):
     def _make_links(self) -> None:
         """What this process tells and answers others, each by a part of its own."""
         config, links, log, mvcc = self.config, self.links, self.log, self.mvcc
+        self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
+        self.member_news = MemberNews(links, self.membership, self.raft)
         self.leases = LeaseLink(links, mvcc)
         self.quota = QuotaWatch(self.applier, links, log, mvcc.member_id)
         self.status = MemberStatus(config, self.applier, self.membership, self.raft, log)
@@ -200,6 +203,9 @@ class BackendActor(Actor):
         if peer.kind == "wal" and self.raft.incarnation:
             # The wal before it may have written entries that it did not hand over any more.
             self.raft.send_state()
+        if peer.kind in TOLD:
+            self.commit_pending()
+            self.member_news.greet(peer.name)
         if peer.kind not in ("listener", "lessor"):
             return
         if peer.kind == "listener":
@@ -261,7 +267,7 @@ class BackendActor(Actor):
             ) from error
         took = time.monotonic() - began
         if is_slow(took, len(entries), self.config.warning_apply_s):
-            replies = [reply for slot in self.replies.values() for reply in slot]
+            replies = [reply for items in self.replies.values() for reply in items]
             warn_apply(self.log, took, self.config.warning_apply_s, entries, replies)
         self.uncommitted += len(entries)
         size = sum([len(data) for data in entries])
@@ -295,17 +301,22 @@ class BackendActor(Actor):
         request_id = raftpb.ConfChange.FromString(data).id
         if request_id:
             answer = self.status.member_list() if error is None else (error.code, error.text.encode())
-            self.replies.setdefault(request_ids.slot_of(request_id), []).append((request_id, *answer))
+            self.replies.setdefault(request_ids.origin_of(request_id), []).append((request_id, *answer))
         if error is not None:
             self.log.warn("configuration change refused", index=self.raft.applied_index, error=error.text)
         self.raft.is_report_due = True
 
     def _take(self, result: Result | None) -> None:
-        """The result of an entry: mostly a reply, for the listener with the slot that the request id carries."""
+        """The result of an entry: mostly a reply, for who has proposed it if that was a process of this member.
+
+        NB: whether it was is looked at once per origin and turn (`_commit`), not for each entry.
+        """
         if result is None:
             return
         request_id, code, text, body = result
         if type(body) is Answer:
+            if not self.origins.has(request_id):
+                return
             if self.long_reads.take_made(request_ids.slot_of(request_id), request_id, body):
                 return
             code, text, body = errors.TIMEOUT.code, errors.TIMEOUT.text, b""  # it may have been made, as it has
@@ -314,11 +325,11 @@ class BackendActor(Actor):
             if text != "downgrade_info_set":
                 return
             code, text, body = Code.OK, None, self.status.downgrade_response()
-        slot = request_ids.slot_of(request_id)
+        origin = request_id >> request_ids.SLOT_SHIFT
         reply = (request_id, code, body if text is None else text.encode())
-        waiting = self.replies.get(slot)
+        waiting = self.replies.get(origin)
         if waiting is None:
-            self.replies[slot] = [reply]
+            self.replies[origin] = [reply]
         else:
             waiting.append(reply)
 
@@ -335,14 +346,15 @@ class BackendActor(Actor):
 
     def _commit(self, sync: bool = False) -> None:
         """Write what this turn applied; then send the replies."""
+        replies = self.origins.by_slot(self.replies)
         if self.applier.exceeded or self.applier.alarm_news:
-            self.quota.note(self.replies)
+            self.quota.note(replies)
         raft, links, state = self.raft, self.links, self.mvcc.state
         applied_index = raft.applied_index
-        frames = self._encode(self.replies)
+        frames = self._encode(replies)
         extra = self.membership.take_rows()
         if frames and not self.ring.add(applied_index, frames):
-            self.ring.add(applied_index, self._encode(smallest(self.replies)))
+            self.ring.add(applied_index, self._encode(smallest(replies)))
         if self.ballast.unchecked_bytes >= limits.BALLAST_CHECK_BYTES or time.monotonic() >= self.ballast.next_check_at:
             self.ballast.check()
         published = self.publisher.take_frames() if self.publisher.wants else None
@@ -352,6 +364,8 @@ class BackendActor(Actor):
         self.uncommitted = 0
         if state.leases.events:
             self.leases.send_events()
+        if extra:
+            self.member_news.tell()
         for slot, frame in frames.items():
             links.send_frame(links.listener(slot), frame)
         if published:

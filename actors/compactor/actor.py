@@ -15,7 +15,6 @@ from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
 from etcdz import limits
 from etcdz.api import errors
-from etcdz.cluster import identity
 from etcdz.config import MemberConfig
 from etcdz.config.literals import format_duration
 from etcdz.config.retention import PERIODIC
@@ -48,8 +47,7 @@ class CompactorActor(Actor):
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
         self.handlers |= {CompactionState: self.on_compaction_state, Leadership: self.on_leadership}
-        member_id = identity.member_id(self.config.initial_advertise_peer_urls, self.config.initial_cluster_token)
-        self.ids = RequestIds(member_id, COMPACTOR_SLOT, time.time_ns() // 1000)
+        self.ids = RequestIds(self.config.advertised_member_id, COMPACTOR_SLOT, time.time_ns() // 1000)
         self.slice, self.pause_s = slices(self.config.compaction_batch_limit, self.config.compaction_sleep_s)
         self.leads = False
         self.state: CompactionState | None = None

@@ -10,7 +10,6 @@ from typing import Any
 
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
-from etcdz.cluster import identity
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -22,6 +21,7 @@ from etcdz.ipc.messages import (
     LeaseNews,
     LeaseNewsEnd,
     LeaseTable,
+    Members,
     Propose,
     Refused,
     Replies,
@@ -43,15 +43,15 @@ class LessorActor(Actor):
             LeaseTable: self.on_lease_table,
             LeaseEvents: self.on_lease_events,
             LeaseNewsEnd: self.on_lease_news_end,
+            Members: self.on_members,
             Replies: self.on_replies,
             Refused: self.on_refused,
         }
-        # NB: as in calls.py, an id of other flags would do as well.
-        member_id = identity.member_id(self.config.initial_advertise_peer_urls, self.config.initial_cluster_token)
-        ids = RequestIds(member_id, LESSOR_SLOT, time.time_ns() // 1000)
+        self._ids_of = self.config.advertised_member_id
+        self._ids = RequestIds(self._ids_of, LESSOR_SLOT, time.time_ns() // 1000)
         self.lessor = Lessor(
             Clocks(self.config.lease_checkpoint),
-            ids.next,
+            lambda: self._ids.next(),
             extend_s=self.config.election_ms / 1000,
             hold_s=self.config.request_timeout_s,
         )
@@ -78,6 +78,12 @@ class LessorActor(Actor):
         else:
             elsewhere = message.leader not in (0, self.lessor.member_id)
             self.lessor.on_leader_lost(elsewhere, now)
+
+    def on_members(self, message: Members) -> None:
+        """Request ids are made of the id that this member has, whatever its flags say now."""
+        if message.member_id != self._ids_of:
+            self._ids_of = message.member_id
+            self._ids = RequestIds(message.member_id, LESSOR_SLOT, time.time_ns() // 1000)
 
     def on_lease_calls(self, message: LeaseCalls) -> None:
         self.lessor.on_calls(message.slot, message.revision, message.items, time.monotonic())

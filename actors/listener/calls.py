@@ -45,7 +45,6 @@ from etcdz.api.methods import (
     WAIT_COMPACTION,
 )
 from etcdz.api.raft_request import TAGS, encode_request, request_of
-from etcdz.cluster import identity
 from etcdz.config import MemberConfig
 from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
@@ -55,6 +54,7 @@ from etcdz.ipc.messages import (
     Leadership,
     LeaseAnswers,
     LeaseCalls,
+    Members,
     Propose,
     QuotaHeadroom,
     Read,
@@ -96,9 +96,8 @@ class Calls:
     def __init__(self, host: Host, config: MemberConfig) -> None:
         self._host = host
         self._slot = host.boot.slot
-        # NB: only the low bits matter, and only so that ids of members differ: an id of other flags would do as well.
-        member_id = identity.member_id(config.initial_advertise_peer_urls, config.initial_cluster_token)
-        self._ids = request_ids.RequestIds(member_id, self._slot, time.time_ns() // 1000)
+        self._ids_of = config.advertised_member_id
+        self._ids = request_ids.RequestIds(self._ids_of, self._slot, time.time_ns() // 1000)
         self._calls: dict[int, Call] = {}
         """By request id. Invariant: in the order in which they began."""
         self._long_running: dict[int, Call] = {}
@@ -136,7 +135,7 @@ class Calls:
         )
         key_values = KeyValues(routes, config.max_txn_ops)
         self._maintenance = Maintenance(routes)
-        leases = Leases(routes, self._ids.next)
+        leases = Leases(routes, lambda: self._ids.next())
         self._begin: dict[int, Begin] = {**key_values.begin, **leases.begin, **self._maintenance.begin}
         self._gate = QuotaGate(routes, self._begin)
         self._follow_ups: dict[int, FollowUp] = {
@@ -276,6 +275,12 @@ class Calls:
         self._host.flush_soon()
 
     # ---- answers ----
+
+    def on_members(self, message: Members) -> None:
+        """Request ids are made of the id that this member has, whatever its flags say now."""
+        if message.member_id != self._ids_of:
+            self._ids_of = message.member_id
+            self._ids = request_ids.RequestIds(message.member_id, self._slot, time.time_ns() // 1000)
 
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         """Calls that grow the store begin behind the quota gate from now on, or without it."""

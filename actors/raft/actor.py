@@ -50,6 +50,7 @@ from etcdz.ipc.messages import (
     DelegatedAppends,
     DelegationReturned,
     Flushed,
+    Members,
     Propose,
     ReadIndex,
     Received,
@@ -75,6 +76,8 @@ class RaftActor(Actor):
         """The core, once backend and wal have answered."""
         self.storage = MemoryStorage()
         self.member_id = 0
+        self.members: Members | None = None
+        """As the backend has said last; None before its first word."""
         self.backend_state: BackendState | None = None
         self.delegation = Delegation(boot.incarnation)
         self.window = RequestWindow(limits.REQUEST_WINDOW)
@@ -94,6 +97,7 @@ class RaftActor(Actor):
             Appended: self.appends.on_appended,
             BackendState: self.on_backend_state,
             Applied: self.on_applied,
+            Members: self.on_members,
             Flushed: self.trimming.on_flushed,
             Propose: self.proposals.on_propose,
             Reconfigure: self.reconfiguration.on_reconfigure,
@@ -245,6 +249,10 @@ class RaftActor(Actor):
                 self._campaign_if_alone(node)
         self.trimming.on_applied(self.applies.applied_index)
 
+    def on_members(self, message: Members) -> None:
+        """Names and URLs. NB: who votes is what `Applied` says."""
+        self.members = message
+
     def next_deadline(self) -> float | None:
         """The next tick; several ticks at once while they mean nothing. They are made up for as soon as they do."""
         if self.delegation.number and not self.appends.owes_commit_index:
@@ -303,6 +311,7 @@ class RaftActor(Actor):
         known = self.leadership.known
         return {
             "member_id": f"{self.member_id:x}",
+            "members": {f"{m[0]:x}": m[1] for m in self.members.members} if self.members is not None else {},
             "commit_index": known.commit,
             "local_reads_from": known.read_index,
             "applied_index": self.applies.applied_index,

@@ -123,7 +123,7 @@ UNKNOWN_ALARM_ACTION = EtcdError("UnknownAlarmAction", Code.INVALID_ARGUMENT, "e
 UNHEALTHY = EtcdError("Unhealthy", Code.UNAVAILABLE, "etcdserver: unhealthy cluster")
 CORRUPT = EtcdError("Corrupt", Code.DATA_LOSS, "etcdserver: corrupt cluster")
 NOT_SUPPORTED_FOR_LEARNER = EtcdError(
-    "NotSupportedForLearner", Code.FAILED_PRECONDITION, "etcdserver: rpc not supported for learner"
+    "NotSupportedForLearner", Code.UNAVAILABLE, "etcdserver: rpc not supported for learner"
 )
 BAD_LEADER_TRANSFEREE = EtcdError("BadLeaderTransferee", Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
 WRONG_DOWNGRADE_VERSION_FORMAT = EtcdError(

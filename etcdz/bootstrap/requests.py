@@ -45,22 +45,23 @@ def request(
     raises  RequestFailed
     """
     connection = _connection(parse_url(base), timeout_s)
-    timer = threading.Timer(timeout_s, _cut, (connection,))
-    timer.daemon = True
+    is_late = threading.Event()
+    timer: threading.Timer | None = None
     try:
         connection.connect()
         connection.sock.settimeout(timeout_s)
-        timer.start()
+        timer = _timer(timeout_s, connection.sock, is_late)
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
         data = response.read(BODY_BYTES_MAX + 1)
-        if timer.finished.is_set():
+        if is_late.is_set():
             raise TimeoutError  # what has come may be cut off
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = "no answer in time" if isinstance(error, TimeoutError) or timer.finished.is_set() else _text(error)
+        why = "no answer in time" if isinstance(error, TimeoutError) or is_late.is_set() else _text(error)
         raise RequestFailed(why) from None
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         connection.close()
     if len(data) > BODY_BYTES_MAX:
         raise RequestFailed(f"an answer of more than {BODY_BYTES_MAX} bytes")
@@ -97,11 +98,19 @@ def _connection(url: Url, timeout_s: float) -> http.client.HTTPConnection:
         raise RequestFailed(str(error)) from None
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    sock = connection.sock
-    if sock is not None:
+def _timer(timeout_s: float, sock: socket.socket, is_late: threading.Event) -> threading.Timer:
+    """One that runs, and then ends the connection. NB: the client itself forgets its socket as soon as an answer has
+    begun after which it is closed."""
+
+    def cut() -> None:
+        is_late.set()
         with suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(timeout_s, cut)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _text(error: Exception) -> str:

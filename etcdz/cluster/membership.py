@@ -303,7 +303,8 @@ class Membership:
         said = Member.from_json(change.context)
         if change.type == raftpb.ConfChangeType.ConfChangeUpdateNode:
             member = self.by_id[said.id]
-            member.peer_urls, member.is_learner = said.peer_urls, said.is_learner
+            # NB: its peer URLs alone. A context of an update never has isLearner, and raft's learners stay learners.
+            member.peer_urls = said.peer_urls
         elif context.get("isPromote"):
             member = self.by_id[said.id]
             member.is_learner = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from etcdz.cluster.founding import Founding, found
+from etcdz.cluster.identity import member_id
 from etcdz.config.urls import parse_member_url
 from etcdz.limits import QUOTA_DEFAULT_BYTES
 
@@ -159,6 +160,12 @@ class MemberConfig:
     def cluster_id(self) -> int:
         """Id of the cluster in which it begins."""
         return self.first_founding.cluster_id
+
+    @property
+    def advertised_member_id(self) -> int:
+        """What this member's processes make request ids of until they are told which member it is: one that has run
+        before may have other flags now."""
+        return member_id(self.initial_advertise_peer_urls, self.initial_cluster_token)
 
     # ---- over a link ----
 

@@ -21,7 +21,8 @@ class Boot(NamedTuple):
     config          MemberConfig.to_dict()
     options         actor-specific settings from the tree table
     flight          file for the flight recorder (etcdz/telemetry/flight.py); "": none
-    listen_sockets  for a listener: (address, number of sockets) for each address that clients connect to
+    listen_sockets  for a listener: (address, number of sockets) for each address that clients connect to;
+                    for the peer actor: the same of other members
     fds             these sockets' file descriptors in this process, in the order of listen_sockets
     may_found       whether what it keeps on disk may be missing: none of this name was ready in this member's life
     memory          file in memory for all incarnations of this name, empty for the first; "": none

@@ -4,10 +4,12 @@ A request id says which process gave it, so that an answer finds its way without
 
     bits 48-63   low bits of the member's id
     bits 43-47   slot of the process in that member
-    bits  0-42   microseconds since 1970 at the process's start, plus one for each request, mod 2**43
+    bits  0-42   microseconds since 1970 at the process's start, plus the member's id without its low 16 bits, plus one
+                 for each request, mod 2**43
 
 A process that starts again begins with a later time, so it gives no id twice, unless it gave more than one a
-microsecond. Member and cluster ids are worked out in etcdz.cluster.identity, from the flags.
+microsecond. Two members whose low bits are the same, one pair in 65,536, begin far from each other by the rest of their
+ids. Member and cluster ids are worked out in etcdz.cluster.identity.
 Source: etcd 3.5 pkg/idutil has the member's bits in the same place, and milliseconds below them.
 
     slot     process
@@ -18,10 +20,9 @@ Source: etcd 3.5 pkg/idutil has the member's bits in the same place, and millise
     31       raft
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
-
-from etcdz.cluster import identity
+from typing import TypeVar
 
 SLOT_SHIFT = 43
 MEMBER_SHIFT = 48
@@ -35,10 +36,14 @@ INTERNAL_PROPOSERS = frozenset((BACKEND_SLOT, COMPACTOR_SLOT))
 """They see by what is applied whether their proposals were, so refusals are not sent to them."""
 COUNTER_MASK = (1 << SLOT_SHIFT) - 1
 SLOT_MASK = SLOTS - 1
+ORIGIN_BITS = MEMBER_SHIFT - SLOT_SHIFT
 
 assert [*LISTENER_SLOTS, COMPACTOR_SLOT, BACKEND_SLOT, LESSOR_SLOT, RAFT_SLOT] == [*range(SLOTS)], (
     "each slot has one kind of process"
 )
+
+
+T = TypeVar("T")
 
 
 class RequestIds:
@@ -51,7 +56,7 @@ class RequestIds:
         if not 0 <= slot < SLOTS:
             raise ValueError(f"slot {slot} is not below {SLOTS}")
         prefix = (member_id & 0xFFFF) << MEMBER_SHIFT | slot << SLOT_SHIFT
-        counter = count(now_us & COUNTER_MASK).__next__
+        counter = count(now_us + (member_id >> 16) & COUNTER_MASK).__next__
 
         def next_id() -> int:
             return prefix | counter() & COUNTER_MASK
@@ -65,11 +70,37 @@ def slot_of(request_id: int) -> int:
     return request_id >> SLOT_SHIFT & SLOT_MASK
 
 
+def origin_of(request_id: int) -> int:
+    """Member bits and slot together: says which process gave it."""
+    return request_id >> SLOT_SHIFT
+
+
 def member_bits(request_id: int) -> int:
     """The low 16 bits of the id of the member that gave it."""
     return request_id >> MEMBER_SHIFT
 
 
-def added_member_id(peer_urls: Iterable[str], token: str, now_s: int) -> int:
-    """Id of a member that joins a running cluster: the time sets it apart from one of these URLs that was removed."""
-    return identity.member_id(peer_urls, f"{token}{now_s}")
+class OwnOrigins:
+    """Tells what processes of this member have proposed from what others have.
+
+    NB: an id of another member passes if the low bits of the two members' ids are the same: no call here has it.
+    """
+
+    __slots__ = ("_bits",)
+
+    def __init__(self, member_ids: Iterable[int]) -> None:
+        """member_ids: those that processes of this member make their request ids of"""
+        self._bits = frozenset(id_ & 0xFFFF for id_ in member_ids)
+
+    def has(self, request_id: int) -> bool:
+        """Whether it was given by a process of this member."""
+        return member_bits(request_id) in self._bits
+
+    def by_slot(self, replies: Mapping[int, list[T]]) -> dict[int, list[T]]:
+        """By the slot of the process, out of replies by their origin: those for other members are left out."""
+        own: dict[int, list[T]] = {}
+        for origin, items in replies.items():
+            if origin >> ORIGIN_BITS in self._bits:
+                slot = origin & SLOT_MASK
+                own[slot] = own[slot] + items if slot in own else items
+        return own

@@ -17,21 +17,22 @@ from typing import Self
 
 from etcdz.config.urls import parse_url
 from etcdz.net.address import Address, AddressError, address_of
-from etcdz.net.listen_sockets import ListenSockets, bind_tcp, open_listen_sockets
+from etcdz.net.listen_sockets import SOCKETS_PER_ADDRESS, ListenSockets, bind_tcp, open_listen_sockets
 
 
 class Claim:
     """The addresses of one member, from before its start to its end; a context manager.
 
     urls            as given, but with the port that the kernel chose where port 0 was given
-    listen_sockets  for the listeners, one entry for each address; closed with the claim
+    listen_sockets  for the actors that accept from them, one entry for each address; closed with the claim
     """
 
-    def __init__(self, urls: Sequence[str], shared: bool) -> None:
+    def __init__(self, urls: Sequence[str], shared: bool, sockets: int = SOCKETS_PER_ADDRESS) -> None:
         """Requires: the configuration has accepted the URLs.
 
-        shared  other programs may listen there too (--socket-reuse-port)
-        raises  AddressError: an address is in use or cannot be bound; nothing is held then
+        shared   other programs may listen there too (--socket-reuse-port)
+        sockets  for each address
+        raises   AddressError: an address is in use or cannot be bound; nothing is held then
         """
         self._held: list[socket.socket] = []
         self._paths: list[str] = []
@@ -41,7 +42,7 @@ class Claim:
         try:
             self.urls = tuple([self._claim(url, shared) for url in urls])
             for address in dict.fromkeys(map(address_of, self.urls)):
-                self.listen_sockets.append(open_listen_sockets(address))
+                self.listen_sockets.append(open_listen_sockets(address, sockets))
                 if address.path:
                     self._paths.append(address.path)
         except AddressError:

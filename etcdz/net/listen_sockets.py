@@ -1,10 +1,13 @@
-"""The sockets that clients connect to: bound, shared by all listeners of a member, and kept as long as it runs.
+"""The sockets that clients and other members connect to: bound, handed to the actors that accept from them, and kept as
+long as the member runs.
 
-The supervisor binds SOCKETS_PER_ADDRESS sockets for each address, all with SO_REUSEPORT, and the kernel spreads
-connections over them. Every listener is handed all of them, and told which of them to accept from. So no connection is
-lost while listeners come and go: what is in a socket's queue when its listener dies or leaves is accepted by the next
-one. The alternative, a socket of its own for each listener, resets what is in its queue when it closes, and refuses
-connections while no listener runs.
+For clients the supervisor binds SOCKETS_PER_ADDRESS sockets to each address, all with SO_REUSEPORT, and the kernel
+spreads connections over them. Every listener is handed all of them, and told which of them to accept from. So no
+connection is lost while listeners come and go: what is in a socket's queue when its listener dies or leaves is accepted
+by the next one. The alternative, a socket of its own for each listener, resets what is in its queue when it closes, and
+refuses connections while no listener runs.
+
+The peer actor accepts alone: one socket for each of its addresses, which outlives each of its incarnations.
 
 That no other program listens on the address is the business of `etcdz.net.claim`.
 """
@@ -23,15 +26,15 @@ class ListenSockets(NamedTuple):
     """The sockets of one address, bound and not yet listening.
 
     text     the address, for log lines
-    sockets  SOCKETS_PER_ADDRESS of them; one for a unix socket, whose path can be bound only once
+    sockets  as many as were asked for; one for a unix socket, whose path can be bound only once
     """
 
     text: str
     sockets: tuple[socket.socket, ...]
 
 
-def open_listen_sockets(address: Address) -> ListenSockets:
-    """Binds the sockets of an address; the caller closes them, and removes the path of a unix socket.
+def open_listen_sockets(address: Address, count: int = SOCKETS_PER_ADDRESS) -> ListenSockets:
+    """Binds count sockets to an address; the caller closes them, and removes the path of a unix socket.
 
     raises AddressError: with the text of Go's error
     """
@@ -40,7 +43,7 @@ def open_listen_sockets(address: Address) -> ListenSockets:
             sock = socket.socket(socket.AF_UNIX)
             sock.bind(address.path)
             return ListenSockets(address.text, (sock,))
-        sockets = tuple(bind_tcp(address) for _ in range(SOCKETS_PER_ADDRESS))
+        sockets = tuple(bind_tcp(address) for _ in range(count))
     except OSError as error:
         raise AddressError.of_bind(address, error) from error
     for sock in sockets:

@@ -13,15 +13,18 @@ from etcdz.telemetry import logs
 log = logs.get("supervisor")
 
 
-def configuring(config: MemberConfig) -> None:
-    """Before the addresses are claimed."""
-    peers = list(config.listen_peer_urls)
-    log.info("traffic of other members is not served yet; these are not listened on", listen_peer_urls=peers)
+def configuring_peers(config: MemberConfig) -> None:
+    """Before the addresses for other members are claimed."""
+    log.info("configuring peer listeners", listen_peer_urls=list(config.listen_peer_urls))
+
+
+def configuring_clients(config: MemberConfig) -> None:
+    """Before the addresses for clients are claimed."""
     log.info("configuring client listeners", listen_client_urls=list(config.listen_client_urls))
 
 
-def starting(config: MemberConfig, listen_client_urls: tuple[str, ...]) -> None:
-    """Versions, paths and settings, once nothing speaks against a start. listen_client_urls: with their real ports"""
+def starting(config: MemberConfig, listen_peer_urls: tuple[str, ...], listen_client_urls: tuple[str, ...]) -> None:
+    """Versions, paths and settings, once nothing speaks against a start. listen_*_urls: with their real ports"""
     cpus = len(os.sched_getaffinity(0))
     log.info(
         "starting an etcd server",
@@ -37,7 +40,7 @@ def starting(config: MemberConfig, listen_client_urls: tuple[str, ...]) -> None:
         election_timeout=format_duration(config.election_ms * 10**6),
         snapshot_count=config.snapshot_count,
         initial_advertise_peer_urls=list(config.initial_advertise_peer_urls),
-        listen_peer_urls=list(config.listen_peer_urls),
+        listen_peer_urls=list(listen_peer_urls),
         advertise_client_urls=list(config.advertise_client_urls),
         listen_client_urls=list(listen_client_urls),
         initial_cluster=config.initial_cluster_text,

@@ -51,8 +51,10 @@ class Member:
         tree: tuple[ChildSpec, ...],
         data: DataDir,
         listen_sockets: Sequence[ListenSockets] = (),
+        peer_sockets: Sequence[ListenSockets] = (),
     ) -> None:
-        """settings: MemberConfig.to_dict(). listen_sockets: for the rows whose actors accept connections of clients"""
+        """settings: MemberConfig.to_dict(). listen_sockets: for the rows whose actors accept connections of clients.
+        peer_sockets: for the row whose actor accepts connections of other members"""
         self.settings = settings
         self.began_at = time.monotonic()
         self.data = data
@@ -71,6 +73,7 @@ class Member:
         self.was_ready: set[str] = set()
         """Names of children that were READY once: what they keep on disk is there."""
         self._listen_sockets = listen_sockets
+        self._peer_sockets = peer_sockets
         self._accept_balancing = AcceptBalancing()
         self._roster_version = 0
 
@@ -106,7 +109,7 @@ class Member:
         child = self.lifecycle.find(action.name, action.incarnation)
         if child is None:
             return
-        listen_sockets = self._listen_sockets if child.spec.listen_sockets else ()
+        listen_sockets = self._sockets_of(child.spec)
         boot = Boot(
             name=child.name,
             kind=child.spec.role,
@@ -126,6 +129,11 @@ class Member:
         caps = Caps(child.spec.nice, child.spec.memory_max_bytes)
         fds = [sock.fileno() for sockets in listen_sockets for sock in sockets.sockets]
         self.spawner.spawn(boot, child.spec.kind, caps, fds)
+
+    def _sockets_of(self, spec: ChildSpec) -> Sequence[ListenSockets]:
+        if spec.listen_sockets:
+            return self._listen_sockets
+        return self._peer_sockets if spec.peer_sockets else ()
 
     def _replace_zygote(self, action: actions.ReplaceZygote) -> None:
         self.spawner.replace(action.name, action.incarnation)

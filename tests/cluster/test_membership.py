@@ -215,6 +215,15 @@ def test_updating_a_member_keeps_what_it_said() -> None:
     )
 
 
+def test_updating_a_learner_leaves_it_a_learner() -> None:
+    """The context of an update does not say that it is one, and other members' raft goes on without its vote."""
+    membership = cluster()
+    membership.apply_conf_change(change(ADD_LEARNER, Member(77, ["http://l:1"], True)))
+    assert membership.apply_conf_change(change(UPDATE, Member(77, ["http://moved:1"]))) is None
+    assert membership.by_id[77].is_learner
+    assert raftpb.ConfState.FromString(membership.conf_state()).learners == [77]
+
+
 # What is asked of a cluster whose second member has moved to http://two:1 and whose third was removed.
 CHECKS = [
     ("add an id that is taken", lambda a, b, c: change(ADD, Member(a.id, ["http://new:1"])), errors.MEMBER_EXIST),

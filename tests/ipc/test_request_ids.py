@@ -13,10 +13,9 @@ def test_the_default_member_has_the_ids_that_etcd_gives_it() -> None:
 
 
 def test_a_member_that_joins_has_the_time_in_its_id() -> None:
-    first = identity.member_id(["http://localhost:2380"], "etcd-cluster")
-    joined = request_ids.added_member_id(["http://localhost:2380"], "etcd-cluster", 1_700_000_000)
-    assert joined not in (first, request_ids.added_member_id(["http://localhost:2380"], "etcd-cluster", 1_700_000_001))
-    assert joined == request_ids.added_member_id(("http://localhost:2380",), "etcd-cluster", 1_700_000_000)
+    """And no token: this id is one that etcd 3.5.1 has given, in a cluster of the token `tok`."""
+    assert identity.added_member_id(["http://127.0.0.1:12383"], 1795763298) == 0x764EC28664B3AD9D
+    assert identity.added_member_id(("http://127.0.0.1:12383",), 1795763299) != 0x764EC28664B3AD9D
 
 
 def test_a_request_id_tells_member_and_slot() -> None:
@@ -44,6 +43,22 @@ def test_a_listener_that_starts_again_gives_other_ids() -> None:
     other = request_ids.RequestIds(1, 4, 1_700_000_000_000_000)
     given = {r.next() for r in (first, again, other) for _ in range(1000)}
     assert len(given) == 3000
+
+
+def test_members_with_the_same_low_bits_give_other_ids() -> None:
+    """Though their processes begin in the same microsecond."""
+    given = [request_ids.RequestIds(id_, 0, 1_700_000_000_000_000) for id_ in (0x1111_0000_ABCD, 0x2222_0000_ABCD)]
+    first, second = ({ids.next() for _ in range(1000)} for ids in given)
+    assert not first & second
+
+
+def test_replies_for_other_members_are_left_out() -> None:
+    """Another etcd's ids have any bits where the slot is."""
+    ids = [request_ids.RequestIds(id_, slot, 1).next() for id_, slot in ((7, 3), (7, 30), (8, 3), (9, 3))]
+    replies = {request_ids.origin_of(id_): [(id_, 0, b"")] for id_ in ids}
+    own = request_ids.OwnOrigins((7, 8))
+    assert own.by_slot(replies) == {3: [(ids[0], 0, b""), (ids[2], 0, b"")], 30: [(ids[1], 0, b"")]}
+    assert [own.has(id_) for id_ in ids] == [True, True, True, False]
 
 
 def test_a_slot_that_the_bits_do_not_hold_is_refused() -> None:

@@ -28,7 +28,7 @@ SETTLED = (SETTLED_S, SETTLED_S + 0.2)
 """Who ends again before it has lived so long is started again later and later."""
 
 
-@pytest.mark.parametrize("name", ["raft", "wal", "backend", "compactor", "lessor"])
+@pytest.mark.parametrize("name", ["raft", "wal", "backend", "compactor", "lessor", "peer"])
 def test_clients_do_not_notice_its_end(name: str, make_trial: Callable[..., Trial], is_long: bool) -> None:
     trial = make_trial(*FLAGS, f"--actor-rules={name}:{RULES}")
     actors = trial.actors()

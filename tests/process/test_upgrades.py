@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pyte
 
 ROOT = Path(etcdz.__file__).resolve().parents[1]
 PACKAGES = ("actors", "etcdz", "supervisor")
-ACTORS = ("backend", "wal", "raft", "lessor", "compactor", "listener-1")
+ACTORS = ("backend", "wal", "peer", "raft", "lessor", "compactor", "listener-1")
 
 MESSAGES, BOOT = "etcdz/ipc/messages.py", "etcdz/ipc/boot.py"
 LOOP, STATISTICS = "actors/runtime/loop.py", "actors/runtime/statistics.py"

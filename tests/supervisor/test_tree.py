@@ -11,7 +11,7 @@ from supervisor.tree import TREE, ChildSpec, TreeError, check, names, tree_for
 def test_the_members_own_table_is_sound_and_starts_from_the_disk_to_the_clients() -> None:
     specs = tree_for({"listeners": 3})
     order = [spec.name for spec in sorted(specs, key=lambda spec: spec.stage)]
-    assert order == ["backend", "wal", "raft", "lessor", "compactor", "listener"]
+    assert order == ["backend", "wal", "peer", "raft", "lessor", "compactor", "listener"]
     assert [name for spec in specs for name in names(spec)][-3:] == ["listener-1", "listener-2", "listener-3"]
 
 

@@ -14,6 +14,8 @@ from tests.actors.recorded_links import RecordedLinks
 RAFT = 5
 """Incarnation of the raft that hands entries over."""
 TERM = 3
+MEMBER_ID = 0x8E9E05C52164694D
+"""Of a member with the default flags."""
 
 
 class Started:
@@ -57,10 +59,10 @@ class Started:
 
 
 class Entries:
-    """Puts of the listener with a slot, as raft entries."""
+    """Puts of the listener with a slot, as raft entries. member_id: whose listener it is"""
 
-    def __init__(self, slot: int = 1) -> None:
-        self.ids = RequestIds(1, slot, 1)
+    def __init__(self, slot: int = 1, member_id: int = MEMBER_ID) -> None:
+        self.ids = RequestIds(member_id, slot, 1)
 
     def put(self, key: bytes, value: bytes = b"v") -> tuple[int, bytes]:
         """(request id, entry)."""

@@ -29,7 +29,7 @@ class Administrator:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.ids = RequestIds(7, 0, 1)
+        self.ids = RequestIds(raft(world).member_id, 0, 1)
         self.asked: dict[int, bytes] = {}
         self.answers: dict[int, tuple[int, bytes]] = {}
         self.raft = 0

@@ -25,9 +25,10 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
 
 
 def test_a_start_tells_versions_and_the_ports_that_were_really_taken(lines: list[Line]) -> None:
-    announcements.starting(MemberConfig(name="m1"), ("http://127.0.0.1:4711",))
+    announcements.starting(MemberConfig(name="m1"), ("http://127.0.0.1:4710",), ("http://127.0.0.1:4711",))
     ((_, msg, fields),) = lines
     assert (msg, fields["name"], fields["etcd_version"]) == ("starting an etcd server", "m1", "3.5.1")
+    assert fields["listen_peer_urls"] == ["http://127.0.0.1:4710"]
     assert fields["listen_client_urls"] == ["http://127.0.0.1:4711"]
 
 

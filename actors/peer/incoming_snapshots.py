@@ -1,0 +1,107 @@
+"""Snapshots that other members send: a process for each takes over the connection, and makes a store of what comes.
+
+    POST /raft/snapshot -> take -> process: receives, converts, syncs -> SnapshotArrived -> raft;  then the answer
+
+The peer actor calls `take` with a connection on which such a request has come and passed the checks of its head; the
+process reads the body and writes the answer, which the actor makes (`answer`). Only one is received at a time: what
+comes later is of a newer leader, or of a sender that has given up the earlier connection.
+"""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from actors.peer.snapshot_process import Host as ProcessHost
+from actors.peer.snapshot_process import SnapshotProcess
+from actors.runtime.link import Links
+from etcdz.ipc.messages import SnapshotArrived
+
+
+class Host(ProcessHost, Protocol):
+    """What this needs of its actor."""
+
+    links: Links
+    log: Any
+
+
+class IncomingSnapshots:
+    """directory   of the member's store and .snap files
+    identity       returns (member id, cluster id)
+    answer         (status, text of the body) -> the bytes of a whole answer that closes its connection
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        directory: Path,
+        identity: Callable[[], tuple[int, int]],
+        answer: Callable[[int, str], bytes],
+    ) -> None:
+        self.host = host
+        self.answer = answer
+        self._directory = directory
+        self._identity = identity
+        self._now: _Incoming | None = None
+
+    def take(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
+        """From here on the connection is the process's; the caller neither reads, writes nor closes it any more.
+
+        sender   member id, as the request's head says
+        length   of the body in bytes; negative: it is chunked
+        begin    what was read of the body already, in its coding
+        """
+        with connection:
+            if self._now is not None:
+                self._now.end()
+                self._now = None
+            arguments = [str(self._directory), *map(str, self._identity()), str(connection.fileno()), str(length)]
+            try:
+                self._now = _Incoming(self, sender, arguments, connection.fileno())
+            except OSError as error:
+                self.host.log.warn("cannot receive a snapshot", error=str(error))
+                return
+            self._now.begin(begin)
+
+    def close(self) -> None:
+        """This actor ends."""
+        if self._now is not None:
+            self._now.end()
+
+    def arrived(self, message: SnapshotArrived) -> None:
+        self.host.links.send("raft", message)
+        self.host.links.flush()
+
+    def ended(self, incoming: "_Incoming", why: str) -> None:
+        """Its process is gone."""
+        if self._now is incoming:
+            self._now = None
+        if why:
+            self.host.log.warn("failed to receive a snapshot", sender=f"{incoming.sender:x}", error=why)
+
+
+class _Incoming:
+    def __init__(self, service: IncomingSnapshots, sender: int, arguments: list[str], fd: int) -> None:
+        """raises OSError: no process can be started"""
+        self.sender = sender
+        self._service = service
+        self._process = SnapshotProcess(
+            service.host, "actors.peer.snapshot_receiver", arguments, self._on_message, self._on_end, [fd]
+        )
+
+    def begin(self, begin: bytes) -> None:
+        self._process.say(begin=begin)
+
+    def end(self) -> None:
+        self._process.end()
+
+    def _on_message(self, said: dict[str, Any]) -> None:
+        if "arrived" in said:
+            self._service.arrived(SnapshotArrived(*said["arrived"]))
+            self._process.say(answer=self._service.answer(204, ""))
+        else:
+            status, text = said["refused"]
+            self._process.say(answer=self._service.answer(status, text))
+
+    def _on_end(self, why: str) -> None:
+        self._service.ended(self, why)
