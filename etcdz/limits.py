@@ -55,6 +55,8 @@ KEEP_ALIVES_IN_FLIGHT = 1_024
 """Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
 KEEP_ALIVES_QUEUED = 65_536
 """Of one stream, beyond these. etcd's client keeps all its leases on one stream and renews them in bursts."""
+LEASE_FORWARDS_IN_FLIGHT = 32
+"""Requests that the lessor of a member that does not lead has under way at its leader."""
 WATCH_REQUESTS_PENDING = 65_536
 """Requests of one Watch stream that wait for the backend's position; beyond, the stream ends."""
 UNREAD_BYTES_MAX = 4 << 20
@@ -89,12 +91,21 @@ APPEND_BYTES_IN_FLIGHT_MAX = 64 << 20
 RAFT_MESSAGE_BYTES = 1 << 20
 """Entries in one append message."""
 RAFT_INFLIGHT_MESSAGES = 512
+RAFT_INFLIGHT_BYTES = 8 << 20
+"""Entries that were sent to one member and not acknowledged, less than what the peer actor keeps for it."""
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
 LAZY_ACK_S = 0.01
 """How long the wal may put off telling raft what it has appended in raft's name."""
 LAZY_ACK_BYTES = 1 << 20
 """How many bytes of that."""
+
+# ---- peer ----
+PEER_BULK_BYTES_MAX = 16 << 20
+"""Of appends to one member that wait for its connection, and as much of proposals forwarded to it; beyond, they are
+dropped, and raft is told that the member is unreachable."""
+PEER_URGENT_BYTES_MAX = 1 << 20
+"""The same for votes, heartbeats, acknowledgements and reads."""
 
 # ---- wal ----
 RESUME_POINT_BYTES = 2 << 20
@@ -160,6 +171,9 @@ assert CLIENT_ROOM_BYTES < UNSENT_BYTES_MAX
 assert CALLS_WAITING_EACH < CALLS_WAITING_MAX
 assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
+assert PEER_URGENT_BYTES_MAX <= PEER_BULK_BYTES_MAX
+assert RAFT_INFLIGHT_BYTES < PEER_BULK_BYTES_MAX, "what raft may send without an answer has room"
+assert RAFT_MESSAGE_BYTES <= RAFT_INFLIGHT_BYTES
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX
 assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused while the backend waits for its timer"
 assert QUOTA_NEAR_BYTES < QUOTA_DEFAULT_BYTES

@@ -6,46 +6,128 @@ what they say to raft (`Received`), and tells who is heard of (`PeerState`) and 
 raft has forwarded, which it keeps for the next raft. In a member that is alone it has nothing to do.
 
 One event loop (uvloop) holds the connections; the mailbox is one more file descriptor in it. The sockets that listen
-are the supervisor's, so that a restart refuses no connection.
+are the supervisor's, so that a restart refuses no connection. What was received in one turn of the event loop leaves
+for raft as one frame, and what raft sends in one turn leaves as one write for each stream.
 """
 
 import asyncio
+import socket
 import time
-from typing import Any
+import traceback
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
 
 import uvloop
 
+from actors.peer.accepted import AcceptedConnection
+from actors.peer.asks import Asks
+from actors.peer.calls import Calls
+from actors.peer.dialled import CannotDial, place_of
+from actors.peer.figures import figures
+from actors.peer.host import Clocked
+from actors.peer.incoming_snapshots import IncomingSnapshots
+from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target
+from actors.peer.remote_member import RemoteMember
+from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
-from etcdz import limits
+from etcdz import ETCD_VERSION, limits
+from etcdz.cluster.founding import Founding
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Members, PeerAnswer, PeerCall, Send, SnapshotTaken, SnapshotWanted, Stop
+from etcdz.ipc.messages import (
+    Members,
+    PeerCall,
+    PeerReply,
+    PeerReports,
+    PeerState,
+    Received,
+    Removed,
+    Send,
+    SnapshotWanted,
+    Stop,
+)
+from etcdz.peer.answers import accepted, cluster_field, text_error
+from etcdz.peer.appends import Append
+from etcdz.peer.dialling import REMOVED, Dialler, judge_post
+from etcdz.peer.directory import Directory
+from etcdz.peer.heads import RequestHead
+from etcdz.peer.outbox import message_type
+from etcdz.peer.screen import Screen
+from etcdz.raft.messages import MSG_SNAP
+
+BACKLOG: Final = 512
+CLOCK_S: Final = 0.25
+"""How often what is overdue is looked for, while there is anything."""
+LEAVE_S: Final = 1.0
+"""From the removal of this member being applied to its stop, as in etcd: others hear of its last acknowledgements."""
+CONNECTIONS_MAX: Final = 1024
+"""Accepted ones; beyond, the one that has waited longest for a request is cut. A cluster of seven needs some sixty."""
 
 
 class PeerActor(Actor):
     """One per member.
 
-    members     as the backend has told last; None before it has
+    remotes      by id: the other members, and who is not, or not yet, in the membership
+    connections  accepted ones, the oldest first
+    forwarded    ids of the latest proposals that have left for a leader
     """
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
         self.event_loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         asyncio.set_event_loop(self.event_loop)
+        self.event_loop.set_exception_handler(self._on_loop_exception)
         self.config = MemberConfig.from_dict(boot.config)
-        self.addresses = [address for address, _ in boot.listen_sockets]
-        self.members: Members | None = None
+        self.dial_s = self.config.election_ms / 1000
+        self._sockets = [socket.socket(fileno=fd) for fd in boot.fds]
+        self.directory = self._first_directory(self.config)
+        self.dialler = Dialler(self.directory)
+        self.screen = Screen(self.directory.member_id)
+        self.remotes: dict[int, RemoteMember] = {}
+        self.connections: dict[AcceptedConnection, None] = {}
+        self.clocked: set[Clocked] = set()
+        self.asks = Asks(self)
+        self.calls = Calls(self)
+        snap_dir = Path(self.config.snap_dir)
+        self.outgoing_snapshots = OutgoingSnapshots(self, snap_dir / "leveldb", self._on_snapshot_sent)
+        self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
+        self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
+        self.connection_errors = 0
+        self._received: list[bytes] = []
+        self._flush_due = False
+        self._snapshots_sent: list[tuple[int, bool]] = []
+        """What has become of some, that raft does not know of yet."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clock: asyncio.TimerHandle | None = None
         self.failure: Exception | None = None
         self.left_loop = False
         self.handlers |= {
             Members: self.on_members,
             Send: self.on_send,
-            SnapshotWanted: self.on_snapshot_wanted,
-            PeerCall: self.on_peer_call,
+            SnapshotWanted: self.outgoing_snapshots.on_wanted,
+            PeerCall: self.calls.begin,
+            PeerReply: self.asks.on_reply,
         }
 
+    def _first_directory(self, config: MemberConfig) -> Directory:
+        """Until the backend has told: what was decided about this member before its first start."""
+        try:
+            founding = config.first_founding
+        except ValueError:  # flags that a member with a log need not have right
+            return Directory(0, 0, config.initial_advertise_peer_urls, ETCD_VERSION)
+        directory = Directory(founding.member_id, founding.cluster_id, config.initial_advertise_peer_urls, ETCD_VERSION)
+        if founding.is_join:
+            for member in founding.members:
+                directory.meet(member.id, member.peer_urls)
+        else:
+            directory.learn(_members_of(founding))
+        return directory
+
     def on_start(self) -> dict[str, Any]:
-        return {"addresses": self.addresses}
+        return {"addresses": [address for address, _ in self.boot.listen_sockets]}
 
     # ---- the loop: uvloop's, not the blocking one ----
 
@@ -55,10 +137,25 @@ class PeerActor(Actor):
         loop.add_reader(datagrams, self._on_mailbox)
         loop.add_reader(zmq_, self._on_zmq)
         loop.call_soon(self._on_zmq)  # its descriptor may have become readable already
-        self._on_timer()
+        self.open()
+        self._on_heartbeat()
         loop.run_forever()
         if self.failure is not None:
             raise self.failure
+
+    def open(self) -> None:
+        """Accept connections, and dial the members that are known."""
+        for sock in self._sockets:
+            self.start_task(self._listen(sock))
+        self.meet_remotes()
+
+    async def _listen(self, sock: socket.socket) -> None:
+        """NB: a server closes its socket when it ends, which is why it gets a duplicate."""
+        loop = self.event_loop
+        if sock.family == socket.AF_UNIX:
+            await loop.create_unix_server(lambda: AcceptedConnection(self), sock=sock.dup(), backlog=BACKLOG)
+        else:
+            await loop.create_server(lambda: AcceptedConnection(self), sock=sock.dup(), backlog=BACKLOG)
 
     def _on_zmq(self) -> None:
         self.mailbox.zmq_spoke()
@@ -70,14 +167,47 @@ class PeerActor(Actor):
             frames = self.drain(began)
             if self.mailbox.pending():
                 self.event_loop.call_soon(self._on_mailbox)
-            self.links.flush()
+            self.flush()
         except Exception as error:
             self.fail(error)
             return
         self.count_turn(frames, time.monotonic_ns() - began)
 
-    def _on_timer(self) -> None:
-        """The heartbeat that is due, and with it a look whether SIGTERM has come."""
+    def flush(self) -> None:
+        """All that this turn has brought: to other members first, so that no disk or process is waited for."""
+        unreachable = []
+        for remote in self.remotes.values():
+            remote.flush()
+            if remote.outbox.take_unreachable():
+                unreachable.append(remote.id)
+        if self._received:
+            self._tell_raft(Received(self._received))
+            self._received = []
+        if unreachable or self._snapshots_sent:
+            self._tell_raft(PeerReports(unreachable, self._snapshots_sent))
+            self._snapshots_sent = []
+        self.links.flush()
+
+    def _tell_raft(self, message: Any) -> None:
+        """Nothing waits for a raft that is not there: the next one would find it old."""
+        if self.links.incarnation_of("raft"):
+            self.links.send("raft", message)
+
+    def flush_soon(self) -> None:
+        """At the end of this turn of the event loop."""
+        if not self._flush_due:
+            self._flush_due = True
+            self.event_loop.call_soon(self._on_flush)
+
+    def _on_flush(self) -> None:
+        self._flush_due = False
+        try:
+            self.flush()
+        except Exception as error:
+            self.fail(error)
+
+    def _on_heartbeat(self) -> None:
+        """The heartbeat to the supervisor, and a look whether SIGTERM has come."""
         try:
             self.heartbeat(time.monotonic())
         except Exception as error:
@@ -85,12 +215,47 @@ class PeerActor(Actor):
             return
         if self.stopping:
             self._leave_loop()
-        self.event_loop.call_later(limits.HEARTBEAT_IDLE_S, self._on_timer)
+        self.event_loop.call_later(limits.HEARTBEAT_S if self.clocked else limits.HEARTBEAT_IDLE_S, self._on_heartbeat)
+
+    def start_clock(self) -> None:
+        """There is something that may become overdue."""
+        if self._clock is None:
+            self._clock = self.event_loop.call_later(CLOCK_S, self._on_clock)
+
+    def _on_clock(self) -> None:
+        self._clock = None
+        now = self.event_loop.time()
+        try:
+            for one in list(self.clocked):
+                one.check(now)
+            self.asks.check(now)
+            self.flush()
+        except Exception as error:
+            self.fail(error)
+            return
+        if self.clocked or self.asks:
+            self.start_clock()
+
+    def start_task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = self.event_loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+        return task
+
+    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """An exception in a callback ends the actor, as it does in every other actor."""
-        self.failure = error
+        self.failure = self.failure or error
         self.event_loop.stop()
+
+    def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a callback has raised that nobody expected."""
+        self.fail(context.get("exception") or RuntimeError(context["message"]))
 
     def _on_stop(self, stop: Stop) -> None:
         self.stopping = True
@@ -101,22 +266,190 @@ class PeerActor(Actor):
             self.left_loop = True
             self.event_loop.stop()
 
-    # ---- messages ----
+    def on_stop(self) -> None:
+        self.flush()
+        self.event_loop.run_until_complete(self._close_connections())
+
+    async def _close_connections(self) -> None:
+        self.outgoing_snapshots.close()
+        self.incoming_snapshots.close()
+        for remote in self.remotes.values():
+            remote.close()
+        await asyncio.sleep(0)
+
+    # ---- connections ----
+
+    def on_connected(self, connection: AcceptedConnection) -> None:
+        self.connections[connection] = None
+        self.start_clock()
+        if len(self.connections) > CONNECTIONS_MAX:
+            idle = next((one for one in self.connections if not one.is_stream), connection)
+            idle.cut()
+
+    def on_lost_connection(self, connection: AcceptedConnection) -> None:
+        self.connections.pop(connection, None)
+        self.flush_soon()
+
+    def on_connection_error(self, what: str, error: Exception) -> None:
+        self.connection_errors += 1
+        text = "".join(traceback.format_exception(error))
+        self.log.error("a defect ended a connection", connection=what, error=repr(error), stack=text)
+
+    def deliver(self, messages: Sequence[bytes]) -> None:
+        self._received += messages
+        self.flush_soon()
+
+    def take_to_raft(self, message: bytes) -> bool:
+        if not self.links.incarnation_of("raft"):
+            return False
+        self.deliver([message])
+        return True
+
+    def ask(self, connection: AcceptedConnection, request: RequestHead, body: bytes) -> None:
+        self.asks.begin(connection, request, body)
+        self.start_clock()
+
+    def on_removed(self) -> None:
+        reason = "the member has been permanently removed from the cluster"
+        self.links.tell_supervisor(Removed(self.boot.name, self.boot.incarnation, reason))
+
+    # ---- other members ----
 
     def on_members(self, message: Members) -> None:
-        """Who the members are, and who is none any more."""
-        self.members = message
+        """Who the members are, and who is none any more. Before a cluster's first entries are applied nobody is known
+        to the backend, but to this actor."""
+        if not message.members and not message.removed:
+            return
+        if (message.member_id, message.cluster_id) != (self.directory.member_id, self.directory.cluster_id):
+            self._become(message.member_id, message.cluster_id)
+        self.directory.learn(message)
+        self.screen.removed = self.directory.removed
+        self.meet_remotes()
+        if self.directory.is_removed:
+            self.event_loop.call_later(LEAVE_S, self.on_removed)
+
+    def _become(self, member_id: int, cluster_id: int) -> None:
+        """What this member has on disk says that it is another one than its flags do."""
+        for remote in self.remotes.values():
+            remote.close()
+        self.remotes.clear()
+        self.directory.member_id, self.directory.cluster_id = member_id, cluster_id
+        self.screen.local_id = member_id
+
+    def meet_remotes(self) -> None:
+        """The directory may have changed."""
+        directory, remotes = self.directory, self.remotes
+        peers = {} if directory.is_removed else directory.peers
+        for id_ in [id_ for id_ in remotes if id_ not in peers and id_ not in directory.remotes]:
+            remotes.pop(id_).close()
+            self.on_status(None)
+        for id_ in (*peers, *directory.remotes):
+            self._meet(id_, directory.urls_of(id_), id_ in peers)
+
+    def _meet(self, id_: int, urls: list[str], is_member: bool) -> None:
+        remote = self.remotes.get(id_)
+        if remote is None:
+            remote = self.remotes[id_] = RemoteMember(self, id_, urls)
+        remote.learn(urls)
+        if is_member:
+            remote.begin()
+            self.start_clock()
+
+    def on_status(self, remote: RemoteMember | None) -> None:
+        """Somebody is heard of, or no more."""
+        state = self._state()
+        for peer in self.links.peers.values():
+            if peer.kind in ("raft", "listener", "lessor"):
+                self.links.send(peer.name, state)
+        self.flush_soon()
+
+    def _state(self, forwarded: Sequence[int] = ()) -> PeerState:
+        active = [(remote.id, remote.status.active_since) for remote in self.remotes.values()]
+        return PeerState(self.boot.incarnation, [pair for pair in active if pair[1]], forwarded)
+
+    # ---- messages ----
+
+    def on_peer_up(self, peer: Peer) -> None:
+        if peer.kind == "raft":
+            self.links.send(peer.name, self._state(tuple(self.forwarded)))
+        elif peer.kind in ("listener", "lessor"):
+            self.links.send(peer.name, self._state())
 
     def on_send(self, message: Send) -> None:
-        """What raft has to say to others."""
+        """What raft has to say to others. It leaves at the end of the turn."""
+        remotes = self.remotes
+        self.forwarded.extend(message.forwarded)
+        for to, encoded in message.messages:
+            remote = remotes.get(to)
+            if message_type(encoded) == MSG_SNAP:
+                self._send_snapshot(to, encoded)
+            elif remote is not None:
+                remote.outbox.send(encoded)
+        for to, *append in message.appends:
+            remote = remotes.get(to)
+            if remote is not None:
+                remote.outbox.append(Append._make(append))
 
-    def on_snapshot_wanted(self, message: SnapshotWanted) -> None:
-        """None can be made yet."""
-        self.links.send("raft", SnapshotTaken(message.to, 0, 0, b"", b""))
+    # ---- snapshots ----
 
-    def on_peer_call(self, message: PeerCall) -> None:
-        """Nobody is asked yet."""
-        self.links.send(message.asker, PeerAnswer(message.id, 0, b"no connection to other members"))
+    def _send_snapshot(self, to: int, message: bytes) -> None:
+        targets = []
+        for url in self.directory.urls_of(to):
+            with suppress(CannotDial):
+                place = place_of(url)
+                address = place.path or (place.host, place.port)
+                targets.append(Target(address, self.dialler.snapshot_request(place.authority)))
+        self.outgoing_snapshots.send(to, message, targets)
+
+    def _on_snapshot_sent(self, outcome: Outcome) -> None:
+        if outcome.status and judge_post(outcome.status, outcome.text.encode()).kind == REMOVED:
+            self.on_removed()
+        remote = self.remotes.get(outcome.to)
+        if remote is not None:
+            remote.on_snapshot_sent(outcome.has_arrived, outcome.text)
+        self._snapshots_sent.append((outcome.to, outcome.has_arrived))
+        self.flush_soon()
+
+    def _identity(self) -> tuple[int, int]:
+        return self.directory.member_id, self.directory.cluster_id
+
+    def _snapshot_answer(self, status: int, text: str) -> bytes:
+        answer = (
+            accepted(self.directory) if status == 204 else text_error(status, text, [cluster_field(self.directory)])
+        )
+        return answer.encode(time.time(), keeps_alive=False)
+
+    def take_snapshot(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
+        self.incoming_snapshots.take(connection, sender, length, begin)
+
+    # ---- what can be asked ----
+
+    def summary(self) -> dict[str, Any]:
+        active = sum(remote.status.is_active for remote in self.remotes.values())
+        return {"members": len(self.directory.members), "active": active}
+
+    def details(self) -> dict[str, Any]:
+        return {
+            "member_id": f"{self.directory.member_id:x}",
+            "cluster_id": f"{self.directory.cluster_id:x}",
+            "remotes": [remote.details() for remote in self.remotes.values()],
+            "connections": len(self.connections),
+            "connection_errors": self.connection_errors,
+            "refused_messages": self.screen.refused,
+            "calls": len(self.calls),
+            "asks": len(self.asks),
+        }
+
+    def metrics(self) -> dict[str, Any]:
+        members = self.directory.members
+        return figures(self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members])
+
+
+def _members_of(founding: Founding) -> Members:
+    members: list[tuple[int, str, list[str], list[str], bool]] = [
+        (m.id, m.name, list(m.peer_urls), [], m.is_learner) for m in founding.members
+    ]
+    return Members(0, founding.cluster_id, founding.member_id, members, [], "")
 
 
 def run(boot: Boot) -> int:

@@ -1,7 +1,8 @@
 """The raft actor: drives the consensus core, ticks, keeps what is not yet durable.
 
-    only voter      (the wal appends by itself, on a delegation)  DelegatedAppends -> core;  see delegation.py
-    otherwise       Propose -> core -> Append -> wal -> Appended -> core commits -> Apply -> backend
+    only member     (the wal appends by itself, on a delegation)  DelegatedAppends -> core;  see delegation.py
+    leader          Propose -> core -> Append -> wal, Send -> peer;  Appended, Received -> core -> Apply -> backend
+    follower        Propose -> core -> Send -> peer;  Received -> core -> Append -> wal -> Appended -> Send -> peer
 
 It starts without state: the backend says how far it has applied, the wal what it holds, and the core is built from
 these. Until then, and while there is no leader, proposals wait. A proposal whose request id is in the recent log is
@@ -11,12 +12,13 @@ Which file knows which. A file knows only those in rows below its own, and none 
 (tests/actors/raft/test_shape.py):
 
     actor                                            starts, resyncs, gives the others their turns
-    delegating      reconfiguration  peer_messages   carry out what takes several turns
+    peer_messages                                    what comes of other members
+    delegating      reconfiguration                  carry out what takes several turns
     proposals       ready            trimming        into the core, out of it, off its log
     appends         applies          read_index      towards the wal, the backend, and listeners that read
     leadership                                       what the others are told
     delegation      publish          request_window  who may append; what is made known; what has entered the log
-    recovery                                         what a restart begins with
+    recovery        outgoing                         what a restart begins with; what goes to other members
 """
 
 import random
@@ -28,6 +30,7 @@ from actors.raft.applies import Applies
 from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
 from actors.raft.leadership import LeadershipNotes
+from actors.raft.outgoing import Outgoing
 from actors.raft.peer_messages import PeerMessages
 from actors.raft.proposals import Proposals
 from actors.raft.publish import Publish
@@ -51,6 +54,8 @@ from etcdz.ipc.messages import (
     DelegationReturned,
     Flushed,
     Members,
+    PeerReports,
+    PeerState,
     Propose,
     ReadIndex,
     Received,
@@ -79,13 +84,16 @@ class RaftActor(Actor):
         self.members: Members | None = None
         """As the backend has said last; None before its first word."""
         self.backend_state: BackendState | None = None
+        self.active: dict[int, float] = {}
+        """Other members that are heard of, and since when, unix time in s."""
         self.delegation = Delegation(boot.incarnation)
         self.window = RequestWindow(limits.REQUEST_WINDOW)
         self.publish = Publish(self.config)
+        self.outgoing = Outgoing(self)
         self.leadership = LeadershipNotes(self)
         self.appends = Appends(self)
         self.applies = Applies(self)
-        self.read_indexes = ReadIndexes(self)
+        self.read_indexes = ReadIndexes(self, self.config.request_timeout_s)
         self.trimming = Trimming(self, self.config.snapshot_count)
         self.proposals = Proposals(self)
         self.readies = Readies(self)
@@ -97,11 +105,13 @@ class RaftActor(Actor):
             Appended: self.appends.on_appended,
             BackendState: self.on_backend_state,
             Applied: self.on_applied,
-            Members: self.on_members,
             Flushed: self.trimming.on_flushed,
             Propose: self.proposals.on_propose,
             Reconfigure: self.reconfiguration.on_reconfigure,
             Received: self.peer_messages.on_received,
+            PeerReports: self.peer_messages.on_reports,
+            PeerState: self.on_peer_state,
+            Members: self.on_members,
             ReadIndex: self.read_indexes.on_read_index,
             DelegatedAppends: self.delegating.on_delegated_appends,
             DelegationReturned: self.delegating.on_delegation_returned,
@@ -116,6 +126,8 @@ class RaftActor(Actor):
             self.links.send("backend", BackendHello(self.boot.incarnation))
         elif peer.kind == "wal":
             self._greet_wal()
+        elif peer.kind == "peer":
+            self.peer_messages.on_new_peer_actor()
         else:
             self.leadership.tell(peer)
 
@@ -221,6 +233,7 @@ class RaftActor(Actor):
                 max_size_per_msg=limits.RAFT_MESSAGE_BYTES,
                 max_committed_size_per_ready=limits.APPLY_BYTES_IN_FLIGHT_MAX,
                 max_inflight_msgs=limits.RAFT_INFLIGHT_MESSAGES,
+                max_inflight_bytes=limits.RAFT_INFLIGHT_BYTES,
                 check_quorum=True,
                 pre_vote=self.config.pre_vote,
                 async_storage_writes=True,
@@ -234,6 +247,12 @@ class RaftActor(Actor):
         raft = node.raft
         if raft.role == FOLLOWER and raft.tracker.single_voter and not raft.log.has_unapplied_conf_change():
             node.campaign()
+
+    # ---- other members ----
+
+    def on_peer_state(self, state: PeerState) -> None:
+        """Which members are heard of."""
+        self.active = dict(state.active)
 
     # ---- the turn ----
 
@@ -267,6 +286,9 @@ class RaftActor(Actor):
             if self.node is not None:
                 self.node.tick()
         self.appends.send_commit_index()
+        self.publish.retry(now)
+        if self.read_indexes.has_work:
+            self.read_indexes.expire(now)
 
     def on_turn_end(self) -> None:
         node = self.node
@@ -277,6 +299,7 @@ class RaftActor(Actor):
         if self.leadership.known.leader:
             self._propose(node)
         self.readies.do(node)
+        self.outgoing.send()
         if self.trimming.flushed is not None:
             self.trimming.maybe_save(node.raft.log.committed)
         not_applied = max(0, node.raft.log.last_index() - self.applies.applied_index)
@@ -287,13 +310,12 @@ class RaftActor(Actor):
         if self.reconfiguration.waiting:
             self.reconfiguration.advance(node)
         if self.publish.waiting:
-            self.publish.propose(node)
+            self.publish.propose(node, time.monotonic())
         waits = self.delegating.advance(node)
         if not waits and not self.delegation.number:
             self.proposals.propose(node)
-        # NB: before an entry of its own term is committed, a leader does not know what was acknowledged.
-        if self.read_indexes.waiting and node.raft.committed_in_term:
-            self.read_indexes.ask(node)
+        if self.read_indexes.has_work:
+            self.read_indexes.advance(node, time.monotonic())
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership.known
@@ -323,7 +345,7 @@ class RaftActor(Actor):
             "applies_in_flight": len(self.applies),
             "proposals_held": len(self.proposals.waiting),
             "flushing": self.trimming.is_flushing,
-            "messages_unsent": {f"{member:x}": count for member, count in self.readies.unsent.items()},
+            "messages_unsent": self.outgoing.unsent,
         }
 
     def metrics(self) -> dict[str, Any]:

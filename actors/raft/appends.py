@@ -1,6 +1,10 @@
 """What raft has given the wal to write and does not know to be durable, in order.
 
-    MsgStorageAppend -> put -> Append -> wal -> Appended -> its responses are stepped into the core
+    MsgStorageAppend -> put -> Append -> wal -> Appended -> its responses are stepped into the core, or leave for others
+
+A response is due when all that was given to the wal before it is durable: if nothing is under way, at once. So one that
+comes without entries, term or vote, such as an acknowledgement of what is on disk already, waits for no write of its
+own.
 
 What was not answered is sent again to a new wal. While the wal appends by itself (actors/raft/delegation.py) the core's
 entries are on disk before the core has them (`adopt`): then nothing is sent, and the responses are due at once.
@@ -8,13 +12,15 @@ entries are on disk before the core has them (`adopt`): then nothing is sent, an
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from actors.raft.delegation import Delegation
+from actors.raft.outgoing import Outgoing
 from actors.runtime.link import Links
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Append, Appended
-from etcdz.raft import HardState, MemoryStorage, Message, RawNode, codec
+from etcdz.raft import HardState, MemoryStorage, Message, RawNode, StepPeerNotFound, codec
 
 
 class Host(Protocol):
@@ -26,6 +32,7 @@ class Host(Protocol):
     delegation: Delegation
     node: RawNode | None
     storage: MemoryStorage
+    outgoing: Outgoing
 
 
 class Appends:
@@ -41,7 +48,6 @@ class Appends:
         self._seq = 0
         self._lazy_hard_state = b""
         """A commit index that is not handed to the wal yet: it goes with the next entries, or with the next tick."""
-        self._lazy_responses: list[Message] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -52,10 +58,10 @@ class Appends:
         if entries and self._host.delegation.number:
             raise RuntimeError("raft has appended entries while the end of the log is delegated")
         hard_state, is_promise = self._keep(message)
-        if hard_state and not entries and not is_promise:
-            # Only the commit index rose: nothing depends on it being on disk, so it goes with the next append.
-            self._lazy_hard_state = hard_state
-            self._lazy_responses += message.responses
+        if not entries and not is_promise:
+            # At most the commit index rose: nothing depends on it being on disk, so it goes with the next append.
+            self._lazy_hard_state = hard_state or self._lazy_hard_state
+            self._put_off(message.responses)
             return
         first = entries[0].index if entries else 0
         self._send(first, [entry.encoded for entry in entries], hard_state, message.responses)
@@ -90,11 +96,18 @@ class Appends:
         self._seq += 1
         if self._lazy_hard_state:
             hard_state, self._lazy_hard_state = hard_state or self._lazy_hard_state, b""
-            responses, self._lazy_responses = [*self._lazy_responses, *responses], []
         append = Append(self._host.boot.incarnation, self._seq, first, entries, hard_state, bool(entries or responses))
         self.bytes += sum([len(entry) for entry in entries])
         self._waiting.append((append, responses))
         self._host.links.send("wal", append)
+
+    def _put_off(self, responses: Sequence[Message]) -> None:
+        """Until all that is under way is durable."""
+        if self._waiting:
+            append, others = self._waiting[-1]
+            self._waiting[-1] = append, [*others, *responses]
+        else:
+            self._step(responses)
 
     @property
     def owes_commit_index(self) -> bool:
@@ -130,5 +143,8 @@ class Appends:
         if node is not None:
             me = node.raft.id
             for response in responses:
-                if response.to == me:
+                if response.to != me:
+                    self._host.outgoing.put(response)
+                    continue
+                with suppress(StepPeerNotFound):  # a leader that was removed meanwhile is no peer of its own
                     node.step(response)

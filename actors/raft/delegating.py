@@ -47,6 +47,7 @@ class Delegating:
         if (
             host.delegation.number
             or host.delegation.waits_for_answers
+            or not node.raft.tracker.single_member
             or not host.leadership.is_complete
             or host.publish.waiting
             or host.appends.refusal

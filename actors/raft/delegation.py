@@ -1,4 +1,4 @@
-"""The delegation of appends: while this member is the only voter, the wal appends to the end of the log by itself.
+"""The delegation of appends: while this member is the only one, the wal appends to the end of the log by itself.
 
 A write then goes listener -> wal -> backend -> listener, and consensus, which has nothing to decide, is not on its way.
 Raft appends afterwards, in its own log, what the wal has appended in its name (`DelegatedAppends`), in batches.
@@ -8,6 +8,8 @@ Raft appends afterwards, in its own log, what the wal has appended in its name (
 
     Propose in it   raft's: appended    the wal's: fence 0 is forwarded, others are held and recall it    recalled: held
     Leadership      fence of the last   the number                                                        no number
+
+With a learner beside the only voter it is not worth it: each answer of the learner would end it.
 
 Rules that keep a write from being lost or entering the log twice:
 - Raft delegates only when all it has appended is durable, committed and handed to the backend. It names that backend: a

@@ -39,7 +39,8 @@ class LeadershipNotes:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all is told that a leader may tell: local linearizable reads, and that clients may come."""
+        """Whether all is told that a leader without other voters may tell: local linearizable reads, and that clients
+        may come."""
         known = self.known
         return known.read_index is not None and known.ready_index != 0
 
@@ -64,9 +65,15 @@ class LeadershipNotes:
                 self.tell(peer)
         if (now.term, now.leader) != (before.term, before.leader):
             self._host.links.send("wal", now)
-        if now.leader == self._host.member_id:
-            backend = self._host.backend_state
-            self._host.publish.begin(now.leader, backend.cluster_version if backend is not None else None)
+        if now.leader:
+            self._publish(node)
+
+    def _publish(self, node: RawNode) -> None:
+        """NB: where there are others, the cluster version is what all their versions allow."""
+        backend, version = self._host.backend_state, None
+        if backend is not None and node.raft.tracker.single_member:
+            version = backend.cluster_version
+        self._host.publish.begin(self._host.member_id, version)
 
     def _now(self, node: RawNode) -> Leadership:
         host, raft, before = self._host, node.raft, self.known

@@ -1,17 +1,27 @@
-"""Messages of other members on their way into the core.
+"""What comes of other members on its way into the core: their messages, and what the peer actor reports of them.
 
-They may change who leads and what the log holds. So they wait while the wal has the end of the log, which is recalled:
-then raft knows everything that was appended in its name (actors/raft/delegation.py). All of a turn are taken at its
-end.
+Messages may change who leads and what the log holds. So they wait while the wal has the end of the log, which is
+recalled: then raft knows everything that was appended in its name (actors/raft/delegation.py). All of a turn are taken
+at its end.
+
+A member is trusted to be what it is, not to be without defects: a message that the core would fail on is dropped here,
+with a line in the log.
 """
 
 from typing import Any, Protocol
 
+from google.protobuf.message import DecodeError
+
 from actors.raft.delegation import Delegation
+from actors.raft.outgoing import Outgoing
 from actors.raft.ready import Readies
+from actors.raft.reconfiguration import Reconfiguration
 from actors.runtime.link import Links
-from etcdz.ipc.messages import Received
-from etcdz.raft import ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFound, codec
+from etcdz.ipc.messages import PeerReports, Received
+from etcdz.raft import Message, ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFound, codec
+from etcdz.raft.entry import ENTRY_CONF_CHANGE
+from etcdz.raft.messages import LEADER, MESSAGE_NAMES, MSG_APP, MSG_PROP, MSG_READ_INDEX, MSG_READ_INDEX_RESP
+from etcdz.raft.progress import SNAPSHOT
 
 
 class Host(Protocol):
@@ -19,8 +29,11 @@ class Host(Protocol):
 
     links: Links
     log: Any
+    node: RawNode | None
     delegation: Delegation
+    outgoing: Outgoing
     readies: Readies
+    reconfiguration: Reconfiguration
 
 
 class PeerMessages:
@@ -34,6 +47,25 @@ class PeerMessages:
         """They are stepped at the end of the turn."""
         self.waiting += message.messages
 
+    def on_reports(self, message: PeerReports) -> None:
+        """Something that was said to these members was lost; snapshots have arrived, or not."""
+        node = self._host.node
+        if node is None:
+            return
+        for member in message.unreachable:
+            node.report_unreachable(member)
+        for member, has_arrived in message.snapshots:
+            node.report_snapshot(member, failed=not has_arrived)
+
+    def on_new_peer_actor(self) -> None:
+        """What was on its way through the one before is lost."""
+        node = self._host.node
+        if node is None:
+            return
+        others = {member: one for member, one in node.raft.tracker.progress.items() if member != node.raft.id}
+        snapshots = [(member, False) for member, one in others.items() if one.state == SNAPSHOT]
+        self.on_reports(PeerReports(list(others), snapshots))
+
     def step(self, node: RawNode) -> None:
         """Into the core, with all that follows from them: before this turn does anything as a leader."""
         host = self._host
@@ -42,8 +74,53 @@ class PeerMessages:
             return
         waiting, self.waiting = self.waiting, []
         for encoded in waiting:
-            try:
-                node.step(codec.decode_message(encoded))
-            except (ProposalDropped, StepLocalMessage, StepPeerNotFound) as error:
-                host.log.debug("message of another member not taken", reason=str(error))
+            self._step(node, encoded)
         host.readies.do(node)
+
+    def _step(self, node: RawNode, encoded: bytes) -> None:
+        log = self._host.log
+        try:
+            message = codec.decode_message(encoded)
+        except DecodeError as error:
+            log.warn("a message of another member cannot be read", reason=str(error))
+            return
+        problem = _problem(message, node.raft.id)
+        if problem:
+            log.warn("a message of another member is dropped", reason=problem, sender=f"{message.from_:x}")
+            return
+        try:
+            if message.type == MSG_PROP:
+                message = self._without_changes(node, message)
+            node.step(message)
+        except (ProposalDropped, StepLocalMessage, StepPeerNotFound) as error:
+            log.debug("message of another member not taken", reason=str(error))
+
+    def _without_changes(self, node: RawNode, message: Message) -> Message:
+        """While this is the only voter, a change of that begins when nothing rests on it any more.
+
+        raises ProposalDropped: there is nothing else in it
+        """
+        if node.raft.role != LEADER or not node.raft.tracker.single_voter:
+            return message
+        changes = [entry.data for entry in message.entries if entry.type == ENTRY_CONF_CHANGE]
+        self._host.reconfiguration.take(changes)
+        others = [entry for entry in message.entries if entry.type != ENTRY_CONF_CHANGE]
+        if not others:
+            raise ProposalDropped("changes of the configuration wait for their turn")
+        return message._replace(entries=others)
+
+
+def _problem(message: Message, own_id: int) -> str:
+    """Why the core must not be given this; "": it may be."""
+    name, entries = MESSAGE_NAMES[message.type], message.entries
+    if message.to != own_id:
+        return f"{name} is for {message.to:x}"
+    if message.type == MSG_PROP and not entries:
+        return f"{name} has no entries"
+    if message.type in (MSG_READ_INDEX, MSG_READ_INDEX_RESP) and len(entries) != 1:
+        return f"{name} has {len(entries)} contexts"
+    if message.type == MSG_APP and entries:
+        first, last = entries[0].index, entries[-1].index
+        if first != message.index + 1 or last != message.index + len(entries):
+            return f"{name} behind {message.index} has {len(entries)} entries from {first} to {last}"
+    return ""

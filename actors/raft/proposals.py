@@ -2,17 +2,21 @@
 
     Propose -> on_propose -> while the log is not read   kept until it is
                              while the wal appends       forwarded to the wal, or held (actors/raft/delegation.py)
-                             otherwise                   taken -> propose -> the core's log
+                             otherwise                   taken -> propose -> the core's log, or the leader's
 
-What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader.
+What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. A
+follower sends it to the leader once, and never again: whoever leads then may have it already. What is for one term
+alone (Propose.only_term) waits for nothing: if this member does not lead in it, it is dropped.
 """
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegation import Delegation
-from actors.raft.request_window import RequestWindow
+from actors.raft.outgoing import Outgoing
+from actors.raft.request_window import RequestWindow, request_id_of
 from actors.runtime.link import Links
 from actors.runtime.statistics import Statistics
 from etcdz import limits
@@ -20,6 +24,7 @@ from etcdz.api import errors
 from etcdz.ipc import request_ids
 from etcdz.ipc.messages import Propose, Refused
 from etcdz.raft import ProposalDropped, RawNode
+from etcdz.raft.messages import LEADER
 
 
 class Host(Protocol):
@@ -30,6 +35,7 @@ class Host(Protocol):
     delegation: Delegation
     appends: Appends
     applies: Applies
+    outgoing: Outgoing
     window: RequestWindow
     statistics: Statistics
 
@@ -40,13 +46,17 @@ class Proposals:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.waiting: list[bytes] = []
+        self._of_terms: list[Propose] = []
+        """What is for one term alone."""
         self._unchecked: list[Propose] = []
         """What came before the log was read: until then it is not known whether it is in it."""
 
     def on_propose(self, message: Propose) -> None:
         """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
         host, delegation = self._host, self._host.delegation
-        if host.node is None:
+        if message.only_term and not delegation.number:
+            self._of_terms.append(message)
+        elif host.node is None:
             self._unchecked.append(message)
         elif not delegation.number:
             delegation.on_answer(message)
@@ -77,14 +87,35 @@ class Proposals:
 
     def propose(self, node: RawNode) -> None:
         """At the end of a turn. Requires: the end of the log is raft's."""
+        if self._of_terms:
+            self._take_of_term(node)
         if not self.waiting:
             return
+        count = len(self.waiting)
+        if node.raft.role == LEADER:
+            self._propose(node, self.waiting)
+        elif self._host.outgoing.is_carried:
+            for batch in list(split(self.waiting, limits.RAFT_MESSAGE_BYTES)):
+                self._propose(node, batch)
+        if count > len(self.waiting):
+            self._host.statistics.batches.add(count - len(self.waiting))
+
+    def _propose(self, node: RawNode, batch: list[bytes]) -> None:
+        """batch: the first that wait."""
         try:
-            node.propose_batch(self.waiting)
+            node.propose_batch(batch)
         except ProposalDropped:
             return  # they wait for the next leader, or the end of a leadership transfer
-        self._host.statistics.batches.add(len(self.waiting))
-        self.waiting = []
+        if not node.raft.tracker.single_member:
+            self._host.outgoing.remember([request_id_of(data) for data in batch])
+        self.waiting = self.waiting[len(batch) :]
+
+    def _take_of_term(self, node: RawNode) -> None:
+        """NB: just before the core is asked, which forwards to another leader what it is given as a follower."""
+        messages, self._of_terms = self._of_terms, []
+        for message in messages:
+            if node.raft.role == LEADER and node.raft.term == message.only_term:
+                self.take(message)
 
     def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
         """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""
@@ -113,3 +144,17 @@ class Proposals:
         if ids and slot not in request_ids.INTERNAL_PROPOSERS:
             links = self._host.links
             links.send(links.listener(slot), Refused([(request_id, name) for request_id in ids]))
+
+
+def split(items: list[bytes], bytes_max: int) -> Iterator[list[bytes]]:
+    """Runs of neighbours of at most bytes_max, or one that is larger."""
+    run: list[bytes] = []
+    size = 0
+    for item in items:
+        if run and size + len(item) > bytes_max:
+            yield run
+            run, size = [], 0
+        run.append(item)
+        size += len(item)
+    if run:
+        yield run

@@ -1,11 +1,14 @@
-"""What the core has to have done, and where it goes: entries to the wal and the backend, answers to listeners."""
+"""What the core has to have done, and where it goes: entries to the wal and the backend, answers to listeners, the rest
+to other members."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.leadership import LeadershipNotes
+from actors.raft.outgoing import Outgoing
+from actors.raft.publish import Publish
 from actors.raft.read_index import ReadIndexes
 from etcdz.raft import Message, RawNode, Ready
 from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD
@@ -20,22 +23,19 @@ def drain(node: RawNode) -> Iterator[Ready]:
 class Host(Protocol):
     """What this needs of its actor."""
 
-    log: Any
     appends: Appends
     applies: Applies
     leadership: LeadershipNotes
+    outgoing: Outgoing
+    publish: Publish
     read_indexes: ReadIndexes
 
 
 class Readies:
-    """unsent  by member: messages to it that were dropped, which Raft allows at any time
-
-    NB: a member is told nothing until an actor carries messages to others; a member with others does not work yet.
-    """
+    """See the module."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.unsent: dict[int, int] = {}
 
     def do(self, node: RawNode) -> None:
         """All there is to do."""
@@ -58,13 +58,10 @@ class Readies:
             if message.to == APPEND_THREAD:
                 append(message)
             elif message.to == APPLY_THREAD:
+                if not host.publish.index:
+                    host.publish.look(message.entries)
                 host.applies.put(message)
             else:
-                self._count_unsent(message)
+                host.outgoing.put(message)
         if not leadership.is_complete:
             leadership.note(node)
-
-    def _count_unsent(self, message: Message) -> None:
-        if message.to not in self.unsent:
-            self._host.log.warn("messages to another member are dropped", to=f"{message.to:x}")
-        self.unsent[message.to] = self.unsent.get(message.to, 0) + 1

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from etcdz.cluster import identity
 from etcdz.cluster.founding import Founding, found
-from etcdz.cluster.identity import member_id
 from etcdz.config.urls import parse_member_url
 from etcdz.limits import QUOTA_DEFAULT_BYTES
 
@@ -46,6 +46,7 @@ class MemberConfig:
     """Length of a raft tick."""
     election_ms: int = 1000
     pre_vote: bool = True
+    strict_reconfig_check: bool = True
 
     listen_client_urls: tuple[str, ...] = ("http://localhost:2379",)
     advertise_client_urls: tuple[str, ...] = ("http://localhost:2379",)
@@ -163,9 +164,11 @@ class MemberConfig:
 
     @property
     def advertised_member_id(self) -> int:
-        """What this member's processes make request ids of until they are told which member it is: one that has run
-        before may have other flags now."""
-        return member_id(self.initial_advertise_peer_urls, self.initial_cluster_token)
+        """Of which processes make request ids until they are told which member this is: one that began before
+        that was kept may have other flags now."""
+        if self.founding is not None:
+            return self.founding.member_id
+        return identity.member_id(self.initial_advertise_peer_urls, self.initial_cluster_token)
 
     # ---- over a link ----
 

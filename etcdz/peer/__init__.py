@@ -5,23 +5,26 @@ since 1970. Bad bytes raise ProtocolError (`protocol_error`): that stream or con
 
 HTTP/1.1 (`http1`, `heads`, `chunks`), both ends, incremental and bounded:
 
-    reader = RequestReader(body_bytes_max: Callable[[RequestHead], int | None])    accepted connections
-    reader = ResponseReader()                                        dialled connections
+    reader = RequestReader(routes.body_bytes_max)           accepted connections
+    reader = ResponseReader(body_bytes_max, is_stream)      dialled connections
     reader.receive(data) -> list[event]     event: a head, bytes of a body, or END. raises ProtocolError(text, status)
     reader.receive_eof() -> list[event]     the other side has closed; raises ProtocolError inside a message
     reader.proceed() -> list[event]         after END: goes on with the next message; before, what follows only waits
-    RequestHead(method, target, headers, keeps_alive, expects_continue), .path, ResponseHead(status, headers, keeps_alive)
+    reader.is_idle, reader.waiting_bytes
+    reader.hand_over() -> bytes             what has come of a body without a bound, behind its head
+    RequestHead(method, target, headers, length, keeps_alive), .path, .expects_continue
+    ResponseHead(status, headers, length, keeps_alive)
     encode_request(method, target, headers), encode_response(status, headers) -> bytes
     encode_chunk(parts) -> bytes, LAST_CHUNK, CONTINUE
 
-Streams of raft messages (`message_stream`, `msgapp_stream`):
+Streams of raft messages (`message_stream`, `msgapp_stream`, `screen`, `appends`):
 
     screen = Screen(local_id); screen.removed = {...}       what may be stepped; screen.refused counts what may not
     MessageDecoder(screen).receive(data) -> list[bytes]     encoded raftpb.Message each, for Received; link heartbeats
     MsgappDecoder(screen, remote_id).receive(data)          are left out
-    decode_post(screen, body) -> bytes | None               body of POST /raft; None: not to be stepped (answer 500)
+    decode_post(screen, body) -> bytes | None               body of POST /raft; None: not to be stepped
     encode_frame(message) -> bytes, MESSAGE_HEARTBEAT, MSGAPP_HEARTBEAT
-    MsgappEncoder(local_id, remote_id).encode(append) -> list[bytes]      append: (term, log term, index, commit, entries)
+    MsgappEncoder(local_id, remote_id).encode(Append(term, log_term, index, commit, entries)) -> list[bytes]
 
 What goes out to one member (`outbox`), its streams attached or not:
 
@@ -30,26 +33,29 @@ What goes out to one member (`outbox`), its streams attached or not:
     outbox.send(message: bytes), outbox.append(append)      chooses the way; what does not fit is dropped and reported
     outbox.take(kind) -> bytes                              next chunk of that stream, b"" if there is nothing
     outbox.heartbeat(kind)                                  each LINK_HEARTBEAT_S
-    outbox.next_post() -> bytes | None                      next body for POST /raft
+    outbox.next_post() -> bytes | None                      next body for POST /raft; on_post_failed() if it is lost
     outbox.take_unreachable() -> bool                       whether something was lost since the last look
-    outbox.has_output(kind), outbox.has_post
+    outbox.has_output(kind), outbox.waiting_bytes(kind), outbox.has_post
+    message_type(encoded) -> int                            MSG_SNAP goes another way
 
-Requests that come in (`routes`, `answers`), and those that go out with what an answer means (`dialling`):
-
-    check(head, host: Host) -> Accepted(kind, remote_id, told_urls, ...) | Answer      every peer URL
-    body_bytes_max(head) -> int                             for RequestReader
-    Answer(status, headers, body).encode(unix_s, keep_alive) -> bytes
-    stream_head(host, unix_s) -> bytes                      the 200 of an accepted stream
-    members_answer(host), version_answer(host), probing_answer(unix_ns), raft_answer(host, ok) -> Answer
-    Dialler(host): stream_request(kind, authority, remote_id), message_request(authority, size),
-        snapshot_request(authority), call_request(method, path, authority, body) -> bytes
-    judge_stream(status, headers, body), judge_post(...) -> Verdict(kind, text)    OK, RETRY, REMOVED
-
-State of the other members (`directory`, `status`, `redial`, `probing`):
+Who is who (`directory`), requests that come in (`routes`, `answers`), those that go out (`dialling`):
 
     directory = Directory(member_id, cluster_id, peer_urls, server_version); directory.learn(members: Members)
-    directory.peers, directory.removed, directory.remotes: who is who; it is the Host of the checks above
+    directory.members, .peers, .removed, .remotes, .urls_of(id), .is_removed
+    check(head, directory) -> Accepted(what, remote_id, stream, body_bytes_max) | Answer        every peer URL
+    Answer(status, headers, body).encode(unix_s, keeps_alive, is_head) -> bytes
+    stream_head(directory, unix_s) -> bytes                 the 200 of an accepted STREAM
+    accepted, not_processed, undecodable, members_answer, version_answer(directory) -> Answer
+    probing_answer(unix_ns), asked_answer(directory, path, status, content_type, body) -> Answer
+    text_error(status, text) -> Answer
+    Dialler(directory).stream_request(kind, authority, remote_id), .message_request(authority, size),
+        .snapshot_request(authority), .call_request(method, path, authority, body) -> bytes
+    judge_stream(status, headers, body, server_version), judge_post(status, body) -> Verdict(kind, text)
+        kind: OK, RETRY or REMOVED
+
+How another member fares (`status`, `redial`, `probing`):
+
     Status().activate(unix_s) -> bool, .deactivate(why) -> bool, .active_since
-    Redial(urls).next_url(), .failed(), .due(now) -> float
-    Probes(): on_answer(sent, now, body, unix_s), on_failure(), .smoothed_s, .warnings(now)
+    Redial(urls).url, .due(now) -> s, .on_dial(now), .on_failure()
+    Probes(now).on_answer(took_s, unix_s, body), .on_failure(why), .round_trip_s, .warnings(now)
 """

@@ -77,6 +77,11 @@ class Tracker:
     def single_voter(self) -> bool:
         return len(self.config.voters) == 1 and not self.config.outgoing
 
+    @property
+    def single_member(self) -> bool:
+        """Whether there is one member in all, learners counted."""
+        return len(self.progress) == 1
+
     def committed(self) -> int:
         """Highest index that a quorum has acknowledged, whatever its term."""
         progress, config = self.progress, self.config

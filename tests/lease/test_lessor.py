@@ -6,20 +6,8 @@ from typing import Any
 import pytest
 
 from etcdz.lease.clocks import RETRY_S, Clocks
-from etcdz.lease.lessor import (
-    CLOCK,
-    GONE,
-    GRANTED,
-    KEEP_ALIVE,
-    LEASES,
-    NOT_KNOWN,
-    REMAINS,
-    REVOKES_AT_ONCE,
-    SWEEP_S,
-    TIME_TO_LIVE,
-    Leader,
-    Lessor,
-)
+from etcdz.lease.lessor import GONE, GRANTED, REMAINS, REVOKES_AT_ONCE, SWEEP_S, Leader, Lessor
+from etcdz.lease.question import CLOCK, KEEP_ALIVE, LEASES, NOT_KNOWN, TIME_TO_LIVE
 from etcdz.proto import etcdserverpb as pb
 
 IDENTITY = (11, 12)
@@ -82,6 +70,16 @@ class Desk:
         self.lessor.sweep(now)
         return self.proposed()
 
+    def confirm(self, now: float, read_index: int = 0) -> None:
+        """Raft and the backend say what the round that is due needs."""
+        confirmation = self.lessor.confirmation
+        confirmation.begin(now)
+        assert confirmation.ask_index is not None
+        self.lessor.on_index([confirmation.ask_index], read_index, now)
+        if confirmation.ask_applied is not None:
+            asked, confirmation.ask_applied = confirmation.ask_applied, None
+            self.lessor.on_news(0, asked, now)
+
 
 def test_a_keep_alive_is_answered_at_once_with_the_ttl_and_the_listeners_revision() -> None:
     desk = Desk().serve({7: (10, 0)})
@@ -134,7 +132,7 @@ def test_a_keep_alive_of_an_unknown_lease_is_decided_by_what_the_backend_knows()
     desk.lessor.ask_news = None
     desk.events((GRANTED, 6, 10), now=1.1)
     assert desk.answers() == {}
-    desk.lessor.on_news(1, 1.2)
+    desk.lessor.on_news(1, 0, 1.2)
     answers = {number: pb.LeaseKeepAliveResponse.FromString(body).TTL for number, body in desk.answers().items()}
     assert answers == dict(zip(numbers, (0, 10), strict=True))
 
@@ -144,9 +142,9 @@ def test_a_question_that_comes_after_the_backend_was_asked_waits_for_the_next_an
     desk.ask(KEEP_ALIVE, 5, 1.0)
     desk.lessor.ask_news = None  # sent
     late = desk.ask(KEEP_ALIVE, 6, 1.1)
-    desk.lessor.on_news(1, 1.2)
+    desk.lessor.on_news(1, 0, 1.2)
     assert late not in desk.answers()
-    desk.lessor.on_news(2, 1.3)
+    desk.lessor.on_news(2, 0, 1.3)
     assert desk.ttl(late) == 0
 
 
@@ -176,7 +174,7 @@ def test_a_refused_revoke_is_offered_again_with_a_later_sweep() -> None:
 def test_a_new_raft_is_offered_what_is_unanswered_and_clocks_of_the_only_voter_go_on() -> None:
     desk = Desk().serve({1: (10, 0), 2: (20, 0)})
     desk.sweep(11.0)
-    desk.lessor.on_leader_lost(elsewhere=False, now=11.5)
+    desk.lessor.on_no_leader(now=11.5)
     number = desk.ask(KEEP_ALIVE, 2, 12.0)
     assert desk.answers() == {}
     assert desk.sweep(12.0) == [], "nobody to propose to"
@@ -190,7 +188,7 @@ def test_a_new_raft_is_offered_what_is_unanswered_and_clocks_of_the_only_voter_g
 
 def test_a_keep_alive_that_came_in_time_is_not_too_late_because_there_was_no_leader() -> None:
     desk = Desk().serve({1: (10, 0)})
-    desk.lessor.on_leader_lost(elsewhere=False, now=10.0)
+    desk.lessor.on_no_leader(now=10.0)
     number = desk.ask(KEEP_ALIVE, 1, 10.5)
     desk.lessor.on_leader(Leader(3, 9, True), 14.0)
     assert desk.ttl(number) == 10
@@ -201,21 +199,23 @@ def test_clocks_stand_while_another_leads_and_start_anew_when_this_one_does_agai
     desk = Desk().serve({1: (10, 0)})
     desk.sweep(11.0)
     number = desk.ask(KEEP_ALIVE, 1, 11.0)
-    desk.lessor.on_leader_lost(elsewhere=True, now=12.0)
+    desk.lessor.on_other_leader(3, 99, now=12.0)
     assert desk.sweep(99.0) == []
     desk.lessor.on_leader(Leader(5, 30, False), 100.0)
     assert desk.table({1: (10, 0)}, 100.5) == 30
+    desk.confirm(100.5)
     assert desk.ttl(number) == 10
     assert desk.lessor.clocks.by_id[1].expiry_s == 110.5
 
 
 def test_without_being_the_only_voter_a_new_term_is_a_new_start() -> None:
     desk = Desk().serve({1: (10, 0)})
-    desk.lessor.on_leader_lost(elsewhere=False, now=4.0)
+    desk.lessor.on_no_leader(now=4.0)
     desk.lessor.on_leader(Leader(3, 9, False), 5.0)
     number = desk.ask(KEEP_ALIVE, 1, 5.0)
     assert desk.answers() == {}
     desk.table({1: (10, 0)}, 6.0)
+    desk.confirm(6.0)
     assert desk.ttl(number) == 10
     assert desk.lessor.clocks.by_id[1].expiry_s == 16.0
 
@@ -231,7 +231,7 @@ def test_a_new_backend_tells_what_is_gone_and_clocks_go_on() -> None:
     answers = {number: pb.LeaseKeepAliveResponse.FromString(body).TTL for number, body in desk.answers().items()}
     assert answers == {unknown: 30}
     assert desk.lessor.ask_news is not None
-    desk.lessor.on_news(desk.lessor.ask_news, 12.1)
+    desk.lessor.on_news(desk.lessor.ask_news, 0, 12.1)
     answers = {number: pb.LeaseKeepAliveResponse.FromString(body).TTL for number, body in desk.answers().items()}
     assert answers == {dead: 0, late: 0}
 
@@ -270,7 +270,7 @@ def test_time_to_live_is_what_is_left_in_whole_seconds() -> None:
 
 def test_all_leases_in_the_order_of_their_ends_even_without_a_leader() -> None:
     desk = Desk().serve({1: (10, 0), -2: (5, 0)})
-    desk.lessor.on_leader_lost(elsewhere=False, now=0.0)
+    desk.lessor.on_no_leader(now=0.0)
     number = desk.ask(LEASES, 0, 1.0)
     body = desk.answers()[number]
     assert [int.from_bytes(body[at : at + 8], "big", signed=True) for at in (0, 8)] == [-2, 1]

@@ -25,7 +25,8 @@ from etcdz.ipc.messages import (
     Replies,
 )
 from etcdz.ipc.request_ids import LESSOR_SLOT, slot_of
-from etcdz.lease.lessor import GONE, KEEP_ALIVE
+from etcdz.lease.lessor import GONE
+from etcdz.lease.question import KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
 from tests.actors.recorded_links import RecordedLinks
 

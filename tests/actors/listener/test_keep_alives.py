@@ -10,7 +10,7 @@ from actors.listener.streams import Streams
 from etcdz import limits
 from etcdz.api.errors import NO_LEADER, TIMEOUT, Code
 from etcdz.api.methods import LEASE_KEEP_ALIVE
-from etcdz.lease.lessor import KEEP_ALIVE
+from etcdz.lease.question import KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import CALL, DONE, ClientEvent

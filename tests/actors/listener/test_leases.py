@@ -4,7 +4,7 @@ import pytest
 
 from etcdz.api.methods import LEASE_GRANT, LEASE_LEASES, LEASE_TIME_TO_LIVE
 from etcdz.ipc.messages import LeaseAnswers, LeaseCalls
-from etcdz.lease import lessor
+from etcdz.lease import question
 from etcdz.proto import etcdserverpb as pb
 from tests.actors.listener.test_calls import LESSOR, Setup
 
@@ -37,7 +37,7 @@ def test_a_time_to_live_asks_the_lessor_first_and_then_the_backend(setup: Setup,
     [(name, message)] = setup.turn()
     assert (name, type(message)) == ("lessor", LeaseCalls)
     [(request_id, verb, lease_id)] = message.items
-    assert (verb, lease_id) == (lessor.TIME_TO_LIVE, 7)
+    assert (verb, lease_id) == (question.TIME_TO_LIVE, 7)
     setup.calls.on_lease_answers(LeaseAnswers([(request_id, b"known")]))
     [(name, message)] = setup.turn()
     assert (name, message.items) == ("backend", [(request_id, LEASE_TIME_TO_LIVE, b"known" + mark, 0)])

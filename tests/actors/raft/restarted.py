@@ -10,9 +10,9 @@ from actors.raft.actor import RaftActor
 from actors.runtime.link import Peer
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Append, Appended, Applied, BackendState, Delegate, WalState
+from etcdz.ipc.messages import Append, Appended, Applied, BackendState, Delegate, Send, WalState
 from etcdz.proto import etcdserverpb as pb
-from etcdz.raft import ConfState, HardState, codec, make_entry
+from etcdz.raft import ConfState, HardState, Message, codec, make_entry
 
 Kind = TypeVar("Kind")
 
@@ -34,7 +34,7 @@ class RecordedLinks:
         self.sent += [(name, message) for message in messages]
 
     def incarnation_of(self, name: str) -> int:
-        return 0
+        return next((peer.incarnation for peer in self.peers if peer.name == name), 0)
 
     def of_kind(self, kind: str) -> list[Peer]:
         return [peer for peer in self.peers if peer.kind == kind]
@@ -98,6 +98,14 @@ class Restarted:
             self.actor.on_applied(Applied(self.actor.applies.handed_index, 0))
         (delegate,) = self.links.of_type(Delegate)
         return delegate
+
+
+def said(one: Restarted) -> list[Message]:
+    """To other members, in order, but appends."""
+    return [codec.decode_message(encoded) for send in one.links.of_type(Send) for _, encoded in send.messages]
+
+
+PEER = Peer("peer", "peer", 0, 5, "")
 
 
 def listener(slot: int) -> Peer:

@@ -1,15 +1,18 @@
 """What a member says of itself, once."""
 
 import json
+import time
 
 import pytest
 
-from actors.raft.publish import Publish
+from actors.raft.publish import RETRY_S, Publish
 from etcdz import CLUSTER_VERSION
 from etcdz.config import MemberConfig
 from etcdz.ipc import request_ids
 from etcdz.proto import etcdserverpb as pb
-from tests.actors.raft.restarted import ME, restarted_with
+from etcdz.raft import Message, make_entry
+from etcdz.raft.messages import MSG_APP, MSG_HEARTBEAT, MSG_PROP
+from tests.actors.raft.restarted import ME, PEER, restarted_with, said
 
 URL = "http://10.0.0.1:2379"
 
@@ -51,8 +54,32 @@ def test_it_waits_for_a_leader() -> None:
         publish, node = follower.actor.publish, follower.actor.node
         assert node is not None
         publish.begin(ME, None)
-        publish.propose(node)
+        publish.propose(node, now=0.0)
         assert (len(publish.waiting), publish.index) == (1, 0)
+
+
+def test_a_follower_asks_its_leader_until_what_it_says_is_committed() -> None:
+    with restarted_with((1, 2, 3)) as follower:
+        follower.links.peers = [PEER]
+        follower.greet(leader=2)
+        publish, node = follower.actor.publish, follower.actor.node
+        assert node is not None
+        node.step(Message(MSG_HEARTBEAT, to=ME, from_=2, term=3, commit=2))
+        follower.actor.on_turn_end()
+        follower.actor.on_turn_end()
+        tries = [m.entries[0].data for m in said(follower) if m.type == MSG_PROP]
+        assert len(tries) == 1 and json.loads(pb.Request.FromString(tries[0]).Val)["name"] == "one"
+        publish.retry(time.monotonic() + RETRY_S)
+        follower.actor.on_turn_end()
+        tries = [m.entries[0].data for m in said(follower) if m.type == MSG_PROP]
+        assert len(set(tries)) == 2, "the first may be lost"
+        assert follower.actor.leadership.known.ready_index == 0
+        entry = make_entry(0, 3, 3, tries[0])
+        node.step(Message(MSG_APP, to=ME, from_=2, term=3, log_term=3, index=2, entries=(entry,), commit=3))
+        follower.make_durable()
+        assert follower.actor.leadership.known.ready_index == 3
+        publish.retry(time.monotonic() + 100)
+        assert publish.waiting == []
 
 
 def test_its_index_is_where_it_stands_in_the_log() -> None:

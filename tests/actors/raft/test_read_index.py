@@ -1,11 +1,15 @@
-"""Reads that wait for an index: all of a turn in one round of the quorum, each answered to the listener that asked."""
+"""Reads that wait for an index: all in one round, each answered to its listener, and asked again when lost."""
 
 from types import SimpleNamespace
 from typing import Any
 
-from actors.raft.read_index import ReadIndexes
+import pytest
+
+from actors.raft.read_index import RETRY_S, ReadIndexes
 from etcdz.ipc.messages import ReadIndex, ReadStates
-from etcdz.raft.messages import ReadState
+from etcdz.raft.messages import FOLLOWER, LEADER, ReadState
+
+KEEP_S = 7.0
 
 
 class Core:
@@ -13,34 +17,100 @@ class Core:
 
     def __init__(self) -> None:
         self.contexts: list[bytes] = []
+        self.raft = SimpleNamespace(term=3, lead=2, role=FOLLOWER, committed_in_term=True)
 
     def read_index(self, context: bytes) -> None:
         self.contexts.append(context)
 
 
-def asked() -> tuple[ReadIndexes, Any, list[tuple[str, ReadStates]]]:
-    sent: list[tuple[str, ReadStates]] = []
-    links = SimpleNamespace(
-        send=lambda name, message: sent.append((name, message)), listener=lambda slot: f"listener-{slot + 1}"
-    )
-    return ReadIndexes(SimpleNamespace(links=links)), Core(), sent
+class Asked:
+    """Reads, the core that they are asked of, and what listeners are told."""
+
+    def __init__(self, member_id: int = 1) -> None:
+        self.sent: list[tuple[str, ReadStates]] = []
+        links = SimpleNamespace(
+            send=lambda name, message: self.sent.append((name, message)), listener=lambda slot: f"listener-{slot + 1}"
+        )
+        self.reads = ReadIndexes(SimpleNamespace(links=links, member_id=member_id), KEEP_S)
+        self.core: Any = Core()
+
+    def ask(self, slot: int, ids: list[int], now: float = 0.0) -> None:
+        self.reads.on_read_index(ReadIndex(slot, ids))
+        self.reads.advance(self.core, now)
+
+    def answer(self, index: int, context: bytes) -> None:
+        self.reads.answer([ReadState(index, context)])
 
 
-def test_all_reads_of_a_turn_take_one_round() -> None:
-    reads, core, sent = asked()
-    reads.on_read_index(ReadIndex(0, [1, 2]))
-    reads.on_read_index(ReadIndex(1, [3]))
-    reads.ask(core)
-    assert (len(core.contexts), reads.waiting) == (1, [])
-    reads.answer([ReadState(7, core.contexts[0])])
-    assert sent == [("listener-1", ReadStates(7, [1, 2])), ("listener-2", ReadStates(7, [3]))]
+@pytest.fixture
+def asked() -> Asked:
+    return Asked()
 
 
-def test_each_round_is_answered_once_and_with_its_own_index() -> None:
-    reads, core, sent = asked()
-    for request_id in (1, 2):
-        reads.on_read_index(ReadIndex(0, [request_id]))
-        reads.ask(core)
-    assert len(set(core.contexts)) == 2
-    reads.answer([ReadState(9, core.contexts[1]), ReadState(9, core.contexts[1]), ReadState(0, b"unknown")])
-    assert sent == [("listener-1", ReadStates(9, [2]))]
+def test_all_reads_of_a_turn_take_one_round(asked: Asked) -> None:
+    asked.reads.on_read_index(ReadIndex(0, [1, 2]))
+    asked.ask(1, [3])
+    assert (len(asked.core.contexts), asked.reads.waiting) == (1, [])
+    asked.answer(7, asked.core.contexts[0])
+    assert asked.sent == [("listener-1", ReadStates(7, [1, 2])), ("listener-2", ReadStates(7, [3]))]
+    assert not asked.reads.has_work
+
+
+def test_what_comes_while_a_round_is_under_way_waits_for_the_next(asked: Asked) -> None:
+    asked.ask(0, [1])
+    asked.ask(0, [2])
+    assert len(asked.core.contexts) == 1
+    asked.answer(7, asked.core.contexts[0])
+    asked.reads.advance(asked.core, 0.0)
+    asked.answer(9, asked.core.contexts[1])
+    assert [message for _, message in asked.sent] == [ReadStates(7, [1]), ReadStates(9, [2])]
+
+
+def test_a_round_without_an_answer_is_asked_again_and_only_the_newest_question_counts(asked: Asked) -> None:
+    asked.ask(0, [1], now=0.0)
+    asked.ask(0, [2], now=RETRY_S - 0.01)
+    assert len(asked.core.contexts) == 1
+    asked.reads.advance(asked.core, RETRY_S)
+    assert len(set(asked.core.contexts)) == 2
+    asked.answer(5, asked.core.contexts[0])
+    assert asked.sent == [], "it does not stand for what came after the first question"
+    asked.answer(8, asked.core.contexts[1])
+    assert [message for _, message in asked.sent] == [ReadStates(8, [1]), ReadStates(8, [2])]
+
+
+def test_a_new_leader_is_asked_at_once(asked: Asked) -> None:
+    asked.ask(0, [1])
+    asked.core.raft.lead = 0
+    asked.reads.advance(asked.core, 0.1)
+    assert len(asked.core.contexts) == 1
+    asked.core.raft.term, asked.core.raft.lead = 4, 3
+    asked.reads.advance(asked.core, 0.2)
+    assert len(asked.core.contexts) == 2
+
+
+def test_a_leader_is_asked_when_it_knows_what_was_acknowledged(asked: Asked) -> None:
+    asked.core.raft = SimpleNamespace(term=3, lead=1, role=LEADER, committed_in_term=False)
+    asked.ask(0, [1])
+    assert asked.core.contexts == []
+
+
+def test_contexts_differ_from_those_of_the_raft_before_and_of_other_members(asked: Asked) -> None:
+    contexts = set()
+    for one in (asked, Asked(), Asked(member_id=2)):
+        one.ask(0, [1])
+        contexts |= set(one.core.contexts)
+    assert len(contexts) == 3
+    later = Asked()
+    later.ask(0, [4])
+    for context in contexts - set(later.core.contexts):
+        later.answer(1, context)
+    assert later.sent == []
+
+
+def test_reads_that_nobody_waits_for_any_more_are_forgotten(asked: Asked) -> None:
+    asked.reads.on_read_index(ReadIndex(0, [1]))
+    came = asked.reads.waiting[0][0]
+    asked.reads.expire(came + KEEP_S - 1)
+    assert asked.reads.has_work
+    asked.reads.expire(came + KEEP_S + 1)
+    assert not asked.reads.has_work

@@ -1,4 +1,4 @@
-"""What the core hands out goes somewhere; what goes nowhere yet is counted and told."""
+"""What the core hands out goes where it belongs."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 from actors.raft.ready import Readies
 from etcdz.raft import Message
 from etcdz.raft.messages import APPEND_THREAD, APPLY_THREAD, MSG_HEARTBEAT
-from tests.actors.raft.restarted import ME, restarted_with
 
 
 class Core:
@@ -23,18 +22,18 @@ class Core:
 
 
 class Host(SimpleNamespace):
-    """done: (who got it, message). lines: what was logged."""
+    """done: (who got it, message)."""
 
     def __init__(self) -> None:
         self.done: list[tuple[str, Message]] = []
-        self.lines: list[dict[str, str]] = []
         self.appends = SimpleNamespace(
             put=lambda message: self.done.append(("put", message)),
             adopt=lambda message: self.done.append(("adopt", message)),
         )
         self.applies = SimpleNamespace(put=lambda message: self.done.append(("apply", message)))
         self.leadership = SimpleNamespace(is_complete=True)
-        self.log = SimpleNamespace(warn=lambda text, **fields: self.lines.append(fields))
+        self.outgoing = SimpleNamespace(put=lambda message: self.done.append(("out", message)))
+        self.publish = SimpleNamespace(index=1)
 
 
 def to(member: int) -> Message:
@@ -59,17 +58,8 @@ def test_what_the_wal_has_written_is_adopted() -> None:
     assert [who for who, _ in host.done] == ["adopt"]
 
 
-def test_messages_to_other_members_are_counted_and_told_once_for_each() -> None:
+def test_what_is_for_other_members_leaves_for_them() -> None:
     host = Host()
-    readies = Readies(host)
-    core: Any = Core([to(2), to(3)], [to(2)])
-    readies.do(core)
-    assert host.done == [] and readies.unsent == {2: 2, 3: 1}
-    assert host.lines == [{"to": "2"}, {"to": "3"}]
-
-
-def test_whoever_inspects_raft_sees_how_many_were_dropped() -> None:
-    with restarted_with((1, 2, 3)) as one:
-        one.greet(leader=ME)
-        one.make_durable()
-        assert one.actor.details()["messages_unsent"] == {"2": 1, "3": 1}, "it asked both for their votes"
+    core: Any = Core([to(2), to(3)])
+    Readies(host).do(core)
+    assert host.done == [("out", to(2)), ("out", to(3))]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
-from etcdz.cluster.membership import Member, conf_change
-from etcdz.ipc.messages import Delegate, Received, Reconfigure, Replies
+from etcdz.cluster.membership import Member, conf_change, promotion
+from etcdz.ipc.messages import Delegate, Received, Reconfigure, Refused, Replies
 from etcdz.ipc.request_ids import RequestIds
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
@@ -115,12 +115,15 @@ def test_a_refused_change_changes_nothing_and_the_way_goes_on(world: World) -> N
     assert raft(world).leadership.known.read_index is not None
 
 
-def test_a_learner_joins_and_leaves_and_the_only_voter_keeps_its_short_ways(world: World) -> None:
+def test_beside_a_learner_the_only_voter_keeps_its_short_reads_and_appends_by_itself(world: World) -> None:
     admin = Administrator(world)
     me = raft(world).member_id
     added = admin.ask(LEARN, 5)
     world.run_until(admin.is_done, STEPS_MAX)
-    world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
+    world.run_until(lambda: raft(world).leadership.known.read_index is not None, STEPS_MAX)
+    for _ in range(300):
+        world.step(may_kill=False, may_put=True)
+    assert not raft(world).summary()["delegated"], "each answer of the learner would end the delegation"
     members = pb.MemberListResponse.FromString(admin.answers[added][1]).members
     assert {member.ID: member.isLearner for member in members} == {me: False, 5: True}
     assert core_members(world) == known_members(world) == ({me}, {5})
@@ -128,6 +131,24 @@ def test_a_learner_joins_and_leaves_and_the_only_voter_keeps_its_short_ways(worl
     world.run_until(admin.is_done, STEPS_MAX)
     world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
     assert core_members(world) == known_members(world) == ({me}, set())
+
+
+def test_only_a_learner_that_has_caught_up_is_given_a_vote(world: World) -> None:
+    """Nobody answers for this one; its promotion is refused before it is in the log."""
+    admin = Administrator(world)
+    admin.ask(LEARN, 5)
+    world.run_until(admin.is_done, STEPS_MAX)
+    refused: dict[int, str] = {}
+    admin.listener.handlers[Refused] = lambda message: refused.update(message.items)
+    asked = {id_: admin.ids.next() for id_ in (5, 6)}
+    for id_, request_id in asked.items():
+        admin.listener.links.send("raft", Reconfigure(0, [(request_id, promotion(id_, request_id))]))
+    world.run_until(lambda: len(refused) == 2, STEPS_MAX)
+    assert refused == {asked[5]: errors.LEARNER_NOT_READY.name, asked[6]: errors.MEMBER_NOT_FOUND.name}
+    core = raft(world).node.raft
+    core.tracker.progress[5].match = core.log.last_index()  # as if it had acknowledged all
+    admin.listener.links.send("raft", Reconfigure(0, [(asked[5], promotion(5, asked[5]))]))
+    world.run_until(lambda: known_members(world) == ({raft(world).member_id, 5}, set()), STEPS_MAX)
 
 
 def test_a_second_voter_ends_the_loan_and_the_short_reads_of_every_listener_before_it_is_proposed(world: World) -> None:
@@ -182,7 +203,7 @@ def test_the_core_follows_the_membership_whoever_dies(
         admin.offer_again()
         check_not_ahead(world)
     world.run_until(lambda: admin.is_done() and not world.unanswered() and not world.down, STEPS_MAX)
-    world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
+    world.run_until(lambda: raft(world).leadership.known.read_index is not None, STEPS_MAX)
     assert core_members(world) == known_members(world)
     assert core_members(world)[0] == {me} and world.deaths > 0
     answers = [admin.answers[one] for one in admin.asked]

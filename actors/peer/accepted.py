@@ -1,0 +1,266 @@
+"""A connection that another member has made to this one: its requests, one after the other, and their answers.
+
+A stream's GET is the last request of its connection: what this member says to that one is written to it from then on.
+Whoever connects has READ_S for each step, and anybody may connect: what one of them can cost is bounded here.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from typing import Any, Final, Protocol
+
+from actors.peer.host import Host as ConnectionsHost
+from actors.peer.outgoing_stream import OutgoingStream
+from actors.peer.remote_member import RemoteMember
+from etcdz.peer import routes
+from etcdz.peer.answers import (
+    Answer,
+    accepted,
+    members_answer,
+    not_processed,
+    probing_answer,
+    stream_head,
+    text_error,
+    undecodable,
+    version_answer,
+)
+from etcdz.peer.heads import RequestHead
+from etcdz.peer.http1 import CONTINUE, END, End, RequestReader
+from etcdz.peer.message_stream import decode_post
+from etcdz.peer.protocol_error import ProtocolError
+from etcdz.peer.routes import Accepted
+
+READ_S: Final = 5.0
+"""From one read to the next, and between two requests."""
+UNREAD_BYTES_MAX: Final = 1 << 20
+"""Answers that the other end does not read: with more it is not read from."""
+
+
+class Host(ConnectionsHost, Protocol):
+    """What these need of the actor besides.
+
+    remotes  the other members, and remotes
+    """
+
+    remotes: dict[int, RemoteMember]
+
+    def on_connected(self, connection: "AcceptedConnection") -> None: ...
+    def on_lost_connection(self, connection: "AcceptedConnection") -> None: ...
+    def take_to_raft(self, message: bytes) -> bool:
+        """One that was POSTed; whether it was handed to raft."""
+
+    def take_snapshot(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
+        """As IncomingSnapshots.take."""
+
+    def ask(self, connection: "AcceptedConnection", request: RequestHead, body: bytes) -> None:
+        """What another actor answers."""
+
+    def meet_remotes(self) -> None:
+        """A request may have told of one."""
+
+
+class AcceptedConnection(asyncio.Protocol):
+    """deadline     when it is cut, of the event loop's clock; None: it waits for us"""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._reader = RequestReader(routes.body_bytes_max)
+        self._transport: asyncio.Transport | None = None
+        self._request: RequestHead | None = None
+        self._accepted: Accepted | None = None
+        """None while a request is not there, or was refused and is only read to its end."""
+        self._body: list[bytes] = []
+        self._raw = b""
+        """What has come of a request whose head is not whole."""
+        self._is_given_away = False
+        self._owner: RemoteMember | None = None
+        self._stream: OutgoingStream | None = None
+        self.deadline: float | None = host.event_loop.time() + READ_S
+
+    @property
+    def is_stream(self) -> bool:
+        return self._stream is not None
+
+    # ---- asyncio ----
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=UNREAD_BYTES_MAX)
+        self._host.clocked.add(self)
+        self._host.on_connected(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._host.clocked.discard(self)
+        self._host.on_lost_connection(self)
+        if self._owner is not None and self._stream is not None:
+            self._owner.detach(self._stream)
+
+    def pause_writing(self) -> None:
+        if self._stream is not None:
+            self._stream.pause(self._host.event_loop.time())
+        elif self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._stream is not None:
+            self._stream.resume()
+        elif self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self._stream is not None:
+            return  # nothing can follow a request for a stream
+        if self.deadline is not None:
+            self.deadline = self._host.event_loop.time() + READ_S
+        if self._request is None:
+            self._raw += data
+        try:
+            self._take(self._reader.receive(data))
+        except ProtocolError as error:
+            self._close_with(text_error(error.status, f"{error.status} {error.text}"))
+        except Exception as error:
+            self._host.on_connection_error("connection of another member", error)
+            self.cut()
+
+    def check(self, now: float) -> None:
+        """Cut it if it is overdue."""
+        if self._stream is not None:
+            self._stream.check(now)
+        elif self.deadline is not None and now > self.deadline:
+            self.cut()
+
+    def cut(self) -> None:
+        """End it now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- requests ----
+
+    def _take(self, events: list[RequestHead | bytes | End]) -> None:
+        while events:
+            for event in events:
+                if self._is_given_away:
+                    return
+                if isinstance(event, bytes):
+                    if self._accepted is not None:
+                        self._body.append(event)
+                elif isinstance(event, RequestHead):
+                    self._on_head(event)
+                elif event is END:
+                    self._on_end()
+            events = self._reader.proceed() if self._may_go_on() else []
+
+    def _may_go_on(self) -> bool:
+        """Whether the next request may be looked at: the last one is answered, and the connection stays."""
+        is_open = self._transport is not None and not self._transport.is_closing()
+        return is_open and self._request is None and self._stream is None
+
+    def _on_head(self, request: RequestHead) -> None:
+        self._request = request
+        result = routes.check(request, self._host.directory)
+        self._host.meet_remotes()
+        if routes.body_bytes_max(request) is None:
+            self._write(result if isinstance(result, Answer) else not_processed(self._host.directory), False)
+            self._finish(False)
+        elif isinstance(result, Answer):
+            self._write(result, keeps_alive=request.keeps_alive and not request.expects_continue)
+        elif result.what == routes.SNAPSHOT:
+            self._give_away(request, result)
+        else:
+            self._accepted = result
+            if request.expects_continue and self._transport is not None:
+                self._transport.write(CONTINUE)
+        self._raw = b""
+
+    def _give_away(self, request: RequestHead, what: Accepted) -> None:
+        """The connection goes to a process that reads the snapshot's body and answers."""
+        _, end, begin = self._raw.partition(b"\r\n\r\n")
+        self._is_given_away = True
+        if end and self._transport is not None:  # without: it was sent behind another request, which nobody does
+            descriptor = os.dup(self._transport.get_extra_info("socket").fileno())
+            connection = socket.socket(fileno=descriptor)
+            if request.expects_continue:
+                connection.send(CONTINUE)
+            self._host.take_snapshot(connection, what.remote_id, request.length, begin)
+        self.cut()
+
+    def _on_end(self) -> None:
+        request, what, body = self._request, self._accepted, b"".join(self._body)
+        self._body = []
+        assert request is not None
+        if what is None:
+            self._finish(request.keeps_alive and not request.expects_continue)
+        elif what.what == routes.STREAM:
+            self._become_stream(what)
+        elif what.what == routes.ASK:
+            self.deadline = None
+            self._host.ask(self, request, body)
+        else:
+            self.answer(self._answer_to(what, body))
+
+    def _answer_to(self, what: Accepted, body: bytes) -> Answer:
+        directory = self._host.directory
+        if what.what == routes.RAFT:
+            return self._step(body)
+        if what.what == routes.PROBING:
+            return probing_answer(time.time_ns())
+        if what.what == routes.MEMBERS:
+            return members_answer(directory)
+        if what.what == routes.VERSION:
+            return version_answer(directory)
+        return not_processed(directory)
+
+    def _step(self, body: bytes) -> Answer:
+        directory = self._host.directory
+        try:
+            message = decode_post(self._host.screen, body)
+        except ProtocolError:
+            return undecodable(directory)
+        if message is None or not self._host.take_to_raft(message):
+            return not_processed(directory)
+        return accepted(directory)
+
+    def _become_stream(self, what: Accepted) -> None:
+        owner = self._host.remotes.get(what.remote_id)
+        if owner is None or self._transport is None:
+            self.cut()
+            return
+        self._transport.write(stream_head(self._host.directory, time.time()))
+        self._owner, self.deadline = owner, None
+        self._stream = OutgoingStream(self._transport, owner.outbox, what.stream, self._host.event_loop.time())
+        owner.attach(self._stream)
+
+    # ---- answers ----
+
+    def answer(self, answer: Answer) -> None:
+        """To the request that has come last."""
+        request = self._request
+        if request is None or self._transport is None or self._transport.is_closing():
+            return
+        self._write(answer, request.keeps_alive)
+        self._finish(request.keeps_alive)
+
+    def answer_later(self, answer: Answer) -> None:
+        """As answer, to a request that was not answered at once: what came behind it is looked at now."""
+        self.deadline = self._host.event_loop.time() + READ_S
+        self.answer(answer)
+        try:
+            if self._may_go_on():
+                self._take(self._reader.proceed())
+        except ProtocolError as error:
+            self._close_with(text_error(error.status, f"{error.status} {error.text}"))
+
+    def _write(self, answer: Answer, keeps_alive: bool) -> None:
+        if self._transport is not None and self._request is not None:
+            self._transport.write(answer.encode(time.time(), keeps_alive, self._request.method == b"HEAD"))
+
+    def _finish(self, keeps_alive: bool) -> None:
+        self._request = self._accepted = None
+        if not keeps_alive and self._transport is not None:
+            self._transport.close()
+
+    def _close_with(self, answer: Answer) -> None:
+        if self._transport is not None:
+            self._transport.write(answer.encode(time.time(), keeps_alive=False))
+            self._transport.close()

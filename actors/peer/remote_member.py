@@ -1,0 +1,226 @@
+"""One other member, as this one is connected to it: two streams each way, POSTs, probes.
+
+A *remote*, who is not in the membership, is only POSTed to.
+"""
+
+import time
+from typing import Any, Final, Protocol
+
+from actors.peer.exchanges import Exchanges, Failed
+from actors.peer.host import Host as ConnectionsHost
+from actors.peer.incoming_stream import IncomingStream
+from actors.peer.outgoing_stream import OutgoingStream
+from etcdz.peer.dialling import OK, REMOVED, judge_post
+from etcdz.peer.outbox import MESSAGE, MSGAPP, Outbox
+from etcdz.peer.probing import PATH, PROBE_S, Probes
+from etcdz.peer.redial import Redial
+from etcdz.peer.status import Status
+
+POSTING_MAX: Final = 4
+"""POSTs that are under way at a time."""
+PROBE_TIMEOUT_S: Final = 5.0
+POST_TIMEOUT_S: Final = 30.0
+_POSTS: Final = "posts"
+
+
+class Host(ConnectionsHost, Protocol):
+    """What one needs of the actor besides."""
+
+    def on_status(self, remote: "RemoteMember") -> None:
+        """It is heard of, or no more."""
+
+    def flush_soon(self) -> None:
+        """Raft is to be told that something was lost."""
+
+
+class RemoteMember:
+    """outgoing         streams that it has dialled, by kind
+    incoming         streams from it
+    received_bytes   of streams
+    bad_streams      how many of its streams have ended because they could not be read
+    """
+
+    def __init__(self, host: Host, id_: int, urls: list[str]) -> None:
+        self._host = host
+        self.id = id_
+        self.urls = urls
+        self.outbox = Outbox(host.directory.member_id, id_)
+        self.status = Status()
+        self.outgoing: dict[str, OutgoingStream] = {}
+        self.incoming: dict[str, IncomingStream] = {}
+        self.redials = {kind: Redial(urls) for kind in (MSGAPP, MESSAGE, _POSTS)}
+        self.exchanges = Exchanges(host)
+        self.probes = Probes(time.monotonic())
+        self.received_bytes = 0
+        self.bad_streams = 0
+        self._posting = 0
+        self._probe_at = 0.0
+        self._is_probing = False
+
+    def begin(self) -> None:
+        """It is a member: dial it, and ask how far away it is."""
+        if not self.incoming:
+            self.incoming = {kind: IncomingStream(self._host, self, kind) for kind in (MESSAGE, MSGAPP)}
+            self._probe_at = self._host.event_loop.time()
+            self._host.clocked.add(self)
+
+    def learn(self, urls: list[str]) -> None:
+        """Where it is reached."""
+        if urls == self.urls:
+            return
+        self.urls = urls
+        for redial in self.redials.values():
+            redial.learn(urls)
+        for stream in self.incoming.values():
+            stream.restart()
+        self.exchanges.close()
+
+    def close(self) -> None:
+        """It is none any more, or this actor ends."""
+        self._host.clocked.discard(self)
+        for stream in self.incoming.values():
+            stream.close()
+        for outgoing in self.outgoing.values():
+            outgoing.close()
+        self.incoming, self.outgoing = {}, {}
+        self.exchanges.close()
+
+    # ---- its streams ----
+
+    def attach(self, stream: OutgoingStream) -> None:
+        """It has dialled; what it had dialled before carries nothing more."""
+        before = self.outgoing.get(stream.kind)
+        if before is not None:
+            before.close()
+        self.outgoing[stream.kind] = stream
+        self.outbox.attach(stream.kind)
+        self._activate()
+        self._host.log.info("set message encoder", stream=stream.kind, peer=f"{self.id:x}")
+
+    def detach(self, stream: OutgoingStream) -> None:
+        """Its connection has ended."""
+        if self.outgoing.get(stream.kind) is stream:
+            del self.outgoing[stream.kind]
+            self.outbox.detach(stream.kind)
+            self._deactivate(f"lost the {stream.kind} stream to it")
+
+    def on_stream_up(self, kind: str) -> None:
+        self._host.log.info("established TCP streaming connection with remote peer", stream=kind, peer=f"{self.id:x}")
+        self._activate()
+
+    def on_stream_down(self, kind: str, why: str) -> None:
+        self._deactivate(f"failed to read the {kind} stream of it: {why}")
+
+    def on_bad_bytes(self) -> None:
+        self.bad_streams += 1
+
+    def on_received(self, size: int) -> None:
+        self.received_bytes += size
+
+    def flush(self) -> None:
+        """Send what waits. Votes and heartbeats are not behind appends: they have a stream of their own."""
+        for kind in (MESSAGE, MSGAPP):
+            stream = self.outgoing.get(kind)
+            if stream is not None:
+                stream.flush()
+        while self.outbox.has_post and self._posting < POSTING_MAX:
+            self._posting += 1
+            self._host.start_task(self._post())
+
+    async def _post(self) -> None:
+        try:
+            while (message := self.outbox.next_post()) is not None:
+                await self._post_one(message)
+        finally:
+            self._posting -= 1
+
+    async def _post_one(self, message: bytes) -> None:
+        redial, dialler = self.redials[_POSTS], self._host.dialler
+        try:
+            answer = await self.exchanges.ask(
+                redial.url, lambda authority: dialler.message_request(authority, len(message)) + message, POST_TIMEOUT_S
+            )
+        except Failed as error:
+            self._on_post_failed(str(error))
+            return
+        verdict = judge_post(answer.status, answer.body)
+        if verdict.kind == OK:
+            self._activate()
+            return
+        if verdict.kind == REMOVED:
+            self._host.on_removed()
+        self._on_post_failed(verdict.text)
+
+    def _on_post_failed(self, why: str) -> None:
+        self.redials[_POSTS].on_failure()
+        self.outbox.on_post_failed()
+        self._deactivate(f"failed to post to it: {why}")
+        self._host.flush_soon()
+
+    def on_snapshot_sent(self, has_arrived: bool, why: str) -> None:
+        if has_arrived:
+            self._activate()
+        else:
+            self._deactivate(f"failed to send a snapshot to it: {why}")
+
+    # ---- whether it is there ----
+
+    def _activate(self) -> None:
+        if self.status.activate(time.time()):
+            self._host.log.info("peer became active", peer=f"{self.id:x}")
+            self._host.on_status(self)
+
+    def _deactivate(self, why: str) -> None:
+        if self.status.deactivate(why):
+            self._host.log.warn("peer became inactive (message send to peer failed)", peer=f"{self.id:x}", error=why)
+            self._host.on_status(self)
+
+    def check(self, now: float) -> None:
+        """Probe it now and then."""
+        if now >= self._probe_at and not self._is_probing:
+            self._is_probing = True
+            self._probe_at = now + PROBE_S
+            self._host.start_task(self._probe())
+        for text in self.probes.warnings(time.monotonic()):
+            self._host.log.warn(
+                text,
+                remote_peer_id=f"{self.id:x}",
+                rtt=self.probes.round_trip_s,
+                clock_drift=self.probes.clock_ahead_s,
+                error=self.probes.why,
+            )
+
+    async def _probe(self) -> None:
+        dialler, began = self._host.dialler, time.monotonic()
+        try:
+            answer = await self.exchanges.ask(
+                self.redials[_POSTS].url,
+                lambda authority: dialler.call_request("GET", PATH, authority, b""),
+                PROBE_TIMEOUT_S,
+            )
+        except Failed as error:
+            self.probes.on_failure(str(error))
+        else:
+            self.probes.on_answer(time.monotonic() - began, time.time(), answer.body)
+        finally:
+            self._is_probing = False
+
+    def details(self) -> dict[str, Any]:
+        """For `etcdz actors inspect`, and `monitor`."""
+        since, probes = self.status.active_since, self.probes
+        reading = sum(stream.connection is not None for stream in self.incoming.values())
+        return {
+            "id": f"{self.id:x}",
+            "name": self._host.directory.name_of(self.id),
+            "active_s": time.time() - since if since else None,
+            "streams": f"{len(self.outgoing)} to, {reading} from",
+            "sent_bytes": self.outbox.sent_bytes,
+            "received_bytes": self.received_bytes,
+            "waiting_bytes": self.outbox.waiting_bytes(MESSAGE) + self.outbox.waiting_bytes(MSGAPP),
+            "dropped": self.outbox.dropped,
+            "bad_streams": self.bad_streams,
+            "round_trip_us": round(1e6 * probes.round_trip_s) if probes.round_trip_s else None,
+            "clock_ahead_ms": round(1e3 * probes.clock_ahead_s) if probes.round_trip_s else None,
+            "urls": ",".join(self.urls),
+            "inactive_because": self.status.why,
+        }

@@ -1,0 +1,73 @@
+"""What leaves for other members: in one message per turn, and nothing while nobody carries it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from actors.raft.outgoing import Outgoing
+from etcdz.ipc.messages import Send
+from etcdz.raft import Message, codec, make_entry
+from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT
+from tests.actors.raft.restarted import PEER, RecordedLinks
+
+
+@pytest.fixture
+def links() -> RecordedLinks:
+    made = RecordedLinks()
+    made.peers = [PEER]
+    return made
+
+
+def outgoing(links: RecordedLinks) -> Outgoing:
+    return Outgoing(SimpleNamespace(boot=SimpleNamespace(incarnation=7), links=links))
+
+
+def acknowledged(to: int, index: int, term: int = 3, reject: bool = False) -> Message:
+    return Message(MSG_APP_RESP, to=to, from_=1, term=term, index=index, reject=reject)
+
+
+def sent(links: RecordedLinks) -> list[Message]:
+    (send,) = links.of_type(Send)
+    assert all(to == codec.decode_message(encoded).to for to, encoded in send.messages)
+    return [codec.decode_message(encoded)._replace(entries=()) for _, encoded in send.messages]
+
+
+def test_all_of_a_turn_leaves_at_once_and_appends_in_parts(links: RecordedLinks) -> None:
+    out = outgoing(links)
+    entry = make_entry(0, 3, 6, b"x")
+    out.put(Message(MSG_APP, to=2, from_=1, term=3, log_term=2, index=5, entries=(entry,), commit=4))
+    out.put(Message(MSG_HEARTBEAT, to=3, from_=1, term=3))
+    out.remember([77])
+    out.send()
+    out.send()
+    (send,) = links.of_type(Send)
+    assert (send.incarnation, send.forwarded) == (7, [77])
+    assert send.appends == [(2, 3, 2, 5, 4, [entry.encoded])]
+    assert [message.to for message in sent(links)] == [3]
+
+
+def test_only_the_newest_acknowledgement_to_a_member_is_said(links: RecordedLinks) -> None:
+    out = outgoing(links)
+    for message in (acknowledged(2, 5), acknowledged(3, 5), acknowledged(2, 9)):
+        out.put(message)
+    out.send()
+    assert sent(links) == [acknowledged(2, 9), acknowledged(3, 5)]
+
+
+@pytest.mark.parametrize("other", [acknowledged(2, 9, term=4), acknowledged(2, 4), acknowledged(2, 9, reject=True)])
+def test_what_says_something_else_is_said_beside_it(links: RecordedLinks, other: Message) -> None:
+    out = outgoing(links)
+    out.put(acknowledged(2, 5))
+    out.put(other)
+    out.send()
+    assert sent(links) == [acknowledged(2, 5), other]
+
+
+def test_without_a_peer_actor_it_is_lost_as_in_a_network(links: RecordedLinks) -> None:
+    links.peers = []
+    out = outgoing(links)
+    out.put(acknowledged(2, 5))
+    out.send()
+    links.peers = [PEER]
+    out.send()
+    assert links.sent == [] and out.unsent == 1
