@@ -35,6 +35,7 @@ from actors.listener.call import (
 )
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
+from actors.listener.learner_gate import behind_learner_gate
 from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_wanted
 from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
@@ -160,14 +161,16 @@ class Calls:
         self._maintenance = Maintenance(routes)
         leases = Leases(routes, lambda: self._ids.next())
         self.members = ClusterMembers(routes, config, self._call_leader)
-        self._begin: dict[int, Begin] = {
+        self._served: dict[int, Begin] = {
             **key_values.begin,
             **leases.begin,
             **self._maintenance.begin,
             **self.members.begin,
         }
         self.peer_requests = PeerRequests(routes, self._maintenance.begin, self.members, host.links)
-        self._gate = QuotaGate(routes, self._begin)
+        self._begin = self._served
+        """How calls begin: as they are served, or behind the learner's gate."""
+        self._gate = QuotaGate(routes, self._served)
         self._follow_ups: dict[int, FollowUp] = {
             **key_values.follow_ups,
             **self._maintenance.follow_ups,
@@ -329,6 +332,7 @@ class Calls:
     def on_members(self, message: Members) -> None:
         """Who the members are; request ids are made of the id that this member has, whatever its flags say now."""
         self.members.on_members(message)
+        self._begin = behind_learner_gate(self._served) if self.members.known.is_learner else self._served
         if message.member_id != self._ids_of:
             self._ids_of = message.member_id
             self._ids = request_ids.RequestIds(message.member_id, self._slot, time.time_ns() // 1000)
@@ -336,7 +340,7 @@ class Calls:
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         """Calls that grow the store begin behind the quota gate from now on, or without it."""
         self._maintenance.on_quota_headroom(message)
-        self._begin.update(self._gate.on_quota_headroom(message))
+        self._served.update(self._gate.on_quota_headroom(message))
 
     def on_replies(self, message: Replies) -> None:
         """Answers the calls that these replies of the backend are for, or takes them further."""

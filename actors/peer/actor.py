@@ -56,7 +56,7 @@ from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import message_type
 from etcdz.peer.screen import Screen
-from etcdz.raft.messages import MSG_SNAP
+from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
 
 BACKLOG: Final = 512
 CLOCK_S: Final = 0.25
@@ -371,6 +371,8 @@ class PeerActor(Actor):
 
     def on_peer_up(self, peer: Peer) -> None:
         if peer.kind == "raft":
+            for remote in self.remotes.values():
+                remote.on_answered()
             self.links.send(peer.name, self._state(tuple(self.forwarded)))
         elif peer.kind in ("listener", "lessor"):
             self.links.send(peer.name, self._state())
@@ -380,11 +382,13 @@ class PeerActor(Actor):
         remotes = self.remotes
         self.forwarded.extend(message.forwarded)
         for to, encoded in message.messages:
-            remote = remotes.get(to)
-            if message_type(encoded) == MSG_SNAP:
+            remote, kind = remotes.get(to), message_type(encoded)
+            if kind == MSG_SNAP:
                 self._send_snapshot(to, encoded)
             elif remote is not None:
                 remote.outbox.send(encoded)
+                if kind == MSG_APP_RESP:
+                    remote.on_answered()
         for to, *append in message.appends:
             remote = remotes.get(to)
             if remote is not None:
