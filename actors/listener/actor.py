@@ -43,6 +43,7 @@ from etcdz.ipc.messages import (
     Members,
     Metrics,
     PeerAnswer,
+    PeerAsk,
     PeerState,
     QuotaHeadroom,
     ReadStates,
@@ -132,9 +133,10 @@ class ListenerActor(Actor):
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
-            Members: self.calls.on_members,
+            Members: self.on_members,
             PeerState: self.calls.members.on_peer_state,
             PeerAnswer: self.calls.on_peer_answer,
+            PeerAsk: self.calls.peer_requests.on_ask,
             QuotaHeadroom: self.calls.on_quota_headroom,
             WatchPosition: self.watching.on_position,
             WatchChanges: self.watching.on_changes,
@@ -376,6 +378,11 @@ class ListenerActor(Actor):
             staying = [connection for connection in self.connections if not connection.leaving]
             for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
                 connection.drain()
+
+    def on_members(self, message: Members) -> None:
+        """Who the members are, and whether this one is a learner."""
+        self.calls.on_members(message)
+        self.streams.serve_as(self.calls.members.known.is_learner)
 
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""

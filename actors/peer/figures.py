@@ -9,7 +9,7 @@ _OF_EACH: Final[dict[str, Callable[[RemoteMember], Any]]] = {
     "peer_sent_bytes": lambda remote: remote.outbox.sent_bytes,
     "peer_received_bytes": lambda remote: remote.received_bytes,
     "peer_sent_failures": lambda remote: remote.outbox.dropped,
-    "peer_received_failures": lambda remote: remote.bad_bytes,
+    "peer_received_failures": lambda remote: remote.bad_streams,
     "peer_round_trip": lambda remote: (remote.probes.counts, remote.probes.total_s),
 }
 _OF_PAIRS: Final[dict[str, Callable[[RemoteMember], int]]] = {

@@ -15,6 +15,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
 | Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |
+| Removed            | peer -> supervisor          | Stop                 | said again with the next refusal, also at the next start |
 | Query              | supervisor -> all           | QueryReply           | the order or query fails: no answer came         |
 | QueryReply         | all -> supervisor           | -                    | the order or query fails: no answer came         |
 | QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
@@ -31,12 +32,12 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | SnapshotTaken      | peer -> raft                | Send with MsgSnap    | as above                                         |
 | SnapshotArrived    | peer -> raft                | -                    | the sender sends its snapshot again              |
 | PeerCall           | listener, lessor, raft, backend -> peer | PeerAnswer | the caller's own deadline                        |
-| PeerAnswer         | peer -> who asked           | -                    | as above                                         |
+| PeerAnswer         | peer -> listener, lessor, raft, backend | -                    | as above                                         |
 | PeerAsk            | peer -> listener, lessor    | PeerReply            | HTTP 408 or 500 after the request's own deadline |
 | PeerReply          | listener, lessor -> peer    | -                    | as above                                         |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
-| ReadIndex          | listener -> raft            | ReadStates           | asked again of the next raft incarnation         |
-| ReadStates         | raft -> listener            | -                    | the call times out                               |
+| ReadIndex          | listener, lessor -> raft    | ReadStates           | asked again of the next raft incarnation         |
+| ReadStates         | raft -> listener, lessor    | -                    | the call times out                               |
 | Leadership         | raft -> listener, lessor, compactor, wal | -                    | sent again to each new incarnation               |
 | WalHello           | raft -> wal                 | WalState             | sent again to the next wal incarnation           |
 | WalState           | wal -> raft                 | -                    | raft asks the next wal incarnation               |
@@ -55,7 +56,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Applied            | backend -> raft             | -                    | the next one says more                           |
 | Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
 | Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
-| Read               | listener -> backend         | Replies              | asked again of the next backend incarnation      |
+| Read               | listener, lessor -> backend | Replies              | asked again of the next backend incarnation      |
 | LongReads          | backend -> listener         | ReadLong             | asked again of the next backend incarnation      |
 | ReadLong           | listener -> backend         | ReplyPart, Replies   | asked again of the next backend incarnation      |
 | CancelReads        | listener -> backend         | -                    | the next backend is not asked again              |
@@ -146,6 +147,14 @@ class Fault(NamedTuple):
     given_up: bool = False
 
 
+class Removed(NamedTuple):
+    """This member is no longer one of its cluster, by the word of `reason`: it stops in order, and is not at fault."""
+
+    name: str
+    incarnation: int
+    reason: str
+
+
 class Query(NamedTuple):
     """A question to a living actor, or an order that changes what it logs and shows; the verbs stand in
     `actors.runtime.queries`. id: of the question; comes back with the answer
@@ -186,6 +195,7 @@ class Propose(NamedTuple):
     fence       0 if they are offered for the first time, or to a new raft; else these are all that the listener has
                 unanswered, and may have gone to the wal before: the fence of the Leadership that asked for them, or
                 UNASKED
+    only_term   0, or: only the leader of this term may append them. Else they are dropped, and never forwarded
     since_peer  FIRST_OFFER, or: a raft that is gone was offered them before, and may have passed them on to other
                 members; incarnation of the peer actor that has lived since, 0: none has
     """
@@ -193,6 +203,7 @@ class Propose(NamedTuple):
     slot: int
     items: list[tuple[int, bytes]]
     fence: int = 0
+    only_term: int = 0
     since_peer: int = -1
 
 
@@ -601,18 +612,21 @@ class Replies(NamedTuple):
 
 
 class LeaseCalls(NamedTuple):
-    """items: (request id, KEEP_ALIVE, TIME_TO_LIVE or LEASES of etcdz.lease.lessor, lease id). revision: the latest
-    that the listener has seen in an answer."""
+    """items: (request id, KEEP_ALIVE, TIME_TO_LIVE or LEASES of etcdz.lease.question, lease id). revision: the latest
+    that the listener has seen in an answer. with_keys: request ids of those that want the lease's keys as well."""
 
     slot: int
     revision: int
     items: list[tuple[int, int, int]]
+    with_keys: Sequence[int] = ()
 
 
 class LeaseAnswers(NamedTuple):
-    """items: (request id, body): what the lessor has to say, see etcdz.lease.lessor."""
+    """items: (request id, body): what the lessor has to say, see etcdz.lease.lessor. final: (request id, encoded
+    LeaseTimeToLiveResponse): the whole answer, as the leader has given it."""
 
     items: list[tuple[int, bytes]]
+    final: Sequence[tuple[int, bytes]] = ()
 
 
 class LeaseHello(NamedTuple):
@@ -639,15 +653,17 @@ class LeaseEvents(NamedTuple):
 
 
 class LeaseNews(NamedTuple):
-    """Wants to be told when everything that the backend knows by now is sent."""
+    """Wants to be told when everything that the backend knows by now is sent, and at_index is applied."""
 
     number: int
+    at_index: int = 0
 
 
 class LeaseNewsEnd(NamedTuple):
-    """Everything is."""
+    """Everything is, up to applied_index."""
 
     number: int
+    applied_index: int = 0
 
 
 class QuotaHeadroom(NamedTuple):
@@ -732,6 +748,7 @@ MESSAGES: dict[int, type[Any]] = {
     8: Listen,
     9: QueryMetrics,
     15: Metrics,
+    16: Removed,
     10: Propose,
     11: Refused,
     12: ReadIndex,
