@@ -437,13 +437,14 @@ class PeerActor(Actor):
 
     def summary(self) -> dict[str, Any]:
         active = sum(remote.status.is_active for remote in self.remotes.values())
-        return {"members": len(self.directory.members), "active": active}
+        peers = [remote.summary() for remote in self.remotes.values()]
+        return {"members": len(self.directory.members), "active": active, "peers": peers}
 
     def details(self) -> dict[str, Any]:
         return {
             "member_id": f"{self.directory.member_id:x}",
             "cluster_id": f"{self.directory.cluster_id:x}",
-            "remotes": [remote.details() for remote in self.remotes.values()],
+            "peers": [remote.details() for remote in self.remotes.values()],
             "connections": len(self.connections),
             "connection_errors": self.connection_errors,
             "refused_messages": self.screen.refused,
