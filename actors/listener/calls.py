@@ -35,6 +35,7 @@ from actors.listener.call import (
 )
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
+from actors.listener.learner_gate import behind_learner_gate
 from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_wanted
 from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
@@ -43,6 +44,7 @@ from actors.listener.peer_requests import PeerRequests
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
 from actors.listener.slow_calls import SlowCalls
+from actors.listener.timeouts import Timeouts
 from actors.runtime.link import Links, Peer
 from etcdz import limits
 from etcdz.api import errors
@@ -159,15 +161,18 @@ class Calls:
         key_values = KeyValues(routes, config.max_txn_ops)
         self._maintenance = Maintenance(routes)
         leases = Leases(routes, lambda: self._ids.next())
-        self.members = ClusterMembers(routes, config, self._call_leader)
-        self._begin: dict[int, Begin] = {
+        self._timeouts = Timeouts(config)
+        self.members = ClusterMembers(routes, config, self._call_leader, self._timeouts)
+        self._served: dict[int, Begin] = {
             **key_values.begin,
             **leases.begin,
             **self._maintenance.begin,
             **self.members.begin,
         }
         self.peer_requests = PeerRequests(routes, self._maintenance.begin, self.members, host.links)
-        self._gate = QuotaGate(routes, self._begin)
+        self._begin = self._served
+        """How calls begin: as they are served, or behind the learner's gate."""
+        self._gate = QuotaGate(routes, self._served)
         self._follow_ups: dict[int, FollowUp] = {
             **key_values.follow_ups,
             **self._maintenance.follow_ups,
@@ -329,6 +334,7 @@ class Calls:
     def on_members(self, message: Members) -> None:
         """Who the members are; request ids are made of the id that this member has, whatever its flags say now."""
         self.members.on_members(message)
+        self._begin = behind_learner_gate(self._served) if self.members.known.is_learner else self._served
         if message.member_id != self._ids_of:
             self._ids_of = message.member_id
             self._ids = request_ids.RequestIds(message.member_id, self._slot, time.time_ns() // 1000)
@@ -336,7 +342,7 @@ class Calls:
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         """Calls that grow the store begin behind the quota gate from now on, or without it."""
         self._maintenance.on_quota_headroom(message)
-        self._begin.update(self._gate.on_quota_headroom(message))
+        self._served.update(self._gate.on_quota_headroom(message))
 
     def on_replies(self, message: Replies) -> None:
         """Answers the calls that these replies of the backend are for, or takes them further."""
@@ -473,7 +479,7 @@ class Calls:
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants from now on; a new fence asks for all writes that are not answered."""
         before, self._leadership = self._leadership, message
-        self.members.on_leadership(bool(before.leader))
+        self._timeouts.on_leadership(message, self.members.known.member_id, time.monotonic())
         self._delegation = message.delegation
         if message.fence and (message.incarnation, message.fence) != (before.incarnation, before.fence):
             self._offer_again(message.fence)
@@ -486,17 +492,24 @@ class Calls:
             if call.began_s > oldest:
                 break
             late.append(request_id)
-        lessor_error = errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
         for request_id in late:
-            asks_lessor = self._calls[request_id].state == ASK_LESSOR
-            self._end(request_id, lessor_error if asks_lessor else errors.TIMEOUT)
+            self._end(request_id, self._why_late(self._calls[request_id], now))
         for waiting in self._admission.expire(oldest):
             _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             self._answered.add(waiting.caller)
         if self.long_reads:
             self._expire_long_reads(now)
-        self.keep_alives.expire(now, self._answered, lessor_error)
+        self.keep_alives.expire(now, self._answered, self._lessor_error)
         self.members.expire(now, self._answered)
+
+    def _why_late(self, call: Call, now: float) -> EtcdError:
+        if call.state in (WRITE, CHANGE):
+            return self._timeouts.error(call.began_s, now, self.members.known, self.members.active)
+        return self._lessor_error if call.state == ASK_LESSOR else errors.TIMEOUT
+
+    @property
+    def _lessor_error(self) -> EtcdError:
+        return errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
 
     def _expire_long_reads(self, now: float) -> None:
         for request_id in self.long_reads.expire(now - limits.LONG_READ_WAIT_S):
