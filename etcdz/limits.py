@@ -55,6 +55,8 @@ KEEP_ALIVES_IN_FLIGHT = 1_024
 """Of one LeaseKeepAlive stream: sent to the lessor and not answered."""
 KEEP_ALIVES_QUEUED = 65_536
 """Of one stream, beyond these. etcd's client keeps all its leases on one stream and renews them in bursts."""
+LEASE_FORWARDS_IN_FLIGHT = 32
+"""Requests that the lessor of a member that does not lead has under way at its leader."""
 WATCH_REQUESTS_PENDING = 65_536
 """Requests of one Watch stream that wait for the backend's position; beyond, the stream ends."""
 UNREAD_BYTES_MAX = 4 << 20
@@ -104,6 +106,8 @@ PEER_BULK_BYTES_MAX = 16 << 20
 dropped, and raft is told that the member is unreachable."""
 PEER_URGENT_BYTES_MAX = 1 << 20
 """The same for votes, heartbeats, acknowledgements and reads."""
+PEER_UNANSWERED_BYTES_MAX = 64 << 20
+"""Of appends of one member that raft has been given and has answered none of: beyond, no more are read."""
 
 # ---- wal ----
 RESUME_POINT_BYTES = 2 << 20
@@ -171,6 +175,7 @@ assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
 assert PEER_URGENT_BYTES_MAX <= PEER_BULK_BYTES_MAX
 assert RAFT_INFLIGHT_BYTES < PEER_BULK_BYTES_MAX, "what raft may send without an answer has room"
+assert RAFT_INFLIGHT_BYTES < PEER_UNANSWERED_BYTES_MAX, "an etcdz leader is never held"
 assert RAFT_MESSAGE_BYTES <= RAFT_INFLIGHT_BYTES
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX
 assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused while the backend waits for its timer"

@@ -18,7 +18,7 @@ with the reason instead after
 2. more than `restarts` in a row that never became ready: for actors whose start alone takes longer than that window,
 3. more than REPEATS_MAX ends for one and the same reason within REPEATS_S: for a poison message, which ends every
    process that handles it, however slowly these ends follow each other. Ends by a signal from outside (SIGKILL,
-   SIGTERM) do not count there, nor ends over a read that is given up in time.
+   SIGTERM) do not count there, nor ends over a read that is given up in time, nor normal ones.
 
 Source: Erlang/OTP supervisor; rules 2 and 3 are our own.
 """
@@ -155,7 +155,7 @@ def recycling_reason(limits: RecyclingLimits, age_s: float, rss_bytes: int) -> s
 
 
 def _repeats(history: RestartHistory, exit: Exit, now: float) -> tuple[tuple[float, ...], str]:
-    if exit.from_outside:
+    if exit.from_outside or exit.ending is Ending.NORMAL:
         return history.repeats, history.repeated
     # The reason of an end of ours tells how long we have waited, which is never the same.
     why = exit.reason if exit.ending in (Ending.FAILED, Ending.KILLED) else exit.ending.value

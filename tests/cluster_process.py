@@ -282,9 +282,10 @@ class Cluster:
         return member
 
     def promote(self, name: str, via: str | None = None) -> None:
-        """Tries until the learner has caught up."""
+        """Tries until the learner has caught up; returns once it knows itself that it is a voter."""
         request = pb.MemberPromoteRequest(ID=self[name].member_id)
         self.reconfigure("Cluster/MemberPromote", request, pb.MemberPromoteResponse, via, without=name)
+        until(lambda: not self[name].status().isLearner, _RECONFIG_TIMEOUT_S, lambda: f"{name} is still a learner")
 
     def remove(self, name: str, via: str | None = None) -> ClusterMember:
         """It is a member no longer; its process is left alone (it stops by itself). return it"""

@@ -13,11 +13,11 @@ import sys
 import time
 import traceback
 from collections import deque
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from actors.backend import heap
 from actors.backend.ballast_watch import BallastWatch
+from actors.backend.installing import Installing
 from actors.backend.lease_link import LeaseLink
 from actors.backend.long_reads import LongReads
 from actors.backend.member_news import TOLD, MemberNews
@@ -29,6 +29,7 @@ from actors.backend.opening import (
     identity,
     open_directory,
     open_store,
+    store_path,
 )
 from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
@@ -54,6 +55,7 @@ from etcdz.ipc.messages import (
     CompactSlice,
     Durable,
     Flush,
+    Install,
     LeaseHello,
     LeaseNews,
     Read,
@@ -70,7 +72,7 @@ from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.store import buckets
+from etcdz.store import buckets, received
 from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
 ANSWER_SHARE: Final = 8
@@ -119,6 +121,7 @@ class BackendActor(Actor):
         drop_rows(self.store)
         self.ring = ReplyRing(ring_path(self.boot), self.mvcc.state.consistent_index, log)
         self._make_links()
+        received.remove_up_to(store_path(self.config), self.raft.applied_index)
         defragment_at_start(self.store, config.bootstrap_defrag_mb, log)
         if self.mvcc.compaction.running:
             log.info("a compaction goes on", revision=self.mvcc.compaction.target)
@@ -131,6 +134,7 @@ class BackendActor(Actor):
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
         self.member_news = MemberNews(links, self.membership, self.raft)
+        self.installing = Installing(self.raft, store_path(config), log)
         self.leases = LeaseLink(links, mvcc)
         self.quota = QuotaWatch(self.applier, links, log, mvcc.member_id)
         self.status = MemberStatus(config, self.applier, self.membership, self.raft, log)
@@ -161,6 +165,7 @@ class BackendActor(Actor):
             ReadLong: self.long_reads.on_read_long,
             CancelReads: self.long_reads.on_cancel,
             Flush: self.on_flush,
+            Install: self.on_install,
             BackendHello: self.on_hello,
             LeaseHello: self.leases.on_hello,
             LeaseNews: self.leases.on_news,
@@ -389,6 +394,11 @@ class BackendActor(Actor):
     def on_flush(self, message: Flush) -> None:
         self._commit(sync=True)
         self.raft.send_flushed(v2_store_json(self.membership, self.v2_keys))
+        received.remove_up_to(store_path(self.config), self.raft.applied_index)
+
+    def on_install(self, message: Install) -> None:
+        """The store is another's from the end of this turn on, and so is the process that serves it."""
+        self.stopping = self.installing.on_install(message) or self.stopping
 
     # ---- answer ----
 
@@ -447,12 +457,12 @@ class BackendActor(Actor):
         try:
             super().loop()
         except DAMAGED_IN_USE as error:
-            store = Path(self.config.data_dir) / "member" / "snap" / "leveldb"
-            raise FatalError(describe_damage(store, error)) from error
+            raise FatalError(describe_damage(store_path(self.config), error)) from error
 
     def on_stop(self) -> None:
         self._commit(sync=True)
         self.store.close()
+        self.installing.finish()
 
     # ---- what others see of it ----
 

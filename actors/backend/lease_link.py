@@ -10,7 +10,7 @@ from etcdz.mvcc.mvcc import Mvcc
 
 class LeaseLink:
     """tables   indices from which on the lessor wants the table; each is answered once it is applied
-    news     numbers that the lessor gets back at the end of this turn, behind all that was there to tell
+    news     what the lessor gets back when it is applied, behind all that was there to tell
     """
 
     __slots__ = ("_links", "_mvcc", "news", "tables")
@@ -19,13 +19,13 @@ class LeaseLink:
         self._links = links
         self._mvcc = mvcc
         self.tables: list[int] = []
-        self.news: list[int] = []
+        self.news: list[LeaseNews] = []
 
     def on_hello(self, message: LeaseHello) -> None:
         self.tables.append(message.at_index)
 
     def on_news(self, message: LeaseNews) -> None:
-        self.news.append(message.number)
+        self.news.append(message)
 
     def send_events(self) -> None:
         """What has changed since the last call. Requires: it is committed, and no client has been told of it
@@ -39,9 +39,10 @@ class LeaseLink:
     def end_turn(self, applied_index: int) -> None:
         """Answers what can be answered. Requires: all that is applied is committed, and its events are sent"""
         mvcc, send = self._mvcc, self._links.send
-        for number in self.news:
-            send("lessor", LeaseNewsEnd(number))
-        self.news = []
+        for asked in self.news:
+            if asked.at_index <= applied_index:
+                send("lessor", LeaseNewsEnd(asked.number, applied_index))
+        self.news = [asked for asked in self.news if asked.at_index > applied_index]
         due = [index for index in self.tables if index <= applied_index]
         if due:
             self.tables = [index for index in self.tables if index > applied_index]

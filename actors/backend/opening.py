@@ -23,7 +23,7 @@ from actors.runtime.loop import FatalError
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.mvcc.loading import StoreCorrupt
-from etcdz.store import buckets, checkpoint, way_back
+from etcdz.store import buckets, checkpoint, received, way_back
 from etcdz.store.ballast import Ballast
 from etcdz.store.inspection import Damage, is_new
 from etcdz.store.interface import Store
@@ -56,8 +56,9 @@ def open_directory(config: MemberConfig, boot: Boot) -> Ballast:
     The ballast is looked at first: on a full disk the store needs that space to open.
     """
     directory = _directory(config)
-    check_present(boot, "the store", directory / NAME, not is_new(directory / NAME))
     try:
+        received.finish(directory / NAME)
+        check_present(boot, "the store", directory / NAME, not is_new(directory / NAME))
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         ballast = Ballast(directory)
         ballast.check()
@@ -100,6 +101,11 @@ def describe_damage(store: Path, error: BaseException) -> str:
     if damage.path.is_dir():
         damage = find_bad_table(damage.path, LOOK_S) or damage
     return f"the backend cannot read its data: {damage}. Start the member again: it says what can be done"
+
+
+def store_path(config: MemberConfig) -> Path:
+    """Where the member's store is."""
+    return _directory(config) / NAME
 
 
 def _directory(config: MemberConfig) -> Path:

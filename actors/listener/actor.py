@@ -42,6 +42,8 @@ from etcdz.ipc.messages import (
     LongReads,
     Members,
     Metrics,
+    PeerAnswer,
+    PeerAsk,
     PeerState,
     QuotaHeadroom,
     ReadStates,
@@ -131,8 +133,10 @@ class ListenerActor(Actor):
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
-            Members: self.calls.on_members,
-            PeerState: self.on_peer_state,
+            Members: self.on_members,
+            PeerState: self.calls.members.on_peer_state,
+            PeerAnswer: self.calls.on_peer_answer,
+            PeerAsk: self.calls.peer_requests.on_ask,
             QuotaHeadroom: self.calls.on_quota_headroom,
             WatchPosition: self.watching.on_position,
             WatchChanges: self.watching.on_changes,
@@ -166,8 +170,6 @@ class ListenerActor(Actor):
         self.stop_deadline_s = 2.0
         self.readiness = _NOT_READY
         self.ready_index = 0
-        self.active_peers: dict[int, float] = {}
-        """By id: since when another member is heard of, unix time in s."""
         self.announced = False
         self.left_loop = False
         self.is_drained = False
@@ -377,9 +379,10 @@ class ListenerActor(Actor):
             for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
                 connection.drain()
 
-    def on_peer_state(self, message: PeerState) -> None:
-        """Which other members are heard of."""
-        self.active_peers = dict(message.active)
+    def on_members(self, message: Members) -> None:
+        """Who the members are, and whether this one is a learner."""
+        self.calls.on_members(message)
+        self.streams.serve_as(self.calls.members.known.is_learner)
 
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""

@@ -4,6 +4,8 @@
     KeyValues   (key_values.py)   \\
     Leases      (leases.py)        > check requests of etcd's services and choose the way of each
     Maintenance (maintenance.py)  /
+    ClusterMembers (members.py)  /
+    LearnerGate (learner_gate.py) stands before all while this member has no vote
     QuotaGate   (quota_gate.py)   stands before them while the store is nearly full
     LongReads   (long_reads.py)   holds reads that take long until their answers have room
     Admission   (admission.py)    says which calls wait for a place, and what holds one that no client waits for
@@ -25,6 +27,8 @@ WAIT_INDEX: Final = 2
 """A read index of raft's; then it is a READ."""
 ASK_LESSOR: Final = 3
 """What the lessor knows; then it is a READ."""
+CHANGE: Final = 4
+"""That the backend applies it: a change of the membership."""
 
 
 class Caller(Protocol):
@@ -101,8 +105,9 @@ def asker_of(caller: Caller) -> Caller:
 class Call(NamedTuple):
     """One call that waits.
 
-    state       WRITE, READ, WAIT_INDEX or ASK_LESSOR
-    payload     what is sent again to a new incarnation: a WRITE's raft entry, else the body of the request
+    state       WRITE, READ, WAIT_INDEX, ASK_LESSOR or CHANGE
+    payload     what is sent again to a new incarnation: a WRITE's raft entry, a CHANGE's raftpb.ConfChange, else the
+                body of the request
     began_s     on the monotonic clock
     auth        who asks; None: nothing is known of that
     """
@@ -133,6 +138,7 @@ class Routes(NamedTuple):
     read_long_running   as propose, for a read that no request timeout ends
     wait_long_running   (request id, call): the call goes on under its id as a long-running read
     ask_lessor          (caller, stream id, method, body, auth): the lessor first, then the backend
+    reconfigure         (caller, stream id, method, request id -> encoded raftpb.ConfChange, auth): it is proposed
     leadership          () -> what raft has said last of its leader and term
     """
 
@@ -141,4 +147,5 @@ class Routes(NamedTuple):
     read_long_running: Callable[[Caller, int, int, bytes, AuthInfo | None], EtcdError | None]
     wait_long_running: Callable[[int, Call], None]
     ask_lessor: Callable[[Caller, int, int, bytes, AuthInfo | None], None]
+    reconfigure: Callable[[Caller, int, int, Callable[[int], bytes], AuthInfo | None], None]
     leadership: Callable[[], Leadership]

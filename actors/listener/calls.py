@@ -6,6 +6,7 @@ linearizable   -> Read      -> backend -> Replies            while raft grants t
                -> ReadIndex -> raft -> ReadStates -> Read    otherwise
 serializable   -> Read      -> backend -> Replies
 long           -> Read      -> backend -> LongReads -> ReadLong -> ReplyPart, ...
+membership     -> Reconfigure -> raft  ... backend -> Replies
 keep-alive     -> LeaseCalls -> lessor -> LeaseAnswers
 lease's time   -> LeaseCalls -> lessor -> LeaseAnswers -> Read     the backend adds what it knows: header, keys
 
@@ -13,18 +14,33 @@ Which way a request goes, and whether it may, is decided beside this file (actor
 """
 
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
 
 from actors.listener.admission import Admission, WaitingCall
-from actors.listener.call import ASK_LESSOR, READ, WAIT_INDEX, WRITE, Begin, Call, Caller, Client, FollowUp, Routes
+from actors.listener.call import (
+    ASK_LESSOR,
+    CHANGE,
+    READ,
+    WAIT_INDEX,
+    WRITE,
+    Begin,
+    Call,
+    Caller,
+    Client,
+    FollowUp,
+    Routes,
+)
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
-from actors.listener.leases import Leases, lessor_query, with_keys_wanted
+from actors.listener.learner_gate import behind_learner_gate
+from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_wanted
 from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
+from actors.listener.members import ClusterMembers
+from actors.listener.peer_requests import PeerRequests
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
 from actors.listener.slow_calls import SlowCalls
@@ -56,12 +72,15 @@ from etcdz.ipc.messages import (
     LeaseAnswers,
     LeaseCalls,
     Members,
+    PeerAnswer,
+    PeerCall,
     Propose,
     QuotaHeadroom,
     Read,
     ReadIndex,
     ReadLong,
     ReadStates,
+    Reconfigure,
     Refused,
     Replies,
     ReplyPart,
@@ -91,6 +110,7 @@ class Calls:
     """All calls in flight of one listener. len(): how many, those that may take as long as they take not counted.
 
     keep_alives    messages of LeaseKeepAlive streams, which share the lessor's messages with calls
+    members        changes of the membership, and what they are judged by
     long_reads     reads that wait until their answers have room; no request timeout ends them, as in etcd
     """
 
@@ -113,6 +133,9 @@ class Calls:
         self._reads: list[tuple[int, int, bytes, int]] = []
         self._read_index: list[int] = []
         self._lease_calls: list[tuple[int, int, int]] = []
+        self._lease_keys: list[int] = []
+        """Request ids of those that want the lease's keys."""
+        self._changes: list[tuple[int, bytes]] = []
         self.long_reads = LongReads()
         self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon)
         self._revision = 1
@@ -134,16 +157,27 @@ class Calls:
             self._read_long_running,
             self._wait_long_running,
             self._ask_lessor,
+            self._reconfigure,
             lambda: self._leadership,
         )
         key_values = KeyValues(routes, config.max_txn_ops)
         self._maintenance = Maintenance(routes)
         leases = Leases(routes, lambda: self._ids.next())
-        self._begin: dict[int, Begin] = {**key_values.begin, **leases.begin, **self._maintenance.begin}
-        self._gate = QuotaGate(routes, self._begin)
+        self.members = ClusterMembers(routes, config, self._call_leader)
+        self._served: dict[int, Begin] = {
+            **key_values.begin,
+            **leases.begin,
+            **self._maintenance.begin,
+            **self.members.begin,
+        }
+        self.peer_requests = PeerRequests(routes, self._maintenance.begin, self.members, host.links)
+        self._begin = self._served
+        """How calls begin: as they are served, or behind the learner's gate."""
+        self._gate = QuotaGate(routes, self._served)
         self._follow_ups: dict[int, FollowUp] = {
             **key_values.follow_ups,
             **self._maintenance.follow_ups,
+            **self.members.follow_ups,
             **self._gate.follow_ups,
         }
 
@@ -273,14 +307,35 @@ class Calls:
 
     def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None) -> None:
         request_id = self._ids.next()
-        self._lease_calls.append(lessor_query(request_id, method, body))
+        self._query_lessor(request_id, method, body)
         self._calls[request_id] = Call(caller, stream_id, method, ASK_LESSOR, body, time.monotonic(), auth)
+        self._host.flush_soon()
+
+    def _query_lessor(self, request_id: int, method: int, body: bytes) -> None:
+        self._lease_calls.append(lessor_query(request_id, method, body))
+        if wants_keys(method, body):
+            self._lease_keys.append(request_id)
+
+    def _reconfigure(
+        self, caller: Caller, stream_id: int, method: int, make: Callable[[int], bytes], auth: AuthInfo | None
+    ) -> None:
+        request_id = self._ids.next()
+        change = make(request_id)
+        self._calls[request_id] = Call(caller, stream_id, method, CHANGE, change, time.monotonic(), auth)
+        self._changes.append((request_id, change))
+        self._host.flush_soon()
+
+    def _call_leader(self, number: int, leader: int, path: str, timeout_s: float) -> None:
+        boot, links = self._host.boot, self._host.links
+        links.send("peer", PeerCall(boot.name, number, leader, "POST", path, b"", timeout_s))
         self._host.flush_soon()
 
     # ---- answers ----
 
     def on_members(self, message: Members) -> None:
-        """Request ids are made of the id that this member has, whatever its flags say now."""
+        """Who the members are; request ids are made of the id that this member has, whatever its flags say now."""
+        self.members.on_members(message)
+        self._begin = behind_learner_gate(self._served) if self.members.known.is_learner else self._served
         if message.member_id != self._ids_of:
             self._ids_of = message.member_id
             self._ids = request_ids.RequestIds(message.member_id, self._slot, time.time_ns() // 1000)
@@ -288,7 +343,7 @@ class Calls:
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         """Calls that grow the store begin behind the quota gate from now on, or without it."""
         self._maintenance.on_quota_headroom(message)
-        self._begin.update(self._gate.on_quota_headroom(message))
+        self._served.update(self._gate.on_quota_headroom(message))
 
     def on_replies(self, message: Replies) -> None:
         """Answers the calls that these replies of the backend are for, or takes them further."""
@@ -382,6 +437,21 @@ class Calls:
                 body = with_keys_wanted(call.payload, body)
             calls[request_id] = call._replace(state=READ, payload=body)
             self._reads.append((request_id, call.method, body, 0))
+        for request_id, body in message.final:
+            self._answer(request_id, 0, body)
+
+    def _answer(self, request_id: int, code: int, body: bytes) -> None:
+        """The answer to a call, if it still waits."""
+        call = self._calls.pop(request_id, None)
+        if call is not None:
+            call.caller.reply(call.stream_id, code, body)
+            self._answered.add(call.caller)
+
+    def on_peer_answer(self, message: PeerAnswer) -> None:
+        """The leader has decided what a client of this member has asked, or could not."""
+        answered = self.members.on_peer_answer(message)
+        if answered is not None:
+            self._answered.add(answered)
 
     def on_refused(self, message: Refused) -> None:
         """Raft or the wal does not take these proposals: their calls are answered with the error that it names."""
@@ -410,6 +480,7 @@ class Calls:
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants from now on; a new fence asks for all writes that are not answered."""
         before, self._leadership = self._leadership, message
+        self.members.on_leadership(bool(before.leader))
         self._delegation = message.delegation
         if message.fence and (message.incarnation, message.fence) != (before.incarnation, before.fence):
             self._offer_again(message.fence)
@@ -422,14 +493,17 @@ class Calls:
             if call.began_s > oldest:
                 break
             late.append(request_id)
+        lessor_error = errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
         for request_id in late:
-            self._end(request_id, errors.TIMEOUT)
+            asks_lessor = self._calls[request_id].state == ASK_LESSOR
+            self._end(request_id, lessor_error if asks_lessor else errors.TIMEOUT)
         for waiting in self._admission.expire(oldest):
             _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             self._answered.add(waiting.caller)
         if self.long_reads:
             self._expire_long_reads(now)
-        self.keep_alives.expire(now, self._answered)
+        self.keep_alives.expire(now, self._answered, lessor_error)
+        self.members.expire(now, self._answered)
 
     def _expire_long_reads(self, now: float) -> None:
         for request_id in self.long_reads.expire(now - limits.LONG_READ_WAIT_S):
@@ -449,6 +523,7 @@ class Calls:
             self._offer_to_new_raft()
             self._delegation = self._fence = 0
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
+            self._changes = [(i, c.payload) for i, c in self._calls.items() if c.state == CHANGE]
         elif peer.kind == "backend":
             self._end_poison_reads()
             index = self._leadership.read_index or 0
@@ -461,8 +536,10 @@ class Calls:
             self._delegation = 0
             self._offer_again(UNASKED)
         elif peer.kind == "lessor":
-            asking = [(i, c) for i, c in self._calls.items() if c.state == ASK_LESSOR]
-            self._lease_calls = [lessor_query(request_id, call.method, call.payload) for request_id, call in asking]
+            self._lease_calls, self._lease_keys = [], []
+            for request_id, call in self._calls.items():
+                if call.state == ASK_LESSOR:
+                    self._query_lessor(request_id, call.method, call.payload)
             self.keep_alives.ask_again()
 
     def on_peer_down(self, peer: Peer) -> None:
@@ -526,10 +603,13 @@ class Calls:
         if self._read_index:
             links.send("raft", ReadIndex(self._slot, self._read_index))
             self._read_index = []
+        if self._changes:
+            links.send("raft", Reconfigure(self._slot, self._changes))
+            self._changes = []
         if self._lease_calls or self.keep_alives.queries:
             queries = self.keep_alives.queries + self._lease_calls
-            links.send("lessor", LeaseCalls(self._slot, self._revision, queries))
-            self._lease_calls = []
+            links.send("lessor", LeaseCalls(self._slot, self._revision, queries, self._lease_keys))
+            self._lease_calls, self._lease_keys = [], []
             self.keep_alives.queries = []
         if self._answered:
             for caller in self._answered:

@@ -17,7 +17,7 @@ from actors.listener.streams import StreamCall, end_for_resumption, unreadable
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.errors import Code, EtcdError
-from etcdz.lease.lessor import KEEP_ALIVE
+from etcdz.lease.question import KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
 
 _LEASES: Final[dict[bytes, int]] = {}
@@ -99,9 +99,9 @@ class KeepAlives:
         """A new lessor runs: it is asked what is unanswered, in order."""
         self.queries = [(number, KEEP_ALIVE, waiting[2]) for number, waiting in self._waiting.items()]
 
-    def expire(self, now: float, touched: set[Asker]) -> None:
+    def expire(self, now: float, touched: set[Asker], error: EtcdError = errors.TIMEOUT) -> None:
         """Ends the streams of messages that the lessor has not answered within the request timeout: there is no leader,
-        or no revoke is applied. now: on the monotonic clock"""
+        or no revoke is applied. now: on the monotonic clock. error: what they are told"""
         oldest = now - self._timeout_s
         late = []
         for number, (_, _, _, began_s) in self._waiting.items():
@@ -110,7 +110,7 @@ class KeepAlives:
             late.append(number)
         for number in late:
             asker, place, _, _ = self._waiting.pop(number)
-            asker.reply(place, errors.TIMEOUT.code, errors.TIMEOUT.text.encode())
+            asker.reply(place, error.code, error.text.encode())
             touched.add(asker)
 
 

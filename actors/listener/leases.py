@@ -7,7 +7,7 @@ from actors.listener.call import Begin, Caller, Routes
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import LEASE_GRANT, LEASE_LEASES, LEASE_REVOKE, LEASE_TIME_TO_LIVE
-from etcdz.lease import lessor
+from etcdz.lease import question
 from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 
@@ -57,8 +57,13 @@ def lessor_query(request_id: int, method: int, body: bytes) -> tuple[int, int, i
     method, body: LEASE_TIME_TO_LIVE or LEASE_LEASES, and its request
     """
     if method == LEASE_LEASES:
-        return request_id, lessor.LEASES, 0
-    return request_id, lessor.TIME_TO_LIVE, pb.LeaseTimeToLiveRequest.FromString(body).ID
+        return request_id, question.LEASES, 0
+    return request_id, question.TIME_TO_LIVE, pb.LeaseTimeToLiveRequest.FromString(body).ID
+
+
+def wants_keys(method: int, body: bytes) -> bool:
+    """Whether a LEASE_TIME_TO_LIVE asks for the lease's keys as well. method, body: as for `lessor_query`"""
+    return method == LEASE_TIME_TO_LIVE and pb.LeaseTimeToLiveRequest.FromString(body).keys
 
 
 def with_keys_wanted(request: bytes, answer: bytes) -> bytes:

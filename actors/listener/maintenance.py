@@ -1,4 +1,4 @@
-"""How calls of etcd's Maintenance, Cluster and Health services begin.
+"""How calls of etcd's Maintenance and Health services begin.
 
 What can be checked here is refused here; the rest is a read of the backend or a proposal. Snapshot is a stream:
 snapshots.py.
@@ -19,7 +19,6 @@ from etcdz.api.methods import (
     HASH_KV,
     HEALTH,
     HEALTH_LIST,
-    MEMBER_LIST,
     MOVE_LEADER,
     SET_DOWNGRADE,
     STATUS,
@@ -36,7 +35,7 @@ _ALARM_TYPES: Final = range(3)
 
 
 class Maintenance:
-    """The methods of Maintenance, Cluster and Health.
+    """The methods of Maintenance and Health.
 
     begin       by method: how its calls begin
     follow_ups  by method: what their replies are followed by
@@ -50,7 +49,6 @@ class Maintenance:
             STATUS: self._status,
             HASH: self._hash,
             HASH_KV: self._hash_kv,
-            MEMBER_LIST: self._member_list,
             HEALTH: self._health,
             HEALTH_LIST: self._health_list,
             DEFRAGMENT: self._defragment,
@@ -92,11 +90,6 @@ class Maintenance:
     def _defragment(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         validate.parse_empty(pb.DefragmentRequest, body)
         return self._routes.read_long_running(caller, stream_id, DEFRAGMENT, b"", auth)
-
-    def _member_list(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
-        request = pb.MemberListRequest.FromString(body)
-        self._routes.read(caller, stream_id, MEMBER_LIST, b"", request.linearizable, auth)
-        return None
 
     def _health(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         if body not in _HEALTH_OF_ALL:

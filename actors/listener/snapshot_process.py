@@ -13,20 +13,17 @@ than a second file on a disk that may well be full.
 
 import hashlib
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import BinaryIO
 
+from actors.runtime import worker_process
 from etcdz import limits
 from etcdz.mvcc.bolt_rows import write_file
 from etcdz.store.checkpoint import open_checkpoint
 from etcdz.store.interface import Store
 
 BUFFER_BYTES = 256 << 10
-NICE = 10
-"""A snapshot gives way to puts."""
 
 
 class _Output:
@@ -69,31 +66,15 @@ def send(store: Store, target: BinaryIO) -> None:
     output.finish()
 
 
-def _end_with_stdin(main: int) -> None:
-    """main: the thread to interrupt, which may be blocked in a write; it removes the checkpoint on its way out."""
-    while os.read(0, 1):
-        pass
-    signal.pthread_kill(main, signal.SIGTERM)
-
-
-def _on_term(signum: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(1)
-
-
 def main(directory: str) -> int:
     """directory: of the store. return the exit status"""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ^C: the listener ends first, and this process with it
-    os.nice(NICE)
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # not only where the listener is pinned
-    signal.signal(signal.SIGTERM, _on_term)
-    threading.Thread(target=_end_with_stdin, args=[threading.get_ident()], daemon=True).start()
+    worker_process.begin(bytes)
     try:
         with open_checkpoint(Path(directory)) as store:
             try:
                 send(store, sys.stdout.buffer)
             finally:
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing may come in the middle of tidying up
+                worker_process.hold_signals()
     except BrokenPipeError:
         return 1  # the listener does not read any more: there is nothing to say
     except OSError as error:

@@ -26,12 +26,13 @@ from actors.peer.accepted import AcceptedConnection
 from actors.peer.asks import Asks
 from actors.peer.calls import Calls
 from actors.peer.dialled import CannotDial, place_of
+from actors.peer.figures import figures
 from actors.peer.host import Clocked
 from actors.peer.incoming_snapshots import IncomingSnapshots
 from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target
 from actors.peer.remote_member import RemoteMember
 from actors.runtime.link import Peer
-from actors.runtime.loop import Actor, FatalError, run_actor
+from actors.runtime.loop import Actor, run_actor
 from etcdz import ETCD_VERSION, limits
 from etcdz.cluster.founding import Founding
 from etcdz.config import MemberConfig
@@ -43,6 +44,7 @@ from etcdz.ipc.messages import (
     PeerReports,
     PeerState,
     Received,
+    Removed,
     Send,
     SnapshotWanted,
     Stop,
@@ -54,11 +56,13 @@ from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import message_type
 from etcdz.peer.screen import Screen
-from etcdz.raft.messages import MSG_SNAP
+from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
 
 BACKLOG: Final = 512
 CLOCK_S: Final = 0.25
 """How often what is overdue is looked for, while there is anything."""
+LEAVE_S: Final = 1.0
+"""From the removal of this member being applied to its stop, as in etcd: others hear of its last acknowledgements."""
 CONNECTIONS_MAX: Final = 1024
 """Accepted ones; beyond, the one that has waited longest for a request is cut. A cluster of seven needs some sixty."""
 
@@ -133,13 +137,17 @@ class PeerActor(Actor):
         loop.add_reader(datagrams, self._on_mailbox)
         loop.add_reader(zmq_, self._on_zmq)
         loop.call_soon(self._on_zmq)  # its descriptor may have become readable already
-        for sock in self._sockets:
-            self.start_task(self._listen(sock))
-        self.meet_remotes()
+        self.open()
         self._on_heartbeat()
         loop.run_forever()
         if self.failure is not None:
             raise self.failure
+
+    def open(self) -> None:
+        """Accept connections, and dial the members that are known."""
+        for sock in self._sockets:
+            self.start_task(self._listen(sock))
+        self.meet_remotes()
 
     async def _listen(self, sock: socket.socket) -> None:
         """NB: a server closes its socket when it ends, which is why it gets a duplicate."""
@@ -159,13 +167,13 @@ class PeerActor(Actor):
             frames = self.drain(began)
             if self.mailbox.pending():
                 self.event_loop.call_soon(self._on_mailbox)
-            self._flush()
+            self.flush()
         except Exception as error:
             self.fail(error)
             return
         self.count_turn(frames, time.monotonic_ns() - began)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """All that this turn has brought: to other members first, so that no disk or process is waited for."""
         unreachable = []
         for remote in self.remotes.values():
@@ -194,7 +202,7 @@ class PeerActor(Actor):
     def _on_flush(self) -> None:
         self._flush_due = False
         try:
-            self._flush()
+            self.flush()
         except Exception as error:
             self.fail(error)
 
@@ -221,7 +229,7 @@ class PeerActor(Actor):
             for one in list(self.clocked):
                 one.check(now)
             self.asks.check(now)
-            self._flush()
+            self.flush()
         except Exception as error:
             self.fail(error)
             return
@@ -259,7 +267,7 @@ class PeerActor(Actor):
             self.event_loop.stop()
 
     def on_stop(self) -> None:
-        self._flush()
+        self.flush()
         self.event_loop.run_until_complete(self._close_connections())
 
     async def _close_connections(self) -> None:
@@ -302,7 +310,8 @@ class PeerActor(Actor):
         self.start_clock()
 
     def on_removed(self) -> None:
-        self.fail(FatalError("the member has been permanently removed from the cluster"))
+        reason = "the member has been permanently removed from the cluster"
+        self.links.tell_supervisor(Removed(self.boot.name, self.boot.incarnation, reason))
 
     # ---- other members ----
 
@@ -316,6 +325,8 @@ class PeerActor(Actor):
         self.directory.learn(message)
         self.screen.removed = self.directory.removed
         self.meet_remotes()
+        if self.directory.is_removed:
+            self.event_loop.call_later(LEAVE_S, self.on_removed)
 
     def _become(self, member_id: int, cluster_id: int) -> None:
         """What this member has on disk says that it is another one than its flags do."""
@@ -360,6 +371,8 @@ class PeerActor(Actor):
 
     def on_peer_up(self, peer: Peer) -> None:
         if peer.kind == "raft":
+            for remote in self.remotes.values():
+                remote.on_answered()
             self.links.send(peer.name, self._state(tuple(self.forwarded)))
         elif peer.kind in ("listener", "lessor"):
             self.links.send(peer.name, self._state())
@@ -369,11 +382,13 @@ class PeerActor(Actor):
         remotes = self.remotes
         self.forwarded.extend(message.forwarded)
         for to, encoded in message.messages:
-            remote = remotes.get(to)
-            if message_type(encoded) == MSG_SNAP:
+            remote, kind = remotes.get(to), message_type(encoded)
+            if kind == MSG_SNAP:
                 self._send_snapshot(to, encoded)
             elif remote is not None:
                 remote.outbox.send(encoded)
+                if kind == MSG_APP_RESP:
+                    remote.on_answered()
         for to, *append in message.appends:
             remote = remotes.get(to)
             if remote is not None:
@@ -428,6 +443,10 @@ class PeerActor(Actor):
             "calls": len(self.calls),
             "asks": len(self.asks),
         }
+
+    def metrics(self) -> dict[str, Any]:
+        members = self.directory.members
+        return figures(self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members])
 
 
 def _members_of(founding: Founding) -> Members:

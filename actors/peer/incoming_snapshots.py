@@ -101,6 +101,7 @@ class _Incoming:
             self._process.say(answer=self._service.answer(204, ""))
         else:
             status, text = said["refused"]
+            self._service.host.log.warn("refused a snapshot", sender=f"{self.sender:x}", error=text)
             self._process.say(answer=self._service.answer(status, text))
 
     def _on_end(self, why: str) -> None:

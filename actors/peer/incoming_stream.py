@@ -30,7 +30,8 @@ class Owner(Protocol):
 
     def on_stream_up(self, kind: str) -> None: ...
     def on_stream_down(self, kind: str, why: str) -> None: ...
-    def on_received(self, size: int) -> None: ...
+    def on_received(self, kind: str, size: int) -> None: ...
+    def on_bad_bytes(self) -> None: ...
 
 
 class IncomingStream:
@@ -114,6 +115,7 @@ class StreamConnection(asyncio.Protocol):
         try:
             self._take(data)
         except ProtocolError as error:
+            self._owner.on_bad_bytes()
             self.cut(error.text)
         except Exception as error:
             self._host.on_connection_error(f"{self._kind} stream of {self._owner.id:x}", error)
@@ -128,6 +130,8 @@ class StreamConnection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         for event in self._reader.receive(data):
+            if self.ended.done():  # refused, by an event before
+                return
             if isinstance(event, bytes):
                 self._take_body(event)
             elif event is END:
@@ -141,7 +145,7 @@ class StreamConnection(asyncio.Protocol):
         if self._head is not None and self._head.status != 200:
             self._refusal += data
             return
-        self._owner.on_received(len(data))
+        self._owner.on_received(self._kind, len(data))
         messages = self._decoder.receive(data)
         if messages:
             self._host.deliver(messages)
@@ -171,7 +175,7 @@ class StreamConnection(asyncio.Protocol):
             self.cut("i/o timeout")
 
     def hold(self, is_held: bool) -> None:
-        """Read no more for now, or read on: raft is behind."""
+        """Read no more for now, or read on."""
         if self.transport is None or self.transport.is_closing() or is_held == self._is_held:
             return
         self._is_held = is_held

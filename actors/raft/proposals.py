@@ -9,7 +9,8 @@ nor among what the peer actor has passed on, and if that actor has lived since: 
 not refused either: it is answered if it is applied after all, and else times out, as in etcd.
 
 What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. A
-follower sends it to the leader once, and never again: whoever leads then may have it already.
+follower sends it to the leader once, and never again: whoever leads then may have it already. What is for one term
+alone (Propose.only_term) waits for nothing: if this member does not lead in it, it is dropped.
 """
 
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ class Proposals:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.waiting: list[bytes] = []
+        self._of_terms: list[Propose] = []
+        """What is for one term alone."""
         self._unchecked: list[Propose] = []
         """What came before the log was read: until then it is not known whether it is in it."""
         self._doubtful: list[Propose] = []
@@ -59,7 +62,9 @@ class Proposals:
     def on_propose(self, message: Propose) -> None:
         """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
         host, delegation = self._host, self._host.delegation
-        if host.node is None:
+        if message.only_term and not delegation.number:
+            self._of_terms.append(message)
+        elif host.node is None:
             self._unchecked.append(message)
         elif message.since_peer != FIRST_OFFER and not host.node.raft.tracker.single_member:
             self._on_repeated(message)
@@ -109,6 +114,8 @@ class Proposals:
 
     def propose(self, node: RawNode) -> None:
         """At the end of a turn. Requires: the end of the log is raft's."""
+        if self._of_terms:
+            self._take_of_term(node)
         if not self.waiting:
             return
         count = len(self.waiting)
@@ -129,6 +136,13 @@ class Proposals:
         if not node.raft.tracker.single_member:
             self._host.outgoing.remember([request_id_of(data) for data in batch])
         self.waiting = self.waiting[len(batch) :]
+
+    def _take_of_term(self, node: RawNode) -> None:
+        """NB: just before the core is asked, which forwards to another leader what it is given as a follower."""
+        messages, self._of_terms = self._of_terms, []
+        for message in messages:
+            if node.raft.role == LEADER and node.raft.term == message.only_term:
+                self.take(message)
 
     def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
         """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""

@@ -6,10 +6,13 @@
 A change may make others voters, and nothing that rests on being the only voter may outlive that: writes that go to the
 wal, and reads that go straight to the backend. So both end first, and raft waits until every listener has said that it
 knows. They begin again when the change is applied, if this member is the only voter then.
+
+Only a leader gives a learner its vote, and only when the learner's log has come near its own: a voter that has to catch
+up first would count in the quorum and not help it. Whether it has is known to the leader's core alone.
 """
 
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -18,11 +21,18 @@ from actors.raft.leadership import LeadershipNotes
 from actors.raft.outgoing import Outgoing
 from actors.raft.request_window import RequestWindow
 from actors.runtime.link import Links
-from etcdz.ipc.messages import Reconfigure
+from etcdz.api import errors
+from etcdz.cluster.membership import promoted_id
+from etcdz.ipc.messages import Reconfigure, Refused
 from etcdz.proto import raftpb
 from etcdz.raft import ProposalDropped, RawNode, codec
 from etcdz.raft.entry import ENTRY_CONF_CHANGE
 from etcdz.raft.messages import LEADER
+
+READY_SHARE: Final = 0.9
+"""A learner is given a vote when it has so much of the leader's log."""
+FORWARDED: Final = -1
+"""In place of a slot: another member has proposed it, which hears of it when it is applied."""
 
 
 class Host(Protocol):
@@ -36,27 +46,28 @@ class Host(Protocol):
 
 
 class Reconfiguration:
-    """waiting  (request id, encoded raftpb.ConfChange) that are not in the log yet
+    """waiting  (slot, request id, encoded raftpb.ConfChange) that are not in the log yet; slot: of the listener, or
+             FORWARDED
 
     Invariant: fast paths are closed whenever something waits and a leader has had a turn, until all is applied.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.waiting: deque[tuple[int, bytes]] = deque()
+        self.waiting: deque[tuple[int, int, bytes]] = deque()
         self._index = 0
         """Of the change that was proposed last and is not applied yet; 0: none."""
 
     def on_reconfigure(self, message: Reconfigure) -> None:
         """Changes that clients ask for, and those that a listener offers again to a new raft."""
-        self.waiting.extend(message.items)
+        self.waiting.extend([(message.slot, request_id, data) for request_id, data in message.items])
 
     def take(self, changes: list[bytes]) -> None:
         """Encoded raftpb.ConfChange that another member has forwarded. One that is none is passed over."""
         for data in changes:
             request_id = _request_id(data)
             if request_id is not None:
-                self.waiting.append((request_id, data))
+                self.waiting.append((FORWARDED, request_id, data))
 
     def remember(self, data: bytes) -> None:
         """A ConfChange entry's data that is in the log already. One that is none ends the member when it is applied."""
@@ -66,11 +77,36 @@ class Reconfiguration:
 
     def advance(self, node: RawNode) -> None:
         """At the end of a turn in which there is a leader: whatever may be done by now for the first that waits."""
+        while self.waiting and (refusal := self._why_refused(node)):
+            self._refuse(refusal)
         delegation = self._host.delegation
-        if not self._host.leadership.are_fast_paths_closed:
+        if not self.waiting:
+            self.on_applied(node)
+        elif not self._host.leadership.are_fast_paths_closed:
             self._close_fast_paths(node)
         elif not (self._index or delegation.number or delegation.waits_for_answers):
             self._propose(node)
+
+    def _why_refused(self, node: RawNode) -> str:
+        """Of the first that waits: a name in etcdz.api.errors, or "". What is no promotion is judged when applied."""
+        slot, request_id, data = self.waiting[0]
+        is_judged = slot != FORWARDED and request_id not in self._host.window
+        id_ = promoted_id(raftpb.ConfChange.FromString(data)) if is_judged else 0
+        if not id_:
+            return ""
+        raft = node.raft
+        if raft.role != LEADER:
+            return errors.NOT_LEADER.name
+        progress = raft.tracker.progress
+        if id_ not in progress:
+            return errors.MEMBER_NOT_FOUND.name
+        is_ready = progress[id_].match >= READY_SHARE * progress[raft.id].match
+        return "" if is_ready else errors.LEARNER_NOT_READY.name
+
+    def _refuse(self, name: str) -> None:
+        slot, request_id, _ = self.waiting.popleft()
+        links = self._host.links
+        links.send(links.listener(slot), Refused([(request_id, name)]))
 
     def _close_fast_paths(self, node: RawNode) -> None:
         host = self._host
@@ -86,7 +122,7 @@ class Reconfiguration:
         raft, window = node.raft, self._host.window
         if raft.pending_conf_index > raft.log.applied:
             return
-        request_id, data = self.waiting[0]
+        _, request_id, data = self.waiting[0]
         if request_id not in window:
             try:
                 node.propose_conf_change(codec.decode_conf_change(ENTRY_CONF_CHANGE, data))

@@ -37,6 +37,7 @@ from etcdz.ipc.messages import (
     Write,
 )
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import raftpb
 from etcdz.raft.entry import make_entries
 from etcdz.store import ballast
 from etcdz.store.disk import RealDisk
@@ -342,6 +343,9 @@ class WalActor(Actor):
                 if isinstance(append, Own):
                     log.append(append.entries, append.first_index)
                     sync = True
+                elif append.snapshot:
+                    self._take_snapshot(append)
+                    sync = True
                 else:
                     log.append(append.entries, append.first_index, append.hard_state or None)
                     sync = sync or append.sync
@@ -370,6 +374,26 @@ class WalActor(Actor):
         sequence, offset = log.position
         if sequence != self.marked[0] or offset - self.marked[1] >= limits.RESUME_POINT_BYTES:
             self._mark()
+
+    def _take_snapshot(self, append: Append) -> None:
+        """What a leader has sent takes the place of the log, durably; the entries of this append follow it.
+
+        NB: on a full disk only what was not done of the batch is tried again: the entries in front are not the log's
+        any more. raises WalFull, OSError
+        """
+        log, received = self.log_file, raftpb.Snapshot.FromString(append.snapshot)
+        log.sync()
+        self.waiting = self.waiting[next(at for at, one in enumerate(self.waiting) if one is append) :]
+        metadata = received.metadata
+        conf_state = metadata.conf_state.SerializeToString()
+        snap.save(self.disk, self.snap_dir, Snap(metadata.index, metadata.term, conf_state, received.data))
+        log.save_received_marker(metadata.index, metadata.term, conf_state, append.hard_state)
+        self.waiting[0] = append._replace(snapshot=b"", hard_state=b"")
+        self.snapshot_index, self.snapshot_term = metadata.index, metadata.term
+        self._mark()
+        released = self._release(metadata.index)
+        self.log.info("saved a snapshot of the leader's", snapshot_index=metadata.index, released_segments=released)
+        log.append(append.entries, append.first_index)
 
     def _log_failed(self, error: OSError) -> FatalError:
         return FatalError(f"failed to save Raft hard state and entries: {error}")

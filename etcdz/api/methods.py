@@ -32,6 +32,10 @@ DEFRAGMENT: Final = 26
 MOVE_LEADER: Final = 27
 DOWNGRADE: Final = 28
 HEALTH_LIST: Final = 29
+MEMBER_ADD: Final = 33
+MEMBER_REMOVE: Final = 34
+MEMBER_UPDATE: Final = 35
+MEMBER_PROMOTE: Final = 36
 
 # What a call becomes on its way to its answer.
 WAIT_COMPACTION: Final = 30
@@ -79,6 +83,10 @@ PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Maintenance/Hash": HASH,
     b"/etcdserverpb.Maintenance/HashKV": HASH_KV,
     b"/etcdserverpb.Cluster/MemberList": MEMBER_LIST,
+    b"/etcdserverpb.Cluster/MemberAdd": MEMBER_ADD,
+    b"/etcdserverpb.Cluster/MemberRemove": MEMBER_REMOVE,
+    b"/etcdserverpb.Cluster/MemberUpdate": MEMBER_UPDATE,
+    b"/etcdserverpb.Cluster/MemberPromote": MEMBER_PROMOTE,
     b"/grpc.health.v1.Health/Check": HEALTH,
     b"/grpc.health.v1.Health/List": HEALTH_LIST,
     b"/etcdserverpb.Maintenance/Defragment": DEFRAGMENT,

@@ -151,6 +151,14 @@ class Membership:
                 loaded._load_row(bucket, key[len(bucket) :], value)
         return loaded
 
+    @classmethod
+    def of_message(cls, member_id: int, cluster_id: int, members: Iterable[Sequence[Any]]) -> "Membership":
+        """The membership that the backend has told: members as in Members of etcdz.ipc.messages."""
+        told = cls(member_id, cluster_id)
+        for id_, name, peer_urls, client_urls, is_learner in members:
+            told.by_id[id_] = Member(id_, peer_urls, is_learner, name, client_urls)
+        return told
+
     def _load_row(self, bucket: bytes, key: bytes, value: bytes) -> None:
         if bucket == MEMBERS:
             id_ = int(key, 16)
@@ -200,6 +208,10 @@ class Membership:
     def members(self) -> list[Any]:
         """pb.Member of each, by id."""
         return [member.to_message() for member in self.sorted_members()]
+
+    def voters(self) -> list[int]:
+        """Ids of those that have a vote, ascending."""
+        return self._ids()[0]
 
     def _ids(self) -> tuple[list[int], list[int]]:
         """(voters, learners)"""
@@ -420,6 +432,36 @@ def conf_change(kind: int, id_: int, context: bytes | None, request_id: int = 0)
 def promotion_context(id_: int) -> bytes:
     """Context of the change that gives a learner its vote."""
     return encode_json({"id": id_, "peerURLs": None, "isPromote": True}).encode()
+
+
+def addition(member: Member, request_id: int) -> bytes:
+    """Encoded raftpb.ConfChange that adds a member, with a vote or without."""
+    kinds = raftpb.ConfChangeType
+    kind = kinds.ConfChangeAddLearnerNode if member.is_learner else kinds.ConfChangeAddNode
+    return conf_change(kind, member.id, member.to_json().encode(), request_id)
+
+
+def update(id_: int, peer_urls: Sequence[str], request_id: int) -> bytes:
+    """Encoded raftpb.ConfChange that gives a member other peer URLs."""
+    context = Member(id_, peer_urls).to_json().encode()
+    return conf_change(raftpb.ConfChangeType.ConfChangeUpdateNode, id_, context, request_id)
+
+
+def removal(id_: int, request_id: int) -> bytes:
+    """Encoded raftpb.ConfChange that removes a member for good."""
+    return conf_change(raftpb.ConfChangeType.ConfChangeRemoveNode, id_, None, request_id)
+
+
+def promotion(id_: int, request_id: int) -> bytes:
+    """Encoded raftpb.ConfChange that gives a learner a vote."""
+    return conf_change(raftpb.ConfChangeType.ConfChangeAddNode, id_, promotion_context(id_), request_id)
+
+
+def promoted_id(change: raftpb.ConfChange) -> int:
+    """Of the learner that a change would give a vote; 0: it is another change. raises ValueError: bad context"""
+    if change.type != raftpb.ConfChangeType.ConfChangeAddNode or not change.context:
+        return 0
+    return change.node_id if json.loads(change.context).get("isPromote") else 0
 
 
 def attributes_request(request_id: int, id_: int, name: str, client_urls: Sequence[str]) -> bytes:

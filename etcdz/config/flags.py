@@ -234,8 +234,9 @@ _CLUSTERING: Final[tuple[_Row, ...]] = (
         "strict-reconfig-check",
         BOOL,
         "true",
-        WITHOUT_EFFECT,
+        WORKS,
         "Refuse changes of the membership that would cost the quorum.",
+        "strict_reconfig_check",
     ),
     ("pre-vote", BOOL, "true", WORKS, "Ask for votes before disturbing a term with an election.", "pre_vote"),
     (

@@ -15,13 +15,14 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
 | Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |
+| Removed            | peer -> supervisor          | Stop                 | said again with the next refusal, also at the next start |
 | Query              | supervisor -> all           | QueryReply           | the order or query fails: no answer came         |
 | QueryReply         | all -> supervisor           | -                    | the order or query fails: no answer came         |
 | QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
 | Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
-| Reconfigure        | no actor yet -> raft        | Replies or Refused   | offered again to the next raft incarnation       |
+| Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
 | Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
 | PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
@@ -31,12 +32,12 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | SnapshotTaken      | peer -> raft                | Send with MsgSnap    | as above                                         |
 | SnapshotArrived    | peer -> raft                | -                    | the sender sends its snapshot again              |
 | PeerCall           | listener, lessor, raft, backend -> peer | PeerAnswer | the caller's own deadline                        |
-| PeerAnswer         | peer -> who asked           | -                    | as above                                         |
+| PeerAnswer         | peer -> listener, lessor, raft, backend | -                    | as above                                         |
 | PeerAsk            | peer -> listener, lessor    | PeerReply            | HTTP 408 or 500 after the request's own deadline |
 | PeerReply          | listener, lessor -> peer    | -                    | as above                                         |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
-| ReadIndex          | listener -> raft            | ReadStates           | asked again of the next raft incarnation         |
-| ReadStates         | raft -> listener            | -                    | the call times out                               |
+| ReadIndex          | listener, lessor -> raft    | ReadStates           | asked again of the next raft incarnation         |
+| ReadStates         | raft -> listener, lessor    | -                    | the call times out                               |
 | Leadership         | raft -> listener, lessor, compactor, wal | -                    | sent again to each new incarnation               |
 | WalHello           | raft -> wal                 | WalState             | sent again to the next wal incarnation           |
 | WalState           | wal -> raft                 | -                    | raft asks the next wal incarnation               |
@@ -51,10 +52,11 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | BackendState       | backend -> raft             | -                    | raft asks the next backend incarnation           |
 | Apply              | raft -> backend             | Applied, and Replies | sent again from the consistent index on          |
 | Durable            | wal -> backend              | -                    | raft tells the backend when either one is new    |
+| Install            | raft -> backend             | BackendState of the next backend | said again to each one that stands before it |
 | Applied            | backend -> raft             | -                    | the next one says more                           |
 | Flush              | raft -> backend             | Flushed              | asked again at the next snapshot-count           |
 | Flushed            | backend -> raft             | -                    | asked again at the next snapshot-count           |
-| Read               | listener -> backend         | Replies              | asked again of the next backend incarnation      |
+| Read               | listener, lessor -> backend | Replies              | asked again of the next backend incarnation      |
 | LongReads          | backend -> listener         | ReadLong             | asked again of the next backend incarnation      |
 | ReadLong           | listener -> backend         | ReplyPart, Replies   | asked again of the next backend incarnation      |
 | CancelReads        | listener -> backend         | -                    | the next backend is not asked again              |
@@ -76,7 +78,6 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
 | WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
 
-"no actor yet": raft takes it, and the listener that will send it is not built.
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
 """
@@ -146,6 +147,14 @@ class Fault(NamedTuple):
     given_up: bool = False
 
 
+class Removed(NamedTuple):
+    """This member is no longer one of its cluster, by the word of `reason`: it stops in order, and is not at fault."""
+
+    name: str
+    incarnation: int
+    reason: str
+
+
 class Query(NamedTuple):
     """A question to a living actor, or an order that changes what it logs and shows; the verbs stand in
     `actors.runtime.queries`. id: of the question; comes back with the answer
@@ -186,6 +195,7 @@ class Propose(NamedTuple):
     fence       0 if they are offered for the first time, or to a new raft; else these are all that the listener has
                 unanswered, and may have gone to the wal before: the fence of the Leadership that asked for them, or
                 UNASKED
+    only_term   0, or: only the leader of this term may append them. Else they are dropped, and never forwarded
     since_peer  FIRST_OFFER, or: a raft that is gone was offered them before, and may have passed them on to other
                 members; incarnation of the peer actor that has lived since, 0: none has
     """
@@ -193,6 +203,7 @@ class Propose(NamedTuple):
     slot: int
     items: list[tuple[int, bytes]]
     fence: int = 0
+    only_term: int = 0
     since_peer: int = -1
 
 
@@ -409,7 +420,8 @@ class WalState(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty)."""
+    """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty). snapshot: encoded
+    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none."""
 
     incarnation: int
     seq: int
@@ -417,6 +429,7 @@ class Append(NamedTuple):
     entries: list[bytes]
     hard_state: bytes
     sync: bool
+    snapshot: bytes = b""
 
 
 class Appended(NamedTuple):
@@ -499,6 +512,14 @@ class Apply(NamedTuple):
     term: int
     entries: list[bytes]
     kinds: bytes
+
+
+class Install(NamedTuple):
+    """The log begins after this entry, durably: the store that was received takes the place of the backend's own. It ends
+    then, and its successor serves the new one."""
+
+    incarnation: int
+    snapshot_index: int
 
 
 class Durable(NamedTuple):
@@ -591,18 +612,21 @@ class Replies(NamedTuple):
 
 
 class LeaseCalls(NamedTuple):
-    """items: (request id, KEEP_ALIVE, TIME_TO_LIVE or LEASES of etcdz.lease.lessor, lease id). revision: the latest
-    that the listener has seen in an answer."""
+    """items: (request id, KEEP_ALIVE, TIME_TO_LIVE or LEASES of etcdz.lease.question, lease id). revision: the latest
+    that the listener has seen in an answer. with_keys: request ids of those that want the lease's keys as well."""
 
     slot: int
     revision: int
     items: list[tuple[int, int, int]]
+    with_keys: Sequence[int] = ()
 
 
 class LeaseAnswers(NamedTuple):
-    """items: (request id, body): what the lessor has to say, see etcdz.lease.lessor."""
+    """items: (request id, body): what the lessor has to say, see etcdz.lease.lessor. final: (request id, encoded
+    LeaseTimeToLiveResponse): the whole answer, as the leader has given it."""
 
     items: list[tuple[int, bytes]]
+    final: Sequence[tuple[int, bytes]] = ()
 
 
 class LeaseHello(NamedTuple):
@@ -629,15 +653,17 @@ class LeaseEvents(NamedTuple):
 
 
 class LeaseNews(NamedTuple):
-    """Wants to be told when everything that the backend knows by now is sent."""
+    """Wants to be told when everything that the backend knows by now is sent, and at_index is applied."""
 
     number: int
+    at_index: int = 0
 
 
 class LeaseNewsEnd(NamedTuple):
-    """Everything is."""
+    """Everything is, up to applied_index."""
 
     number: int
+    applied_index: int = 0
 
 
 class QuotaHeadroom(NamedTuple):
@@ -722,6 +748,7 @@ MESSAGES: dict[int, type[Any]] = {
     8: Listen,
     9: QueryMetrics,
     15: Metrics,
+    16: Removed,
     10: Propose,
     11: Refused,
     12: ReadIndex,
@@ -778,6 +805,7 @@ MESSAGES: dict[int, type[Any]] = {
     88: PeerAnswer,
     89: PeerAsk,
     90: PeerReply,
+    91: Install,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 

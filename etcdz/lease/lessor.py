@@ -4,26 +4,31 @@ The backend tells it which leases there are: the whole table once, then every ch
 member leads. It answers nothing before it knows both, and calls that come earlier wait here. It changes no lease
 itself: it proposes, and a lease is gone when the backend says so.
 
+    another member leads                          it is asked (forwarding.py)
+    this one leads, and is not the only voter     all waits until it is certain that it does (confirmation.py)
     keep-alive of a lease                         is answered at once
     ... that has run out                          waits until it is revoked: nothing stops that any more
     ... whose checkpoint counts                   waits until that is cleared: else the lease might end early elsewhere
     ... that is not known                         waits until the backend has told everything that it knows now
 
+What it proposes while there are other voters is for its own term alone (`proposal_term`): raft drops it in any other,
+and forwards none of it. So no lease ends by the clock of a member that does not lead any more.
+
 Time is an argument, as in `clocks`. Work for others collects in the attributes that `Lessor` names.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from struct import Struct
+from collections.abc import Callable, Container, Iterable
 from typing import Any, Final, NamedTuple
 
 from etcdz.lease.clocks import NEVER, REVOKES_PER_S, Clock, Clocks
+from etcdz.lease.confirmation import Confirmation, Round
+from etcdz.lease.forwarding import Forwarding, Found
+from etcdz.lease.question import CLOCK, KEEP_ALIVE, LEASES, NOT_KNOWN, PEERS, TIME_TO_LIVE, Question
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import HeaderPieces, encode_varint, int_field
 from etcdz.proto.tags import KEEP_ALIVE_ID, KEEP_ALIVE_TTL
 
-KEEP_ALIVE, TIME_TO_LIVE, LEASES = 1, 2, 3
-"""What a listener asks."""
 GRANTED, GONE, REMAINS = 1, 2, 3
 """What a backend tells: (kind, lease id, seconds). Granted: of TTL. Remains: of the TTL, as a checkpoint says."""
 
@@ -31,20 +36,14 @@ SWEEP_S: Final = 0.1
 """Not oftener than this is looked for leases that have run out."""
 REVOKES_AT_ONCE: Final = REVOKES_PER_S // 2
 """After a while without any. Source: etcd looks twice a second, and revokes what it finds, half the rate at most."""
-NOT_KNOWN: Final = -(1 << 63)
-"""As what is left: the lessor has not heard of this lease."""
-CLOCK: Final = Struct(">qq")
-"""The lessor's part of the answer to TIME_TO_LIVE: lease id, whole seconds left."""
 
 
-class Question(NamedTuple):
-    """A call of a listener. came_s: a lease that was alive then has not missed its keep-alive because it waited."""
+class Verdict(NamedTuple):
+    """The answer to a question of PEERS. seconds: the TTL of a lease that was renewed, 0: it is gone; or what is left
+    of it, NOT_KNOWN: that is not known here. None: this member does not lead (any more)"""
 
-    slot: int
-    request_id: int
-    method: int
-    lease_id: int
-    came_s: float
+    question: Question
+    seconds: int | None
 
 
 class Leader(NamedTuple):
@@ -61,6 +60,8 @@ class Lessor:
 
     answers     by listener's slot: (request id, encoded answer). Of TIME_TO_LIVE: CLOCK; of LEASES: ids of eight bytes
                 each, the one that ends first first. The backend makes answers for clients of these
+    final       by listener's slot: (request id, encoded answer to TIME_TO_LIVE) as the leader has given it
+    verdicts    answers to questions of PEERS
     proposals   (request id, entry data) for raft
     ask_table   None, or: the backend is to send its table once it has applied this index
     ask_news    None, or: the backend is to say this number, after all that it has to tell
@@ -79,13 +80,19 @@ class Lessor:
         self._next_id = next_id
         self._extend_s = extend_s
         self._hold_s = hold_s
+        self.forwarding = Forwarding(hold_s)
+        self.confirmation = Confirmation(next_id)
         self.answers: dict[int, list[tuple[int, bytes]]] = {}
+        self.final: dict[int, list[tuple[int, bytes]]] = {}
+        self.verdicts: list[Verdict] = []
         self.proposals: list[tuple[int, bytes]] = []
         self.ask_table: int | None = None
         self.ask_news: int | None = None
         self._leader = Leader(0, 0, False)
         self._led_term = 0
         """For which the clocks run; 0: they stand."""
+        self._other_leader = 0
+        """The member that leads, if this one does not, so far as is known."""
         self._promoting = False
         """The table that was asked for is the one to start all clocks with."""
         self._has_table = False
@@ -121,6 +128,25 @@ class Lessor:
         """Whether it has all it needs to answer."""
         return self._has_table and self._leader.lead_index > 0 and self._led_term > 0
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether this member is the only voter, so far as is known."""
+        return self._leader.alone
+
+    @property
+    def follows(self) -> bool:
+        """Whether another member leads."""
+        return self._other_leader != 0 and self._other_leader != self.member_id != 0
+
+    @property
+    def proposal_term(self) -> int:
+        """The only term in which `proposals` may be appended; 0: any, as no other member can have led."""
+        return 0 if self._leader.alone else self._led_term
+
+    def awaits_revoke(self, lease_id: int) -> bool:
+        """Whether a keep-alive waits for the end of this lease, or for its checkpoint: nothing else ends the wait."""
+        return lease_id in self._waiting
+
     def summary(self) -> dict[str, Any]:
         return {
             "leases": len(self.clocks),
@@ -128,6 +154,7 @@ class Lessor:
             "held": len(self._held) + len(self._unknown),
             "waiting": len(self._waiting),
             "revoking": len(self._revokes),
+            "forwarded": len(self.forwarding),
         }
 
     # ---- raft ----
@@ -139,30 +166,51 @@ class Lessor:
             self._set_header()
         if not leader.lead_index:
             return
-        if self._led_term and (leader.alone or leader.term == self._led_term):
+        self._other_leader = 0
+        self._held.extend(self.forwarding.take_back())
+        if self._led_term and ((leader.alone and before.alone) or leader.term == self._led_term):
             self._led_term = leader.term
             self._serve_held(now)
         elif not (self._promoting and leader.term == before.term):
             self._led_term = 0
+            self._drop_proposals()
+            self._hold_waiting()
             self._promoting = True
             self.ask_table = leader.lead_index
 
-    def on_leader_lost(self, elsewhere: bool, now: float) -> None:
-        """elsewhere: another member leads, clocks stand. Else this one may come back in a moment, with a new raft."""
+    def on_no_leader(self, now: float) -> None:
+        """Raft does not say that anybody leads, or is gone: this member may lead again in a moment, with a new raft."""
         self._leader = self._leader._replace(lead_index=0)
-        if not elsewhere:
-            return
+        self._other_leader = 0
+        self._held.extend(self.confirmation.take_back())
+        self.forwarding.go_to(0, now)
+
+    def on_other_leader(self, term: int, leader: int, now: float) -> None:
+        """Another member leads: clocks stand, and it is asked. leader: its id"""
+        self._leader = Leader(term, 0, False)
+        self._other_leader = leader
+        self._set_header()
         self._led_term = 0
         self._promoting = False
-        self.clocks.demote()
+        if self.clocks.running:
+            self.clocks.demote()
+        self._drop_proposals()
+        self._hold_waiting()
+        if self.follows:
+            self.forwarding.go_to(leader, now)
+            self._serve_held(now)
+
+    def _drop_proposals(self) -> None:
+        """They were for another term than this one."""
         self._revokes.clear()
         self._clears.clear()
         self._offers.clear()
         self._refused.clear()
-        self._hold_waiting()
+        self.proposals = []
 
     def _hold_waiting(self) -> None:
-        """Calls that wait for a change of their lease are handled anew once this can answer."""
+        """Calls that wait here for anything are handled anew once this can answer."""
+        self._held.extend(self.confirmation.take_back())
         for questions in self._waiting.values():
             self._held.extend(questions)
         self._waiting.clear()
@@ -170,8 +218,8 @@ class Lessor:
         self._unknown.clear()
 
     def offer_again(self) -> None:
-        """A new raft: it drops what its log has."""
-        self.proposals = list(self._offers.items())
+        """A new raft: it drops what its log has. With other voters it begins a new term, and the clocks begin anew."""
+        self.proposals = list(self._offers.items()) if self._leader.alone else []
         self._refused.clear()
 
     def on_refused(self, request_ids: Iterable[int]) -> None:
@@ -190,6 +238,7 @@ class Lessor:
     def on_backend_lost(self) -> None:
         """Clocks go on; what the next one says counts."""
         self._has_table = False
+        self.confirmation.applied_index = 0
         self._hold_waiting()
         self.ask_table = self._leader.lead_index if self._promoting else 0
 
@@ -201,12 +250,15 @@ class Lessor:
         self._revision = max(self._revision, revision)
         self._set_header()
         self._has_table = True
+        self.confirmation.applied_index = max(self.confirmation.applied_index, asked)
         for lease_id in self.clocks.replace(leases, now):
             self._end(lease_id)
         if self._promoting and asked >= self._leader.lead_index > 0:
             self._promoting = False
             self._led_term = self._leader.term
             self.clocks.promote(self._extend_s, now)
+        if self.follows:
+            self.forwarding.go_to(self._other_leader, now)
         self._serve_held(now)
 
     def on_events(self, revision: int, events: Iterable[tuple[int, int, int]], now: float) -> None:
@@ -224,8 +276,9 @@ class Lessor:
                 self.clocks.checkpointed(lease_id, seconds, now)
                 self._checkpointed(lease_id, now)
 
-    def on_news(self, number: int, now: float) -> None:
+    def on_news(self, number: int, applied_index: int, now: float) -> None:
         """The backend has told all that it knew when it was asked: what is still unknown is not there."""
+        self._end_round(self.confirmation.on_applied(applied_index), now)
         while self._unknown and self._unknown[0][0] <= number:
             _, question = self._unknown.popleft()
             clock = self.clocks.by_id.get(question.lease_id)
@@ -255,16 +308,23 @@ class Lessor:
 
     # ---- listeners ----
 
-    def on_calls(self, slot: int, revision: int, calls: Iterable[tuple[int, int, int]], now: float) -> None:
+    def on_calls(
+        self,
+        slot: int,
+        revision: int,
+        calls: Iterable[tuple[int, int, int]],
+        now: float,
+        with_keys: Container[int] = (),
+    ) -> None:
         """calls: (request id, method, lease id). revision: the latest that the listener has seen in an answer;
-        answers from here show no earlier one.
+        answers from here show no earlier one. with_keys: request ids of those that want the lease's keys.
 
         Nearly all are keep-alives of living leases: they are answered here, all others by the rules of the module.
         """
         self._revision = max(self._revision, revision)
-        if not self.serves:
+        if not (self._leader.alone and self.serves):
             for request_id, method, lease_id in calls:
-                self._on_question(Question(slot, request_id, method, lease_id, now))
+                self._dispatch(Question(slot, request_id, method, lease_id, now, request_id in with_keys), now)
             return
         header = self._header.field(self._revision)
         by_id, revokes, checkpoints = self.clocks.by_id, self._revokes, self.clocks.checkpoints
@@ -272,18 +332,31 @@ class Lessor:
         for request_id, method, lease_id in calls:
             clock = by_id.get(lease_id) if method == KEEP_ALIVE else None
             if clock is None or clock.expiry_s <= now or lease_id in revokes or (clock.remaining_s and checkpoints):
-                self._on_question(Question(slot, request_id, method, lease_id, now))
+                self._answer(Question(slot, request_id, method, lease_id, now), now)
             else:
                 clock.expiry_s = now + clock.ttl_s
                 if not clock.answer:
                     clock.answer = _fields(lease_id, clock.ttl_s)
                 answer((request_id, header + clock.answer))
 
-    def _on_question(self, question: Question) -> None:
-        if not self.serves and not (question.method == LEASES and self._has_table):
+    def on_peer_question(self, question: Question, now: float) -> None:
+        """Another member asks this one, as it leads. Its answer comes as a Verdict."""
+        self._dispatch(question, now)
+
+    def _dispatch(self, question: Question, now: float) -> None:
+        if question.method == LEASES and self._has_table:
+            self._answer(question, now)
+        elif self.serves:
+            if self._leader.alone:
+                self._answer(question, now)
+            else:
+                self.confirmation.waiting.append(question)
+        elif question.method == LEASES or not self.follows:
             self._hold(question)
-            return
-        self._answer(question, question.came_s)
+        elif question.slot == PEERS:
+            self.verdicts.append(Verdict(question, None))
+        else:
+            self.forwarding.add(question)
 
     def _hold(self, question: Question) -> None:
         held = self._held
@@ -292,11 +365,46 @@ class Lessor:
         held.append(question)
 
     def _serve_held(self, now: float) -> None:
-        if not self.serves:
+        if not self.serves and not self.follows:
             return
         held, self._held = self._held, deque()
         for question in held:
+            self._dispatch(question, now)
+
+    # ---- certainty ----
+
+    def on_index(self, request_ids: list[int], read_index: int, now: float) -> None:
+        """Raft's answer to what `confirmation` asks."""
+        self._end_round(self.confirmation.on_index(request_ids, read_index), now)
+
+    def _end_round(self, ended: Round | None, now: float) -> None:
+        if ended is None:
+            return
+        for question in ended.questions:
             self._answer(question, now)
+        if ended.wants_sweep:
+            self._propose_due(now)
+
+    # ---- the leader's answers ----
+
+    def on_leader_answer(self, number: int, status: int, body: bytes, now: float) -> None:
+        """What another member says to a request of `forwarding`. status: of HTTP, 0: nothing has come"""
+        questions, found = self.forwarding.on_answer(number, status, body, now)
+        for question in questions:
+            if question.method == KEEP_ALIVE:
+                self._answer_ttl(question, found if isinstance(found, int) else 0)
+            else:
+                self._answer_as_found(question, found)
+
+    def _answer_as_found(self, question: Question, found: Found) -> None:
+        """NB: as in etcd the revision is the leader's, if it says one, all else of the header this member's."""
+        answer = pb.LeaseTimeToLiveResponse(ID=question.lease_id, TTL=-1)
+        if isinstance(found, pb.LeaseTimeToLiveResponse):
+            answer.CopyFrom(found)
+        answer.header.cluster_id, answer.header.member_id = self._identity
+        answer.header.revision = answer.header.revision or self._revision
+        answer.header.raft_term = self._leader.term
+        self.final.setdefault(question.slot, []).append((question.request_id, answer.SerializeToString()))
 
     def _answer(self, question: Question, now: float) -> None:
         lease_id = question.lease_id
@@ -306,10 +414,12 @@ class Lessor:
             return
         clock = self.clocks.by_id.get(lease_id)
         if question.method == TIME_TO_LIVE:
-            left = NOT_KNOWN if clock is None else int(clock.left_s(now))
-            self._reply(question, CLOCK.pack(lease_id, left))
+            self._answer_left(question, NOT_KNOWN if clock is None else int(clock.left_s(now)))
         elif clock is None:
-            self._ask_news(question)
+            if self._leader.alone:
+                self._ask_news(question)
+            else:
+                self._answer_ttl(question, 0)  # all that could be known is
         else:
             self._renew(question, clock, now)
 
@@ -338,7 +448,16 @@ class Lessor:
 
     def _answer_ttl(self, question: Question, ttl_s: int) -> None:
         """LeaseKeepAliveResponse; without a TTL for a lease that is gone."""
+        if question.slot == PEERS:
+            self.verdicts.append(Verdict(question, ttl_s))
+            return
         self._reply(question, self._header.field(self._revision) + _fields(question.lease_id, ttl_s))
+
+    def _answer_left(self, question: Question, left_s: int) -> None:
+        if question.slot == PEERS:
+            self.verdicts.append(Verdict(question, left_s))
+        else:
+            self._reply(question, CLOCK.pack(question.lease_id, left_s))
 
     def _reply(self, question: Question, body: bytes) -> None:
         answers = self.answers.get(question.slot)
@@ -361,10 +480,17 @@ class Lessor:
         return max(self._next_sweep_s, self.clocks.next_due_s())
 
     def sweep(self, now: float) -> None:
-        """Propose what is due, no more than the rate allows."""
+        """Propose what is due, or make certain first that this member leads."""
         if not self.serves or now < self._next_sweep_s:
             return
         self._next_sweep_s = now + SWEEP_S
+        if self._leader.alone:
+            self._propose_due(now)
+        else:
+            self.confirmation.wants_sweep = True
+
+    def _propose_due(self, now: float) -> None:
+        """No more than the rate allows."""
         again, self._refused = self._refused, []
         self.proposals += [(request_id, self._offers[request_id]) for request_id in again if request_id in self._offers]
         allowance = min(REVOKES_AT_ONCE, self._allowance + (now - self._swept_s) * REVOKES_PER_S)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.lease.lessor import CLOCK, NOT_KNOWN
+from etcdz.lease.question import CLOCK, NOT_KNOWN
 from etcdz.mvcc import hashes, index_pages, ranges, transaction, writes
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.compaction import ScheduledCompaction

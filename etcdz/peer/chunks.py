@@ -19,6 +19,7 @@ LINE_BYTES_MAX: Final = 4096
 TRAILER_BYTES_MAX: Final = 16_384
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
+_PLAIN: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _IN_SIZE, _IN_DATA, _AFTER_DATA, _IN_TRAILER, _ENDED = range(5)
 
 
@@ -26,6 +27,18 @@ def encode_chunk(parts: Sequence[bytes]) -> bytes:
     """One chunk of all parts. Requires: they are not empty together, which would end the body"""
     size = sum(map(len, parts))
     return b"".join([b"%x\r\n" % size, *parts, b"\r\n"])
+
+
+def _take_whole(data: bytes, at: int, parts: list[bytes]) -> int:
+    """Takes the chunks from offset `at` on that are whole and have no extensions, as most are; offset behind them."""
+    while (match := _PLAIN.match(data, at)) is not None:
+        begin = match.end()
+        stop = begin + int(match[1], 16)
+        if stop == begin or not data.startswith(b"\r\n", stop):
+            break
+        parts.append(data[begin:stop])
+        at = stop + 2
+    return at
 
 
 class ChunkedDecoder:
@@ -46,6 +59,10 @@ class ChunkedDecoder:
         parts: list[bytes] = []
         end = len(data)
         while at < end and self._state != _ENDED:
+            if self._state == _IN_SIZE and not self._line:
+                at = _take_whole(data, at, parts)
+                if at == end:
+                    break
             if self._state == _IN_DATA:
                 taken = min(self._left, end - at)
                 parts.append(data[at : at + taken])

@@ -73,6 +73,11 @@ class Directory:
         peer = self.members.get(id_)
         return peer.peer_urls if peer is not None else self.remotes.get(id_, [])
 
+    def name_of(self, id_: int) -> str:
+        """ "" for one that has not told its name, and for a remote."""
+        peer = self.members.get(id_)
+        return peer.name if peer is not None else ""
+
     def meet(self, id_: int, urls: Sequence[str]) -> bool:
         """Somebody has said that it is reached there; whether it is a remote now that was none, or elsewhere.
 

@@ -189,8 +189,61 @@ def _split_entries(buf: bytes, at: int, into: list[bytes]) -> int:
     return at
 
 
+_NUMBERS_BEFORE = tuple(
+    tag[0] for tag in (MESSAGE_TYPE, MESSAGE_TO, MESSAGE_FROM, MESSAGE_TERM, MESSAGE_LOG_TERM, MESSAGE_INDEX)
+)
+_COMMIT, _CONTEXT, _REJECT = MESSAGE_COMMIT[0], MESSAGE_CONTEXT[0], MESSAGE_REJECT[0]
+_NO_SNAPSHOT_FIELD = message_field(MESSAGE_SNAPSHOT, _NO_SNAPSHOT)
+
+
+def _decode_canonical(buf: bytes) -> Message | None:
+    """The message if buf is exactly in the form that encode_message writes, and has no snapshot, else None.
+
+    Every message is decoded twice on its way in, and most have no entries: reading field by field took 15 us more.
+    """
+    numbers: list[int] = []
+    entries: list[bytes] = []
+    at, context = 0, b""
+    try:
+        for tag in _NUMBERS_BEFORE:
+            value = buf[at + 1]
+            if buf[at] != tag:
+                return None
+            at += 2
+            if value > 127:
+                value, at = decode_varint(buf, at - 1)
+            numbers.append(value)
+        if buf[at] == _ENTRIES:
+            at = _split_entries(buf, at, entries)
+        if buf[at] != _COMMIT:
+            return None
+        commit, at = decode_varint(buf, at + 1)
+        if not buf.startswith(_NO_SNAPSHOT_FIELD, at):
+            return None
+        at += len(_NO_SNAPSHOT_FIELD)
+        reject = buf[at + 1]
+        if buf[at] != _REJECT or reject > 1 or buf[at + 2] != MESSAGE_REJECT_HINT[0]:
+            return None
+        hint, at = decode_varint(buf, at + 3)
+        if at < len(buf):
+            if buf[at] != _CONTEXT:
+                return None
+            length, at = decode_varint(buf, at + 1)
+            context, at = buf[at : at + length], at + length
+    except (IndexError, ValueError):
+        return None
+    if at != len(buf) or numbers[0] >= len(MESSAGE_NAMES):
+        return None
+    decoded = decode_entries(entries) if entries else []
+    type_, to, from_, term, log_term, index = numbers
+    return Message(type_, to, from_, term, log_term, index, decoded, commit, 0, None, reject == 1, hint, context)
+
+
 def decode_message(buf: bytes) -> Message:
     """A snapshot of index 0 is what older members write for none."""
+    canonical = _decode_canonical(buf)
+    if canonical is not None:
+        return canonical
     fields: dict[str, Any] = {"type": 0}
     entries: list[bytes] = []
     at, end = 0, len(buf)

@@ -16,13 +16,12 @@ A table may be gone between 2 and 3, or all of it while the owner starts: then a
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from etcdz.store import working_directory
 from etcdz.store.leveldb import LevelStore, StoreBroken
 from etcdz.store.manifest import BadManifest, read_manifest
 
@@ -40,7 +39,7 @@ def open_checkpoint(directory: Path, beside: Path | None = None) -> Iterator[Lev
     """
     parent = beside or directory.parent
     for left in reversed(range(TRIES)):
-        copy, lock = _make(parent)
+        copy, lock = working_directory.make(parent, PREFIX)
         try:
             try:
                 fill(directory, copy)
@@ -55,37 +54,12 @@ def open_checkpoint(directory: Path, beside: Path | None = None) -> Iterator[Lev
                 store.close()
             return
         finally:
-            shutil.rmtree(copy, ignore_errors=True)
-            os.close(lock)
+            working_directory.remove(copy, lock)
 
 
 def remove_stale(parent: Path) -> None:
-    """Removes the copies of killed processes: their locks are free."""
-    for copy in parent.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(copy, ignore_errors=True)
-            finally:
-                os.close(lock)
-
-
-def _make(parent: Path) -> tuple[Path, int]:
-    """A new directory, and the lock that says that it is in use."""
-    remove_stale(parent)
-    while True:
-        copy = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        with contextlib.suppress(OSError):  # another process took it for a stale one before the lock was held
-            lock = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(lock)
-                continue
-            if copy.is_dir():
-                return copy, lock
-            os.close(lock)
+    """Removes the copies of killed processes."""
+    working_directory.remove_stale(parent, PREFIX)
 
 
 def fill(source: Path, target: Path, manifest: str = "") -> None:

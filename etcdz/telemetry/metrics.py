@@ -40,7 +40,23 @@ class _Row(NamedTuple):
     label: str = ""
 
 
-_GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
+class _Labelled(NamedTuple):
+    """A metric with a series for each other member. Its figure: [[values of the labels], value] of each; the value of a
+    histogram: (counts, sum in s).
+
+    metric      its name behind "etcd_network_"
+    bucket_s    upper bound of a histogram's first bucket; each further one is twice as wide
+    """
+
+    metric: str
+    make: Callable[..., Metric]
+    help: str
+    figure: str
+    labels: tuple[str, ...]
+    bucket_s: float = 0.0
+
+
+_GAUGE, _COUNTER, _HISTOGRAM = GaugeMetricFamily, CounterMetricFamily, HistogramMetricFamily
 _ROWS: Final = (
     _Row("etcd_cluster_version", _GAUGE, "Which version is running.", "cluster_version", "cluster_version"),
     _Row("etcd_server_version", _GAUGE, "Which version is running.", "server_version", "server_version"),
@@ -60,7 +76,29 @@ _ROWS: Final = (
     _Row("etcd_debugging_mvcc_watch_stream_total", _GAUGE, "Total number of watch streams.", "watch_streams"),
     _Row("etcd_debugging_mvcc_watcher_total", _GAUGE, "Total number of watchers.", "watchers"),
     _Row("etcd_debugging_mvcc_slow_watcher_total", _GAUGE, "Total number of unsynced slow watchers.", "slow_watchers"),
-    _Row("etcd_disk_wal_fsync_duration_seconds", HistogramMetricFamily, "How long syncs of the log take.", "fsync"),
+    _Row("etcd_disk_wal_fsync_duration_seconds", _HISTOGRAM, "How long syncs of the log take.", "fsync"),
+)
+
+_PAIR, _TO, _FROM = ("Local", "Remote"), ("To",), ("From",)
+_RTT, _SNAPSHOT = 0.0001, 0.1
+_LABELLED: Final = (
+    _Labelled("active_peers", _GAUGE, "The current number of active peer connections.", "peers_active", _PAIR),
+    _Labelled("disconnected_peers_total", _COUNTER, "Total number of disconnected peers.", "peers_disconnected", _PAIR),
+    _Labelled("peer_sent_bytes_total", _COUNTER, "Total number of bytes sent to peers.", "peer_sent_bytes", _TO),
+    _Labelled("peer_received_bytes_total", _COUNTER, "Total number of bytes from peers.", "peer_received_bytes", _FROM),
+    _Labelled("peer_sent_failures_total", _COUNTER, "Total number of send failures.", "peer_sent_failures", _TO),
+    _Labelled("peer_received_failures_total", _COUNTER, "Receive failures.", "peer_received_failures", _FROM),
+    _Labelled("peer_round_trip_time_seconds", _HISTOGRAM, "Round trips between peers.", "peer_round_trip", _TO, _RTT),
+    _Labelled("snapshot_send_success", _COUNTER, "Successful snapshot sends.", "snapshots_sent", _TO),
+    _Labelled("snapshot_send_failures", _COUNTER, "Snapshot send failures.", "snapshots_not_sent", _TO),
+    _Labelled("snapshot_send_inflights_total", _GAUGE, "Snapshots being sent.", "snapshots_sending", _TO),
+    _Labelled("snapshot_send_total_duration_seconds", _HISTOGRAM, "Snapshot sends.", "snapshot_send", _TO, _SNAPSHOT),
+    _Labelled("snapshot_receive_success", _COUNTER, "Snapshots received.", "snapshots_received", _FROM),
+    _Labelled("snapshot_receive_failures", _COUNTER, "Snapshots that were not.", "snapshots_not_received", _FROM),
+    _Labelled("snapshot_receive_inflights_total", _GAUGE, "Being received.", "snapshots_receiving", _FROM),
+    _Labelled(
+        "snapshot_receive_total_duration_seconds", _HISTOGRAM, "Receptions.", "snapshot_receive", _FROM, _SNAPSHOT
+    ),
 )
 
 
@@ -77,6 +115,7 @@ def encode(whole: Whole, actors: Iterable[Figures]) -> bytes:
     if "commit_index" in found:
         found["commit_index"] = max(found["commit_index"], found.get("applied_index", 0))
     families = [_family(row, found[row.figure]) for row in _ROWS if row.figure in found]
+    families += [_labelled_family(row, found[row.figure]) for row in _LABELLED if found.get(row.figure)]
     return generate_latest(_Collected([*families, *_process(whole)]))
 
 
@@ -87,16 +126,28 @@ def _family(row: _Row, value: Any) -> Metric:
         return family
     if row.make is HistogramMetricFamily:
         counts, sum_s = value
-        return HistogramMetricFamily(row.metric, row.help, buckets=_cumulative(counts), sum_value=sum_s)
+        return HistogramMetricFamily(row.metric, row.help, buckets=_cumulative(counts, 0.001), sum_value=sum_s)
     return row.make(row.metric, row.help, value=value)
 
 
-def _cumulative(counts: list[int]) -> list[tuple[str, float]]:
-    """counts: as etcdz.telemetry.histogram.Doublings has them"""
+def _labelled_family(row: _Labelled, series: list[Any]) -> Metric:
+    family: Any = row.make(f"etcd_network_{row.metric}", row.help, labels=row.labels)
+    for labels, value in series:
+        if row.make is HistogramMetricFamily:
+            counts, sum_s = value
+            family.add_metric(labels, buckets=_cumulative(counts, row.bucket_s), sum_value=sum_s)
+        else:
+            family.add_metric(labels, value)
+    return family  # type: ignore[no-any-return]
+
+
+def _cumulative(counts: list[int], bucket_s: float) -> list[tuple[str, float]]:
+    """counts: by bucket, the last one of all that is beyond the others
+    bucket_s: upper bound of the first; each further one is twice as wide"""
     seen, buckets = 0, []
     for number, count in enumerate(counts):
         seen += count
-        buckets.append((repr(0.001 * 2**number) if number < len(counts) - 1 else "+Inf", float(seen)))
+        buckets.append((repr(bucket_s * 2**number) if number < len(counts) - 1 else "+Inf", float(seen)))
     return buckets
 
 

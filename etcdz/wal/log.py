@@ -356,17 +356,47 @@ class Log:
         """
         if index > self.last_index and not self.hard_state:
             raise ValueError(f"wal: snapshot {index} beyond entry {self.last_index}, but no hard state")
-        self.marker = Marker(index, term)
-        frame, self._crc = rec.encode_frame(rec.SNAPSHOT, rec.encode_marker(self.marker, conf_state), self._crc)
-        self._push(frame)
+        self._push_marker(Marker(index, term), conf_state)
         if index > self.last_index:
-            self.last_index, self.last_term = self.marker
-            self._points.append((CLEAR, 0, 0))
+            self._jump()
         if self.hard_state:
-            state = rec.decode_hard_state(self.hard_state)
-            if state.commit < index:
-                self.append([], 0, rec.encode_hard_state(state._replace(commit=index)))
+            self._push_commit(self.hard_state, index)
         self.sync()
+
+    def save_received_marker(self, index: int, term: int, conf_state: bytes, hard_state: bytes) -> None:
+        """Notes, durably, that there is a .snap of this position that a leader has sent: the log goes on after it, and
+        holds none of the entries that it had. raises WalFull, as sync does
+
+        It is written twice: of entries that the log has, up to there or further, nothing else says that they are gone.
+
+        hard_state   to go with it; empty: as before. Its commit index is made to cover index
+        raises       ValueError: there is none yet
+        """
+        hard_state = hard_state or self.hard_state
+        if not hard_state:
+            raise ValueError(f"wal: snapshot {index} was received, but there is no hard state")
+        for _ in range(2):
+            self._push_marker(Marker(index, term), conf_state)
+        self._jump()
+        self.append([], 0, hard_state)
+        self._push_commit(hard_state, index)
+        self.sync()
+
+    def _push_marker(self, marker: Marker, conf_state: bytes) -> None:
+        self.marker = marker
+        frame, self._crc = rec.encode_frame(rec.SNAPSHOT, rec.encode_marker(marker, conf_state), self._crc)
+        self._push(frame)
+
+    def _jump(self) -> None:
+        """The log goes on after its marker."""
+        self.last_index, self.last_term = self.marker
+        self._points.append((CLEAR, 0, 0))
+
+    def _push_commit(self, hard_state: bytes, index: int) -> None:
+        """A hard state that commits index, if this one does not."""
+        state = rec.decode_hard_state(hard_state)
+        if state.commit < index:
+            self.append([], 0, rec.encode_hard_state(state._replace(commit=index)))
 
     def _push(self, data: bytes) -> None:
         self._pending.append(data)

@@ -48,9 +48,10 @@ class Scan:
 
     Invariant: crc is the sum over the data of all records fed (and of the segments before the first one).
     Invariant: offsets covers the live entries fed, the last one being last_index.
-    Invariant: _jump is a marker beyond last_index that nothing has confirmed yet. A leader sent a snapshot, after which
-    the log is to go on; a hard state that commits it or an entry that follows it confirms that it was taken. Where the
-    power went before, the log goes on as if it had never come.
+    Invariant: _jump is a marker of a snapshot that a leader has sent, after which the log is to go on, and that nothing
+    has confirmed yet. It is known by lying beyond last_index, or by being there twice in a row: then entries up to and
+    behind it, which are not the leader's, end with it. A hard state that commits it confirms that it was taken, or,
+    beyond last_index, an entry that follows it. Where the power went before, the log goes on as if it had never come.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Scan:
         "_has_metadata",
         "_state_term",
         "_jump",
+        "_marker_end",
         "_base",
     )
 
@@ -85,6 +87,8 @@ class Scan:
         self._has_metadata = False
         self._state_term = 1
         self._jump: Marker | None = None
+        self._marker_end = -1
+        """Offset behind the last marker of the segment that is being fed."""
         self._base = 0
         """Offset of the buffer that is being fed, in its file."""
 
@@ -113,6 +117,7 @@ class Scan:
         raises WalCorrupt
         """
         self.end = self._base = 0
+        self._marker_end = -1
         self._has_metadata = False
         self._feed(buf, path, sequence, is_last)
 
@@ -153,6 +158,8 @@ class Scan:
                 self._check_sum(data, crc, self._base + at)
                 if kind == rec.ENTRY:
                     self._take_entry(*rec.decode_position(data), Place(sequence, self._base + at))
+                elif kind == rec.SNAPSHOT:
+                    self._take_marker(rec.decode_marker(data), after)
                 else:
                     self._take_other(kind, data)
                 self.crc = crc
@@ -201,7 +208,7 @@ class Scan:
         self.crc = crc
 
     def _take_entry(self, term: int, index: int, place: Place) -> None:
-        if self._jump is not None and index == self._jump.snapshot_index + 1:
+        if self._jump is not None and self.last_index < self._jump.snapshot_index == index - 1:
             self._take_jump(self._jump)
         self._jump = None
         if index > self.last_index + 1:
@@ -232,12 +239,14 @@ class Scan:
                 raise BadRecord("conflicting metadata found")
             self.metadata = data
             self._has_metadata = True
-        elif kind == rec.SNAPSHOT:
-            marker = rec.decode_marker(data)
-            self.markers.append(marker)
-            self._jump = marker if marker.snapshot_index > self.last_index else None
         else:
             raise BadRecord(f"unexpected block type {kind}")
+
+    def _take_marker(self, marker: Marker, after: int) -> None:
+        is_repeated = self._marker_end == self.end and marker == self.markers[-1]
+        self.markers.append(marker)
+        self._marker_end = after
+        self._jump = marker if is_repeated or marker.snapshot_index > self.last_index else None
 
     def _take_jump(self, marker: Marker) -> None:
         """What lies before belongs to no run of entries any more."""

@@ -62,6 +62,12 @@ def closed(settings: Mapping[str, Any]) -> None:
     log.info("closed etcd server", **_identity(settings))
 
 
+def removed(settings: Mapping[str, Any], reason: str) -> None:
+    """Why the member stops, with nothing wrong. settings: MemberConfig.to_dict()"""
+    log.error("server error", error=reason)
+    log.warn("data-dir used by this member must be removed", data_dir=settings["data_dir"])
+
+
 def refused(error: str) -> None:
     """Why there is no member; etcd says it twice, the second time under a heading of its own."""
     log.warn("failed to start etcd", error=error)

@@ -20,6 +20,7 @@ from etcdz.ipc.messages import (
     QueryMetrics,
     QueryReply,
     Ready,
+    Removed,
     Unknown,
     decode_frame,
 )
@@ -228,6 +229,11 @@ class Loop:
             lifecycle.on_fault(fault.name, fault.incarnation, fault.fatal, fault.reason, now, given_up=fault.given_up)
         )
 
+    def _on_removed(self, removed: Removed, now: float) -> None:
+        if not self._member.lifecycle.stopping:
+            announcements.removed(self._member.settings, removed.reason)
+            self._member.do(self._member.lifecycle.stop(now))
+
     def _on_reply(self, reply: QueryReply, now: float) -> None:
         self._member.observations.queries.on_reply(reply)
 
@@ -313,6 +319,7 @@ MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {
     Ready: Loop._on_ready,
     Heartbeat: Loop._on_heartbeat,
     Fault: Loop._on_fault,
+    Removed: Loop._on_removed,
     QueryReply: Loop._on_reply,
     QueryMetrics: Loop._on_query_metrics,
     Unknown: Loop._on_unknown,

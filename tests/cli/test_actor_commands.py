@@ -9,7 +9,7 @@ from etcdz.cli.actors import orders
 from etcdz.cli.actors.control_client import Refused
 from etcdz.cli.actors.diagnostics import seconds
 from etcdz.cli.actors.orders import signal_number, with_signals_as_words
-from etcdz.cli.actors.tables import duration, micros, print_table, size, text
+from etcdz.cli.actors.tables import duration, micros, print_rows, print_table, size, text
 
 
 @pytest.mark.parametrize(("written", "number"), [("-9", 9), ("-KILL", 9), ("SIGTERM", 15), ("-stop", 19)])
@@ -50,6 +50,21 @@ def test_numbers_are_short() -> None:
     assert [micros(us) for us in (85, 3_200, 12_000, 4_100_000)] == ["85us", "3.2ms", "12ms", "4.1s"]
     assert [duration(s) for s in (0.85, 12, 184, 18_120, 788_400)] == ["850ms", "12s", "3m04s", "5h02m", "9d03h"]
     assert [size(count) for count in (512, 2_048, 3 << 20)] == ["512B", "2.0KiB", "3.0MiB"]
+
+
+def test_rows_are_shown_by_the_units_of_their_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"id": "a1", "active_s": 90.0, "sent_bytes": 2048, "round_trip_us": 850, "why": ""},
+        {"id": "b2", "active_s": None, "sent_bytes": 0, "round_trip_us": None, "why": "refused"},
+    ]
+    print_rows("remotes", rows)
+    assert capsys.readouterr().out.splitlines() == [
+        "",
+        "remotes",
+        "ID  ACTIVE_S  SENT_BYTES  ROUND_TRIP_US  WHY",
+        "a1     1m30s      2.0KiB          850us  -",
+        "b2         -          0B              -  refused",
+    ]
 
 
 def test_columns_are_aligned_numbers_on_the_right(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,6 @@ WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "discovery-fallback": "exit",
     "discovery-proxy": "http://proxy:1",
     "discovery-srv-name": "x",
-    "strict-reconfig-check": "false",
     "self-signed-cert-validity": "2",
     "peer-skip-client-san-verification": "true",
     "bcrypt-cost": "12",

@@ -16,7 +16,6 @@ ACTORS = ("listener", "raft", "wal", "backend", "lessor", "compactor", "peer")
 
 NAMES = {kind.__name__ for kind in messages.TAGS}
 RUNTIME = "runtime"
-NOT_SENT = "no actor yet"
 
 
 def table() -> dict[str, tuple[set[str], set[str]]]:
@@ -26,7 +25,7 @@ def table() -> dict[str, tuple[set[str], set[str]]]:
     rows = [row for row in rows if row[0] != "message"]
     return {
         name: (
-            {RUNTIME} if source == "all" else set(source.split(", ")) - {NOT_SENT},
+            {RUNTIME} if source == "all" else set(source.split(", ")),
             everyone - {"supervisor"} if target == "all" else set(target.split(", ")),
         )
         for name, source, target in rows

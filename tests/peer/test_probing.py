@@ -28,6 +28,7 @@ def test_a_status_says_what_is_news() -> None:
     assert (status.active_since, status.why) == (0.0, "reset")
     assert status.activate(9.0)
     assert (status.active_since, status.why) == (9.0, "")
+    assert status.times_lost == 1
 
 
 def test_dials_are_paced_whatever_becomes_of_them() -> None:

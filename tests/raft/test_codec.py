@@ -215,6 +215,19 @@ def test_fields_of_later_versions_are_passed_over() -> None:
 
 
 @RANDOMLY
+@given(MESSAGE, st.integers(0, 10_000), st.integers(0, 255))
+def test_the_usual_form_is_read_as_any_other(m: Message, at: int, byte: int) -> None:
+    """Also with a byte that is another one. A field of a later version is in no usual form."""
+    wire = bytearray(encode_message(m))
+    wire[at % len(wire)] = byte
+    try:
+        message = decode_message(bytes(wire))
+    except DecodeError:
+        return
+    assert decode_message(bytes(wire) + b"\x68\x05") == message
+
+
+@RANDOMLY
 @given(SNAPSHOT)
 def test_a_snapshot_comes_back(snapshot: Snapshot) -> None:
     assert decode_snapshot(encode_snapshot(snapshot)) == snapshot

@@ -146,6 +146,11 @@ def test_kills_from_outside_between_do_not_hide_a_poison_message() -> None:
     assert len(repeat([POISONED, killed] * (REPEATS_MAX + 1), 1.0)) == 1
 
 
+def test_an_end_in_good_order_is_no_fault() -> None:
+    """A backend ends so whenever a leader's snapshot takes the place of its store."""
+    assert repeat([Exit(Ending.NORMAL, "exited with status 0", 10.0)] * 200, 1.0) == []
+
+
 def test_another_fault_begins_the_count_anew() -> None:
     other = POISONED._replace(reason="exited with status 1: KeyError")
     assert repeat([*[POISONED] * REPEATS_MAX, other] * 3, 1.0) == []

@@ -14,6 +14,13 @@ WHOLE = Whole(1.5, 300 << 20, 1 << 30, 2.0**64, 120, 1024, 1_700_000_000.25)
 FSYNC = {"fsync": ([1, 0, 2, *[0] * 11, 1], 10.5)}
 RAFT = {"has_leader": 1, "is_leader": 1, "leader_changes": 1, "commit_index": 7}
 BACKEND = {"applied_index": 9, "member_id": "8e9e", "server_version": "3.5.1", "revision": 3}
+PEER = {
+    "peers_active": [[["a1", "b2"], 1], [["a1", "c3"], 0]],
+    "peers_disconnected": [[["a1", "c3"], 4]],
+    "peer_sent_bytes": [[["b2"], 300], [["c3"], 10]],
+    "peer_received_bytes": [],
+    "peer_round_trip": [[["b2"], ([1, 0, 2, *[0] * 13, 1], 4.5)]],
+}
 LISTENERS = [{"watchers": 2, "watch_streams": 1, "slow_watchers": 0}, {"watchers": 3}]
 
 
@@ -54,10 +61,20 @@ def test_buckets_of_a_histogram_are_cumulative() -> None:
     assert scraped(FSYNC)["etcd_disk_wal_fsync_duration_seconds_sum"] == {(): 10.5}
 
 
+def test_figures_of_other_members_have_a_series_each() -> None:
+    found = scraped(PEER)
+    assert found["etcd_network_active_peers"] == {("a1", "b2"): 1, ("a1", "c3"): 0}
+    assert found["etcd_network_disconnected_peers_total"] == {("a1", "c3"): 4}
+    assert found["etcd_network_peer_sent_bytes_total"] == {("b2",): 300, ("c3",): 10}
+    assert "etcd_network_peer_received_bytes_total" not in found, "as etcd, which has no series without a peer"
+    buckets = found["etcd_network_peer_round_trip_time_seconds_bucket"]
+    assert [buckets["b2", bound] for bound in ("0.0001", "0.0002", "0.0004", "1.6384", "+Inf")] == [1, 1, 3, 3, 4]
+
+
 def test_names_and_types_are_those_of_etcd() -> None:
     rows = [line.split("\t") for line in FACTS.read_text().splitlines()[1:]]
     types = {row[0].removesuffix("_total"): row[1] for row in rows}
-    families = list(text_string_to_metric_families(encode(WHOLE, [RAFT, BACKEND, FSYNC, *LISTENERS]).decode()))
+    families = list(text_string_to_metric_families(encode(WHOLE, [RAFT, BACKEND, FSYNC, PEER, *LISTENERS]).decode()))
     ours = {family.name.removesuffix("_total"): family.type for family in families if family.name.startswith("etcd_")}
     assert len(ours) >= 10
     assert {name: types.get(name) for name in ours} == ours

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from etcdz.cli.actors.command import Command
 from etcdz.cli.actors.control_client import Refused, ask, data_dir_of, follow
-from etcdz.cli.actors.tables import duration, frame_line, micros, print_table, size
+from etcdz.cli.actors.tables import duration, frame_line, micros, print_rows, print_table, size
 from supervisor.telemetry import crash_reports
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -34,7 +34,7 @@ def inspect(args: argparse.Namespace) -> int:
     _print_fields("process", _process(actor))
     if found["answered"]:
         inside = found["inside"]
-        _print_fields("state", {**inside["summary"], **inside["details"]})
+        _print_state({**inside["summary"], **inside["details"]})
         _print_fields("switched for a time (seconds left)", inside["switched"])
         _print_links(inside["links"])
     else:
@@ -72,6 +72,18 @@ def _percentiles(times: Mapping[str, int] | None) -> str:
     if not times or not times["count"]:
         return "-"
     return f"p50 {micros(times['p50'])}, p99 {micros(times['p99'])}, max {micros(times['max'])} of {times['count']}"
+
+
+def _print_state(state: Mapping[str, Any]) -> None:
+    """What has rows of its own comes as a table behind the rest."""
+    tables = {name: value for name, value in state.items() if _has_rows(value)}
+    _print_fields("state", {name: value for name, value in state.items() if name not in tables})
+    for name, rows in tables.items():
+        print_rows(name, rows)
+
+
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _print_fields(title: str, fields: Mapping[str, Any] | None) -> None:

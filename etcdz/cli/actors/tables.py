@@ -1,7 +1,7 @@
 """Tables for people: aligned columns, numbers on the right."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 Column = tuple[str, Callable[[dict[str, Any]], str], bool]
 """Heading, text of a cell, whether it is a number and stands on the right."""
@@ -17,6 +17,22 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
             for cell, width, (_, _, right) in zip(line, widths, columns, strict=True)
         )
         print("  ".join(cells).rstrip())
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows that all have the same fields, under their names. The unit at the end of a name says how it is shown."""
+    names = list(rows[0])
+    columns: list[Column] = []
+    for name in names:
+        columns.append((name.upper(), str, name.rpartition("_")[2] in _UNITS))
+    print(f"\n{title}")
+    print_table(columns, [[_cell(name, row.get(name)) for name in names] for row in rows])
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    return _UNITS.get(name.rpartition("_")[2], str)(value)
 
 
 def text(key: str) -> Callable[[dict[str, Any]], str]:
@@ -71,6 +87,9 @@ def size(count: float) -> str:
             break
         count /= 1024
     return f"{count:.0f}{unit}" if unit == "B" else f"{count:.1f}{unit}"
+
+
+_UNITS: Final[Mapping[str, Callable[[Any], str]]] = {"bytes": size, "us": micros, "s": duration}
 
 
 def frame_line(frame: Mapping[str, Any], when: str) -> str:

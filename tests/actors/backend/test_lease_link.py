@@ -47,7 +47,7 @@ def test_changes_are_told_in_order_and_once_with_the_end_of_the_news_behind_them
     leases.end_turn(1)
     assert links.take() == [
         ("lessor", LeaseEvents(1, [(GRANTED, 4, 60), (GONE, 4, 0)])),
-        ("lessor", LeaseNewsEnd(17)),
+        ("lessor", LeaseNewsEnd(17, 1)),
     ]
     leases.end_turn(2)
     assert links.take() == []

@@ -56,7 +56,8 @@ class Setup:
     def __init__(self) -> None:
         self.sent = Sent()
         self.client = Client()
-        host: Any = SimpleNamespace(boot=SimpleNamespace(slot=2), links=self.sent, log=None, flush_soon=lambda: None)
+        boot = SimpleNamespace(slot=2, name="listener-3")
+        host: Any = SimpleNamespace(boot=boot, links=self.sent, log=None, flush_soon=lambda: None)
         self.calls = Calls(host, MemberConfig())
 
     def begin(self, stream_id: int, method: int, body: bytes, auth: AuthInfo | None = None) -> None:

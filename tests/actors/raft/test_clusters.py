@@ -93,7 +93,11 @@ def take_whatever_is_not_known(proposals: Proposals, message: Propose) -> None:
 
 PLANTED = {
     "an offer that is made again is taken for new": (Proposals, "_on_repeated", Proposals.take),
-    "a peer actor that has not lived since counts as a witness": (Proposals, "_on_repeated", take_whatever_is_not_known),
+    "a peer actor that has not lived since counts as a witness": (
+        Proposals,
+        "_on_repeated",
+        take_whatever_is_not_known,
+    ),
     "what leaves is not remembered": (Outgoing, "remember", lambda outgoing, ids: None),
 }
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
-from etcdz.cluster.membership import Member, conf_change
-from etcdz.ipc.messages import Delegate, Received, Reconfigure, Replies
+from etcdz.cluster.membership import Member, conf_change, promotion
+from etcdz.ipc.messages import Delegate, Received, Reconfigure, Refused, Replies
 from etcdz.ipc.request_ids import RequestIds
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
@@ -131,6 +131,24 @@ def test_beside_a_learner_the_only_voter_keeps_its_short_reads_and_appends_by_it
     world.run_until(admin.is_done, STEPS_MAX)
     world.run_until(lambda: raft(world).summary()["delegated"], STEPS_MAX)
     assert core_members(world) == known_members(world) == ({me}, set())
+
+
+def test_only_a_learner_that_has_caught_up_is_given_a_vote(world: World) -> None:
+    """Nobody answers for this one; its promotion is refused before it is in the log."""
+    admin = Administrator(world)
+    admin.ask(LEARN, 5)
+    world.run_until(admin.is_done, STEPS_MAX)
+    refused: dict[int, str] = {}
+    admin.listener.handlers[Refused] = lambda message: refused.update(message.items)
+    asked = {id_: admin.ids.next() for id_ in (5, 6)}
+    for id_, request_id in asked.items():
+        admin.listener.links.send("raft", Reconfigure(0, [(request_id, promotion(id_, request_id))]))
+    world.run_until(lambda: len(refused) == 2, STEPS_MAX)
+    assert refused == {asked[5]: errors.LEARNER_NOT_READY.name, asked[6]: errors.MEMBER_NOT_FOUND.name}
+    core = raft(world).node.raft
+    core.tracker.progress[5].match = core.log.last_index()  # as if it had acknowledged all
+    admin.listener.links.send("raft", Reconfigure(0, [(asked[5], promotion(5, asked[5]))]))
+    world.run_until(lambda: known_members(world) == ({raft(world).member_id, 5}, set()), STEPS_MAX)
 
 
 def test_a_second_voter_ends_the_loan_and_the_short_reads_of_every_listener_before_it_is_proposed(world: World) -> None:

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 import zmq
 
-from etcdz.ipc.messages import Applied, Fault, Heartbeat, Ready, encode_frame
+from etcdz.ipc.messages import Applied, Fault, Heartbeat, Ready, Removed, encode_frame
 from supervisor.children.child import AskToStop
 from supervisor.runtime import loop as loop_module
 from supervisor.runtime.links import Links
@@ -90,4 +90,11 @@ def test_a_ready_of_a_dead_incarnation_makes_no_link(heard: Heard) -> None:
 def test_a_fatal_fault_stops_the_member(heard: Heard) -> None:
     heard.hear(encode_frame([Fault("log", 101, True, "corrupt")]))
     assert heard.member.lifecycle.failure == "log: corrupt"
+    assert [type(action) for action in heard.member.done] == [AskToStop, AskToStop]
+
+
+def test_a_member_that_was_removed_stops_and_has_not_failed(heard: Heard) -> None:
+    for _ in range(2):
+        heard.hear(encode_frame([Removed("log", 101, "removed")]))
+    assert heard.member.lifecycle.stopping and heard.member.lifecycle.failure == ""
     assert [type(action) for action in heard.member.done] == [AskToStop, AskToStop]

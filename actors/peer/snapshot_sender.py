@@ -1,0 +1,188 @@
+"""Takes a snapshot of a member's store and sends it to another member: a process that the peer actor starts for one.
+
+    python -m actors.peer.snapshot_sender <directory of the store>
+
+    stdout   {"taken": [index, term, conf state, v2 store]}, then {"sent": [whether it has arrived, status, text]}
+    stdin    {"message": encoded MsgSnap, "targets": [[address, head of the request], ..]}; when it ends so does this
+             process (actors/runtime/worker_process.py)
+    stderr   one line that says why it failed, with exit status 1
+
+    body     := length of the message (8, BE), the message, the store as a bbolt file
+
+It works on a checkpoint, so that message and file are of one and the same entry, however long raft takes over the one.
+The file's first page names its last one, so all rows are gone through twice: once to find out where they will lie.
+"""
+
+import os
+import queue
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgpack
+
+from actors.runtime import worker_process
+from etcdz.bbolt import Layout
+from etcdz.cluster.membership import Membership
+from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
+from etcdz.mvcc.bolt_rows import write_file
+from etcdz.peer.chunks import LAST_CHUNK, encode_chunk
+from etcdz.peer.heads import ResponseHead
+from etcdz.peer.http1 import END, ResponseReader
+from etcdz.peer.protocol_error import ProtocolError
+from etcdz.store import buckets
+from etcdz.store.checkpoint import open_checkpoint
+from etcdz.store.interface import Store
+
+BUFFER_BYTES: Final = 256 << 10
+DIAL_S: Final = 2.0
+WRITE_S: Final = 5.0
+"""A receiver that takes nothing for so long is gone."""
+NO_CONTENT: Final = 204
+
+Address = list[Any] | str
+"""[host, port], or the path of a unix socket."""
+
+
+def taken_from(store: Store) -> tuple[int, int, bytes, bytes]:
+    """(index, term, encoded raftpb.ConfState, v2 store) of what a store holds."""
+    member_id, cluster_id = msgpack.unpackb(store.get(buckets.IDENTITY) or b"")
+    membership = Membership.load(store, member_id, cluster_id)
+    kept = store.get(buckets.V2_KEYS)
+    data = v2_store_json(membership, V2Keys.decode(kept) if kept else None)
+    index, term = (int.from_bytes(store.get(row) or b"", "big") for row in (buckets.CONSISTENT_INDEX, buckets.TERM))
+    return index, term, membership.conf_state(), data
+
+
+class _Chunks:
+    """Collects pieces of the body into chunks."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._pieces:
+            self._send(encode_chunk(self._pieces))
+            self._pieces.clear()
+            self._size = 0
+
+    def finish(self) -> None:
+        self.flush()
+        self._send(LAST_CHUNK)
+
+
+def send(store: Store, layout: Layout, message: bytes, connection: socket.socket, request: bytes) -> tuple[int, str]:
+    """Posts the snapshot. return (status, body) of the answer. raises OSError, ProtocolError"""
+    try:
+        connection.settimeout(WRITE_S)
+        connection.sendall(request)
+        body = _Chunks(connection.sendall)
+        body.add(len(message).to_bytes(8, "big") + message)
+        body.add(layout.head())
+        if write_file(store, body.add) != layout:
+            raise RuntimeError("the store has changed between two looks")
+        body.finish()
+    except (BrokenPipeError, ConnectionResetError):
+        connection.settimeout(WRITE_S)  # it has refused before it has read all: what it says lies there
+        return _answer(connection)
+    connection.settimeout(None)  # it makes a store of what it got before it answers
+    return _answer(connection)
+
+
+def _answer(connection: socket.socket) -> tuple[int, str]:
+    reader = ResponseReader()
+    status, text = 0, b""
+    while True:
+        data = connection.recv(1 << 16)
+        for event in reader.receive(data) if data else reader.receive_eof():
+            if event is END:
+                return status, text.decode(errors="replace").strip()
+            if isinstance(event, ResponseHead):
+                status = event.status
+                connection.settimeout(WRITE_S)
+            else:
+                text += event
+        if not data:
+            raise ConnectionError("the connection was closed without an answer")
+
+
+def dial(address: Address) -> socket.socket:
+    """raises OSError"""
+    if isinstance(address, str):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(DIAL_S)
+        connection.connect(address)
+    else:
+        connection = socket.create_connection((address[0], address[1]), DIAL_S)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return connection
+
+
+def send_to_first(
+    store: Store, layout: Layout, message: bytes, targets: Sequence[tuple[Address, bytes]]
+) -> tuple[bool, int, str]:
+    """To the targets in order, until one answers. return (whether it has arrived, status or 0, text)"""
+    why = "no address"
+    for address, request in targets:
+        try:
+            with dial(address) as connection:
+                status, text = send(store, layout, message, connection, request)
+            return status == NO_CONTENT, status, text
+        except (OSError, ProtocolError) as error:
+            why = f"{address}: {error}"
+    return False, 0, why
+
+
+def _say(**fields: Any) -> None:
+    sys.stdout.buffer.write(msgpack.packb(fields))
+    sys.stdout.buffer.flush()
+
+
+def work(directory: str, orders: "queue.SimpleQueue[dict[str, Any]]") -> None:
+    """raises OSError: no checkpoint can be made"""
+    with open_checkpoint(Path(directory)) as store:
+        try:
+            _say(taken=taken_from(store))
+            layout = write_file(store, None)
+            order = orders.get()
+            _say(sent=send_to_first(store, layout, order["message"], order["targets"]))
+        finally:
+            worker_process.hold_signals()
+
+
+def main(directory: str) -> int:
+    """return the exit status"""
+    unpacker, orders = msgpack.Unpacker(), queue.SimpleQueue[dict[str, Any]]()
+
+    def on_input(data: bytes) -> None:
+        unpacker.feed(data)
+        for order in unpacker:
+            orders.put(order)
+
+    worker_process.begin(on_input)
+    try:
+        work(directory, orders)
+    except BrokenPipeError:
+        return 1  # the peer actor does not listen any more: there is nothing to say
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except SystemExit:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1])
+    sys.stderr.flush()
+    os._exit(status)  # nothing is left to do; what stdout still holds has no reader

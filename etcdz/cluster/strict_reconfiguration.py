@@ -1,0 +1,54 @@
+"""--strict-reconfig-check: which changes of the membership a member refuses to propose, as they could cost the quorum.
+
+Two things count: which members have started, which the membership knows, and which this member is connected to, which
+only it knows and which has to have been so for a while.
+Source: etcd 3.5 server (mayAddMember, mayRemoveMember, mayPromoteMember).
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
+from etcdz.cluster.membership import Membership
+
+HEALTHY_S: Final = 5.0
+"""A member counts as connected when it has been for so long."""
+
+
+def check_add(known: Membership, active: Mapping[int, float], is_learner: bool, now_s: float) -> EtcdError | None:
+    """Why a member must not be added; None: it may be.
+
+    active  other members that are heard of -> since when
+    now_s   on the same clock
+    """
+    if not is_learner and not known.is_ready_to_add_voter():
+        return errors.MEMBER_NOT_ENOUGH_STARTED
+    voters = known.voters()
+    if len(voters) == 1 or count_connected(known, active, now_s - HEALTHY_S) >= (len(voters) + 1) // 2 + 1:
+        return None
+    return errors.UNHEALTHY
+
+
+def check_remove(known: Membership, active: Mapping[int, float], id_: int, now_s: float) -> EtcdError | None:
+    """Why a member must not be removed; None: it may be, or there is none of this id. active, now_s: as check_add"""
+    member = known.by_id.get(id_)
+    if member is not None and member.is_learner:
+        return None
+    if not known.is_ready_to_remove_voter(id_):
+        return errors.MEMBER_NOT_ENOUGH_STARTED
+    if id_ != known.member_id and id_ not in active:
+        return None  # it is down, and no part of the quorum that works
+    voters = len(known.voters())
+    is_safe = count_connected(known, active, now_s - HEALTHY_S) - 1 >= 1 + (voters - 1) // 2
+    return None if is_safe else errors.UNHEALTHY
+
+
+def check_promote(known: Membership) -> EtcdError | None:
+    """Why no learner must get a vote; None: it may."""
+    return None if known.is_ready_to_promote() else errors.MEMBER_NOT_ENOUGH_STARTED
+
+
+def count_connected(known: Membership, active: Mapping[int, float], since_s: float) -> int:
+    """How many voters are connected and were at since_s, this member among them if it is one."""
+    return sum(id_ == known.member_id or active.get(id_, since_s) < since_s for id_ in known.voters())

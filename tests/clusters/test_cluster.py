@@ -1,0 +1,272 @@
+"""Three members as one cluster: who leads, what each of them serves, what operators see, and who comes and goes.
+
+`--cluster-kinds etcd,etcd,etcd` holds real etcd against the same, `etcdz,etcd,old-etcd` a mix.
+"""
+
+import json
+import random
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from etcdz.proto import etcdserverpb as pb
+from tests.cluster_process import FAST, Cluster, ClusterMember, until
+from tests.clusters.conftest import chosen_kinds
+from tests.clusters.trial import ClusterTrial, texts, unexpected
+from tests.etcd_process import find_program
+from tests.process.watch_lease_load import ALL, Witness, check_same
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), chosen_kinds(request.config), *FAST)
+    try:
+        names = [member.name for member in cluster]
+        random.SystemRandom().shuffle(names)
+        yield cluster.start(names)
+    finally:
+        cluster.discard()
+
+
+@pytest.fixture
+def cluster(shared: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """All of its members run and agree at the beginning of each test, and hold the same at its end."""
+    request.node.clusters = [shared]
+    shared.leader()
+    yield shared
+    shared.start()
+    shared.assert_equal_stores()
+
+
+def etcdctl(member: ClusterMember, *words: str) -> Any:
+    """What the real one says in JSON."""
+    program = find_program("etcdctl")
+    if program is None:
+        pytest.skip("no etcdctl here")
+    command = [program, f"--endpoints={member.target}", "--write-out=json", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# ---- what operators see
+
+
+def test_ids_are_those_of_the_formula(cluster: Cluster) -> None:
+    for member in cluster:
+        header = member.status().header
+        assert (header.member_id, header.cluster_id) == (member.member_id, cluster.cluster_id)
+
+
+def test_every_member_lists_all_with_what_they_have_published(cluster: Cluster) -> None:
+    expected = sorted((m.member_id, m.name, (m.peer_url,), (m.client_url,), False) for m in cluster)
+    for member in cluster:
+        listed = [
+            (m.ID, m.name, tuple(m.peerURLs), tuple(m.clientURLs), m.isLearner) for m in member.member_list().members
+        ]
+        assert sorted(listed) == expected
+
+
+def test_the_cluster_version_is_that_of_the_oldest_member(cluster: Cluster) -> None:
+    expected = "3.4.0" if any(member.kind == "old-etcd" for member in cluster) else "3.5.0"
+
+    def said(member: ClusterMember) -> str:
+        with urllib.request.urlopen(f"{member.client_url}/version", timeout=10) as answer:
+            return str(json.load(answer)["etcdcluster"])
+
+    for member in cluster:
+        until(lambda at=member: said(at) == expected, 10, lambda: f"not {expected}")
+
+
+def test_etcdctl_sees_one_leader_and_equal_indexes(cluster: Cluster) -> None:
+    cluster.leader().put(b"etcdctl", b"1")
+    cluster.assert_equal_stores()
+    views = set()
+    for member in cluster:
+        (said,) = etcdctl(member, "endpoint", "status")
+        status = said["Status"]
+        assert status["header"]["member_id"] == member.member_id
+        assert not status.get("errors")
+        views.add((status["leader"], status["raftTerm"], status["header"]["revision"]))
+        (health,) = etcdctl(member, "endpoint", "health")
+        assert health["health"]
+    assert len(views) == 1
+
+
+# ---- what each member serves
+
+
+def test_a_write_at_any_member_is_seen_by_a_read_at_any_other_at_once(cluster: Cluster) -> None:
+    members = list(cluster)
+    for number in range(30):
+        writer, reader = random.sample(members, 2)
+        revision = writer.put(b"fresh", b"%d" % number).header.revision
+        answer = reader.get(b"fresh")
+        assert (answer.kvs[0].value, answer.kvs[0].mod_revision) == (b"%d" % number, revision)
+
+
+def test_transactions_at_different_members_exclude_each_other(cluster: Cluster) -> None:
+    """Each adds one to a counter so many times, over and over until its comparison holds."""
+
+    def count(member: ClusterMember, times: int) -> None:
+        while times:
+            kvs = member.get(b"counter").kvs
+            revision, value = (kvs[0].mod_revision, int(kvs[0].value)) if kvs else (0, 0)
+            request = pb.TxnRequest()
+            request.compare.add(key=b"counter", target="MOD", result="EQUAL", mod_revision=revision)
+            put = request.success.add().request_put
+            put.key, put.value = b"counter", b"%d" % (value + 1)
+            times -= member.call("KV/Txn", request, pb.TxnResponse).succeeded
+
+    threads = [threading.Thread(target=count, args=(member, 10)) for member in cluster]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert cluster.leader().get(b"counter").kvs[0].value == b"30"
+
+
+def test_watches_at_all_members_are_told_the_same(cluster: Cluster) -> None:
+    witnesses = [Witness(member.target, **ALL) for member in cluster]
+    for number in range(60):
+        random.choice(list(cluster)).put(b"watched/%d" % (number % 7), b"%d" % number)
+    last = cluster.leader().put(b"watched/end", b"").header.revision
+    for witness in witnesses:
+        witness.wait_for(last)
+        witness.stop()
+    for witness in witnesses[1:]:
+        check_same(witness.told, lambda event: True, witnesses[0].told)
+
+
+def test_a_lease_is_kept_alive_and_looked_at_through_every_member_and_its_keys_go_everywhere(cluster: Cluster) -> None:
+    members = list(cluster)
+    granted = members[0].call("Lease/LeaseGrant", pb.LeaseGrantRequest(ID=771, TTL=60), pb.LeaseGrantResponse)
+    assert (granted.ID, granted.TTL) == (771, 60)
+    members[1].call("KV/Put", pb.PutRequest(key=b"leased", value=b"1", lease=771), pb.PutResponse)
+    for member in members:
+        assert keep_alive(member, 771) == 60
+        asked = pb.LeaseTimeToLiveRequest(ID=771, keys=True)
+        left = member.call("Lease/LeaseTimeToLive", asked, pb.LeaseTimeToLiveResponse)
+        assert (left.grantedTTL, list(left.keys)) == (60, [b"leased"])
+        assert 50 <= left.TTL <= 60
+    members[2].call("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=771), pb.LeaseRevokeResponse)
+    assert all(keep_alive(member, 771) == 0 for member in members)
+    assert not any(member.get(b"leased").kvs for member in members)
+
+
+def keep_alive(member: ClusterMember, lease_id: int) -> int:
+    with grpc.insecure_channel(member.target) as channel:
+        call = channel.stream_stream("/etcdserverpb.Lease/LeaseKeepAlive")
+        answers = call(iter([pb.LeaseKeepAliveRequest(ID=lease_id).SerializeToString()]), timeout=10)
+        return int(pb.LeaseKeepAliveResponse.FromString(next(answers)).TTL)
+
+
+def test_a_lease_that_nobody_keeps_alive_ends_whoever_leads(cluster: Cluster) -> None:
+    for member in list(cluster):
+        cluster.move_leader(member.name)
+        granted_s = time.monotonic()
+        lease = member.call("Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=1), pb.LeaseGrantResponse)
+        follower = next(other for other in cluster if other is not member)
+        follower.call("KV/Put", pb.PutRequest(key=b"short", value=b"", lease=lease.ID), pb.PutResponse)
+        until(lambda at=follower: not at.get(b"short").kvs, 20, lambda: "the lease does not end")
+        assert time.monotonic() - granted_s >= lease.TTL - 0.5
+
+
+# ---- who leads
+
+
+def test_each_member_leads_in_turn_and_all_are_served(cluster: Cluster) -> None:
+    for member in list(cluster):
+        cluster.move_leader(member.name)
+        for other in cluster:
+            other.put(b"led by " + member.name.encode(), other.name.encode())
+        cluster.assert_equal_stores()
+
+
+def test_a_leader_that_is_told_to_stop_hands_over_before(cluster: Cluster) -> None:
+    trial = ClusterTrial(cluster, 1)
+    leader = cluster.leader()
+    others = [member.name for member in cluster if member is not leader]
+    with trial.load(others, clients=4, reads=False) as load:
+        load.wait_more(50)
+        stopped_s = time.monotonic()
+        leader.stop()
+        load.wait_more(50)
+        stalls = load.stalls_ms(stopped_s)
+    print(f"stalls {stalls} ms, {texts(load.errors())}")
+    assert not unexpected(load.errors())
+    if leader.kind == "etcdz":  # etcd loses what it is sent between handing over and having handed over
+        assert load.errors() == []
+    cluster.start()
+
+
+def test_a_leader_that_is_killed_is_replaced_and_joins_again(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    others = [member.name for member in cluster if member is not leader]
+    leader.kill9()
+    new = cluster.leader(among=others)
+    for name in others:
+        cluster[name].put(b"while it was away", name.encode())
+    cluster.launch(leader.name).wait_ready()
+    assert cluster.leader() is new
+    assert leader.get(b"while it was away").kvs
+
+
+def test_without_a_quorum_only_serializable_reads_are_served(cluster: Cluster) -> None:
+    leader = cluster.leader()
+    leader.put(b"there", b"1")
+    cluster.assert_equal_stores()
+    for follower in cluster.followers():
+        follower.kill9()
+    until(lambda: leader.status().leader == 0, 20, lambda: "it still believes in a leader")
+    assert leader.get(b"there", serializable=True).kvs[0].value == b"1"
+    assert "etcdserver: no leader" in leader.status().errors
+    for path, request, answer in (
+        ("KV/Put", pb.PutRequest(key=b"x"), pb.PutResponse),
+        ("KV/Range", pb.RangeRequest(key=b"there"), pb.RangeResponse),
+    ):
+        with pytest.raises(grpc.RpcError):
+            leader.call(path, request, answer, timeout_s=0.5)
+    cluster.start()
+    cluster.leader().put(b"there", b"2")
+
+
+# ---- who comes and goes
+
+
+def test_a_member_is_added_as_learner_promoted_and_removed_and_then_stops(cluster: Cluster) -> None:
+    kind = next(iter(cluster)).kind
+    new = cluster.add(kind, is_learner=True)
+    listed = {member.ID: member.isLearner for member in cluster.leader().member_list().members}
+    assert listed[new.member_id]
+    with pytest.raises(grpc.RpcError, match="rpc not supported for learner"):
+        new.put(b"x", b"")
+    follower = next(member for member in cluster.followers() if member is not new)
+    cluster.promote(new.name, via=follower.name)
+    new.put(b"by the new one", b"1")
+    cluster.assert_equal_stores()
+    removed = cluster.remove(new.name)
+    assert removed.wait(20) == 0
+    assert len(cluster.leader().member_list().members) == 3
+
+
+def test_errors_of_a_leaderless_while_are_those_that_etcd_gives(cluster: Cluster) -> None:
+    trial = ClusterTrial(cluster, 2)
+    leader = cluster.leader()
+    with trial.load(clients=4) as load:
+        load.wait_more(20)
+        leader.kill9()
+        others = [member.name for member in cluster if member is not leader]
+        load.wait_more(50, others)
+        cluster.launch(leader.name).wait_ready()
+        load.wait_more(20)
+    for name in others:
+        assert not unexpected(load.errors(name))
