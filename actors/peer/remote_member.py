@@ -224,22 +224,31 @@ class RemoteMember:
         finally:
             self._is_probing = False
 
-    def details(self) -> dict[str, Any]:
-        """For `etcdz actors inspect`, and `monitor`."""
-        since, probes = self.status.active_since, self.probes
-        reading = sum(stream.connection is not None for stream in self.incoming.values())
+    def summary(self) -> dict[str, Any]:
+        """For `etcdz monitor`, with each heartbeat."""
+        since, round_trip_s = self.status.active_since, self.probes.round_trip_s
         return {
             "id": f"{self.id:x}",
             "name": self._host.directory.name_of(self.id),
             "active_s": time.time() - since if since else None,
-            "streams": f"{len(self.outgoing)} to, {reading} from",
             "sent_bytes": self.outbox.sent_bytes,
             "received_bytes": self.received_bytes,
             "waiting_bytes": self.outbox.waiting_bytes(MESSAGE) + self.outbox.waiting_bytes(MSGAPP),
             "dropped": self.outbox.dropped,
-            "bad_streams": self.bad_streams,
-            "round_trip_us": round(1e6 * probes.round_trip_s) if probes.round_trip_s else None,
-            "clock_ahead_ms": round(1e3 * probes.clock_ahead_s) if probes.round_trip_s else None,
-            "urls": ",".join(self.urls),
+            "round_trip_us": round(1e6 * round_trip_s) if round_trip_s else None,
             "inactive_because": self.status.why,
+        }
+
+    def details(self) -> dict[str, Any]:
+        """For `etcdz actors inspect`."""
+        reading = sum(stream.connection is not None for stream in self.incoming.values())
+        found = self.summary()
+        why = found.pop("inactive_because")
+        return {
+            **found,
+            "clock_ahead_ms": round(1e3 * self.probes.clock_ahead_s) if self.probes.round_trip_s else None,
+            "streams": f"{len(self.outgoing)} to, {reading} from",
+            "bad_streams": self.bad_streams,
+            "urls": ",".join(self.urls),
+            "inactive_because": why,
         }
