@@ -44,6 +44,7 @@ from actors.listener.peer_requests import PeerRequests
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
 from actors.listener.slow_calls import SlowCalls
+from actors.listener.timeouts import Timeouts
 from actors.runtime.link import Links, Peer
 from etcdz import limits
 from etcdz.api import errors
@@ -160,7 +161,8 @@ class Calls:
         key_values = KeyValues(routes, config.max_txn_ops)
         self._maintenance = Maintenance(routes)
         leases = Leases(routes, lambda: self._ids.next())
-        self.members = ClusterMembers(routes, config, self._call_leader)
+        self._timeouts = Timeouts(config)
+        self.members = ClusterMembers(routes, config, self._call_leader, self._timeouts)
         self._served: dict[int, Begin] = {
             **key_values.begin,
             **leases.begin,
@@ -477,7 +479,7 @@ class Calls:
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants from now on; a new fence asks for all writes that are not answered."""
         before, self._leadership = self._leadership, message
-        self.members.on_leadership(bool(before.leader))
+        self._timeouts.on_leadership(message, self.members.known.member_id, time.monotonic())
         self._delegation = message.delegation
         if message.fence and (message.incarnation, message.fence) != (before.incarnation, before.fence):
             self._offer_again(message.fence)
@@ -490,17 +492,24 @@ class Calls:
             if call.began_s > oldest:
                 break
             late.append(request_id)
-        lessor_error = errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
         for request_id in late:
-            asks_lessor = self._calls[request_id].state == ASK_LESSOR
-            self._end(request_id, lessor_error if asks_lessor else errors.TIMEOUT)
+            self._end(request_id, self._why_late(self._calls[request_id], now))
         for waiting in self._admission.expire(oldest):
             _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             self._answered.add(waiting.caller)
         if self.long_reads:
             self._expire_long_reads(now)
-        self.keep_alives.expire(now, self._answered, lessor_error)
+        self.keep_alives.expire(now, self._answered, self._lessor_error)
         self.members.expire(now, self._answered)
+
+    def _why_late(self, call: Call, now: float) -> EtcdError:
+        if call.state in (WRITE, CHANGE):
+            return self._timeouts.error(call.began_s, now, self.members.known, self.members.active)
+        return self._lessor_error if call.state == ASK_LESSOR else errors.TIMEOUT
+
+    @property
+    def _lessor_error(self) -> EtcdError:
+        return errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
 
     def _expire_long_reads(self, now: float) -> None:
         for request_id in self.long_reads.expire(now - limits.LONG_READ_WAIT_S):
