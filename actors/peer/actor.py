@@ -26,7 +26,7 @@ from actors.peer.accepted import AcceptedConnection
 from actors.peer.asks import Asks
 from actors.peer.calls import Calls
 from actors.peer.dialled import CannotDial, place_of
-from actors.peer.figures import figures
+from actors.peer.figures import figures, snapshot_figures
 from actors.peer.host import Clocked
 from actors.peer.incoming_snapshots import IncomingSnapshots
 from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target
@@ -468,7 +468,10 @@ class PeerActor(Actor):
 
     def metrics(self) -> dict[str, Any]:
         members = self.directory.members
-        return figures(self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members])
+        of_members = figures(
+            self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members]
+        )
+        return of_members | snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
 
 
 def _members_of(founding: Founding) -> Members:
