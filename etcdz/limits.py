@@ -106,6 +106,8 @@ PEER_BULK_BYTES_MAX = 16 << 20
 dropped, and raft is told that the member is unreachable."""
 PEER_URGENT_BYTES_MAX = 1 << 20
 """The same for votes, heartbeats, acknowledgements and reads."""
+PEER_BODIES_BYTES_MAX = 128 << 20
+"""Of messages that are POSTed and have not come completely, over all connections; beyond, the largest is cut."""
 PEER_UNANSWERED_BYTES_MAX = 64 << 20
 """Of appends of one member that raft has been given and has answered none of: beyond, no more are read."""
 

@@ -96,6 +96,8 @@ class PeerActor(Actor):
         self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
         self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
         self.connection_errors = 0
+        self._bodies_bytes = 0
+        """Of requests that are not whole."""
         self._received: list[bytes] = []
         self._flush_due = False
         self._snapshots_sent: list[tuple[int, bool]] = []
@@ -289,6 +291,11 @@ class PeerActor(Actor):
     def on_lost_connection(self, connection: AcceptedConnection) -> None:
         self.connections.pop(connection, None)
         self.flush_soon()
+
+    def on_body(self, connection: AcceptedConnection, size: int) -> None:
+        self._bodies_bytes += size
+        if self._bodies_bytes > limits.PEER_BODIES_BYTES_MAX and size > 0:
+            max(self.connections, key=lambda one: one.body_bytes).cut()
 
     def on_connection_error(self, what: str, error: Exception) -> None:
         self.connection_errors += 1

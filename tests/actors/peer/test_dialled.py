@@ -154,7 +154,7 @@ def test_appends_are_held_back_while_raft_answers_none_and_other_messages_are_no
     dialling: Dialling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_member, "PEER_UNANSWERED_BYTES_MAX", 1 << 20)
-    monkeypatch.setattr(incoming_stream, "READ_S", 0.01)
+    monkeypatch.setattr(incoming_stream, "READ_S", 0.3)
     append = encode_message(
         Message(MSG_APP, to=dialling.member.id, from_=dialling.other.id, term=3, context=bytes(50_000))
     )
