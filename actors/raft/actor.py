@@ -14,7 +14,7 @@ Which file knows which. A file knows only those in rows below its own, and none 
     actor                                            starts, resyncs, gives the others their turns
     leader_transfer                                  hands the lead to another
     ticks                                            raft's clock
-    peer_messages                                    what comes of other members
+    peer_messages   version_monitor                  what comes of other members
     delegating      reconfiguration                  carry out what takes several turns
     proposals       ready            trimming        into the core, out of it, off its log
     appends         applies          read_index      towards the wal, the backend, and listeners that read
@@ -44,6 +44,7 @@ from actors.raft.recovery import DoNotBelongTogether, check_identity, led, recov
 from actors.raft.request_window import RequestWindow
 from actors.raft.ticks import Ticks
 from actors.raft.trimming import Trimming
+from actors.raft.version_monitor import VersionMonitor
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import limits
@@ -59,6 +60,7 @@ from etcdz.ipc.messages import (
     Flushed,
     Members,
     MoveLeader,
+    PeerAnswer,
     PeerReports,
     PeerState,
     Propose,
@@ -108,6 +110,7 @@ class RaftActor(Actor):
         self.peer_messages = PeerMessages(self, self.config.request_timeout_s)
         self.ticks = Ticks(self, self.config, time.monotonic())
         self.leader_transfer = LeaderTransfer(self)
+        self.version_monitor = VersionMonitor(self, self.config.downgrade_check_s)
         self.handlers |= {
             WalState: self.on_wal_state,
             Appended: self.appends.on_appended,
@@ -120,6 +123,7 @@ class RaftActor(Actor):
             Received: self.peer_messages.on_received,
             PeerReports: self.peer_messages.on_reports,
             PeerState: self.on_peer_state,
+            PeerAnswer: self.version_monitor.on_peer_answer,
             Members: self.on_members,
             ReadIndex: self.read_indexes.on_read_index,
             DelegatedAppends: self.delegating.on_delegated_appends,
@@ -291,6 +295,7 @@ class RaftActor(Actor):
         self.peer_messages.expire(now)
         self.appends.send_commit_index()
         self.publish.retry(now)
+        self.version_monitor.look(now)
         if self.read_indexes.has_work:
             self.read_indexes.expire(now)
 
