@@ -106,6 +106,10 @@ PEER_BULK_BYTES_MAX = 16 << 20
 dropped, and raft is told that the member is unreachable."""
 PEER_URGENT_BYTES_MAX = 1 << 20
 """The same for votes, heartbeats, acknowledgements and reads."""
+PEER_BODIES_BYTES_MAX = 128 << 20
+"""Of messages that are POSTed and have not come completely, over all connections; beyond, the largest is cut."""
+PEER_UNANSWERED_BYTES_MAX = 64 << 20
+"""Of appends of one member that raft has been given and has answered none of: beyond, no more are read."""
 
 # ---- wal ----
 RESUME_POINT_BYTES = 2 << 20
@@ -173,6 +177,7 @@ assert CALLS_BATCHED_FROM < BUSY_CALLS < CALLS_IN_FLIGHT_MAX
 assert KEEP_ALIVES_IN_FLIGHT <= KEEP_ALIVES_QUEUED
 assert PEER_URGENT_BYTES_MAX <= PEER_BULK_BYTES_MAX
 assert RAFT_INFLIGHT_BYTES < PEER_BULK_BYTES_MAX, "what raft may send without an answer has room"
+assert RAFT_INFLIGHT_BYTES < PEER_UNANSWERED_BYTES_MAX, "an etcdz leader is never held"
 assert RAFT_MESSAGE_BYTES <= RAFT_INFLIGHT_BYTES
 assert RAFT_MESSAGE_BYTES <= APPEND_BYTES_IN_FLIGHT_MAX
 assert APPLIED_EVERY_ENTRIES * 2 <= APPLY_LAG_MAX, "or proposals are refused while the backend waits for its timer"

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 from typing import Final
 
+from etcdz.bootstrap.errors import BootstrapError
 from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
 from etcdz.net.address import AddressError
@@ -19,7 +20,6 @@ from supervisor.processes import linux
 from supervisor.runtime import announcements, data_dir, founding, stack_report, takeover
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
-from supervisor.runtime.founding import FoundingError
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.signals import Signals
 from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
@@ -62,13 +62,14 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
             settings = {**settings, "listen_peer_urls": peers.urls, "listen_client_urls": clients.urls}
             failure, stop_signal = "", takeover.do_work(config, data, work)
             if not stop_signal:
-                decided = founding.settle(config)
+                decided, stop_signal = founding.settle(config)
                 settings = {**settings, "founding": decided and decided.to_dict()}
+            if not stop_signal:
                 failure, stop_signal = _run_tree(settings, specs, data, peers, clients)
     except MigrationError as error:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
-    except (AddressError, FoundingError) as error:
+    except (AddressError, BootstrapError) as error:
         announcements.closing(settings)
         announcements.closed(settings)
         announcements.refused(str(error))

@@ -133,7 +133,7 @@ class ListenerActor(Actor):
             ReadStates: self.calls.on_read_states,
             Leadership: self.on_leadership,
             LeaseAnswers: self.calls.on_lease_answers,
-            Members: self.calls.on_members,
+            Members: self.on_members,
             PeerState: self.calls.members.on_peer_state,
             PeerAnswer: self.calls.on_peer_answer,
             PeerAsk: self.calls.peer_requests.on_ask,
@@ -366,6 +366,7 @@ class ListenerActor(Actor):
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_peer_down(self, peer: Peer) -> None:
+        self.calls.on_peer_down(peer)
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_listen(self, listen: Listen) -> None:
@@ -377,6 +378,11 @@ class ListenerActor(Actor):
             staying = [connection for connection in self.connections if not connection.leaving]
             for connection in staying[: math.ceil(len(staying) * listen.drain_share)]:
                 connection.drain()
+
+    def on_members(self, message: Members) -> None:
+        """Who the members are, and whether this one is a learner."""
+        self.calls.on_members(message)
+        self.streams.serve_as(self.calls.members.known.is_learner)
 
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""

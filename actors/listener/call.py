@@ -8,6 +8,7 @@
     LearnerGate (learner_gate.py) stands before all while this member has no vote
     QuotaGate   (quota_gate.py)   stands before them while the store is nearly full
     LongReads   (long_reads.py)   holds reads that take long until their answers have room
+    Timeouts    (timeouts.py)     says why a write was not answered in time
     Admission   (admission.py)    says which calls wait for a place, and what holds one that no client waits for
 """
 

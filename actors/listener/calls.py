@@ -35,6 +35,7 @@ from actors.listener.call import (
 )
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
+from actors.listener.learner_gate import behind_learner_gate
 from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_wanted
 from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
@@ -43,6 +44,7 @@ from actors.listener.peer_requests import PeerRequests
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
 from actors.listener.slow_calls import SlowCalls
+from actors.listener.timeouts import Timeouts
 from actors.runtime.link import Links, Peer
 from etcdz import limits
 from etcdz.api import errors
@@ -64,6 +66,7 @@ from etcdz.config import MemberConfig
 from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    FIRST_OFFER,
     UNASKED,
     CancelReads,
     Leadership,
@@ -145,6 +148,8 @@ class Calls:
         self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
         self._delegation = 0
         """While not 0, writes go to the wal."""
+        self._peer_actor = (0, 0.0)
+        """(its incarnation, 0 for none; when it was first seen, on the monotonic clock)."""
         self._fence = 0
         """While not 0, this turn's proposals go to raft and answer this fence of its."""
         routes = Routes(
@@ -159,15 +164,18 @@ class Calls:
         key_values = KeyValues(routes, config.max_txn_ops)
         self._maintenance = Maintenance(routes)
         leases = Leases(routes, lambda: self._ids.next())
-        self.members = ClusterMembers(routes, config, self._call_leader)
-        self._begin: dict[int, Begin] = {
+        self._timeouts = Timeouts(config)
+        self.members = ClusterMembers(routes, config, self._call_leader, self._timeouts)
+        self._served: dict[int, Begin] = {
             **key_values.begin,
             **leases.begin,
             **self._maintenance.begin,
             **self.members.begin,
         }
         self.peer_requests = PeerRequests(routes, self._maintenance.begin, self.members, host.links)
-        self._gate = QuotaGate(routes, self._begin)
+        self._begin = self._served
+        """How calls begin: as they are served, or behind the learner's gate."""
+        self._gate = QuotaGate(routes, self._served)
         self._follow_ups: dict[int, FollowUp] = {
             **key_values.follow_ups,
             **self._maintenance.follow_ups,
@@ -329,6 +337,7 @@ class Calls:
     def on_members(self, message: Members) -> None:
         """Who the members are; request ids are made of the id that this member has, whatever its flags say now."""
         self.members.on_members(message)
+        self._begin = behind_learner_gate(self._served) if self.members.known.is_learner else self._served
         if message.member_id != self._ids_of:
             self._ids_of = message.member_id
             self._ids = request_ids.RequestIds(message.member_id, self._slot, time.time_ns() // 1000)
@@ -336,7 +345,7 @@ class Calls:
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         """Calls that grow the store begin behind the quota gate from now on, or without it."""
         self._maintenance.on_quota_headroom(message)
-        self._begin.update(self._gate.on_quota_headroom(message))
+        self._served.update(self._gate.on_quota_headroom(message))
 
     def on_replies(self, message: Replies) -> None:
         """Answers the calls that these replies of the backend are for, or takes them further."""
@@ -473,7 +482,7 @@ class Calls:
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants from now on; a new fence asks for all writes that are not answered."""
         before, self._leadership = self._leadership, message
-        self.members.on_leadership(bool(before.leader))
+        self._timeouts.on_leadership(message, self.members.known.member_id, time.monotonic())
         self._delegation = message.delegation
         if message.fence and (message.incarnation, message.fence) != (before.incarnation, before.fence):
             self._offer_again(message.fence)
@@ -486,17 +495,24 @@ class Calls:
             if call.began_s > oldest:
                 break
             late.append(request_id)
-        lessor_error = errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
         for request_id in late:
-            asks_lessor = self._calls[request_id].state == ASK_LESSOR
-            self._end(request_id, lessor_error if asks_lessor else errors.TIMEOUT)
+            self._end(request_id, self._why_late(self._calls[request_id], now))
         for waiting in self._admission.expire(oldest):
             _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             self._answered.add(waiting.caller)
         if self.long_reads:
             self._expire_long_reads(now)
-        self.keep_alives.expire(now, self._answered, lessor_error)
+        self.keep_alives.expire(now, self._answered, self._lessor_error)
         self.members.expire(now, self._answered)
+
+    def _why_late(self, call: Call, now: float) -> EtcdError:
+        if call.state in (WRITE, CHANGE):
+            return self._timeouts.error(call.began_s, now, self.members.known, self.members.active)
+        return self._lessor_error if call.state == ASK_LESSOR else errors.TIMEOUT
+
+    @property
+    def _lessor_error(self) -> EtcdError:
+        return errors.TIMEOUT if self._leadership.leader else errors.NO_LEADER
 
     def _expire_long_reads(self, now: float) -> None:
         for request_id in self.long_reads.expire(now - limits.LONG_READ_WAIT_S):
@@ -513,8 +529,8 @@ class Calls:
             self._admission.release_all()
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
-            self._delegation = self._fence = 0
             self._offer_to_new_raft()
+            self._delegation = self._fence = 0
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
             self._changes = [(i, c.payload) for i, c in self._calls.items() if c.state == CHANGE]
         elif peer.kind == "backend":
@@ -523,6 +539,8 @@ class Calls:
             self._reads = [(i, c.method, c.payload, index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.payload, 0) for i, c in self._long_running.items()]
             self.long_reads.ask_again()
+        elif peer.kind == "peer":
+            self._peer_actor = (peer.incarnation, time.monotonic())
         elif peer.kind == "wal" and self._delegation:
             self._delegation = 0
             self._offer_again(UNASKED)
@@ -532,6 +550,11 @@ class Calls:
                 if call.state == ASK_LESSOR:
                     self._query_lessor(request_id, call.method, call.payload)
             self.keep_alives.ask_again()
+
+    def on_peer_down(self, peer: Peer) -> None:
+        """NB: before any `on_peer_up` of the same roster."""
+        if peer.kind == "peer":
+            self._peer_actor = (0, 0.0)
 
     def _end_poison_reads(self) -> None:
         asked = [i for i, c in self._calls.items() if c.state == READ]
@@ -543,10 +566,19 @@ class Calls:
 
     def _offer_to_new_raft(self) -> None:
         """NB: at once. It may have delegated to the wal before this turn ends, and the wal does not know what is in the
-        log already."""
-        unanswered, self._proposals = self._unanswered_writes(), []
-        if unanswered:
-            self._host.links.send("raft", Propose(self._slot, unanswered))
+        log already. What began before the peer actor was there may have left by an earlier one."""
+        unsent = set() if self._fence else {item[0] for item in self._proposals}
+        self._proposals = []
+        incarnation, since = self._peer_actor
+        offers: dict[int, list[tuple[int, bytes]]] = {}
+        for request_id, call in self._calls.items():
+            if call.state == WRITE:
+                since_peer = incarnation if call.began_s > since else 0
+                if request_id in unsent:
+                    since_peer = FIRST_OFFER
+                offers.setdefault(since_peer, []).append((request_id, call.payload))
+        for since_peer, items in offers.items():
+            self._host.links.send("raft", Propose(self._slot, items, since_peer=since_peer))
 
     def _offer_again(self, fence: int) -> None:
         """Some of what went to the wal may not be in the log: raft knows by now, or waits until it does."""

@@ -17,6 +17,7 @@ from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.streams import Streams
 from etcdz import limits
 from etcdz.api.auth_info import auth_info_from
+from etcdz.api.errors import NO_LEADER
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL, ServerEvent
 from etcdz.wire.server import GrpcServerConnection
@@ -197,7 +198,13 @@ class Connection(Client, asyncio.Protocol):
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
             if kind == CALL and method.unary:
-                calls.begin(self, stream_id, method.tag, body, auth_info_from(metadata) if metadata else None)
+                auth = None
+                if metadata:
+                    if b"hasleader" in metadata and streams.lacks_leader(metadata):
+                        grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
+                        continue
+                    auth = auth_info_from(metadata)
+                calls.begin(self, stream_id, method.tag, body, auth)
             else:
                 streams.take(self, event)
         if streams.cancelled:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.listener.call import Begin, Call, Caller, FollowUp, ForClient, Routes
+from actors.listener.timeouts import Timeouts
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code, EtcdError
@@ -46,7 +47,7 @@ class ClusterMembers:
     follow_ups  by method: what their replies are followed by
     """
 
-    def __init__(self, routes: Routes, config: MemberConfig, call_leader: "CallLeader") -> None:
+    def __init__(self, routes: Routes, config: MemberConfig, call_leader: "CallLeader", timeouts: Timeouts) -> None:
         self._routes = routes
         self._is_strict = config.strict_reconfig_check
         self._timeout_s = config.request_timeout_s
@@ -55,7 +56,7 @@ class ClusterMembers:
         self._promotions: dict[int, _Promotion] = {}
         """That the leader is to decide, by the number of the call. Invariant: in the order in which they began."""
         self._numbers = 0
-        self._leaderless_since = time.monotonic()
+        self._timeouts = timeouts
         self.known = Membership(0, 0)
         self.active: dict[int, float] = {}
         self.begin: dict[int, Begin] = {
@@ -76,11 +77,6 @@ class ClusterMembers:
     def on_peer_state(self, message: PeerState) -> None:
         """Whole, after each change."""
         self.active = dict(message.active)
-
-    def on_leadership(self, had_leader: bool) -> None:
-        """Another leader may be there, or none. had_leader: before that"""
-        if had_leader and not self._routes.leadership().leader:
-            self._leaderless_since = time.monotonic()
 
     # ---- list, add, remove, update ----
 
@@ -205,7 +201,7 @@ class ClusterMembers:
                 promotion.fail(errors.TIMEOUT)
             elif promotion.again_s is None or now < promotion.again_s:
                 continue
-            elif not self._routes.leadership().leader and self._is_leaderless_too_long(promotion, now):
+            elif self._is_leaderless_too_long(promotion, now):
                 promotion.fail(errors.NO_LEADER)
             else:
                 self._decide(promotion)
@@ -213,7 +209,8 @@ class ClusterMembers:
             answered.add(promotion.client)
 
     def _is_leaderless_too_long(self, promotion: "_Promotion", now: float) -> bool:
-        return now - max(promotion.began_s, self._leaderless_since) >= self._leader_wait_s
+        since = self._timeouts.leaderless_since
+        return since is not None and now - max(promotion.began_s, since) >= self._leader_wait_s
 
     def end(self, promotion: "_Promotion") -> bool:
         """It is to be answered. return whether it was not yet"""

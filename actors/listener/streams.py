@@ -22,8 +22,9 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from actors.listener.learner_gate import STREAMS_SERVED
 from etcdz.api.auth_info import auth_info_from
-from etcdz.api.errors import NO_LEADER, STOPPED
+from etcdz.api.errors import NO_LEADER, NOT_SUPPORTED_FOR_LEARNER, STOPPED, EtcdError
 from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.request_head import Metadata, Method
 
@@ -77,7 +78,7 @@ class StreamCall:
         self.connection = connection
         self.stream_id = stream_id
         # NB: the metadata are not kept: a stream may last for ever, and they may be long.
-        self.needs_leader = metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
+        self.needs_leader = _needs_leader(metadata)
         self.auth = auth_info_from(metadata) if metadata else None
         self.handler: Any = None
         self.is_open = True
@@ -169,6 +170,9 @@ class Streams:
         self._leader_timeout_s = leader_timeout_s
         self._has_leader = False
         self._draining = False
+        self._is_learner = False
+        self._takes_singles = True
+        """Whole calls of one message are served without a stream."""
         self._leaderless_since: float | None = None
 
     def __len__(self) -> int:
@@ -203,7 +207,7 @@ class Streams:
         self, connection: Connection, stream_id: int, method: Method, message: bytes, metadata: Metadata
     ) -> None:
         """A whole call: one message and the end."""
-        if not self._draining and b"hasleader" not in metadata:
+        if self._takes_singles and b"hasleader" not in metadata:
             self.singles[method.tag](connection, stream_id, message)
             return
         self._open(connection, stream_id, method.tag, metadata)
@@ -215,8 +219,9 @@ class Streams:
 
     def _open(self, connection: Connection, stream_id: int, tag: int, metadata: Metadata) -> None:
         call = StreamCall(self, connection, stream_id, metadata)
-        if call.needs_leader and not self._has_leader:
-            connection.grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
+        refusal = self._why_refused(call, tag)
+        if refusal is not None:
+            connection.grpc.fail(stream_id, refusal.code, refusal.text)
             return
         self._calls.setdefault(connection, {})[stream_id] = call
         call.handler = self.services[tag](call)
@@ -224,6 +229,11 @@ class Streams:
             call.handler.on_drain()
         elif not call.is_open:
             call.handler.on_gone()  # refused at once, before there was a handler to be told
+
+    def _why_refused(self, call: StreamCall, tag: int) -> EtcdError | None:
+        if self._is_learner and tag not in STREAMS_SERVED:
+            return NOT_SUPPORTED_FOR_LEARNER
+        return NO_LEADER if call.needs_leader and not self._has_leader else None
 
     def forget(self, call: StreamCall) -> None:
         """The call is over: the handler is told, once."""
@@ -268,11 +278,20 @@ class Streams:
             for connection in touched:
                 connection.flush()
 
+    def lacks_leader(self, metadata: Metadata) -> bool:
+        """Whether a call must be refused because its client asks for a leader and none is known."""
+        return not self._has_leader and _needs_leader(metadata)
+
     def on_leader(self, known: bool) -> None:
         """Whether the member knows a leader now."""
         self._has_leader = known
         if known:
             self._leaderless_since = None
+
+    def serve_as(self, learner: bool) -> None:
+        """Whether this member is a learner now, at which streams are refused."""
+        self._is_learner = learner
+        self._takes_singles = not (learner or self._draining)
 
     @property
     def is_calm(self) -> bool:
@@ -307,8 +326,13 @@ class Streams:
     def drain(self) -> None:
         """The listener is about to end: streams end so that their clients go on elsewhere."""
         self._draining = True
+        self._takes_singles = False
         self._for_all(lambda call: call.handler.on_drain())
         self.flush()
+
+
+def _needs_leader(metadata: Metadata) -> bool:
+    return metadata.get(b"hasleader", b"").split(b",")[0] == b"true"
 
 
 def _attempt(call: StreamCall, act: Callable[[StreamCall], None]) -> None:

@@ -47,6 +47,9 @@ class Host(ConnectionsHost, Protocol):
 
     def on_connected(self, connection: "AcceptedConnection") -> None: ...
     def on_lost_connection(self, connection: "AcceptedConnection") -> None: ...
+    def on_body(self, connection: "AcceptedConnection", size: int) -> None:
+        """It holds so much more, or less, of a request that is not whole."""
+
     def take_to_raft(self, message: bytes) -> bool:
         """One that was POSTed; whether it was handed to raft."""
 
@@ -70,13 +73,18 @@ class AcceptedConnection(asyncio.Protocol):
         self._request: RequestHead | None = None
         self._accepted: Accepted | None = None
         """None while a request is not there, or was refused and is only read to its end."""
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._raw = b""
         """What has come of a request whose head is not whole."""
         self._is_given_away = False
         self._owner: RemoteMember | None = None
         self._stream: OutgoingStream | None = None
         self.deadline: float | None = host.event_loop.time() + READ_S
+
+    @property
+    def body_bytes(self) -> int:
+        """Of a request that is not whole."""
+        return len(self._body)
 
     @property
     def is_stream(self) -> bool:
@@ -92,6 +100,7 @@ class AcceptedConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._host.clocked.discard(self)
+        self._drop_body()
         self._host.on_lost_connection(self)
         if self._owner is not None and self._stream is not None:
             self._owner.detach(self._stream)
@@ -144,12 +153,17 @@ class AcceptedConnection(asyncio.Protocol):
                     return
                 if isinstance(event, bytes):
                     if self._accepted is not None:
-                        self._body.append(event)
+                        self._body += event
+                        self._host.on_body(self, len(event))
                 elif isinstance(event, RequestHead):
                     self._on_head(event)
                 elif event is END:
                     self._on_end()
             events = self._reader.proceed() if self._may_go_on() else []
+
+    def _drop_body(self) -> None:
+        self._host.on_body(self, -len(self._body))
+        self._body = bytearray()
 
     def _may_go_on(self) -> bool:
         """Whether the next request may be looked at: the last one is answered, and the connection stays."""
@@ -186,8 +200,8 @@ class AcceptedConnection(asyncio.Protocol):
         self.cut()
 
     def _on_end(self) -> None:
-        request, what, body = self._request, self._accepted, b"".join(self._body)
-        self._body = []
+        request, what, body = self._request, self._accepted, bytes(self._body)
+        self._drop_body()
         assert request is not None
         if what is None:
             self._finish(request.keeps_alive and not request.expects_continue)

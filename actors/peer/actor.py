@@ -56,7 +56,7 @@ from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import message_type
 from etcdz.peer.screen import Screen
-from etcdz.raft.messages import MSG_SNAP
+from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
 
 BACKLOG: Final = 512
 CLOCK_S: Final = 0.25
@@ -96,6 +96,8 @@ class PeerActor(Actor):
         self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
         self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
         self.connection_errors = 0
+        self._bodies_bytes = 0
+        """Of requests that are not whole."""
         self._received: list[bytes] = []
         self._flush_due = False
         self._snapshots_sent: list[tuple[int, bool]] = []
@@ -290,6 +292,11 @@ class PeerActor(Actor):
         self.connections.pop(connection, None)
         self.flush_soon()
 
+    def on_body(self, connection: AcceptedConnection, size: int) -> None:
+        self._bodies_bytes += size
+        if self._bodies_bytes > limits.PEER_BODIES_BYTES_MAX and size > 0:
+            max(self.connections, key=lambda one: one.body_bytes).cut()
+
     def on_connection_error(self, what: str, error: Exception) -> None:
         self.connection_errors += 1
         text = "".join(traceback.format_exception(error))
@@ -371,6 +378,8 @@ class PeerActor(Actor):
 
     def on_peer_up(self, peer: Peer) -> None:
         if peer.kind == "raft":
+            for remote in self.remotes.values():
+                remote.on_answered()
             self.links.send(peer.name, self._state(tuple(self.forwarded)))
         elif peer.kind in ("listener", "lessor"):
             self.links.send(peer.name, self._state())
@@ -380,11 +389,13 @@ class PeerActor(Actor):
         remotes = self.remotes
         self.forwarded.extend(message.forwarded)
         for to, encoded in message.messages:
-            remote = remotes.get(to)
-            if message_type(encoded) == MSG_SNAP:
+            remote, kind = remotes.get(to), message_type(encoded)
+            if kind == MSG_SNAP:
                 self._send_snapshot(to, encoded)
             elif remote is not None:
                 remote.outbox.send(encoded)
+                if kind == MSG_APP_RESP:
+                    remote.on_answered()
         for to, *append in message.appends:
             remote = remotes.get(to)
             if remote is not None:
@@ -426,13 +437,14 @@ class PeerActor(Actor):
 
     def summary(self) -> dict[str, Any]:
         active = sum(remote.status.is_active for remote in self.remotes.values())
-        return {"members": len(self.directory.members), "active": active}
+        peers = [remote.summary() for remote in self.remotes.values()]
+        return {"members": len(self.directory.members), "active": active, "peers": peers}
 
     def details(self) -> dict[str, Any]:
         return {
             "member_id": f"{self.directory.member_id:x}",
             "cluster_id": f"{self.directory.cluster_id:x}",
-            "remotes": [remote.details() for remote in self.remotes.values()],
+            "peers": [remote.details() for remote in self.remotes.values()],
             "connections": len(self.connections),
             "connection_errors": self.connection_errors,
             "refused_messages": self.screen.refused,

@@ -30,7 +30,7 @@ class Owner(Protocol):
 
     def on_stream_up(self, kind: str) -> None: ...
     def on_stream_down(self, kind: str, why: str) -> None: ...
-    def on_received(self, size: int) -> None: ...
+    def on_received(self, kind: str, size: int) -> None: ...
     def on_bad_bytes(self) -> None: ...
 
 
@@ -130,6 +130,8 @@ class StreamConnection(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         for event in self._reader.receive(data):
+            if self.ended.done():  # refused, by an event before
+                return
             if isinstance(event, bytes):
                 self._take_body(event)
             elif event is END:
@@ -143,7 +145,7 @@ class StreamConnection(asyncio.Protocol):
         if self._head is not None and self._head.status != 200:
             self._refusal += data
             return
-        self._owner.on_received(len(data))
+        self._owner.on_received(self._kind, len(data))
         messages = self._decoder.receive(data)
         if messages:
             self._host.deliver(messages)
@@ -173,7 +175,7 @@ class StreamConnection(asyncio.Protocol):
             self.cut("i/o timeout")
 
     def hold(self, is_held: bool) -> None:
-        """Read no more for now, or read on: raft is behind."""
+        """Read no more for now, or read on."""
         if self.transport is None or self.transport.is_closing() or is_held == self._is_held:
             return
         self._is_held = is_held

@@ -10,6 +10,7 @@ from actors.peer.exchanges import Exchanges, Failed
 from actors.peer.host import Host as ConnectionsHost
 from actors.peer.incoming_stream import IncomingStream
 from actors.peer.outgoing_stream import OutgoingStream
+from etcdz.limits import PEER_UNANSWERED_BYTES_MAX
 from etcdz.peer.dialling import OK, REMOVED, judge_post
 from etcdz.peer.outbox import MESSAGE, MSGAPP, Outbox
 from etcdz.peer.probing import PATH, PROBE_S, Probes
@@ -37,6 +38,7 @@ class RemoteMember:
     """outgoing         streams that it has dialled, by kind
     incoming         streams from it
     received_bytes   of streams
+    unanswered_bytes  of appends that have come since raft last answered one of its appends
     bad_streams      how many of its streams have ended because they could not be read
     """
 
@@ -53,6 +55,7 @@ class RemoteMember:
         self.probes = Probes(time.monotonic())
         self.received_bytes = 0
         self.bad_streams = 0
+        self.unanswered_bytes = 0
         self._posting = 0
         self._probe_at = 0.0
         self._is_probing = False
@@ -114,8 +117,24 @@ class RemoteMember:
     def on_bad_bytes(self) -> None:
         self.bad_streams += 1
 
-    def on_received(self, size: int) -> None:
+    def on_received(self, kind: str, size: int) -> None:
+        """Appends that raft does not answer pile up before its disk: then no more of these are read."""
         self.received_bytes += size
+        if kind == MSGAPP:
+            self.unanswered_bytes += size
+            if self.unanswered_bytes > PEER_UNANSWERED_BYTES_MAX:
+                self._hold(True)
+
+    def on_answered(self) -> None:
+        """Raft has answered an append of it, or there is a new raft."""
+        if self.unanswered_bytes > PEER_UNANSWERED_BYTES_MAX:
+            self._hold(False)
+        self.unanswered_bytes = 0
+
+    def _hold(self, is_held: bool) -> None:
+        stream = self.incoming.get(MSGAPP)
+        if stream is not None and stream.connection is not None:
+            stream.connection.hold(is_held)
 
     def flush(self) -> None:
         """Send what waits. Votes and heartbeats are not behind appends: they have a stream of their own."""
@@ -205,22 +224,31 @@ class RemoteMember:
         finally:
             self._is_probing = False
 
-    def details(self) -> dict[str, Any]:
-        """For `etcdz actors inspect`, and `monitor`."""
-        since, probes = self.status.active_since, self.probes
-        reading = sum(stream.connection is not None for stream in self.incoming.values())
+    def summary(self) -> dict[str, Any]:
+        """For `etcdz monitor`, with each heartbeat."""
+        since, round_trip_s = self.status.active_since, self.probes.round_trip_s
         return {
             "id": f"{self.id:x}",
             "name": self._host.directory.name_of(self.id),
             "active_s": time.time() - since if since else None,
-            "streams": f"{len(self.outgoing)} to, {reading} from",
             "sent_bytes": self.outbox.sent_bytes,
             "received_bytes": self.received_bytes,
             "waiting_bytes": self.outbox.waiting_bytes(MESSAGE) + self.outbox.waiting_bytes(MSGAPP),
             "dropped": self.outbox.dropped,
-            "bad_streams": self.bad_streams,
-            "round_trip_us": round(1e6 * probes.round_trip_s) if probes.round_trip_s else None,
-            "clock_ahead_ms": round(1e3 * probes.clock_ahead_s) if probes.round_trip_s else None,
-            "urls": ",".join(self.urls),
+            "round_trip_us": round(1e6 * round_trip_s) if round_trip_s else None,
             "inactive_because": self.status.why,
+        }
+
+    def details(self) -> dict[str, Any]:
+        """For `etcdz actors inspect`."""
+        reading = sum(stream.connection is not None for stream in self.incoming.values())
+        found = self.summary()
+        why = found.pop("inactive_because")
+        return {
+            **found,
+            "clock_ahead_ms": round(1e3 * self.probes.clock_ahead_s) if self.probes.round_trip_s else None,
+            "streams": f"{len(self.outgoing)} to, {reading} from",
+            "bad_streams": self.bad_streams,
+            "urls": ",".join(self.urls),
+            "inactive_because": why,
         }

@@ -65,7 +65,8 @@ from etcdz.ipc.messages import (
 )
 from etcdz.raft import Config, MemoryStorage, RawNode
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL
-from etcdz.raft.messages import FOLLOWER
+from etcdz.raft.messages import FOLLOWER, LEADER
+from etcdz.raft.progress import PROGRESS_NAMES
 
 NO_ENTRIES = 1 << 62
 """As the first index that a WalHello asks for: raft has them all."""
@@ -253,6 +254,7 @@ class RaftActor(Actor):
     def on_peer_state(self, state: PeerState) -> None:
         """Which members are heard of."""
         self.active = dict(state.active)
+        self.proposals.on_peer_state(state)
 
     # ---- the turn ----
 
@@ -327,7 +329,25 @@ class RaftActor(Actor):
             "log_entries": self.storage.last_index() - self.storage.first_index() + 1,
             "delegated": bool(self.delegation.number),
             "refusal": self.appends.refusal,
+            **({"followers": followers} if (followers := self._followers()) else {}),
         }
+
+    def _followers(self) -> list[dict[str, Any]]:
+        """How far the others have followed, if this member leads."""
+        raft = self.node.raft if self.node is not None else None
+        if raft is None or raft.role != LEADER:
+            return []
+        last_index = self.storage.last_index()
+        return [
+            {
+                "id": f"{id_:x}",
+                "follows": PROGRESS_NAMES[one.state].removeprefix("State").lower(),
+                "behind": max(0, last_index - one.match),
+                "is_learner": one.is_learner,
+            }
+            for id_, one in raft.tracker.progress.items()
+            if id_ != raft.id
+        ]
 
     def details(self) -> dict[str, Any]:
         known = self.leadership.known

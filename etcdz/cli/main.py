@@ -100,7 +100,7 @@ def _start_error(config: MemberConfig) -> str | None:
     if initialized:
         fields = {"data-dir": config.data_dir, "dir-type": "member"}
         log.info("server has been already initialized", **fields)
-    elif error := first_start_error(config, _resolve):
+    elif error := first_start_error(config, bootstrap.resolve):
         return error
     return bootstrap.retention_error(config)
 
@@ -127,10 +127,6 @@ def _write(notes: Sequence[Note]) -> None:
 
 def _read_file(path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
-
-
-def _resolve(host: str) -> str:
-    return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
 
 
 def _default_host() -> str:

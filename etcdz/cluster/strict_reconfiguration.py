@@ -5,7 +5,7 @@ only it knows and which has to have been so for a while.
 Source: etcd 3.5 server (mayAddMember, mayRemoveMember, mayPromoteMember).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from etcdz.api import errors
@@ -25,7 +25,8 @@ def check_add(known: Membership, active: Mapping[int, float], is_learner: bool, 
     if not is_learner and not known.is_ready_to_add_voter():
         return errors.MEMBER_NOT_ENOUGH_STARTED
     voters = known.voters()
-    if len(voters) == 1 or count_connected(known, active, now_s - HEALTHY_S) >= (len(voters) + 1) // 2 + 1:
+    connected = count_connected(known, voters, active, now_s - HEALTHY_S)
+    if len(voters) == 1 or connected >= (len(voters) + 1) // 2 + 1:
         return None
     return errors.UNHEALTHY
 
@@ -39,9 +40,9 @@ def check_remove(known: Membership, active: Mapping[int, float], id_: int, now_s
         return errors.MEMBER_NOT_ENOUGH_STARTED
     if id_ != known.member_id and id_ not in active:
         return None  # it is down, and no part of the quorum that works
-    voters = len(known.voters())
-    is_safe = count_connected(known, active, now_s - HEALTHY_S) - 1 >= 1 + (voters - 1) // 2
-    return None if is_safe else errors.UNHEALTHY
+    voters = known.voters()
+    connected = count_connected(known, voters, active, now_s - HEALTHY_S)
+    return None if connected - 1 >= 1 + (len(voters) - 1) // 2 else errors.UNHEALTHY
 
 
 def check_promote(known: Membership) -> EtcdError | None:
@@ -49,6 +50,6 @@ def check_promote(known: Membership) -> EtcdError | None:
     return None if known.is_ready_to_promote() else errors.MEMBER_NOT_ENOUGH_STARTED
 
 
-def count_connected(known: Membership, active: Mapping[int, float], since_s: float) -> int:
-    """How many voters are connected and were at since_s, this member among them if it is one."""
-    return sum(id_ == known.member_id or active.get(id_, since_s) < since_s for id_ in known.voters())
+def count_connected(known: Membership, ids: Iterable[int], active: Mapping[int, float], since_s: float) -> int:
+    """How many of these members are connected and were at since_s; this member is, if it is among them."""
+    return sum(id_ == known.member_id or active.get(id_, since_s) < since_s for id_ in ids)

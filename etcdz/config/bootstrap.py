@@ -4,6 +4,7 @@ Source: etcd 3.5 embed.StartEtcd and ServerConfig.VerifyBootstrap, same order an
 up only when the URLs differ as text: a member that is consistent with itself need not wait for a name server.
 """
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from etcdz.config.literals import quote
@@ -13,6 +14,11 @@ from etcdz.config.urls import is_ip, parse_url
 
 Resolve = Callable[[str], str]
 """Host name -> address. raises OSError: unknown."""
+
+
+def resolve(host: str) -> str:
+    """One address of a host, as the system's resolver says. raises OSError: unknown"""
+    return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
 
 
 def listen_error(config: MemberConfig) -> str | None:
@@ -48,20 +54,13 @@ def cluster_error(config: MemberConfig, resolve: Resolve) -> str | None:
 def join_error(config: MemberConfig) -> str | None:
     """Why this member cannot join a cluster that exists; only for a member without a log that is told to.
 
-    source  etcd 3.5 ServerConfig.VerifyJoinExisting, and how it then asks the other members
+    source  etcd 3.5 ServerConfig.VerifyJoinExisting
     """
     try:
         urls_of = config.initial_cluster
     except ValueError as error:
         return f"error setting up initial cluster: {error}"
-    if refusal := _name_error(config.name, urls_of) or _duplicate_error(urls_of):
-        return refusal
-    if len(urls_of) == 1:
-        return "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs"
-    return (
-        f"--initial-cluster-state=existing is not supported yet for a member without data: it would join "
-        f"{_as_text(urls_of)}, and only a cluster of one member is supported"
-    )
+    return _name_error(config.name, urls_of) or _duplicate_error(urls_of)
 
 
 def members_error(
@@ -94,7 +93,7 @@ def _advertise_error(name: str, advertised: tuple[str, ...], initial: tuple[str,
     """Whether the URLs that the member tells others are those that the cluster expects of it."""
     if advertised == initial:
         return None
-    why = _difference(advertised, initial, resolve)
+    why = difference(advertised, initial, resolve)
     if why is None:
         return None
     missing = [url for url in initial if url not in advertised]
@@ -109,7 +108,7 @@ def _advertise_error(name: str, advertised: tuple[str, ...], initial: tuple[str,
     return f"failed to resolve {','.join(advertised)} to match --initial-cluster={expected} ({why})"
 
 
-def _difference(left: tuple[str, ...], right: tuple[str, ...], resolve: Resolve) -> str | None:
+def difference(left: tuple[str, ...], right: tuple[str, ...], resolve: Resolve) -> str | None:
     """How two lists of URLs differ once names have become addresses; None if they do not."""
     if len(left) != len(right):
         return f"len({_listed(left)}) != len({_listed(right)})"

@@ -9,6 +9,7 @@ from typing import Final
 
 from etcdz.monitor.measures import count, duration, micros, size
 from etcdz.monitor.paint import Line, Span, clean, cut, filled, length, line
+from etcdz.monitor.peers import peer_rows
 from etcdz.monitor.view import ActorView, Edge, Event, View, sparkline
 
 WIDE: Final = 118
@@ -31,11 +32,13 @@ def overview(view: View, selected: str, width: int, height: int) -> list[Line]:
     """At most height lines of at most width characters. selected: an actor's name, "" for none"""
     head = [*_flow(view, width, height), []]
     about = _about(view, selected, width)
-    room = height - len(head) - 1 - len(about) - 2
+    peers = peer_rows(view.peers, width)
+    peers = [[], *peers] if peers else []
+    room = height - len(head) - 1 - len(about) - len(peers) - 2
     rows = _rows(view.actors, selected, width, max(ROWS_MIN, room - EVENTS_MIN))
     if view.lost:
-        rows = [filled(row, width, "dim") for row in rows]
-    found = [*head, _heading(width), *rows, *about]
+        rows, peers = ([filled(row, width, "dim") for row in lines] for lines in (rows, peers))
+    found = [*head, _heading(width), *rows, *peers, *about]
     left = height - len(found) - 1
     if left > 0:
         found += [line(Span("EVENTS", "head")), *_events(view, view.events, left)]

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from etcdz.monitor.peers import MIN_INTERVAL_S, Peers, PeerView, changes
 from etcdz.monitor.sample import ActorSample, Sample
 
 HISTORY: Final = 120
@@ -23,6 +24,8 @@ FLOW: Final = (
     ("raft", "wal", ("Append",)),
     ("raft", "backend", ("Apply",)),
     ("listener", "lessor", ("LeaseCalls",)),
+    ("raft", "peer", ("Send",)),
+    ("peer", "raft", ("Received",)),
 )
 """The ways of a request: from kind, to kind, the messages that carry it."""
 
@@ -62,13 +65,14 @@ class Edge(NamedTuple):
 
 
 class View(NamedTuple):
-    """All that a screen needs of one member. lost: why it does not answer, "" if it does"""
+    """All that a screen needs of one member. peers: the others. lost: why it does not answer, "" if it does"""
 
     at_s: float
     actors: tuple[ActorView, ...] = ()
     flow: tuple[Edge, ...] = ()
     events: tuple[Event, ...] = ()
     lost: str = ""
+    peers: tuple[PeerView, ...] = ()
 
 
 class History:
@@ -81,6 +85,7 @@ class History:
         """By name: (received, sent) a second, by type."""
         self._lines: dict[str, tuple[deque[float], deque[float], deque[float]]] = {}
         self._last: dict[str, ActorSample] | None = None
+        self._peers = Peers()
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._view = View(0.0)
 
@@ -94,7 +99,10 @@ class History:
         for name in gone:
             for known in (self._lines, self._rates, self._counted):
                 known.pop(name, None)
-        self._view = View(sample.at_s, actors, self._flow(sample), self.events)
+        peers = self._peers.feed(sample)
+        for change in changes(self._view.peers, peers):
+            self.note(sample.at_s, *change)
+        self._view = View(sample.at_s, actors, self._flow(sample), self.events, "", peers)
         return self._view
 
     def lost(self, at_s: float, why: str) -> View:
@@ -173,10 +181,6 @@ class History:
                 for text, weight in _changes(self._last.get(name), now.get(name)):
                     self.note(sample.at_s, name, text, weight)
         self._last = now
-
-
-MIN_INTERVAL_S: Final = 0.1
-"""Heartbeats come twice a second; their times are known to some milliseconds."""
 
 
 ORDERLY: Final = "exited with status 0"

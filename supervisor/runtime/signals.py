@@ -7,6 +7,8 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Of them, those that end the member."""
 IGNORED: Final = (
     signal.SIGUSR1,
     signal.SIGUSR2,

@@ -20,10 +20,9 @@ from etcdz.migration.errors import MigrationError
 from etcdz.migration.inventory import BUILDING, Work, examine, has_log
 from etcdz.telemetry import logs
 from supervisor.runtime.data_dir import DataDir
-from supervisor.runtime.signals import Signals
+from supervisor.runtime.signals import STOPPING, Signals
 
 REASON_BYTES_MAX: Final = 4096
-_STOP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LOG_SETTINGS: Final = ("log_level", "log_format", "log_outputs")
 
 log = logs.get("supervisor")
@@ -109,7 +108,7 @@ def _wait(process: "subprocess.Popen[bytes]", signals: Signals) -> int:
                 process.wait()
                 return 0
             for signum in signals.received():
-                if signum in _STOP:
+                if signum in STOPPING:
                     log.info("received signal; shutting down", signal=signal.Signals(signum).name)
                     process.kill()
                     process.wait()

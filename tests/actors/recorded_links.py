@@ -1,5 +1,6 @@
 """Links of an actor in a test: they lead nowhere, and what is sent is remembered in order."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from actors.runtime.link import Peer
@@ -15,6 +16,9 @@ class RecordedLinks:
 
     def send(self, name: str, message: Any) -> None:
         self.sent.append((name, message))
+
+    def send_all(self, name: str, messages: Iterable[Any]) -> None:
+        self.sent += [(name, message) for message in messages]
 
     def send_frame(self, name: str, frame: bytes) -> None:
         self.sent += [(name, message) for message in decode_frame(frame)]

@@ -5,6 +5,8 @@ One list for two tests: etcdz must say so (test_reading), and so must a real etc
 
 from typing import NamedTuple
 
+from etcdz.bootstrap.deciding import decide
+from etcdz.bootstrap.errors import BootstrapError
 from etcdz.cli.main import first_start_error
 from etcdz.config import MemberConfig, bootstrap
 from etcdz.config.reading import ExitRequest, Host, read
@@ -261,6 +263,7 @@ NOBODY = "cannot fetch cluster info from peer urls: could not retrieve cluster i
 FIRST_START = (
     Case((*FREE, EXISTING), 1, NOBODY),
     Case((*FREE, EXISTING, "--initial-cluster=default=http://nowhere.invalid:2380"), 1, NOBODY),
+    Case((*FREE, EXISTING, f"{AT_2380},b=http://localhost:1"), 1, NOBODY),
     Case((*FREE, EXISTING, "--initial-cluster=a=http://localhost:2380"), 1, NO_LOCAL),
     Case(
         (*FREE, EXISTING, f"{AT_2380},b=http://localhost:2380"),
@@ -348,12 +351,6 @@ OURS = (
     Case(("--cert-file=x",), 2, "--cert-file=x is not supported yet"),
     Case(("--enable-v2",), 2, "--enable-v2=true is not supported yet"),
     Case(
-        (EXISTING, f"{AT_2380},b=http://localhost:2381"),
-        1,
-        "--initial-cluster-state=existing is not supported yet for a member without data: it would join "
-        "b=http://localhost:2381,default=http://localhost:2380, and only a cluster of one member is supported",
-    ),
-    Case(
         ("--listen-metrics-urls=http://127.0.0.1:1",),
         2,
         "--listen-metrics-urls=http://127.0.0.1:1 is not supported yet",
@@ -420,8 +417,18 @@ def verdict(case: Case) -> tuple[int, str]:
     outcome = reading.outcome
     if isinstance(outcome, MemberConfig):
         error = bootstrap.listen_error(outcome) or first_start_error(outcome, resolve)
-        error = error or bootstrap.retention_error(outcome)
+        error = error or bootstrap.retention_error(outcome) or _decision_error(outcome)
         return (1, error) if error else (-1, "")
     fatal = [note.msg for note in reading.early if note.level == "fatal"]
     printed = outcome.stderr.splitlines()
     return outcome.code, "".join(fatal) or outcome.error or printed[-1 if outcome.code else 0]
+
+
+def _decision_error(config: MemberConfig) -> str | None:
+    """What else keeps it from joining a cluster, when nobody is there."""
+    try:
+        if config.initial_cluster_state == "existing":
+            decide(config, resolve)
+    except BootstrapError as error:
+        return str(error)
+    return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.config import MemberConfig, bootstrap
+from etcdz.config import MemberConfig
 from etcdz.config.flags import MISSED, SETTINGS, Status
 from etcdz.config.reading import Host, read
 from tests.config.cases import FILE
@@ -232,9 +232,3 @@ def test_a_real_etcd_starts_with_all_of_them(program: object, tmp_path: Path) ->
             raise AssertionError("".join(seen[-3:]))
         finally:
             etcd.kill()
-
-
-def test_an_existing_cluster_is_not_joined_yet_and_a_member_with_a_log_does_not_ask() -> None:
-    config = given("--initial-cluster-state=existing")
-    assert isinstance(config, MemberConfig)
-    assert "cannot fetch cluster info from peer urls" in str(bootstrap.join_error(config))

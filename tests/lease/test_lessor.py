@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from etcdz.lease.clocks import RETRY_S, Clocks
-from etcdz.lease.lessor import GONE, GRANTED, REMAINS, REVOKES_AT_ONCE, SWEEP_S, Leader, Lessor
-from etcdz.lease.question import CLOCK, KEEP_ALIVE, LEASES, NOT_KNOWN, TIME_TO_LIVE
+from etcdz.lease.lessor import GONE, GRANTED, REMAINS, REVOKES_AT_ONCE, SWEEP_S, Leader, Lessor, Verdict
+from etcdz.lease.question import CLOCK, KEEP_ALIVE, LEASES, NOT_KNOWN, PEERS, TIME_TO_LIVE, Question
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import leasepb
 
 IDENTITY = (11, 12)
 SLOT = 3
@@ -281,3 +282,192 @@ def test_who_has_waited_too_long_is_forgotten() -> None:
     desk.ask(KEEP_ALIVE, 1, 0.0)
     desk.ask(KEEP_ALIVE, 1, 7.5)
     assert desk.lessor.summary()["held"] == 1
+
+
+# ---- with other voters ----
+
+
+def leading(leases: dict[int, tuple[int, int]]) -> Desk:
+    """A lessor whose member leads others, at term 4, with leases of the time 0."""
+    desk = Desk()
+    desk.lessor.on_backend_lost()
+    desk.lessor.on_leader(Leader(4, 5, False), 0.0)
+    desk.table(leases, 0.0)
+    return desk
+
+
+def following(leases: dict[int, tuple[int, int]], leader: int = 99) -> Desk:
+    desk = Desk()
+    desk.lessor.on_backend_lost()
+    desk.table(leases, 0.0)
+    desk.lessor.on_other_leader(4, leader, 0.0)
+    return desk
+
+
+def test_a_leader_of_others_answers_when_it_is_certain_that_it_leads() -> None:
+    desk = leading({7: (10, 0)})
+    number = desk.ask(KEEP_ALIVE, 7, 4.0)
+    assert desk.answers() == {}
+    desk.confirm(4.1)
+    assert desk.ttl(number) == 10
+
+
+def test_a_keep_alive_waits_until_the_backend_has_applied_what_was_committed_when_it_came() -> None:
+    desk = leading({})
+    number = desk.ask(KEEP_ALIVE, 7, 4.0)
+    confirmation = desk.lessor.confirmation
+    confirmation.begin(4.0)
+    assert confirmation.ask_index is not None
+    desk.lessor.on_index([confirmation.ask_index], 9, 4.1)
+    assert desk.answers() == {}
+    assert confirmation.ask_applied == 9
+    desk.events((GRANTED, 7, 10), now=4.2)
+    desk.lessor.on_news(0, 9, 4.2)
+    assert desk.ttl(number) == 10
+
+
+def test_a_lease_that_is_not_there_when_all_is_applied_has_no_time() -> None:
+    desk = leading({})
+    number = desk.ask(KEEP_ALIVE, 7, 4.0)
+    desk.confirm(4.1, read_index=9)
+    assert desk.ttl(number) == 0
+    assert desk.lessor.ask_news is None
+
+
+def test_leases_end_only_by_a_leader_that_is_certain_and_in_its_own_term() -> None:
+    desk = leading({7: (10, 0)})
+    assert desk.sweep(11.0) == []
+    desk.confirm(11.1)
+    assert desk.proposed() == [7]
+    assert desk.lessor.proposal_term == 4
+
+
+def test_a_leader_that_was_paused_and_has_lost_its_lead_proposes_nothing() -> None:
+    desk = leading({7: (10, 0)})
+    assert desk.sweep(30.0) == []
+    desk.lessor.confirmation.begin(30.0)
+    desk.lessor.on_other_leader(6, 99, 30.1)
+    desk.lessor.on_index([1000], 12, 30.2)
+    assert desk.proposed() == []
+    assert desk.sweep(40.0) == []
+
+
+def test_what_waits_for_certainty_goes_to_the_new_leader() -> None:
+    desk = leading({7: (10, 0)})
+    number = desk.ask(KEEP_ALIVE, 7, 4.0)
+    desk.lessor.confirmation.begin(4.0)
+    desk.lessor.on_no_leader(4.1)
+    desk.lessor.on_other_leader(6, 99, 4.2)
+    [request] = desk.lessor.forwarding.requests
+    body = pb.LeaseKeepAliveResponse(ID=7, TTL=10).SerializeToString()
+    desk.lessor.on_leader_answer(request.number, 200, body, 4.3)
+    assert desk.ttl(number) == 10
+
+
+def test_a_keep_alive_that_waits_for_a_revoke_goes_to_the_new_leader() -> None:
+    desk = leading({7: (10, 0)})
+    desk.sweep(11.0)
+    desk.confirm(11.0)
+    desk.ask(KEEP_ALIVE, 7, 11.1)
+    desk.confirm(11.2)
+    assert desk.answers() == {}
+    desk.lessor.on_other_leader(6, 99, 11.3)
+    assert [request.to for request in desk.lessor.forwarding.requests] == [99]
+
+
+def test_a_raft_that_leads_again_in_a_new_term_begins_the_clocks_anew_and_forgets_its_revokes() -> None:
+    desk = leading({7: (10, 0)})
+    desk.sweep(11.0)
+    desk.confirm(11.0)
+    assert desk.proposed() == [7]
+    desk.lessor.on_no_leader(11.1)
+    desk.lessor.offer_again()
+    assert desk.proposed() == [], "it was for the term before"
+    desk.lessor.on_leader(Leader(5, 8, False), 11.4)
+    desk.table({7: (10, 0)}, 11.5)
+    assert desk.lessor.clocks.by_id[7].expiry_s == 22.5
+    number = desk.ask(KEEP_ALIVE, 7, 12.0)
+    desk.confirm(12.0)
+    assert desk.ttl(number) == 10
+
+
+def test_a_follower_answers_with_its_own_header() -> None:
+    desk = following({7: (10, 0)})
+    number = desk.ask(KEEP_ALIVE, 7, 4.0, revision=42)
+    [request] = desk.lessor.forwarding.requests
+    body = pb.LeaseKeepAliveResponse(ID=7, TTL=10).SerializeToString()
+    desk.lessor.on_leader_answer(request.number, 200, body, 4.1)
+    header = pb.ResponseHeader(cluster_id=11, member_id=12, revision=42, raft_term=4)
+    expected = pb.LeaseKeepAliveResponse(header=header, ID=7, TTL=10)
+    assert pb.LeaseKeepAliveResponse.FromString(desk.answers()[number]) == expected
+
+
+@pytest.mark.parametrize(("revision", "shown"), [(0, 42), (50, 50)])
+def test_a_follower_gives_the_leaders_answer_to_time_to_live(revision: int, shown: int) -> None:
+    desk = following({})
+    number = desk.ask(TIME_TO_LIVE, 7, 4.0, revision=42)
+    [request] = desk.lessor.forwarding.requests
+    told = pb.LeaseTimeToLiveResponse(header=pb.ResponseHeader(revision=revision), ID=7, TTL=5, grantedTTL=10)
+    body = leasepb.LeaseInternalResponse(LeaseTimeToLiveResponse=told).SerializeToString()
+    desk.lessor.on_leader_answer(request.number, 200, body, 4.1)
+    [(answered, answer)] = desk.lessor.final[SLOT]
+    header = pb.ResponseHeader(cluster_id=11, member_id=12, revision=shown, raft_term=4)
+    told.header.CopyFrom(header)
+    assert (answered, pb.LeaseTimeToLiveResponse.FromString(answer)) == (number, told)
+
+
+def test_a_lease_that_the_leader_does_not_know() -> None:
+    desk = following({})
+    renewal, time = desk.ask(KEEP_ALIVE, 7, 4.0), desk.ask(TIME_TO_LIVE, 7, 4.0)
+    for request in desk.lessor.forwarding.requests:
+        desk.lessor.on_leader_answer(request.number, 404, b"lease not found\n", 4.1)
+    assert desk.ttl(renewal) == 0
+    [(answered, body)] = desk.lessor.final[SLOT]
+    assert (answered, pb.LeaseTimeToLiveResponse.FromString(body).TTL) == (time, -1)
+
+
+def test_a_follower_lists_leases_by_itself() -> None:
+    desk = following({7: (10, 0)})
+    number = desk.ask(LEASES, 0, 4.0)
+    assert desk.answers() == {number: (7).to_bytes(8, "big")}
+    assert desk.lessor.forwarding.requests == []
+
+
+def test_other_members_are_refused_by_who_does_not_lead() -> None:
+    desk = following({7: (10, 0)})
+    question = Question(PEERS, 70, KEEP_ALIVE, 7, 4.0)
+    desk.lessor.on_peer_question(question, 4.0)
+    assert desk.lessor.verdicts == [Verdict(question, None)]
+
+
+def test_other_members_are_answered_by_a_leader_that_is_certain() -> None:
+    desk = leading({7: (10, 0)})
+    questions = [Question(PEERS, 70, KEEP_ALIVE, 7, 4.0), Question(PEERS, 71, TIME_TO_LIVE, 7, 4.0)]
+    questions += [Question(PEERS, 72, KEEP_ALIVE, 8, 4.0), Question(PEERS, 73, TIME_TO_LIVE, 8, 4.0)]
+    for question in questions:
+        desk.lessor.on_peer_question(question, 4.0)
+    assert desk.lessor.verdicts == []
+    desk.confirm(4.1)
+    assert [verdict.seconds for verdict in desk.lessor.verdicts] == [10, 10, 0, NOT_KNOWN]
+
+
+def test_another_members_keep_alive_that_waits_for_a_revoke_is_refused_when_the_lead_is_lost() -> None:
+    desk = leading({7: (10, 0)})
+    desk.sweep(11.0)
+    desk.confirm(11.0)
+    question = Question(PEERS, 70, KEEP_ALIVE, 7, 11.1)
+    desk.lessor.on_peer_question(question, 11.1)
+    desk.confirm(11.2)
+    assert desk.lessor.awaits_revoke(7)
+    desk.lessor.on_other_leader(6, 99, 11.3)
+    assert desk.lessor.verdicts == [Verdict(question, None)]
+
+
+def test_a_follower_that_does_not_know_who_it_is_asks_nobody_until_it_does() -> None:
+    desk = Desk()
+    desk.lessor.on_backend_lost()
+    desk.lessor.on_other_leader(4, 99, 0.0)
+    desk.ask(KEEP_ALIVE, 7, 0.5)
+    assert desk.lessor.forwarding.requests == []
+    desk.table({}, 1.0)
+    assert [request.to for request in desk.lessor.forwarding.requests] == [99]

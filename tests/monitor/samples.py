@@ -46,3 +46,36 @@ def member(seconds: int = 10, **wal: Any) -> tuple[History, View]:
             )
         )
     return history, view
+
+
+def cluster_member(seconds: int = 3, *, heard: bool = True) -> tuple[History, View]:
+    """One that leads three: b follows, and c is sent a snapshot; at the end b is heard of or not."""
+    history = History()
+    for at_s in range(1, seconds + 1):
+        is_heard = heard or at_s < seconds
+        b = {
+            "id": "b2",
+            "name": "b",
+            "active_s": 9.0 if is_heard else None,
+            "inactive_because": "" if is_heard else "EOF",
+        }
+        c = {"id": "c3", "name": "", "active_s": 9.0, "waiting_bytes": 3 << 20, "dropped": 4}
+        sent = {"sent_bytes": at_s * 50_000, "received_bytes": at_s * 300, "round_trip_us": 240}
+        followers = [
+            {"id": "c3", "follows": "snapshot", "behind": 70_000},
+            {"id": "b2", "follows": "replicate", "behind": 1},
+        ]
+        statistics = {"received": {"Send": 90 * at_s}, "sent": {}}
+        peer = {"statistics": statistics, "summary": {"peers": [{**c, "sent_bytes": 0}, {**b, **sent}]}}
+        raft = {"statistics": {"received": {"Received": 80 * at_s}, "sent": {}}, "summary": {"followers": followers}}
+        view = history.feed(
+            sample(
+                float(at_s),
+                row("backend", at_s, {"Apply": at_s * 40}),
+                row("peer", at_s, {}, heartbeat=peer),
+                row("raft", at_s, {}, heartbeat=raft),
+                row("wal", at_s, {"Append": at_s * 40}, fsync_us={"count": 1, "p50": 900, "p99": 2100}),
+                row("listener-1", at_s, {"Replies": at_s * 40}),
+            )
+        )
+    return history, view

@@ -8,7 +8,7 @@ from etcdz.monitor.detail import Page
 from etcdz.monitor.keys import PAGES, Dialog, State
 from etcdz.monitor.paint import Span, clean, cut, plain
 from etcdz.monitor.screen import compose
-from tests.monitor.samples import member
+from tests.monitor.samples import cluster_member, member
 
 DIED = {"last_exit": {"reason": "was killed by signal 9"}}
 INSPECTED = {
@@ -31,6 +31,8 @@ PAGE = Page(
 CASES = {
     "overview": (State(), 80, 24),
     "overview-160x50": (State("wal"), 160, 50),
+    "cluster": (State(), 80, 24),
+    "cluster-160x50": (State("peer"), 160, 50),
     "inside-state": (State("wal", inside=True), 80, 24),
     "inside-messages": (State("wal", inside=True, page=PAGES.index("messages")), 80, 24),
     "inside-links": (State("wal", inside=True, page=PAGES.index("links")), 80, 24),
@@ -47,7 +49,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_screens_are_as_reviewed(name: str, request: pytest.FixtureRequest) -> None:
     state, width, height = CASES[name]
-    _, view = member(10, **DIED)
+    _, view = cluster_member(heard=False) if name.startswith("cluster") else member(10, **DIED)
     screen = compose("12:00:00  default.etcd", view, state, PAGE, width, height)
     text = "\n".join(plain(one).rstrip() for one in screen.lines) + "\n"
     path = Path(__file__).parent / "screens" / f"{name}.txt"

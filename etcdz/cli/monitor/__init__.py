@@ -120,7 +120,9 @@ def _plain(args: argparse.Namespace, view: View) -> dict[str, Any]:
     actors = [{**actor.now._asdict(), **{name: getattr(actor, name) for name in rates}} for actor in view.actors]
     events = [{"ago_s": round(view.at_s - event.at_s, 3), **event._asdict()} for event in view.events]
     flow = [edge._asdict() for edge in view.flow]
-    return {"member": data_dir_of(args), "lost": view.lost, "actors": actors, "flow": flow, "events": events}
+    peers = [peer._asdict() for peer in view.peers]
+    told = {"actors": actors, "flow": flow, "events": events, "peers": peers}
+    return {"member": data_dir_of(args), "lost": view.lost, **told}
 
 
 def _parser() -> argparse.ArgumentParser:

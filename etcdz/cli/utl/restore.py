@@ -10,7 +10,6 @@ Source: etcd 3.5 etcdutl snapshot restore: order of checks, texts, and what the 
 import contextlib
 import hashlib
 import json
-import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -108,7 +107,7 @@ def _check(options: Options) -> dict[str, tuple[str, ...]]:
         members = parse_initial_cluster(options.initial_cluster)
     except ValueError as error:
         raise CommandError(str(error)) from None
-    if error_text := bootstrap.members_error(options.name, members, advertised, _resolve):
+    if error_text := bootstrap.members_error(options.name, members, advertised, bootstrap.resolve):
         raise CommandError(error_text)
     data_dir = Path(options.data_dir)
     if data_dir.exists() and not (data_dir.is_dir() and unfinished_restore.is_all(data_dir)):
@@ -116,10 +115,6 @@ def _check(options: Options) -> dict[str, tuple[str, ...]]:
     if options.wal_dir and Path(options.wal_dir).exists() and not unfinished_restore.wrote(data_dir, options.wal_dir):
         raise CommandError(f'wal-dir "{options.wal_dir}" exists')
     return members
-
-
-def _resolve(host: str) -> str:
-    return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
 
 
 def _check_sum(source: File, skip: bool) -> None:

@@ -12,6 +12,7 @@ from actors.listener.connection import Connection
 from actors.listener.draining import GATHER_S
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.streams import StreamCall, Streams
+from etcdz.api.errors import NO_LEADER
 from etcdz.api.methods import PUT, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Replies
@@ -161,6 +162,18 @@ def test_a_call_is_answered_on_its_stream_with_all_of_a_turn_in_one_write(world:
     world.answer()
     assert len(world.transport.writes) == 1
     assert [(event[0], event[1]) for event in world.receive()] == [(DONE, stream) for stream in streams]
+
+
+def test_a_call_that_asks_for_a_leader_is_refused_without_one_and_the_next_is_not(world: World) -> None:
+    needy = world.client.call(PATH, BODY, metadata=((b"hasleader", b"true"),))
+    world.client.call(PATH, BODY, metadata=((b"hasleader", b"false"),))
+    world.send()
+    assert [event[1:4] for event in world.receive()] == [(needy, NO_LEADER.code, NO_LEADER.text)]
+    assert len(world.calls) == 1
+    world.streams.on_leader(True)
+    world.client.call(PATH, BODY, metadata=((b"hasleader", b"true"),))
+    world.send()
+    assert len(world.calls) == 2
 
 
 @pytest.mark.parametrize("protocol", ["http/2", "http/1.1"])

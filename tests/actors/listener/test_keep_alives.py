@@ -8,7 +8,7 @@ import pytest
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.streams import Streams
 from etcdz import limits
-from etcdz.api.errors import NO_LEADER, TIMEOUT, Code
+from etcdz.api.errors import NO_LEADER, NOT_SUPPORTED_FOR_LEARNER, TIMEOUT, Code
 from etcdz.api.methods import LEASE_KEEP_ALIVE
 from etcdz.lease.question import KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
@@ -141,6 +141,16 @@ def test_who_is_not_answered_in_time_is_told_so(pair: Pair) -> None:
     assert pair.answer() == [], "too late"
 
 
+def test_without_a_leader_they_are_told_that(pair: Pair) -> None:
+    stream = pair.ask_once(7)
+    pair.pump()
+    touched: set[Any] = set()
+    pair.keep_alives.expire(float("inf"), touched, NO_LEADER)
+    for asker in touched:
+        asker.flush()
+    assert list(ends(pair.pump())) == [(stream, NO_LEADER.code, NO_LEADER.text)]
+
+
 def test_nobody_waits_for_the_answer_to_one_that_was_taken_back(pair: Pair) -> None:
     stream = pair.ask_once(7)
     pair.pump()
@@ -166,6 +176,13 @@ def test_a_single_one_that_asks_for_a_leader_is_refused_without_one(pair: Pair) 
     stream = pair.ask_once(7, metadata=((b"hasleader", b"true"),))
     pair.pump()
     assert pair.answer() == [done(stream, message=b"7")]
+
+
+def test_a_learner_renews_nothing(pair: Pair) -> None:
+    pair.streams.serve_as(learner=True)
+    stream = pair.ask_once(7)
+    assert ends(pair.pump()) == [(stream, NOT_SUPPORTED_FOR_LEARNER.code, NOT_SUPPORTED_FOR_LEARNER.text)]
+    assert pair.keep_alives.queries == []
 
 
 @pytest.mark.parametrize("unread", [0, limits.UNREAD_BYTES_MAX + 1])

@@ -1,9 +1,13 @@
 """Unary calls of the Lease service: ids for leases that have none, and the two halves of a TimeToLive."""
 
+import time
+
 import pytest
 
+from etcdz.api import errors
+from etcdz.api.errors import EtcdError
 from etcdz.api.methods import LEASE_GRANT, LEASE_LEASES, LEASE_TIME_TO_LIVE
-from etcdz.ipc.messages import LeaseAnswers, LeaseCalls
+from etcdz.ipc.messages import Leadership, LeaseAnswers, LeaseCalls
 from etcdz.lease import question
 from etcdz.proto import etcdserverpb as pb
 from tests.actors.listener.test_calls import LESSOR, Setup
@@ -48,3 +52,30 @@ def test_a_new_lessor_is_asked_again(setup: Setup) -> None:
     before = setup.turn()
     setup.calls.on_peer_up(LESSOR)
     assert setup.turn() == before
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_the_lessor_hears_which_times_to_live_want_keys(setup: Setup, keys: bool) -> None:
+    setup.begin(1, LEASE_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(ID=7, keys=keys).SerializeToString())
+    for _ in range(2):
+        [(_, message)] = setup.turn()
+        assert message.with_keys == ([message.items[0][0]] if keys else [])
+        setup.calls.on_peer_up(LESSOR)
+
+
+def test_a_whole_answer_of_the_lessor_goes_to_the_client(setup: Setup) -> None:
+    setup.begin(1, LEASE_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(ID=7).SerializeToString())
+    [(_, message)] = setup.turn()
+    for _ in range(2):
+        setup.calls.on_lease_answers(LeaseAnswers([], [(message.items[0][0], b"whole")]))
+    assert setup.turn() == []
+    assert setup.client.answers == {1: (0, b"whole")}
+
+
+@pytest.mark.parametrize(("leader", "error"), [(0, errors.NO_LEADER), (99, errors.TIMEOUT)])
+def test_who_has_waited_in_vain_hears_whether_there_is_a_leader(setup: Setup, leader: int, error: EtcdError) -> None:
+    setup.calls.on_leadership(Leadership(1, 3, leader, 9, None, 9, 0))
+    setup.begin(1, LEASE_TIME_TO_LIVE, pb.LeaseTimeToLiveRequest(ID=7).SerializeToString())
+    setup.turn()
+    setup.calls.expire(time.monotonic() + 8)
+    assert setup.client.answers == {1: (error.code, error.text.encode())}

@@ -5,7 +5,8 @@ import pytest
 from actors.listener import streams
 from actors.listener.streams import CLOGGED_BYTES, StreamCall, Streams, end_for_resumption
 from etcdz.api.auth_info import AuthInfo
-from etcdz.api.errors import NO_LEADER, STOPPED
+from etcdz.api.errors import NO_LEADER, NOT_SUPPORTED_FOR_LEARNER, STOPPED
+from etcdz.api.methods import SNAPSHOT
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import ClientEvent
 from etcdz.wire.request_head import Method
@@ -220,6 +221,26 @@ def test_who_asks_for_a_leader_is_refused_without_one(wants: bytes) -> None:
     careless = talk.client.open(PATH)
     assert [event[1:4] for event in talk.pump()] == [(stream, NO_LEADER.code, NO_LEADER.text)]
     assert len(talk.echoes) == 1, careless
+
+
+def test_a_learner_serves_no_stream_until_it_has_a_vote() -> None:
+    talk = Talk()
+    talk.streams.serve_as(learner=True)
+    stream = talk.client.open(PATH)
+    error = NOT_SUPPORTED_FOR_LEARNER
+    assert [event[1:4] for event in talk.pump()] == [(stream, error.code, error.text)]
+    talk.streams.serve_as(learner=False)
+    talk.client.open(PATH)
+    assert talk.pump() == [] and len(talk.echoes) == 1
+
+
+def test_a_snapshot_is_served_by_a_learner_too() -> None:
+    talk = Talk()
+    talk.streams.services[SNAPSHOT] = talk.streams.services[TAG]
+    talk.grpc = GrpcServerConnection({PATH: Method(PATH, False, SNAPSHOT)}, ServerSettings(), lambda: 0.0)
+    talk.streams.serve_as(learner=True)
+    talk.client.open(PATH)
+    assert talk.pump() == [] and len(talk.echoes) == 1
 
 
 def test_who_asked_for_a_leader_is_sent_away_only_when_there_is_none_for_long() -> None:

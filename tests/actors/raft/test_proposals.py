@@ -9,7 +9,7 @@ from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import Append, Appended, Propose, ReadIndex, ReadStates, Refused
 from etcdz.ipc.request_ids import COMPACTOR_SLOT
 from etcdz.raft import make_entry
-from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT_RESP, MSG_VOTE_RESP, Message
+from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_HEARTBEAT_RESP, MSG_VOTE_RESP, Message
 from tests.actors.raft.restarted import ME, Restarted, restarted_with
 
 
@@ -105,3 +105,38 @@ def test_reads_of_a_turn_share_one_round_of_the_quorum(one: Restarted) -> None:
 
 def _appended(member: int, term: int, index: int) -> Message:
     return Message(MSG_APP_RESP, to=ME, from_=member, term=term, index=index)
+
+
+def test_what_is_for_a_term_is_appended_by_its_leader(one: Restarted) -> None:
+    lead(one)
+    node = one.actor.node
+    assert node is not None
+    one.actor.proposals.on_propose(Propose(0, [item(9)], only_term=node.raft.term))
+    one.actor.on_turn_end()
+    assert len(entries(one)) == 1
+
+
+def test_what_is_for_another_term_is_dropped(one: Restarted) -> None:
+    lead(one)
+    node = one.actor.node
+    assert node is not None
+    one.actor.proposals.on_propose(Propose(0, [item(9)], only_term=node.raft.term - 1))
+    one.actor.on_turn_end()
+    assert entries(one) == []
+    one.actor.proposals.on_propose(Propose(0, [item(9)]))
+    one.actor.on_turn_end()
+    assert len(entries(one)) == 1, "it is not taken for one that is in the log"
+
+
+def test_what_is_for_a_term_is_not_forwarded_by_who_has_lost_the_lead_in_the_same_turn(one: Restarted) -> None:
+    lead(one)
+    node = one.actor.node
+    assert node is not None
+    term = node.raft.term
+    one.actor.proposals.on_propose(Propose(0, [item(9)], only_term=term))
+    node.step(Message(MSG_HEARTBEAT, to=ME, from_=2, term=term + 1))
+    for _ in range(2):
+        one.actor.on_turn_end()
+    assert entries(one) == []
+    assert one.actor.proposals.waiting == []
+    assert 9 not in one.actor.window

@@ -1,0 +1,134 @@
+"""Found a cluster, or join one: what a member without a log decides, with etcd's checks in etcd's order and words.
+
+Source: etcd 3.5 NewServer, its two cases without a log.
+"""
+
+from collections.abc import Sequence
+
+from etcdz import ETCD_VERSION
+from etcdz.bootstrap.errors import BootstrapError
+from etcdz.bootstrap.other_members import (
+    RunningCluster,
+    RunningMember,
+    is_downgrade_enabled,
+    running_cluster,
+    versions,
+)
+from etcdz.cluster.founding import FirstMember, Founding
+from etcdz.config import MemberConfig
+from etcdz.config.bootstrap import Resolve, difference, resolve
+from etcdz.telemetry import logs
+
+JOIN_S = 10.0
+"""For the answer of each member that is asked about its cluster."""
+BOOTSTRAPPED_S = 1.0
+"""The same where most likely nobody is up yet."""
+VERSION_MIN = (3, 0)
+"""Of a cluster that may be joined."""
+
+log = logs.get("supervisor")
+
+
+def decide(config: MemberConfig, resolve: Resolve = resolve) -> Founding:
+    """Who this member is and whom it begins with. May take minutes.
+
+    raises    BootstrapError
+    Requires: what the settings alone say was checked (etcdz.config.bootstrap)
+    """
+    if config.initial_cluster_state == "existing":
+        return _join(config, resolve)
+    founding = config.first_founding
+    if _is_bootstrapped(founding):
+        raise BootstrapError(f"member {founding.member_id:x} has already been bootstrapped")
+    return founding
+
+
+def _is_bootstrapped(founding: Founding) -> bool:
+    """Whether a cluster knows a member of this id that has been up: its vote and its log are lost, and it must not come
+    back as if it had never had any."""
+    try:
+        cluster = running_cluster(_urls_of_others(founding), BOOTSTRAPPED_S, is_silent=True)
+    except BootstrapError:
+        return False
+    return any(member.id == founding.member_id and member.client_urls for member in cluster.members)
+
+
+def _join(config: MemberConfig, resolve: Resolve) -> Founding:
+    local = config.first_founding
+    try:
+        cluster = running_cluster(_urls_of_others(local), JOIN_S)
+    except BootstrapError as error:
+        raise BootstrapError(f"cannot fetch cluster info from peer urls: {error}") from None
+    try:
+        joined = _with_ids(local, cluster, resolve)
+    except BootstrapError as error:
+        raise BootstrapError(f"error validating peerURLs {cluster}: {error}") from None
+    if not _is_compatible(joined, config.request_timeout_s):
+        raise BootstrapError("incompatible with current running cluster")
+    return joined
+
+
+def _with_ids(local: Founding, cluster: RunningCluster, resolve: Resolve) -> Founding:
+    """The members of the settings with the ids that the running cluster has given to their URLs."""
+    if len(cluster.members) != len(local.members):
+        raise BootstrapError("member count is unequal")
+    own_name = next(member.name for member in local.members if member.id == local.member_id)
+    joined = [_with_id(existing, local.members, resolve) for existing in cluster.members]
+    own_id = next((member.id for member in joined if member.name == own_name), None)
+    if own_id is None:
+        raise BootstrapError(f"PeerURLs: no match found for local member {own_name}")
+    return Founding(own_id, cluster.id, True, tuple(sorted(joined)))
+
+
+def _with_id(existing: RunningMember, candidates: Sequence[FirstMember], resolve: Resolve) -> FirstMember:
+    """The one with the URLs of a member that is there, as text or else by address."""
+    urls = tuple(sorted(existing.peer_urls))
+    found = next((member for member in candidates if member.peer_urls == urls), None)
+    why: str | None = None
+    for member in candidates if found is None else ():
+        why = difference(urls, member.peer_urls, resolve)
+        if why is None:
+            found = member
+            break
+    if found is None:
+        listed = " ".join(existing.peer_urls)
+        raise BootstrapError(
+            f"PeerURLs: no match found for existing member ({existing.id:x}, [{listed}]), last resolver error ({why})"
+        )
+    return found._replace(id=existing.id, is_learner=existing.is_learner)
+
+
+def _is_compatible(joined: Founding, timeout_s: float) -> bool:
+    """Whether at least one other member says a cluster version, and none one that is too old or too new for this
+    member: some may be away."""
+    others = [member for member in joined.members if member.id != joined.member_id]
+    said = [(member, versions(member, timeout_s)) for member in others]
+    newest = _minor(ETCD_VERSION)
+    oldest = VERSION_MIN
+    if is_downgrade_enabled(others, timeout_s):
+        oldest = newest = (newest[0], newest[1] + 1)
+    is_one_known = False
+    for member, versions_ in said:
+        if versions_ is None:
+            continue
+        fields = {"remote_member_id": f"{member.id:x}", "remote_member_cluster_version": versions_.cluster_text}
+        if versions_.cluster is None:
+            log.warn("failed to parse cluster version of remote member", **fields)
+            continue
+        if versions_.cluster < oldest:
+            log.warn("cluster version of remote member is not compatible; too low", **fields)
+            return False
+        if versions_.cluster > newest:
+            log.warn("cluster version of remote member is not compatible; too high", **fields)
+            return False
+        is_one_known = True
+    return is_one_known
+
+
+def _minor(version: str) -> tuple[int, int]:
+    major, minor, _ = version.split(".")
+    return int(major), int(minor)
+
+
+def _urls_of_others(founding: Founding) -> list[str]:
+    return sorted(url for member in founding.members if member.id != founding.member_id for url in member.peer_urls)
