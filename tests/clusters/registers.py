@@ -7,8 +7,8 @@ all of it makes sense: a second opinion that looks at no revision, beside tests/
 
 Each value is written at most once, and an operation that fails says what it has seen. So what a client was not told of
 matters only where somebody has seen its value: all other writes without an answer are left out, and the search stays
-small. The search is Lowe's: forwards in time, and an operation takes effect only when the end of one asks for it. A value
-is not overwritten before all have seen it who say so, since it would not come back.
+small. The search is Lowe's: forwards in time, and an operation takes effect only when the end of one asks for it. A
+value is not overwritten before all have seen it who say so, since it would not come back.
 """
 
 import random
