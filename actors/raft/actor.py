@@ -12,7 +12,7 @@ Which file knows which. A file knows only those in rows below its own, and none 
 (tests/actors/raft/test_shape.py):
 
     actor                                            starts, resyncs, gives the others their turns
-    peer_messages                                    what comes of other members
+    peer_messages   version_monitor                  what comes of other members
     delegating      reconfiguration                  carry out what takes several turns
     proposals       ready            trimming        into the core, out of it, off its log
     appends         applies          read_index      towards the wal, the backend, and listeners that read
@@ -40,6 +40,7 @@ from actors.raft.reconfiguration import Reconfiguration
 from actors.raft.recovery import DoNotBelongTogether, check_identity, led, recover
 from actors.raft.request_window import RequestWindow
 from actors.raft.trimming import Trimming
+from actors.raft.version_monitor import VersionMonitor
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import limits
@@ -54,6 +55,7 @@ from etcdz.ipc.messages import (
     DelegationReturned,
     Flushed,
     Members,
+    PeerAnswer,
     PeerReports,
     PeerState,
     Propose,
@@ -101,6 +103,7 @@ class RaftActor(Actor):
         self.delegating = Delegating(self)
         self.reconfiguration = Reconfiguration(self)
         self.peer_messages = PeerMessages(self)
+        self.version_monitor = VersionMonitor(self, self.config.downgrade_check_s)
         self.handlers |= {
             WalState: self.on_wal_state,
             Appended: self.appends.on_appended,
@@ -112,6 +115,7 @@ class RaftActor(Actor):
             Received: self.peer_messages.on_received,
             PeerReports: self.peer_messages.on_reports,
             PeerState: self.on_peer_state,
+            PeerAnswer: self.version_monitor.on_peer_answer,
             Members: self.on_members,
             ReadIndex: self.read_indexes.on_read_index,
             DelegatedAppends: self.delegating.on_delegated_appends,
@@ -289,6 +293,7 @@ class RaftActor(Actor):
                 self.node.tick()
         self.appends.send_commit_index()
         self.publish.retry(now)
+        self.version_monitor.look(now)
         if self.read_indexes.has_work:
             self.read_indexes.expire(now)
 

@@ -392,7 +392,14 @@ _FEATURES: Final[tuple[_Row, ...]] = (
         "bootstrap_defrag_mb",
     ),
     ("max-learners", INT, "1", WITHOUT_EFFECT, "Learners that a cluster may have."),
-    ("downgrade-check-time", DURATION, "5s", WITHOUT_EFFECT, "How often to look whether a downgrade is done."),
+    (
+        "downgrade-check-time",
+        DURATION,
+        "5s",
+        WORKS,
+        "How often to look whether a downgrade is done; 0 for never.",
+        "downgrade_check_s",
+    ),
     ("snapshot-catchup-entries", UINT64, "5000", WITHOUT_EFFECT, "Entries kept for slow followers after a snapshot."),
 )
 
@@ -438,7 +445,7 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
         WORKS,
         "See bootstrap-defrag-threshold-megabytes; wins over it.",
     ),
-    ("experimental-downgrade-check-time", DURATION, "5s", WITHOUT_EFFECT, "See downgrade-check-time."),
+    ("experimental-downgrade-check-time", DURATION, "5s", WORKS, "See downgrade-check-time; wins over it."),
     ("experimental-memory-mlock", BOOL, "false", WITHOUT_EFFECT, "See memory-mlock."),
     ("experimental-snapshot-catchup-entries", UINT64, "5000", WITHOUT_EFFECT, "See snapshot-catchup-entries."),
     ("experimental-stop-grpc-service-on-defrag", BOOL, "false", WITHOUT_EFFECT, "Serve no client while defragmenting."),

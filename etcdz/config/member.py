@@ -86,6 +86,8 @@ class MemberConfig:
     lease_checkpoint_persist: bool = False
     v2_deprecation: str = "not-yet"
     """Otherwise the member does not start with keys of the v2 API."""
+    downgrade_check_s: float = 5.0
+    """How often a leader looks whether a downgrade is done; 0: never."""
     force_new_cluster: bool = False
     """Whether this start makes a cluster of this member alone."""
 

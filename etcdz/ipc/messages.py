@@ -258,7 +258,8 @@ class PeerReports(NamedTuple):
 
 class Members(NamedTuple):
     """The membership as it is applied. members: (id, name, peer URLs, client URLs, is learner), ascending by id.
-    removed: ids that were members. cluster_version: "3.5.0"; empty: not decided."""
+    removed: ids that were members. cluster_version: "3.5.0"; empty: not decided. downgrade: target version of the one
+    that is under way."""
 
     applied_index: int
     cluster_id: int
@@ -266,6 +267,7 @@ class Members(NamedTuple):
     members: list[tuple[int, str, list[str], list[str], bool]]
     removed: list[int]
     cluster_version: str
+    downgrade: str = ""
 
 
 class SnapshotWanted(NamedTuple):
