@@ -46,6 +46,7 @@ class MemberConfig:
     """Length of a raft tick."""
     election_ms: int = 1000
     pre_vote: bool = True
+    initial_election_tick_advance: bool = True
     strict_reconfig_check: bool = True
 
     listen_client_urls: tuple[str, ...] = ("http://localhost:2379",)

@@ -21,7 +21,6 @@ PORTS = (
 )
 
 WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
-    "initial-election-tick-advance": "false",
     "memory-mlock": "true",
     "enable-grpc-gateway": "false",
     "raft-read-timeout": "7s",
