@@ -1,6 +1,8 @@
 """Members come and go while clients write: no error, nothing lost, nothing twice."""
 
+import json
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,7 +10,7 @@ import grpc
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.cluster_process import FAST, Cluster, ClusterMember
+from tests.cluster_process import FAST, Cluster, ClusterMember, until
 from tests.process.load import open_channel, unary
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(200)]
@@ -41,7 +43,7 @@ class Writer(threading.Thread):
 
 
 @contextmanager
-def written_at(member: ClusterMember, count: int = 4) -> Iterator[None]:
+def written_at(member: ClusterMember, count: int = 2) -> Iterator[None]:
     """Meanwhile clients write at this member; afterwards it has all of it, once."""
     writers = [Writer(member, b"of writer %d" % number) for number in range(count)]
     for writer in writers:
@@ -59,6 +61,12 @@ def written_at(member: ClusterMember, count: int = 4) -> Iterator[None]:
     assert min(versions) > 0
 
 
+def has_version(member: ClusterMember) -> bool:
+    """Before it has been decided nobody can join."""
+    with urllib.request.urlopen(f"{member.client_url}/version", timeout=5) as answer:
+        return bool(json.load(answer)["etcdcluster"] != "not_decided")
+
+
 @pytest.mark.parametrize("kinds", MIXES)
 def test_one_becomes_three_and_one_again_and_its_clients_do_not_notice(
     make_cluster: Callable[..., Cluster], kinds: str, is_long: bool
@@ -68,6 +76,7 @@ def test_one_becomes_three_and_one_again_and_its_clients_do_not_notice(
     first, *others = kinds.split(",")
     cluster = make_cluster(first, *AT_ONCE)
     cluster.start()
+    until(lambda: has_version(cluster["m0"]), 10, lambda: "no cluster version")
     with written_at(cluster["m0"]):
         for kind in others:
             cluster.promote(cluster.add(kind, is_learner=True).name)
