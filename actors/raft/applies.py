@@ -61,6 +61,11 @@ class Applies:
         self.applied_index = self.handed_index = applied_index
         self._configured_index = configured_index
 
+    def begin_after(self, index: int) -> None:
+        """The core has taken a leader's snapshot of this index, and with it who the members are. What the backend says
+        of earlier entries counts for nothing then."""
+        self._configured_index = index
+
     def handed_by_wal(self, index: int) -> None:
         """The wal has handed the backend everything up to index."""
         self.handed_index = index
