@@ -58,9 +58,10 @@ def leftovers(member: ClusterMember) -> list[str]:
     ],
 )
 def test_a_new_member_is_sent_one_and_has_all_of_it(sender: str, receiver: str, make_cluster: ClusterMaker) -> None:
-    cluster = make_cluster(sender, *FAST, EVERY, *flags_of(sender))
-    cluster.start()
+    cluster = make_cluster(sender, *FAST, EVERY)
     (first,) = cluster
+    first.flags += flags_of(sender)
+    cluster.start()
     put_many(first)
     new = cluster.announce(receiver, *flags_of(receiver), is_learner=True)
     cluster.launch(new.name).wait_ready()
