@@ -227,7 +227,7 @@ class Calls:
 
     def begin_health(self, caller: Caller, stream_id: int, linearizable: bool) -> None:
         """A health check over HTTP/1.1: answered with the names of the raised alarms, or an error's text."""
-        if not self._leadership.leader:
+        if linearizable and not self._leadership.leader:
             caller.reply(stream_id, errors.NO_LEADER.code, b"RAFT NO LEADER")
         else:
             self._read(caller, stream_id, HEALTH, b"", linearizable, None)

@@ -114,7 +114,7 @@ class RaftActor(Actor):
         self.proposals = Proposals(self, self.config.request_timeout_s)
         self.readies = Readies(self)
         self.delegating = Delegating(self)
-        self.reconfiguration = Reconfiguration(self)
+        self.reconfiguration = Reconfiguration(self, self.config.request_timeout_s)
         self.peer_messages = PeerMessages(self, self.config.request_timeout_s)
         self.ticks = Ticks(self, self.config, time.monotonic())
         self.leader_transfer = LeaderTransfer(self)
@@ -185,7 +185,7 @@ class RaftActor(Actor):
         if self.installs.pending_index:
             self.installs.tell_backend()
             return
-        self.applies.begin_again(state.applied_index, node.raft.log.committed)
+        self.applies.begin_again(state.applied_index, node.raft.log.applying)
 
     def on_wal_state(self, state: WalState) -> None:
         """raises FatalError: log and backend do not belong together"""
@@ -320,6 +320,7 @@ class RaftActor(Actor):
         self.ticks.run(now)
         self.proposals.expire(now)
         self.peer_messages.expire(now)
+        self.reconfiguration.expire(now)
         self.appends.send_commit_index()
         self.publish.retry(now)
         self.outgoing_snapshots.advance(now)

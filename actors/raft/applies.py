@@ -79,11 +79,12 @@ class Applies:
         if entries[-1].index > self.handed_index:
             self._hand_over(entries[max(0, self.handed_index + 1 - entries[0].index) :])
 
-    def begin_again(self, applied_index: int, committed: int) -> None:
-        """With a new backend."""
+    def begin_again(self, applied_index: int, applying: int) -> None:
+        """With a new backend. applying: the core has handed out everything up to there. NB: more may be committed, by
+        others, that is not on this member's disk: a backend that has applied it could not start again after a crash."""
         self.handed_index = applied_index
-        if applied_index < committed:  # else it is as far as we are, or ahead by what the wal appends
-            self._hand_over(self._host.storage.entries(applied_index + 1, committed + 1))
+        if applied_index < applying:  # else it is as far as we are, or ahead by what the wal appends
+            self._hand_over(self._host.storage.entries(applied_index + 1, applying + 1))
 
     def _hand_over(self, entries: Sequence[Entry]) -> None:
         """One message per run of the same term."""
