@@ -168,7 +168,7 @@ class Calls:
         self._maintenance = Maintenance(routes, self._transfers)
         leases = Leases(routes, lambda: self._ids.next())
         self._timeouts = Timeouts(config)
-        self.members = ClusterMembers(routes, config, self._call_leader, self._timeouts)
+        self.members = ClusterMembers(routes, config, self._call_leader)
         self._served: dict[int, Begin] = {
             **key_values.begin,
             **leases.begin,
