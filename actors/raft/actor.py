@@ -12,13 +12,17 @@ Which file knows which. A file knows only those in rows below its own, and none 
 (tests/actors/raft/test_shape.py):
 
     actor                                            starts, resyncs, gives the others their turns
+    leader_transfer                                  hands the lead to another
+    ticks                                            raft's clock
     peer_messages   version_monitor                  what comes of other members
     delegating      reconfiguration                  carry out what takes several turns
     proposals       ready            trimming        into the core, out of it, off its log
     appends         applies          read_index      towards the wal, the backend, and listeners that read
     leadership                                       what the others are told
     delegation      publish          request_window  who may append; what is made known; what has entered the log
-    recovery        outgoing                         what a restart begins with; what goes to other members
+    outgoing_snapshots                               whole states for members that are far behind
+    recovery        outgoing        installs         what a restart begins with; what goes to other members; a leader's
+                                                     snapshot on its way into this one
 """
 
 import random
@@ -29,16 +33,20 @@ from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
+from actors.raft.installs import Installs
+from actors.raft.leader_transfer import LeaderTransfer
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.outgoing import Outgoing
+from actors.raft.outgoing_snapshots import OutgoingSnapshots, SendingStorage
 from actors.raft.peer_messages import PeerMessages
 from actors.raft.proposals import Proposals
 from actors.raft.publish import Publish
 from actors.raft.read_index import ReadIndexes
 from actors.raft.ready import Readies
 from actors.raft.reconfiguration import Reconfiguration
-from actors.raft.recovery import DoNotBelongTogether, check_identity, led, recover
+from actors.raft.recovery import DoNotBelongTogether, check_identity, led, pending_install, recover
 from actors.raft.request_window import RequestWindow
+from actors.raft.ticks import Ticks
 from actors.raft.trimming import Trimming
 from actors.raft.version_monitor import VersionMonitor
 from actors.runtime.link import Peer
@@ -55,6 +63,7 @@ from etcdz.ipc.messages import (
     DelegationReturned,
     Flushed,
     Members,
+    MoveLeader,
     PeerAnswer,
     PeerReports,
     PeerState,
@@ -62,10 +71,12 @@ from etcdz.ipc.messages import (
     ReadIndex,
     Received,
     Reconfigure,
+    SnapshotArrived,
+    SnapshotTaken,
     WalHello,
     WalState,
 )
-from etcdz.raft import Config, MemoryStorage, RawNode
+from etcdz.raft import Config, MemoryStorage, RawNode, Snapshot
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL
 from etcdz.raft.messages import FOLLOWER, LEADER
 from etcdz.raft.progress import PROGRESS_NAMES
@@ -82,7 +93,9 @@ class RaftActor(Actor):
         self.config = MemberConfig.from_dict(boot.config)
         self.node: RawNode | None = None
         """The core, once backend and wal have answered."""
-        self.storage = MemoryStorage()
+        self.outgoing = Outgoing(self)
+        self.outgoing_snapshots = OutgoingSnapshots(self)
+        self.storage: MemoryStorage = SendingStorage(self.outgoing_snapshots.take)
         self.member_id = 0
         self.members: Members | None = None
         """As the backend has said last; None before its first word."""
@@ -92,17 +105,19 @@ class RaftActor(Actor):
         self.delegation = Delegation(boot.incarnation)
         self.window = RequestWindow(limits.REQUEST_WINDOW)
         self.publish = Publish(self.config)
-        self.outgoing = Outgoing(self)
+        self.installs = Installs(self)
         self.leadership = LeadershipNotes(self)
         self.appends = Appends(self)
         self.applies = Applies(self)
         self.read_indexes = ReadIndexes(self, self.config.request_timeout_s)
-        self.trimming = Trimming(self, self.config.snapshot_count)
-        self.proposals = Proposals(self)
+        self.trimming = Trimming(self, self.config.snapshot_count, self.config.catch_up_entries)
+        self.proposals = Proposals(self, self.config.request_timeout_s)
         self.readies = Readies(self)
         self.delegating = Delegating(self)
-        self.reconfiguration = Reconfiguration(self)
-        self.peer_messages = PeerMessages(self)
+        self.reconfiguration = Reconfiguration(self, self.config.request_timeout_s)
+        self.peer_messages = PeerMessages(self, self.config.request_timeout_s)
+        self.ticks = Ticks(self, self.config, time.monotonic())
+        self.leader_transfer = LeaderTransfer(self)
         self.version_monitor = VersionMonitor(self, self.config.downgrade_check_s)
         self.handlers |= {
             WalState: self.on_wal_state,
@@ -112,8 +127,11 @@ class RaftActor(Actor):
             Flushed: self.trimming.on_flushed,
             Propose: self.proposals.on_propose,
             Reconfigure: self.reconfiguration.on_reconfigure,
+            MoveLeader: self.leader_transfer.on_move_leader,
             Received: self.peer_messages.on_received,
             PeerReports: self.peer_messages.on_reports,
+            SnapshotArrived: self.peer_messages.on_snapshot_arrived,
+            SnapshotTaken: self.outgoing_snapshots.on_taken,
             PeerState: self.on_peer_state,
             PeerAnswer: self.version_monitor.on_peer_answer,
             Members: self.on_members,
@@ -121,8 +139,6 @@ class RaftActor(Actor):
             DelegatedAppends: self.delegating.on_delegated_appends,
             DelegationReturned: self.delegating.on_delegation_returned,
         }
-        self.tick_s = self.config.heartbeat_ms / 1000
-        self.next_tick = time.monotonic() + self.tick_s
 
     # ---- resync with wal and backend ----
 
@@ -149,7 +165,7 @@ class RaftActor(Actor):
             self.links.send("wal", self.leadership.known)
             self.appends.send_again()
         elif self.backend_state is not None:
-            behind = max(limits.CATCH_UP_ENTRIES, limits.REQUEST_WINDOW)
+            behind = max(self.config.catch_up_entries, limits.REQUEST_WINDOW)
             first = max(1, self.backend_state.applied_index - behind)
             needed = self.backend_state.applied_index + 1
             self.links.send("wal", WalHello(self.boot.incarnation, first, needed))
@@ -166,7 +182,10 @@ class RaftActor(Actor):
         self.trimming.on_new_backend()
         self.links.send_all("wal", self.delegation.on_new_backend())
         self.on_applied(Applied(state.applied_index, state.flushed_index, state.conf_state))
-        self.applies.begin_again(state.applied_index, node.raft.log.committed)
+        if self.installs.pending_index:
+            self.installs.tell_backend()
+            return
+        self.applies.begin_again(state.applied_index, node.raft.log.applying)
 
     def on_wal_state(self, state: WalState) -> None:
         """raises FatalError: log and backend do not belong together"""
@@ -185,6 +204,11 @@ class RaftActor(Actor):
     def _begin(self, state: WalState, backend: BackendState) -> None:
         """Build the core. raises DoNotBelongTogether"""
         check_identity(state, backend)
+        pending = pending_install(state, backend)
+        if pending:  # the next backend says where it stands, and then the log is asked for again
+            self.backend_state = None
+            self.installs.install(pending)
+            return
         self.member_id = backend.member_id
         is_new = state.fresh and backend.applied_index == 0
         node = self.node = self._bootstrap() if is_new else self._recover(state, backend)
@@ -255,9 +279,17 @@ class RaftActor(Actor):
 
     # ---- other members ----
 
+    def begin_after(self, snapshot: Snapshot) -> None:
+        """A leader's snapshot takes the place of the log."""
+        self.storage.apply_snapshot(snapshot)
+        self.installs.expect(snapshot.index)
+        self.applies.begin_after(snapshot.index)
+        self.trimming.begin(snapshot.index)
+
     def on_peer_state(self, state: PeerState) -> None:
         """Which members are heard of."""
         self.active = dict(state.active)
+        self.ticks.advance(time.monotonic())
         self.proposals.on_peer_state(state)
 
     # ---- the turn ----
@@ -267,6 +299,8 @@ class RaftActor(Actor):
         node = self.node
         took = self.applies.on_applied(node, message)
         if node is not None:
+            if self.installs.pending_index:
+                self.installs.on_applied(node, self.applies.applied_index)
             if took or self.leadership.are_fast_paths_closed:
                 self.leadership.note(node)
                 self.reconfiguration.on_applied(node)
@@ -279,20 +313,17 @@ class RaftActor(Actor):
         self.members = message
 
     def next_deadline(self) -> float | None:
-        """The next tick; several ticks at once while they mean nothing. They are made up for as soon as they do."""
-        if self.delegation.number and not self.appends.owes_commit_index:
-            return self.next_tick + limits.TICKS_DELEGATED * self.tick_s
-        return self.next_tick
+        """The next tick."""
+        return self.ticks.deadline()
 
     def on_deadline(self, now: float) -> None:
-        while self.next_tick <= now:
-            self.next_tick += self.tick_s
-            if now - self.next_tick > 1.0:
-                self.next_tick = now + self.tick_s  # the process was stopped: that time does not count
-            if self.node is not None:
-                self.node.tick()
+        self.ticks.run(now)
+        self.proposals.expire(now)
+        self.peer_messages.expire(now)
+        self.reconfiguration.expire(now)
         self.appends.send_commit_index()
         self.publish.retry(now)
+        self.outgoing_snapshots.advance(now)
         self.version_monitor.look(now)
         if self.read_indexes.has_work:
             self.read_indexes.expire(now)
@@ -301,7 +332,7 @@ class RaftActor(Actor):
         node = self.node
         if node is None:
             return
-        if self.peer_messages.waiting:
+        if self.peer_messages.has_work:
             self.peer_messages.step(node)
         if self.leadership.known.leader:
             self._propose(node)
@@ -323,6 +354,9 @@ class RaftActor(Actor):
             self.proposals.propose(node)
         if self.read_indexes.has_work:
             self.read_indexes.advance(node, time.monotonic())
+
+    def on_stop(self) -> None:
+        self.leader_transfer.at_stop()
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership.known
@@ -379,6 +413,7 @@ class RaftActor(Actor):
             "has_leader": int(known.leader != 0),
             "is_leader": int(known.leader != 0 and known.leader == self.member_id),
             "leader_changes": self.leadership.changes,
+            "late_heartbeats": self.ticks.late_heartbeats,
             "commit_index": known.commit,
         }
 

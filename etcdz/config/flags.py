@@ -102,8 +102,9 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         "initial-election-tick-advance",
         BOOL,
         "true",
-        WITHOUT_EFFECT,
+        WORKS,
         "Let most of the first election timeout pass at once, so that a start is quick.",
+        "initial_election_tick_advance",
     ),
     ("listen-peer-urls", URLS, _LOCAL_PEER, WORKS, "URLs to accept other members on.", "listen_peer_urls"),
     ("listen-client-urls", URLS, _LOCAL_CLIENT, WORKS, "URLs to accept clients on.", "listen_client_urls"),
@@ -407,7 +408,14 @@ _FEATURES: Final[tuple[_Row, ...]] = (
         "How often to look whether a downgrade is done; 0 for never.",
         "downgrade_check_s",
     ),
-    ("snapshot-catchup-entries", UINT64, "5000", WITHOUT_EFFECT, "Entries kept for slow followers after a snapshot."),
+    (
+        "snapshot-catchup-entries",
+        UINT64,
+        "5000",
+        WORKS,
+        "Entries kept for slow followers after a snapshot.",
+        "catch_up_entries",
+    ),
 )
 
 _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
@@ -454,7 +462,7 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
     ),
     ("experimental-downgrade-check-time", DURATION, "5s", WORKS, "See downgrade-check-time; wins over it."),
     ("experimental-memory-mlock", BOOL, "false", WITHOUT_EFFECT, "See memory-mlock."),
-    ("experimental-snapshot-catchup-entries", UINT64, "5000", WITHOUT_EFFECT, "See snapshot-catchup-entries."),
+    ("experimental-snapshot-catchup-entries", UINT64, "5000", WORKS, "See snapshot-catchup-entries; wins over it."),
     ("experimental-stop-grpc-service-on-defrag", BOOL, "false", WITHOUT_EFFECT, "Serve no client while defragmenting."),
     ("experimental-enable-distributed-tracing", BOOL, "false", WITHOUT_EFFECT, "See enable-distributed-tracing."),
     (

@@ -7,7 +7,7 @@ from typing import Any
 from etcdz.cluster import identity
 from etcdz.cluster.founding import Founding, found
 from etcdz.config.urls import parse_member_url
-from etcdz.limits import QUOTA_DEFAULT_BYTES
+from etcdz.limits import CATCH_UP_ENTRIES, QUOTA_DEFAULT_BYTES
 
 UINT32_MAX = 0xFFFF_FFFF
 
@@ -38,6 +38,8 @@ class MemberConfig:
     """Directory given by --wal-dir; empty means below data_dir. Ask wal_path."""
     snapshot_count: int = 100_000
     """Entries applied between two snapshots."""
+    catch_up_entries: int = CATCH_UP_ENTRIES
+    """Entries kept in the log behind a snapshot, for slow followers."""
     max_snapshots: int = 5
     """.snap files kept; 0 keeps all."""
     max_wals: int = 5
@@ -47,6 +49,7 @@ class MemberConfig:
     """Length of a raft tick."""
     election_ms: int = 1000
     pre_vote: bool = True
+    initial_election_tick_advance: bool = True
     strict_reconfig_check: bool = True
 
     listen_client_urls: tuple[str, ...] = ("http://localhost:2379",)

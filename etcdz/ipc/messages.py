@@ -23,6 +23,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
 | Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
+| MoveLeader         | listener -> raft            | Leadership           | the call times out                               |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
 | Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
 | PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
@@ -216,6 +217,12 @@ class Reconfigure(NamedTuple):
 
     slot: int
     items: list[tuple[int, bytes]]
+
+
+class MoveLeader(NamedTuple):
+    """Have this voter lead. Leadership says whether it does."""
+
+    target: int
 
 
 class Received(NamedTuple):
@@ -808,6 +815,7 @@ MESSAGES: dict[int, type[Any]] = {
     89: PeerAsk,
     90: PeerReply,
     91: Install,
+    105: MoveLeader,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 

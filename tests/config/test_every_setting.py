@@ -21,7 +21,6 @@ PORTS = (
 )
 
 WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
-    "initial-election-tick-advance": "false",
     "memory-mlock": "true",
     "enable-grpc-gateway": "false",
     "raft-read-timeout": "7s",
@@ -50,13 +49,11 @@ WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "proxy-read-timeout": "1",
     "compact-hash-check-time": "2m",
     "max-learners": "3",
-    "snapshot-catchup-entries": "100",
     "experimental-compact-hash-check-enabled": "true",
     "experimental-compact-hash-check-time": "2m",
     "experimental-peer-skip-client-san-verification": "true",
     "experimental-txn-mode-write-with-shared-buffer": "false",
     "experimental-memory-mlock": "true",
-    "experimental-snapshot-catchup-entries": "100",
     "experimental-stop-grpc-service-on-defrag": "true",
     "experimental-enable-distributed-tracing": "true",
     "experimental-distributed-tracing-address": "a:1",
