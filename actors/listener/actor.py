@@ -366,6 +366,7 @@ class ListenerActor(Actor):
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_peer_down(self, peer: Peer) -> None:
+        self.calls.on_peer_down(peer)
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_listen(self, listen: Listen) -> None:

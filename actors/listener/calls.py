@@ -66,6 +66,7 @@ from etcdz.config import MemberConfig
 from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    FIRST_OFFER,
     UNASKED,
     CancelReads,
     Leadership,
@@ -147,6 +148,8 @@ class Calls:
         self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
         self._delegation = 0
         """While not 0, writes go to the wal."""
+        self._peer_actor = (0, 0.0)
+        """(its incarnation, 0 for none; when it was first seen, on the monotonic clock)."""
         self._fence = 0
         """While not 0, this turn's proposals go to raft and answer this fence of its."""
         routes = Routes(
@@ -526,8 +529,8 @@ class Calls:
             self._admission.release_all()
         if peer.kind == "raft":
             self._leadership = self._leadership._replace(read_index=None)
-            self._delegation = self._fence = 0
             self._offer_to_new_raft()
+            self._delegation = self._fence = 0
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
             self._changes = [(i, c.payload) for i, c in self._calls.items() if c.state == CHANGE]
         elif peer.kind == "backend":
@@ -536,6 +539,8 @@ class Calls:
             self._reads = [(i, c.method, c.payload, index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.payload, 0) for i, c in self._long_running.items()]
             self.long_reads.ask_again()
+        elif peer.kind == "peer":
+            self._peer_actor = (peer.incarnation, time.monotonic())
         elif peer.kind == "wal" and self._delegation:
             self._delegation = 0
             self._offer_again(UNASKED)
@@ -545,6 +550,11 @@ class Calls:
                 if call.state == ASK_LESSOR:
                     self._query_lessor(request_id, call.method, call.payload)
             self.keep_alives.ask_again()
+
+    def on_peer_down(self, peer: Peer) -> None:
+        """NB: before any `on_peer_up` of the same roster."""
+        if peer.kind == "peer":
+            self._peer_actor = (0, 0.0)
 
     def _end_poison_reads(self) -> None:
         asked = [i for i, c in self._calls.items() if c.state == READ]
@@ -556,10 +566,19 @@ class Calls:
 
     def _offer_to_new_raft(self) -> None:
         """NB: at once. It may have delegated to the wal before this turn ends, and the wal does not know what is in the
-        log already."""
-        unanswered, self._proposals = self._unanswered_writes(), []
-        if unanswered:
-            self._host.links.send("raft", Propose(self._slot, unanswered))
+        log already. What began before the peer actor was there may have left by an earlier one."""
+        unsent = set() if self._fence else {item[0] for item in self._proposals}
+        self._proposals = []
+        incarnation, since = self._peer_actor
+        offers: dict[int, list[tuple[int, bytes]]] = {}
+        for request_id, call in self._calls.items():
+            if call.state == WRITE:
+                since_peer = incarnation if call.began_s > since else 0
+                if request_id in unsent:
+                    since_peer = FIRST_OFFER
+                offers.setdefault(since_peer, []).append((request_id, call.payload))
+        for since_peer, items in offers.items():
+            self._host.links.send("raft", Propose(self._slot, items, since_peer=since_peer))
 
     def _offer_again(self, fence: int) -> None:
         """Some of what went to the wal may not be in the log: raft knows by now, or waits until it does."""

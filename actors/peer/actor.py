@@ -26,7 +26,7 @@ from actors.peer.accepted import AcceptedConnection
 from actors.peer.asks import Asks
 from actors.peer.calls import Calls
 from actors.peer.dialled import CannotDial, place_of
-from actors.peer.figures import figures
+from actors.peer.figures import figures, snapshot_figures
 from actors.peer.host import Clocked
 from actors.peer.incoming_snapshots import IncomingSnapshots
 from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target
@@ -87,6 +87,8 @@ class PeerActor(Actor):
         self.dialler = Dialler(self.directory)
         self.screen = Screen(self.directory.member_id)
         self.remotes: dict[int, RemoteMember] = {}
+        self.touched: set[RemoteMember] = set()
+        """Of these, the ones that this turn has something for, or from whose outbox something was lost."""
         self.connections: dict[AcceptedConnection, None] = {}
         self.clocked: set[Clocked] = set()
         self.asks = Asks(self)
@@ -178,10 +180,12 @@ class PeerActor(Actor):
     def flush(self) -> None:
         """All that this turn has brought: to other members first, so that no disk or process is waited for."""
         unreachable = []
-        for remote in self.remotes.values():
-            remote.flush()
-            if remote.outbox.take_unreachable():
-                unreachable.append(remote.id)
+        if self.touched:
+            touched, self.touched = self.touched, set()
+            for remote in touched:
+                remote.flush()
+                if remote.outbox.take_unreachable():
+                    unreachable.append(remote.id)
         if self._received:
             self._tell_raft(Received(self._received))
             self._received = []
@@ -194,6 +198,11 @@ class PeerActor(Actor):
         """Nothing waits for a raft that is not there: the next one would find it old."""
         if self.links.incarnation_of("raft"):
             self.links.send("raft", message)
+
+    def touch(self, remote: RemoteMember) -> None:
+        """Something waits for it, or to it was lost."""
+        self.touched.add(remote)
+        self.flush_soon()
 
     def flush_soon(self) -> None:
         """At the end of this turn of the event loop."""
@@ -290,7 +299,6 @@ class PeerActor(Actor):
 
     def on_lost_connection(self, connection: AcceptedConnection) -> None:
         self.connections.pop(connection, None)
-        self.flush_soon()
 
     def on_body(self, connection: AcceptedConnection, size: int) -> None:
         self._bodies_bytes += size
@@ -338,7 +346,7 @@ class PeerActor(Actor):
     def _become(self, member_id: int, cluster_id: int) -> None:
         """What this member has on disk says that it is another one than its flags do."""
         for remote in self.remotes.values():
-            remote.close()
+            self._part_with(remote)
         self.remotes.clear()
         self.directory.member_id, self.directory.cluster_id = member_id, cluster_id
         self.screen.local_id = member_id
@@ -348,8 +356,8 @@ class PeerActor(Actor):
         directory, remotes = self.directory, self.remotes
         peers = {} if directory.is_removed else directory.peers
         for id_ in [id_ for id_ in remotes if id_ not in peers and id_ not in directory.remotes]:
-            remotes.pop(id_).close()
-            self.on_status(None)
+            self._part_with(remotes.pop(id_))
+            self.on_status()
         for id_ in (*peers, *directory.remotes):
             self._meet(id_, directory.urls_of(id_), id_ in peers)
 
@@ -362,7 +370,11 @@ class PeerActor(Actor):
             remote.begin()
             self.start_clock()
 
-    def on_status(self, remote: RemoteMember | None) -> None:
+    def _part_with(self, remote: RemoteMember) -> None:
+        remote.close()
+        self.touched.discard(remote)
+
+    def on_status(self) -> None:
         """Somebody is heard of, or no more."""
         state = self._state()
         for peer in self.links.peers.values():
@@ -393,12 +405,14 @@ class PeerActor(Actor):
             if kind == MSG_SNAP:
                 self._send_snapshot(to, encoded)
             elif remote is not None:
+                self.touched.add(remote)
                 remote.outbox.send(encoded)
                 if kind == MSG_APP_RESP:
                     remote.on_answered()
         for to, *append in message.appends:
             remote = remotes.get(to)
             if remote is not None:
+                self.touched.add(remote)
                 remote.outbox.append(Append._make(append))
 
     # ---- snapshots ----
@@ -454,7 +468,10 @@ class PeerActor(Actor):
 
     def metrics(self) -> dict[str, Any]:
         members = self.directory.members
-        return figures(self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members])
+        of_members = figures(
+            self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members]
+        )
+        return of_members | snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
 
 
 def _members_of(founding: Founding) -> Members:

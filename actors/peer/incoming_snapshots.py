@@ -8,6 +8,7 @@ comes later is of a newer leader, or of a sender that has given up the earlier c
 """
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from actors.peer.snapshot_process import Host as ProcessHost
 from actors.peer.snapshot_process import SnapshotProcess
 from actors.runtime.link import Links
 from etcdz.ipc.messages import SnapshotArrived
+from etcdz.peer.snapshot_tally import SnapshotTally
 
 
 class Host(ProcessHost, Protocol):
@@ -42,6 +44,7 @@ class IncomingSnapshots:
         self.answer = answer
         self._directory = directory
         self._identity = identity
+        self.tally = SnapshotTally()
         self._now: _Incoming | None = None
 
     def take(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
@@ -76,6 +79,7 @@ class IncomingSnapshots:
         """Its process is gone."""
         if self._now is incoming:
             self._now = None
+        self.tally.end(incoming.sender, incoming.has_arrived, time.monotonic() - incoming.began_s)
         if why:
             self.host.log.warn("failed to receive a snapshot", sender=f"{incoming.sender:x}", error=why)
 
@@ -88,6 +92,9 @@ class _Incoming:
         self._process = SnapshotProcess(
             service.host, "actors.peer.snapshot_receiver", arguments, self._on_message, self._on_end, [fd]
         )
+        self.has_arrived = False
+        self.began_s = time.monotonic()
+        service.tally.begin(sender)
 
     def begin(self, begin: bytes) -> None:
         self._process.say(begin=begin)
@@ -97,6 +104,7 @@ class _Incoming:
 
     def _on_message(self, said: dict[str, Any]) -> None:
         if "arrived" in said:
+            self.has_arrived = True
             self._service.arrived(SnapshotArrived(*said["arrived"]))
             self._process.say(answer=self._service.answer(204, ""))
         else:

@@ -8,6 +8,7 @@ with where to post it. `sent` tells it what became of that. One snapshot for a m
 each keeps the tables of its checkpoint on the disk.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -16,6 +17,7 @@ from actors.peer.snapshot_process import Host as ProcessHost
 from actors.peer.snapshot_process import SnapshotProcess
 from actors.runtime.link import Links
 from etcdz.ipc.messages import SnapshotTaken, SnapshotWanted
+from etcdz.peer.snapshot_tally import SnapshotTally
 
 SENT_MAX: Final = 2
 KEPT_S: Final = 60.0
@@ -60,6 +62,7 @@ class OutgoingSnapshots:
         self.host = host
         self.store = store
         self._sent = sent
+        self.tally = SnapshotTally()
         self._under_way: dict[int, _Outgoing] = {}
 
     def __len__(self) -> int:
@@ -103,7 +106,9 @@ class OutgoingSnapshots:
         if why:
             self.host.log.warn("failed to send a snapshot", to=f"{outgoing.to:x}", error=why)
         if outgoing.is_sending:
-            self._sent(outgoing.outcome or Outcome(outgoing.to, False, 0, why))
+            outcome = outgoing.outcome or Outcome(outgoing.to, False, 0, why)
+            self.tally.end(outgoing.to, outcome.has_arrived, time.monotonic() - outgoing.began_s)
+            self._sent(outcome)
         elif not outgoing.is_taken:
             self._refuse(outgoing.to)
         self.host.links.flush()
@@ -119,6 +124,7 @@ class _Outgoing:
         """raises OSError: no process can be started"""
         self.to = to
         self.is_taken = self.is_sending = False
+        self.began_s = 0.0
         self.outcome: Outcome | None = None
         self._service = service
         self._process = SnapshotProcess(
@@ -131,6 +137,8 @@ class _Outgoing:
         if not self.is_taken or self.is_sending:
             return False
         self.is_sending = True
+        self.began_s = time.monotonic()
+        self._service.tally.begin(self.to)
         self._process.say(message=message, targets=list(targets))
         return True
 

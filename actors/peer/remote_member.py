@@ -27,10 +27,10 @@ _POSTS: Final = "posts"
 class Host(ConnectionsHost, Protocol):
     """What one needs of the actor besides."""
 
-    def on_status(self, remote: "RemoteMember") -> None:
-        """It is heard of, or no more."""
+    def on_status(self) -> None:
+        """One is heard of, or no more."""
 
-    def flush_soon(self) -> None:
+    def touch(self, remote: "RemoteMember") -> None:
         """Raft is to be told that something was lost."""
 
 
@@ -105,6 +105,7 @@ class RemoteMember:
         if self.outgoing.get(stream.kind) is stream:
             del self.outgoing[stream.kind]
             self.outbox.detach(stream.kind)
+            self._host.touch(self)
             self._deactivate(f"lost the {stream.kind} stream to it")
 
     def on_stream_up(self, kind: str) -> None:
@@ -174,7 +175,7 @@ class RemoteMember:
         self.redials[_POSTS].on_failure()
         self.outbox.on_post_failed()
         self._deactivate(f"failed to post to it: {why}")
-        self._host.flush_soon()
+        self._host.touch(self)
 
     def on_snapshot_sent(self, has_arrived: bool, why: str) -> None:
         if has_arrived:
@@ -187,12 +188,12 @@ class RemoteMember:
     def _activate(self) -> None:
         if self.status.activate(time.time()):
             self._host.log.info("peer became active", peer=f"{self.id:x}")
-            self._host.on_status(self)
+            self._host.on_status()
 
     def _deactivate(self, why: str) -> None:
         if self.status.deactivate(why):
             self._host.log.warn("peer became inactive (message send to peer failed)", peer=f"{self.id:x}", error=why)
-            self._host.on_status(self)
+            self._host.on_status()
 
     def check(self, now: float) -> None:
         """Probe it now and then."""

@@ -255,6 +255,7 @@ class RaftActor(Actor):
     def on_peer_state(self, state: PeerState) -> None:
         """Which members are heard of."""
         self.active = dict(state.active)
+        self.proposals.on_peer_state(state)
 
     # ---- the turn ----
 

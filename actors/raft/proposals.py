@@ -4,6 +4,10 @@
                              while the wal appends       forwarded to the wal, or held (actors/raft/delegation.py)
                              otherwise                   taken -> propose -> the core's log, or the leader's
 
+In a cluster, what a raft before this one was offered may have reached others. It is taken if it was neither in the log
+nor among what the peer actor has passed on, and if that actor has lived since: nobody else knows. What is not taken is
+not refused either: it is answered if it is applied after all, and else times out, as in etcd.
+
 What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. A
 follower sends it to the leader once, and never again: whoever leads then may have it already. What is for one term
 alone (Propose.only_term) waits for nothing: if this member does not lead in it, it is dropped.
@@ -22,7 +26,7 @@ from actors.runtime.statistics import Statistics
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.ipc import request_ids
-from etcdz.ipc.messages import Propose, Refused
+from etcdz.ipc.messages import FIRST_OFFER, PeerState, Propose, Refused
 from etcdz.raft import ProposalDropped, RawNode
 from etcdz.raft.messages import LEADER
 
@@ -50,6 +54,10 @@ class Proposals:
         """What is for one term alone."""
         self._unchecked: list[Propose] = []
         """What came before the log was read: until then it is not known whether it is in it."""
+        self._doubtful: list[Propose] = []
+        """What came before the peer actor has said what it has passed on."""
+        self._peer_actor = 0
+        """Incarnation of the one that has said so; 0: none yet."""
 
     def on_propose(self, message: Propose) -> None:
         """NB: what is offered again may be in the log, and must not be refused then: first raft has to know the log."""
@@ -58,6 +66,8 @@ class Proposals:
             self._of_terms.append(message)
         elif host.node is None:
             self._unchecked.append(message)
+        elif message.since_peer != FIRST_OFFER and not host.node.raft.tracker.single_member:
+            self._on_repeated(message)
         elif not delegation.number:
             delegation.on_answer(message)
             self.take(message)
@@ -71,6 +81,23 @@ class Proposals:
         unchecked, self._unchecked = self._unchecked, []
         for message in unchecked:
             self.on_propose(message)
+
+    def on_peer_state(self, state: PeerState) -> None:
+        """With its first word a peer actor that is older than this raft says what it has passed on."""
+        if self._peer_actor:
+            return
+        self._peer_actor = state.incarnation
+        self._host.window.add_forwarded(list(state.forwarded), len(state.forwarded) < limits.REQUEST_WINDOW)
+        doubtful, self._doubtful = self._doubtful, []
+        for message in doubtful:
+            self._on_repeated(message)
+
+    def _on_repeated(self, message: Propose) -> None:
+        if not self._peer_actor:
+            self._doubtful.append(message)
+        elif message.since_peer == self._peer_actor:
+            is_new = self._host.window.add
+            self.waiting += [item[1] for item in message.items if is_new(item[0])]
 
     def take(self, message: Propose) -> None:
         """Have the core append what is new of it. Requires: the end of the log is raft's."""

@@ -13,6 +13,10 @@ are three kinds, and the window has an answer for each:
   listener the window knows up to which id it has forgotten, and what is offered again at or below that is refused. The
   listener gives ids in rising order and offers first what it gave first, so that nothing new is refused.
 
+In a cluster an offer that is made again may also have been passed on to another member by a raft that is gone, and be
+in that one's log. What was passed on the peer actor knows, and tells each new raft (`add_forwarded`). An offer of which
+nobody can tell is not taken: it is answered when it is applied, or it times out (actors/raft/proposals.py).
+
 Only listeners are refused so. The lessor offers again what raft has refused, behind later ids; what it proposes does
 nothing the second time.
 
@@ -38,7 +42,8 @@ what a listener gives within a request timeout, and 17 seconds of the clock."""
 
 
 class RequestWindow:
-    """Request ids of entries: all that are not applied, and at least `size` more. See the module."""
+    """Request ids of entries that this member's processes have proposed: all that are not applied, and at least `size`
+    more. Those of other members count only where a log is read. See the module."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -78,6 +83,13 @@ class RequestWindow:
         if not is_whole_log:
             for request_id in reversed(ids):
                 self._forget(request_id - 1)  # the last word is that of each listener's first
+
+    def add_forwarded(self, request_ids: list[int], is_whole: bool) -> None:
+        """Remember what other members may have been given. is_whole: there was nothing before the first."""
+        self.add_all(request_ids)
+        if not is_whole:
+            for request_id in reversed(request_ids):
+                self._forget(request_id - 1)
 
     def trim(self, unapplied: int) -> None:
         """Forget the oldest, many at once. unapplied: so many of the latest may be of entries that are not applied."""

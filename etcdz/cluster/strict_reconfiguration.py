@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from etcdz.api import errors
-from etcdz.api.errors import EtcdError
+from etcdz.api.errors import Code, EtcdError
 from etcdz.cluster.membership import Membership
 
+NOT_ENOUGH_STARTED: Final = errors.MEMBER_NOT_ENOUGH_STARTED._replace(code=Code.UNKNOWN)
+"""NB: etcd's servers send this one without the code that its list of errors has for it."""
 HEALTHY_S: Final = 5.0
 """A member counts as connected when it has been for so long."""
 
@@ -23,7 +25,7 @@ def check_add(known: Membership, active: Mapping[int, float], is_learner: bool, 
     now_s   on the same clock
     """
     if not is_learner and not known.is_ready_to_add_voter():
-        return errors.MEMBER_NOT_ENOUGH_STARTED
+        return NOT_ENOUGH_STARTED
     voters = known.voters()
     connected = count_connected(known, voters, active, now_s - HEALTHY_S)
     if len(voters) == 1 or connected >= (len(voters) + 1) // 2 + 1:
@@ -37,7 +39,7 @@ def check_remove(known: Membership, active: Mapping[int, float], id_: int, now_s
     if member is not None and member.is_learner:
         return None
     if not known.is_ready_to_remove_voter(id_):
-        return errors.MEMBER_NOT_ENOUGH_STARTED
+        return NOT_ENOUGH_STARTED
     if id_ != known.member_id and id_ not in active:
         return None  # it is down, and no part of the quorum that works
     voters = known.voters()
@@ -47,7 +49,7 @@ def check_remove(known: Membership, active: Mapping[int, float], id_: int, now_s
 
 def check_promote(known: Membership) -> EtcdError | None:
     """Why no learner must get a vote; None: it may."""
-    return None if known.is_ready_to_promote() else errors.MEMBER_NOT_ENOUGH_STARTED
+    return None if known.is_ready_to_promote() else NOT_ENOUGH_STARTED
 
 
 def count_connected(known: Membership, ids: Iterable[int], active: Mapping[int, float], since_s: float) -> int:

@@ -190,18 +190,25 @@ class Metrics(NamedTuple):
 
 
 class Propose(NamedTuple):
-    """items: (request id, entry data). fence: 0 if they are offered for the first time, or to a new raft; else these
-    are all that the listener has unanswered, and may have gone to the wal before: the fence of the Leadership that
-    asked for them, or UNASKED. only_term: 0, or: only the leader of this term may append them. Else they are dropped, and
-    never forwarded."""
+    """items: (request id, entry data).
+
+    fence       0 if they are offered for the first time, or to a new raft; else these are all that the listener has
+                unanswered, and may have gone to the wal before: the fence of the Leadership that asked for them, or
+                UNASKED
+    only_term   0, or: only the leader of this term may append them. Else they are dropped, and never forwarded
+    since_peer  FIRST_OFFER, or: a raft that is gone was offered them before, and may have passed them on to other
+                members; incarnation of the peer actor that has lived since, 0: none has
+    """
 
     slot: int
     items: list[tuple[int, bytes]]
     fence: int = 0
     only_term: int = 0
+    since_peer: int = -1
 
 
 UNASKED = -1
+FIRST_OFFER = -1
 
 
 class Reconfigure(NamedTuple):
@@ -223,7 +230,8 @@ class Send(NamedTuple):
     messages    (recipient, encoded raftpb.Message): all but appends
     appends     (recipient, term, log term, index before the entries, commit, encoded raftpb.Entry): MsgApp, whose form on
                 the wire depends on the connection
-    forwarded   request ids that leave in a MsgProp here: the peer actor keeps them for the next raft
+    forwarded   request ids of proposals that other members may have by this, in a MsgProp or in an append that leaves
+                before it is on disk here: the peer actor keeps them for the next raft
     """
 
     incarnation: int
@@ -233,8 +241,8 @@ class Send(NamedTuple):
 
 
 class PeerState(NamedTuple):
-    """active: (member id, unix time in s since when it is) of the members that are heard of. forwarded: request ids of the
-    latest proposals that left for a leader, said to raft alone."""
+    """active: (member id, unix time in s since when it is) of the members that are heard of. forwarded: said to each new
+    raft, once and first: the latest REQUEST_WINDOW request ids that any raft has named in a Send, oldest first."""
 
     incarnation: int
     active: list[tuple[int, float]]

@@ -19,6 +19,13 @@ def size(bytes_: int) -> str:
     return f"{bytes_ / (1 << 20):.0f}M" if bytes_ < 1000 << 20 else f"{bytes_ / (1 << 30):.1f}G"
 
 
+def byte_rate(per_s: float | None) -> str:
+    """Bytes a second: -, 0B, 640B, 12K, 36M."""
+    if per_s is None:
+        return "-"
+    return f"{per_s:.0f}B" if per_s < 1023.5 else size(round(per_s))
+
+
 def micros(us: float | None) -> str:
     """Microseconds: -, 85us, 3.2ms, 840ms, 4.1s."""
     if us is None:

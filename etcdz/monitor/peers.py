@@ -7,7 +7,7 @@ member has followed (`followers`).
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from etcdz.monitor.measures import count, micros, size
+from etcdz.monitor.measures import byte_rate, count, micros, size
 from etcdz.monitor.paint import Line, Span, clean, cut, line
 from etcdz.monitor.sample import ActorSample, Sample
 
@@ -149,16 +149,12 @@ def _texts(peer: PeerView) -> list[str]:
         "yes" if peer.is_heard else "no",
         peer.follows or "-",
         count(peer.behind),
-        _bytes(peer.to_per_s),
-        _bytes(peer.from_per_s),
+        byte_rate(peer.to_per_s),
+        byte_rate(peer.from_per_s),
         micros(peer.round_trip_us),
         size(peer.waiting_bytes),
         count(peer.lost),
     ]
-
-
-def _bytes(per_s: float | None) -> str:
-    return "-" if per_s is None else f"{per_s:.0f}B" if per_s < 1024 else size(int(per_s))
 
 
 def _cells(texts: Sequence[str], widths: Sequence[int]) -> str:

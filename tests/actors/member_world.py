@@ -113,13 +113,25 @@ class Process:
 
 
 class World:
-    """A member, its clients and what befalls them. `step` does one thing at random."""
+    """A member, its clients and what befalls them. `step` does one thing at random.
 
-    def __init__(self, directory: Path, seed: int, patch: Any, config: MemberConfig | None = None) -> None:
+    peer_actor  makes the actor that carries messages to other members; without one it has none
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        seed: int,
+        patch: Any,
+        config: MemberConfig | None = None,
+        peer_actor: Callable[[Boot], Actor] | None = None,
+    ) -> None:
         self.random = random.Random(seed)
         self.now = 1_000.0
         self.directory = directory
         self.config = (config or MemberConfig(data_dir=str(directory), listeners=2, snapshot_count=40)).to_dict()
+        self.make = MAKE if peer_actor is None else MAKE | {"peer": peer_actor}
+        self.mortal = MORTAL if peer_actor is None else (*MORTAL, "peer")
         self.alive: dict[str, Process] = {}
         self.endpoints: dict[str, Process] = {}
         self.down: list[str] = []
@@ -130,30 +142,35 @@ class World:
         self.deaths = 0
         self.stuck: set[tuple[int, str]] = set()
         """(sender, endpoint) of links on which nothing arrives for a while; "" as endpoint: rosters to that sender."""
-        world = self
+        self.patch = patch
+        self.enter()
+        patch.setattr(loop, "Mailbox", Inbox)
+        patch.setattr(Actor, "heartbeat", lambda self, now: None)  # there is no supervisor
+        patch.setattr(zmq, "Context", NoSocket)
+        patch.setattr("time.monotonic", lambda: self.now)
+        try:
+            for name in ORDER if peer_actor is None else (*ORDER, "peer"):
+                self.start(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def enter(self) -> None:
+        """Links that are made from now on lead to actors of this member."""
+        endpoints = self.endpoints
 
         class QueueLink:
             def __init__(self, context: Any, endpoint: str, sender: int) -> None:
                 self.endpoint, self.sender = endpoint, sender
 
             def send(self, messages: bytes) -> None:
-                if self.endpoint in world.endpoints:
-                    world.endpoints[self.endpoint].frames[self.sender].append(messages)
+                if self.endpoint in endpoints:
+                    endpoints[self.endpoint].frames[self.sender].append(messages)
 
             def close(self, linger_ms: int) -> None:
                 pass
 
-        patch.setattr(link, "Link", QueueLink)
-        patch.setattr(loop, "Mailbox", Inbox)
-        patch.setattr(Actor, "heartbeat", lambda self, now: None)  # there is no supervisor
-        patch.setattr(zmq, "Context", NoSocket)
-        patch.setattr("time.monotonic", lambda: self.now)
-        try:
-            for name in ORDER:
-                self.start(name)
-        except BaseException:
-            self.close()
-            raise
+        self.patch.setattr(link, "Link", QueueLink)
 
     # ---- life and death ----
 
@@ -179,7 +196,7 @@ class World:
             name, kind, slot, incarnation, "", endpoint, "supervisor", [], self.config, {},
             may_found=name not in self.founded, memory=memory,
         )  # fmt: skip
-        actor = MAKE[kind](boot)
+        actor = self.make[kind](boot)
         actor.on_start()
         self.founded.add(name)
         process = Process(actor)
@@ -207,7 +224,7 @@ class World:
     def put(self) -> None:
         """A client writes a key that nobody else writes."""
         listener = self.random.choice([name for name in self.alive if name.startswith("listener")])
-        client = Client(b"key/%d" % len(self.clients))
+        client = Client(f"key/{self.config['name']}/{len(self.clients)}".encode())
         self.clients.append(client)
         body = pb.PutRequest(key=client.key, value=client.key).SerializeToString()
         actor: Any = self.alive[listener].actor
@@ -244,7 +261,7 @@ class World:
     def step(self, may_kill: bool, may_put: bool) -> None:
         chance = self.random.random()
         if may_kill and chance < 0.005:
-            victims = [name for name in MORTAL if name in self.alive]
+            victims = [name for name in self.mortal if name in self.alive]
             if victims:
                 self.kill(self.random.choice(victims))
         elif self.down and chance < 0.10:

@@ -6,12 +6,12 @@ from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.cluster import strict_reconfiguration
 from etcdz.cluster.membership import Membership
-from etcdz.cluster.strict_reconfiguration import HEALTHY_S
+from etcdz.cluster.strict_reconfiguration import HEALTHY_S, NOT_ENOUGH_STARTED
 
 NOW = 1_000.0
 LONG, JUST = NOW - HEALTHY_S - 0.1, NOW - HEALTHY_S + 0.1
 ME = 1
-NOT_STARTED, UNHEALTHY = errors.MEMBER_NOT_ENOUGH_STARTED, errors.UNHEALTHY
+NOT_STARTED, UNHEALTHY = NOT_ENOUGH_STARTED, errors.UNHEALTHY
 
 
 def cluster(voters: int, started: int, learners: int = 0) -> Membership:

@@ -23,6 +23,11 @@ def test_all_sockets_of_an_address_are_bound_to_its_port_and_none_listens_yet() 
             sock.close()
 
 
+def test_who_accepts_alone_needs_one_socket() -> None:
+    [sock] = open_listen_sockets(Address("127.0.0.1", 0), 1).sockets
+    sock.close()
+
+
 def test_the_path_of_a_unix_socket_is_bound_once(tmp_path: Path) -> None:
     path = str(tmp_path / "a.sock")
     [sock] = open_listen_sockets(Address(path=path)).sockets

@@ -43,6 +43,16 @@ def test_a_port_is_one_members_unless_both_want_to_share(make_member: MemberMake
     assert revision(first.target) == 1
 
 
+def test_a_peer_port_is_one_members(make_member: MemberMaker, tmp_path: Path) -> None:
+    first = make_member(data_dir=tmp_path / "first")
+    first.start()
+    second = make_member(f"--listen-peer-urls=http://127.0.0.1:{first.peer_port}", data_dir=tmp_path / "second")
+    with pytest.raises(MemberFailed) as caught:
+        second.start()
+    assert "(exit code 1)" in str(caught.value)
+    assert f'"error":"listen tcp 127.0.0.1:{first.peer_port}: bind: address already in use"' in str(caught.value)
+
+
 def test_a_unix_socket_outlives_a_kill_and_not_a_stop(make_member: MemberMaker) -> None:
     member = make_member("--listen-client-urls=unix://localhost:1", "--advertise-client-urls=unix://localhost:1")
     path = member.tmp_dir / "localhost:1"

@@ -70,6 +70,7 @@ def _status(endpoint: Endpoint) -> Status:
         body = channel.unary("/etcdserverpb.Maintenance/Status", request, timeout=ANSWER_S)
     found = pb.StatusResponse.FromString(body)
     return Status(
+        cluster_id=found.header.cluster_id,
         member_id=found.header.member_id,
         leader_id=found.leader,
         version=found.version,

@@ -14,13 +14,14 @@ from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies, Write
+from etcdz.ipc.messages import FIRST_OFFER, Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies, Write
 from etcdz.proto import etcdserverpb as pb
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
 ALICE = AuthInfo("alice", 7)
 RAFT = Peer("raft", "raft", 0, 2, "")
+PEER = Peer("peer", "peer", 0, 5, "")
 BACKEND = Peer("backend", "backend", 0, 2, "")
 LESSOR = Peer("lessor", "lessor", 0, 2, "")
 
@@ -143,7 +144,26 @@ def test_a_new_raft_is_offered_what_is_unanswered_under_the_same_ids(setup: Setu
     [(_, first)] = setup.turn()
     setup.calls.on_replies(Replies(1, 1, [(first.items[0][0], 0, b"")], 1))
     setup.calls.on_peer_up(RAFT)
-    assert setup.turn() == [("raft", Propose(2, [first.items[1]]))]
+    assert setup.turn() == [("raft", Propose(2, [first.items[1]], since_peer=0))]
+
+
+def test_a_new_raft_hears_which_peer_actor_has_lived_since_a_write_was_offered_first(setup: Setup) -> None:
+    """That one knows whether it has reached other members; nobody else does."""
+    setup.begin(1, PUT, PUT_BODY)
+    [(_, before)] = setup.turn()
+    setup.calls.on_peer_up(PEER)
+    setup.begin(3, PUT, PUT_BODY)
+    [(_, since)] = setup.turn()
+    setup.begin(5, PUT, PUT_BODY)
+    setup.calls.on_peer_up(RAFT)
+    old, known, new = [message for _, message in setup.turn()]
+    assert old == Propose(2, before.items, since_peer=0)
+    assert known == Propose(2, since.items, since_peer=PEER.incarnation)
+    assert new.since_peer == FIRST_OFFER and len(new.items) == 1
+    setup.calls.on_peer_down(PEER)
+    setup.calls.on_peer_up(RAFT)
+    [(_, again)] = setup.turn()
+    assert again.since_peer == 0 and len(again.items) == 3
 
 
 def test_a_new_raft_that_has_delegated_already_is_offered_what_is_unanswered_and_the_wal_is_not(setup: Setup) -> None:
@@ -154,7 +174,7 @@ def test_a_new_raft_that_has_delegated_already_is_offered_what_is_unanswered_and
     setup.calls.on_leadership(Leadership(2, 3, 9, 4, 4, 3, 4, delegation=77))
     setup.begin(3, PUT, PUT_BODY)
     [(to, offered), (to_new, new)] = setup.turn()
-    assert (to, offered) == ("raft", Propose(2, first.items))
+    assert (to, offered) == ("raft", Propose(2, first.items, since_peer=0))
     assert (to_new, type(new), new.delegation) == ("wal", Write, 77)
     assert {item[0] for item in new.items}.isdisjoint(item[0] for item in first.items)
 

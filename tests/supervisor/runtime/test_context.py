@@ -1,5 +1,6 @@
 """How the running member carries out what the lifecycle decides. A real zygote, no actors."""
 
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from etcdz.ipc.boot import Boot, stack_path
 from etcdz.ipc.messages import Roster, Stop
+from etcdz.net.listen_sockets import ListenSockets
 from supervisor.children.child import (
     AskToStop,
     DumpStacks,
@@ -35,10 +37,17 @@ GONE_PID = 1 << 22
 class Watched:
     """A member whose spawns and messages are written down."""
 
-    def __init__(self, data_dir: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        tree = (ChildSpec(name="wal", kind="json", stage=1, nice=3, options={"a": 1}),)
+    def __init__(
+        self,
+        data_dir: Path,
+        run_dir: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        tree: tuple[ChildSpec, ...] = (ChildSpec(name="wal", kind="json", stage=1, nice=3, options={"a": 1}),),
+        **sockets: Any,
+    ) -> None:
         self.run_dir = run_dir
-        self.member = Member({"data_dir": str(data_dir)}, tree, DataDir(data_dir, 0, 10, RunDir(run_dir)))
+        data = DataDir(data_dir, 0, 10, RunDir(run_dir))
+        self.member = Member({"data_dir": str(data_dir)}, tree, data, **sockets)
         self.spawned: list[tuple[Any, ...]] = []
         self.sent: list[tuple[int, Any]] = []
         monkeypatch.setattr(self.member.spawner, "spawn", lambda *args: self.spawned.append(args))
@@ -65,6 +74,29 @@ def test_a_new_process_is_told_what_its_child_spec_says(watched: Watched) -> Non
     assert boot.endpoint == f"ipc://{watched.run_dir}/wal.11" and boot.roster == []
     assert (module, caps, fds) == ("json", Caps(3, None), [])
     assert Path(boot.flight).exists(), "its flight recorder"
+
+
+def test_sockets_for_clients_and_for_other_members_go_to_different_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = (
+        ChildSpec(name="server", kind="json", stage=1, listen_sockets=True),
+        ChildSpec(name="peer", kind="json", stage=1, peer_sockets=True),
+        ChildSpec(name="wal", kind="json", stage=1),
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="run-") as path,
+        socket.socket() as clients,
+        socket.socket() as members,
+    ):
+        sockets = {"listen_sockets": [ListenSockets("c", (clients,))], "peer_sockets": [ListenSockets("m", (members,))]}
+        watched = Watched(tmp_path, Path(path), monkeypatch, tree, **sockets)
+        watched.member.do(watched.member.lifecycle.begin(0.0))
+        handed = {boot.name: (boot.listen_sockets, fds) for boot, _, _, fds in watched.spawned}
+        assert handed["server"] == ([("c", 1)], [clients.fileno()])
+        assert handed["peer"] == ([("m", 1)], [members.fileno()])
+        assert handed["wal"] == ([], [])
+        watched.member.close()
 
 
 def test_a_spawn_that_was_overtaken_is_none(watched: Watched) -> None:

@@ -1,0 +1,110 @@
+"""Three members through the real actors: whoever dies, and whatever is lost between them, a write is applied once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.raft.outgoing import Outgoing
+from actors.raft.proposals import Proposals
+from etcdz.ipc.messages import Propose
+from tests.actors.cluster_world import ClusterWorld
+
+STEPS_MAX = 60_000
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterWorld]:
+    made = ClusterWorld(tmp_path, 1, monkeypatch)
+    yield made
+    made.close()
+
+
+def put_everywhere(cluster: ClusterWorld) -> None:
+    for world in cluster.members:
+        world.now = cluster.now
+        world.put()
+
+
+def is_answered(cluster: ClusterWorld) -> bool:
+    return not any(world.unanswered() for world in cluster.members)
+
+
+def test_three_members_elect_one_and_take_writes_at_each(cluster: ClusterWorld) -> None:
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    put_everywhere(cluster)
+    cluster.run_until(lambda: is_answered(cluster), STEPS_MAX)
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    contents = [world.contents() for world in cluster.members]
+    assert contents[0] == contents[1] == contents[2] == dict.fromkeys(contents[0], 1) and len(contents[0]) == 3
+
+
+def faults(cluster: ClusterWorld) -> None:
+    """Something else befalls the network."""
+    random, network = cluster.random, cluster.network
+    network.lost_of_thousand = random.choice((0, 0, 30, 200))
+    pairs = [(a, b) for a in range(3) for b in range(3) if a != b]
+    alone = random.randrange(3)
+    isolated = {pair for pair in pairs if alone in pair}
+    network.cut = random.choice((set(), set(), isolated, {random.choice(pairs)}))
+
+
+def check(cluster: ClusterWorld) -> None:
+    """Nothing is lost or doubled by a few seconds of faults. Closes the cluster."""
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    for number in range(6_000):
+        if number % 500 == 0:
+            faults(cluster)
+        cluster.step(may_kill=True, may_put=number % 20 == 0)
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    put_everywhere(cluster)
+    last = [world.clients[-1] for world in cluster.members]
+    cluster.run_until(lambda: all(client.answers for client in last), STEPS_MAX)
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    contents = [world.contents() for world in cluster.members]
+    clients = [client for world in cluster.members for client in world.clients]
+    deaths = sum(world.deaths for world in cluster.members)
+    cluster.close()
+    assert contents[0] == contents[1] == contents[2]
+    assert set(contents[0].values()) == {1}, "a write was applied twice"
+    done = {client.key for client in clients if client.answers and client.answers[0].code == 0}
+    assert done <= set(contents[0]), "a write that was acknowledged is lost"
+    assert all(len(client.answers) <= 1 for client in clients)
+    assert done and deaths > 3
+
+
+SEEDS = [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 40)]]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whoever_dies_no_write_is_lost_or_applied_twice(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(ClusterWorld(tmp_path, seed, monkeypatch))
+
+
+def take_whatever_is_not_known(proposals: Proposals, message: Propose) -> None:
+    """Without asking whether the peer actor has lived since it was offered first."""
+    if not proposals._peer_actor:
+        proposals._doubtful.append(message)
+    else:
+        proposals.take(message)
+
+
+PLANTED = {
+    "an offer that is made again is taken for new": (Proposals, "_on_repeated", Proposals.take),
+    "a peer actor that has not lived since counts as a witness": (
+        Proposals,
+        "_on_repeated",
+        take_whatever_is_not_known,
+    ),
+    "what leaves is not remembered": (Outgoing, "remember", lambda outgoing, ids: None),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_bug_that_doubles_writes_is_noticed(bug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*PLANTED[bug])
+    with pytest.raises(AssertionError, match="applied twice"):
+        for seed in (0, 1, 11):
+            check(ClusterWorld(tmp_path / str(seed), seed, monkeypatch))
