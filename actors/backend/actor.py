@@ -25,6 +25,7 @@ from actors.backend.member_status import MemberStatus
 from actors.backend.opening import (
     DAMAGED_IN_USE,
     check_format,
+    check_version,
     describe_damage,
     identity,
     open_directory,
@@ -118,6 +119,7 @@ class BackendActor(Actor):
         self.mvcc.answer_bytes_max = min(self.mvcc.answer_bytes_max, _memory_max() // ANSWER_SHARE)
         self.store = self.mvcc.state.store
         self.membership = Membership.load(self.store, self.mvcc.member_id, self.mvcc.cluster_id)
+        check_version(self.membership)
         kept = self.store.get(buckets.V2_KEYS)
         self.v2_keys = V2Keys.decode(kept) if kept else None
         if kept and config.v2_deprecation != "not-yet":
@@ -374,6 +376,7 @@ class BackendActor(Actor):
             is_applied = self.membership.apply_entry(data)
         except ValueError as problem:
             raise UndecodableEntry(f"it is nothing that a member says of itself: {problem}") from problem
+        check_version(self.membership)
         if not is_applied and kind == "v2" and pb.Request.FromString(data).Method in V2_WRITES:
             self.log.warn("passed over a write of the v2 API, which is not served", index=self.raft.applied_index)
 

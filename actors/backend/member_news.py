@@ -45,4 +45,5 @@ class MemberNews:
             members=[(m.id, m.name, m.peer_urls, m.client_urls, m.is_learner) for m in known.sorted_members()],
             removed=sorted(known.removed),
             cluster_version=known.version or "",
+            downgrade=known.downgrade,
         )

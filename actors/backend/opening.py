@@ -20,6 +20,9 @@ from actors.backend import rebuilding
 from actors.backend.rebuilding import Place
 from actors.runtime.founding import check_present
 from actors.runtime.loop import FatalError
+from etcdz import ETCD_VERSION
+from etcdz.cluster.membership import Membership
+from etcdz.cluster.versions import is_beyond
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.mvcc.loading import StoreCorrupt
@@ -172,6 +175,16 @@ def identity(store: Store, config: MemberConfig) -> tuple[int, int]:
     member_id, cluster_id = config.member_id, config.cluster_id
     store.write({buckets.IDENTITY: msgpack.packb((member_id, cluster_id))}, sync=True)
     return member_id, cluster_id
+
+
+def check_version(membership: Membership) -> None:
+    """raises FatalError: the cluster has agreed on what only newer members understand"""
+    version = membership.version or ""
+    if is_beyond(version, ETCD_VERSION):
+        raise FatalError(
+            f"invalid downgrade; server version is lower than determined cluster version: this is {ETCD_VERSION}, and "
+            f"the cluster is at {version}"
+        )
 
 
 def switch_bytes(quota_bytes: int) -> int:

@@ -35,6 +35,7 @@ from actors.listener.call import (
 )
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
+from actors.listener.leader_transfers import LeaderTransfers
 from actors.listener.learner_gate import behind_learner_gate
 from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_wanted
 from actors.listener.long_reads import LongReads
@@ -73,6 +74,7 @@ from etcdz.ipc.messages import (
     LeaseAnswers,
     LeaseCalls,
     Members,
+    MoveLeader,
     PeerAnswer,
     PeerCall,
     Propose,
@@ -162,7 +164,8 @@ class Calls:
             lambda: self._leadership,
         )
         key_values = KeyValues(routes, config.max_txn_ops)
-        self._maintenance = Maintenance(routes)
+        self._transfers = LeaderTransfers(lambda to: host.links.send("raft", MoveLeader(to)), self._timeout_s)
+        self._maintenance = Maintenance(routes, self._transfers)
         leases = Leases(routes, lambda: self._ids.next())
         self._timeouts = Timeouts(config)
         self.members = ClusterMembers(routes, config, self._call_leader, self._timeouts)
@@ -245,6 +248,9 @@ class Calls:
         self._admission.cancel(given_up)
         if self.long_reads:
             self.long_reads.cancel(given_up)
+        if self._transfers:
+            for caller, stream_ids in given_up.items():
+                self._transfers.lose(caller, stream_ids)
         given_up.clear()
 
     def lose(self, caller: Caller) -> None:
@@ -252,6 +258,7 @@ class Calls:
         self._give_up([(i, c) for i, c in self._calls.items() if c.caller is caller])
         self._admission.cancel({caller: _ALL})
         self.long_reads.cancel({caller: _ALL})
+        self._transfers.lose(caller)
 
     def _give_up(self, calls: list[tuple[int, Call]]) -> None:
         """What has not left stays here; what has is abandoned."""
@@ -484,6 +491,7 @@ class Calls:
         before, self._leadership = self._leadership, message
         self._timeouts.on_leadership(message, self.members.known.member_id, time.monotonic())
         self._delegation = message.delegation
+        self._transfers.on_leader(message.leader, self._answered)
         if message.fence and (message.incarnation, message.fence) != (before.incarnation, before.fence):
             self._offer_again(message.fence)
 
@@ -504,6 +512,7 @@ class Calls:
             self._expire_long_reads(now)
         self.keep_alives.expire(now, self._answered, self._lessor_error)
         self.members.expire(now, self._answered)
+        self._transfers.expire(now, self._answered)
 
     def _why_late(self, call: Call, now: float) -> EtcdError:
         if call.state in (WRITE, CHANGE):

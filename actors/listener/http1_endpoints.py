@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 from actors.listener.calls import Calls
 from actors.listener.scrapes import Scrapes
-from etcdz import CLUSTER_VERSION, ETCD_VERSION
+from etcdz import ETCD_VERSION
 from etcdz.wire.http1 import Http1Connection, Http1Limits, Request
 from etcdz.wire.unfinished import UnfinishedRequests
 
@@ -116,7 +116,7 @@ class Http1Endpoints:
             known(request)
 
     def _version(self, request: Request) -> None:
-        body = {"etcdserver": ETCD_VERSION, "etcdcluster": CLUSTER_VERSION}
+        body = {"etcdserver": ETCD_VERSION, "etcdcluster": self._calls.members.known.version or "not_decided"}
         self._respond(request.id, 200, _compact_json(body), _JSON)
 
     def _health(self, request: Request) -> None:

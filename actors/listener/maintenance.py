@@ -8,6 +8,7 @@ from typing import Final
 
 from actors.listener.call import Begin, Call, Caller, FollowUp, Routes
 from actors.listener.health_watch import SERVING
+from actors.listener.leader_transfers import LeaderTransfers
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code, EtcdError
@@ -41,8 +42,9 @@ class Maintenance:
     follow_ups  by method: what their replies are followed by
     """
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, transfers: LeaderTransfers) -> None:
         self._routes = routes
+        self._transfers = transfers
         self._member_id = 0
         self.begin: dict[int, Begin] = {
             ALARM: self._alarm,
@@ -55,7 +57,11 @@ class Maintenance:
             MOVE_LEADER: self._move_leader,
             DOWNGRADE: self._downgrade,
         }
-        self.follow_ups: dict[int, FollowUp] = {STATUS: self._complete_status, DOWNGRADE: self._set_downgrade}
+        self.follow_ups: dict[int, FollowUp] = {
+            STATUS: self._complete_status,
+            DOWNGRADE: self._set_downgrade,
+            MOVE_LEADER: self._hand_over,
+        }
 
     def on_quota_headroom(self, message: QuotaHeadroom) -> None:
         """The backend says with this message which member this is."""
@@ -123,6 +129,14 @@ class Maintenance:
         if not leader or leader != self._member_id:
             return errors.NOT_LEADER
         self._routes.read(caller, stream_id, MOVE_LEADER, body, False, auth)
+        return None
+
+    def _hand_over(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:
+        """The backend knows whether the target has a vote."""
+        target = pb.MoveLeaderRequest.FromString(call.payload).targetID
+        if code or target == self._member_id:
+            return code, body
+        self._transfers.begin(call.caller, call.stream_id, target)
         return None
 
     def _downgrade(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:

@@ -73,6 +73,7 @@ class ClusterMembers:
     def on_members(self, message: Members) -> None:
         """Whole, after each change."""
         self.known = Membership.of_message(message.member_id, message.cluster_id, message.members)
+        self.known.version = message.cluster_version or None
 
     def on_peer_state(self, message: PeerState) -> None:
         """Whole, after each change."""

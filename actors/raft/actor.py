@@ -12,7 +12,9 @@ Which file knows which. A file knows only those in rows below its own, and none 
 (tests/actors/raft/test_shape.py):
 
     actor                                            starts, resyncs, gives the others their turns
-    peer_messages                                    what comes of other members
+    leader_transfer                                  hands the lead to another
+    ticks                                            raft's clock
+    peer_messages   version_monitor                  what comes of other members
     delegating      reconfiguration                  carry out what takes several turns
     proposals       ready            trimming        into the core, out of it, off its log
     appends         applies          read_index      towards the wal, the backend, and listeners that read
@@ -29,6 +31,7 @@ from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
+from actors.raft.leader_transfer import LeaderTransfer
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.outgoing import Outgoing
 from actors.raft.peer_messages import PeerMessages
@@ -39,7 +42,9 @@ from actors.raft.ready import Readies
 from actors.raft.reconfiguration import Reconfiguration
 from actors.raft.recovery import DoNotBelongTogether, check_identity, led, recover
 from actors.raft.request_window import RequestWindow
+from actors.raft.ticks import Ticks
 from actors.raft.trimming import Trimming
+from actors.raft.version_monitor import VersionMonitor
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import limits
@@ -54,6 +59,8 @@ from etcdz.ipc.messages import (
     DelegationReturned,
     Flushed,
     Members,
+    MoveLeader,
+    PeerAnswer,
     PeerReports,
     PeerState,
     Propose,
@@ -96,11 +103,14 @@ class RaftActor(Actor):
         self.applies = Applies(self)
         self.read_indexes = ReadIndexes(self, self.config.request_timeout_s)
         self.trimming = Trimming(self, self.config.snapshot_count)
-        self.proposals = Proposals(self)
+        self.proposals = Proposals(self, self.config.request_timeout_s)
         self.readies = Readies(self)
         self.delegating = Delegating(self)
         self.reconfiguration = Reconfiguration(self)
-        self.peer_messages = PeerMessages(self)
+        self.peer_messages = PeerMessages(self, self.config.request_timeout_s)
+        self.ticks = Ticks(self, self.config, time.monotonic())
+        self.leader_transfer = LeaderTransfer(self)
+        self.version_monitor = VersionMonitor(self, self.config.downgrade_check_s)
         self.handlers |= {
             WalState: self.on_wal_state,
             Appended: self.appends.on_appended,
@@ -109,16 +119,16 @@ class RaftActor(Actor):
             Flushed: self.trimming.on_flushed,
             Propose: self.proposals.on_propose,
             Reconfigure: self.reconfiguration.on_reconfigure,
+            MoveLeader: self.leader_transfer.on_move_leader,
             Received: self.peer_messages.on_received,
             PeerReports: self.peer_messages.on_reports,
             PeerState: self.on_peer_state,
+            PeerAnswer: self.version_monitor.on_peer_answer,
             Members: self.on_members,
             ReadIndex: self.read_indexes.on_read_index,
             DelegatedAppends: self.delegating.on_delegated_appends,
             DelegationReturned: self.delegating.on_delegation_returned,
         }
-        self.tick_s = self.config.heartbeat_ms / 1000
-        self.next_tick = time.monotonic() + self.tick_s
 
     # ---- resync with wal and backend ----
 
@@ -255,6 +265,7 @@ class RaftActor(Actor):
     def on_peer_state(self, state: PeerState) -> None:
         """Which members are heard of."""
         self.active = dict(state.active)
+        self.ticks.advance(time.monotonic())
         self.proposals.on_peer_state(state)
 
     # ---- the turn ----
@@ -276,20 +287,16 @@ class RaftActor(Actor):
         self.members = message
 
     def next_deadline(self) -> float | None:
-        """The next tick; several ticks at once while they mean nothing. They are made up for as soon as they do."""
-        if self.delegation.number and not self.appends.owes_commit_index:
-            return self.next_tick + limits.TICKS_DELEGATED * self.tick_s
-        return self.next_tick
+        """The next tick."""
+        return self.ticks.deadline()
 
     def on_deadline(self, now: float) -> None:
-        while self.next_tick <= now:
-            self.next_tick += self.tick_s
-            if now - self.next_tick > 1.0:
-                self.next_tick = now + self.tick_s  # the process was stopped: that time does not count
-            if self.node is not None:
-                self.node.tick()
+        self.ticks.run(now)
+        self.proposals.expire(now)
+        self.peer_messages.expire(now)
         self.appends.send_commit_index()
         self.publish.retry(now)
+        self.version_monitor.look(now)
         if self.read_indexes.has_work:
             self.read_indexes.expire(now)
 
@@ -297,7 +304,7 @@ class RaftActor(Actor):
         node = self.node
         if node is None:
             return
-        if self.peer_messages.waiting:
+        if self.peer_messages.has_work:
             self.peer_messages.step(node)
         if self.leadership.known.leader:
             self._propose(node)
@@ -319,6 +326,9 @@ class RaftActor(Actor):
             self.proposals.propose(node)
         if self.read_indexes.has_work:
             self.read_indexes.advance(node, time.monotonic())
+
+    def on_stop(self) -> None:
+        self.leader_transfer.at_stop()
 
     def summary(self) -> dict[str, Any]:
         known = self.leadership.known
@@ -375,6 +385,7 @@ class RaftActor(Actor):
             "has_leader": int(known.leader != 0),
             "is_leader": int(known.leader != 0 and known.leader == self.member_id),
             "leader_changes": self.leadership.changes,
+            "late_heartbeats": self.ticks.late_heartbeats,
             "commit_index": known.commit,
         }
 

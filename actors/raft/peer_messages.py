@@ -4,10 +4,14 @@ Messages may change who leads and what the log holds. So they wait while the wal
 recalled: then raft knows everything that was appended in its name (actors/raft/delegation.py). All of a turn are taken
 at its end.
 
+What another member has forwarded for this one to append, while it does not lead or is about to hand the lead over,
+waits for the next leader, which is passed it: this member has the only copy. In etcd it is lost then.
+
 A member is trusted to be what it is, not to be without defects: a message that the core would fail on is dropped here,
 with a line in the log.
 """
 
+import time
 from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError
@@ -17,9 +21,10 @@ from actors.raft.outgoing import Outgoing
 from actors.raft.ready import Readies
 from actors.raft.reconfiguration import Reconfiguration
 from actors.runtime.link import Links
+from etcdz import limits
 from etcdz.ipc.messages import PeerReports, Received
 from etcdz.raft import Message, ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFound, codec
-from etcdz.raft.entry import ENTRY_CONF_CHANGE
+from etcdz.raft.entry import ENTRY_CONF_CHANGE, entries_bytes
 from etcdz.raft.messages import LEADER, MESSAGE_NAMES, MSG_APP, MSG_PROP, MSG_READ_INDEX, MSG_READ_INDEX_RESP
 from etcdz.raft.progress import SNAPSHOT
 
@@ -39,9 +44,19 @@ class Host(Protocol):
 class PeerMessages:
     """waiting  encoded raftpb.Message, in the order in which they came"""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, keep_s: float) -> None:
+        """keep_s: nobody waits for a proposal any more that came so long ago."""
         self._host = host
+        self._keep_s = keep_s
         self.waiting: list[bytes] = []
+        self._held: list[tuple[float, Message]] = []
+        """(when it came, proposal of another member) that waits for a leader."""
+        self._held_bytes = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` has something to do."""
+        return bool(self.waiting or self._held)
 
     def on_received(self, message: Received) -> None:
         """They are stepped at the end of the turn."""
@@ -75,7 +90,17 @@ class PeerMessages:
         waiting, self.waiting = self.waiting, []
         for encoded in waiting:
             self._step(node, encoded)
+        if self._held and node.raft.lead and not node.raft.transferee:
+            held, self._held, self._held_bytes = self._held, [], 0
+            for came, message in held:
+                self._step_proposal(node, message, came)
         host.readies.do(node)
+
+    def expire(self, now: float) -> None:
+        """Drop what has waited too long for a leader. now: on the monotonic clock"""
+        if self._held:
+            self._held = [one for one in self._held if one[0] > now - self._keep_s]
+            self._held_bytes = sum([entries_bytes(message.entries) for _, message in self._held])
 
     def _step(self, node: RawNode, encoded: bytes) -> None:
         log = self._host.log
@@ -88,26 +113,34 @@ class PeerMessages:
         if problem:
             log.warn("a message of another member is dropped", reason=problem, sender=f"{message.from_:x}")
             return
+        if message.type == MSG_PROP:
+            self._step_proposal(node, message, time.monotonic())
+            return
         try:
-            if message.type == MSG_PROP:
-                message = self._without_changes(node, message)
             node.step(message)
         except (ProposalDropped, StepLocalMessage, StepPeerNotFound) as error:
             log.debug("message of another member not taken", reason=str(error))
 
-    def _without_changes(self, node: RawNode, message: Message) -> Message:
-        """While this is the only voter, a change of that begins when nothing rests on it any more.
+    def _step_proposal(self, node: RawNode, message: Message, came: float) -> None:
+        """came: on the monotonic clock."""
+        message = self._without_changes(node, message)
+        if not message.entries:
+            return
+        try:
+            node.step(message)
+        except ProposalDropped:
+            size = entries_bytes(message.entries)
+            if self._held_bytes + size <= limits.PEER_BULK_BYTES_MAX:
+                self._held.append((came, message))
+                self._held_bytes += size
 
-        raises ProposalDropped: there is nothing else in it
-        """
+    def _without_changes(self, node: RawNode, message: Message) -> Message:
+        """While this is the only voter, a change of that begins when nothing rests on it any more."""
         if node.raft.role != LEADER or not node.raft.tracker.single_voter:
             return message
         changes = [entry.data for entry in message.entries if entry.type == ENTRY_CONF_CHANGE]
         self._host.reconfiguration.take(changes)
-        others = [entry for entry in message.entries if entry.type != ENTRY_CONF_CHANGE]
-        if not others:
-            raise ProposalDropped("changes of the configuration wait for their turn")
-        return message._replace(entries=others)
+        return message._replace(entries=[entry for entry in message.entries if entry.type != ENTRY_CONF_CHANGE])
 
 
 def _problem(message: Message, own_id: int) -> str:

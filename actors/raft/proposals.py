@@ -47,8 +47,13 @@ class Host(Protocol):
 class Proposals:
     """waiting  entry data that the core is to append"""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, keep_s: float) -> None:
+        """keep_s: nobody waits for a proposal any more that came so long ago."""
         self._host = host
+        self._keep_s = keep_s
+        self._expire_at = 0.0
+        self._old = 0
+        """How many of those that wait, the first, were there when others expired last."""
         self.waiting: list[bytes] = []
         self._of_terms: list[Propose] = []
         """What is for one term alone."""
@@ -110,6 +115,7 @@ class Proposals:
     def release(self) -> list[bytes]:
         """return all that wait: the wal is to append them instead."""
         waiting, self.waiting = self.waiting, []
+        self._old = 0
         return waiting
 
     def propose(self, node: RawNode) -> None:
@@ -136,6 +142,15 @@ class Proposals:
         if not node.raft.tracker.single_member:
             self._host.outgoing.remember([request_id_of(data) for data in batch])
         self.waiting = self.waiting[len(batch) :]
+        self._old = max(0, self._old - len(batch))
+
+    def expire(self, now: float) -> None:
+        """Drop what has waited for a leader for so long that nobody waits for it: it must not be written after hours.
+        now: on the monotonic clock"""
+        if now >= self._expire_at:
+            self._expire_at = now + self._keep_s
+            self.waiting = self.waiting[self._old :]
+            self._old = len(self.waiting)
 
     def _take_of_term(self, node: RawNode) -> None:
         """NB: just before the core is asked, which forwards to another leader what it is given as a follower."""

@@ -118,6 +118,9 @@ TIMEOUT_WAIT_APPLIED_INDEX = EtcdError(
     Code.UNAVAILABLE,
     "etcdserver: request timed out, waiting for the applied index took too long",
 )
+TIMEOUT_LEADER_TRANSFER = EtcdError(
+    "TimeoutLeaderTransfer", Code.UNKNOWN, "etcdserver: request timed out, leader transfer took too long"
+)
 UNKNOWN_ALARM_TYPE = EtcdError("UnknownAlarmType", Code.INVALID_ARGUMENT, "etcdserver: unknown alarm type")
 UNKNOWN_ALARM_ACTION = EtcdError("UnknownAlarmAction", Code.INVALID_ARGUMENT, "etcdserver: unknown alarm action")
 UNHEALTHY = EtcdError("Unhealthy", Code.UNAVAILABLE, "etcdserver: unhealthy cluster")

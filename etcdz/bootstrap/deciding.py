@@ -15,6 +15,7 @@ from etcdz.bootstrap.other_members import (
     versions,
 )
 from etcdz.cluster.founding import FirstMember, Founding
+from etcdz.cluster.versions import MIN_CLUSTER_VERSION, major_minor
 from etcdz.config import MemberConfig
 from etcdz.config.bootstrap import Resolve, difference, resolve
 from etcdz.telemetry import logs
@@ -23,8 +24,6 @@ JOIN_S = 10.0
 """For the answer of each member that is asked about its cluster."""
 BOOTSTRAPPED_S = 1.0
 """The same where most likely nobody is up yet."""
-VERSION_MIN = (3, 0)
-"""Of a cluster that may be joined."""
 
 log = logs.get("supervisor")
 
@@ -103,8 +102,9 @@ def _is_compatible(joined: Founding, timeout_s: float) -> bool:
     member: some may be away."""
     others = [member for member in joined.members if member.id != joined.member_id]
     said = [(member, versions(member, timeout_s)) for member in others]
-    newest = _minor(ETCD_VERSION)
-    oldest = VERSION_MIN
+    oldest, newest = major_minor(MIN_CLUSTER_VERSION), major_minor(ETCD_VERSION)
+    if oldest is None or newest is None:
+        raise ValueError(f"{ETCD_VERSION} is no version")
     if is_downgrade_enabled(others, timeout_s):
         oldest = newest = (newest[0], newest[1] + 1)
     is_one_known = False
@@ -123,11 +123,6 @@ def _is_compatible(joined: Founding, timeout_s: float) -> bool:
             return False
         is_one_known = True
     return is_one_known
-
-
-def _minor(version: str) -> tuple[int, int]:
-    major, minor, _ = version.split(".")
-    return int(major), int(minor)
 
 
 def _urls_of_others(founding: Founding) -> list[str]:

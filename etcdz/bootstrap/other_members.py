@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 from etcdz.bootstrap.errors import BootstrapError
 from etcdz.bootstrap.requests import RequestFailed, Response, request
 from etcdz.cluster.founding import FirstMember
+from etcdz.cluster.versions import major_minor
 from etcdz.telemetry import logs
 
 ID_MAX: Final = (1 << 64) - 1
 _HEX: Final = re.compile(r"[0-9a-fA-F]{1,16}")
-_VERSION: Final = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:[-+][0-9A-Za-z.+-]*)?")
 
 log = logs.get("supervisor")
 
@@ -84,8 +84,7 @@ def versions(member: FirstMember, timeout_s: float) -> Versions | None:
                 error=str(error),
             )
             continue
-        match = _VERSION.fullmatch(text)
-        return Versions((int(match[1]), int(match[2])) if match else None, text)
+        return Versions(major_minor(text), text)
     log.warn("failed to get version", remote_member_id=f"{member.id:x}")
     return None
 

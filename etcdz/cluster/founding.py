@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from etcdz.cluster import identity
-from etcdz.cluster.membership import Member
 
 
 class FirstMember(NamedTuple):
@@ -35,6 +34,8 @@ class Founding:
 
     def bootstrap_peers(self) -> list[tuple[int, bytes]]:
         """(id, context of its ConfChange) of each first member: what every first member's log begins with."""
+        from etcdz.cluster.membership import Member  # loads protobuf: 4 MB that the supervisor never needs
+
         return [(m.id, Member(m.id, m.peer_urls, m.is_learner, m.name).to_json().encode()) for m in self.members]
 
     def to_dict(self) -> dict[str, Any]:

@@ -475,6 +475,16 @@ def version_request(request_id: int, version: str) -> bytes:
     return _v2_put(request_id, VERSION_PATH, version)
 
 
+def downgrade_request(request_id: int, target: str) -> bytes:
+    """Entry data that begins a downgrade to this version; "": ends the one that is under way."""
+    request = pb.InternalRaftRequest()
+    request.header.ID = request_id
+    request.downgrade_info_set.SetInParent()
+    if target:
+        request.downgrade_info_set.enabled, request.downgrade_info_set.ver = True, target
+    return request.SerializeToString()
+
+
 def _v2_put(request_id: int, path: str, value: str) -> bytes:
     request = pb.Request(ID=request_id, Method="PUT", Path=path, Val=value)
     set_fields = [field.name for field, _ in request.ListFields()]

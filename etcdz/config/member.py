@@ -46,6 +46,7 @@ class MemberConfig:
     """Length of a raft tick."""
     election_ms: int = 1000
     pre_vote: bool = True
+    initial_election_tick_advance: bool = True
     strict_reconfig_check: bool = True
 
     listen_client_urls: tuple[str, ...] = ("http://localhost:2379",)
@@ -88,6 +89,8 @@ class MemberConfig:
     lease_checkpoint_persist: bool = False
     v2_deprecation: str = "not-yet"
     """Otherwise the member does not start with keys of the v2 API."""
+    downgrade_check_s: float = 5.0
+    """How often a leader looks whether a downgrade is done; 0: never."""
     force_new_cluster: bool = False
     """Whether this start makes a cluster of this member alone."""
 

@@ -23,6 +23,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
 | Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
+| MoveLeader         | listener -> raft            | Leadership           | the call times out                               |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
 | Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
 | PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
@@ -218,6 +219,12 @@ class Reconfigure(NamedTuple):
     items: list[tuple[int, bytes]]
 
 
+class MoveLeader(NamedTuple):
+    """Have this voter lead. Leadership says whether it does."""
+
+    target: int
+
+
 class Received(NamedTuple):
     """Encoded raftpb.Message of other members to this one."""
 
@@ -258,7 +265,8 @@ class PeerReports(NamedTuple):
 
 class Members(NamedTuple):
     """The membership as it is applied. members: (id, name, peer URLs, client URLs, is learner), ascending by id.
-    removed: ids that were members. cluster_version: "3.5.0"; empty: not decided."""
+    removed: ids that were members. cluster_version: "3.5.0"; empty: not decided. downgrade: target version of the one
+    that is under way."""
 
     applied_index: int
     cluster_id: int
@@ -266,6 +274,7 @@ class Members(NamedTuple):
     members: list[tuple[int, str, list[str], list[str], bool]]
     removed: list[int]
     cluster_version: str
+    downgrade: str = ""
 
 
 class SnapshotWanted(NamedTuple):
@@ -806,6 +815,7 @@ MESSAGES: dict[int, type[Any]] = {
     89: PeerAsk,
     90: PeerReply,
     91: Install,
+    105: MoveLeader,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
 

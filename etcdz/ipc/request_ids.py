@@ -32,7 +32,7 @@ COMPACTOR_SLOT = 28
 BACKEND_SLOT = 29
 LESSOR_SLOT = 30
 RAFT_SLOT = 31
-INTERNAL_PROPOSERS = frozenset((BACKEND_SLOT, COMPACTOR_SLOT))
+INTERNAL_PROPOSERS = frozenset((BACKEND_SLOT, COMPACTOR_SLOT, RAFT_SLOT))
 """They see by what is applied whether their proposals were, so refusals are not sent to them."""
 COUNTER_MASK = (1 << SLOT_SHIFT) - 1
 SLOT_MASK = SLOTS - 1

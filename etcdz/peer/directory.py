@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from etcdz.cluster.versions import MIN_CLUSTER_VERSION
 from etcdz.ipc.messages import Members
-from etcdz.peer.versions import MIN_CLUSTER_VERSION
 
 REMOTES_MAX: Final = 64
 """Of ids that are no members, anybody may tell more."""

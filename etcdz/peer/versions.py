@@ -3,21 +3,12 @@
 NB: etcd's members panic on anything else in an answer, so nothing else is ever sent.
 """
 
-import re
 from typing import Final
 
+from etcdz.cluster.versions import MIN_CLUSTER_VERSION, major_minor
 from etcdz.peer.heads import Headers
 
-MIN_CLUSTER_VERSION: Final = "3.0.0"
-"""Of the oldest cluster that this member could be part of: the same in all of etcd 3.4 to 3.7."""
 _ABSENT: Final = "2.0.0"
-_VERSION: Final = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:[-+][0-9A-Za-z.+-]*)?")
-
-
-def major_minor(version: str) -> tuple[int, int] | None:
-    """None: not three numbers."""
-    match = _VERSION.fullmatch(version)
-    return (int(match[1]), int(match[2])) if match else None
 
 
 def are_compatible(headers: Headers, server_version: str) -> bool:

@@ -65,6 +65,12 @@ _ROWS: Final = (
     _Row("etcd_server_is_leader", _GAUGE, "Whether or not this member is a leader. 1 if is, 0 otherwise.", "is_leader"),
     _Row("etcd_server_is_learner", _GAUGE, "Whether or not this member is a learner.", "is_learner"),
     _Row("etcd_server_leader_changes_seen_total", _COUNTER, "The number of leader changes seen.", "leader_changes"),
+    _Row(
+        "etcd_server_heartbeat_send_failures_total",
+        _COUNTER,
+        "The total number of leader heartbeat send failures (likely overloaded from slow disk).",
+        "late_heartbeats",
+    ),
     _Row("etcd_server_proposals_committed_total", _GAUGE, "The total number of committed proposals.", "commit_index"),
     _Row("etcd_server_proposals_applied_total", _GAUGE, "The total number of applied proposals.", "applied_index"),
     _Row("etcd_server_quota_backend_bytes", _GAUGE, "Quota of the backend's size in bytes.", "quota_bytes"),

@@ -21,7 +21,6 @@ PORTS = (
 )
 
 WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
-    "initial-election-tick-advance": "false",
     "memory-mlock": "true",
     "enable-grpc-gateway": "false",
     "raft-read-timeout": "7s",
@@ -58,11 +57,9 @@ WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "proxy-write-timeout": "1",
     "proxy-read-timeout": "1",
     "max-learners": "3",
-    "downgrade-check-time": "90m",
     "snapshot-catchup-entries": "100",
     "experimental-peer-skip-client-san-verification": "true",
     "experimental-txn-mode-write-with-shared-buffer": "false",
-    "experimental-downgrade-check-time": "9s",
     "experimental-memory-mlock": "true",
     "experimental-snapshot-catchup-entries": "100",
     "experimental-stop-grpc-service-on-defrag": "true",

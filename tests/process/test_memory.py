@@ -14,7 +14,7 @@ from tests.offline.members import put_many
 from tests.process.trial import Trial
 
 IDLE_MB_MAX = 96.0
-"""90 with Python 3.11: 15 in the supervisor, 30 that the zygote and all actors share, and 5 to 8 in each actor, of
+"""92 with Python 3.11: 15 in the supervisor, 30 that the zygote and all actors share, and 5 to 8 in each actor, of
 pages that it has written to. Counting references is enough for that."""
 FILLED_MB_MAX = 120.0
 """With 10,000 keys of 100 bytes, raft's log of them and the backend's index: 107."""
@@ -56,3 +56,10 @@ def test_the_zygote_imports_nothing_that_no_actor_needs() -> None:
     found = [name for name in loaded for one in NOT_NEEDED if name == one or name.startswith(f"{one}.")]
     assert found == []
     assert {spec.kind for spec in TREE} <= set(loaded)
+
+
+def test_the_supervisor_loads_no_protobuf() -> None:
+    code = "import sys, supervisor.member, etcdz.cli.main\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "supervisor.member" in loaded
+    assert [name for name in loaded if name.startswith("google")] == []

@@ -6,7 +6,7 @@ from actors.backend.member_status import MemberStatus
 from actors.backend.raft_link import RaftLink
 from etcdz.api import errors
 from etcdz.api.errors import Code
-from etcdz.cluster.membership import Membership
+from etcdz.cluster.membership import Member, Membership
 from etcdz.config import MemberConfig
 from etcdz.mvcc.applier import Applier
 from etcdz.mvcc.mvcc import Mvcc
@@ -53,11 +53,15 @@ def test_health_names_the_alarms() -> None:
     assert status.health(b"", None) == (Code.OK, b"NOSPACE CORRUPT")
 
 
-def test_the_leadership_can_only_move_to_this_member() -> None:
-    status, _, _ = member()
+def test_the_leadership_can_only_move_to_a_voter() -> None:
+    status, _, membership = member()
+    membership.by_id = {ME: Member(ME, []), ME + 1: Member(ME + 1, []), ME + 2: Member(ME + 2, [], is_learner=True)}
     refused = (errors.BAD_LEADER_TRANSFEREE.code, errors.BAD_LEADER_TRANSFEREE.text.encode())
-    assert status.move_leader(pb.MoveLeaderRequest(targetID=ME).SerializeToString(), None) == (Code.OK, b"")
-    assert status.move_leader(pb.MoveLeaderRequest(targetID=ME + 1).SerializeToString(), None) == refused
+    answers = [
+        status.move_leader(pb.MoveLeaderRequest(targetID=target).SerializeToString(), None)
+        for target in (ME, ME + 1, ME + 2, ME + 3)
+    ]
+    assert answers == [(Code.OK, b""), (Code.OK, b""), refused, refused]
 
 
 def test_a_downgrade_may_go_one_minor_version_down_and_no_further() -> None:

@@ -9,8 +9,9 @@ import pytest
 from actors.listener.calls import Calls
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.scrapes import Answer
+from etcdz import CLUSTER_VERSION, ETCD_VERSION
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import Leadership, Replies
+from etcdz.ipc.messages import Leadership, Members, Replies
 from etcdz.wire.unfinished import UnfinishedRequests
 
 BODY_BYTES_MAX = 100
@@ -43,6 +44,7 @@ class Client:
         links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
         host: Any = SimpleNamespace(boot=SimpleNamespace(slot=0), links=links, log=None, flush_soon=lambda: None)
         self.calls = Calls(host, MemberConfig())
+        self.calls.on_members(Members(9, 1, 2, [], [], CLUSTER_VERSION))
         if has_leader:
             self.calls.on_leadership(Leadership(1, 2, 9, 4, 7, 3, 0))
         self.transport = Transport()
@@ -79,10 +81,17 @@ class Client:
         return status, json.loads(body)
 
 
+def test_before_the_cluster_has_a_version_it_is_not_decided() -> None:
+    client = Client()
+    client.calls.on_members(Members(9, 1, 2, [], [], ""))
+    client.send("/version")
+    assert client.only() == (200, {"etcdserver": ETCD_VERSION, "etcdcluster": "not_decided"})
+
+
 def test_version_says_which_etcd_it_is_like() -> None:
     client = Client()
     client.send("/version")
-    assert client.only() == (200, {"etcdserver": "3.5.1", "etcdcluster": "3.5.0"})
+    assert client.only() == (200, {"etcdserver": ETCD_VERSION, "etcdcluster": CLUSTER_VERSION})
 
 
 def test_other_paths_are_not_found_and_other_methods_not_allowed() -> None:
@@ -140,7 +149,7 @@ def test_pipelined_requests_are_answered_in_their_order() -> None:
     client.backend_answers(0, b"")
     assert [json.loads(body) for _, body in client.answers()] == [
         {"health": "true", "reason": ""},
-        {"etcdserver": "3.5.1", "etcdcluster": "3.5.0"},
+        {"etcdserver": ETCD_VERSION, "etcdcluster": CLUSTER_VERSION},
     ]
 
 

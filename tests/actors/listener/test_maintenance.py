@@ -17,7 +17,7 @@ from etcdz.api.methods import (
     TXN,
     WAIT_COMPACTION,
 )
-from etcdz.ipc.messages import Leadership, Propose, QuotaHeadroom, Read, Replies
+from etcdz.ipc.messages import Leadership, MoveLeader, Propose, QuotaHeadroom, Read, Replies
 from etcdz.mvcc.growth import growth
 from etcdz.proto import etcdserverpb as pb
 from tests.actors.listener.test_calls import BACKEND, PUT_BODY, Setup, error_of, is_error
@@ -109,6 +109,32 @@ def test_leadership_is_moved_by_the_leader_alone(setup: Setup) -> None:
     setup.calls.on_leadership(Leadership(1, 2, MEMBER + 1, 4, None, 3, 0))
     setup.begin(3, MOVE_LEADER, b"")
     assert is_error(error_of(setup, 3), errors.NOT_LEADER)
+
+
+def ask_to_move(setup: Setup, target: int) -> list[MoveLeader]:
+    """The backend takes the target for a voter. return what raft is asked for"""
+    setup.begin(1, MOVE_LEADER, pb.MoveLeaderRequest(targetID=target).SerializeToString())
+    answer(setup, int(str(only_item(setup)[0])), 0, b"")
+    return [message for name, message in setup.turn() if name == "raft"]
+
+
+def test_the_call_is_answered_when_the_target_leads(setup: Setup) -> None:
+    assert ask_to_move(setup, MEMBER + 1) == [MoveLeader(MEMBER + 1)]
+    setup.calls.on_leadership(Leadership(1, 3, 0, 4, None, 3, 0))
+    assert setup.client.answers == {}
+    setup.calls.on_leadership(Leadership(1, 3, MEMBER + 1, 4, None, 3, 0))
+    assert setup.client.answers == {1: (0, b"")}
+
+
+def test_it_moves_to_this_member_at_once(setup: Setup) -> None:
+    assert ask_to_move(setup, MEMBER) == []
+    assert setup.client.answers == {1: (0, b"")}
+
+
+def test_a_move_that_takes_too_long_is_told(setup: Setup) -> None:
+    ask_to_move(setup, MEMBER + 1)
+    setup.calls.expire(time.monotonic() + 8)
+    assert is_error(error_of(setup, 1), errors.TIMEOUT_LEADER_TRANSFER)
 
 
 def raised(setup: Setup) -> tuple[int, int, int]:

@@ -194,7 +194,7 @@ def test_one_that_etcd_has_sent_becomes_a_store(host: Host, tmp_path: Path) -> N
     assert next(store.iterate(buckets.KEY, buckets.bucket_end(buckets.KEY)))
     store.close()
     ours.settimeout(PATIENCE_S)
-    host.run_until(lambda: True)
+    host.run_until(lambda: bool(select.select([ours], [], [], 0)[0]))
     assert ours.recv(100).startswith(b"HTTP/1.1 204")
     ours.close()
 

@@ -13,6 +13,7 @@ from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Append, Appended, Applied, BackendState, Delegate, Send, WalState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.raft import ConfState, HardState, Message, codec, make_entry
+from etcdz.raft.messages import MSG_VOTE_RESP
 
 Kind = TypeVar("Kind")
 
@@ -106,6 +107,18 @@ def said(one: Restarted) -> list[Message]:
 
 
 PEER = Peer("peer", "peer", 0, 5, "")
+
+
+def lead(one: Restarted) -> None:
+    """One of several voters, which leads by the vote of member 2 and has handed its first entry to the wal."""
+    one.greet(leader=ME)
+    one.make_durable()
+    node = one.actor.node
+    assert node is not None
+    node.step(Message(MSG_VOTE_RESP, to=ME, from_=2, term=node.raft.term))
+    for _ in range(2):
+        one.actor.on_turn_end()
+    one.links.sent.clear()
 
 
 def listener(slot: int) -> Peer:

@@ -1,5 +1,6 @@
 """Proposals before the log is known, without a leader, and when raft takes none."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,8 @@ from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import Append, Appended, Propose, ReadIndex, ReadStates, Refused
 from etcdz.ipc.request_ids import COMPACTOR_SLOT
 from etcdz.raft import make_entry
-from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_HEARTBEAT_RESP, MSG_VOTE_RESP, Message
-from tests.actors.raft.restarted import ME, Restarted, restarted_with
+from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_HEARTBEAT_RESP, Message
+from tests.actors.raft.restarted import ME, Restarted, lead, restarted_with
 
 
 def item(request_id: int) -> tuple[int, bytes]:
@@ -22,17 +23,6 @@ def one() -> Iterator[Restarted]:
     """One of three voters: the wal never gets the end of the log."""
     with restarted_with((1, 2, 3)) as made:
         yield made
-
-
-def lead(one: Restarted) -> None:
-    one.greet(leader=ME)
-    one.make_durable()
-    node = one.actor.node
-    assert node is not None
-    node.step(Message(MSG_VOTE_RESP, to=ME, from_=2, term=node.raft.term))
-    for _ in range(2):
-        one.actor.on_turn_end()
-    one.links.sent.clear()
 
 
 def entries(one: Restarted) -> list[bytes]:
@@ -47,6 +37,19 @@ def test_what_comes_before_the_log_is_read_is_neither_lost_nor_refused(one: Rest
     assert one.actor.proposals.waiting == [item(9)[1]]
     one.actor.on_turn_end()
     assert one.actor.proposals.waiting == [item(9)[1]], "it waits for a leader"
+
+
+def test_what_has_waited_for_a_leader_until_nobody_waits_for_it_is_not_written_later(one: Restarted) -> None:
+    one.greet(leader=2)
+    now = time.monotonic()
+    one.actor.proposals.expire(now)
+    one.actor.proposals.on_propose(Propose(0, [item(9)]))
+    one.actor.proposals.expire(now + 6.9)
+    assert one.actor.proposals.waiting == [item(9)[1]]
+    one.actor.proposals.expire(now + 7.1)
+    one.actor.proposals.on_propose(Propose(0, [item(10)]))
+    one.actor.proposals.expire(now + 14.2)
+    assert one.actor.proposals.waiting == [item(10)[1]]
 
 
 def test_the_proposals_of_a_turn_enter_the_log_as_neighbours_and_each_once(one: Restarted) -> None:
