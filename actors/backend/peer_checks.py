@@ -209,7 +209,8 @@ class PeerChecks:
             self._ask(own.revision, lambda: self._end_compaction(own))
 
     def _end_compaction(self, own: KvHash) -> None:
-        host, peers = self._host, self._hashes()
+        host = self._host
+        peers = [peer for peer in self._hashes() if peer.compact_revision == own.compact_revision]
         if self._leads:
             members = len(self._answers) + 1
             self._report(peer_hashes.compare_compaction(host.membership.member_id, own, peers, members))

@@ -121,9 +121,10 @@ def compare_with_before(known: KvHash, found: KvHash) -> Finding | None:
 
 
 def compare_compaction(leader: int, own: KvHash, peers: Iterable[PeerHash], members: int) -> list[Finding]:
-    """own: of the leader at a compaction, at which the others were asked. members: how many there are. If a majority of
-    them has the same hash, the others are blamed; else somebody is wrong, and it is not known who."""
-    hashes = {peer.member_id: peer.hash for peer in peers if peer.compact_revision == own.compact_revision}
+    """own: of the leader at a compaction, at which the others were asked. peers: those whose hash is over the same
+    compaction. members: how many there are. If a majority of them has the same hash, the others are blamed; else
+    somebody is wrong, and it is not known who."""
+    hashes = {peer.member_id: peer.hash for peer in peers}
     hashes[leader] = own.hash
     most, count = Counter(hashes.values()).most_common(1)[0]
     if count == len(hashes):

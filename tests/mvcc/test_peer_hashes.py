@@ -101,7 +101,3 @@ def test_a_member_that_finds_another_hash_of_the_same_is_wrong_itself() -> None:
 def test_at_a_compaction_the_majority_is_right(hashes: dict[int, int], members: int, blamed: list[int]) -> None:
     peers = [PeerHash(member_id, 20, found, 3) for member_id, found in hashes.items()]
     assert [finding.blames for finding in compare_compaction(ME, OWN, peers, members)] == blamed
-
-
-def test_hashes_over_another_compaction_say_nothing() -> None:
-    assert compare_compaction(ME, OWN, [PeerHash(12, 20, 5, 4), PeerHash(13, 20, 77, 3)], 3) == []
