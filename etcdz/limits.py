@@ -82,7 +82,7 @@ SNAPSHOT_STALL_S = 3.0
 APPLY_LAG_MAX = 5_000
 """Entries between commit and apply beyond which proposals are refused, as in etcd."""
 CATCH_UP_ENTRIES = 5_000
-"""Entries kept in the log behind a snapshot for slow followers."""
+"""Entries kept in the log behind a snapshot for slow followers, where no flag says otherwise."""
 REQUEST_WINDOW = 8_192
 """Ids of this many latest applied entries are remembered, and of all that are not applied, so that a proposal offered
 again enters the log at most once (actors/raft/request_window.py)."""

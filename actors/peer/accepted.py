@@ -174,13 +174,13 @@ class AcceptedConnection(asyncio.Protocol):
         self._request = request
         result = routes.check(request, self._host.directory)
         self._host.meet_remotes()
-        if routes.body_bytes_max(request) is None:
-            self._write(result if isinstance(result, Answer) else not_processed(self._host.directory), False)
+        if isinstance(result, Accepted) and result.what == routes.SNAPSHOT:
+            self._give_away(request, result)
+        elif isinstance(result, Answer) and routes.body_bytes_max(request) is None:
+            self._write(result, keeps_alive=False)
             self._finish(False)
         elif isinstance(result, Answer):
             self._write(result, keeps_alive=request.keeps_alive and not request.expects_continue)
-        elif result.what == routes.SNAPSHOT:
-            self._give_away(request, result)
         else:
             self._accepted = result
             if request.expects_continue and self._transport is not None:

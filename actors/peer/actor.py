@@ -15,24 +15,22 @@ import socket
 import time
 import traceback
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
-
-import uvloop
 
 from actors.peer.accepted import AcceptedConnection
 from actors.peer.asks import Asks
 from actors.peer.calls import Calls
 from actors.peer.dialled import CannotDial, place_of
 from actors.peer.figures import figures, snapshot_figures
-from actors.peer.host import Clocked
 from actors.peer.incoming_snapshots import IncomingSnapshots
 from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target
 from actors.peer.remote_member import RemoteMember
+from actors.runtime.event_loop import EventLoopActor
 from actors.runtime.link import Peer
-from actors.runtime.loop import Actor, run_actor
+from actors.runtime.loop import run_actor
 from etcdz import ETCD_VERSION, limits
 from etcdz.cluster.founding import Founding
 from etcdz.config import MemberConfig
@@ -47,7 +45,6 @@ from etcdz.ipc.messages import (
     Removed,
     Send,
     SnapshotWanted,
-    Stop,
 )
 from etcdz.peer.answers import accepted, cluster_field, text_error
 from etcdz.peer.appends import Append
@@ -59,15 +56,13 @@ from etcdz.peer.screen import Screen
 from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
 
 BACKLOG: Final = 512
-CLOCK_S: Final = 0.25
-"""How often what is overdue is looked for, while there is anything."""
 LEAVE_S: Final = 1.0
 """From the removal of this member being applied to its stop, as in etcd: others hear of its last acknowledgements."""
 CONNECTIONS_MAX: Final = 1024
 """Accepted ones; beyond, the one that has waited longest for a request is cut. A cluster of seven needs some sixty."""
 
 
-class PeerActor(Actor):
+class PeerActor(EventLoopActor):
     """One per member.
 
     remotes      by id: the other members, and who is not, or not yet, in the membership
@@ -77,9 +72,6 @@ class PeerActor(Actor):
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
-        self.event_loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        asyncio.set_event_loop(self.event_loop)
-        self.event_loop.set_exception_handler(self._on_loop_exception)
         self.config = MemberConfig.from_dict(boot.config)
         self.dial_s = self.config.election_ms / 1000
         self._sockets = [socket.socket(fileno=fd) for fd in boot.fds]
@@ -90,7 +82,6 @@ class PeerActor(Actor):
         self.touched: set[RemoteMember] = set()
         """Of these, the ones that this turn has something for, or from whose outbox something was lost."""
         self.connections: dict[AcceptedConnection, None] = {}
-        self.clocked: set[Clocked] = set()
         self.asks = Asks(self)
         self.calls = Calls(self)
         snap_dir = Path(self.config.snap_dir)
@@ -101,13 +92,8 @@ class PeerActor(Actor):
         self._bodies_bytes = 0
         """Of requests that are not whole."""
         self._received: list[bytes] = []
-        self._flush_due = False
         self._snapshots_sent: list[tuple[int, bool]] = []
         """What has become of some, that raft does not know of yet."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._clock: asyncio.TimerHandle | None = None
-        self.failure: Exception | None = None
-        self.left_loop = False
         self.handlers |= {
             Members: self.on_members,
             Send: self.on_send,
@@ -133,19 +119,7 @@ class PeerActor(Actor):
     def on_start(self) -> dict[str, Any]:
         return {"addresses": [address for address, _ in self.boot.listen_sockets]}
 
-    # ---- the loop: uvloop's, not the blocking one ----
-
-    def loop(self) -> None:
-        loop = self.event_loop
-        datagrams, zmq_ = self.mailbox.descriptors
-        loop.add_reader(datagrams, self._on_mailbox)
-        loop.add_reader(zmq_, self._on_zmq)
-        loop.call_soon(self._on_zmq)  # its descriptor may have become readable already
-        self.open()
-        self._on_heartbeat()
-        loop.run_forever()
-        if self.failure is not None:
-            raise self.failure
+    # ---- beginning, turns, end ----
 
     def open(self) -> None:
         """Accept connections, and dial the members that are known."""
@@ -161,23 +135,7 @@ class PeerActor(Actor):
         else:
             await loop.create_server(lambda: AcceptedConnection(self), sock=sock.dup(), backlog=BACKLOG)
 
-    def _on_zmq(self) -> None:
-        self.mailbox.zmq_spoke()
-        self._on_mailbox()
-
-    def _on_mailbox(self) -> None:
-        began = time.monotonic_ns()
-        try:
-            frames = self.drain(began)
-            if self.mailbox.pending():
-                self.event_loop.call_soon(self._on_mailbox)
-            self.flush()
-        except Exception as error:
-            self.fail(error)
-            return
-        self.count_turn(frames, time.monotonic_ns() - began)
-
-    def flush(self) -> None:
+    def on_turn_end(self) -> None:
         """All that this turn has brought: to other members first, so that no disk or process is waited for."""
         unreachable = []
         if self.touched:
@@ -192,7 +150,6 @@ class PeerActor(Actor):
         if unreachable or self._snapshots_sent:
             self._tell_raft(PeerReports(unreachable, self._snapshots_sent))
             self._snapshots_sent = []
-        self.links.flush()
 
     def _tell_raft(self, message: Any) -> None:
         """Nothing waits for a raft that is not there: the next one would find it old."""
@@ -204,84 +161,7 @@ class PeerActor(Actor):
         self.touched.add(remote)
         self.flush_soon()
 
-    def flush_soon(self) -> None:
-        """At the end of this turn of the event loop."""
-        if not self._flush_due:
-            self._flush_due = True
-            self.event_loop.call_soon(self._on_flush)
-
-    def _on_flush(self) -> None:
-        self._flush_due = False
-        try:
-            self.flush()
-        except Exception as error:
-            self.fail(error)
-
-    def _on_heartbeat(self) -> None:
-        """The heartbeat to the supervisor, and a look whether SIGTERM has come."""
-        try:
-            self.heartbeat(time.monotonic())
-        except Exception as error:
-            self.fail(error)
-            return
-        if self.stopping:
-            self._leave_loop()
-        self.event_loop.call_later(limits.HEARTBEAT_S if self.clocked else limits.HEARTBEAT_IDLE_S, self._on_heartbeat)
-
-    def start_clock(self) -> None:
-        """There is something that may become overdue."""
-        if self._clock is None:
-            self._clock = self.event_loop.call_later(CLOCK_S, self._on_clock)
-
-    def _on_clock(self) -> None:
-        self._clock = None
-        now = self.event_loop.time()
-        try:
-            for one in list(self.clocked):
-                one.check(now)
-            self.asks.check(now)
-            self.flush()
-        except Exception as error:
-            self.fail(error)
-            return
-        if self.clocked or self.asks:
-            self.start_clock()
-
-    def start_task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = self.event_loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_task_done)
-        return task
-
-    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self.fail(error)
-
-    def fail(self, error: Exception) -> None:
-        """An exception in a callback ends the actor, as it does in every other actor."""
-        self.failure = self.failure or error
-        self.event_loop.stop()
-
-    def _on_loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What a callback has raised that nobody expected."""
-        self.fail(context.get("exception") or RuntimeError(context["message"]))
-
-    def _on_stop(self, stop: Stop) -> None:
-        self.stopping = True
-        self._leave_loop()
-
-    def _leave_loop(self) -> None:
-        if not self.left_loop:
-            self.left_loop = True
-            self.event_loop.stop()
-
-    def on_stop(self) -> None:
-        self.flush()
-        self.event_loop.run_until_complete(self._close_connections())
-
-    async def _close_connections(self) -> None:
+    async def close_connections(self) -> None:
         self.outgoing_snapshots.close()
         self.incoming_snapshots.close()
         for remote in self.remotes.values():
@@ -322,7 +202,6 @@ class PeerActor(Actor):
 
     def ask(self, connection: AcceptedConnection, request: RequestHead, body: bytes) -> None:
         self.asks.begin(connection, request, body)
-        self.start_clock()
 
     def on_removed(self) -> None:
         reason = "the member has been permanently removed from the cluster"

@@ -3,6 +3,7 @@
 from typing import Any, Final, NamedTuple, Protocol
 
 from actors.peer.accepted import AcceptedConnection
+from actors.runtime.event_loop import Clocked
 from actors.runtime.link import Links
 from etcdz.ipc.messages import PeerAsk, PeerReply
 from etcdz.peer.answers import asked_answer, text_error
@@ -21,6 +22,9 @@ class Host(Protocol):
     event_loop: Any
     links: Links
     directory: Directory
+    clocked: set[Clocked]
+
+    def start_clock(self) -> None: ...
 
 
 class _Ask(NamedTuple):
@@ -46,6 +50,8 @@ class Asks:
             connection.answer(text_error(500, "no process of this member can answer now"))
             return
         self._last_id += 1
+        self._host.clocked.add(self)
+        self._host.start_clock()
         overdue_at = self._host.event_loop.time() + OVERDUE_S
         self._under_way[self._last_id] = _Ask(connection, request.path, overdue_at)
         ask = PeerAsk(self._last_id, request.method.decode(), request.path.decode("latin-1"), body)
@@ -71,3 +77,4 @@ class Asks:
                 return
             del self._under_way[id_]
             ask.connection.answer_later(text_error(408, "request timed out"))
+        self._host.clocked.discard(self)

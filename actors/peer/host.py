@@ -4,16 +4,10 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
+from actors.runtime.event_loop import Clocked
 from etcdz.peer.dialling import Dialler
 from etcdz.peer.directory import Directory
 from etcdz.peer.screen import Screen
-
-
-class Clocked(Protocol):
-    """What has something to do by the clock alone."""
-
-    def check(self, now: float) -> None:
-        """now: of the event loop's clock, in s"""
 
 
 class Host(Protocol):

@@ -20,7 +20,9 @@ Which file knows which. A file knows only those in rows below its own, and none 
     appends         applies          read_index      towards the wal, the backend, and listeners that read
     leadership                                       what the others are told
     delegation      publish          request_window  who may append; what is made known; what has entered the log
-    recovery        outgoing                         what a restart begins with; what goes to other members
+    outgoing_snapshots                               whole states for members that are far behind
+    recovery        outgoing        installs         what a restart begins with; what goes to other members; a leader's
+                                                     snapshot on its way into this one
 """
 
 import random
@@ -31,16 +33,18 @@ from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
+from actors.raft.installs import Installs
 from actors.raft.leader_transfer import LeaderTransfer
 from actors.raft.leadership import LeadershipNotes
 from actors.raft.outgoing import Outgoing
+from actors.raft.outgoing_snapshots import OutgoingSnapshots, SendingStorage
 from actors.raft.peer_messages import PeerMessages
 from actors.raft.proposals import Proposals
 from actors.raft.publish import Publish
 from actors.raft.read_index import ReadIndexes
 from actors.raft.ready import Readies
 from actors.raft.reconfiguration import Reconfiguration
-from actors.raft.recovery import DoNotBelongTogether, check_identity, led, recover
+from actors.raft.recovery import DoNotBelongTogether, check_identity, led, pending_install, recover
 from actors.raft.request_window import RequestWindow
 from actors.raft.ticks import Ticks
 from actors.raft.trimming import Trimming
@@ -67,10 +71,12 @@ from etcdz.ipc.messages import (
     ReadIndex,
     Received,
     Reconfigure,
+    SnapshotArrived,
+    SnapshotTaken,
     WalHello,
     WalState,
 )
-from etcdz.raft import Config, MemoryStorage, RawNode
+from etcdz.raft import Config, MemoryStorage, RawNode, Snapshot
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL
 from etcdz.raft.messages import FOLLOWER, LEADER
 from etcdz.raft.progress import PROGRESS_NAMES
@@ -87,7 +93,9 @@ class RaftActor(Actor):
         self.config = MemberConfig.from_dict(boot.config)
         self.node: RawNode | None = None
         """The core, once backend and wal have answered."""
-        self.storage = MemoryStorage()
+        self.outgoing = Outgoing(self)
+        self.outgoing_snapshots = OutgoingSnapshots(self)
+        self.storage: MemoryStorage = SendingStorage(self.outgoing_snapshots.take)
         self.member_id = 0
         self.members: Members | None = None
         """As the backend has said last; None before its first word."""
@@ -97,16 +105,16 @@ class RaftActor(Actor):
         self.delegation = Delegation(boot.incarnation)
         self.window = RequestWindow(limits.REQUEST_WINDOW)
         self.publish = Publish(self.config)
-        self.outgoing = Outgoing(self)
+        self.installs = Installs(self)
         self.leadership = LeadershipNotes(self)
         self.appends = Appends(self)
         self.applies = Applies(self)
         self.read_indexes = ReadIndexes(self, self.config.request_timeout_s)
-        self.trimming = Trimming(self, self.config.snapshot_count)
+        self.trimming = Trimming(self, self.config.snapshot_count, self.config.catch_up_entries)
         self.proposals = Proposals(self, self.config.request_timeout_s)
         self.readies = Readies(self)
         self.delegating = Delegating(self)
-        self.reconfiguration = Reconfiguration(self)
+        self.reconfiguration = Reconfiguration(self, self.config.request_timeout_s)
         self.peer_messages = PeerMessages(self, self.config.request_timeout_s)
         self.ticks = Ticks(self, self.config, time.monotonic())
         self.leader_transfer = LeaderTransfer(self)
@@ -122,6 +130,8 @@ class RaftActor(Actor):
             MoveLeader: self.leader_transfer.on_move_leader,
             Received: self.peer_messages.on_received,
             PeerReports: self.peer_messages.on_reports,
+            SnapshotArrived: self.peer_messages.on_snapshot_arrived,
+            SnapshotTaken: self.outgoing_snapshots.on_taken,
             PeerState: self.on_peer_state,
             PeerAnswer: self.version_monitor.on_peer_answer,
             Members: self.on_members,
@@ -156,7 +166,7 @@ class RaftActor(Actor):
             self.links.send("wal", self.leadership.known)
             self.appends.send_again()
         elif self.backend_state is not None:
-            behind = max(limits.CATCH_UP_ENTRIES, limits.REQUEST_WINDOW)
+            behind = max(self.config.catch_up_entries, limits.REQUEST_WINDOW)
             first = max(1, self.backend_state.applied_index - behind)
             needed = self.backend_state.applied_index + 1
             self.links.send("wal", WalHello(self.boot.incarnation, first, needed))
@@ -173,7 +183,10 @@ class RaftActor(Actor):
         self.trimming.on_new_backend()
         self.links.send_all("wal", self.delegation.on_new_backend())
         self.on_applied(Applied(state.applied_index, state.flushed_index, state.conf_state))
-        self.applies.begin_again(state.applied_index, node.raft.log.committed)
+        if self.installs.pending_index:
+            self.installs.tell_backend()
+            return
+        self.applies.begin_again(state.applied_index, node.raft.log.applying)
 
     def on_wal_state(self, state: WalState) -> None:
         """raises FatalError: log and backend do not belong together"""
@@ -192,6 +205,11 @@ class RaftActor(Actor):
     def _begin(self, state: WalState, backend: BackendState) -> None:
         """Build the core. raises DoNotBelongTogether"""
         check_identity(state, backend)
+        pending = pending_install(state, backend)
+        if pending:  # the next backend says where it stands, and then the log is asked for again
+            self.backend_state = None
+            self.installs.install(pending)
+            return
         self.member_id = backend.member_id
         is_new = state.fresh and backend.applied_index == 0
         node = self.node = self._bootstrap() if is_new else self._recover(state, backend)
@@ -262,6 +280,13 @@ class RaftActor(Actor):
 
     # ---- other members ----
 
+    def begin_after(self, snapshot: Snapshot) -> None:
+        """A leader's snapshot takes the place of the log."""
+        self.storage.apply_snapshot(snapshot)
+        self.installs.expect(snapshot.index)
+        self.applies.begin_after(snapshot.index)
+        self.trimming.begin(snapshot.index)
+
     def on_peer_state(self, state: PeerState) -> None:
         """Which members are heard of."""
         self.active = dict(state.active)
@@ -275,6 +300,8 @@ class RaftActor(Actor):
         node = self.node
         took = self.applies.on_applied(node, message)
         if node is not None:
+            if self.installs.pending_index:
+                self.installs.on_applied(node, self.applies.applied_index)
             if took or self.leadership.are_fast_paths_closed:
                 self.leadership.note(node)
                 self.reconfiguration.on_applied(node)
@@ -294,8 +321,10 @@ class RaftActor(Actor):
         self.ticks.run(now)
         self.proposals.expire(now)
         self.peer_messages.expire(now)
+        self.reconfiguration.expire(now)
         self.appends.send_commit_index()
         self.publish.retry(now)
+        self.outgoing_snapshots.advance(now)
         self.version_monitor.look(now)
         if self.read_indexes.has_work:
             self.read_indexes.expire(now)

@@ -2,6 +2,8 @@
 
     MsgStorageAppend -> put -> Append -> wal -> Appended -> its responses are stepped into the core, or leave for others
 
+A leader's snapshot goes with its Append; the core's own answer to that waits for the backend as well (installs.py).
+
 A response is due when all that was given to the wal before it is durable: if nothing is under way, at once. So one that
 comes without entries, term or vote, such as an acknowledgement of what is on disk already, waits for no write of its
 own.
@@ -16,11 +18,12 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from actors.raft.delegation import Delegation
+from actors.raft.installs import Installs
 from actors.raft.outgoing import Outgoing
 from actors.runtime.link import Links
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Append, Appended
-from etcdz.raft import HardState, MemoryStorage, Message, RawNode, StepPeerNotFound, codec
+from etcdz.raft import HardState, MemoryStorage, Message, RawNode, Snapshot, StepPeerNotFound, codec
 
 
 class Host(Protocol):
@@ -33,6 +36,9 @@ class Host(Protocol):
     node: RawNode | None
     storage: MemoryStorage
     outgoing: Outgoing
+    installs: Installs
+
+    def begin_after(self, snapshot: Snapshot) -> None: ...
 
 
 class Appends:
@@ -57,17 +63,23 @@ class Appends:
         entries = message.entries
         if entries and self._host.delegation.number:
             raise RuntimeError("raft has appended entries while the end of the log is delegated")
+        snapshot = b""
+        if message.snapshot is not None:
+            snapshot = codec.encode_snapshot(message.snapshot)
+            self._host.begin_after(message.snapshot)
         hard_state, is_promise = self._keep(message)
-        if not entries and not is_promise:
+        if not entries and not is_promise and not snapshot:
             # At most the commit index rose: nothing depends on it being on disk, so it goes with the next append.
             self._lazy_hard_state = hard_state or self._lazy_hard_state
             self._put_off(message.responses)
             return
         first = entries[0].index if entries else 0
-        self._send(first, [entry.encoded for entry in entries], hard_state, message.responses)
+        self._send(first, [entry.encoded for entry in entries], hard_state, message.responses, snapshot)
 
     def adopt(self, message: Message) -> None:
         """A MsgStorageAppend of the core whose entries are on disk already, if it has any: that is all it asks for."""
+        if message.snapshot is not None:
+            raise RuntimeError("raft has taken a snapshot while the end of the log is delegated")
         if not message.entries:
             self.put(message)
             return
@@ -78,8 +90,6 @@ class Appends:
     def _keep(self, message: Message) -> tuple[bytes, bool]:
         """Into raft's own copy of the log. return (the hard state, empty if it has not changed; whether term or vote
         have, which must be durable before any other member is told)."""
-        if message.snapshot is not None:
-            raise RuntimeError(f"a snapshot up to {message.snapshot.index} has come, and nothing here can install it")
         storage = self._host.storage
         encoded, is_promise = b"", False
         if message.term or message.vote or message.commit:
@@ -92,11 +102,14 @@ class Appends:
             storage.append(message.entries)
         return encoded, is_promise
 
-    def _send(self, first: int, entries: list[bytes], hard_state: bytes, responses: Sequence[Message]) -> None:
+    def _send(
+        self, first: int, entries: list[bytes], hard_state: bytes, responses: Sequence[Message], snapshot: bytes = b""
+    ) -> None:
         self._seq += 1
         if self._lazy_hard_state:
             hard_state, self._lazy_hard_state = hard_state or self._lazy_hard_state, b""
-        append = Append(self._host.boot.incarnation, self._seq, first, entries, hard_state, bool(entries or responses))
+        sync = bool(entries or responses)
+        append = Append(self._host.boot.incarnation, self._seq, first, entries, hard_state, sync, snapshot)
         self.bytes += sum([len(entry) for entry in entries])
         self._waiting.append((append, responses))
         self._host.links.send("wal", append)
@@ -145,6 +158,9 @@ class Appends:
             for response in responses:
                 if response.to != me:
                     self._host.outgoing.put(response)
+                    continue
+                if response.snapshot is not None:
+                    self._host.installs.on_durable(response)
                     continue
                 with suppress(StepPeerNotFound):  # a leader that was removed meanwhile is no peer of its own
                     node.step(response)

@@ -61,6 +61,11 @@ class Applies:
         self.applied_index = self.handed_index = applied_index
         self._configured_index = configured_index
 
+    def begin_after(self, index: int) -> None:
+        """The core has taken a leader's snapshot of this index, and with it who the members are. What the backend says
+        of earlier entries counts for nothing then."""
+        self._configured_index = index
+
     def handed_by_wal(self, index: int) -> None:
         """The wal has handed the backend everything up to index."""
         self.handed_index = index
@@ -74,11 +79,12 @@ class Applies:
         if entries[-1].index > self.handed_index:
             self._hand_over(entries[max(0, self.handed_index + 1 - entries[0].index) :])
 
-    def begin_again(self, applied_index: int, committed: int) -> None:
-        """With a new backend."""
+    def begin_again(self, applied_index: int, applying: int) -> None:
+        """With a new backend. applying: the core has handed out everything up to there. NB: more may be committed, by
+        others, that is not on this member's disk: a backend that has applied it could not start again after a crash."""
         self.handed_index = applied_index
-        if applied_index < committed:  # else it is as far as we are, or ahead by what the wal appends
-            self._hand_over(self._host.storage.entries(applied_index + 1, committed + 1))
+        if applied_index < applying:  # else it is as far as we are, or ahead by what the wal appends
+            self._hand_over(self._host.storage.entries(applied_index + 1, applying + 1))
 
     def _hand_over(self, entries: Sequence[Entry]) -> None:
         """One message per run of the same term."""

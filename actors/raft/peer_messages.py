@@ -18,11 +18,12 @@ from google.protobuf.message import DecodeError
 
 from actors.raft.delegation import Delegation
 from actors.raft.outgoing import Outgoing
+from actors.raft.outgoing_snapshots import OutgoingSnapshots
 from actors.raft.ready import Readies
 from actors.raft.reconfiguration import Reconfiguration
 from actors.runtime.link import Links
 from etcdz import limits
-from etcdz.ipc.messages import PeerReports, Received
+from etcdz.ipc.messages import PeerReports, Received, SnapshotArrived
 from etcdz.raft import Message, ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFound, codec
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, entries_bytes
 from etcdz.raft.messages import LEADER, MESSAGE_NAMES, MSG_APP, MSG_PROP, MSG_READ_INDEX, MSG_READ_INDEX_RESP
@@ -37,6 +38,7 @@ class Host(Protocol):
     node: RawNode | None
     delegation: Delegation
     outgoing: Outgoing
+    outgoing_snapshots: OutgoingSnapshots
     readies: Readies
     reconfiguration: Reconfiguration
 
@@ -62,6 +64,10 @@ class PeerMessages:
         """They are stepped at the end of the turn."""
         self.waiting += message.messages
 
+    def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
+        """A store that a leader has sent is there: its MsgSnap comes in the order of the other messages."""
+        self.waiting.append(message.message)
+
     def on_reports(self, message: PeerReports) -> None:
         """Something that was said to these members was lost; snapshots have arrived, or not."""
         node = self._host.node
@@ -70,10 +76,12 @@ class PeerMessages:
         for member in message.unreachable:
             node.report_unreachable(member)
         for member, has_arrived in message.snapshots:
+            self._host.outgoing_snapshots.on_reported(member)
             node.report_snapshot(member, failed=not has_arrived)
 
     def on_new_peer_actor(self) -> None:
         """What was on its way through the one before is lost."""
+        self._host.outgoing_snapshots.on_new_peer_actor()
         node = self._host.node
         if node is None:
             return

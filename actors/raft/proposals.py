@@ -178,7 +178,9 @@ class Proposals:
         host = self._host
         if host.appends.refusal:
             return host.appends.refusal
-        if host.appends.bytes > limits.APPEND_BYTES_IN_FLIGHT_MAX or host.applies.lag > limits.APPLY_LAG_MAX:
+        committed = host.node.raft.log.committed if host.node is not None else 0
+        lag = max(committed, host.applies.handed_index) - host.applies.applied_index
+        if host.appends.bytes > limits.APPEND_BYTES_IN_FLIGHT_MAX or lag > limits.APPLY_LAG_MAX:
             return errors.REQUEST_TOO_MANY_REQUESTS.name
         return ""
 

@@ -52,8 +52,13 @@ class Reconfiguration:
     Invariant: fast paths are closed whenever something waits and a leader has had a turn, until all is applied.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, keep_s: float) -> None:
+        """keep_s: nobody waits for a change any more that came so long ago."""
         self._host = host
+        self._keep_s = keep_s
+        self._expire_at = 0.0
+        self._old: list[int] = []
+        """Request ids of what waited when others expired last."""
         self.waiting: deque[tuple[int, int, bytes]] = deque()
         self._index = 0
         """Of the change that was proposed last and is not applied yet; 0: none."""
@@ -74,6 +79,15 @@ class Reconfiguration:
         request_id = _request_id(data)
         if request_id:
             self._host.window.add_all([request_id])
+
+    def expire(self, now: float) -> None:
+        """Drop what has waited for a leader for so long that nobody waits for it: members must not change after hours.
+        now: on the monotonic clock"""
+        if now >= self._expire_at:
+            self._expire_at = now + self._keep_s
+            if self._old:
+                self.waiting = deque(one for one in self.waiting if one[1] not in self._old)
+            self._old = [one[1] for one in self.waiting]
 
     def advance(self, node: RawNode) -> None:
         """At the end of a turn in which there is a leader: whatever may be done by now for the first that waits."""

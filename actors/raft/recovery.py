@@ -57,6 +57,13 @@ def recover(state: WalState, backend: BackendState) -> Recovered:
     )
 
 
+def pending_install(state: WalState, backend: BackendState) -> int:
+    """Index of the leader's snapshot that the log begins after and that the backend has not installed; 0: there is
+    none."""
+    applied = backend.applied_index
+    return state.snapshot_index if state.first_index > applied + 1 and state.snapshot_index > applied else 0
+
+
 def led(state: WalState, member_id: int, term: int) -> bool:
     """Whether the raft before this one led this member's newest term. A term that rose since then is another's."""
     return state.leader == member_id and state.term == term

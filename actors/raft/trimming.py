@@ -6,8 +6,8 @@ snapshot-count entries applied -> Flush -> backend -> Flushed -> SaveSnapshot ->
 from typing import Protocol
 
 from actors.raft.appends import Appends
+from actors.raft.outgoing_snapshots import OutgoingSnapshots
 from actors.runtime.link import Links
-from etcdz import limits
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Flush, Flushed, SaveSnapshot
 from etcdz.raft import MemoryStorage, codec
@@ -20,6 +20,7 @@ class Host(Protocol):
     links: Links
     storage: MemoryStorage
     appends: Appends
+    outgoing_snapshots: OutgoingSnapshots
 
 
 class Trimming:
@@ -28,9 +29,10 @@ class Trimming:
     flushed            its answer, until the snapshot is saved
     """
 
-    def __init__(self, host: Host, every_entries: int) -> None:
+    def __init__(self, host: Host, every_entries: int, kept_entries: int) -> None:
         self._host = host
         self._every = every_entries
+        self._kept = kept_entries
         self.snapshot_index = 0
         self.is_flushing = False
         self.flushed: Flushed | None = None
@@ -81,6 +83,9 @@ class Trimming:
         host.storage.create_snapshot(index, codec.decode_conf_state(message.conf_state), b"")
 
     def _compact(self, index: int) -> None:
-        storage, keep_from = self._host.storage, index - limits.CATCH_UP_ENTRIES
+        storage, keep_from = self._host.storage, index - self._kept
+        kept_from = self._host.outgoing_snapshots.kept_from
+        if kept_from is not None:
+            keep_from = min(keep_from, kept_from)
         if keep_from >= storage.first_index():
             storage.compact(keep_from)

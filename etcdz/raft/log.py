@@ -175,9 +175,9 @@ class Log:
 
     # Reading
 
-    def snapshot(self) -> Snapshot:
-        """raises SnapshotTemporarilyUnavailable"""
-        return self.storage.snapshot() if self.unstable.snapshot is None else self.unstable.snapshot
+    def snapshot(self, to: int) -> Snapshot:
+        """For this member. raises SnapshotTemporarilyUnavailable"""
+        return self.storage.snapshot(to) if self.unstable.snapshot is None else self.unstable.snapshot
 
     def entries(self, lo: int, bytes_max: int = NO_LIMIT) -> Sequence[Entry]:
         """Entries from lo on, up to bytes_max but at least one if there is one. raises Compacted"""

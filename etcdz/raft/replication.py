@@ -61,7 +61,7 @@ def _maybe_send_snapshot(r: "Raft", to: int, progress: Progress) -> bool:
         r.logger.debug(f"ignore sending snapshot to {to:x} since it is not recently active")
         return False
     try:
-        snapshot = r.log.snapshot()
+        snapshot = r.log.snapshot(to)
     except SnapshotTemporarilyUnavailable:
         r.logger.debug(f"{r.id:x} failed to send snapshot to {to:x} because snapshot is temporarily unavailable")
         return False

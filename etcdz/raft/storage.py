@@ -35,8 +35,9 @@ class Storage(Protocol):
     def last_index(self) -> int:
         """first_index - 1 if there are no entries."""
 
-    def snapshot(self) -> Snapshot:
-        """The newest. raises SnapshotTemporarilyUnavailable: it is being made, ask again"""
+    def snapshot(self, to: int = 0) -> Snapshot:
+        """The newest, for the member that is to get it. raises SnapshotTemporarilyUnavailable: it is being made, ask
+        again"""
 
 
 class MemoryStorage:
@@ -91,7 +92,7 @@ class MemoryStorage:
         shift = self._dead - self._before_index - 1
         return limit_bytes(self._entries[lo + shift : hi + shift], bytes_max)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, to: int = 0) -> Snapshot:
         return self._snapshot
 
     def append(self, entries: Sequence[Entry]) -> None:

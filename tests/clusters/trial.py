@@ -35,6 +35,7 @@ EXPECTED_TEXTS: Final = (
     "etcdserver: server stopped",
     "etcdserver: too many requests",
     "context deadline exceeded",
+    "raft proposal dropped",  # etcd, while leadership is being handed over
 )
 """What a client may be told while members come and go."""
 CONNECTION_TEXTS: Final = (

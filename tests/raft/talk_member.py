@@ -23,7 +23,7 @@ class HistoryStorage(MemoryStorage):
         hard_state, conf_state = super().initial_state()
         return hard_state, self.history[-1].conf_state if self.restarted else conf_state
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, to: int = 0) -> Snapshot:
         return self.history[-1]
 
 

@@ -332,7 +332,7 @@ def test_a_snapshot_that_is_not_ready_yet_is_asked_for_again() -> None:
     class Slow(type(storage)):  # type: ignore[misc]
         __slots__ = ()
 
-        def snapshot(self) -> Snapshot:
+        def snapshot(self, to: int = 0) -> Snapshot:
             answer = answers.pop(0)
             if answer is None:
                 raise SnapshotTemporarilyUnavailable

@@ -27,7 +27,9 @@ class Cluster:
         self.world = world
         self.members: dict[int, Member] = {}
         self.checker = Checker(world, self.members)
-        self.network = Network(world, self._deliver, lambda node: self.members[node].life, self._snapshot_done)
+        self.network = Network(
+            world, self._deliver, lambda node: self.members[node].life, self._snapshot_done, self._unreachable
+        )
         self.numbers = count(1)
         first = list(range(1, plan.voters + 1))
         for node in range(1, plan.size + 1):
@@ -48,6 +50,11 @@ class Cluster:
         member = self.members[sender]
         if member.life == life:
             member.do(lambda raw: raw.report_snapshot(peer, failed=failed))
+
+    def _unreachable(self, sender: int, life: int, peer: int) -> None:
+        member = self.members[sender]
+        if member.life == life:
+            member.do(lambda raw: raw.report_unreachable(peer))
 
     # Who is there
 

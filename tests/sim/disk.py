@@ -52,7 +52,7 @@ class Stored(MemoryStorage):
         super().__init__()
         self._newest = newest
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, to: int = 0) -> Snapshot:
         index, conf_state, data = self._newest()
         if index < self.saved.index:
             raise SnapshotTemporarilyUnavailable

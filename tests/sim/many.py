@@ -38,6 +38,8 @@ REPORTED = (
     "messages lost",
     "messages twice",
     "messages late",
+    "streams dialled",
+    "streams broken",
     "logs cut back",
     "stalemates",
 )

@@ -46,6 +46,7 @@ class Plan:
     lazy             how many of a thousand inputs are not followed at once by the work they make: it gathers
     skew             members' clocks run up to so many percent slower or faster
     as_bytes         messages travel encoded
+    as_streams       they travel on streams that break, and are not dropped, doubled or late one by one
     lease            reads trust the clock
     leave_at_once    a member that applies its own removal stops
     """
@@ -67,6 +68,7 @@ class Plan:
     write_ms: int
     read_ms: int
     as_bytes: bool
+    as_streams: bool
     lease: bool
     leave_at_once: bool
     options: dict[str, object] = field(default_factory=dict)
@@ -100,6 +102,7 @@ def plan_for(seed: int) -> Plan:
         write_ms=random.choice((40, 80, 120)),
         read_ms=random.choice((100, 150)),
         as_bytes=chance() < 0.15,
+        as_streams=Random(seed + 0.5).random() < 0.25,  # of its own, so that older seeds stay what they are
         lease=lease,
         leave_at_once=chance() < 0.7,
         options={

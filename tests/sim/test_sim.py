@@ -35,6 +35,8 @@ PER_HUNDRED = {
     "messages lost": 2000,
     "messages twice": 300,
     "messages late": 100,
+    "streams dialled": 250,
+    "streams broken": 150,
     "logs cut back": 5,
 }
 

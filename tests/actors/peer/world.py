@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from actors.peer import actor as module
 from actors.peer.actor import PeerActor
+from actors.runtime import event_loop as module
 from actors.runtime.link import Peer
 from etcdz.cluster.founding import Founding, found
 from etcdz.config import MemberConfig

@@ -106,7 +106,7 @@ def test_a_new_backend_is_handed_what_it_has_not_applied(applies: Applies) -> No
     host.storage.append([entry(index) for index in range(1, 16)])
     applies.put(work(*[entry(index) for index in range(11, 16)]))
     host.links.sent.clear()
-    applies.begin_again(applied_index=12, committed=15)
+    applies.begin_again(applied_index=12, applying=15)
     assert [apply.first_index for apply in handed(applies)] == [13] and applies.handed_index == 15
-    applies.begin_again(applied_index=16, committed=15)  # ahead, by what the wal appends
+    applies.begin_again(applied_index=16, applying=15)  # ahead, by what the wal appends
     assert len(handed(applies)) == 1 and applies.handed_index == 16

@@ -24,6 +24,7 @@ class Host(SimpleNamespace):
         self.boot = SimpleNamespace(incarnation=7)
         self.storage = MemoryStorage()
         self.storage.append([make_entry(0, 3, index, b"") for index in range(1, 6_001)])
+        self.outgoing_snapshots = SimpleNamespace(kept_from=None)
         self.appends: Any = SimpleNamespace(send_commit_index=lambda: self.links.send("wal", "the commit index"))
 
 
@@ -32,12 +33,20 @@ def host() -> Host:
     return Host()
 
 
+def test_the_log_is_kept_behind_a_snapshot_that_is_on_its_way(host: Host) -> None:
+    host.outgoing_snapshots.kept_from = 700
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
+    trimming.on_flushed(flushed(6_000))
+    trimming.maybe_save(committed=6_000)
+    assert host.storage.first_index() == 701
+
+
 def flushed(index: int) -> Flushed:
     return Flushed(index, 3, CONF_STATE, b"v2")
 
 
 def test_a_flush_is_asked_for_once_after_so_many_entries(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.begin(snapshot_index=50)
     for applied in (149, 150, 151):
         trimming.on_applied(applied)
@@ -45,7 +54,7 @@ def test_a_flush_is_asked_for_once_after_so_many_entries(host: Host) -> None:
 
 
 def test_a_new_backend_is_asked_again(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.on_applied(100)
     trimming.on_new_backend()
     trimming.on_applied(101)
@@ -53,7 +62,7 @@ def test_a_new_backend_is_asked_again(host: Host) -> None:
 
 
 def test_the_marker_waits_until_raft_has_committed_it_and_follows_the_commit_index(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.on_flushed(flushed(200))
     trimming.maybe_save(committed=199)
     assert host.links.sent == [] and trimming.flushed is not None
@@ -66,7 +75,7 @@ def test_the_marker_waits_until_raft_has_committed_it_and_follows_the_commit_ind
 
 
 def test_the_log_keeps_what_slow_followers_may_ask_for(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.on_flushed(flushed(limits.CATCH_UP_ENTRIES - 1))
     trimming.maybe_save(committed=6_000)
     assert host.storage.first_index() == 1
@@ -76,7 +85,7 @@ def test_the_log_keeps_what_slow_followers_may_ask_for(host: Host) -> None:
 
 
 def test_a_flush_no_further_than_the_last_snapshot_saves_nothing(host: Host) -> None:
-    trimming = Trimming(host, EVERY)
+    trimming = Trimming(host, EVERY, limits.CATCH_UP_ENTRIES)
     trimming.begin(snapshot_index=200)
     trimming.on_flushed(flushed(200))
     trimming.maybe_save(committed=300)

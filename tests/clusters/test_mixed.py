@@ -1,0 +1,85 @@
+"""etcdz beside real members in one cluster: whoever leads, all hold the same, and a cluster changes kind under load."""
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from etcdz.proto import etcdserverpb as pb
+from tests.cluster_process import FAST, Cluster, until
+from tests.clusters.trial import ClusterTrial, unexpected
+from tests.process.watch_lease_load import ALL, Witness, check_events, check_same
+
+pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(3_600)]
+
+MIX = "old-etcd,etcd,etcdz"
+MIXES_LONG = (
+    "etcdz,etcd,etcd",
+    "etcdz,etcdz,old-etcd",
+    "etcdz,etcdz,etcd",
+    "etcdz,old-etcd,old-etcd",
+    "etcdz,etcdz,etcdz",
+)
+LONG_CALLS = 12_000
+
+
+@pytest.fixture(params=[MIX, *MIXES_LONG])
+def mixed(request: pytest.FixtureRequest, make_cluster: Callable[..., Cluster], is_long: bool) -> Iterator[Cluster]:
+    if request.param != MIX and not is_long:
+        pytest.skip("only with --long")
+    with make_cluster(request.param, *FAST, "--snapshot-count=1000") as cluster:
+        yield cluster
+
+
+def test_each_kind_leads_in_turn_and_all_hold_the_same(mixed: Cluster, seed: int, is_long: bool) -> None:
+    trial = ClusterTrial(mixed, seed)
+    witnesses = [Witness(member.target, **ALL) for member in mixed]
+    with trial.load(clients=2) as load:
+        for member in list(mixed):
+            mixed.move_leader(member.name)
+            load.wait_more(LONG_CALLS if is_long else 100, timeout_s=600)
+    trial.verify()
+    revision = mixed.assert_equal_stores()
+    for witness in witnesses:
+        witness.wait_for(revision)
+        witness.stop()
+    check_events(witnesses[0].told, revision, {})
+    for witness in witnesses[1:]:
+        check_same(witness.told, lambda event: True, witnesses[0].told)
+    assert not unexpected(load.errors())
+    assert_equal_after_compaction(mixed, revision, trial.random)
+
+
+def assert_equal_after_compaction(cluster: Cluster, revision: int, rng: random.Random) -> None:
+    """A compaction at any member; and leases with keys that are revoked at others."""
+    members = list(cluster)
+    rng.shuffle(members)
+    for at, member in enumerate(members):
+        lease = member.call("Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=600), pb.LeaseGrantResponse)
+        put = pb.PutRequest(key=b"leased/%d" % at, value=b"1", lease=lease.ID)
+        members[at - 1].call("KV/Put", put, pb.PutResponse)
+        if at == 0:
+            members[-2].call("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=lease.ID), pb.LeaseRevokeResponse)
+    compaction = pb.CompactionRequest(revision=rng.randrange(revision // 2, revision), physical=True)
+    members[0].call("KV/Compact", compaction, pb.CompactionResponse)
+    for member in members:
+        until(lambda at=member: at.hash_kv()[2] == compaction.revision, 30, lambda: "not compacted everywhere")
+    cluster.assert_equal_stores()
+
+
+def test_a_cluster_changes_kind_member_by_member_under_load(
+    make_cluster: Callable[..., Cluster], seed: int, is_long: bool
+) -> None:
+    """Nothing is lost or doubled on the way, nor on the way back."""
+    kinds = ["etcdz", "etcdz", "etcdz", "etcd", "etcd", "old-etcd"] if is_long else ["etcdz"]
+    with make_cluster("etcd,etcd,etcd", *FAST, "--snapshot-count=200") as cluster:
+        trial = ClusterTrial(cluster, seed)
+        for kind in kinds:
+            oldest = next(iter(cluster))
+            staying = [member.name for member in cluster if member is not oldest]
+            with trial.load(staying, clients=2) as load:
+                load.wait_more(300)
+                cluster.replace(oldest.name, kind)
+                load.wait_more(50)
+            assert not unexpected(load.errors())
+            trial.verify()
