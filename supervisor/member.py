@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from typing import Final
 
-from etcdz.bootstrap.errors import BootstrapError
+from etcdz.bootstrap.errors import BootstrapError, DiscoveryError
 from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
 from etcdz.net.address import AddressError
@@ -72,7 +72,10 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
     except (AddressError, BootstrapError) as error:
         announcements.closing(settings)
         announcements.closed(settings)
-        announcements.refused(str(error))
+        if isinstance(error, DiscoveryError):
+            announcements.not_discovered(settings, error.reason, str(error))
+        else:
+            announcements.refused(str(error))
         return 1
     finally:
         data.release()

@@ -28,7 +28,7 @@ FAST: Final = ("--heartbeat-interval=50", "--election-timeout=500")
 """For tests in which members die: half of the usual, and enough for a busy machine with two CPUs."""
 _LOOK_EVERY_S: Final = 0.02
 _CALL_TIMEOUT_S: Final = 10.0
-_RECONFIG_TIMEOUT_S: Final = 20.0
+_RECONFIG_TIMEOUT_S: Final = 60.0
 _TRANSIENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN)
 
 

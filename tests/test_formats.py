@@ -11,8 +11,13 @@ from actors.backend.reply_ring import decode_record, encode_record, record_bytes
 from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
 from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.ipc.messages import decode_frame
+from etcdz.peer.message_stream import MessageDecoder
+from etcdz.peer.msgapp_stream import MsgappDecoder
+from etcdz.peer.screen import Screen
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb, raftpb
+from etcdz.raft.codec import decode_message
+from etcdz.raft.messages import MESSAGE_NAMES
 from etcdz.store import buckets
 from etcdz.store.leveldb import LevelStore
 from etcdz.store.log_tail import sound_bytes
@@ -163,6 +168,21 @@ def test_reply_ring() -> None:
     lines = [f"slot {slot}: {decode_frame(frame)[0]}" for slot, frame in frames.items()]
     assert [f"applied index {index}", *lines] == decoded("reply-ring.md")
     assert b"".join(encode_record(index, frames)) == record
+
+
+def test_peer_streams() -> None:
+    messages, appends = examples("peer-streams.md")
+    screen = Screen(2)
+    found = [("message", one) for one in MessageDecoder(screen).receive(messages)]
+    found += [("msgapp", one) for one in MsgappDecoder(screen, 1).receive(appends)]
+    shown = []
+    for stream, encoded in found:
+        m = decode_message(encoded)
+        log = f"term {m.term} log {m.log_term}/{m.index} commit {m.commit}"
+        entries = " ".join(str(entry.index) for entry in m.entries)
+        line = f"{stream} {MESSAGE_NAMES[m.type]} {m.from_}->{m.to} {log}"
+        shown.append(f"{line} entries {entries}" if entries else line)
+    assert shown == decoded("peer-streams.md")
 
 
 def test_flight_recorder() -> None:

@@ -111,6 +111,7 @@ class Call(NamedTuple):
                 body of the request
     began_s     on the monotonic clock
     auth        who asks; None: nothing is known of that
+    read_index  of a READ: what a backend must have applied before it answers, a new one as well
     """
 
     caller: Caller
@@ -120,6 +121,7 @@ class Call(NamedTuple):
     payload: bytes
     began_s: float
     auth: AuthInfo | None
+    read_index: int = 0
 
 
 Begin = Callable[[Caller, int, bytes, AuthInfo | None], EtcdError | None]

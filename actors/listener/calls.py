@@ -168,7 +168,7 @@ class Calls:
         self._maintenance = Maintenance(routes, self._transfers)
         leases = Leases(routes, lambda: self._ids.next())
         self._timeouts = Timeouts(config)
-        self.members = ClusterMembers(routes, config, self._call_leader, self._timeouts)
+        self.members = ClusterMembers(routes, config, self._call_leader)
         self._served: dict[int, Begin] = {
             **key_values.begin,
             **leases.begin,
@@ -298,7 +298,7 @@ class Calls:
             self._read_index.append(request_id)
         else:
             self._reads.append((request_id, method, body, index))
-        self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic(), auth)
+        self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic(), auth, index or 0)
         self._host.flush_soon()
 
     def _read_long_running(
@@ -483,7 +483,7 @@ class Calls:
         for request_id in message.ids:
             call = self._calls.get(request_id)
             if call is not None and call.state == WAIT_INDEX:
-                self._calls[request_id] = call._replace(state=READ)
+                self._calls[request_id] = call._replace(state=READ, read_index=message.read_index)
                 self._reads.append((request_id, call.method, call.payload, message.read_index))
 
     def on_leadership(self, message: Leadership) -> None:
@@ -544,8 +544,7 @@ class Calls:
             self._changes = [(i, c.payload) for i, c in self._calls.items() if c.state == CHANGE]
         elif peer.kind == "backend":
             self._end_poison_reads()
-            index = self._leadership.read_index or 0
-            self._reads = [(i, c.method, c.payload, index) for i, c in self._calls.items() if c.state == READ]
+            self._reads = [(i, c.method, c.payload, c.read_index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.payload, 0) for i, c in self._long_running.items()]
             self.long_reads.ask_again()
         elif peer.kind == "peer":
@@ -635,13 +634,13 @@ class Calls:
             self._answered.clear()
 
     def _ask_long_reads(self) -> None:
-        links, index = self._host.links, self._leadership.read_index or 0
+        links = self._host.links
         if self.long_reads.cancelled:
             links.send("backend", CancelReads(self._slot, self.long_reads.cancelled))
             self.long_reads.cancelled = []
         due = list(self.long_reads.take_due())
         if due:
-            items = [(request_id, call.method, call.payload, index) for request_id, call in due]
+            items = [(request_id, call.method, call.payload, call.read_index) for request_id, call in due]
             askers = [(request_id, *call.auth) for request_id, call in due if call.auth is not None]
             links.send("backend", ReadLong(self._slot, items, askers))
 

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from actors.listener.call import Begin, Call, Caller, FollowUp, ForClient, Routes
-from actors.listener.timeouts import Timeouts
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code, EtcdError
@@ -47,16 +46,14 @@ class ClusterMembers:
     follow_ups  by method: what their replies are followed by
     """
 
-    def __init__(self, routes: Routes, config: MemberConfig, call_leader: "CallLeader", timeouts: Timeouts) -> None:
+    def __init__(self, routes: Routes, config: MemberConfig, call_leader: "CallLeader") -> None:
         self._routes = routes
         self._is_strict = config.strict_reconfig_check
         self._timeout_s = config.request_timeout_s
-        self._leader_wait_s = config.election_ms / 1000
         self._call_leader = call_leader
         self._promotions: dict[int, _Promotion] = {}
         """That the leader is to decide, by the number of the call. Invariant: in the order in which they began."""
         self._numbers = 0
-        self._timeouts = timeouts
         self.known = Membership(0, 0)
         self.active: dict[int, float] = {}
         self.begin: dict[int, Begin] = {
@@ -199,19 +196,10 @@ class ClusterMembers:
         """Asks again what the leader could not decide, and ends what has waited too long. answered: those are added"""
         for promotion in list(self._promotions.values()):
             if now - promotion.began_s >= self._timeout_s:
-                promotion.fail(errors.TIMEOUT)
-            elif promotion.again_s is None or now < promotion.again_s:
-                continue
-            elif self._is_leaderless_too_long(promotion, now):
-                promotion.fail(errors.NO_LEADER)
-            else:
+                promotion.fail(errors.TIMEOUT if self._routes.leadership().leader else errors.NO_LEADER)
+                answered.add(promotion.client)
+            elif promotion.again_s is not None and now >= promotion.again_s:
                 self._decide(promotion)
-                continue
-            answered.add(promotion.client)
-
-    def _is_leaderless_too_long(self, promotion: "_Promotion", now: float) -> bool:
-        since = self._timeouts.leaderless_since
-        return since is not None and now - max(promotion.began_s, since) >= self._leader_wait_s
 
     def end(self, promotion: "_Promotion") -> bool:
         """It is to be answered. return whether it was not yet"""

@@ -21,27 +21,28 @@ from etcdz.ipc.messages import Leadership
 
 
 class Timeouts:
-    """leaderless_since  on the monotonic clock; None: there is a leader, or raft has not said anything yet"""
+    """Hears what raft says of leaders."""
 
     def __init__(self, config: MemberConfig) -> None:
         self._elections_s = 2 * config.election_ms / 1000
         self._leader: int | None = None
         self._elected_s = float("-inf")
         """When this member became the leader last."""
-        self.leaderless_since: float | None = None
+        self._leaderless_since: float | None = None
+        """None: there is a leader, or raft has not said anything yet."""
 
     def on_leadership(self, message: Leadership, own_id: int, now: float) -> None:
         """Each word of raft's. own_id: of this member; 0: not known yet"""
         if message.leader == self._leader:
             return
         self._leader = message.leader
-        self.leaderless_since = None if message.leader else now
+        self._leaderless_since = None if message.leader else now
         if message.leader == own_id:
             self._elected_s = now
 
     def error(self, began_s: float, now: float, known: Membership, active: Mapping[int, float]) -> EtcdError:
         """For a write that began at began_s. active: other members that are heard of -> since when, in unix time"""
-        if self.leaderless_since is not None and self.leaderless_since <= began_s:
+        if self._leaderless_since is not None and self._leaderless_since <= began_s:
             return errors.DEADLINE_EXCEEDED
         if self._elected_s - self._elections_s < began_s < self._elected_s:
             return errors.TIMEOUT_DUE_TO_LEADER_FAIL

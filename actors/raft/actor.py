@@ -145,6 +145,7 @@ class RaftActor(Actor):
     def on_peer_up(self, peer: Peer) -> None:
         if peer.kind == "backend":
             self.links.send("backend", BackendHello(self.boot.incarnation))
+            self.leadership.tell(peer)
         elif peer.kind == "wal":
             self._greet_wal()
         elif peer.kind == "peer":

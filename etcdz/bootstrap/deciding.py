@@ -3,10 +3,13 @@
 Source: etcd 3.5 NewServer, its two cases without a log.
 """
 
+import importlib
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from etcdz import ETCD_VERSION
-from etcdz.bootstrap.errors import BootstrapError
+from etcdz.bootstrap.errors import BootstrapError, DiscoveryError
 from etcdz.bootstrap.other_members import (
     RunningCluster,
     RunningMember,
@@ -14,10 +17,13 @@ from etcdz.bootstrap.other_members import (
     running_cluster,
     versions,
 )
+from etcdz.bootstrap.retries import Retries
 from etcdz.cluster.founding import FirstMember, Founding
+from etcdz.cluster.founding import found as found_cluster
 from etcdz.cluster.versions import MIN_CLUSTER_VERSION, major_minor
 from etcdz.config import MemberConfig
-from etcdz.config.bootstrap import Resolve, difference, resolve
+from etcdz.config.bootstrap import Resolve, cluster_error, difference, join_error, resolve
+from etcdz.config.member import parse_initial_cluster
 from etcdz.telemetry import logs
 
 JOIN_S = 10.0
@@ -34,12 +40,54 @@ def decide(config: MemberConfig, resolve: Resolve = resolve) -> Founding:
     raises    BootstrapError
     Requires: what the settings alone say was checked (etcdz.config.bootstrap)
     """
+    if config.discovery_srv:
+        config = _out_of_dns(config, resolve)
     if config.initial_cluster_state == "existing":
         return _join(config, resolve)
     founding = config.first_founding
     if _is_bootstrapped(founding):
         raise BootstrapError(f"member {founding.member_id:x} has already been bootstrapped")
+    if config.is_discovered:
+        return _discover(config, founding)
     return founding
+
+
+def _out_of_dns(config: MemberConfig, resolve: Resolve) -> MemberConfig:
+    """With the initial cluster that name servers say. What could be said of it before is looked at now."""
+    lookup = importlib.import_module("etcdz.bootstrap.srv_records")
+    urls, domain, suffix = config.initial_advertise_peer_urls, config.discovery_srv, config.discovery_srv_name
+    text = lookup.initial_cluster(config.name, urls, domain, suffix, resolve)
+    config = replace(config, initial_cluster_text=text, discovery_srv="")
+    is_join = config.initial_cluster_state == "existing"
+    if error := join_error(config) if is_join else cluster_error(config, resolve):
+        raise BootstrapError(error)
+    return config
+
+
+def _discover(config: MemberConfig, own: Founding) -> Founding:
+    """With all that a discovery service knows in the end; the ids are those that each member had before."""
+    entry = ",".join(f"{config.name}={url}" for url in sorted(config.initial_advertise_peer_urls))
+    found = parse_initial_cluster(_service(config, own.member_id).join(entry))
+    if len({url for urls in found.values() for url in urls}) < sum(map(len, found.values())):
+        listed = ",".join(sorted(f"{name}={url}" for name, urls in found.items() for url in urls))
+        raise BootstrapError(f"discovery cluster {listed} has duplicate url")
+    if config.name not in found:
+        raise DiscoveryError("discovery: found duplicate name")
+    return found_cluster(found, config.cluster_token, config.name)
+
+
+def _service(config: MemberConfig, member_id: int) -> Any:
+    """What has `join`; what speaks to it is loaded only for who needs it."""
+    if config.discovery_url:
+        v2 = importlib.import_module("etcdz.bootstrap.discovery_v2")
+        return v2.Discovery(config.discovery_url, config.discovery_proxy, member_id, Retries(config.discovery_url))
+    v3 = importlib.import_module("etcdz.bootstrap.discovery_v3")
+    user, _, password = config.discovery_user.partition(":")
+    who = (user, config.discovery_password or password)
+    retries = Retries(",".join(config.discovery_endpoints))
+    return v3.Discovery(
+        config.discovery_token, config.discovery_endpoints, who, config.discovery_request_s, member_id, retries
+    )
 
 
 def _is_bootstrapped(founding: Founding) -> bool:

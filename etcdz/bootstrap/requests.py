@@ -20,7 +20,11 @@ CONNECT_S_MAX: Final = 3.0
 
 
 class RequestFailed(Exception):
-    """No answer came, or none that can be read; says why."""
+    """No answer came, or none that can be read; says why. is_late: the time was up"""
+
+    def __init__(self, why: str, is_late: bool = False) -> None:
+        super().__init__(why)
+        self.is_late = is_late
 
 
 class Response(NamedTuple):
@@ -38,13 +42,20 @@ def request(
     method: str = "GET",
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    proxy: str = "",
+    may_be_secure: bool = False,
 ) -> Response:
     """The answer of whoever listens at a URL. Redirects are not followed.
 
-    base    peer URL of a member, or any other without a path
-    raises  RequestFailed
+    base            peer URL of a member, or any other without a path
+    proxy           URL of an HTTP proxy, empty: none
+    may_be_secure   whether the server's certificate may be one that this system trusts
+    raises          RequestFailed
     """
-    connection = _connection(parse_url(base), timeout_s)
+    url = parse_url(base)
+    connection = _connection(url, timeout_s, proxy, may_be_secure)
+    if proxy and not url.is_secure:
+        path = base + path
     is_late = threading.Event()
     timer: threading.Timer | None = None
     try:
@@ -57,8 +68,9 @@ def request(
         if is_late.is_set():
             raise TimeoutError  # what has come may be cut off
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = "no answer in time" if isinstance(error, TimeoutError) or is_late.is_set() else _text(error)
-        raise RequestFailed(why) from None
+        if isinstance(error, TimeoutError) or is_late.is_set():
+            raise RequestFailed("no answer in time", is_late=True) from None
+        raise RequestFailed(_text(error)) from None
     finally:
         if timer is not None:
             timer.cancel()
@@ -84,16 +96,28 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _connection(url: Url, timeout_s: float) -> http.client.HTTPConnection:
+def _connection(url: Url, timeout_s: float, proxy: str, may_be_secure: bool) -> http.client.HTTPConnection:
     """Not connected yet. raises RequestFailed: no way to there"""
     wait_s = min(timeout_s, CONNECT_S_MAX)
-    if url.is_secure:
+    if url.is_secure and not may_be_secure:
         raise RequestFailed(f"TLS to other members is not supported yet: {url.text}")
     if url.is_unix:
         return _UnixConnection(url.socket_path, wait_s)
+    kind = http.client.HTTPSConnection if url.is_secure else http.client.HTTPConnection
+    host, port = _address(url, 443 if url.is_secure else 80)
+    if not proxy:
+        return kind(host, port, timeout=wait_s)
+    through = kind(*_address(parse_url(proxy if "://" in proxy else f"http://{proxy}"), 80), timeout=wait_s)
+    if url.is_secure:
+        through.set_tunnel(host, port)
+    return through
+
+
+def _address(url: Url, port: int) -> tuple[str, int]:
+    """port: where the URL names none. raises RequestFailed"""
     try:
-        host, port = url.host_port
-        return http.client.HTTPConnection(host, int(port or 80), timeout=wait_s)
+        host, given = url.host_port if ":" in url.host.rpartition("]")[2] else (url.host.strip("[]"), "")
+        return host, int(given or port)
     except ValueError as error:
         raise RequestFailed(str(error)) from None
 

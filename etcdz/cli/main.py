@@ -106,7 +106,9 @@ def _start_error(config: MemberConfig) -> str | None:
 
 
 def first_start_error(config: MemberConfig, resolve: bootstrap.Resolve) -> str | None:
-    """What keeps a member without a log from founding its cluster, or from joining it."""
+    """What keeps a member without a log from founding its cluster, or from joining it, as far as the settings say."""
+    if config.discovery_srv:
+        return None  # name servers say who the members are
     if config.initial_cluster_state == "existing":
         return bootstrap.join_error(config)
     return bootstrap.cluster_error(config, resolve)

@@ -60,7 +60,9 @@ def join_error(config: MemberConfig) -> str | None:
         urls_of = config.initial_cluster
     except ValueError as error:
         return f"error setting up initial cluster: {error}"
-    return _name_error(config.name, urls_of) or _duplicate_error(urls_of)
+    if refusal := _name_error(config.name, urls_of) or _duplicate_error(urls_of):
+        return refusal
+    return "discovery URL should not be set when joining existing initial cluster" if config.is_discovered else None
 
 
 def members_error(

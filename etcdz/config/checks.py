@@ -17,6 +17,10 @@ from etcdz.telemetry.logs import LEVELS
 ELECTION_MS_MAX: Final = 50_000
 ADVERTISE_UNSET: Final = "--advertise-client-urls is required when --listen-client-urls is set explicitly"
 
+_DISCOVERY_V3: Final = tuple(
+    f"discovery-{name}" for name in ("token", "endpoints", "cert", "key", "cacert", "user", "password")
+)
+
 Settings = Mapping[str, Any]
 
 
@@ -87,6 +91,25 @@ def _cluster_state(settings: Settings) -> str | None:
     return None if state in ("new", "existing") else f"unexpected clusterState {quote(state)}"
 
 
+def _one_bootstrap(settings: Settings) -> str | None:
+    """Members are named in one place. Source: for the v3 service, etcd 3.6"""
+    places = ("initial-cluster", "discovery", "discovery-endpoints", "discovery-srv")
+    if sum(bool(settings[name]) for name in places) > 1:
+        choices = '"initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"'
+        if not settings["discovery-endpoints"]:
+            choices = '"initial-cluster", "discovery" or "discovery-srv"'
+        return f"multiple discovery or bootstrap flags are set. Choose one of {choices}"
+    if settings["discovery-proxy"] and any(settings[name] for name in _DISCOVERY_V3):
+        return (
+            "both v2 discovery settings (discovery, discovery-proxy) and v3 discovery settings (discovery-token, "
+            "discovery-endpoints, discovery-cert, discovery-key, discovery-cacert, discovery-user, "
+            "discovery-password) are set"
+        )
+    if bool(settings["discovery-token"]) != bool(settings["discovery-endpoints"]):
+        return "both --discovery-token and --discovery-endpoints must be set"
+    return None
+
+
 def _ticks(settings: Settings) -> str | None:
     heartbeat, election = settings["heartbeat-interval"], settings["election-timeout"]
     if heartbeat == 0:
@@ -147,6 +170,7 @@ _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _bind,
     _advertise,
     _cluster_state,
+    _one_bootstrap,
     _ticks,
     _advertise_is_set,
     _lease_checkpoint,

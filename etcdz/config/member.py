@@ -17,6 +17,7 @@ _TUPLES = frozenset(
         "advertise_client_urls",
         "listen_peer_urls",
         "initial_advertise_peer_urls",
+        "discovery_endpoints",
         "log_outputs",
         "without_meaning",
     )
@@ -59,6 +60,19 @@ class MemberConfig:
     """--initial-cluster as given; only a member without a log looks at it."""
     initial_cluster_token: str = "etcd-cluster"
     initial_cluster_state: str = "new"
+    discovery_url: str = ""
+    """Of a v2 discovery service, with the cluster's token as its path; empty: none."""
+    discovery_proxy: str = ""
+    discovery_token: str = ""
+    """Of the cluster in a v3 discovery service; empty: none."""
+    discovery_endpoints: tuple[str, ...] = ()
+    discovery_request_s: float = 5.0
+    discovery_user: str = ""
+    """name or name:password."""
+    discovery_password: str = ""
+    discovery_srv: str = ""
+    """DNS domain whose SRV records name the members; empty: none does."""
+    discovery_srv_name: str = ""
     founding: Founding | None = None
     """Who the member is and whom it begins with, decided before the tree starts; None: the flags alone say it."""
 
@@ -72,6 +86,8 @@ class MemberConfig:
     initial_corrupt_check: bool = False
     corrupt_check_s: float = 0.0
     """0: never."""
+    compact_hash_check: bool = False
+    compact_hash_check_s: float = 60.0
     bootstrap_defrag_mb: int = 0
     """0: never."""
     max_txn_ops: int = 128
@@ -150,12 +166,24 @@ class MemberConfig:
         raises  ValueError: a bad URL, which bootstrap.cluster_error() finds before a first start; a member that has
                 run before never asks
         """
+        if self.is_discovered:  # until the service has told of the others
+            return {self.name: tuple(sorted(self.initial_advertise_peer_urls))}
         return parse_initial_cluster(self.initial_cluster_text)
+
+    @property
+    def is_discovered(self) -> bool:
+        """Whether a discovery service says who the members are."""
+        return bool(self.discovery_url or self.discovery_endpoints)
+
+    @property
+    def cluster_token(self) -> str:
+        """What the ids are made of, beside the URLs."""
+        return self.discovery_url or self.discovery_token or self.initial_cluster_token
 
     @property
     def first_founding(self) -> Founding:
         """`founding`, or what the flags alone say of a new cluster. raises as initial_cluster"""
-        return self.founding or found(self.initial_cluster, self.initial_cluster_token, self.name)
+        return self.founding or found(self.initial_cluster, self.cluster_token, self.name)
 
     @property
     def member_id(self) -> int:

@@ -171,6 +171,11 @@ def _complete(given: Mapping[str, Any]) -> dict[str, Any]:
         settings[name] = () if value is None else value
     settings["log-outputs"] = settings["log-outputs"] or ("default",)
     settings["initial-cluster-state"] = settings["initial-cluster-state"] or "new"
+    is_found = any(
+        settings[name] for name in ("discovery", "discovery-endpoints", "discovery-srv", "discovery-srv-name")
+    )
+    if is_found and "initial-cluster" not in given:
+        settings["initial-cluster"] = ""
     return settings
 
 

@@ -74,6 +74,25 @@ def refused(error: str) -> None:
     log.fatal("discovery failed", error=error)
 
 
+def not_discovered(settings: Mapping[str, Any], reason: str, error: str) -> None:
+    """The discovery service has no place for this member. reason: etcd's text for it, a part of error"""
+    token = settings["discovery_url"] or settings["discovery_token"]
+    log.warn("failed to start etcd", error=error)
+    if reason == "discovery: found duplicate id":
+        fields = {"name": settings["name"], "discovery-token": token}
+        log.warn("member has been registered with discovery service", **fields, error=reason)
+        log.warn("but could not find valid cluster configuration", **{"data-dir": settings["data_dir"]})
+        log.warn("check data dir if previous bootstrap succeeded")
+        log.warn("or use a new discovery token if previous bootstrap failed")
+        return
+    if reason == "discovery: found duplicate name":
+        log.warn("member with duplicated name has already been registered", discovery_token=token, error=reason)
+        log.warn("cURL the discovery token URL for details")
+    else:
+        log.warn("failed to bootstrap; discovery token was already used", discovery_token=token, error=error)
+    log.warn("do not reuse discovery token; generate a new one to bootstrap a cluster")
+
+
 def _identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": settings["name"],

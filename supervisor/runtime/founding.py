@@ -47,6 +47,9 @@ def settle(config: MemberConfig) -> Settled:
     path = Path(config.member_dir) / NAME
     try:
         if has_log(Path(config.wal_path)):
+            if config.is_discovered:
+                text = "discovery token is ignored since cluster already initialized; valid logs are found"
+                log.warn(text, wal_dir=config.wal_path)
             return Settled(_load(path), 0)
         settled = _decide(config) if _asks_others(config) else Settled(config.first_founding, 0)
         if settled.founding is not None:
@@ -58,7 +61,8 @@ def settle(config: MemberConfig) -> Settled:
 
 def _asks_others(config: MemberConfig) -> bool:
     """Whether the settings alone are not enough; what asks is loaded then, and by no member that is alone."""
-    return config.initial_cluster_state == "existing" or len(config.initial_cluster) > 1
+    is_elsewhere = config.discovery_srv or config.is_discovered or config.initial_cluster_state == "existing"
+    return bool(is_elsewhere) or len(config.initial_cluster) > 1
 
 
 def _decide(config: MemberConfig) -> Settled:

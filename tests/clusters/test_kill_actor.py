@@ -15,7 +15,8 @@ import pytest
 
 from tests.cluster_process import FAST, Cluster
 from tests.clusters.conftest import chosen_kinds
-from tests.clusters.trial import ClusterLoad, ClusterTrial, texts, unexpected
+from tests.clusters.trial import ClusterLoad, ClusterTrial, unexpected
+from tests.process.load import Op
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(3_600)]
 
@@ -44,34 +45,68 @@ class End(NamedTuple):
 
     elections: int
     stalls_ms: list[int]
-    errors: int
+    errors: list[Op]
 
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
-@pytest.mark.parametrize("actor", ACTORS)
-def test_others_do_not_notice_the_end_of(actor: str, role: str, trial: ClusterTrial, is_long: bool) -> None:
-    ends = []
-    with trial.load(clients=8) as load:
+def test_others_do_not_notice_the_end_of_an_actor(role: str, trial: ClusterTrial, is_long: bool) -> None:
+    ends: dict[str, list[End]] = {actor: [] for actor in ACTORS}
+    with trial.load(clients=6) as load:
         for _ in range(ROUNDS_LONG if is_long else ROUNDS):
-            ends.append(kill_one(trial, load, actor, role))
-    print(f"\n{table(f'{actor} of {role}', ends)} {texts(load.errors()).most_common(3)}")
+            for actor in trial.random.sample(ACTORS, len(ACTORS)):
+                ends[actor].append(kill_one(trial, load, actor, role))
+    for actor, found in ends.items():
+        print(table(f"{actor} of {role}", found))
+    print(trial.verify())
+    for actor, found in ends.items():
+        most = max(end.elections for end in found)
+        assert most <= (1 if actor == "raft" else 0), f"{most} elections when {actor} was killed"
+        assert not unexpected(
+            (error for end in found for error in end.errors), connection_lost=actor.startswith("listener")
+        )
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_beside_it_the_end_of_a_whole_member(role: str, trial: ClusterTrial, is_long: bool) -> None:
+    if not is_long:
+        pytest.skip("only with --long")
+    ends = []
+    with trial.load(clients=6) as load:
+        for _ in range(ROUNDS_LONG // 3):
+            ends.append(kill_member(trial, load, role))
+    print(table(f"member, {role}", ends))
     trial.verify()
-    assert max(end.elections for end in ends) <= (1 if actor == "raft" else 0)
-    assert not unexpected(load.errors(), connection_lost=actor.startswith("listener"))
+
+
+def victim(trial: ClusterTrial, role: str) -> str:
+    leader = trial.cluster.leader()
+    return next(member.name for member in trial.cluster if (member is leader) == (role == "leader"))
 
 
 def kill_one(trial: ClusterTrial, load: ClusterLoad, actor: str, role: str) -> End:
-    cluster = trial.cluster
-    leader = cluster.leader()
-    name = leader.name if role == "leader" else next(m.name for m in cluster if m is not leader)
+    name = victim(trial, role)
     load.random_moment()
-    term, errors, killed_s = cluster.term(), len(load.errors()), time.monotonic()
+    term, errors, killed_s = trial.cluster.term(), len(load.errors()), time.monotonic()
     before = trial.signal_actor(name, actor, signal.SIGKILL)
     trial.wait_restarted(name, before, actor)
-    load.wait_more(4 * 8)
+    return end_of(trial, load, name, term, errors, killed_s)
+
+
+def kill_member(trial: ClusterTrial, load: ClusterLoad, role: str) -> End:
+    name = victim(trial, role)
+    load.random_moment()
+    term, errors, killed_s = trial.cluster.term(), len(load.errors()), time.monotonic()
+    trial.cluster[name].kill9()
+    trial.cluster.launch(name).wait_ready()
+    return end_of(trial, load, name, term, errors, killed_s)
+
+
+def end_of(trial: ClusterTrial, load: ClusterLoad, name: str, term: int, errors: int, killed_s: float) -> End:
+    """More calls are waited for than were under way: so who came back has had its part in some of them."""
+    load.wait_more(4 * 6)
     stalls = load.stalls_ms(killed_s)
     in_order = [stalls.pop(name), *stalls.values()]
-    return End(cluster.term() - term, in_order, len(load.errors()) - errors)
+    return End(trial.cluster.term() - term, in_order, load.errors()[errors:])
 
 
 def table(what: str, ends: list[End]) -> str:
@@ -80,5 +115,5 @@ def table(what: str, ends: list[End]) -> str:
     return (
         f"{what:22} n {len(ends):3}  elections {sum(end.elections for end in ends):3}  "
         f"stall ms: own median {statistics.median(own):5.0f} max {max(own):5}  "
-        f"others median {statistics.median(others):5.0f} max {max(others):5}  errors {sum(end.errors for end in ends)}"
+        f"others median {statistics.median(others):5.0f} max {max(others):5}  errors {sum(len(e.errors) for e in ends)}"
     )

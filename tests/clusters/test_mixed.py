@@ -34,7 +34,7 @@ def mixed(request: pytest.FixtureRequest, make_cluster: Callable[..., Cluster], 
 def test_each_kind_leads_in_turn_and_all_hold_the_same(mixed: Cluster, seed: int, is_long: bool) -> None:
     trial = ClusterTrial(mixed, seed)
     witnesses = [Witness(member.target, **ALL) for member in mixed]
-    with trial.load(clients=4) as load:
+    with trial.load(clients=2) as load:
         for member in list(mixed):
             mixed.move_leader(member.name)
             load.wait_more(LONG_CALLS if is_long else 100, timeout_s=600)
@@ -77,7 +77,7 @@ def test_a_cluster_changes_kind_member_by_member_under_load(
         for kind in kinds:
             oldest = next(iter(cluster))
             staying = [member.name for member in cluster if member is not oldest]
-            with trial.load(staying, clients=4) as load:
+            with trial.load(staying, clients=2) as load:
                 load.wait_more(300)
                 cluster.replace(oldest.name, kind)
                 load.wait_more(50)

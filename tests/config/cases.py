@@ -256,11 +256,29 @@ FILES = (
         "into Go struct field configYAML.log-outputs of type string",
     ),
 )
+CHOOSE_ONE = (
+    'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery" or "discovery-srv"'
+)
 NO_LOCAL = 'couldn\'t find local name "default" in the initial cluster configuration'
 AT_2380 = "--initial-cluster=default=http://localhost:2380"
 EXISTING = "--initial-cluster-state=existing"
 NOBODY = "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs"
 FIRST_START = (
+    Case(
+        (*FREE, "--discovery=http://127.0.0.1:1/x", f"{AT_2380}"),
+        1,
+        CHOOSE_ONE,
+    ),
+    Case(
+        (*FREE, "--discovery=http://127.0.0.1:1/x", "--discovery-srv=x"),
+        1,
+        CHOOSE_ONE,
+    ),
+    Case(
+        (*FREE, EXISTING, "--discovery=http://127.0.0.1:1/x"),
+        1,
+        "discovery URL should not be set when joining existing initial cluster",
+    ),
     Case((*FREE, EXISTING), 1, NOBODY),
     Case((*FREE, EXISTING, "--initial-cluster=default=http://nowhere.invalid:2380"), 1, NOBODY),
     Case((*FREE, EXISTING, f"{AT_2380},b=http://localhost:1"), 1, NOBODY),
@@ -348,6 +366,16 @@ UPKEEP = (
 SAME_AS_ETCD = (*FLAG_SYNTAX, *VALUES, *URLS, *CHECKS, *ENVIRONMENT, *FILES, *FIRST_START, *UPKEEP)
 
 OURS = (
+    Case(("--discovery-token=t",), 1, "both --discovery-token and --discovery-endpoints must be set"),
+    Case(
+        ("--discovery-endpoints=http://127.0.0.1:1",), 1, "both --discovery-token and --discovery-endpoints must be set"
+    ),
+    Case(
+        ("--discovery-endpoints=http://127.0.0.1:1", "--discovery=http://127.0.0.1:1/x"),
+        1,
+        "multiple discovery or bootstrap flags are set. Choose one of "
+        '"initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"',
+    ),
     Case(("--cert-file=x",), 2, "--cert-file=x is not supported yet"),
     Case(("--enable-v2",), 2, "--enable-v2=true is not supported yet"),
     Case(

@@ -14,7 +14,19 @@ from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import PUT, RANGE, STATUS, TXN
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import FIRST_OFFER, Leadership, Propose, Read, ReadIndex, ReadStates, Refused, Replies, Write
+from etcdz.ipc.messages import (
+    FIRST_OFFER,
+    Leadership,
+    LongReads,
+    Propose,
+    Read,
+    ReadIndex,
+    ReadLong,
+    ReadStates,
+    Refused,
+    Replies,
+    Write,
+)
 from etcdz.proto import etcdserverpb as pb
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
@@ -203,6 +215,26 @@ def test_without_the_grant_a_linearizable_read_asks_raft_first(setup: Setup) -> 
     setup.calls.on_read_states(ReadStates(17, message.ids))
     [(name, message)] = setup.turn()
     assert (name, message.items[0][3]) == ("backend", 17)
+
+
+def test_a_new_backend_answers_no_sooner_than_the_old_one_might_have(setup: Setup) -> None:
+    """It may have applied less than it, and the write that the read has to see may have been answered elsewhere."""
+    setup.begin(1, RANGE, RANGE_BODY)
+    [(_, asked)] = setup.turn()
+    setup.calls.on_read_states(ReadStates(17, asked.ids))
+    before = setup.turn()
+    setup.calls.on_peer_up(BACKEND)
+    assert setup.turn() == before
+
+
+def test_a_read_that_turns_out_to_be_long_keeps_its_index(setup: Setup) -> None:
+    setup.begin(1, RANGE, RANGE_BODY)
+    [(_, asked)] = setup.turn()
+    setup.calls.on_read_states(ReadStates(17, asked.ids))
+    [(_, read)] = setup.turn()
+    setup.calls.on_long_reads(LongReads(BACKEND.incarnation, [read.items[0][0]]))
+    [(name, message)] = setup.turn()
+    assert (name, type(message), message.items[0][3]) == ("backend", ReadLong, 17)
 
 
 def test_a_serializable_read_asks_nobody(setup: Setup) -> None:

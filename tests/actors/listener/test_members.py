@@ -220,13 +220,22 @@ def test_a_leader_that_was_deposed_meanwhile_asks_its_successor(setup: Setup) ->
     assert setup.client.answers == {}
 
 
-def test_without_a_leader_a_promotion_waits_for_an_election_and_no_longer(setup: Setup) -> None:
+def test_without_a_leader_a_promotion_waits_for_one(setup: Setup) -> None:
+    lead(setup, 0)
+    for stream_id in (1, 3):
+        setup.begin(stream_id, MEMBER_PROMOTE, promote_body())
+        setup.calls.expire(time.monotonic() + 0.5)
+        assert setup.client.answers == {} and setup.turn() == []
+    setup.calls.expire(time.monotonic() + 7.1)
+    assert is_error(error_of(setup, 1), errors.NO_LEADER)
+
+
+def test_a_leader_that_comes_is_asked_for_what_has_waited(setup: Setup) -> None:
     lead(setup, 0)
     setup.begin(1, MEMBER_PROMOTE, promote_body())
-    setup.calls.expire(time.monotonic() + 0.5)
-    assert setup.client.answers == {} and setup.turn() == []
-    setup.calls.expire(time.monotonic() + 1.1)
-    assert is_error(error_of(setup, 1), errors.NO_LEADER)
+    lead(setup, OTHER, term=6)
+    setup.calls.expire(time.monotonic() + 0.2)
+    called(setup, OTHER)
 
 
 def test_an_answer_that_comes_late_answers_nobody_twice(setup: Setup) -> None:

@@ -155,6 +155,8 @@ def test_a_member_that_takes_nothing_is_cut_and_what_waits_for_it_is_bounded(
     assert remote.outbox.dropped > 0
     port.world.until(lambda: not remote.outgoing)
     assert remote.outbox.waiting_bytes("msgapp") == 0
+    said = [fields for text, fields in port.member.log.lines if text.startswith("dropped internal Raft message")]
+    assert sum(fields["messages"] for fields in said) == remote.outbox.overflowed > 0
 
 
 # ---- requests ----
