@@ -289,7 +289,7 @@ def test_five_members_stand_the_loss_of_two_and_come_back_from_the_loss_of_three
         third.kill9()
         for member in left:
             assert member.get(b"there", serializable=True).kvs[0].value == b"1"
-            with pytest.raises(grpc.RpcError, match="timed out|deadline"):
+            with pytest.raises(grpc.RpcError, match=r"timed out|deadline"):
                 member.call("KV/Put", pb.PutRequest(key=b"x"), pb.PutResponse, timeout_s=20)
             with pytest.raises(grpc.RpcError, match="timed out"):
                 member.call("KV/Range", pb.RangeRequest(key=b"there"), pb.RangeResponse, timeout_s=20)
