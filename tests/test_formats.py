@@ -121,8 +121,9 @@ def test_founding() -> None:
     (file,) = examples("founding.md")
     founding = Founding.from_dict(json.loads(file))
     assert json.dumps(founding.to_dict()).encode() == file
+    what = "joins" if founding.is_join else "founds"
     assert decoded("founding.md") == [
-        f"member {founding.member_id:x} {'joins' if founding.is_join else 'founds'} cluster {founding.cluster_id:x} with",
+        f"member {founding.member_id:x} {what} cluster {founding.cluster_id:x} with",
         *(f"{member.id:x} {member.name} {', '.join(member.peer_urls)}" for member in founding.members),
     ]
 
