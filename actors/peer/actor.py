@@ -257,7 +257,7 @@ class PeerActor(EventLoopActor):
         """Somebody is heard of, or no more."""
         state = self._state()
         for peer in self.links.peers.values():
-            if peer.kind in ("raft", "listener", "lessor"):
+            if peer.kind in ("raft", "listener"):
                 self.links.send(peer.name, state)
         self.flush_soon()
 
@@ -272,7 +272,7 @@ class PeerActor(EventLoopActor):
             for remote in self.remotes.values():
                 remote.on_answered()
             self.links.send(peer.name, self._state(tuple(self.forwarded)))
-        elif peer.kind in ("listener", "lessor"):
+        elif peer.kind == "listener":
             self.links.send(peer.name, self._state())
 
     def on_send(self, message: Send) -> None:

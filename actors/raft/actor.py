@@ -207,7 +207,6 @@ class RaftActor(Actor):
         check_identity(state, backend)
         pending = pending_install(state, backend)
         if pending:  # the next backend says where it stands, and then the log is asked for again
-            self.backend_state = None
             self.installs.install(pending)
             return
         self.member_id = backend.member_id

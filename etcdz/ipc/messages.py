@@ -26,7 +26,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | MoveLeader         | listener -> raft            | Leadership           | the call times out                               |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
 | Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
-| PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
+| PeerState          | peer -> raft, listener | -                 | sent again with every change, and to each new one |
 | PeerReports        | peer -> raft                | -                    | a new peer actor stands for "all unreachable, every snapshot failed" |
 | Members            | backend -> peer, raft, listener, lessor | -        | sent again with every change, and to each new one |
 | SnapshotWanted     | raft -> peer                | SnapshotTaken        | raft asks the next peer incarnation              |

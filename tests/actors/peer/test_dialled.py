@@ -1,13 +1,16 @@
 """What a peer actor makes of members that it dials: streams that it reads, and what other actors ask of them."""
 
 import asyncio
+import gc
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 
 from actors.peer import incoming_stream, remote_member
+from actors.peer.dialled import dial, place_of
 from etcdz.ipc.messages import PeerAnswer, PeerCall, Removed
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT, MSG_VOTE, Message
@@ -15,6 +18,25 @@ from tests.actors.peer.world import Member, World
 
 MakeWorld = Callable[[str], World]
 STREAM = b"HTTP/1.1 200 OK\r\nX-Server-Version: 3.5.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_name_that_is_looked_up_in_vain_after_it_was_given_up_ends_nothing() -> None:
+    """A name server that does not answer takes longer than a dial may."""
+    loop, unexpected = uvloop.new_event_loop(), []
+    loop.set_exception_handler(lambda loop, context: unexpected.append(context))
+    place = place_of("http://nowhere.invalid:1")
+
+    async def dial_twice() -> None:
+        with pytest.raises(TimeoutError):
+            await dial(loop, place, asyncio.Protocol, timeout_s=0.0)
+        with pytest.raises(OSError):
+            await dial(loop, place, asyncio.Protocol, timeout_s=20.0)
+
+    loop.run_until_complete(dial_twice())
+    gc.collect()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert unexpected == []
 
 
 class Other:
