@@ -276,6 +276,21 @@ def test_a_refused_sender_is_answered(host: Host, tmp_path: Path) -> None:
     ours.close()
 
 
+def test_that_of_another_sender_is_refused_meanwhile(host: Host, tmp_path: Path) -> None:
+    directory = tmp_path / "received"
+    directory.mkdir()
+    incoming = IncomingSnapshots(host, directory, lambda: (LEARNER, CLUSTER), answer)
+    ours, its = socket.socketpair()
+    incoming.take(its, SENDER, 1 << 30, sent_body(snap_to(LEARNER)))
+    other, its = socket.socketpair()
+    incoming.take(its, SENDER + 8, 8, bytes(8))
+    other.settimeout(PATIENCE_S)
+    assert other.recv(4096).startswith(b"HTTP/1.1 500")
+    ours.close()
+    host.run_until(lambda: any("failed to receive" in line for line in host.log.lines))
+    other.close()
+
+
 def test_a_newer_one_ends_the_one_that_is_being_received(host: Host, tmp_path: Path) -> None:
     directory = tmp_path / "received"
     directory.mkdir()
@@ -325,7 +340,7 @@ def test_a_sender_that_is_killed_is_reported_and_the_next_one_begins_anew(
     host.event_loop.add_reader(silent, lambda: accepted.append(silent.accept()[0]))
     host.run_until(lambda: accepted)
     host.event_loop.remove_reader(silent)
-    (sender,) = psutil.Process().children()
+    sender = max(psutil.Process().children(), key=lambda child: child.create_time())
     sender.kill()
     host.run_until(lambda: outcomes)
     for one in (silent, *accepted):

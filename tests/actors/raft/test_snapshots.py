@@ -267,6 +267,19 @@ def test_the_log_is_kept_behind_it_until_a_while_after_it_has_arrived(leader: Me
     assert snapshots.kept_from is None
 
 
+def test_after_one_has_failed_the_next_is_not_taken_at_once(leader: Member) -> None:
+    """A member whose disk is full would else have processes started for it all the time."""
+    leader.turn(has_nothing(leader))
+    leader.turn(taken(4))
+    ask_again(leader)
+    leader.turn(PeerReports([], [(OTHER, False)]))
+    ask_again(leader)
+    assert len(leader.links.of_type(SnapshotWanted)) == 1
+    leader.actor.outgoing_snapshots.advance(outgoing_snapshots.ASK_AGAIN_S)
+    ask_again(leader)
+    assert len(leader.links.of_type(SnapshotWanted)) == 2
+
+
 def test_one_that_nobody_asks_for_any_more_keeps_nothing(leader: Member) -> None:
     snapshots = leader.actor.outgoing_snapshots
     leader.turn(has_nothing(leader))
