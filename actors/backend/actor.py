@@ -32,6 +32,7 @@ from actors.backend.opening import (
     open_store,
     store_path,
 )
+from actors.backend.peer_checks import PeerChecks
 from actors.backend.publishing import Publisher
 from actors.backend.quota import QuotaWatch
 from actors.backend.raft_link import RaftLink
@@ -57,10 +58,13 @@ from etcdz.ipc.messages import (
     Durable,
     Flush,
     Install,
+    Leadership,
     LeaseHello,
     LeaseNews,
+    PeerAnswer,
     Read,
     ReadLong,
+    ReadStates,
     Replies,
     WatchAsk,
     WatchHistory,
@@ -96,6 +100,8 @@ class BackendActor(Actor):
         """What the wal has handed over before raft's entries in front of it came. Invariant: of raft.incarnation."""
         self.replies: dict[int, list[Reply]] = {}
         """Replies of this turn to entries, by the origin that their request ids carry: of all members."""
+        self.waiting_hello: BackendHello | None = None
+        """Raft's, while the check at the start is under way."""
 
     def gives_up(self, error: Exception) -> bool:
         """A read has ended this process: its listener gives it up (actors/listener/poison_reads.py)."""
@@ -159,6 +165,7 @@ class BackendActor(Actor):
         )
         self.upkeep = Upkeep(self, self.reads.answer, config.corrupt_check_s)
         self.reads.long = self.upkeep.long
+        self.peer_checks = PeerChecks(self, config, self.upkeep.hash_at, self.boot.name)
         self.publisher = Publisher(links, mvcc)
         self.handlers |= {
             Apply: self.on_apply,
@@ -172,6 +179,9 @@ class BackendActor(Actor):
             LeaseHello: self.leases.on_hello,
             LeaseNews: self.leases.on_news,
             CompactSlice: self.upkeep.on_compact_slice,
+            Leadership: self.peer_checks.on_leadership,
+            PeerAnswer: self.peer_checks.on_peer_answer,
+            ReadStates: self.peer_checks.on_read_states,
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
         }
@@ -183,11 +193,25 @@ class BackendActor(Actor):
             self.heartbeat(now)
 
     def _check_data(self) -> None:
-        if self.config.initial_corrupt_check:
-            try:
-                check_at_start(self.mvcc, self.config.request_timeout_s, self.log)
-            except OSError as error:
-                raise FatalError(f"{self.mvcc.member_id:x} found data inconsistency: {error}") from error
+        if not self.config.initial_corrupt_check:
+            return
+        try:
+            found = check_at_start(self.mvcc, self.config.request_timeout_s, self.log)
+        except OSError as error:
+            raise FatalError(f"{self.mvcc.member_id:x} found data inconsistency: {error}") from error
+        if self.boot.may_found and self.raft.applied_index:
+            self.peer_checks.begin_initial(found)
+        else:
+            self.end_initial_check(is_sound=True)
+
+    def end_initial_check(self, is_sound: bool) -> None:
+        """Raft is answered from now on. raises FatalError: other members have other data"""
+        member_id = f"{self.mvcc.member_id:x}"
+        if not is_sound:
+            raise FatalError(f"{member_id} found data inconsistency with peers")
+        self.log.info("initial corruption checking passed; no corruption", **{"local-member-id": member_id})
+        if self.waiting_hello is not None:
+            self.on_hello(self.waiting_hello)
 
     def _read_store(self, store: LevelStore) -> Mvcc:
         """The state that a store holds. raises StoreDamaged, StoreCorrupt, FatalError"""
@@ -214,6 +238,8 @@ class BackendActor(Actor):
         if peer.kind in TOLD:
             self.commit_pending()
             self.member_news.greet(peer.name)
+        if peer.kind == "peer":
+            self.peer_checks.on_new_peer_actor()
         if peer.kind not in ("listener", "lessor"):
             return
         if peer.kind == "listener":
@@ -227,6 +253,9 @@ class BackendActor(Actor):
             self.long_reads.forget(peer.slot)
 
     def on_hello(self, hello: BackendHello) -> None:
+        self.waiting_hello = hello if self.peer_checks.is_initial else None
+        if self.waiting_hello is not None:
+            return  # nothing is applied before the check at the start is through
         self.early.clear()
         self.raft.greet(hello.incarnation)
 
@@ -437,6 +466,10 @@ class BackendActor(Actor):
         """Data is not as it was written: the alarm goes through the log."""
         self.quota.raise_alarm(alarms.CORRUPT)
 
+    def raise_corrupt_of(self, member_id: int) -> None:
+        """The same for another member; peer_hashes.NOBODY: for one that is not known."""
+        self.quota.raise_alarm(alarms.CORRUPT, member_id)
+
     # ---- timers ----
 
     def next_deadline(self) -> float | None:
@@ -445,11 +478,16 @@ class BackendActor(Actor):
         deadline, report_at, quota_at = self.upkeep.next_at, self.raft.next_report_at(), self.quota.next_at
         if report_at is not None and (deadline is None or report_at < deadline):
             deadline = report_at
+        check_at = self.peer_checks.next_at
+        if check_at is not None and (deadline is None or check_at < deadline):
+            deadline = check_at
         return deadline if quota_at is None or (deadline is not None and deadline < quota_at) else quota_at
 
     def on_deadline(self, now: float) -> None:
         if self.raft.report_if_due(now):
             self.quota.announce()
+        if self.peer_checks.next_at is not None and now >= self.peer_checks.next_at:
+            self.peer_checks.work(now)
         if self.quota.next_at is not None and now >= self.quota.next_at:
             for slot, items in self.quota.on_deadline(now).items():
                 for item in items:

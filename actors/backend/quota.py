@@ -35,26 +35,27 @@ class QuotaWatch:
         self._member_id = member_id
         self._ids = RequestIds(member_id, BACKEND_SLOT, time.time_ns() // 1000)
         self._told: QuotaHeadroom | None = None
-        self._wanted: set[int] = set()
-        """Alarms that are to be raised."""
+        self._wanted: set[tuple[int, int]] = set()
+        """Alarms that are to be raised, and members for which."""
         self._held: list[tuple[int, tuple[int, int, bytes]]] = []
         """Answers that wait for an alarm: (slot, reply)."""
         self._held_since = 0.0
         self.next_at: float | None = None
 
-    def raise_alarm(self, alarm: int) -> None:
-        """Proposes it, and again until it is raised; nothing if it is."""
-        if (alarm, self._member_id) not in self._applier.alarms.raised:
-            self._wanted.add(alarm)
+    def raise_alarm(self, alarm: int, member_id: int | None = None) -> None:
+        """Proposes it, and again until it is raised; nothing if it is. member_id: whose it is; None: this member's"""
+        wanted = alarm, self._member_id if member_id is None else member_id
+        if wanted not in self._applier.alarms.raised:
+            self._wanted.add(wanted)
             self._propose()
 
     def _propose(self) -> None:
         self.next_at = time.monotonic() + AGAIN_S
-        for alarm in sorted(self._wanted):
+        for alarm, member_id in sorted(self._wanted):
             request_id = self._ids.next()
             request = pb.InternalRaftRequest(
                 header=pb.RequestHeader(ID=request_id),
-                alarm=pb.AlarmRequest(action=1, memberID=self._member_id, alarm=alarm),
+                alarm=pb.AlarmRequest(action=1, memberID=member_id, alarm=alarm),
             )
             self._links.send("raft", Propose(BACKEND_SLOT, [(request_id, request.SerializeToString())]))
 
@@ -77,7 +78,7 @@ class QuotaWatch:
         if applier.exceeded:
             applier.exceeded = False
             self._hold(replies)
-        self._wanted -= {alarm for alarm, member_id in applier.alarms.raised if member_id == self._member_id}
+        self._wanted.difference_update(applier.alarms.raised)
         if not self._wanted:
             self.next_at = None
             for slot, items in self._release().items():
@@ -92,7 +93,7 @@ class QuotaWatch:
         for slot, items in replies.items():
             self._held += [(slot, reply) for reply in items if reply[2] == text]
             items[:] = [reply for reply in items if reply[2] != text]
-        if alarms.NOSPACE not in self._wanted:
+        if (alarms.NOSPACE, self._member_id) not in self._wanted:
             self._held_since = time.monotonic()
             quota = self._applier.quota_bytes
             self._log.warn(

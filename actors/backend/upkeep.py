@@ -19,6 +19,7 @@ from etcdz.config.literals import format_duration
 from etcdz.ipc.messages import CompactionState, CompactSlice
 from etcdz.mvcc.hashes import HashJob, HashKvJob, KvHash
 from etcdz.mvcc.mvcc import Mvcc, Outcome
+from etcdz.mvcc.peer_hashes import compare_with_before
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store.interface import Store
 
@@ -176,16 +177,18 @@ class Upkeep:
 
     def _check(self, now: float) -> None:
         """What was there at the last check must have the same hash now, unless it was compacted; then the hash of what
-        is there now. etcd compares members by these; a member alone can compare itself with what it was."""
+        is there now. The comparison with other members is in peer_checks.py."""
         self._check_at = now + self._check_every_s
         known = self._known_hash
         if self._jobs:
             return  # clients ask for hashes all the time
         if known is not None and known.compact_revision == self._host.mvcc.state.compact_revision:
-            self._add_check(known.revision, lambda found: self._compare(known, found))
-        self._add_check(0, self._remember)
+            self.hash_at(known.revision, lambda found: self._compare(known, found))
+        self.hash_at(0, self._remember)
 
-    def _add_check(self, revision: int, done: Callable[[KvHash], None]) -> None:
+    def hash_at(self, revision: int, done: Callable[[KvHash | None], None]) -> None:
+        """done is called with the hash up to a revision (0: the one that is the latest then), some turns later; None:
+        there is none"""
         found: list[KvHash] = []
         jobs: list[HashKvJob] = []
 
@@ -198,20 +201,17 @@ class Upkeep:
                 found.append(result)
             return None if result is None else (Code.OK, None, b"")
 
-        self._add(_Job(step, lambda _: done(found[0]) if found else None))
+        self._add(_Job(step, lambda _: done(found[0] if found else None)))
 
-    def _remember(self, found: KvHash) -> None:
-        self._known_hash = found
+    def _remember(self, found: KvHash | None) -> None:
+        if found is not None:
+            self._known_hash = found
 
-    def _compare(self, known: KvHash, found: KvHash) -> None:
-        if found.hash == known.hash or found.compact_revision != known.compact_revision:
-            return
-        fields: dict[str, int] = {}
-        for number, each in enumerate((known, found), 1):
-            fields |= {f"revision-{number}": each.revision, f"compact-revision-{number}": each.compact_revision}
-            fields |= {f"hash-{number}": each.hash}
-        self._host.log.warn("found hash mismatch", **fields)
-        self._host.raise_corrupt()
+    def _compare(self, known: KvHash, found: KvHash | None) -> None:
+        finding = compare_with_before(known, found) if found is not None else None
+        if finding is not None:
+            self._host.log.warn(finding.text, **finding.fields)
+            self._host.raise_corrupt()
 
     # defragmentation
 
@@ -275,15 +275,18 @@ def defragment_at_start(store: Store, threshold_mb: int, log: Any) -> None:
     log.info("finished defragmenting directory", **defrag_fields(store, before, began))
 
 
-def check_at_start(mvcc: Mvcc, timeout_s: float, log: Any) -> None:
+def check_at_start(mvcc: Mvcc, timeout_s: float, log: Any) -> KvHash:
     """--experimental-initial-corrupt-check: reads all records, with their checksums, as etcd does to hash them.
 
-    raises OSError: some cannot be read
+    return  their hash, for the comparison with other members
+    raises  OSError: some cannot be read
     """
-    member = {"local-member-id": f"{mvcc.member_id:x}"}
-    log.info("starting initial corruption check", **member, timeout=format_duration(int(timeout_s * 1e9)))
-    HashKvJob(mvcc.state, 0).step()
-    log.info("initial corruption checking passed; no corruption", **member)
+    timeout = format_duration(int(timeout_s * 1e9))
+    log.info("starting initial corruption check", **{"local-member-id": f"{mvcc.member_id:x}"}, timeout=timeout)
+    found = HashKvJob(mvcc.state, 0).step()
+    if not isinstance(found, KvHash):
+        raise RuntimeError(f"no hash of the latest revision: {found}")
+    return found
 
 
 def defrag_fields(store: Store, before: tuple[int, int], began_s: float) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from etcdz.ipc.messages import (
     PeerAsk,
     PeerCall,
     PeerReply,
-    PeerState,
     Propose,
     Read,
     ReadIndex,
@@ -58,15 +57,12 @@ class LessorActor(Actor):
             LeaseEvents: self.on_lease_events,
             LeaseNewsEnd: self.on_lease_news_end,
             Members: self.on_members,
-            PeerState: self.on_peer_state,
             Replies: self.on_replies,
             Refused: self.on_refused,
             ReadStates: self.on_read_states,
             PeerAnswer: self.on_peer_answer,
             PeerAsk: self.on_peer_ask,
         }
-        self.active_peers: dict[int, float] = {}
-        """By id: since when another member is heard of, unix time in s."""
         self._ids_of = self.config.advertised_member_id
         self._ids = RequestIds(self._ids_of, LESSOR_SLOT, time.time_ns() // 1000)
         self.lessor = Lessor(
@@ -103,9 +99,6 @@ class LessorActor(Actor):
             self.lessor.on_no_leader(now)
         else:
             self.lessor.on_other_leader(message.term, message.leader, now)
-
-    def on_peer_state(self, message: PeerState) -> None:
-        self.active_peers = dict(message.active)
 
     def on_members(self, message: Members) -> None:
         """Request ids are made of the id that this member has, whatever its flags say now."""

@@ -257,7 +257,7 @@ class PeerActor(EventLoopActor):
         """Somebody is heard of, or no more."""
         state = self._state()
         for peer in self.links.peers.values():
-            if peer.kind in ("raft", "listener", "lessor"):
+            if peer.kind in ("raft", "listener"):
                 self.links.send(peer.name, state)
         self.flush_soon()
 
@@ -272,7 +272,7 @@ class PeerActor(EventLoopActor):
             for remote in self.remotes.values():
                 remote.on_answered()
             self.links.send(peer.name, self._state(tuple(self.forwarded)))
-        elif peer.kind in ("listener", "lessor"):
+        elif peer.kind == "listener":
             self.links.send(peer.name, self._state())
 
     def on_send(self, message: Send) -> None:
@@ -330,14 +330,22 @@ class PeerActor(EventLoopActor):
 
     def summary(self) -> dict[str, Any]:
         active = sum(remote.status.is_active for remote in self.remotes.values())
-        peers = [remote.summary() for remote in self.remotes.values()]
+        peers = [remote.summary() | {"snapshot": self._snapshot(remote.id)} for remote in self.remotes.values()]
         return {"members": len(self.directory.members), "active": active, "peers": peers}
+
+    def _snapshot(self, id_: int) -> str:
+        """That is under way to or from this member: "to 45%", "from", or nothing."""
+        progress = self.outgoing_snapshots.progress(id_)
+        if progress is not None:
+            return f"to {progress:.0%}"
+        received = self.incoming_snapshots.tally.by_member.get(id_)
+        return "from" if received is not None and received.under_way else ""
 
     def details(self) -> dict[str, Any]:
         return {
             "member_id": f"{self.directory.member_id:x}",
             "cluster_id": f"{self.directory.cluster_id:x}",
-            "peers": [remote.details() for remote in self.remotes.values()],
+            "peers": [remote.details() | {"snapshot": self._snapshot(remote.id)} for remote in self.remotes.values()],
             "connections": len(self.connections),
             "connection_errors": self.connection_errors,
             "refused_messages": self.screen.refused,

@@ -49,9 +49,27 @@ async def dial(
         if place.path:
             _, protocol = await event_loop.create_unix_connection(make, place.path)
             return protocol
-        transport, protocol = await event_loop.create_connection(make, place.host, place.port)
+        transport, protocol = await _connect(event_loop, place, make)
     _keep_alive(transport.get_extra_info("socket"))
     return protocol
+
+
+async def _connect(
+    event_loop: asyncio.AbstractEventLoop, place: Place, make: Callable[[], ProtocolT]
+) -> tuple[asyncio.Transport, ProtocolT]:
+    """To the first of its addresses that is there.
+
+    NB: names are looked up here rather than by create_connection: of uvloop, that leaves a look-up behind when it is
+    given up, whose failure then reaches the loop's exception handler and ends the actor.
+    """
+    found = await event_loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+    problem: OSError = CannotDial(f"no address of {place.host}")
+    for *_, address in found:
+        try:
+            return await event_loop.create_connection(make, str(address[0]), int(address[1]))
+        except OSError as error:
+            problem = error
+    raise problem
 
 
 def _keep_alive(sock: socket.socket) -> None:

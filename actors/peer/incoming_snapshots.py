@@ -3,21 +3,26 @@
     POST /raft/snapshot -> take -> process: receives, converts, syncs -> SnapshotArrived -> raft;  then the answer
 
 The peer actor calls `take` with a connection on which such a request has come and passed the checks of its head; the
-process reads the body and writes the answer, which the actor makes (`answer`). Only one is received at a time: what
-comes later is of a newer leader, or of a sender that has given up the earlier connection.
+process reads the body and writes the answer, which the actor makes (`answer`). Only one is received at a time. What
+comes from the same sender takes its place, since that has given up the earlier connection; others try again later. So
+nobody has more than PROCESSES_MAX processes started at a time.
 """
 
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from actors.peer.snapshot_process import Host as ProcessHost
 from actors.peer.snapshot_process import SnapshotProcess
 from actors.runtime.link import Links
 from etcdz.ipc.messages import SnapshotArrived
 from etcdz.peer.snapshot_tally import SnapshotTally
+
+PROCESSES_MAX: Final = 2
+"""One that receives, and one that is ending."""
 
 
 class Host(ProcessHost, Protocol):
@@ -46,6 +51,8 @@ class IncomingSnapshots:
         self._identity = identity
         self.tally = SnapshotTally()
         self._now: _Incoming | None = None
+        self._processes = 0
+        """Those that are ending included."""
 
     def take(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
         """From here on the connection is the process's; the caller neither reads, writes nor closes it any more.
@@ -55,16 +62,25 @@ class IncomingSnapshots:
         begin    what was read of the body already, in its coding
         """
         with connection:
-            if self._now is not None:
+            if self._now is not None and self._now.sender == sender:
                 self._now.end()
                 self._now = None
+            if self._now is not None or self._processes >= PROCESSES_MAX:
+                self._refuse(connection, sender)
+                return
             arguments = [str(self._directory), *map(str, self._identity()), str(connection.fileno()), str(length)]
             try:
                 self._now = _Incoming(self, sender, arguments, connection.fileno())
             except OSError as error:
                 self.host.log.warn("cannot receive a snapshot", error=str(error))
                 return
+            self._processes += 1
             self._now.begin(begin)
+
+    def _refuse(self, connection: socket.socket, sender: int) -> None:
+        self.host.log.warn("refused a snapshot", sender=f"{sender:x}", error="another one is being received")
+        with suppress(OSError):  # the connection is new: there is room for so little, or it is not one to wait for
+            connection.send(self.answer(500, "failed to save KV snapshot (another one is being received)"))
 
     def close(self) -> None:
         """This actor ends."""
@@ -77,6 +93,7 @@ class IncomingSnapshots:
 
     def ended(self, incoming: "_Incoming", why: str) -> None:
         """Its process is gone."""
+        self._processes -= 1
         if self._now is incoming:
             self._now = None
         self.tally.end(incoming.sender, incoming.has_arrived, time.monotonic() - incoming.began_s)

@@ -91,6 +91,11 @@ class OutgoingSnapshots:
         if outgoing is None or not outgoing.send(message, targets):
             self._sent(Outcome(to, False, 0, "no snapshot was taken for it"))
 
+    def progress(self, to: int) -> float | None:
+        """Which part of the snapshot for this member has been sent, 0.0 while it is taken; None: there is none."""
+        outgoing = self._under_way.get(to)
+        return outgoing.progress if outgoing is not None else None
+
     def close(self) -> None:
         """This actor ends."""
         for outgoing in list(self._under_way.values()):
@@ -125,6 +130,7 @@ class _Outgoing:
         self.to = to
         self.is_taken = self.is_sending = False
         self.began_s = 0.0
+        self.progress = 0.0
         self.outcome: Outcome | None = None
         self._service = service
         self._process = SnapshotProcess(
@@ -153,6 +159,9 @@ class _Outgoing:
         if "taken" in said:
             self.is_taken = True
             self._service.taken(SnapshotTaken(self.to, *said["taken"]))
+        elif "progress" in said:
+            sent, total = said["progress"]
+            self.progress = min(1.0, sent / total)
         else:
             self.outcome = Outcome(self.to, *said["sent"])
 

@@ -56,6 +56,7 @@ class RemoteMember:
         self.received_bytes = 0
         self.bad_streams = 0
         self.unanswered_bytes = 0
+        self._overflows_told = 0
         self._posting = 0
         self._probe_at = 0.0
         self._is_probing = False
@@ -196,7 +197,11 @@ class RemoteMember:
             self._host.on_status()
 
     def check(self, now: float) -> None:
-        """Probe it now and then."""
+        """Probe it now and then, and say what is wrong with the way to it."""
+        if self.outbox.overflowed > self._overflows_told:
+            text = "dropped internal Raft message since sending buffer is full (overloaded network)"
+            count, self._overflows_told = self.outbox.overflowed - self._overflows_told, self.outbox.overflowed
+            self._host.log.warn(text, remote_peer_id=f"{self.id:x}", messages=count)
         if now >= self._probe_at and not self._is_probing:
             self._is_probing = True
             self._probe_at = now + PROBE_S

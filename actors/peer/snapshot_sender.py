@@ -2,7 +2,8 @@
 
     python -m actors.peer.snapshot_sender <directory of the store>
 
-    stdout   {"taken": [index, term, conf state, v2 store]}, then {"sent": [whether it has arrived, status, text]}
+    stdout   {"taken": [index, term, conf state, v2 store]}, then now and then {"progress": [bytes sent, bytes in all]},
+             then {"sent": [whether it has arrived, status, text]}
     stdin    {"message": encoded MsgSnap, "targets": [[address, head of the request], ..]}; when it ends so does this
              process (actors/runtime/worker_process.py)
     stderr   one line that says why it failed, with exit status 1
@@ -37,6 +38,8 @@ from etcdz.store.checkpoint import open_checkpoint
 from etcdz.store.interface import Store
 
 BUFFER_BYTES: Final = 256 << 10
+PROGRESS_BYTES: Final = 4 << 20
+"""After so many it says how far it is."""
 DIAL_S: Final = 2.0
 WRITE_S: Final = 5.0
 """A receiver that takes nothing for so long is gone."""
@@ -56,11 +59,17 @@ def taken_from(store: Store) -> tuple[int, int, bytes, bytes]:
     return index, term, membership.conf_state(), data
 
 
+Tell = Callable[[int], None]
+"""Called with how many bytes of the body have been sent."""
+
+
 class _Chunks:
     """Collects pieces of the body into chunks."""
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
+    def __init__(self, send: Callable[[bytes], None], tell: Tell) -> None:
         self._send = send
+        self._tell = tell
+        self._sent = self._told = 0
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -73,20 +82,26 @@ class _Chunks:
     def flush(self) -> None:
         if self._pieces:
             self._send(encode_chunk(self._pieces))
+            self._sent += self._size
             self._pieces.clear()
             self._size = 0
+        if self._sent - self._told >= PROGRESS_BYTES:
+            self._told = self._sent
+            self._tell(self._sent)
 
     def finish(self) -> None:
         self.flush()
         self._send(LAST_CHUNK)
 
 
-def send(store: Store, layout: Layout, message: bytes, connection: socket.socket, request: bytes) -> tuple[int, str]:
+def send(
+    store: Store, layout: Layout, message: bytes, connection: socket.socket, request: bytes, tell: Tell
+) -> tuple[int, str]:
     """Posts the snapshot. return (status, body) of the answer. raises OSError, ProtocolError"""
     try:
         connection.settimeout(WRITE_S)
         connection.sendall(request)
-        body = _Chunks(connection.sendall)
+        body = _Chunks(connection.sendall, tell)
         body.add(len(message).to_bytes(8, "big") + message)
         body.add(layout.head())
         if write_file(store, body.add) != layout:
@@ -129,14 +144,14 @@ def dial(address: Address) -> socket.socket:
 
 
 def send_to_first(
-    store: Store, layout: Layout, message: bytes, targets: Sequence[tuple[Address, bytes]]
+    store: Store, layout: Layout, message: bytes, targets: Sequence[tuple[Address, bytes]], tell: Tell
 ) -> tuple[bool, int, str]:
     """To the targets in order, until one answers. return (whether it has arrived, status or 0, text)"""
     why = "no address"
     for address, request in targets:
         try:
             with dial(address) as connection:
-                status, text = send(store, layout, message, connection, request)
+                status, text = send(store, layout, message, connection, request, tell)
             return status == NO_CONTENT, status, text
         except (OSError, ProtocolError) as error:
             why = f"{address}: {error}"
@@ -155,7 +170,9 @@ def work(directory: str, orders: "queue.SimpleQueue[dict[str, Any]]") -> None:
             _say(taken=taken_from(store))
             layout = write_file(store, None)
             order = orders.get()
-            _say(sent=send_to_first(store, layout, order["message"], order["targets"]))
+            total = len(order["message"]) + layout.file_bytes
+            tell: Tell = lambda sent: _say(progress=[sent, total])  # noqa: E731
+            _say(sent=send_to_first(store, layout, order["message"], order["targets"], tell))
         finally:
             worker_process.hold_signals()
 

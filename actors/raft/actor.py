@@ -145,6 +145,7 @@ class RaftActor(Actor):
     def on_peer_up(self, peer: Peer) -> None:
         if peer.kind == "backend":
             self.links.send("backend", BackendHello(self.boot.incarnation))
+            self.leadership.tell(peer)
         elif peer.kind == "wal":
             self._greet_wal()
         elif peer.kind == "peer":
@@ -206,7 +207,6 @@ class RaftActor(Actor):
         check_identity(state, backend)
         pending = pending_install(state, backend)
         if pending:  # the next backend says where it stands, and then the log is asked for again
-            self.backend_state = None
             self.installs.install(pending)
             return
         self.member_id = backend.member_id

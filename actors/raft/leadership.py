@@ -11,7 +11,7 @@ from etcdz.raft import RawNode
 from etcdz.raft.messages import LEADER
 from etcdz.raft.raft import Raft
 
-_TOLD = ("listener", "lessor", "compactor")
+_TOLD = ("listener", "lessor", "compactor", "backend")
 
 
 class Host(Protocol):

@@ -22,7 +22,7 @@ KEPT_S = 30.0
 READY_S = 30.0
 """How long one that was taken waits for the core to ask again, shorter than the peer actor keeps it."""
 ASK_AGAIN_S = 1.0
-"""After none could be taken."""
+"""After none could be taken, or one has failed."""
 
 
 class SendingStorage(MemoryStorage):
@@ -98,8 +98,10 @@ class OutgoingSnapshots:
             return False
         return True
 
-    def on_reported(self, to: int) -> None:
-        """It has arrived, or failed to."""
+    def on_reported(self, to: int, has_arrived: bool) -> None:
+        """It has arrived, or failed to: then the next one is not taken at once."""
+        if not has_arrived:
+            self._asked.setdefault(to, self._now + ASK_AGAIN_S)
         if to in self._kept:
             self._kept[to] = (self._kept[to][0], self._now + KEPT_S)
 
@@ -108,7 +110,7 @@ class OutgoingSnapshots:
         self._asked.clear()
         for to in [*self._ready, *self._kept]:
             self._ready.pop(to, None)
-            self.on_reported(to)
+            self.on_reported(to, has_arrived=True)
 
     @property
     def kept_from(self) -> int | None:

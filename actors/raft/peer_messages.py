@@ -76,18 +76,17 @@ class PeerMessages:
         for member in message.unreachable:
             node.report_unreachable(member)
         for member, has_arrived in message.snapshots:
-            self._host.outgoing_snapshots.on_reported(member)
+            self._host.outgoing_snapshots.on_reported(member, has_arrived)
             node.report_snapshot(member, failed=not has_arrived)
 
     def on_new_peer_actor(self) -> None:
         """What was on its way through the one before is lost."""
-        self._host.outgoing_snapshots.on_new_peer_actor()
         node = self._host.node
-        if node is None:
-            return
-        others = {member: one for member, one in node.raft.tracker.progress.items() if member != node.raft.id}
-        snapshots = [(member, False) for member, one in others.items() if one.state == SNAPSHOT]
-        self.on_reports(PeerReports(list(others), snapshots))
+        if node is not None:
+            others = {member: one for member, one in node.raft.tracker.progress.items() if member != node.raft.id}
+            snapshots = [(member, False) for member, one in others.items() if one.state == SNAPSHOT]
+            self.on_reports(PeerReports(list(others), snapshots))
+        self._host.outgoing_snapshots.on_new_peer_actor()
 
     def step(self, node: RawNode) -> None:
         """Into the core, with all that follows from them: before this turn does anything as a leader."""

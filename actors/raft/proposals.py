@@ -10,7 +10,7 @@ not refused either: it is answered if it is applied after all, and else times ou
 
 What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. A
 follower sends it to the leader once, and never again: whoever leads then may have it already. What is for one term
-alone (Propose.only_term) waits for nothing: if this member does not lead in it, it is dropped.
+alone (Propose.only_term) is dropped as soon as this member does not lead in it.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,9 @@ class Proposals:
         """How many of those that wait, the first, were there when others expired last."""
         self.waiting: list[bytes] = []
         self._of_terms: list[Propose] = []
-        """What is for one term alone."""
+        """What is for one term alone, as it came."""
+        self._bound: tuple[int, list[bytes]] = 0, []
+        """Of that: a term in which this member leads, and what the core is to append in it."""
         self._unchecked: list[Propose] = []
         """What came before the log was read: until then it is not known whether it is in it."""
         self._doubtful: list[Propose] = []
@@ -120,8 +122,8 @@ class Proposals:
 
     def propose(self, node: RawNode) -> None:
         """At the end of a turn. Requires: the end of the log is raft's."""
-        if self._of_terms:
-            self._take_of_term(node)
+        if self._of_terms or self._bound[1]:
+            self._propose_bound(node)
         if not self.waiting:
             return
         count = len(self.waiting)
@@ -152,12 +154,23 @@ class Proposals:
             self.waiting = self.waiting[self._old :]
             self._old = len(self.waiting)
 
-    def _take_of_term(self, node: RawNode) -> None:
-        """NB: just before the core is asked, which forwards to another leader what it is given as a follower."""
-        messages, self._of_terms = self._of_terms, []
-        for message in messages:
-            if node.raft.role == LEADER and node.raft.term == message.only_term:
-                self.take(message)
+    def _propose_bound(self, node: RawNode) -> None:
+        """NB: apart from what waits: a follower would send it to the leader. What the core does not take now, as during
+        a transfer of the leadership, is tried again while this term lasts."""
+        term = node.raft.term if node.raft.role == LEADER else 0
+        data = self._bound[1] if self._bound[0] == term else []
+        for message in self._of_terms:
+            if message.only_term == term:
+                data += [one for _, one in self._new_of(message)]
+        self._of_terms = []
+        self._bound = term, data
+        if data:
+            try:
+                node.propose_batch(data)
+            except ProposalDropped:
+                return
+            self._host.statistics.batches.add(len(data))
+            self._bound = term, []
 
     def _new_of(self, message: Propose) -> list[tuple[int, bytes]]:
         """Those that are not in the log yet, unless they are refused. Requires: the window holds what the log does."""

@@ -12,7 +12,7 @@ import zmq
 
 from actors.runtime.mailbox import Link
 from etcdz.ipc.messages import encode_frame, first_type
-from etcdz.ipc.request_ids import LESSOR_SLOT
+from etcdz.ipc.request_ids import BACKEND_SLOT, LESSOR_SLOT
 
 
 class Peer(NamedTuple):
@@ -61,6 +61,8 @@ class Links:
         self.peers = alive
         self._listeners = {peer.slot: peer.name for peer in alive.values() if peer.kind == "listener"}
         self._listeners[LESSOR_SLOT] = "lessor"  # proposes as well
+        if own_name != "backend":
+            self._listeners[BACKEND_SLOT] = "backend"  # asks for read indexes
         return new, gone
 
     def _by_key(self, children: list[tuple[str, str, int, int, str]], own_name: str) -> dict[str, Peer]:

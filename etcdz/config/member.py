@@ -86,6 +86,8 @@ class MemberConfig:
     initial_corrupt_check: bool = False
     corrupt_check_s: float = 0.0
     """0: never."""
+    compact_hash_check: bool = False
+    compact_hash_check_s: float = 60.0
     bootstrap_defrag_mb: int = 0
     """0: never."""
     max_txn_ops: int = 128

@@ -26,7 +26,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | MoveLeader         | listener -> raft            | Leadership           | the call times out                               |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
 | Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
-| PeerState          | peer -> raft, listener, lessor | -                 | sent again with every change, and to each new one |
+| PeerState          | peer -> raft, listener | -                 | sent again with every change, and to each new one |
 | PeerReports        | peer -> raft                | -                    | a new peer actor stands for "all unreachable, every snapshot failed" |
 | Members            | backend -> peer, raft, listener, lessor | -        | sent again with every change, and to each new one |
 | SnapshotWanted     | raft -> peer                | SnapshotTaken        | raft asks the next peer incarnation              |
@@ -37,9 +37,9 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | PeerAsk            | peer -> listener, lessor    | PeerReply            | HTTP 408 or 500 after the request's own deadline |
 | PeerReply          | listener, lessor -> peer    | -                    | as above                                         |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
-| ReadIndex          | listener, lessor -> raft    | ReadStates           | asked again of the next raft incarnation         |
-| ReadStates         | raft -> listener, lessor    | -                    | the call times out                               |
-| Leadership         | raft -> listener, lessor, compactor, wal | -                    | sent again to each new incarnation               |
+| ReadIndex          | listener, lessor, backend -> raft | ReadStates           | asked again of the next raft incarnation         |
+| ReadStates         | raft -> listener, lessor, backend | -                    | the call times out                               |
+| Leadership         | raft -> listener, lessor, compactor, backend, wal | -                    | sent again to each new incarnation               |
 | WalHello           | raft -> wal                 | WalState             | sent again to the next wal incarnation           |
 | WalState           | wal -> raft                 | -                    | raft asks the next wal incarnation               |
 | Append             | raft -> wal                 | Appended             | kept until answered, then sent to a new wal      |

@@ -32,7 +32,7 @@ from etcdz.store.leveldb import LevelStore
 from etcdz.wal.snap import index_of, list_snaps
 
 _BUFFER_BYTES: Final = 1 << 20
-_AUTH_ENABLED: Final = b"authEnabled"
+AUTH_ENABLED: Final = buckets.AUTH + b"authEnabled"
 
 
 class Built(NamedTuple):
@@ -196,7 +196,7 @@ def value_in(file: BoltFile, name: bytes) -> bytes | None:
 def _check_served(file: BoltFile, state: LogState, served: Served) -> None:
     """raises MigrationError"""
     way_out = "`etcdzutl migrate` converts it all the same"
-    if value_in(file, buckets.AUTH + _AUTH_ENABLED) == b"\1":
+    if value_in(file, AUTH_ENABLED) == b"\1":
         raise MigrationError(f"authentication is enabled in {file.path}, and etcdz does not ask for it yet: {way_out}")
     bucket = file.find(buckets.MEMBERS[:-1])
     members = sum(1 for _ in file.rows(bucket)) if bucket is not None else 0

@@ -17,7 +17,7 @@ from etcdz.migration.errors import MigrationError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL, Entry, decode_entry, make_entry
-from etcdz.store import buckets, way_back
+from etcdz.store import buckets, received, way_back
 from etcdz.store.disk import RealDisk
 from etcdz.store.inspection import is_new
 from etcdz.store.leveldb import LevelStore, StoreDamaged
@@ -50,13 +50,21 @@ def force(top: Path, wal_dir: Path, peer_urls: tuple[str, ...]) -> None:
     start = open_newest(disk, str(wal_dir), str(top / "member" / "snap"))
     try:
         metadata = pb.Metadata.FromString(start.log.metadata)
-        applied = _applied(top / "member" / "snap" / "leveldb", metadata.NodeID, metadata.ClusterID)
+        store = top / "member" / "snap" / "leveldb"
+        applied = _applied(store, metadata.NodeID, metadata.ClusterID)
+        snapshot_index = start.snap.index if start.snap else 0
+        is_pending = applied.upto < snapshot_index and applied.upto + 1 < start.log.first_index
+        if is_pending and received.begin(
+            store, snapshot_index
+        ):  # the leader's last word, killed before it was installed
+            applied = _applied(store, metadata.NodeID, metadata.ClusterID)
         _force(start.log, applied, peer_urls)
     finally:
         start.log.close()
 
 
 def _applied(path: Path, member_id: int, cluster_id: int) -> Applied:
+    received.finish(path)
     way_back.finish(path)  # a start that was killed may have left the store under another name
     if is_new(path):  # killed in its first start: the log has everything
         return Applied(0, Membership(member_id, cluster_id))

@@ -13,7 +13,7 @@ from etcdz.monitor.sample import ActorSample, Sample
 
 NAME_WIDTH: Final = 16
 _HEADINGS: Final = ("HEARD", "FOLLOWS", "BEHIND", "TO/S", "FROM/S", "RTT", "WAITING", "LOST")
-_WIDTHS: Final = (6, 9, 6, 6, 6, 6, 7, 6)
+_WIDTHS: Final = (5, 12, 6, 6, 6, 6, 7, 6)
 _STYLES: Final = {"replicate": "good", "probe": "warn", "snapshot": "warn"}
 
 
@@ -22,6 +22,7 @@ class PeerView(NamedTuple):
 
     is_heard        whether a connection with it is up; why: what ended it, or kept it from coming up
     follows         replicate, probe or snapshot, in the words of raft; "" if this member does not lead
+    snapshot        that is under way: "to 45%" of it sent, "from" it, or nothing
     behind          entries of the log that it is not known to have
     to_per_s        bytes sent a second, from_per_s: received
     waiting_bytes   not sent yet; lost: messages that were not sent at all, since the peer actor's start
@@ -32,6 +33,7 @@ class PeerView(NamedTuple):
     is_heard: bool
     why: str
     follows: str
+    snapshot: str
     behind: int | None
     to_per_s: float | None
     from_per_s: float | None
@@ -86,6 +88,7 @@ class Peers:
             is_heard=row.get("active_s") is not None,
             why=str(row.get("inactive_because") or ""),
             follows=str(follower.get("follows", "")),
+            snapshot=str(row.get("snapshot") or ""),
             behind=follower.get("behind"),
             to_per_s=to_per_s,
             from_per_s=from_per_s,
@@ -130,7 +133,7 @@ def peer_rows(peers: Sequence[PeerView], width: int) -> list[Line]:
     if not peers:
         return []
     heading = "MEMBER".ljust(NAME_WIDTH) + _cells(_HEADINGS, _WIDTHS)
-    return [line(Span(heading, "head")), *(cut(_row(peer), width) for peer in peers)]
+    return [cut(one, width) for one in (line(Span(heading, "head")), *map(_row, peers))]
 
 
 def _row(peer: PeerView) -> Line:
@@ -147,7 +150,7 @@ def _row(peer: PeerView) -> Line:
 def _texts(peer: PeerView) -> list[str]:
     return [
         "yes" if peer.is_heard else "no",
-        peer.follows or "-",
+        (f"snap {peer.snapshot}" if peer.snapshot else peer.follows) or "-",
         count(peer.behind),
         byte_rate(peer.to_per_s),
         byte_rate(peer.from_per_s),

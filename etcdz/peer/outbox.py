@@ -81,11 +81,12 @@ class _Stream:
 
 class Outbox:
     """sent_bytes: of messages handed to connections. dropped: messages for which there was no room, or whose stream
-    has broken."""
+    has broken. overflowed: those of them for which there was no room."""
 
     def __init__(self, local_id: int, remote_id: int) -> None:
         self.sent_bytes = 0
         self.dropped = 0
+        self.overflowed = 0
         self._local_id = local_id
         self._remote_id = remote_id
         self._streams: dict[str, _Stream] = {}
@@ -117,7 +118,7 @@ class Outbox:
         if queue.has_room(len(message) + 8):
             queue.put((encode_frame(message),))
         else:
-            self._lose()
+            self._overflow()
 
     def append(self, append: Append) -> None:
         stream = self._streams.get(MSGAPP)
@@ -126,7 +127,7 @@ class Outbox:
         elif stream.bulk.has_room(sum(map(len, append.entries))):
             stream.bulk.put(stream.encoder.encode(append))
         else:
-            self._lose()
+            self._overflow()
 
     def heartbeat(self, kind: str) -> None:
         """So much that something is written: call it each LINK_HEARTBEAT_S."""
@@ -175,7 +176,11 @@ class Outbox:
         if len(self._posts.frames) < POSTS_MAX and self._posts.has_room(len(message)):
             self._posts.put((message,))
         else:
-            self._lose()
+            self._overflow()
+
+    def _overflow(self) -> None:
+        self.overflowed += 1
+        self._lose()
 
     def _lose(self) -> None:
         self.dropped += 1

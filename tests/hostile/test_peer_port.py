@@ -59,8 +59,9 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 
 def still_serves(member: Member) -> bool:
     with Channel(member.target) as channel:
-        channel.unary(_PUT, pb.PutRequest(key=b"k", value=b"v").SerializeToString(), timeout=5)
+        channel.unary(_PUT, pb.PutRequest(key=b"k", value=b"v").SerializeToString(), timeout=10)
     with connect(member) as sock:
+        sock.settimeout(10)
         sock.sendall(b"GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
         return sock.recv(4096).startswith(b"HTTP/1.1 200 OK")
 

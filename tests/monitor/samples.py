@@ -59,7 +59,7 @@ def cluster_member(seconds: int = 3, *, heard: bool = True) -> tuple[History, Vi
             "active_s": 9.0 if is_heard else None,
             "inactive_because": "" if is_heard else "EOF",
         }
-        c = {"id": "c3", "name": "", "active_s": 9.0, "waiting_bytes": 3 << 20, "dropped": 4}
+        c = {"id": "c3", "name": "", "active_s": 9.0, "waiting_bytes": 3 << 20, "dropped": 4, "snapshot": "to 45%"}
         sent = {"sent_bytes": at_s * 50_000, "received_bytes": at_s * 300, "round_trip_us": 240}
         followers = [
             {"id": "c3", "follows": "snapshot", "behind": 70_000},

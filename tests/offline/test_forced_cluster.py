@@ -1,5 +1,6 @@
 """--force-new-cluster: a member of several goes on alone with what was committed; one alone is left as it is."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from etcdz.migration.files import fill, identity_row
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_NORMAL, decode_entry, make_entry
-from etcdz.store import buckets
+from etcdz.store import buckets, received
 from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
 from etcdz.wal import record as rec
+from etcdz.wal import snap
+from etcdz.wal.files import WalMismatch
 from etcdz.wal.log import Log
+from etcdz.wal.snap import Snap
 from tests.etcd_process import Etcdz
 from tests.offline.members import call, put
 
@@ -71,6 +75,21 @@ class Data:
         applied = [(buckets.CONSISTENT_INDEX, len(entries).to_bytes(8, "big")), (buckets.TERM, TERM.to_bytes(8, "big"))]
         fill(store, [identity_row(self.id, 5), *applied])
         store.close()
+
+    def receive(self, index: int) -> None:
+        """A leader's snapshot of the same members, which the log begins after and the store does not have yet."""
+        store, term = self.top / "member" / "snap" / "leveldb", TERM
+        made = store.with_name("made")
+        shutil.copytree(store, made)
+        level = LevelStore(made)
+        fill(level, [(buckets.CONSISTENT_INDEX, index.to_bytes(8, "big"))])
+        level.close()
+        received.keep(made, store, index)
+        conf_state = raftpb.ConfState(voters=[self.id, *self.others]).SerializeToString()
+        snap.save(RealDisk(), str(store.parent), Snap(index, term, conf_state, b"{}"))
+        log, _ = Log.open(RealDisk(), str(self.wal))
+        log.save_received_marker(index, term, conf_state, b"")
+        log.close()
 
     def force(self) -> tuple[list[Change], int]:
         """return (entries behind the first members, commit index)"""
@@ -183,3 +202,25 @@ def test_a_member_of_three_starts_alone_and_flags_of_the_first_start_do_not_matt
     with member:  # the flag is still there, as in a unit that was never changed back
         put(member, b"k", b"2")
     assert member.log_path.read_text().count('"removed member"') == 2
+
+
+def test_a_leaders_snapshot_that_the_log_has_taken_up_is_installed_first(tmp_path: Path) -> None:
+    data = Data(tmp_path, 3)
+    data.receive(50)
+    forced_cluster.force(data.top, data.wal, ("http://127.0.0.1:9",))
+    log, recovered = Log.open(RealDisk(), str(data.wal), None)
+    entries = [decode_entry(entry) for entry in log.read_entries(51)]
+    log.close()
+    removed = [raftpb.ConfChange.FromString(entry.data).node_id for entry in entries]
+    assert (removed, recovered.first_index) == (sorted(data.others), 51)
+    store = LevelStore(tmp_path / "member" / "snap" / "leveldb")
+    assert store.get(buckets.CONSISTENT_INDEX) == (50).to_bytes(8, "big")
+    store.close()
+
+
+def test_one_that_is_gone_is_refused(tmp_path: Path) -> None:
+    data = Data(tmp_path, 3)
+    data.receive(50)
+    shutil.rmtree(received.whole(tmp_path / "member" / "snap" / "leveldb", 50))
+    with pytest.raises(WalMismatch, match="entry 4 is not in the log any more"):
+        data.force()

@@ -59,7 +59,7 @@ def test_no_rules_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("walrus:nice=1", "no actors are called 'walrus'; there are backend, wal, raft"),
+        ("walrus:nice=1", "no actors are called 'walrus'; there are backend, wal, peer, raft"),
         ("listener-1:nice=1", "no actors are called 'listener-1'"),
         ("nice=1", "no actors are called 'nice=1'"),
         ("wal", "wal has no rule ''"),

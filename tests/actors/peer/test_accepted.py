@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.peer import accepted, actor, outgoing_stream
+from etcdz import ETCD_VERSION
 from etcdz.ipc.messages import PeerAsk, PeerReply
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, Message
@@ -83,7 +84,7 @@ class Port:
         fields = self.fields(**{"X-Raft-To": f"{self.member.id:x}"})
         client.send(HEAD.format(path=f"/raft/stream/{kind}/{self.peer_id:x}", fields=fields))
         status, answered, _ = client.answer()
-        assert (status, answered["transfer-encoding"], answered["x-server-version"]) == (200, "chunked", "3.5.1")
+        assert (status, answered["transfer-encoding"], answered["x-server-version"]) == (200, "chunked", ETCD_VERSION)
         return client
 
     def post(self, client: Client, body: bytes, path: str = "/raft", **fields: str) -> None:
@@ -155,6 +156,8 @@ def test_a_member_that_takes_nothing_is_cut_and_what_waits_for_it_is_bounded(
     assert remote.outbox.dropped > 0
     port.world.until(lambda: not remote.outgoing)
     assert remote.outbox.waiting_bytes("msgapp") == 0
+    said = [fields for text, fields in port.member.log.lines if text.startswith("dropped internal Raft message")]
+    assert sum(fields["messages"] for fields in said) == remote.outbox.overflowed > 0
 
 
 # ---- requests ----

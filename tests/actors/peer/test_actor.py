@@ -63,7 +63,7 @@ def test_raft_hears_that_a_member_is_unreachable_and_everybody_since_when_it_is_
     assert not a.of(PeerState)
     b = world.start("b")
     world.until(lambda: are_connected(a, b))
-    for name in ("raft", "listener", "lessor"):
+    for name in ("raft", "listener"):
         ((member_id, since),) = a.of(PeerState, name)[-1].active
         assert member_id == b.id and since > 1e9
 

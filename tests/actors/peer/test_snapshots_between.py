@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from actors.peer import snapshot_receiver
@@ -275,6 +276,21 @@ def test_a_refused_sender_is_answered(host: Host, tmp_path: Path) -> None:
     ours.close()
 
 
+def test_that_of_another_sender_is_refused_meanwhile(host: Host, tmp_path: Path) -> None:
+    directory = tmp_path / "received"
+    directory.mkdir()
+    incoming = IncomingSnapshots(host, directory, lambda: (LEARNER, CLUSTER), answer)
+    ours, its = socket.socketpair()
+    incoming.take(its, SENDER, 1 << 30, sent_body(snap_to(LEARNER)))
+    other, its = socket.socketpair()
+    incoming.take(its, SENDER + 8, 8, bytes(8))
+    other.settimeout(PATIENCE_S)
+    assert other.recv(4096).startswith(b"HTTP/1.1 500")
+    ours.close()
+    host.run_until(lambda: any("failed to receive" in line for line in host.log.lines))
+    other.close()
+
+
 def test_a_newer_one_ends_the_one_that_is_being_received(host: Host, tmp_path: Path) -> None:
     directory = tmp_path / "received"
     directory.mkdir()
@@ -310,6 +326,33 @@ def test_an_unreachable_member_is_reported_and_where_no_store_is_none_is_taken(h
     assert not outcomes[0].has_arrived and "refused" in outcomes[0].text.lower()
     nowhere = OutgoingSnapshots(host, store.parent / "nothing", outcomes.append)
     assert take(host, nowhere).snapshot_index == 0
+
+
+def test_a_sender_that_is_killed_is_reported_and_the_next_one_begins_anew(
+    host: Host, store: Path, tmp_path: Path
+) -> None:
+    outcomes: list[Outcome] = []
+    outgoing = OutgoingSnapshots(host, store, outcomes.append)
+    taken = take(host, outgoing)
+    silent = socket.create_server(("127.0.0.1", 0))
+    outgoing.send(LEARNER, message_of(taken), [Target(silent.getsockname(), b"POST / HTTP/1.1\r\n\r\n")])
+    accepted: list[socket.socket] = []
+    host.event_loop.add_reader(silent, lambda: accepted.append(silent.accept()[0]))
+    host.run_until(lambda: accepted)
+    host.event_loop.remove_reader(silent)
+    (sender,) = psutil.Process().children()
+    sender.kill()
+    host.run_until(lambda: outcomes)
+    for one in (silent, *accepted):
+        one.close()
+    assert not outcomes[0].has_arrived and "status -9" in outcomes[0].text
+    receiver = Receiver(host, tmp_path / "received")
+    outgoing.send(LEARNER, message_of(take(host, outgoing)), [receiver.target])
+    host.run_until(lambda: len(outcomes) == 2)
+    assert outcomes[1].has_arrived
+    host.run_until(lambda: not len(outgoing))
+    assert [path.name for path in store.parent.iterdir()] == ["leveldb"], "the killed one's checkpoint is gone as well"
+    receiver.close()
 
 
 def test_only_messages_with_a_snapshot_are_taken_for_one() -> None:

@@ -48,16 +48,16 @@ def test_nothing_is_said_while_nothing_has_changed_but_the_commit_index(alone: A
     assert alone.told() == {}
 
 
-def test_a_change_is_told_to_listeners_lessor_and_compactor_and_to_the_wal_only_who_leads(alone: Alone) -> None:
+def test_a_change_is_told_to_all_who_act_on_it_and_to_the_wal_only_who_leads(alone: Alone) -> None:
     node = alone.lead()
     alone.actor.delegation.recall()
     alone.actor.leadership.note(node)
-    assert set(alone.told()) == {"listener-1", "lessor", "compactor"}
+    assert set(alone.told()) == {"listener-1", "lessor", "compactor", "backend"}
     assert {message.delegation for message in alone.told().values()} == {0}
     alone.links.sent.clear()
     node.raft.become_follower(node.raft.term + 1, 5)
     alone.actor.leadership.note(node)
-    assert set(alone.told()) == {"listener-1", "lessor", "compactor", "wal"}
+    assert set(alone.told()) == {"listener-1", "lessor", "compactor", "backend", "wal"}
     assert alone.told()["wal"].leader == 5 and alone.told()["listener-1"].read_index is None
 
 
@@ -84,7 +84,7 @@ def test_only_a_listener_that_owes_an_answer_is_asked_for_one(alone: Alone) -> N
     for peer in (listener(0), listener(1), LESSOR, BACKEND):
         alone.actor.leadership.tell(peer)
     fences = {name: message.fence for name, message in alone.told().items()}
-    assert fences == {"listener-1": alone.actor.delegation.fence, "listener-2": 0, "lessor": 0}
+    assert fences == {"listener-1": alone.actor.delegation.fence, "listener-2": 0, "lessor": 0, "backend": 0}
 
 
 def test_changes_of_leader_are_counted_and_losing_one_is_not(alone: Alone) -> None:

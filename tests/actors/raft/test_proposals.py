@@ -7,7 +7,7 @@ import pytest
 
 from etcdz import limits
 from etcdz.api.raft_request import encode_request
-from etcdz.ipc.messages import Append, Appended, Propose, ReadIndex, ReadStates, Refused
+from etcdz.ipc.messages import Append, Appended, Propose, ReadIndex, ReadStates, Refused, Send
 from etcdz.ipc.request_ids import COMPACTOR_SLOT
 from etcdz.raft import make_entry
 from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_HEARTBEAT_RESP, Message
@@ -143,3 +143,30 @@ def test_what_is_for_a_term_is_not_forwarded_by_who_has_lost_the_lead_in_the_sam
     assert entries(one) == []
     assert one.actor.proposals.waiting == []
     assert 9 not in one.actor.window
+
+
+def test_what_is_for_a_term_waits_for_the_end_of_a_transfer_and_is_not_forwarded_then(one: Restarted) -> None:
+    lead(one)
+    node = one.actor.node
+    assert node is not None
+    node.transfer_leader(2)
+    one.actor.proposals.on_propose(Propose(0, [item(9)], only_term=node.raft.term))
+    one.actor.on_turn_end()
+    assert entries(one) == []
+    node.step(Message(MSG_HEARTBEAT, to=ME, from_=2, term=node.raft.term + 1))
+    for _ in range(3):
+        one.actor.on_turn_end()
+    assert [send.forwarded for send in one.links.of_type(Send) if send.forwarded] == []
+    assert entries(one) == []
+
+
+def test_what_is_for_a_term_is_appended_when_a_transfer_has_failed(one: Restarted) -> None:
+    lead(one)
+    node = one.actor.node
+    assert node is not None
+    node.transfer_leader(2)
+    one.actor.proposals.on_propose(Propose(0, [item(9)], only_term=node.raft.term))
+    one.actor.on_turn_end()
+    node.raft.transferee = 0
+    one.actor.on_turn_end()
+    assert len(entries(one)) == 1

@@ -175,10 +175,11 @@ def test_a_raft_that_begins_between_wal_and_backend_has_it_installed_first(one: 
     log = WalState(7, METADATA, False, hard_state, INDEX, TERM, INDEX + 1, entries, INDEX + behind)
     one.backend_is_new(2, ConfState((ME, OTHER)), term=3)
     assert one.turn(log) == [Install(7, INDEX)]
+    assert one.turn(log) == [Install(7, INDEX)], "a new wal has been greeted twice"
     assert one.actor.node is None
     one.links.sent.clear()
     one.backend_is_new(INDEX, NOW)
-    assert [type(message) for _, message in one.links.sent] == [BackendHello, WalHello]
+    assert len(one.links.of_type(BackendHello)) == len(one.links.of_type(WalHello)) == 1
     one.turn(log)
     node = one.actor.node
     assert node is not None
@@ -264,6 +265,19 @@ def test_the_log_is_kept_behind_it_until_a_while_after_it_has_arrived(leader: Me
     assert snapshots.kept_from == 4
     snapshots.advance(1000.0 + outgoing_snapshots.KEPT_S)
     assert snapshots.kept_from is None
+
+
+def test_after_one_has_failed_the_next_is_not_taken_at_once(leader: Member) -> None:
+    """A member whose disk is full would else have processes started for it all the time."""
+    leader.turn(has_nothing(leader))
+    leader.turn(taken(4))
+    ask_again(leader)
+    leader.turn(PeerReports([], [(OTHER, False)]))
+    ask_again(leader)
+    assert len(leader.links.of_type(SnapshotWanted)) == 1
+    leader.actor.outgoing_snapshots.advance(outgoing_snapshots.ASK_AGAIN_S)
+    ask_again(leader)
+    assert len(leader.links.of_type(SnapshotWanted)) == 2
 
 
 def test_one_that_nobody_asks_for_any_more_keeps_nothing(leader: Member) -> None:

@@ -1,0 +1,140 @@
+"""Members that are sent a snapshot: new ones, and those that were away for too long; from and to real etcd as well.
+
+`--long` kills the receiver at many more moments, and has etcd 3.4 as the sender.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from etcdz.proto import etcdserverpb as pb
+from etcdz.store.received import PREFIX
+from tests.cluster_process import FAST, Cluster, ClusterMember, until
+from tests.clusters.conftest import ClusterMaker
+from tests.process.load import open_channel, unary
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+
+EVERY = "--snapshot-count=100"
+KEPT = "--experimental-snapshot-catchup-entries=10"
+"""What etcd 3.5.1 does not know; the log of one that has saved a snapshot never begins at 1 all the same."""
+INSTALLED = {
+    "etcdz": "installing a snapshot of the leader's",
+    "etcd": "applied snapshot",
+    "old-etcd": "applied snapshot",
+}
+ROUNDS_LONG = 10
+
+
+def flags_of(kind: str) -> tuple[str, ...]:
+    return (KEPT,) if kind == "etcdz" else ()
+
+
+def put_many(member: ClusterMember, count: int = 250, prefix: bytes = b"key") -> None:
+    with open_channel(member.target, long_running=True) as channel:
+        put = unary(channel, "KV/Put", pb.PutResponse)
+        for number in range(count):
+            request = pb.PutRequest(key=b"%b/%d" % (prefix, number % 40), value=b"value %d " % number * 30)
+            put(request, timeout=10, wait_for_ready=True)
+
+
+def snapshots_installed(member: ClusterMember) -> int:
+    return member.log_path.read_text().count(INSTALLED[member.kind])
+
+
+def leftovers(member: ClusterMember) -> list[str]:
+    """What a snapshot has left beside the store."""
+    snap: Path = member.data_dir / "member" / "snap"
+    return [path.name for path in snap.iterdir() if path.name.startswith((PREFIX, "leveldb.", "checkpoint-"))]
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver"),
+    [
+        ("etcdz", "etcdz"),
+        ("etcd", "etcdz"),
+        ("etcdz", "etcd"),
+        pytest.param("old-etcd", "etcdz", marks=pytest.mark.slow),
+    ],
+)
+def test_a_new_member_is_sent_one_and_has_all_of_it(sender: str, receiver: str, make_cluster: ClusterMaker) -> None:
+    cluster = make_cluster(sender, *FAST, EVERY)
+    (first,) = cluster
+    first.flags += flags_of(sender)
+    cluster.start()
+    put_many(first)
+    new = cluster.announce(receiver, *flags_of(receiver), is_learner=True)
+    cluster.launch(new.name).wait_ready()
+    cluster.promote(new.name)
+    put_many(new, 20, b"after")
+    cluster.assert_equal_stores()
+    assert snapshots_installed(new) == 1
+    cluster.restart(new.name)
+    put_many(first, 5, b"again")
+    cluster.assert_equal_stores()
+
+
+# ---- a member that was away ----
+
+STEPS = {
+    "it is received": f"{PREFIX}*/db",
+    "it is converted": f"{PREFIX}*/leveldb/CURRENT",
+    "the store is whole": "leveldb." + "[0-9a-f]" * 16,
+    "the log begins behind it": "*.snap",
+    "the names change": "leveldb.[io]*",
+}
+"""What is in the directory of the store when a step has begun."""
+
+
+def away(cluster: Cluster) -> ClusterMember:
+    """A member that the others have written more without than their logs keep."""
+    cluster.start()
+    member = cluster.followers()[0]
+    member.stop()
+    put_many(cluster.leader())
+    return member
+
+
+def three(make_cluster: ClusterMaker) -> Cluster:
+    """A new cluster each time: behind a snapshot that has just arrived the log is kept for a while."""
+    return make_cluster("etcdz,etcdz,etcdz", *FAST, EVERY, KEPT)
+
+
+def test_a_member_that_was_away_for_long_is_sent_one(make_cluster: ClusterMaker) -> None:
+    cluster = three(make_cluster)
+    member = away(cluster)
+    before = cluster.term()
+    cluster.launch(member.name).wait_ready()
+    cluster.assert_equal_stores()
+    assert snapshots_installed(member) == 1
+    assert cluster.term() == before, "nobody was disturbed"
+    assert leftovers(member) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_when_a_step_has_begun_it_is_in_sync_after_its_next_start(
+    step: str, make_cluster: ClusterMaker, is_long: bool
+) -> None:
+    for _ in range(ROUNDS_LONG if is_long else 1):
+        cluster = three(make_cluster)
+        member = away(cluster)
+        kill_when_begun(cluster, member, STEPS[step])
+        cluster.launch(member.name).wait_ready()
+        cluster.assert_equal_stores()
+        assert leftovers(member) == []
+        assert snapshots_installed(member) >= 1
+        cluster.discard()
+
+
+def kill_when_begun(cluster: Cluster, member: ClusterMember, pattern: str) -> None:
+    """Starts it, and kills all of it when it is so far; or further, on a busy machine."""
+    snap: Path = member.data_dir / "member" / "snap"
+    known = {*snap.glob(pattern)}
+
+    def has_begun() -> bool:
+        return bool({*snap.glob(pattern)} - known) or snapshots_installed(member) > 0
+
+    cluster.launch(member.name)
+    until(has_begun, 60, lambda: f"not seen: {pattern}", 0.0005)
+    member.kill9()
