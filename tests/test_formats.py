@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from actors.backend.reply_ring import decode_record, encode_record, record_bytes
-from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
+from etcdz.cluster.founding import Founding, bootstrap_peers
+from etcdz.cluster.membership import Membership, bootstrap_entries
 from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.ipc.messages import decode_frame
 from etcdz.peer.message_stream import MessageDecoder
@@ -114,6 +115,17 @@ def test_v2_store() -> None:
     assert queue["Events"] == [None] * queue["Capacity"]
     queue["Events"] = []
     assert json.loads(text) == store
+
+
+def test_founding() -> None:
+    (file,) = examples("founding.md")
+    founding = Founding.from_dict(json.loads(file))
+    assert json.dumps(founding.to_dict()).encode() == file
+    what = "joins" if founding.is_join else "founds"
+    assert decoded("founding.md") == [
+        f"member {founding.member_id:x} {what} cluster {founding.cluster_id:x} with",
+        *(f"{member.id:x} {member.name} {', '.join(member.peer_urls)}" for member in founding.members),
+    ]
 
 
 def rows(store: LevelStore) -> Iterator[str]:

@@ -92,6 +92,8 @@ from etcdz.ipc.messages import (
 from etcdz.ipc.messages import LongReads as LongReadsMessage
 from etcdz.proto import deep
 
+NO_LEADER = b"RAFT NO LEADER"
+"""What /health says then."""
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, HEALTH_LIST, MEMBER_LIST))
 """Methods that are admitted beyond the bound on calls, so that an overloaded member can still be operated."""
 
@@ -228,7 +230,7 @@ class Calls:
     def begin_health(self, caller: Caller, stream_id: int, linearizable: bool) -> None:
         """A health check over HTTP/1.1: answered with the names of the raised alarms, or an error's text."""
         if linearizable and not self._leadership.leader:
-            caller.reply(stream_id, errors.NO_LEADER.code, b"RAFT NO LEADER")
+            caller.reply(stream_id, errors.NO_LEADER.code, NO_LEADER)
         else:
             self._read(caller, stream_id, HEALTH, b"", linearizable, None)
 
@@ -236,7 +238,7 @@ class Calls:
         """Answered once the backend has applied index."""
         request_id = self._ids.next()
         self._reads.append((request_id, HEALTH, b"", index))
-        self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None)
+        self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None, index)
 
     # ---- given up ----
 

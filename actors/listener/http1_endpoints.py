@@ -1,4 +1,4 @@
-"""What the client port answers over HTTP/1.1: /version, /health and /metrics.
+"""What the client port answers over HTTP/1.1: /version, /health, /livez, /readyz and /metrics.
 
 Source: etcd 3.5 etcdhttp; texts and headers as its answers carry them.
 """
@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from actors.listener.calls import Calls
+from actors.listener.calls import NO_LEADER, Calls
+from actors.listener.health_checks import HealthChecks, checks_of
 from actors.listener.scrapes import Scrapes
 from etcdz import ETCD_VERSION
+from etcdz.api import errors
 from etcdz.wire.http1 import Http1Connection, Http1Limits, Request
 from etcdz.wire.unfinished import UnfinishedRequests
 
@@ -57,6 +59,10 @@ class Http1Endpoints:
         self._fail = fail
         self._excluded: dict[int, frozenset[str]] = {}
         """Alarms that a health check under way is to ignore, by the request's id."""
+        self._checks: dict[int, tuple[int, bool, HealthChecks, bool]] = {}
+        """Reads under way for /livez and /readyz, by stream ids below 0: (request's id, is linearizable, whose, is
+        verbose)."""
+        self._check_reads = 0
         self._leaving = False
         limits = Http1Limits(body_bytes_max=body_bytes_max)
         self._http = Http1Connection(limits, lambda size: unfinished.change(self, size))
@@ -108,6 +114,8 @@ class Http1Endpoints:
             self._respond(request.id, 200, b"", _PLAIN)
             return
         known = {b"/version": self._version, b"/health": self._health, b"/metrics": self._metrics}.get(request.path)
+        if known is None and request.path.startswith((b"/livez", b"/readyz")):
+            known = self._begin_checks
         if known is None:
             self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
         elif request.method != b"GET" and request.path != b"/metrics":
@@ -126,6 +134,26 @@ class Http1Endpoints:
         self._excluded[request.id] = frozenset(query.get("exclude", ()))
         linearizable = query.get("serializable", [""])[0] != "true"
         self._calls.begin_health(self, request.id, linearizable)
+
+    def _begin_checks(self, request: Request) -> None:
+        query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
+        names = checks_of(request.path.decode("latin-1"), frozenset(query.get("exclude", ())))
+        if names is None:
+            self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
+            return
+        checks, is_verbose = HealthChecks(names, self._calls.members.known.is_learner), "verbose" in query
+        if checks.is_done:
+            self._respond(request.id, *checks.answer(is_verbose), _PLAIN, _NO_SNIFF)
+        for is_linearizable in checks.reads:
+            self._check_reads -= 1
+            self._checks[self._check_reads] = (request.id, is_linearizable, checks, is_verbose)
+            self._calls.begin_health(self, self._check_reads, is_linearizable)
+
+    def _answer_check(self, stream_id: int, code: int, body: bytes) -> None:
+        request_id, is_linearizable, checks, is_verbose = self._checks.pop(stream_id)
+        checks.on_read(is_linearizable, code, errors.NO_LEADER.text.encode() if body == NO_LEADER else body)
+        if checks.is_done:
+            self._respond(request_id, *checks.answer(is_verbose), _PLAIN, _NO_SNIFF)
 
     def _metrics(self, request: Request) -> None:
         def answer(text: bytes | None) -> None:
@@ -148,7 +176,7 @@ class Http1Endpoints:
         code, body   0 and the names of the raised alarms, separated by blanks; or gRPC's code and why it is unhealthy
         """
         try:
-            self._answer_health(stream_id, code, body)
+            (self._answer_health if stream_id >= 0 else self._answer_check)(stream_id, code, body)
         except Exception as error:
             self._fail(error)
 

@@ -104,9 +104,9 @@ class ExchangeConnection(asyncio.Protocol):
     async def ask(self, request: bytes) -> Answer:
         """raises Failed. Requires: the answer before has come"""
         self.is_reusable = False
-        self._waiter = self._event_loop.create_future()
         if self._transport is None or self._transport.is_closing():
             raise Failed("connection closed", was_sent=False)
+        self._waiter = self._event_loop.create_future()
         self._transport.write(request)
         return await self._waiter
 

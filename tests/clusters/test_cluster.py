@@ -14,7 +14,10 @@ from typing import Any
 
 import grpc
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from etcdz.cli.actors import main as actors
+from etcdz.cli.monitor import main as monitor
 from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import FAST, Cluster, ClusterMember, until
 from tests.clusters.conftest import chosen_kinds
@@ -102,6 +105,55 @@ def test_etcdctl_sees_one_leader_and_equal_indexes(cluster: Cluster) -> None:
 
 
 # ---- what each member serves
+
+
+def test_metrics_tell_of_the_other_members(cluster: Cluster) -> None:
+    """As etcd's: a series for each of them, and bytes from the leader to the others."""
+    for member in cluster:
+        pairs = {
+            frozenset({f"{member.member_id:x}", f"{other.member_id:x}"}): 1.0 for other in others_of(cluster, member)
+        }
+        until(
+            lambda m=member, p=pairs: series_of(m, "active_peers") == p, 30, lambda m=member: f"connections of {m.name}"
+        )
+    leader = cluster.leader()
+    sent = series_of(leader, "peer_sent_bytes_total")
+    assert all(sent[frozenset({f"{other.member_id:x}"})] > 0 for other in others_of(cluster, leader))
+
+
+def test_the_commands_that_look_inside_show_the_other_members(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    member = next((one for one in cluster if one.kind == "etcdz"), None)
+    if member is None:
+        pytest.skip("no etcdz among them")
+    wanted = {f"{other.member_id:x}": "2 to, 2 from" for other in others_of(cluster, member)}
+    until(lambda: streams_of(member, capsys) == wanted, 30, lambda: f"streams are {streams_of(member, capsys)}")
+    assert monitor(["--once", "--json", f"--data-dir={member.data_dir}"]) == 0
+    view = json.loads(capsys.readouterr().out)
+    assert {peer["id"] for peer in view["peers"] if peer["is_heard"]} == set(wanted)
+    assert monitor(["--once", f"--endpoints={','.join(one.target for one in cluster)}"]) == 0
+    size = len(wanted) + 1
+    assert f"cluster {cluster.cluster_id:x}  {size} of {size} members here" in capsys.readouterr().out
+
+
+def others_of(cluster: Cluster, member: ClusterMember) -> list[ClusterMember]:
+    return [other for other in cluster if other is not member]
+
+
+def series_of(member: ClusterMember, metric: str) -> dict[frozenset[str], float]:
+    """Values of one of etcd_network_* by the values of its labels."""
+    with urllib.request.urlopen(f"{member.client_url}/metrics", timeout=10) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    samples = [sample for family in families for sample in family.samples if sample.name == f"etcd_network_{metric}"]
+    return {frozenset(sample.labels.values()): sample.value for sample in samples}
+
+
+def streams_of(member: ClusterMember, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """By the id of the other member."""
+    assert actors(["inspect", "peer", "--json", f"--data-dir={member.data_dir}"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    return {peer["id"]: peer["streams"] for peer in found["inside"]["details"]["peers"]}
 
 
 def test_a_write_at_any_member_is_seen_by_a_read_at_any_other_at_once(cluster: Cluster) -> None:

@@ -119,6 +119,55 @@ def test_a_serializable_health_check_reads_what_the_member_has() -> None:
     assert client.sent[0].items[0][3] == 0
 
 
+ALL_GOOD = "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "alarms", "status", "body"),
+    [
+        ("/livez", b"", 200, "ok\n"),
+        ("/livez?verbose", b"NOSPACE", 200, "[+]serializable_read ok\nok\n"),
+        ("/readyz", b"", 200, "ok\n"),
+        ("/readyz?verbose", b"", 200, ALL_GOOD),
+        ("/readyz/linearizable_read?verbose", b"", 200, "[+]linearizable_read ok\nok\n"),
+        (
+            "/readyz?exclude=linearizable_read&exclude=unknown",
+            b"CORRUPT",
+            503,
+            "[-]data_corruption failed: alarm activated: CORRUPT\n"
+            "[-]serializable_read failed: etcdserver: corrupt cluster\n[+]non_learner ok\n\n",
+        ),
+        ("/readyz/non_learner", b"", 200, "ok\n"),
+        ("/livez/non_learner", b"", 404, "404 page not found\n"),
+        ("/readyz/", b"", 404, "404 page not found\n"),
+        ("/livezz", b"", 404, "404 page not found\n"),
+    ],
+)
+def test_live_and_ready_say_what_each_check_has_found(path: str, alarms: bytes, status: int, body: str) -> None:
+    client = Client()
+    client.send(path)
+    client.backend_answers(0, alarms)
+    assert client.answers() == [(status, body.encode())]
+
+
+def test_without_a_leader_it_lives_and_is_not_ready() -> None:
+    client = Client(has_leader=False)
+    client.send("/livez")
+    client.backend_answers(0, b"")
+    client.send("/readyz?exclude=data_corruption")
+    client.backend_answers(0, b"")
+    live, ready = client.answers()
+    assert live == (200, b"ok\n")
+    assert ready[0] == 503 and b"[-]linearizable_read failed: etcdserver: no leader\n" in ready[1]
+
+
+def test_a_learner_lives_and_is_not_ready() -> None:
+    client = Client()
+    client.calls.on_members(Members(9, 1, 2, [(2, "", [], [], True)], [], CLUSTER_VERSION))
+    client.send("/readyz/non_learner")
+    assert client.answers() == [(503, b"[-]non_learner failed: not supported for learner\n\n")]
+
+
 def test_without_a_leader_it_is_unhealthy_at_once() -> None:
     client = Client(has_leader=False)
     client.send("/health")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.peer import accepted, actor, outgoing_stream
+from etcdz import ETCD_VERSION
 from etcdz.ipc.messages import PeerAsk, PeerReply
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, Message
@@ -83,7 +84,7 @@ class Port:
         fields = self.fields(**{"X-Raft-To": f"{self.member.id:x}"})
         client.send(HEAD.format(path=f"/raft/stream/{kind}/{self.peer_id:x}", fields=fields))
         status, answered, _ = client.answer()
-        assert (status, answered["transfer-encoding"], answered["x-server-version"]) == (200, "chunked", "3.5.1")
+        assert (status, answered["transfer-encoding"], answered["x-server-version"]) == (200, "chunked", ETCD_VERSION)
         return client
 
     def post(self, client: Client, body: bytes, path: str = "/raft", **fields: str) -> None:

@@ -11,6 +11,7 @@ import uvloop
 
 from actors.peer import incoming_stream, remote_member
 from actors.peer.dialled import dial, place_of
+from actors.peer.exchanges import ExchangeConnection, Failed
 from etcdz.ipc.messages import PeerAnswer, PeerCall, Removed
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT, MSG_VOTE, Message
@@ -234,6 +235,22 @@ def test_a_call_goes_to_the_next_url_only_if_the_first_cannot_be_dialled(diallin
     remote.learn([dialling.world.urls["b"], dialling.world.urls["b"] + "0"])
     assert call(dialling, "/leases", timeout_s=0.3).body == b"request timed out"
     assert sum(line == "GET /leases" for line in dialling.other.requests) == 1
+
+
+def test_a_connection_that_is_closed_as_soon_as_it_is_there_is_a_call_without_an_answer(dialling: Dialling) -> None:
+    """And not an error that nobody has waited for, which would end the actor."""
+    world = dialling.world
+    connection: ExchangeConnection = world.run(
+        dial(world.loop, place_of(world.urls["b"]), lambda: ExchangeConnection(world.loop), 5.0)
+    )
+    connection.cut("closed")
+    with pytest.raises(Failed, match="connection closed") as failed:
+        world.run(connection.ask(b"GET / HTTP/1.1\r\n\r\n"))
+    assert not failed.value.was_sent
+    connection.cut("")
+    del connection, failed
+    gc.collect()
+    world.until(lambda: True)
 
 
 def test_connections_of_calls_are_used_again(dialling: Dialling) -> None:

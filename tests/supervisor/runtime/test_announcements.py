@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from etcdz import ETCD_VERSION
 from etcdz.config import MemberConfig
 from supervisor.runtime import announcements
 
@@ -27,7 +28,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[Line]:
 def test_a_start_tells_versions_and_the_ports_that_were_really_taken(lines: list[Line]) -> None:
     announcements.starting(MemberConfig(name="m1"), ("http://127.0.0.1:4710",), ("http://127.0.0.1:4711",))
     ((_, msg, fields),) = lines
-    assert (msg, fields["name"], fields["etcd_version"]) == ("starting an etcd server", "m1", "3.5.1")
+    assert (msg, fields["name"], fields["etcd_version"]) == ("starting an etcd server", "m1", ETCD_VERSION)
     assert fields["listen_peer_urls"] == ["http://127.0.0.1:4710"]
     assert fields["listen_client_urls"] == ["http://127.0.0.1:4711"]
 
