@@ -41,7 +41,11 @@ def with_logs(request: pytest.FixtureRequest, trial: ClusterTrial) -> None:
 
 
 class End(NamedTuple):
-    """What one kill was like, with etcd's usual timeouts. elections: terms that have passed; stalls_ms: at each member, the victim's first"""
+    """What one kill was like, with etcd's usual timeouts.
+
+    elections   terms that have passed
+    stalls_ms   at each member, the victim's first
+    """
 
     elections: int
     stalls_ms: list[int]
