@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from actors.backend.reply_ring import decode_record, encode_record, record_bytes
-from etcdz.cluster.founding import Founding
-from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
+from etcdz.cluster.founding import Founding, bootstrap_peers
+from etcdz.cluster.membership import Membership, bootstrap_entries
 from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.ipc.messages import decode_frame
 from etcdz.peer.message_stream import MessageDecoder

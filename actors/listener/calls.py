@@ -238,7 +238,7 @@ class Calls:
         """Answered once the backend has applied index."""
         request_id = self._ids.next()
         self._reads.append((request_id, HEALTH, b"", index))
-        self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None)
+        self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None, index)
 
     # ---- given up ----
 

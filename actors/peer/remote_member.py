@@ -13,7 +13,7 @@ from actors.peer.outgoing_stream import OutgoingStream
 from etcdz.limits import PEER_UNANSWERED_BYTES_MAX
 from etcdz.peer.dialling import OK, REMOVED, judge_post
 from etcdz.peer.outbox import MESSAGE, MSGAPP, Outbox
-from etcdz.peer.probing import PATH, PROBE_S, Probes
+from etcdz.peer.probing import PATH, PROBE_S, ROUND_TRIPPER, Probes
 from etcdz.peer.redial import Redial
 from etcdz.peer.status import Status
 
@@ -22,6 +22,9 @@ POSTING_MAX: Final = 4
 PROBE_TIMEOUT_S: Final = 5.0
 POST_TIMEOUT_S: Final = 30.0
 _POSTS: Final = "posts"
+_STREAM_NAMES: Final = {MESSAGE: "stream Message", MSGAPP: "stream MsgApp v2"}
+"""In etcd's log."""
+_LOST: Final = "lost TCP streaming connection with remote peer"
 
 
 class Host(ConnectionsHost, Protocol):
@@ -57,6 +60,7 @@ class RemoteMember:
         self.bad_streams = 0
         self.unanswered_bytes = 0
         self._overflows_told = 0
+        self._read_from: set[str] = set()  # kinds of streams from it that are up
         self._posting = 0
         self._probe_at = 0.0
         self._is_probing = False
@@ -99,7 +103,12 @@ class RemoteMember:
         self.outgoing[stream.kind] = stream
         self.outbox.attach(stream.kind)
         self._activate()
-        self._host.log.info("set message encoder", stream=stream.kind, peer=f"{self.id:x}")
+        self._host.log.info(
+            "set message encoder",
+            **{"from": f"{self._host.directory.member_id:x}"},
+            to=f"{self.id:x}",
+            stream_type=_STREAM_NAMES[stream.kind],
+        )
 
     def detach(self, stream: OutgoingStream) -> None:
         """Its connection has ended."""
@@ -107,14 +116,27 @@ class RemoteMember:
             del self.outgoing[stream.kind]
             self.outbox.detach(stream.kind)
             self._host.touch(self)
-            self._deactivate(f"lost the {stream.kind} stream to it")
+            name = _STREAM_NAMES[stream.kind]
+            self._host.log.warn(_LOST, stream_writer_type=name, **self._ids())
+            self._deactivate(f"failed to write {self.id:x} on {name}")
 
     def on_stream_up(self, kind: str) -> None:
-        self._host.log.info("established TCP streaming connection with remote peer", stream=kind, peer=f"{self.id:x}")
+        self._read_from.add(kind)
+        text = "established TCP streaming connection with remote peer"
+        self._host.log.info(text, stream_reader_type=_STREAM_NAMES[kind], **self._ids())
         self._activate()
 
     def on_stream_down(self, kind: str, why: str) -> None:
-        self._deactivate(f"failed to read the {kind} stream of it: {why}")
+        """It has ended, or could not be dialled."""
+        name, was_up = _STREAM_NAMES[kind], kind in self._read_from
+        self._read_from.discard(kind)
+        if was_up:
+            self._host.log.warn(_LOST, stream_reader_type=name, **self._ids(), error=why)
+        self._deactivate(f"failed to {'read' if was_up else 'dial'} {self.id:x} on {name} ({why})")
+
+    def _ids(self) -> dict[str, str]:
+        """As etcd names the ends of a connection in its log."""
+        return {"local_member_id": f"{self._host.directory.member_id:x}", "remote_peer_id": f"{self.id:x}"}
 
     def on_bad_bytes(self) -> None:
         self.bad_streams += 1
@@ -188,12 +210,12 @@ class RemoteMember:
 
     def _activate(self) -> None:
         if self.status.activate(time.time()):
-            self._host.log.info("peer became active", peer=f"{self.id:x}")
+            self._host.log.info("peer became active", peer_id=f"{self.id:x}")
             self._host.on_status()
 
     def _deactivate(self, why: str) -> None:
         if self.status.deactivate(why):
-            self._host.log.warn("peer became inactive (message send to peer failed)", peer=f"{self.id:x}", error=why)
+            self._host.log.warn("peer became inactive (message send to peer failed)", peer_id=f"{self.id:x}", error=why)
             self._host.on_status()
 
     def check(self, now: float) -> None:
@@ -209,9 +231,10 @@ class RemoteMember:
         for text in self.probes.warnings(time.monotonic()):
             self._host.log.warn(
                 text,
+                round_tripper_name=ROUND_TRIPPER,
                 remote_peer_id=f"{self.id:x}",
-                rtt=self.probes.round_trip_s,
-                clock_drift=self.probes.clock_ahead_s,
+                rtt=f"{self.probes.round_trip_s:.6g}s",
+                clock_drift=f"{self.probes.clock_ahead_s:.6g}s",
                 error=self.probes.why,
             )
 

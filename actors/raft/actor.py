@@ -116,7 +116,7 @@ class RaftActor(Actor):
         self.delegating = Delegating(self)
         self.reconfiguration = Reconfiguration(self, self.config.request_timeout_s)
         self.peer_messages = PeerMessages(self, self.config.request_timeout_s)
-        self.ticks = Ticks(self, self.config, time.monotonic())
+        self.ticks = Ticks(self, self.config, time.monotonic(), boot.may_found)
         self.leader_transfer = LeaderTransfer(self)
         self.version_monitor = VersionMonitor(self, self.config.downgrade_check_s)
         self.handlers |= {

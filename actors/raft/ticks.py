@@ -39,15 +39,17 @@ class Ticks:
     tick_s              the heartbeat interval
     """
 
-    def __init__(self, host: Host, config: MemberConfig, now: float) -> None:
-        """now: on the monotonic clock."""
+    def __init__(self, host: Host, config: MemberConfig, now: float, is_members_start: bool) -> None:
+        """now: on the monotonic clock. is_members_start: this is not a raft that is restarted alone, which waits for a
+        whole election timeout."""
         self._host = host
         self.tick_s = config.heartbeat_ms / 1000
         self.late_heartbeats = 0
         self._next = now + self.tick_s
         self._beat_at: float | None = None
         """When this leader's last heartbeats left; None: it did not lead."""
-        self._may_advance_until = now + ADVANCE_S if config.initial_election_tick_advance else now
+        may_advance = is_members_start and config.initial_election_tick_advance
+        self._may_advance_until = now + ADVANCE_S if may_advance else now
 
     def deadline(self) -> float:
         """Of the next tick, on the monotonic clock."""

@@ -5,7 +5,9 @@ Source: etcd 3.5 NewServer, its two cases without a log.
 
 import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
 from etcdz import ETCD_VERSION
@@ -93,11 +95,27 @@ def _service(config: MemberConfig, member_id: int) -> Any:
 def _is_bootstrapped(founding: Founding) -> bool:
     """Whether a cluster knows a member of this id that has been up: its vote and its log are lost, and it must not come
     back as if it had never had any."""
-    try:
-        cluster = running_cluster(_urls_of_others(founding), BOOTSTRAPPED_S, is_silent=True)
-    except BootstrapError:
+    cluster = next(filter(None, _ask_at_once(_urls_of_others(founding))), None)
+    if cluster is None:
         return False
     return any(member.id == founding.member_id and member.client_urls for member in cluster.members)
+
+
+def _ask_at_once(urls: Sequence[str]) -> list[RunningCluster | None]:
+    """What each of these says, None: nothing. All together, as most likely nobody is up yet, and etcd's one after the
+    other takes a second for each."""
+    said: list[RunningCluster | None] = [None] * len(urls)
+
+    def ask(at: int) -> None:
+        with suppress(BootstrapError):
+            said[at] = running_cluster(urls[at : at + 1], BOOTSTRAPPED_S, is_silent=True)
+
+    threads = [Thread(target=ask, args=(at,), daemon=True) for at in range(len(urls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return said
 
 
 def _join(config: MemberConfig, resolve: Resolve) -> Founding:

@@ -51,7 +51,17 @@ class Founding:
     def from_dict(cls, values: Mapping[str, Any]) -> "Founding":
         """Back from to_dict(). raises TypeError, ValueError, KeyError: these are no such values"""
         members = tuple(FirstMember(id_, name, tuple(urls), learner) for id_, name, urls, learner in values["members"])
-        return cls(values["member_id"], values["cluster_id"], values["is_join"], members)
+        founding = cls(values["member_id"], values["cluster_id"], values["is_join"], members)
+        ids = (founding.member_id, founding.cluster_id, *(member.id for member in members))
+        texts = [text for member in members for text in (member.name, *member.peer_urls)]
+        if not all(type(id_) is int and 0 <= id_ < 1 << 64 for id_ in ids) or not all(type(t) is str for t in texts):
+            raise ValueError("no ids, or no texts")
+        return founding
+
+
+def bootstrap_peers(initial_cluster: Mapping[str, Sequence[str]], token: str) -> list[tuple[int, bytes]]:
+    """What the logs of a new cluster's members begin with, whichever of them asks. Arguments and raises as of found"""
+    return found(initial_cluster, token, min(initial_cluster)).bootstrap_peers()
 
 
 def found(initial_cluster: Mapping[str, Sequence[str]], token: str, name: str) -> Founding:

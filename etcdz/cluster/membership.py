@@ -24,7 +24,6 @@ from google.protobuf.message import DecodeError
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.cluster import identity
 from etcdz.proto import deep, raftpb
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store.buckets import CLUSTER, MEMBERS, MEMBERS_REMOVED, META, bucket_end
@@ -394,21 +393,6 @@ class Membership:
 
 
 # ---- entries that a member proposes ----
-
-
-def bootstrap_peers(initial_cluster: Mapping[str, Sequence[str]], token: str) -> list[tuple[int, bytes]]:
-    """(id, context of its ConfChange) of each first member, by id: what every first member's log begins with.
-
-    initial_cluster  peer URLs by name
-    raises           ValueError, in etcd's words: two members have one id
-    """
-    members: dict[int, Member] = {}
-    for name, urls in initial_cluster.items():
-        member = Member(identity.member_id(urls, token), sorted(urls), name=name)
-        if member.id in members:
-            raise ValueError(f"member exists with identical ID {member.id:x}")
-        members[member.id] = member
-    return [(id_, members[id_].to_json().encode()) for id_ in sorted(members)]
 
 
 def bootstrap_entries(peers: Sequence[tuple[int, bytes]]) -> list[bytes]:

@@ -132,13 +132,12 @@ def probing_answer(unix_ns: int) -> Answer:
 
 
 def asked_answer(directory: Directory, path: bytes, status: int, content_type: str, body: bytes) -> Answer:
-    """What another actor has answered to a PeerAsk for this path."""
-    if not content_type:
-        answer = text_error(status, body.decode())
-        headers = answer.headers
-        body = answer.body
-    else:
-        headers = ((b"Content-Type", content_type.encode()),)
-    if not path.startswith(b"/leases"):
-        headers = (*headers, cluster_field(directory))
-    return Answer(status, headers, body)
+    """What another actor has answered to a PeerAsk for this path. content_type: "" for the text of an error"""
+    is_error = status >= 400 and content_type in ("", _TEXT.decode())
+    text = body if body.endswith(b"\n") or not is_error else body + b"\n"
+    headers = [(b"Content-Type", content_type.encode() or _TEXT)]
+    if is_error:
+        headers.append((b"X-Content-Type-Options", b"nosniff"))
+    if not (path.startswith(b"/leases") or (is_error and path == b"/members/hashkv")):
+        headers.append(cluster_field(directory))
+    return Answer(status, tuple(headers), text)

@@ -151,8 +151,8 @@ class ClusterWorld:
         return max(leading)[1] if leading else None
 
     def is_settled(self) -> bool:
-        """Everybody lives, follows one leader, has published itself, and has applied everything."""
-        if any(world.down for world in self.members):
+        """Everybody lives and knows it, follows one leader, has published itself, and has applied everything."""
+        if any(world.down or any(one.rosters for one in world.alive.values()) for world in self.members):
             return False
         rafts = [self.raft(place) for place in range(len(NAMES))]
         known = [raft.leadership.known for raft in rafts]

@@ -20,7 +20,7 @@ from actors.runtime import link, loop
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor
 from actors.wal.actor import WalActor
-from etcdz.api.methods import PUT
+from etcdz.api.methods import PUT, RANGE
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import MESSAGES, Leadership, ReadStates, Refused, Replies
@@ -230,6 +230,15 @@ class World:
         actor: Any = self.alive[listener].actor
         actor.calls.begin(client, 1, PUT, body, None)
         self._end_turn(actor)
+
+    def read(self, key: bytes) -> Client:
+        """A client reads a key that was written, linearizably."""
+        listener = self.random.choice([name for name in self.alive if name.startswith("listener")])
+        client = Client(key)
+        actor: Any = self.alive[listener].actor
+        actor.calls.begin(client, 1, RANGE, pb.RangeRequest(key=key).SerializeToString(), None)
+        self._end_turn(actor)
+        return client
 
     def turn(self, name: str) -> bool:
         """One turn of an actor with some of what may be delivered; says whether there was anything."""

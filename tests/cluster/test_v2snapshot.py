@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etcdz.cluster.founding import bootstrap_peers
 from etcdz.cluster.membership import (
     Member,
     Membership,
     attributes_request,
     bootstrap_entries,
-    bootstrap_peers,
     version_request,
 )
 from etcdz.cluster.v2snapshot import v2_store_json

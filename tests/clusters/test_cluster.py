@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -322,3 +322,31 @@ def test_errors_of_a_leaderless_while_are_those_that_etcd_gives(cluster: Cluster
         load.wait_more(20)
     for name in others:
         assert not unexpected(load.errors(name))
+
+
+def test_five_members_stand_the_loss_of_two_and_come_back_from_the_loss_of_three(
+    make_cluster: Callable[..., Cluster], is_long: bool
+) -> None:
+    if not is_long:
+        pytest.skip("only with --long")
+    with make_cluster("etcdz,etcdz,etcdz,etcdz,etcdz", *FAST) as five:
+        first, second, third, *left = list(five)
+        left[0].put(b"there", b"1")
+        five.assert_equal_stores()
+        for member in (first, second):
+            member.kill9()
+        five.leader(among=[third.name, *(member.name for member in left)])
+        for member in (third, *left):
+            member.put(b"by three", member.name.encode())
+        third.kill9()
+        for member in left:
+            assert member.get(b"there", serializable=True).kvs[0].value == b"1"
+            with pytest.raises(grpc.RpcError, match=r"timed out|deadline"):
+                member.call("KV/Put", pb.PutRequest(key=b"x"), pb.PutResponse, timeout_s=20)
+            with pytest.raises(grpc.RpcError, match="timed out"):
+                member.call("KV/Range", pb.RangeRequest(key=b"there"), pb.RangeResponse, timeout_s=20)
+        five.start([first.name, second.name])
+        five.leader(among=[first.name, second.name, *(member.name for member in left)])
+        left[0].put(b"there", b"2")
+        five.start()
+        five.assert_equal_stores()

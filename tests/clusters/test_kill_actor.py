@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.cluster_process import FAST, Cluster
+from tests.cluster_process import Cluster
 from tests.clusters.conftest import chosen_kinds
 from tests.clusters.trial import ClusterLoad, ClusterTrial, unexpected
 from tests.process.load import Op
@@ -31,7 +31,7 @@ def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     kinds = chosen_kinds(request.config)
     if "etcdz" not in kinds:
         pytest.skip("a real etcd has no actors")
-    with Cluster(tmp_path_factory.mktemp("kill"), kinds, *FAST, "--snapshot-count=1000", RULES) as cluster:
+    with Cluster(tmp_path_factory.mktemp("kill"), kinds, "--snapshot-count=1000", RULES) as cluster:
         yield ClusterTrial(cluster, 0)
 
 
@@ -41,7 +41,11 @@ def with_logs(request: pytest.FixtureRequest, trial: ClusterTrial) -> None:
 
 
 class End(NamedTuple):
-    """What one kill was like. elections: terms that have passed; stalls_ms: at each member, the victim's first"""
+    """What one kill was like, with etcd's usual timeouts.
+
+    elections   terms that have passed
+    stalls_ms   at each member, the victim's first
+    """
 
     elections: int
     stalls_ms: list[int]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.cluster.membership import Member, Membership, bootstrap_entries, bootstrap_peers, conf_change
+from etcdz.cluster.founding import bootstrap_peers
+from etcdz.cluster.membership import Member, Membership, bootstrap_entries, conf_change
 from etcdz.migration import forced_cluster
 from etcdz.migration.errors import MigrationError
 from etcdz.migration.files import fill, identity_row

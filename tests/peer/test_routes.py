@@ -331,6 +331,9 @@ def test_what_other_actors_answer() -> None:
     found = asked_answer(known, b"/members/promote/5", 404, "", b"membership: ID not found")
     assert (found.status, found.body) == (404, b"membership: ID not found\n")
     assert (b"X-Etcd-Cluster-Id", b"a176c1f62dfca771") in found.headers
+    unknown = asked_answer(known, b"/members/hashkv", 400, "text/plain; charset=utf-8", b"no\n")
+    plain = ((b"Content-Type", b"text/plain; charset=utf-8"), (b"X-Content-Type-Options", b"nosniff"))
+    assert unknown == Answer(400, plain, b"no\n"), "as etcd, which names the cluster only with a hash"
     lease = asked_answer(known, b"/leases", 200, "application/protobuf", b"\x10\x01")
     assert lease == Answer(200, ((b"Content-Type", b"application/protobuf"),), b"\x10\x01")
 

@@ -13,6 +13,7 @@ from etcdz.bootstrap.errors import BootstrapError
 from etcdz.config import MemberConfig
 from supervisor.runtime.founding import settle
 
+BAD_ID = '{"member_id": "1", "cluster_id": 2, "is_join": false, "members": []}'
 THREE = "a=http://127.0.0.1:1,b=http://127.0.0.1:2,c=http://127.0.0.1:3"
 
 
@@ -44,7 +45,7 @@ def test_a_log_of_a_member_that_kept_no_decision_is_enough(tmp_path: Path) -> No
     assert settle(config(tmp_path)) == (None, 0)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"members": [[1]]}', '{"members": 1}', "\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"members": [[1]]}', '{"members": 1}', "\xff", BAD_ID])
 def test_a_damaged_decision_is_no_decision(tmp_path: Path, text: str) -> None:
     settle(config(tmp_path))
     begin_log(tmp_path)

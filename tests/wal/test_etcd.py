@@ -6,11 +6,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from etcdz.cluster.founding import bootstrap_peers
 from etcdz.cluster.membership import (
     Membership,
     attributes_request,
     bootstrap_entries,
-    bootstrap_peers,
     version_request,
 )
 from etcdz.cluster.v2snapshot import v2_store_json

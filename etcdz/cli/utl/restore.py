@@ -21,8 +21,8 @@ from etcdz.cli.command_tree import CommandError
 from etcdz.cli.utl import unfinished_restore
 from etcdz.cli.utl.files import open_file
 from etcdz.cli.utl.unfinished_restore import wal_building
-from etcdz.cluster import identity
-from etcdz.cluster.membership import Membership, bootstrap_entries, bootstrap_peers
+from etcdz.cluster.founding import found
+from etcdz.cluster.membership import Membership, bootstrap_entries
 from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.config import bootstrap
 from etcdz.config.member import parse_initial_cluster
@@ -143,9 +143,9 @@ def _listed(data: bytes) -> str:
 
 def _build(file: BoltFile, options: Options, members: dict[str, tuple[str, ...]], building: Path) -> None:
     """The whole of a member directory. raises BoltCorrupt, ValueError, OSError"""
-    peers = bootstrap_peers(members, options.token)
-    member_id = identity.member_id(members[options.name], options.token)
-    cluster_id = identity.cluster_id([id_ for id_, _ in peers])
+    founding = found(members, options.token, options.name)
+    peers = founding.bootstrap_peers()
+    member_id, cluster_id = founding.member_id, founding.cluster_id
     entries = bootstrap_entries(peers)
     membership = Membership(member_id, cluster_id)
     for entry in entries:

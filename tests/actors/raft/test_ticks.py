@@ -1,9 +1,11 @@
 """Raft's clock among other members: what was missed does not count, and what was heard counts before it."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from actors.raft.ticks import Ticks
 from etcdz.ipc.messages import PeerState, Received
 from etcdz.raft import Message, codec
 from etcdz.raft.messages import FOLLOWER, LEADER, MSG_HEARTBEAT, MSG_HEARTBEAT_RESP, MSG_PRE_VOTE
@@ -70,6 +72,14 @@ def test_who_has_just_started_and_sees_the_others_campaigns_soon(one: Restarted)
     assert node.raft.election_elapsed == node.raft.election_ticks - 2 and one.role == FOLLOWER
     one.actor.on_peer_state(PeerState(5, [(3, 1.0), (2, 2.0)]))
     assert node.raft.election_elapsed == node.raft.election_ticks - 2, "once"
+
+
+def test_a_raft_that_is_restarted_alone_waits_for_its_whole_election_timeout(one: Restarted) -> None:
+    ticks = Ticks(one.actor, one.actor.config, time.monotonic(), is_members_start=False)
+    one.greet(leader=0)
+    one.actor.active = {2: 1.0, 3: 1.0}
+    ticks.advance(time.monotonic())
+    assert one.actor.node is not None and one.actor.node.raft.election_elapsed == 0
 
 
 def test_who_knows_a_leader_has_no_hurry(one: Restarted) -> None:
