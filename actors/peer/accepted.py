@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from actors.peer.host import Host as ConnectionsHost
@@ -33,6 +34,10 @@ from etcdz.peer.routes import Accepted
 
 READ_S: Final = 5.0
 """From one read to the next, and between two requests."""
+REQUESTS_PER_TURN: Final = 32
+"""Of one connection, before the others have their turn."""
+PIPELINED_BYTES_MAX: Final = 64 << 10
+"""Behind a request that waits for its answer: with more the connection is not read from."""
 UNREAD_BYTES_MAX: Final = 1 << 20
 """Answers that the other end does not read: with more it is not read from."""
 
@@ -76,7 +81,7 @@ class AcceptedConnection(asyncio.Protocol):
         self._body = bytearray()
         self._raw = b""
         """What has come of a request whose head is not whole."""
-        self._is_given_away = False
+        self._is_given_away = self._is_clogged = False
         self._owner: RemoteMember | None = None
         self._stream: OutgoingStream | None = None
         self.deadline: float | None = host.event_loop.time() + READ_S
@@ -108,13 +113,22 @@ class AcceptedConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         if self._stream is not None:
             self._stream.pause(self._host.event_loop.time())
-        elif self._transport is not None:
-            self._transport.pause_reading()
+        self._is_clogged = True
+        self._regulate()
 
     def resume_writing(self) -> None:
         if self._stream is not None:
             self._stream.resume()
-        elif self._transport is not None and not self._transport.is_closing():
+        self._is_clogged = False
+        self._take_more()
+
+    def _regulate(self) -> None:
+        """Read on, unless answers are not taken, or much has come behind a request that waits for its answer."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._stream is None and (self._is_clogged or self._reader.waiting_bytes > PIPELINED_BYTES_MAX):
+            self._transport.pause_reading()
+        else:
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -124,13 +138,8 @@ class AcceptedConnection(asyncio.Protocol):
             self.deadline = self._host.event_loop.time() + READ_S
         if self._request is None:
             self._raw += data
-        try:
-            self._take(self._reader.receive(data))
-        except ProtocolError as error:
-            self._close_with(text_error(error.status, f"{error.status} {error.text}"))
-        except Exception as error:
-            self._host.on_connection_error("connection of another member", error)
-            self.cut()
+        self._guarded(lambda: self._take(self._reader.receive(data)))
+        self._regulate()
 
     def check(self, now: float) -> None:
         """Cut it if it is overdue."""
@@ -147,19 +156,45 @@ class AcceptedConnection(asyncio.Protocol):
     # ---- requests ----
 
     def _take(self, events: list[RequestHead | bytes | End]) -> None:
-        while events:
+        """NB: until `proceed`, the reader only keeps what comes behind a request."""
+        for left in reversed(range(REQUESTS_PER_TURN)):
             for event in events:
-                if self._is_given_away:
-                    return
-                if isinstance(event, bytes):
-                    if self._accepted is not None:
-                        self._body += event
-                        self._host.on_body(self, len(event))
-                elif isinstance(event, RequestHead):
-                    self._on_head(event)
-                elif event is END:
-                    self._on_end()
-            events = self._reader.proceed() if self._may_go_on() else []
+                if not self._is_given_away:
+                    self._take_event(event)
+            if not self._may_go_on():
+                return
+            if not left:
+                self._host.event_loop.call_soon(self._take_more)
+                return
+            events = self._reader.proceed()
+            if not events:
+                return
+
+    def _take_event(self, event: RequestHead | bytes | End) -> None:
+        if isinstance(event, bytes):
+            if self._accepted is not None:
+                self._body += event
+                self._host.on_body(self, len(event))
+        elif isinstance(event, RequestHead):
+            self._on_head(event)
+        elif event is END:
+            self._on_end()
+
+    def _take_more(self) -> None:
+        """Requests that have come behind others, once it is their turn."""
+        if self._may_go_on():
+            self._guarded(lambda: self._take(self._reader.proceed()))
+        self._regulate()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """What is wrong with what has come ends this connection, and so does a defect of ours."""
+        try:
+            work()
+        except ProtocolError as error:
+            self._close_with(text_error(error.status, f"{error.status} {error.text}"))
+        except Exception as error:
+            self._host.on_connection_error("connection of another member", error)
+            self.cut()
 
     def _drop_body(self) -> None:
         self._host.on_body(self, -len(self._body))
@@ -168,7 +203,7 @@ class AcceptedConnection(asyncio.Protocol):
     def _may_go_on(self) -> bool:
         """Whether the next request may be looked at: the last one is answered, and the connection stays."""
         is_open = self._transport is not None and not self._transport.is_closing()
-        return is_open and self._request is None and self._stream is None
+        return is_open and self._request is None and self._stream is None and not self._is_clogged
 
     def _on_head(self, request: RequestHead) -> None:
         self._request = request
@@ -259,11 +294,7 @@ class AcceptedConnection(asyncio.Protocol):
         """As answer, to a request that was not answered at once: what came behind it is looked at now."""
         self.deadline = self._host.event_loop.time() + READ_S
         self.answer(answer)
-        try:
-            if self._may_go_on():
-                self._take(self._reader.proceed())
-        except ProtocolError as error:
-            self._close_with(text_error(error.status, f"{error.status} {error.text}"))
+        self._take_more()
 
     def _write(self, answer: Answer, keeps_alive: bool) -> None:
         if self._transport is not None and self._request is not None:

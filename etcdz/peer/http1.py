@@ -33,7 +33,8 @@ class _Reader(Generic[Head]):
     def __init__(self, decode: Callable[[bytes], Head], body_bytes_max: Callable[[Head], int | None]) -> None:
         self._decode: Callable[[bytes], Head] = decode
         self._body_bytes_max: Callable[[Head], int | None] = body_bytes_max
-        self._waiting = b""  # bytes of a head that is not whole, or behind END
+        self._waiting = b""  # from _at on: bytes of a head that is not whole, or behind END
+        self._at = 0
         self._searched = 0  # of the head, which hold no end of it
         self._chunks: ChunkedDecoder | None = None
         self._left = 0  # bytes of the body to come, or UNTIL_EOF; unused with _chunks
@@ -46,9 +47,9 @@ class _Reader(Generic[Head]):
         events: list[Head | bytes | End] = []
         if self._in_body:
             at = self._take_body(data, 0, events)
-            self._waiting = data[at:]
+            self._waiting, self._at = data[at:], 0
         else:
-            self._waiting += data
+            self._waiting, self._at = self._waiting[self._at :] + data, 0
         self._take_messages(events)
         return events
 
@@ -64,27 +65,27 @@ class _Reader(Generic[Head]):
         if self._in_body and self._chunks is None and self._left == UNTIL_EOF:
             self._in_body = False
             return [END]
-        if self._in_body or (self._waiting and not self._is_held):
+        if self._in_body or (self.waiting_bytes and not self._is_held):
             raise ProtocolError("connection closed inside a message")
         return []
 
     def hand_over(self) -> bytes:
         """What has come behind the head, in its coding: whoever takes over the connection begins with it."""
-        data, self._waiting = self._waiting, b""
+        data, self._waiting, self._at = self._waiting[self._at :], b"", 0
         return data
 
     @property
     def is_idle(self) -> bool:
         """Whether no message has begun."""
-        return not self._in_body and not self._is_held and not self._waiting
+        return not self._in_body and not self._is_held and not self.waiting_bytes
 
     @property
     def waiting_bytes(self) -> int:
         """What is kept here of messages that are not handed out yet: stop reading while it is much."""
-        return len(self._waiting)
+        return len(self._waiting) - self._at
 
     def _take_messages(self, events: list[Head | bytes | End]) -> None:
-        while not self._is_held and not self._in_body and self._waiting:
+        while not self._is_held and not self._in_body and self._at < len(self._waiting):
             head = self._take_head()
             if head is None:
                 return
@@ -92,19 +93,20 @@ class _Reader(Generic[Head]):
             events.append(head)
             if self._is_held:
                 return
-            data, self._waiting = self._waiting, b""
-            at = self._take_body(data, 0, events)
-            self._waiting = data[at:]
+            self._at = self._take_body(self._waiting, self._at, events)
+        if self._at == len(self._waiting):
+            self._waiting, self._at = b"", 0
 
     def _take_head(self) -> Head | None:
-        stop = self._waiting.find(b"\r\n\r\n", max(0, self._searched - 3))
-        self._searched = len(self._waiting)
-        if (stop if stop >= 0 else self._searched) > HEAD_BYTES_MAX:
+        """NB: of many small messages that have come at once, each takes its own bytes, and none moves all others'."""
+        stop = self._waiting.find(b"\r\n\r\n", self._at + max(0, self._searched - 3))
+        self._searched = self.waiting_bytes
+        if (stop - self._at if stop >= 0 else self._searched) > HEAD_BYTES_MAX:
             raise ProtocolError("request header fields too large", 431)
         if stop < 0:
             return None
-        head: Head = self._decode(self._waiting[:stop])
-        self._waiting = self._waiting[stop + 4 :]
+        head: Head = self._decode(self._waiting[self._at : stop])
+        self._at = stop + 4
         self._searched = 0
         return head
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from etcdz import ETCD_VERSION
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, RealEtcd, find_program
 from tests.parity.pair import Pair, make_pair
@@ -80,6 +81,7 @@ _PATTERNS = [
     (re.compile(r"\btook = [\d.]+(ns|µs|ms|s|m)\b"), "took = T"),  # simple health
     (re.compile(r'("Took"|Took) *:? *"?[\d.]+(ns|µs|ms|s|m)"?'), "Took T"),
     (re.compile(r"\b[\d.]+(ns|µs|ms)\b"), "T"),
+    (re.compile(rf"\b(?:3\.5\.1|{re.escape(ETCD_VERSION)})\b"), "VERSION"),  # each says its own
     (re.compile(r"\b[\d.]+ [kMG]?B\b"), "SIZE"),
     (re.compile(r'"DBSize(InUse)?" : \d+'), "DBSIZE"),  # fields
     (re.compile(r'"ts":"[^"]+"'), "TS"),  # etcdctl's own log lines
