@@ -124,7 +124,7 @@ def fill(world: World) -> None:
 def fill_on(world: World, compacts: bool = False) -> None:
     """Small and large values, and deletions."""
     random = Random(1 + compacts)
-    for number in range(240):
+    for number in range(256):
         size = 2000 if number % 3 == 0 else 20
         write(world, pb.PutRequest(key=b"k%d" % random.randrange(70), value=random.randbytes(size)))
         if number % 30 == 29:

@@ -71,7 +71,7 @@ def test_the_monitor_shows_deaths_takes_orders_and_survives_the_member(
 ) -> None:
     trial = make_trial()
     monitors.append(monitor := Monitor(str(trial.member.data_dir)))
-    monitor.until("6 of 6 ready", "└ listener-1")
+    monitor.until("7 of 7 ready", "└ listener-1")
     os.kill(trial.actors()["raft"]["pid"], signal.SIGKILL)
     monitor.until("was started again: was killed by signal 9")
     before = trial.actors()
@@ -91,7 +91,7 @@ def test_the_monitor_shows_deaths_takes_orders_and_survives_the_member(
     trial.member.kill9()
     monitor.until("NO ANSWER", "no member runs in")
     make_member(data_dir=data_dir).start()
-    monitor.until("answers again", "6 of 6 ready")
+    monitor.until("answers again", "7 of 7 ready")
     monitor.press("q")
     assert monitor.process.wait(WAIT_S) == 0
 
