@@ -7,7 +7,6 @@ pytest --strict-skips    as in CI: a skip that tests/skips.py does not allow is 
 pytest -n 0              in this process, one test after the other: for a debugger
 """
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Generator
@@ -42,11 +41,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     sim = parser.getgroup("sim", "simulated Raft clusters (tests/sim)")
     sim.addoption("--sim-seeds", type=int, default=2_000, help="how many seeds to run (default %(default)s)")
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """For -n auto. The tests wait for other processes a third of their time: one more worker than CPUs uses that."""
-    return len(os.sched_getaffinity(0)) + 1
 
 
 # ---- --fast ----

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
@@ -141,8 +142,9 @@ def test_a_leader_that_was_paused_ends_no_lease_when_it_goes_on(cluster: Cluster
         try:
             threading.Event().wait(PAUSE_S)  # the length of the pause: its clocks run out meanwhile
         finally:
-            for process in family:
-                process.send_signal(signal.SIGCONT)
+            for process in reversed(family):  # the supervisor last: it kills actors that it sees stopped
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGCONT)
 
     keep_through(cluster, followers, pause)
 
