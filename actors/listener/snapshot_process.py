@@ -12,7 +12,6 @@ than a second file on a disk that may well be full.
 """
 
 import hashlib
-import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -66,26 +65,15 @@ def send(store: Store, target: BinaryIO) -> None:
     output.finish()
 
 
-def main(directory: str) -> int:
-    """directory: of the store. return the exit status"""
-    worker_process.begin(bytes)
-    try:
-        with open_checkpoint(Path(directory)) as store:
-            try:
-                send(store, sys.stdout.buffer)
-            finally:
-                worker_process.hold_signals()
-    except BrokenPipeError:
-        return 1  # the listener does not read any more: there is nothing to say
-    except OSError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except SystemExit:
-        return 1
-    return 0
+def work(directory: str) -> None:
+    """directory: of the store. raises OSError"""
+    with open_checkpoint(Path(directory)) as store:
+        try:
+            send(store, sys.stdout.buffer)
+        finally:
+            worker_process.hold_signals()
 
 
 if __name__ == "__main__":
-    status = main(sys.argv[1])
-    sys.stderr.flush()
-    os._exit(status)  # nothing is left to do; what stdout still holds has no reader
+    worker_process.begin(bytes)
+    worker_process.end_with(lambda: work(sys.argv[1]), OSError)

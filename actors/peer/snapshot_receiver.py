@@ -16,16 +16,14 @@ The store is whole and synced, and has its name (etcdz/store/received.py), befor
 goes on as it is for as long as this takes. Nothing of what comes is trusted, and no size is taken at its word.
 """
 
-import os
 import queue
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NoReturn
 
-import msgpack
 from google.protobuf.message import DecodeError
 
 from actors.runtime import worker_process
@@ -170,11 +168,6 @@ def answer(connection: socket.socket, data: bytes) -> None:
             left -= len(read)
 
 
-def _say(**fields: Any) -> None:
-    sys.stdout.buffer.write(msgpack.packb(fields))
-    sys.stdout.buffer.flush()
-
-
 def work(
     directory: Path, ids: tuple[int, int], connection: socket.socket, length: int, orders: "queue.SimpleQueue[Any]"
 ) -> None:
@@ -182,36 +175,21 @@ def work(
     connection.settimeout(READ_S)
     try:
         body = Body(connection, orders.get()["begin"], length)
-        _say(arrived=receive(body, directory, *ids))
+        worker_process.say(arrived=receive(body, directory, *ids))
     except Refused as error:
-        _say(refused=[error.status, error.text])
+        worker_process.say(refused=[error.status, error.text])
     answer(connection, orders.get()["answer"])
 
 
-def main(directory: str, member_id: str, cluster_id: str, fd: str, length: str) -> int:
-    """return the exit status"""
-    unpacker, orders = msgpack.Unpacker(), queue.SimpleQueue[Any]()
+def main(directory: str, member_id: str, cluster_id: str, fd: str, length: str) -> NoReturn:
+    orders = worker_process.begin_with_orders()
 
-    def on_input(data: bytes) -> None:
-        unpacker.feed(data)
-        for order in unpacker:
-            orders.put(order)
-
-    worker_process.begin(on_input)
-    try:
+    def receive_one() -> None:
         with socket.socket(fileno=int(fd)) as connection:
             work(Path(directory), (int(member_id), int(cluster_id)), connection, int(length), orders)
-    except BrokenPipeError:
-        return 1  # the peer actor does not listen any more: there is nothing to say
-    except (OSError, ProtocolError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except SystemExit:
-        return 1
-    return 0
+
+    worker_process.end_with(receive_one, OSError, ProtocolError)
 
 
 if __name__ == "__main__":
-    status = main(*sys.argv[1:])
-    sys.stderr.flush()
-    os._exit(status)  # nothing is left to do; what stdout still holds has no reader
+    main(*sys.argv[1:])

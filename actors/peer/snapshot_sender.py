@@ -14,7 +14,6 @@ It works on a checkpoint, so that message and file are of one and the same entry
 The file's first page names its last one, so all rows are gone through twice: once to find out where they will lie.
 """
 
-import os
 import queue
 import socket
 import sys
@@ -158,48 +157,20 @@ def send_to_first(
     return False, 0, why
 
 
-def _say(**fields: Any) -> None:
-    sys.stdout.buffer.write(msgpack.packb(fields))
-    sys.stdout.buffer.flush()
-
-
 def work(directory: str, orders: "queue.SimpleQueue[dict[str, Any]]") -> None:
     """raises OSError: no checkpoint can be made"""
     with open_checkpoint(Path(directory)) as store:
         try:
-            _say(taken=taken_from(store))
+            worker_process.say(taken=taken_from(store))
             layout = write_file(store, None)
             order = orders.get()
             total = len(order["message"]) + layout.file_bytes
-            tell: Tell = lambda sent: _say(progress=[sent, total])  # noqa: E731
-            _say(sent=send_to_first(store, layout, order["message"], order["targets"], tell))
+            tell: Tell = lambda sent: worker_process.say(progress=[sent, total])  # noqa: E731
+            worker_process.say(sent=send_to_first(store, layout, order["message"], order["targets"], tell))
         finally:
             worker_process.hold_signals()
 
 
-def main(directory: str) -> int:
-    """return the exit status"""
-    unpacker, orders = msgpack.Unpacker(), queue.SimpleQueue[dict[str, Any]]()
-
-    def on_input(data: bytes) -> None:
-        unpacker.feed(data)
-        for order in unpacker:
-            orders.put(order)
-
-    worker_process.begin(on_input)
-    try:
-        work(directory, orders)
-    except BrokenPipeError:
-        return 1  # the peer actor does not listen any more: there is nothing to say
-    except OSError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except SystemExit:
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    status = main(sys.argv[1])
-    sys.stderr.flush()
-    os._exit(status)  # nothing is left to do; what stdout still holds has no reader
+    given = worker_process.begin_with_orders()
+    worker_process.end_with(lambda: work(sys.argv[1], given), OSError)
