@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from etcdz.cli.bench import main
 from etcdz.cli.bench.command import exit_status
-from etcdz.cli.bench.endpoints import parse_endpoint, parse_endpoints
+from etcdz.cli.endpoints import parse_endpoint, parse_endpoints
 from etcdz.cli.bench.options import WATCH_COMMANDS, Options, parse
 from etcdz.cli.bench.report import PERCENTILES, Outcome, figures, to_json, to_text
 from etcdz.cli.bench.supply import Schedule, Supply, piece_of
