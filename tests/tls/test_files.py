@@ -1,0 +1,194 @@
+"""Contexts of a side: what they let in, what they refuse, and what becomes of them when their files change."""
+
+import os
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etcdz.tls import certificate
+from etcdz.tls.files import TlsError, TlsFiles
+from etcdz.tls.handshake_errors import handshake_error
+from etcdz.tls.settings import TlsSettings
+from tests.certificates import CLIENT, SERVER, Authority, Issued
+from tests.tls.handshakes import shake
+
+
+class Log:
+    """Remembers (level, message, fields)."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def info(self, message: str, /, **fields: Any) -> None:
+        self.lines.append(("info", message, fields))
+
+    def warn(self, message: str, /, **fields: Any) -> None:
+        self.lines.append(("warn", message, fields))
+
+    def warnings(self) -> list[str]:
+        return [f"{message}: {fields['error']}" for level, message, fields in self.lines if level == "warn"]
+
+
+class Side:
+    """Files of a side whose clock the test sets, an authority, and a client that it lets in."""
+
+    def __init__(self, directory: Path, **settings: Any) -> None:
+        self.directory = directory
+        self.ca = Authority()
+        self.server = self.ca.issue("server").write(directory)
+        self.client = self.ca.issue("client").write(directory)
+        self.ca_file = self.ca.write(directory)
+        self.log = Log()
+        self.now = 0.0
+        own = {"cert_file": self.server.cert_file, "key_file": self.server.key_file}
+        self.settings = TlsSettings(**(own | settings))
+        self.files = TlsFiles(self.settings, self.log, clock=lambda: self.now)
+
+    def later(self) -> TlsFiles:
+        """When the files are looked at again."""
+        self.now += 1.5
+        return self.files
+
+    def as_client(self, shown: Issued | None = None, ca_file: str = "") -> ssl.SSLContext:
+        own = {"cert_file": shown.cert_file, "key_file": shown.key_file} if shown else {}
+        return TlsFiles(TlsSettings(trusted_ca_file=ca_file or self.ca_file, **own), self.log).client_context()
+
+
+def refusal(side: Side, client: ssl.SSLContext) -> str | None:
+    """etcd's text for this client; None: it is let in."""
+    try:
+        ends = shake(side.files.server_context(), client)
+    except ssl.SSLError as error:
+        return handshake_error(error).text
+    return side.files.check_certificate(ends.server)
+
+
+def test_without_client_auth_anybody_may_come_and_is_nobody(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    ends = shake(side.files.server_context(), side.as_client(side.client))
+    assert ends.server.selected_alpn_protocol() is None
+    assert certificate.names_of(ends.server) == certificate.NOBODY
+    assert side.files.check_certificate(ends.server) is None
+
+
+@pytest.mark.parametrize("demand", [{"client_cert_auth": True}, {"client_cert_auth": False}])
+def test_a_ca_alone_demands_certificates(tmp_path: Path, demand: dict[str, Any]) -> None:
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), **demand)
+    assert refusal(side, side.as_client()) == "tls: client didn't provide a certificate"
+    ends = shake(side.files.server_context(), side.as_client(side.client))
+    assert certificate.names_of(ends.server) == ("client", ("localhost",), ("127.0.0.1", "::1"))
+
+
+def test_certificates_that_are_no_good_are_refused_in_gos_words(tmp_path: Path) -> None:
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"))
+    cases = {
+        "certificate has expired or is not yet valid": side.ca.expired("old"),
+        "certificate specifies an incompatible key usage": side.ca.issue("server only", ekus=(SERVER,)),
+        "certificate signed by unknown authority": Authority("other").issue("stranger"),
+    }
+    for why, shown in cases.items():
+        text = refusal(side, side.as_client(shown.write(tmp_path)))
+        assert text == f"tls: failed to verify certificate: x509: {why}"
+
+
+def test_an_intermediate_in_the_ca_file_is_trusted_by_itself_as_in_go(tmp_path: Path) -> None:
+    root = Authority("root")
+    middle = Authority("middle", root)
+    side = Side(tmp_path, trusted_ca_file=middle.write(tmp_path, "middle"))
+    assert refusal(side, side.as_client(middle.issue("client", ekus=(CLIENT,)).write(tmp_path))) is None
+
+
+def test_tls_1_3_is_spoken_unless_the_flags_say_otherwise(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    assert shake(side.files.server_context(), side.as_client()).server.version() == "TLSv1.3"
+    older = Side(tmp_path, max_version="TLS1.2", cipher_suites=("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",))
+    ends = shake(older.files.server_context(), older.as_client())
+    assert ends.server.cipher() == ("ECDHE-ECDSA-AES256-GCM-SHA384", "TLSv1.2", 256)
+
+
+@pytest.mark.parametrize("der", [True, False], ids=["DER", "PEM"])
+def test_a_revoked_serial_is_refused_wherever_it_stands_in_the_chain(tmp_path: Path, der: bool) -> None:
+    crl = tmp_path / "crl"
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=str(crl))
+    crl.write_bytes(side.ca.crl(side.client, der=der))
+    length = (side.client.serial.bit_length() + 7) // 8 * 2
+    text = f"transport: certificate serial {side.client.serial:0{length}x} revoked"
+    assert refusal(side, side.as_client(side.client)) == text
+    assert refusal(side, side.as_client(side.ca.issue("other").write(tmp_path))) is None
+    middle = Authority("middle", side.ca)
+    below = middle.issue("below").write(tmp_path)
+    assert refusal(side, side.as_client(below)) is None
+    crl.write_bytes(side.ca.crl(middle.certificate.serial_number, der=der))
+    side.later()
+    assert "revoked" in str(refusal(side, side.as_client(below)))
+    assert refusal(side, side.as_client(side.client)) is None
+
+
+def test_a_crl_that_was_never_there_lets_nobody_in(tmp_path: Path) -> None:
+    missing = str(tmp_path / "crl")
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=missing)
+    assert refusal(side, side.as_client(side.client)) == f"open {missing}: no such file or directory"
+
+
+def test_common_names_and_host_names_are_checked_on_the_verified_leaf(tmp_path: Path) -> None:
+    ca = str(tmp_path / "ca.pem")
+    side = Side(tmp_path, trusted_ca_file=ca, allowed_cns=("a", "client"))
+    assert refusal(side, side.as_client(side.client)) is None
+    assert refusal(side, side.as_client(side.ca.issue("Client").write(tmp_path))) == certificate.REFUSED
+    side = Side(tmp_path, trusted_ca_file=ca, allowed_hostnames=("x.example.com", "10.0.0.1"))
+    for san, expected in {"*.example.com": None, "10.0.0.1": None, "example.com": certificate.REFUSED}.items():
+        shown = side.ca.issue("x.example.com", sans=(san,)).write(tmp_path)
+        assert refusal(side, side.as_client(shown)) == expected, san
+
+
+def test_new_files_are_in_force_within_a_second(tmp_path: Path) -> None:
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"))
+    before = side.files.server_context()
+    other = Authority("next")
+    other.issue("server").write(tmp_path)
+    other.write(tmp_path)
+    assert side.files.server_context() is before
+    side.later()
+    theirs = other.issue("client").write(tmp_path)
+    assert refusal(side, side.as_client(theirs, str(tmp_path / "ca.pem"))) is None
+    assert side.files.server_context() is not before
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda side: os.unlink(side.server.cert_file), "open {cert}: no such file or directory"),
+        (lambda side: os.unlink(side.server.key_file), "open {key}: no such file or directory"),
+        (
+            lambda side: Path(side.server.cert_file).write_text(""),
+            "tls: failed to find any PEM data in certificate input",
+        ),
+        (
+            lambda side: Path(side.server.key_file).write_bytes(side.ca.issue("x").key_pem),
+            "tls: private key does not match public key",
+        ),
+        (lambda side: Path(side.ca_file).write_text("nothing"), "no certificate in {ca}"),
+    ],
+)
+def test_bad_files_leave_the_old_ones_in_force_with_one_warning(tmp_path: Path, damage: Any, why: str) -> None:
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"))
+    client = side.as_client(side.client)
+    before = side.files.server_context()
+    damage(side)
+    for _ in range(3):
+        assert side.later().server_context() is before
+    assert refusal(side, client) is None
+    text = why.format(cert=side.server.cert_file, key=side.server.key_file, ca=side.ca_file)
+    assert [line.partition(": ")[2] for line in side.log.warnings()] == [text]
+    side.server.write(tmp_path)
+    side.ca.write(tmp_path)
+    assert side.later().server_context() is not before
+
+
+def test_files_that_were_never_good_are_an_error(tmp_path: Path) -> None:
+    missing = str(tmp_path / "no.pem")
+    files = TlsFiles(TlsSettings(cert_file=missing, key_file=missing), Log())
+    with pytest.raises(TlsError, match=f"open {missing}: no such file or directory"):
+        files.server_context()
