@@ -35,14 +35,12 @@ class Side:
     """Files of a side whose clock the test sets, an authority, and a client that it lets in."""
 
     def __init__(self, directory: Path, **settings: Any) -> None:
-        self.directory = directory
-        self.ca = Authority()
-        self.server = self.ca.issue("server").write(directory)
-        self.client = self.ca.issue("client").write(directory)
-        self.ca_file = self.ca.write(directory)
+        self.ca = Authority(directory, "ca")
+        self.server = self.ca.issue("server", dns=["localhost"])
+        self.client = self.ca.issue("client", dns=["localhost"], ips=["127.0.0.1", "::1"])
         self.log = Log()
         self.now = 0.0
-        own = {"cert_file": self.server.cert_file, "key_file": self.server.key_file}
+        own = pair(self.server)
         self.settings = TlsSettings(**(own | settings))
         self.files = TlsFiles(self.settings, self.log, clock=lambda: self.now)
 
@@ -51,9 +49,13 @@ class Side:
         self.now += 1.5
         return self.files
 
-    def as_client(self, shown: Issued | None = None, ca_file: str = "") -> ssl.SSLContext:
-        own = {"cert_file": shown.cert_file, "key_file": shown.key_file} if shown else {}
-        return TlsFiles(TlsSettings(trusted_ca_file=ca_file or self.ca_file, **own), self.log).client_context()
+    def as_client(self, shown: Issued | None = None) -> ssl.SSLContext:
+        own = pair(shown) if shown else {}
+        return TlsFiles(TlsSettings(trusted_ca_file=str(self.ca.ca), **own), self.log).client_context()
+
+
+def pair(issued: Issued) -> dict[str, str]:
+    return {"cert_file": str(issued.cert), "key_file": str(issued.key)}
 
 
 def refusal(side: Side, client: ssl.SSLContext) -> str | None:
@@ -84,20 +86,19 @@ def test_a_ca_alone_demands_certificates(tmp_path: Path, demand: dict[str, Any])
 def test_certificates_that_are_no_good_are_refused_in_gos_words(tmp_path: Path) -> None:
     side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"))
     cases = {
-        "certificate has expired or is not yet valid": side.ca.expired("old"),
-        "certificate specifies an incompatible key usage": side.ca.issue("server only", ekus=(SERVER,)),
-        "certificate signed by unknown authority": Authority("other").issue("stranger"),
+        "certificate has expired or is not yet valid": side.ca.issue("old", days=-1),
+        "certificate specifies an incompatible key usage": side.ca.issue("server-only", usages=[SERVER]),
+        "certificate signed by unknown authority": Authority(tmp_path, "other").issue("stranger"),
     }
     for why, shown in cases.items():
-        text = refusal(side, side.as_client(shown.write(tmp_path)))
+        text = refusal(side, side.as_client(shown))
         assert text == f"tls: failed to verify certificate: x509: {why}"
 
 
 def test_an_intermediate_in_the_ca_file_is_trusted_by_itself_as_in_go(tmp_path: Path) -> None:
-    root = Authority("root")
-    middle = Authority("middle", root)
-    side = Side(tmp_path, trusted_ca_file=middle.write(tmp_path, "middle"))
-    assert refusal(side, side.as_client(middle.issue("client", ekus=(CLIENT,)).write(tmp_path))) is None
+    middle = Authority(tmp_path, "middle", Authority(tmp_path, "root"))
+    side = Side(tmp_path, trusted_ca_file=str(middle.ca))
+    assert refusal(side, side.as_client(middle.issue("below", usages=[CLIENT]))) is None
 
 
 def test_tls_1_3_is_spoken_unless_the_flags_say_otherwise(tmp_path: Path) -> None:
@@ -112,15 +113,15 @@ def test_tls_1_3_is_spoken_unless_the_flags_say_otherwise(tmp_path: Path) -> Non
 def test_a_revoked_serial_is_refused_wherever_it_stands_in_the_chain(tmp_path: Path, der: bool) -> None:
     crl = tmp_path / "crl"
     side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=str(crl))
-    crl.write_bytes(side.ca.crl(side.client, der=der))
+    side.ca.revoke(crl, [side.client.serial], der)
     length = (side.client.serial.bit_length() + 7) // 8 * 2
     text = f"transport: certificate serial {side.client.serial:0{length}x} revoked"
     assert refusal(side, side.as_client(side.client)) == text
-    assert refusal(side, side.as_client(side.ca.issue("other").write(tmp_path))) is None
-    middle = Authority("middle", side.ca)
-    below = middle.issue("below").write(tmp_path)
+    assert refusal(side, side.as_client(side.ca.issue("other"))) is None
+    middle = Authority(tmp_path, "middle", side.ca)
+    below = middle.issue("below")
     assert refusal(side, side.as_client(below)) is None
-    crl.write_bytes(side.ca.crl(middle.certificate.serial_number, der=der))
+    side.ca.revoke(crl, [middle.serial], der)
     side.later()
     assert "revoked" in str(refusal(side, side.as_client(below)))
     assert refusal(side, side.as_client(side.client)) is None
@@ -136,54 +137,54 @@ def test_common_names_and_host_names_are_checked_on_the_verified_leaf(tmp_path: 
     ca = str(tmp_path / "ca.pem")
     side = Side(tmp_path, trusted_ca_file=ca, allowed_cns=("a", "client"))
     assert refusal(side, side.as_client(side.client)) is None
-    assert refusal(side, side.as_client(side.ca.issue("Client").write(tmp_path))) == certificate.REFUSED
+    assert refusal(side, side.as_client(side.ca.issue("other", cn="Client"))) == certificate.REFUSED
     side = Side(tmp_path, trusted_ca_file=ca, allowed_hostnames=("x.example.com", "10.0.0.1"))
-    for san, expected in {"*.example.com": None, "10.0.0.1": None, "example.com": certificate.REFUSED}.items():
-        shown = side.ca.issue("x.example.com", sans=(san,)).write(tmp_path)
-        assert refusal(side, side.as_client(shown)) == expected, san
+    assert refusal(side, side.as_client(side.ca.issue("any", dns=["*.example.com"]))) is None
+    assert refusal(side, side.as_client(side.ca.issue("ip", ips=["10.0.0.1"]))) is None
+    wrong = side.ca.issue("x.example.com", dns=["example.com"], ips=["10.0.0.2"])
+    assert refusal(side, side.as_client(wrong)) == certificate.REFUSED
 
 
 def test_new_files_are_in_force_within_a_second(tmp_path: Path) -> None:
     side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"))
     before = side.files.server_context()
-    other = Authority("next")
-    other.issue("server").write(tmp_path)
-    other.write(tmp_path)
+    other = Authority(tmp_path, "ca")
+    other.issue("server", dns=["localhost"])
     assert side.files.server_context() is before
     side.later()
-    theirs = other.issue("client").write(tmp_path)
-    assert refusal(side, side.as_client(theirs, str(tmp_path / "ca.pem"))) is None
+    assert refusal(side, side.as_client(other.issue("client"))) is None
     assert side.files.server_context() is not before
 
 
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda side: os.unlink(side.server.cert_file), "open {cert}: no such file or directory"),
-        (lambda side: os.unlink(side.server.key_file), "open {key}: no such file or directory"),
+        (lambda side: os.unlink(side.server.cert), "open {cert}: no such file or directory"),
+        (lambda side: os.unlink(side.server.key), "open {key}: no such file or directory"),
         (
-            lambda side: Path(side.server.cert_file).write_text(""),
+            lambda side: side.server.cert.write_text(""),
             "tls: failed to find any PEM data in certificate input",
         ),
         (
-            lambda side: Path(side.server.key_file).write_bytes(side.ca.issue("x").key_pem),
+            lambda side: side.server.key.write_bytes(side.client.key.read_bytes()),
             "tls: private key does not match public key",
         ),
-        (lambda side: Path(side.ca_file).write_text("nothing"), "no certificate in {ca}"),
+        (lambda side: side.ca.ca.write_text("nothing"), "no certificate in {ca}"),
     ],
 )
 def test_bad_files_leave_the_old_ones_in_force_with_one_warning(tmp_path: Path, damage: Any, why: str) -> None:
     side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"))
     client = side.as_client(side.client)
     before = side.files.server_context()
+    whole = {path: path.read_bytes() for path in (side.server.cert, side.server.key, side.ca.ca)}
     damage(side)
     for _ in range(3):
         assert side.later().server_context() is before
     assert refusal(side, client) is None
-    text = why.format(cert=side.server.cert_file, key=side.server.key_file, ca=side.ca_file)
+    text = why.format(cert=side.server.cert, key=side.server.key, ca=side.ca.ca)
     assert [line.partition(": ")[2] for line in side.log.warnings()] == [text]
-    side.server.write(tmp_path)
-    side.ca.write(tmp_path)
+    for path, data in whole.items():
+        path.write_bytes(data)
     assert side.later().server_context() is not before
 
 
