@@ -58,7 +58,7 @@ from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import message_type
 from etcdz.peer.screen import Screen
 from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
-from etcdz.tls.files import TlsError
+from etcdz.tls.contexts import TlsError
 
 BACKLOG: Final = 512
 LEAVE_S: Final = 1.0

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
 from actors.peer.peer_tls import PeerTls
-from actors.peer.tls_connection import Refused, TlsConnection
+from actors.peer.tls_connection import Refused
 from etcdz.config.urls import parse_url
-from etcdz.tls.files import TlsError
+from etcdz.tls.contexts import TlsError
 from etcdz.tls.handshake_errors import handshake_error
 
 DIAL_S: Final = 1.0

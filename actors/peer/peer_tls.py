@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
-from actors.peer.tls_connection import Refused, TlsConnection
+from actors.peer.tls_connection import Refused, TlsConnection, UpperT
 from etcdz.tls.certificate import PeerNames, names_of
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.peer_names import Resolver, needs_resolver, san_error
@@ -37,13 +37,18 @@ class PeerTls:
         self._files = TlsFiles(settings, log, alpn=())
         self._threads: ThreadPoolExecutor | None = None
         self._looking_up = 0
+        self._is_closed = False
 
     def step(self, session: TlsSession, data: bytes) -> Awaitable[list[bytes]]:
+        """raises ConnectionAbortedError: this actor ends"""
+        if self._is_closed:
+            raise ConnectionAbortedError("closed")
         if self._threads is None:
             self._threads = ThreadPoolExecutor(STEPS_MAX, "handshake")
         return self.event_loop.run_in_executor(self._threads, session.receive, data)
 
     def close(self) -> None:
+        self._is_closed = True
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -53,7 +58,7 @@ class PeerTls:
         """raises TlsError"""
         return TlsSession(self._files.server_context(), server_side=True)
 
-    async def check_accepted(self, connection: TlsConnection) -> None:
+    async def check_accepted(self, connection: TlsConnection[Any]) -> None:
         """raises Refused. Source: etcd 3.5, which looks at addresses before the revocation list"""
         ssl_object = connection.session.ssl_object
         peer = connection.transport.get_extra_info("peername")
@@ -102,12 +107,12 @@ class PeerTls:
 
     # ---- connections that are dialled ----
 
-    def dialled(self, host: str, make: Callable[[], asyncio.Protocol]) -> TlsConnection:
+    def dialled(self, host: str, make: Callable[[], UpperT]) -> TlsConnection[UpperT]:
         """host: as the URL names it. raises TlsError"""
         session = TlsSession(self._files.client_context(), False, self.settings.server_name or host)
         return TlsConnection(self, session, make, self._check_dialled)
 
-    async def _check_dialled(self, connection: TlsConnection) -> None:
+    async def _check_dialled(self, connection: TlsConnection[Any]) -> None:
         """raises Refused"""
         self._check_certificate(connection.session.ssl_object)
 

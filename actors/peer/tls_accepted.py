@@ -24,7 +24,7 @@ class Host(ConnectionsHost, Protocol):
     refused_handshakes: int
 
 
-class TlsAccepted(TlsConnection):
+class TlsAccepted(TlsConnection[AcceptedConnection]):
     """It counts among the actor's connections until the protocol above does.
 
     deadline    when it is cut, of the event loop's clock

@@ -11,7 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from actors.peer.tls_relay import TlsRelay
 from etcdz.tls.handshake_errors import handshake_error
@@ -37,20 +37,21 @@ class Handshakes(Protocol):
         """session.receive(data), in another thread."""
 
 
-Check = Callable[["TlsConnection"], Awaitable[None]]
+Check = Callable[["TlsConnection[Any]"], Awaitable[None]]
 """Called when the handshake is done. raises Refused"""
 
 
-class TlsConnection(asyncio.Protocol):
+UpperT = TypeVar("UpperT", bound=asyncio.Protocol)
+
+
+class TlsConnection(asyncio.Protocol, Generic[UpperT]):
     """The lower part: what asyncio calls.
 
     session     the handshake's, and later the connection's
     transport   the socket's; None before there is one
     """
 
-    def __init__(
-        self, handshakes: Handshakes, session: TlsSession, make: Callable[[], asyncio.Protocol], check: Check
-    ) -> None:
+    def __init__(self, handshakes: Handshakes, session: TlsSession, make: Callable[[], UpperT], check: Check) -> None:
         """make: the protocol above, which begins when the handshake is done and check has found nothing"""
         self.session = session
         self.transport: Any = None
@@ -66,7 +67,7 @@ class TlsConnection(asyncio.Protocol):
 
     # ---- until the protocol above is there ----
 
-    async def open(self) -> asyncio.Protocol:
+    async def open(self) -> UpperT:
         """Requires: connection_made was called. raises OSError, ssl.SSLError, Refused; the caller cuts it then"""
         session, parts = self.session, [] if self.session.ssl_object.server_side else await self._step(b"")
         while not session.is_established:
@@ -170,16 +171,17 @@ class TlsConnection(asyncio.Protocol):
 
     def hand_over(self) -> socket.socket:
         """As TlsTransport.hand_over."""
-        earlier, self._upper = self._upper, TlsRelay(self._handshakes.event_loop)
+        relay = TlsRelay(self._handshakes.event_loop)
+        earlier, self._upper = self._upper, relay
         self._handshakes.event_loop.call_soon(earlier.connection_lost, None)
-        self._upper.connection_made(TlsTransport(self))
-        return self._upper.other_end()
+        relay.connection_made(TlsTransport(self))
+        return relay.other_end()
 
 
 class TlsTransport(asyncio.Transport):
     """What the protocol above writes to."""
 
-    def __init__(self, connection: TlsConnection) -> None:
+    def __init__(self, connection: TlsConnection[Any]) -> None:
         super().__init__()
         self._connection = connection
         self._lower, self._session = connection.transport, connection.session

@@ -91,7 +91,13 @@ def _service(config: MemberConfig, member_id: int) -> Any:
     who = (user, config.discovery_password or password)
     retries = Retries(",".join(config.discovery_endpoints))
     return v3.Discovery(
-        config.discovery_token, config.discovery_endpoints, who, config.discovery_request_s, member_id, retries
+        config.discovery_token,
+        config.discovery_endpoints,
+        who,
+        config.discovery_request_s,
+        member_id,
+        retries,
+        config.discovery_tls,
     )
 
 

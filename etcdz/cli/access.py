@@ -44,10 +44,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """NB: without defaults, so that those of a subcommand do not overwrite what stood before it."""
     group = parser.add_argument_group("TLS and login, as etcdctl has them; each also as ETCDCTL_...")
     for name, metavar, text in _FLAGS:
-        group.add_argument(f"--{name}", default=argparse.SUPPRESS, metavar=metavar, help=text)
+        group.add_argument(f"--{name}", dest=_dest(name), default=argparse.SUPPRESS, metavar=metavar, help=text)
     for name, _, text in _SWITCHES:
         group.add_argument(
-            f"--{name}", type=_bool, default=argparse.SUPPRESS, metavar="BOOL", help=text
+            f"--{name}", dest=_dest(name), type=_bool, default=argparse.SUPPRESS, metavar="BOOL", help=text
         )
 
 
@@ -67,17 +67,18 @@ class Access(NamedTuple):
 
     def settle(self, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
         """Those, with how they are reached; nobody is logged in yet. raises AccessError: a file is no good"""
+        settled = [
+            endpoint._replace(is_secure=self.is_secure) if endpoint.is_secure is None else endpoint
+            for endpoint in endpoints
+        ]
+        if not any(endpoint.is_secure for endpoint in settled):
+            return tuple(settled)
         grpc, http = (TlsDialler(TlsFiles(self.tls, _Silent()), alpn) for alpn in (("h2",), ()))
-        settled = []
-        for endpoint in endpoints:
-            is_secure = self.is_secure if endpoint.is_secure is None else endpoint.is_secure
-            settled.append(endpoint._replace(is_secure=is_secure, tls=grpc, http_tls=http))
-        if any(endpoint.is_secure for endpoint in settled):
-            try:
-                grpc.context()
-            except OSError as error:
-                raise AccessError(str(error)) from error
-        return tuple(settled)
+        try:
+            grpc.context()
+        except OSError as error:
+            raise AccessError(str(error)) from error
+        return tuple([one._replace(tls=grpc, http_tls=http) if one.is_secure else one for one in settled])
 
     def log_in(self, endpoint: Endpoint, timeout_s: float) -> Endpoint:
         """The same, with a token if there is a user. raises RpcError"""
@@ -96,7 +97,7 @@ class Access(NamedTuple):
 
 def take(said: dict[str, Any], environ: Mapping[str, str] = os.environ) -> Access:
     """Takes the values of the flags out of said. raises AccessError"""
-    texts = {name: str(said.pop(name, environ.get(_variable(name), ""))) for name, _, _ in _FLAGS}
+    texts = {name: str(said.pop(_dest(name), environ.get(_variable(name), ""))) for name, _, _ in _FLAGS}
     skips, is_plain = (_switch(said, environ, name, default) for name, default, _ in _SWITCHES)
     cert, key, cacert = texts["cert"], texts["key"], texts["cacert"]
     if bool(cert) != bool(key):
@@ -125,13 +126,18 @@ def _login(user: str, password: str) -> tuple[str, str]:
 
 
 def _switch(said: dict[str, Any], environ: Mapping[str, str], name: str, default: bool) -> bool:
-    key, text = name.replace("-", "_"), environ.get(_variable(name), "")
+    key, text = _dest(name), environ.get(_variable(name), "")
     if key in said:
         return bool(said.pop(key))
     try:
         return parse_bool(text) if text else default
     except ValueError:
         raise AccessError(f"{_variable(name)}: {text!r} is neither true nor false") from None
+
+
+def _dest(name: str) -> str:
+    """NB: a command may have a KEY of its own."""
+    return f"access_{name.replace('-', '_')}"
 
 
 def _variable(name: str) -> str:

@@ -4,7 +4,8 @@ import socket
 import ssl
 import threading
 
-from etcdz.tls.files import TlsError, TlsFiles
+from etcdz.tls.contexts import TlsError
+from etcdz.tls.files import TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from etcdz.api.errors import Code
-from etcdz.cli.endpoints import Endpoint
 from etcdz.cli.bench.workload import Request
+from etcdz.cli.endpoints import Endpoint
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, ClientEvent

@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 import uvloop
 
 from etcdz.cli.bench.caller import Line, Tally
-from etcdz.cli.endpoints import Endpoint
 from etcdz.cli.bench.supply import Draw, Schedule, Supply
 from etcdz.cli.bench.workload import Workload
+from etcdz.cli.endpoints import Endpoint
 
 RETRY_FIRST_S: Final = 0.02
 RETRY_MAX_S: Final = 0.5

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from etcdz.cli.access import Access, AccessError, add_flags, take, with_values
-from etcdz.cli.endpoints import Endpoint, parse_endpoints
 from etcdz.cli.bench.workload import keys_max
+from etcdz.cli.endpoints import Endpoint, parse_endpoints
 from etcdz.config.literals import parse_bool, parse_duration
 
 STAMP_BYTES: Final = 8
@@ -59,6 +59,7 @@ class Options(NamedTuple):
     prev_kv: bool = False
     precise: bool = False
 
+
 def parse(argv: Sequence[str]) -> Options:
     """raises SystemExit, after usage and reason are printed: 2 for a wrong command line, 0 after --help"""
     parser = _parser()
@@ -66,8 +67,8 @@ def parse(argv: Sequence[str]) -> Options:
     try:
         said["access"] = take(said)
         said["endpoints"] = said["access"].settle(said["endpoints"])
-    except AccessError as error:
-        parser.error(str(error))
+    except AccessError as why:
+        parser.error(str(why))
     ratio = said.pop("rw_ratio", 1.0)
     said |= _chosen(said)
     if error := _error(said):
@@ -143,11 +144,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text, add_flags in _COMMANDS:
+    for name, text, add_own_flags in _COMMANDS:
         command = commands.add_parser(name, help=text, description=text, parents=[shared], allow_abbrev=False)
         if name not in WATCH_COMMANDS:
             _add_total(command)
-        add_flags(command)
+        add_own_flags(command)
     return parser
 
 

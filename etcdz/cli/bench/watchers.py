@@ -22,12 +22,12 @@ from typing import Any, Final, NamedTuple
 
 import uvloop
 
-from etcdz.cli.endpoints import Endpoint
 from etcdz.cli.bench.options import Options
 from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome
 from etcdz.cli.bench.team import BenchFailed, Interrupt
 from etcdz.cli.bench.workload import PUT_PATH, RANGE_PATH, range_body
+from etcdz.cli.endpoints import Endpoint
 from etcdz.net.blocking_channel import RpcError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.client import CannotOpen, GrpcClientConnection

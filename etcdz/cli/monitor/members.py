@@ -81,7 +81,9 @@ class Visit:
         try:
             return _status(self._endpoint)
         except RpcError as error:
-            if error.code == Code.UNAUTHENTICATED:  # the token is forgotten after minutes, and with each change of users
+            if (
+                error.code == Code.UNAUTHENTICATED
+            ):  # the token is forgotten after minutes, and with each change of users
                 self._has_logged_in = not self._access.user
             raise
 

@@ -11,8 +11,8 @@ import uvloop
 
 from actors.peer import incoming_stream, remote_member
 from actors.peer.dialled import dial, place_of
-from actors.peer.peer_tls import PeerTls
 from actors.peer.exchanges import ExchangeConnection, Failed
+from actors.peer.peer_tls import PeerTls
 from etcdz.ipc.messages import PeerAnswer, PeerCall, Removed
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT, MSG_VOTE, Message
@@ -243,7 +243,13 @@ def test_a_connection_that_is_closed_as_soon_as_it_is_there_is_a_call_without_an
     """And not an error that nobody has waited for, which would end the actor."""
     world = dialling.world
     connection: ExchangeConnection = world.run(
-        dial(world.loop, place_of(world.urls["b"]), lambda: ExchangeConnection(world.loop), 5.0)
+        dial(
+            world.loop,
+            place_of(world.urls["b"]),
+            lambda: ExchangeConnection(world.loop),
+            5.0,
+            dialling.member.actor.tls,
+        )
     )
     connection.cut("closed")
     with pytest.raises(Failed, match="connection closed") as failed:

@@ -50,7 +50,11 @@ class World:
     """An event loop, and ports for members whose names are given: `start` makes some of them peer actors."""
 
     def __init__(
-        self, directory: Path, patch: pytest.MonkeyPatch, names: str = "abc", tls: Mapping[str, TlsSettings] = NOT_SECURE
+        self,
+        directory: Path,
+        patch: pytest.MonkeyPatch,
+        names: str = "abc",
+        tls: Mapping[str, TlsSettings] = NOT_SECURE,
     ) -> None:
         """tls: of each member; with any, all peer URLs are https"""
         self._directory = directory
