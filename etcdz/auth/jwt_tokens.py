@@ -132,7 +132,8 @@ class JwtTokens:
 
 
 def _info(claims: dict[str, Any]) -> AuthInfo:
-    username, revision = claims.get("username"), claims.get("revision")
+    username: Any = claims.get("username")
+    revision: Any = claims.get("revision")
     if not isinstance(username, str):
         raise TokenProblem("there is no user claim")
     if not _is_number(revision) or not 0 <= revision <= REVISION_MAX:
@@ -176,8 +177,8 @@ def _keys(method: str, public: bytes, private: bytes) -> tuple[Any, Any]:
         if not private:
             raise KeyProblem("missing key data")
         return private, private
-    signing = _load(_load_private, private, _PRIVATE[method[:2]], method, "private") if private else None
-    verifying = _load(_load_public, public, _PUBLIC[method[:2]], method, "public") if public else None
+    signing: Any = _load(_load_private, private, _PRIVATE[method[:2]], method, "private") if private else None
+    verifying: Any = _load(_load_public, public, _PUBLIC[method[:2]], method, "public") if public else None
     if signing is None and verifying is None:
         raise KeyProblem("missing key data")
     if signing is not None:

@@ -71,7 +71,7 @@ def test_a_public_key_verifies_and_does_not_sign(method: str) -> None:
     public, _ = pems(method)
     verifier = JwtTokens(method, public, b"", 300.0)
     assert verifier.verify(tokens_of(method).sign("alice", 7, NOW).encode(), NOW) == AuthInfo("alice", 7)
-    with pytest.raises(VerifyOnly, match="^auth: token signing attempted with verify-only key$"):
+    with pytest.raises(VerifyOnly, match="auth: token signing attempted with verify-only key"):
         verifier.sign("alice", 7, NOW)
 
 
