@@ -313,10 +313,14 @@ class RaftActor(Actor):
         self.members = message
 
     def next_deadline(self) -> float | None:
-        """The next tick."""
-        return self.ticks.deadline()
+        """The next tick, or what is said before."""
+        tick_at, due_at = self.ticks.deadline(), self.outgoing.due_at
+        return tick_at if due_at is None or tick_at < due_at else due_at
 
     def on_deadline(self, now: float) -> None:
+        self.outgoing.send_put_off(now)
+        if now < self.ticks.deadline():
+            return
         self.ticks.run(now)
         self.proposals.expire(now)
         self.peer_messages.expire(now)

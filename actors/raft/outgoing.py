@@ -4,17 +4,25 @@ A leader's appends leave before its own disk has them, a follower's answers when
 put here at that moment (actors/raft/appends.py). Of the acknowledgements that a turn has for one member only the newest
 is said, as etcd does: it says all that the earlier ones did.
 
+An append without entries tells a follower that keeps up no more than a commit index. It goes with the next entries, or
+after COMMIT_LAG_S: one member that writes alone then costs the others one turn for each write, and not two. But who has
+forwarded what is committed has a client that waits for it, and is told at once. Reads at a follower wait for nothing:
+their heartbeats tell the commit index as well.
+
 While there is no peer actor all is dropped, as by a network. A new one stands for "all unreachable, every snapshot
 failed" (actors/raft/peer_messages.py).
 """
 
+import time
 from typing import Protocol
 
 from actors.runtime.link import Links
+from etcdz import limits
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Send
-from etcdz.raft import Message, codec
+from etcdz.raft import Message, RawNode, codec
 from etcdz.raft.messages import MSG_APP, MSG_APP_RESP
+from etcdz.raft.progress import REPLICATE
 
 PEER = "peer"
 
@@ -24,10 +32,13 @@ class Host(Protocol):
 
     boot: Boot
     links: Links
+    node: RawNode | None
 
 
 class Outgoing:
-    """unsent  messages that were dropped for want of a peer actor"""
+    """unsent  messages that were dropped for want of a peer actor
+    due_at  when commit indexes that are put off leave at the latest, on the monotonic clock in s; None: none is
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -37,6 +48,11 @@ class Outgoing:
         """By recipient: where in _messages the newest acknowledgement to it stands."""
         self._appends: list[tuple[int, int, int, int, int, list[bytes]]] = []
         self._forwarded: list[int] = []
+        self.due_at: float | None = None
+        self._put_off: dict[int, Message] = {}
+        """By recipient: an append that tells a commit index alone."""
+        self._awaited: dict[int, int] = {}
+        """By recipient: the last entry that it has forwarded, until it was told that this is committed."""
 
     @property
     def is_carried(self) -> bool:
@@ -46,13 +62,41 @@ class Outgoing:
     def put(self, message: Message) -> None:
         """To be said to another member with the end of the turn."""
         if message.type == MSG_APP:
-            entries = [entry.encoded for entry in message.entries]
-            append = (message.to, message.term, message.log_term, message.index, message.commit, entries)
-            self._appends.append(append)
+            if message.entries or not self._may_wait(message):
+                self._append(message)
+            else:
+                self._put_off[message.to] = message
+                self.due_at = self.due_at or time.monotonic() + limits.COMMIT_LAG_S
         elif message.type == MSG_APP_RESP and not message.reject:
             self._acknowledge(message)
         else:
             self._messages.append(message)
+
+    def _append(self, message: Message) -> None:
+        """It tells all that one which was put off would."""
+        to = message.to
+        if self._put_off.pop(to, None) is not None and not self._put_off:
+            self.due_at = None
+        if self._awaited and message.commit >= self._awaited.get(to, 0):
+            self._awaited.pop(to, None)
+        entries = [entry.encoded for entry in message.entries]
+        self._appends.append((to, message.term, message.log_term, message.index, message.commit, entries))
+
+    def _may_wait(self, message: Message) -> bool:
+        """Whether an append without entries is no probe, and nobody waits for what it tells."""
+        node = self._host.node
+        progress = node.raft.tracker.progress.get(message.to) if node is not None else None
+        return progress is not None and progress.state == REPLICATE and message.to not in self._awaited
+
+    def on_forwarded(self, member: int, index: int) -> None:
+        """What this other member has forwarded is in the log, up to index."""
+        self._awaited[member] = index
+
+    def send_put_off(self, now: float) -> None:
+        """With the end of this turn, if that is due. now: on the monotonic clock in s"""
+        if self.due_at is not None and now >= self.due_at:
+            for message in list(self._put_off.values()):
+                self._append(message)
 
     def _acknowledge(self, message: Message) -> None:
         at = self._acknowledgements.get(message.to)

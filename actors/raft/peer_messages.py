@@ -135,6 +135,8 @@ class PeerMessages:
             return
         try:
             node.step(message)
+            if node.raft.role == LEADER:
+                self._host.outgoing.on_forwarded(message.from_, node.raft.log.last_index())
         except ProposalDropped:
             size = entries_bytes(message.entries)
             if self._held_bytes + size <= limits.PEER_BULK_BYTES_MAX:
