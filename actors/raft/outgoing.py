@@ -9,6 +9,9 @@ after COMMIT_LAG_S: one member that writes alone then costs the others one turn 
 forwarded what is committed has a client that waits for it, and is told at once. Reads at a follower wait for nothing:
 their heartbeats tell the commit index as well.
 
+An acknowledgement that repeats the last one, because what came was a commit index alone, tells its leader nothing. It
+waits for the next tick, and mostly the next entries make it superfluous.
+
 While there is no peer actor all is dropped, as by a network. A new one stands for "all unreachable, every snapshot
 failed" (actors/raft/peer_messages.py).
 """
@@ -46,6 +49,12 @@ class Outgoing:
         self._messages: list[Message] = []
         self._acknowledgements: dict[int, int] = {}
         """By recipient: where in _messages the newest acknowledgement to it stands."""
+        self._newest: dict[int, tuple[int, int]] = {}
+        """By recipient: term and index of the newest acknowledgement."""
+        self._told: set[int] = set()
+        """Whose latest append has told a commit index alone, which was new."""
+        self._repeated: dict[int, Message] = {}
+        """By recipient: an acknowledgement that says nothing new."""
         self._appends: list[tuple[int, int, int, int, int, list[bytes]]] = []
         self._forwarded: list[int] = []
         self.due_at: float | None = None
@@ -99,12 +108,37 @@ class Outgoing:
                 self._append(message)
 
     def _acknowledge(self, message: Message) -> None:
+        if self._repeats(message):
+            self._repeated[message.to] = message
+            self._told.discard(message.to)
+            return
+        self.on_acknowledged(message)
         at = self._acknowledgements.get(message.to)
         if at is None or self._messages[at].term != message.term or self._messages[at].index > message.index:
             self._acknowledgements[message.to] = len(self._messages)
             self._messages.append(message)
         else:
             self._messages[at] = message
+
+    def _repeats(self, message: Message) -> bool:
+        return message.to in self._told and self._newest.get(message.to) == (message.term, message.index)
+
+    def on_commit_index(self, leader: int) -> None:
+        """This member is about to answer an append that tells a commit index alone, which is new."""
+        self._told.add(leader)
+
+    def on_acknowledged(self, message: Message) -> None:
+        """This acknowledgement is said, or handed to the wal to be said."""
+        self._newest[message.to] = message.term, message.index
+        self._repeated.pop(message.to, None)
+        self._told.discard(message.to)
+
+    def send_repeated(self) -> None:
+        """With the end of this turn, which is a tick's."""
+        if self._repeated:
+            for message in list(self._repeated.values()):
+                self.on_acknowledged(message)
+                self._messages.append(message)
 
     def remember(self, request_ids: list[int]) -> None:
         """Proposals with these ids may reach other members with this turn, before this member's disk has them: a raft

@@ -126,3 +126,38 @@ def test_a_probe_leaves_at_once(links: RecordedLinks) -> None:
     out.put(append(2, 5))
     out.send()
     assert commits_sent(links) == [(2, 5, 0)]
+
+
+def test_an_acknowledgement_that_only_a_commit_index_has_repeated_waits_for_the_tick(links: RecordedLinks) -> None:
+    out = outgoing(links)
+    out.put(acknowledged(2, 5))
+    out.send()
+    out.on_commit_index(2)
+    out.put(acknowledged(2, 5))
+    out.send()
+    assert sent(links) == [acknowledged(2, 5)]
+    out.send_repeated()
+    out.send()
+    assert len(links.of_type(Send)) == 2
+    out.send_repeated()
+    out.send()
+    assert len(links.of_type(Send)) == 2, "once"
+
+
+def test_but_the_answer_to_a_probe_leaves_at_once(links: RecordedLinks) -> None:
+    out = outgoing(links)
+    for _ in range(2):
+        out.put(acknowledged(2, 5))
+        out.send()
+    assert len(links.of_type(Send)) == 2
+
+
+def test_what_the_wal_says_anew_need_not_be_repeated(links: RecordedLinks) -> None:
+    out = outgoing(links)
+    out.on_acknowledged(acknowledged(2, 5))
+    out.on_commit_index(2)
+    out.put(acknowledged(2, 5))
+    out.on_acknowledged(acknowledged(2, 6))
+    out.send_repeated()
+    out.send()
+    assert links.of_type(Send) == []
