@@ -51,7 +51,7 @@ from etcdz.auth.store import AuthStore
 from etcdz.auth.tokens import TokenTable
 from etcdz.cluster.membership import Membership
 from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
-from etcdz.config import MemberConfig
+from etcdz.config import MemberConfig, auth_token
 from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -87,8 +87,8 @@ from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
 ANSWER_SHARE: Final = 8
 """What an entry is answered with may take this part of the memory that the process is given."""
-TOKEN_TTL_S: Final = 300.0
-BCRYPT_COST: Final = 10
+HASHED_BYTES_MAX: Final = 72
+"""bcrypt looks at no more of a password, and etcd before 3.5.9 cuts what is longer."""
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 V2_WRITES = ("PUT", "POST", "DELETE")
 
@@ -132,9 +132,13 @@ class BackendActor(Actor):
         if kept and config.v2_deprecation != "not-yet":
             stage = config.v2_deprecation
             raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
-        self.tokens = TokenTable(self.store, TOKEN_TTL_S, time.monotonic)
+        self.tokens = TokenTable(self.store, config.auth_token_ttl_s, time.monotonic)
         self.auth = AuthStore(
-            self.store, self.tokens, hash_password=_hash_password, applied_index=lambda: self.raft.applied_index
+            self.store,
+            self.tokens,
+            gives_tokens=auth_token.parse(config.auth_token).kind == auth_token.SIMPLE,
+            hash_password=self._hash_password,
+            applied_index=lambda: self.raft.applied_index,
         )
         self.applier = Applier(self.mvcc, config.quota_bytes, self.auth)
         drop_rows(self.store)
@@ -200,6 +204,13 @@ class BackendActor(Actor):
             WatchHistory: self.publisher.on_history,
             TokensUsed: self.on_tokens_used,
         }
+
+    def _hash_password(self, password: str) -> bytes:
+        """For entries of etcd 3.4, which hold the password: each member hashes it with a salt of its own, as there."""
+        import bcrypt  # seldom needed, and not by those who have no users
+
+        salt = bcrypt.gensalt(self.config.bcrypt_cost, b"2a")
+        return bcrypt.hashpw(password.encode()[:HASHED_BYTES_MAX], salt)
 
     def _breathe(self) -> None:
         """An entry that takes long is being applied: the supervisor is told, else it would take this for a loop."""
@@ -508,6 +519,9 @@ class BackendActor(Actor):
         check_at = self.peer_checks.next_at
         if check_at is not None and (deadline is None or check_at < deadline):
             deadline = check_at
+        expiry_at = self.tokens.next_expiry_s()
+        if expiry_at is not None and (deadline is None or expiry_at < deadline):
+            deadline = expiry_at
         return deadline if quota_at is None or (deadline is not None and deadline < quota_at) else quota_at
 
     def on_deadline(self, now: float) -> None:
@@ -515,6 +529,10 @@ class BackendActor(Actor):
             self.quota.announce()
         if self.peer_checks.next_at is not None and now >= self.peer_checks.next_at:
             self.peer_checks.work(now)
+        expiry_at = self.tokens.next_expiry_s()
+        if expiry_at is not None and now >= expiry_at:
+            self.tokens.expire()
+            self._commit()
         if self.quota.next_at is not None and now >= self.quota.next_at:
             for slot, items in self.quota.on_deadline(now).items():
                 for item in items:
@@ -558,14 +576,6 @@ class BackendActor(Actor):
 
     def metrics(self) -> dict[str, Any]:
         return self.status.metrics()
-
-
-def _hash_password(password: str) -> bytes:
-    """For entries of etcd 3.4, which hold the password: each member hashes it with a salt of its own, as there."""
-    import bcrypt  # seldom needed, and not by those who have no users
-
-    hashed: bytes = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(BCRYPT_COST, b"2a"))
-    return hashed
 
 
 def _memory_max() -> int:

@@ -122,8 +122,7 @@ class AuthReads:
         return (found.code, found.text.encode()) if isinstance(found, EtcdError) else (Code.OK, found.encode())
 
     def _token_owner(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
-        tokens = self._auth.tokens
-        owner = tokens.owners.get(body.decode(), "") if tokens is not None else ""
+        owner = self._auth.tokens.owners.get(body.decode(), "")
         return Code.OK, Owner(self._raft.applied_index, owner).encode()
 
     def _lease_keys(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:

@@ -14,6 +14,7 @@ import base64
 import binascii
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any, Final
 
 from etcdz.api import errors
@@ -41,7 +42,7 @@ def no_hash(password: str) -> bytes:
 
 class AuthStore:
     """access       who may do what, by all that is applied
-    tokens       simple tokens; None of any use while listeners make their own
+    tokens       simple tokens
     is_changed   access is another since the last `take_rows`
     handlers     field of InternalRaftRequest -> what applies it
     """
@@ -51,14 +52,19 @@ class AuthStore:
         store: Store,
         tokens: TokenTable | None = None,
         *,
+        gives_tokens: bool = True,
         hash_password: Callable[[str], bytes] = no_hash,
         applied_index: Callable[[], int] = lambda: 0,
     ) -> None:
-        """tokens          None: Authenticate gives none, its listener makes one
+        """tokens          None: those in the store, which live for ever
+        gives_tokens    False: tokens are of another kind, and made by whoever has asked for Authenticate
         hash_password   for entries of etcd 3.4, which hold the password itself
         applied_index   of the entry that is being applied: simple tokens are numbered by it
         """
-        self.tokens = tokens
+        self.tokens = tokens or TokenTable(store, inf, lambda: 0.0)
+        self._gives_tokens = gives_tokens
+        if not gives_tokens:
+            self.tokens.drop_all()
         self._hash_password = hash_password
         self._applied_index = applied_index
         self._users = {_text(name): authpb.User.FromString(row) for name, row in _rows(store, buckets.AUTH_USERS)}
@@ -95,12 +101,12 @@ class AuthStore:
         """For the store: all that has changed since the last call, tokens included."""
         taken, self._changed_rows = self._changed_rows, {}
         self.is_changed = False
-        return taken | self.tokens.take_rows() if self.tokens is not None else taken
+        return taken | self.tokens.take_rows()
 
     @property
     def has_rows(self) -> bool:
         """Whether there are any to take."""
-        return bool(self._changed_rows) or (self.tokens is not None and self.tokens.has_news)
+        return bool(self._changed_rows) or self.tokens.has_news
 
     def password_hash(self, username: str) -> PasswordHash | EtcdError:
         """What the password of a user is checked against."""
@@ -132,8 +138,7 @@ class AuthStore:
         self._changed_rows[ENABLED_ROW] = _OFF
         self.access.enabled = False
         self._commit_revision()
-        if self.tokens is not None:
-            self.tokens.drop_all()
+        self.tokens.drop_all()
         return b""
 
     def _status(self, request: pb.AuthStatusRequest) -> Found:
@@ -147,7 +152,7 @@ class AuthStore:
         user = self._users.get(request.name)
         if user is None or user.options.no_password:
             return errors.AUTH_FAILED
-        if self.tokens is None:
+        if not self._gives_tokens:
             return b""
         token = f"{request.simple_token}.{self._applied_index()}"
         self.tokens.assign(token, request.name)
@@ -187,8 +192,7 @@ class AuthStore:
         del self._users[name], self._roles_of[name]
         self._changed_rows[buckets.AUTH_USERS + name.encode()] = None
         self._commit_revision((name,))
-        if self.tokens is not None:
-            self.tokens.drop_user(name)
+        self.tokens.drop_user(name)
         return b""
 
     def _user_change_password(self, request: pb.AuthUserChangePasswordRequest) -> Found:
@@ -202,8 +206,7 @@ class AuthStore:
         user.password = password
         self._put_user(user)
         self._commit_revision()
-        if self.tokens is not None:
-            self.tokens.drop_user(request.name)
+        self.tokens.drop_user(request.name)
         return b""
 
     def _password_of(self, request: pb.AuthUserAddRequest | pb.AuthUserChangePasswordRequest) -> bytes | EtcdError:

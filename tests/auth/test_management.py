@@ -224,7 +224,6 @@ def test_a_token_is_numbered_by_its_entry_and_survives_a_restart() -> None:
     token = member.ask(None, *login("root", "wWXodcwpZbrnXmed")).token
     assert token == f"wWXodcwpZbrnXmed.{member.index}"
     again = member.reopened()
-    assert again.auth.tokens is not None
     assert again.auth.tokens.owners == {token: "root"}
 
 
@@ -242,7 +241,6 @@ def test_tokens_end_with_their_user_its_password_and_auth_and_when_they_are_not_
     for name in ("u", "v", "w"):
         member.add_user(name)
     tokens = member.auth.tokens
-    assert tokens is not None
     u, v, w, root = [member.ask(None, *login(name)).token for name in ("u", "v", "w", "root")]
     assert tokens.take_news() == ([], [(u, "u"), (v, "v"), (w, "w"), (root, "root")])
     member.root(*delete_user("u"))
@@ -259,4 +257,4 @@ def test_tokens_end_with_their_user_its_password_and_auth_and_when_they_are_not_
     assert tokens.owners == {}
     assert tokens.take_news()[0] is None
     member.root(*ON)
-    assert member.reopened().auth.tokens.owners == {}  # type: ignore[union-attr]
+    assert member.reopened().auth.tokens.owners == {}
