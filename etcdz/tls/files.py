@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from etcdz.tls import certificate, contexts
+from etcdz.tls import certificate, contexts, refusal_alert
 from etcdz.tls.contexts import TlsError
 from etcdz.tls.in_force import Certificate, ExpiryWarnings, certificates
 from etcdz.tls.kept import Kept
@@ -78,12 +78,12 @@ class TlsFiles:
         """
         return self._current().client
 
-    def check_certificate(self, ssl_object: ssl.SSLObject) -> str | None:
+    def check_certificate(self, ssl_object: certificate.End) -> str | None:
         """Why the other end of a connection whose handshake is done is refused; None: it is not. Both sides ask.
 
         In etcd's order: common names or host names that are allowed, then the CRL, against each certificate that was
         sent. return: etcd's text, for `error` of the line about the rejected connection. No alert can be sent any more:
-        close the connection.
+        close the connection. Names are refused within the handshake already where that is possible (refusal_alert.py).
         """
         settings = self.settings
         if settings.allowed_cns or settings.allowed_hostnames:
@@ -138,11 +138,17 @@ class TlsFiles:
 
     def _load(self) -> _Contexts:
         settings = self.settings
-        return _Contexts(
-            contexts.server_context(settings, self._alpn) if settings.has_certificate else None,
-            contexts.client_context(settings),
-            certificates(settings),
-        )
+        server = contexts.server_context(settings, self._alpn) if settings.has_certificate else None
+        client = contexts.client_context(settings)
+        if settings.allowed_cns or settings.allowed_hostnames:
+            for context in filter(None, (server, client)):
+                if context.verify_mode == ssl.CERT_REQUIRED:
+                    refusal_alert.ask(context, self._is_allowed)
+        return _Contexts(server, client, certificates(settings))
+
+    def _is_allowed(self, leaf: bytes) -> bool:
+        settings = self.settings
+        return certificate.is_allowed(certificate.names_in(leaf), settings.allowed_cns, settings.allowed_hostnames)
 
     def _say_contexts(self) -> None:
         """etcd's words about a handshake without certificate, said once."""
@@ -157,7 +163,7 @@ class TlsFiles:
             error=_text(error),
         )
 
-    def _revocation_error(self, ssl_object: ssl.SSLObject) -> str | None:
+    def _revocation_error(self, ssl_object: certificate.End) -> str | None:
         self.refresh()
         assert self._crl is not None
         if self._crl.value is None:
