@@ -1,11 +1,11 @@
 """What a message of another member claims, held against what this one knows.
 
-A member is trusted to be what it is, not to be without defects. The core does what messages say: some would end it, some
-it would believe though they cannot be true, and what it appends for a follower is in every member's log for good. Those
-are found here, before they reach it.
+A member is trusted to be what it is, not to be without defects. The core does what messages say: some would end it,
+some it would believe though they cannot be true, and what it appends for a follower is in every member's log for good.
+Those are found here, before they reach it.
 
-One claim is let through though the core fails on it: a leader's heartbeat that commits more than this log has. A log that
-has lost what it once acknowledged looks like that from inside, and such a member must end, as in etcd.
+One claim is let through though the core fails on it: a leader's heartbeat that commits more than this log has. A log
+that has lost what it once acknowledged looks like that from inside, and such a member must end, as in etcd.
 """
 
 from typing import Final
