@@ -221,8 +221,8 @@ _PREFIXES: Final = tuple(route for route in _ROUTES if route.path.endswith(b"/")
 
 
 def _location(path: bytes) -> bytes:
-    """Where Go's server sends a client that has asked for this path: without empty parts and dots, and with a slash where
-    the path stands for all below it. A path that is none (`*`, a whole URL) stays."""
+    """Where Go's server sends a client that has asked for this path: without empty parts and dots, and with a slash
+    where the path stands for all below it. A path that is none (`*`, a whole URL) stays."""
     if not path.startswith(b"/"):
         return path
     parts: list[bytes] = []

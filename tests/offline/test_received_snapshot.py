@@ -83,6 +83,11 @@ REFUSED = [
         message(ConfState((OTHER, ME))),
         "authentication is enabled",
     ),
+    (
+        index_row(INDEX) | {b"meta": {**index_row(INDEX)[b"meta"], b"storageVersion": b"3.9.0"}},
+        message(ConfState((OTHER, ME))),
+        "is of storage version 3.9.0, newer than 3.8",
+    ),
 ]
 
 
