@@ -26,7 +26,7 @@ from etcdz import limits
 from etcdz.ipc.messages import PeerReports, Received, SnapshotArrived
 from etcdz.raft import Message, ProposalDropped, RawNode, StepLocalMessage, StepPeerNotFound, codec
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, entries_bytes
-from etcdz.raft.messages import LEADER, MSG_PROP
+from etcdz.raft.messages import LEADER, MSG_APP, MSG_PROP
 from etcdz.raft.progress import SNAPSHOT
 
 
@@ -123,6 +123,8 @@ class PeerMessages:
         if message.type == MSG_PROP:
             self._step_proposal(node, message, time.monotonic())
             return
+        if message.type == MSG_APP and not message.entries and message.commit > node.raft.log.committed:
+            self._host.outgoing.on_commit_index(message.from_)
         try:
             node.step(message)
         except (ProposalDropped, StepLocalMessage, StepPeerNotFound) as error:
@@ -135,6 +137,8 @@ class PeerMessages:
             return
         try:
             node.step(message)
+            if node.raft.role == LEADER:
+                self._host.outgoing.on_forwarded(message.from_, node.raft.log.last_index())
         except ProposalDropped:
             size = entries_bytes(message.entries)
             if self._held_bytes + size <= limits.PEER_BULK_BYTES_MAX:
