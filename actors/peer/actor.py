@@ -39,6 +39,7 @@ from etcdz.config import MemberConfig
 from etcdz.config.urls import parse_url
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    ACKNOWLEDGED,
     Members,
     PeerCall,
     PeerReply,
@@ -57,6 +58,7 @@ from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import message_type
 from etcdz.peer.screen import Screen
+from etcdz.raft.codec import is_acknowledgement
 from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
 from etcdz.tls.contexts import TlsError
 
@@ -65,6 +67,9 @@ LEAVE_S: Final = 1.0
 """From the removal of this member being applied to its stop, as in etcd: others hear of its last acknowledgements."""
 CONNECTIONS_MAX: Final = 1024
 """Accepted ones; beyond, the one that has waited longest for a request is cut. A cluster of seven needs some sixty."""
+
+ADDRESSES_MAX: Final = 64
+"""That bad POSTs are counted by."""
 
 
 class PeerActor(EventLoopActor):
@@ -94,9 +99,13 @@ class PeerActor(EventLoopActor):
         self.outgoing_snapshots = OutgoingSnapshots(
             self, snap_dir / "leveldb", self._on_snapshot_sent, self.config.peer_tls
         )
-        self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
+        self.incoming_snapshots = IncomingSnapshots(
+            self, snap_dir, self._identity, self._snapshot_answer, lambda sender: sender in self.directory.members
+        )
         self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
         self.connection_errors = self.refused_handshakes = 0
+        self.bad_posts: dict[str, int] = {}
+        """By address of the sender: so many POSTs were no messages."""
         self._bodies_bytes = 0
         """Of requests that are not whole."""
         self._received: list[bytes] = []
@@ -164,11 +173,18 @@ class PeerActor(EventLoopActor):
                 if remote.outbox.take_unreachable():
                     unreachable.append(remote.id)
         if self._received:
-            self._tell_raft(Received(self._received))
+            self._pass_on(self._received)
             self._received = []
         if unreachable or self._snapshots_sent:
             self._tell_raft(PeerReports(unreachable, self._snapshots_sent))
             self._snapshots_sent = []
+
+    def _pass_on(self, messages: list[bytes]) -> None:
+        """To raft, which need not be woken for acknowledgements that it does not wait for."""
+        if not all(map(is_acknowledgement, messages)):
+            self._tell_raft(Received(messages))
+        elif self.links.incarnation_of("raft"):
+            self.links.send_deferred("raft", ACKNOWLEDGED, Received(messages))
 
     def _tell_raft(self, message: Any) -> None:
         """Nothing waits for a raft that is not there: the next one would find it old."""
@@ -219,6 +235,11 @@ class PeerActor(EventLoopActor):
             return False
         self.deliver([message])
         return True
+
+    def on_bad_post(self, address: str) -> None:
+        known = address in self.bad_posts or len(self.bad_posts) < ADDRESSES_MAX
+        address = address if known else "others"
+        self.bad_posts[address] = self.bad_posts.get(address, 0) + 1
 
     def ask(self, connection: AcceptedConnection, request: RequestHead, body: bytes) -> None:
         self.asks.begin(connection, request, body)
@@ -378,7 +399,9 @@ class PeerActor(EventLoopActor):
     def metrics(self) -> dict[str, Any]:
         members = self.directory.members
         of_members = figures(
-            self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members]
+            self.directory.member_id,
+            [remote for remote in self.remotes.values() if remote.id in members],
+            self.bad_posts,
         )
         return of_members | snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
 
