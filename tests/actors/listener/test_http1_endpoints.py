@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from actors.listener.calls import Calls
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.scrapes import Answer
 from etcdz import CLUSTER_VERSION, ETCD_VERSION
+from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Members, Replies
 from etcdz.wire.unfinished import UnfinishedRequests
 from tests.actors.listener.host import make_host
