@@ -68,6 +68,9 @@ LEAVE_S: Final = 1.0
 CONNECTIONS_MAX: Final = 1024
 """Accepted ones; beyond, the one that has waited longest for a request is cut. A cluster of seven needs some sixty."""
 
+ADDRESSES_MAX: Final = 64
+"""That bad POSTs are counted by."""
+
 
 class PeerActor(EventLoopActor):
     """One per member.
@@ -96,9 +99,13 @@ class PeerActor(EventLoopActor):
         self.outgoing_snapshots = OutgoingSnapshots(
             self, snap_dir / "leveldb", self._on_snapshot_sent, self.config.peer_tls
         )
-        self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
+        self.incoming_snapshots = IncomingSnapshots(
+            self, snap_dir, self._identity, self._snapshot_answer, lambda sender: sender in self.directory.members
+        )
         self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
         self.connection_errors = self.refused_handshakes = 0
+        self.bad_posts: dict[str, int] = {}
+        """By address of the sender: so many POSTs were no messages."""
         self._bodies_bytes = 0
         """Of requests that are not whole."""
         self._received: list[bytes] = []
@@ -228,6 +235,11 @@ class PeerActor(EventLoopActor):
             return False
         self.deliver([message])
         return True
+
+    def on_bad_post(self, address: str) -> None:
+        known = address in self.bad_posts or len(self.bad_posts) < ADDRESSES_MAX
+        address = address if known else "others"
+        self.bad_posts[address] = self.bad_posts.get(address, 0) + 1
 
     def ask(self, connection: AcceptedConnection, request: RequestHead, body: bytes) -> None:
         self.asks.begin(connection, request, body)
@@ -387,7 +399,9 @@ class PeerActor(EventLoopActor):
     def metrics(self) -> dict[str, Any]:
         members = self.directory.members
         of_members = figures(
-            self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members]
+            self.directory.member_id,
+            [remote for remote in self.remotes.values() if remote.id in members],
+            self.bad_posts,
         )
         return of_members | snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
 
