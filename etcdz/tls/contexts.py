@@ -5,14 +5,12 @@ also an authority below another; a client certificate must be one for clients; n
 Source: etcd 3.5 transport.TLSInfo.
 """
 
-import hashlib
 import os
 import ssl
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from etcdz.tls import cipher_suites, pem
-from etcdz.tls.der import validity_of
 from etcdz.tls.settings import TlsSettings
 
 _VERSIONS: Final = {
@@ -29,17 +27,6 @@ class TlsError(ValueError):
     def __init__(self, text: str, is_missing: bool = False) -> None:
         super().__init__(text)
         self.is_missing = is_missing
-
-
-class CertificateFile(NamedTuple):
-    """A certificate that is in force."""
-
-    path: str
-    fingerprint: str
-    """SHA-256 of its DER, in hex."""
-    not_before_s: float
-    """Since 1970."""
-    not_after_s: float
 
 
 def server_context(settings: TlsSettings, alpn: tuple[str, ...]) -> ssl.SSLContext:
@@ -77,15 +64,6 @@ def shown_by_client(settings: TlsSettings) -> tuple[str, str]:
     return settings.cert_file, settings.key_file
 
 
-def describe(path: str) -> CertificateFile:
-    """The first certificate of a file. raises OSError; ValueError: there is none"""
-    found = pem.blocks(Path(path).read_bytes(), pem.CERTIFICATE)
-    if not found:
-        raise ValueError("no certificate")
-    validity = validity_of(found[0])
-    return CertificateFile(path, hashlib.sha256(found[0]).hexdigest(), validity.not_before_s, validity.not_after_s)
-
-
 def _context(protocol: int, settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = _VERSIONS[settings.min_version or "TLS1.2"]
@@ -94,6 +72,8 @@ def _context(protocol: int, settings: TlsSettings) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if ciphers := cipher_suites.openssl_list(settings.cipher_suites):
         context.set_ciphers(ciphers)
+    else:  # names of TLS 1.3 alone
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
 
 
