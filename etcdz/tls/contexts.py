@@ -111,7 +111,7 @@ def _demand_file(path: str) -> None:
 def _pair_error(cert_file: str, key_file: str, error: ssl.SSLError) -> str:
     cert_labels, key_labels = _labels(cert_file), _labels(key_file)
     reason = error.reason or ""
-    if pem.CERTIFICATE in cert_labels and not _blames_key_file(reason):
+    if pem.CERTIFICATE in cert_labels and reason and not _blames_key_file(reason):
         return f"x509: certificate cannot be used ({reason.lower().replace('_', ' ')})"
     return pem.pair_error(cert_labels, key_labels)
 

@@ -178,7 +178,7 @@ def test_a_key_that_is_too_small_is_not_called_unreadable(ca: Authority, tmp_pat
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         )
     )
-    with pytest.raises(contexts.TlsError, match="certificate cannot be used .ee key too small."):
+    with pytest.raises(contexts.TlsError, match=r"certificate cannot be used .ee key too small."):
         contexts.check_pair(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
 
 
