@@ -110,15 +110,15 @@ def _demand_file(path: str) -> None:
 
 def _pair_error(cert_file: str, key_file: str, error: ssl.SSLError) -> str:
     cert_labels, key_labels = _labels(cert_file), _labels(key_file)
-    text = pem.pair_error(cert_labels, key_labels)
-    is_certificate = pem.CERTIFICATE in cert_labels
-    if is_certificate and error.reason and not _blames_key(error.reason):
-        return f"x509: malformed certificate ({error.reason.lower().replace('_', ' ')})"
-    return text
+    reason = error.reason or ""
+    if pem.CERTIFICATE in cert_labels and reason and not _blames_key_file(reason):
+        return f"x509: certificate cannot be used ({reason.lower().replace('_', ' ')})"
+    return pem.pair_error(cert_labels, key_labels)
 
 
-def _blames_key(reason: str) -> bool:
-    return "KEY" in reason or "DECRYPT" in reason or "PEM" in reason
+def _blames_key_file(reason: str) -> bool:
+    """NB: "ee key too small" is said of the certificate."""
+    return any(word in reason for word in ("KEY", "DECRYPT", "PEM")) and not reason.endswith("TOO_SMALL")
 
 
 def _labels(path: str) -> list[str]:
