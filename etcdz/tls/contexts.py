@@ -52,6 +52,8 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
         context.hostname_checks_common_name = False
         _load_authorities(context, settings.trusted_ca_file, ssl.Purpose.SERVER_AUTH)
     cert, key = shown_by_client(settings)
+    if bool(cert) != bool(key):
+        raise TlsError(f"KeyFile and CertFile must both be present[key: {key}, cert: {cert}]")
     if cert:
         _load_pair(context, cert, key)
     return context
