@@ -25,22 +25,27 @@ class Issued(NamedTuple):
 
 
 class Authority:
-    """Issues certificates of P-256 keys into a directory. ca: its own certificate, in PEM"""
+    """Issues certificates of P-256 keys into a directory. ca: its own certificate, in PEM; serial: of that
 
-    def __init__(self, directory: Path, name: str = "test authority") -> None:
+    parent  the authority above one in the middle, whose own certificate goes into the files of what it issues
+    """
+
+    def __init__(self, directory: Path, name: str = "test authority", parent: "Authority | None" = None) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = _now()
+        self.serial = x509.random_serial_number()
+        above, now = parent or self, _now()
         self._certificate = (
-            _builder(self._name, self._name, self._key.public_key(), x509.random_serial_number(), now, now + 365 * _DAY)
+            _builder(self._name, above._name, self._key.public_key(), self.serial, now - _DAY, now + 365 * _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign(above._key, hashes.SHA256())
         )
         directory.mkdir(parents=True, exist_ok=True)
         self.ca = directory / f"{name.replace(' ', '-')}.pem"
         self.ca.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        self._chain = self.ca.read_bytes() if parent else b""
 
     def issue(
         self,
@@ -66,7 +71,7 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not cn)
         cert = builder.sign(self._key, hashes.SHA256())
         files = Issued(self._directory / f"{name}.pem", self._directory / f"{name}-key.pem", serial)
-        files.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+        files.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM) + self._chain)
         files.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,

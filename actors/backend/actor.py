@@ -16,6 +16,7 @@ from collections import deque
 from typing import Any, ClassVar, Final
 
 from actors.backend import heap
+from actors.backend.auth_news import AuthNews
 from actors.backend.ballast_watch import BallastWatch
 from actors.backend.installing import Installing
 from actors.backend.lease_link import LeaseLink
@@ -45,6 +46,8 @@ from actors.runtime.slow_requests import is_slow, warn_apply
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.errors import Code
+from etcdz.auth.access import Access
+from etcdz.auth.tokens import TokenTable
 from etcdz.cluster.membership import Membership
 from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
 from etcdz.config import MemberConfig
@@ -66,6 +69,7 @@ from etcdz.ipc.messages import (
     ReadLong,
     ReadStates,
     Replies,
+    TokensUsed,
     WatchAsk,
     WatchHistory,
     encode_frame,
@@ -82,6 +86,7 @@ from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
 ANSWER_SHARE: Final = 8
 """What an entry is answered with may take this part of the memory that the process is given."""
+TOKEN_TTL_S: Final = 300.0
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 V2_WRITES = ("PUT", "POST", "DELETE")
 
@@ -141,6 +146,8 @@ class BackendActor(Actor):
         config, links, log, mvcc = self.config, self.links, self.log, self.mvcc
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
+        self.tokens = TokenTable(self.store, TOKEN_TTL_S, time.monotonic())
+        self.auth_news = AuthNews(links, Access(), self.tokens, self.raft, self.boot.incarnation)
         self.member_news = MemberNews(links, self.membership, self.raft)
         self.installing = Installing(self.raft, store_path(config), log)
         self.leases = LeaseLink(links, mvcc)
@@ -184,6 +191,7 @@ class BackendActor(Actor):
             ReadStates: self.peer_checks.on_read_states,
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
+            TokensUsed: self.on_tokens_used,
         }
 
     def _breathe(self) -> None:
@@ -244,6 +252,7 @@ class BackendActor(Actor):
             return
         if peer.kind == "listener":
             self.quota.greet(peer.name)
+            self.auth_news.greet(peer.name)
         for frame in self.ring.frames_for(LESSOR_SLOT if peer.kind == "lessor" else peer.slot):
             self.links.send_frame(peer.name, frame)
 
@@ -422,6 +431,9 @@ class BackendActor(Actor):
         """What this turn has applied so far."""
         if self.uncommitted:
             self._commit()
+
+    def on_tokens_used(self, message: TokensUsed) -> None:
+        self.tokens.use(message.tokens, time.monotonic())
 
     def on_flush(self, message: Flush) -> None:
         self._commit(sync=True)
