@@ -17,7 +17,7 @@ from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir, founding, stack_report, takeover
+from supervisor.runtime import announcements, data_dir, founding, stack_report, takeover, token_keys
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
@@ -59,6 +59,7 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
         work = takeover.find_work(config)
         with _claim_peers(config, specs, umask) as peers, _claim_clients(config, specs, umask) as clients:
             announcements.starting(config, peers.urls, clients.urls)
+            token_keys.check(config)
             settings = {**settings, "listen_peer_urls": peers.urls, "listen_client_urls": clients.urls}
             failure, stop_signal = "", takeover.do_work(config, data, work)
             if not stop_signal:

@@ -86,7 +86,6 @@ from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
 ANSWER_SHARE: Final = 8
 """What an entry is answered with may take this part of the memory that the process is given."""
-TOKEN_TTL_S: Final = 300.0
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 V2_WRITES = ("PUT", "POST", "DELETE")
 
@@ -146,7 +145,7 @@ class BackendActor(Actor):
         config, links, log, mvcc = self.config, self.links, self.log, self.mvcc
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
-        self.tokens = TokenTable(self.store, TOKEN_TTL_S, time.monotonic())
+        self.tokens = TokenTable(self.store, config.auth_token_ttl_s, time.monotonic())
         self.auth_news = AuthNews(links, Access(), self.tokens, self.raft, self.boot.incarnation)
         self.member_news = MemberNews(links, self.membership, self.raft)
         self.installing = Installing(self.raft, store_path(config), log)

@@ -304,9 +304,9 @@ _SECURITY: Final[tuple[_Row, ...]] = (
 )
 
 _AUTH: Final[tuple[_Row, ...]] = (
-    ("auth-token", STRING, "simple", DEFAULT_ONLY, "Kind of token ('simple' or 'jwt') and its options."),
-    ("bcrypt-cost", UINT, "10", WITHOUT_EFFECT, "Work put into hashing a password, 4 to 31."),
-    ("auth-token-ttl", UINT, "300", WITHOUT_EFFECT, "Seconds that a simple token lives."),
+    ("auth-token", STRING, "simple", WORKS, "Kind of token ('simple' or 'jwt') and its options.", "auth_token"),
+    ("bcrypt-cost", UINT, "10", WORKS, "Work put into hashing a password, 4 to 31.", "bcrypt_cost"),
+    ("auth-token-ttl", UINT, "300", WORKS, "Seconds that a simple token lives unused.", "auth_token_ttl_s"),
 )
 
 _MONITORING: Final[tuple[_Row, ...]] = (

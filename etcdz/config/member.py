@@ -11,6 +11,9 @@ from etcdz.limits import CATCH_UP_ENTRIES, QUOTA_DEFAULT_BYTES
 from etcdz.tls.settings import NO_TLS, TlsSettings
 
 UINT32_MAX = 0xFFFF_FFFF
+BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
+BCRYPT_COST_DEFAULT = 10
+AUTH_TOKEN_TTL_DEFAULT_S = 300
 
 _TUPLES = frozenset(
     (
@@ -119,6 +122,12 @@ class MemberConfig:
     lease_checkpoint_persist: bool = False
     v2_deprecation: str = "not-yet"
     """Otherwise the member does not start with keys of the v2 API."""
+    auth_token: str = "simple"
+    """As given; etcdz.config.auth_token reads it."""
+    auth_token_ttl_s: int = AUTH_TOKEN_TTL_DEFAULT_S
+    """Of a simple token since its last use."""
+    bcrypt_cost: int = BCRYPT_COST_DEFAULT
+    """Checked: BCRYPT_COST_MIN to BCRYPT_COST_MAX."""
     downgrade_check_s: float = 5.0
     """How often a leader looks whether a downgrade is done; 0: never."""
     force_new_cluster: bool = False

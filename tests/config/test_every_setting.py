@@ -32,8 +32,6 @@ WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "discovery-fallback": "exit",
     "self-signed-cert-validity": "2",
     "peer-skip-client-san-verification": "true",
-    "bcrypt-cost": "12",
-    "auth-token-ttl": "600",
     "enable-pprof": "true",
     "metrics": "extensive",
     "log-rotation-config-json": '{"maxsize": 1}',
@@ -99,7 +97,6 @@ REFUSED = {
     "tls-max-version": "TLS1.3",
     "cors": "http://a:1",
     "host-whitelist": "a",
-    "auth-token": "jwt",
 }
 
 
