@@ -244,9 +244,7 @@ class ListenerActor(Actor):
 
     def new_http2(self, connection: Connection) -> Http2Endpoints:
         """What answers requests over HTTP/2 that are not gRPC."""
-        return Http2Endpoints(
-            connection, self.calls, self.scrapes, connection.fail, connection.offer.metrics_only
-        )
+        return Http2Endpoints(connection, self.calls, self.scrapes, connection.fail, connection.offer.metrics_only)
 
     def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of a connection that is accepted there."""

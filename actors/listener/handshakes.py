@@ -6,8 +6,8 @@
     served      its protocol is a TlsTransport with a Connection now, or a Connection alone
     refused     logged in etcd's words
 
-All of it within HANDSHAKE_S, and within HANDSHAKE_PRESSED_S while others wait: places are not for those that are silent.
-A few handshakes at a time are done in the event loop; more of them by threads (`handshake_pool.py`).
+All of it within HANDSHAKE_S, and with a place within HANDSHAKE_PRESSED_S while others wait for one. A few handshakes at
+a time are done in the event loop, more of them by threads (`handshake_pool.py`).
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from actors.listener.ports import Port
 from actors.listener.tls_transport import TlsTransport
 from etcdz import limits
 from etcdz.tls.certificate import names_of
-from etcdz.tls.files import TlsError, TlsFiles
+from etcdz.tls.contexts import TlsError
+from etcdz.tls.files import TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.tls.settings import TlsSettings
 from etcdz.wire.client_hello import decode_client_hello
@@ -286,8 +287,8 @@ class Handshakes:
     def refuse(self, handshake: Handshake, error: BaseException) -> None:
         """It has failed, or the client has gone. Once it is over: nothing."""
         if not handshake.is_over:
-            session = handshake.session
-            found = handshake_error(error, session and session.ssl_object)
+            hello = decode_client_hello(handshake.hello)
+            found = handshake_error(error, hello.versions if hello else ())
             self._refuse(handshake, found.text, found.level)
 
     def _refuse(self, handshake: Handshake, text: str, level: str) -> None:

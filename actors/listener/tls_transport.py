@@ -1,8 +1,8 @@
 """A connection's transport under TLS: what is written is encrypted into the real transport, what that receives is
 decrypted for the connection, which notices no difference.
 
-It is made when the handshake is done (`handshakes.py`). Connections without TLS keep the event loop's own transport, and
-pay nothing.
+It is made when the handshake is done (`handshakes.py`). Connections without TLS keep the event loop's own transport,
+and pay nothing.
 """
 
 import asyncio

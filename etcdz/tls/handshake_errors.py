@@ -1,6 +1,7 @@
 """Why a handshake has failed, in the words of etcd's log: those of Go's crypto/tls and crypto/x509."""
 
 import ssl
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 
@@ -14,11 +15,13 @@ class HandshakeError(NamedTuple):
 NO_CERTIFICATE: Final = "tls: client didn't provide a certificate"
 NO_TLS: Final = "tls: first record does not look like a TLS handshake"
 
+_UNSUPPORTED: Final = "tls: client offered only unsupported versions"
+
 _REASONS: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": NO_CERTIFICATE,
     "NO_SHARED_CIPHER": "tls: no cipher suite supported by both client and server",
-    "UNSUPPORTED_PROTOCOL": "tls: client offered only unsupported versions: []",
-    "VERSION_TOO_LOW": "tls: client offered only unsupported versions: []",
+    "UNSUPPORTED_PROTOCOL": _UNSUPPORTED,
+    "VERSION_TOO_LOW": _UNSUPPORTED,
     "WRONG_VERSION_NUMBER": NO_TLS,
     "HTTP_REQUEST": NO_TLS,
     "HTTPS_PROXY_REQUEST": NO_TLS,
@@ -70,11 +73,12 @@ _ALERTS: Final = {
 """What the other end has sent: how OpenSSL's reason ends -> Go's text of it."""
 
 
-def handshake_error(error: BaseException) -> HandshakeError:
+def handshake_error(error: BaseException, offered: Sequence[int] = ()) -> HandshakeError:
     """What etcd would say, on either side.
 
     error   ssl.SSLError of the handshake; EOFError or ConnectionError: the other end has gone; TimeoutError: it was
             silent for too long
+    offered versions of TLS that the client has offered, as on the wire
     """
     if isinstance(error, EOFError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return HandshakeError("EOF", "debug")
@@ -84,6 +88,8 @@ def handshake_error(error: BaseException) -> HandshakeError:
         return HandshakeError(_verification_text(error), "warn")
     if isinstance(error, ssl.SSLError):
         text = _text(error.reason or "")
+        if text == _UNSUPPORTED:
+            text = f"{text}: [{' '.join([f'{version:x}' for version in offered])}]"
         return HandshakeError(text or f"tls: {error.reason or error}".lower(), "debug" if text == "EOF" else "warn")
     if isinstance(error, ConnectionResetError):
         return HandshakeError("read: connection reset by peer", "warn")

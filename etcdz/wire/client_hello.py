@@ -54,7 +54,7 @@ class _Reader:
 
 
 def decode_client_hello(data: bytes) -> ClientHello | None:
-    """data: all that the client has sent so far, or the beginning of that. None: no such greeting, or it ends too soon"""
+    """data: what the client has sent first. None: no such greeting, or data end within it"""
     try:
         return _decode(_Reader(_unwrap(_Reader(data))))
     except IndexError:
