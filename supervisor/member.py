@@ -17,7 +17,8 @@ from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir, founding, stack_report, takeover, token_keys
+from supervisor.runtime import announcements, certificates, data_dir, founding, stack_report, takeover, token_keys
+from supervisor.runtime.certificates import CertificateError
 from supervisor.runtime.client_addresses import ClientAddresses
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
@@ -58,6 +59,8 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
         return 1
     try:
         work = takeover.find_work(config)
+        config = certificates.prepare(config)
+        settings = config.to_dict()
         with _claim_peers(config, specs, umask) as peers, _claim_clients(config, specs, umask) as clients:
             announcements.starting(config, peers.urls, clients.urls["listen_client_urls"])
             token_keys.check(config)
@@ -70,6 +73,9 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
                 failure, stop_signal = _run_tree(settings, specs, data, peers, clients)
     except MigrationError as error:
         log.fatal("failed to start etcdz", error=str(error))
+        return 1
+    except CertificateError as error:
+        certificates.failed(error)
         return 1
     except (AddressError, BootstrapError) as error:
         announcements.closing(settings)

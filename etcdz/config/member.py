@@ -71,6 +71,11 @@ class MemberConfig:
     """Of all URLs of clients."""
     peer_tls: TlsSettings = NO_TLS
     """Of the peer URLs, and of this member when it dials others."""
+    client_auto_tls: bool = False
+    """Whether the certificate of clients is made at the start; client_tls names it then."""
+    peer_auto_tls: bool = False
+    self_signed_cert_years: int = 1
+    """How long a certificate is valid that is made at the start."""
     initial_cluster_text: str = "default=http://localhost:2380"
     """--initial-cluster as given; only a member without a log looks at it."""
     initial_cluster_token: str = "etcd-cluster"

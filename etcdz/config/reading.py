@@ -11,7 +11,15 @@ The machine is asked through Host, so that reading is a function of its argument
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from etcdz.config import checks, command_line, config_file, environment, feature_gates, help_text
+from etcdz.config import (
+    checks,
+    command_line,
+    config_file,
+    environment,
+    feature_gates,
+    help_text,
+    transport_security,
+)
 from etcdz.config.flags import COMMAND_LINE, MISSED, SETTINGS
 from etcdz.config.kinds import DURATION, URLS
 from etcdz.config.member import (
@@ -258,6 +266,7 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
     if without_meaning:
         text = "flags that tune bbolt have no meaning for LevelDB - ignoring"
         late.append(Note("info", text, {"flag-names": list(without_meaning)}))
+    fields |= transport_security.sides(settings)
     fields["name"] = _as_utf8(fields["name"])
     fields["initial_cluster_text"] = _as_utf8(_initial_cluster_text(settings))
     fields["listeners"] = settings["listeners"] or default_listeners(host.cores)

@@ -25,9 +25,11 @@ class PeerNames(NamedTuple):
 
 
 NOBODY: Final = PeerNames()
+End = ssl.SSLObject | ssl.SSLSocket
+"""This end of a connection."""
 
 
-def names_of(ssl_object: ssl.SSLObject) -> PeerNames:
+def names_of(ssl_object: End) -> PeerNames:
     """Subject and SANs of the verified leaf: the CN for logins (empty: nobody), SANs for the log and peer_names.py.
 
     Ask once per connection, after the handshake. What cannot be read counts as nobody.
@@ -44,7 +46,26 @@ def names_of(ssl_object: ssl.SSLObject) -> PeerNames:
     )
 
 
-def sent_serials(ssl_object: ssl.SSLObject) -> list[int]:
+def names_in(der: bytes) -> PeerNames:
+    """The same of a certificate that stands alone, as a handshake shows it. NB: loads a library that nothing else of a
+    listener needs."""
+    from cryptography import x509
+
+    try:
+        found = x509.load_der_x509_certificate(der)
+        cns = found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        sans = [each for each in found.extensions if isinstance(each.value, x509.SubjectAlternativeName)]
+    except ValueError:
+        return NOBODY
+    names = sans[0].value if sans else x509.SubjectAlternativeName([])
+    return PeerNames(
+        str(cns[-1].value) if cns else "",
+        tuple(names.get_values_for_type(x509.DNSName)),
+        tuple([_normal_ip(str(ip)) for ip in names.get_values_for_type(x509.IPAddress)]),
+    )
+
+
+def sent_serials(ssl_object: End) -> list[int]:
     """Serial numbers of all certificates that the other end has sent, without signs.
 
     raises  ValueError: a certificate that cannot be read
@@ -52,7 +73,7 @@ def sent_serials(ssl_object: ssl.SSLObject) -> list[int]:
     # NB: the method of the object itself came with Python 3.13; the one behind it has the same, with other results.
     if hasattr(ssl_object, "get_unverified_chain"):
         return [serial_of(der) for der in ssl_object.get_unverified_chain()]
-    behind: Any = ssl_object._sslobj  # type: ignore[attr-defined]
+    behind: Any = ssl_object._sslobj  # type: ignore[union-attr]
     return [serial_of(certificate.public_bytes(_DER)) for certificate in behind.get_unverified_chain() or ()]
 
 

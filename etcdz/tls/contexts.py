@@ -97,6 +97,11 @@ def _context(protocol: int, settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
+def check_pair(cert_file: str, key_file: str) -> None:
+    """raises TlsError: these files are no certificate and its key"""
+    _load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), cert_file, key_file)
+
+
 def _load_pair(context: ssl.SSLContext, cert_file: str, key_file: str) -> None:
     """NB: OpenSSL reads the key itself; no Python object ever holds it."""
     for path in (cert_file, key_file):

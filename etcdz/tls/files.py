@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from etcdz.tls import certificate, contexts
+from etcdz.tls import certificate, contexts, refusal_alert
 from etcdz.tls.contexts import CertificateFile, TlsError
 from etcdz.tls.kept import Kept
 from etcdz.tls.revocation import read_crl
@@ -78,12 +78,12 @@ class TlsFiles:
         """Certificates that this side shows: as a server, then as a client if that is another. raises TlsError"""
         return self._current().own
 
-    def check_certificate(self, ssl_object: ssl.SSLObject) -> str | None:
+    def check_certificate(self, ssl_object: certificate.End) -> str | None:
         """Why the other end of a connection whose handshake is done is refused; None: it is not. Both sides ask.
 
         In etcd's order: common names or host names that are allowed, then the CRL, against each certificate that was
         sent. return: etcd's text, for `error` of the line about the rejected connection. No alert can be sent any more:
-        close the connection.
+        close the connection. Names are refused within the handshake already where that is possible (refusal_alert.py).
         """
         settings = self.settings
         if settings.allowed_cns or settings.allowed_hostnames:
@@ -112,11 +112,17 @@ class TlsFiles:
     def _load(self) -> _Contexts:
         settings = self.settings
         shown = {settings.cert_file: None, contexts.shown_by_client(settings)[0]: None}
-        return _Contexts(
-            contexts.server_context(settings, self._alpn) if settings.has_certificate else None,
-            contexts.client_context(settings),
-            tuple([contexts.describe(path) for path in shown if path]),
-        )
+        server = contexts.server_context(settings, self._alpn) if settings.has_certificate else None
+        client = contexts.client_context(settings)
+        if settings.allowed_cns or settings.allowed_hostnames:
+            for context in filter(None, (server, client)):
+                if context.verify_mode == ssl.CERT_REQUIRED:
+                    refusal_alert.ask(context, self._is_allowed)
+        return _Contexts(server, client, tuple([contexts.describe(path) for path in shown if path]))
+
+    def _is_allowed(self, leaf: bytes) -> bool:
+        settings = self.settings
+        return certificate.is_allowed(certificate.names_in(leaf), settings.allowed_cns, settings.allowed_hostnames)
 
     def _say_contexts(self) -> None:
         """etcd's words about a handshake without certificate, said once."""
@@ -131,7 +137,7 @@ class TlsFiles:
             error=_text(error),
         )
 
-    def _revocation_error(self, ssl_object: ssl.SSLObject) -> str | None:
+    def _revocation_error(self, ssl_object: certificate.End) -> str | None:
         self.refresh()
         assert self._crl is not None
         if self._crl.value is None:

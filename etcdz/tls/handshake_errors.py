@@ -4,6 +4,9 @@ import ssl
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from etcdz.tls.certificate import REFUSED
+from etcdz.tls.refusal_alert import REJECTED
+
 
 class HandshakeError(NamedTuple):
     """text for `error` of "rejected connection on client endpoint"; level of that line, warn or debug."""
@@ -98,6 +101,8 @@ def handshake_error(error: BaseException, offered: Sequence[int] = ()) -> Handsh
 
 def _verification_text(error: ssl.SSLCertVerificationError) -> str:
     code = error.verify_code
+    if code == REJECTED:
+        return REFUSED
     if code in _HOST_MISMATCH:
         why = error.verify_message.rstrip(".").partition(", ")[2] or error.verify_message
     else:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
+TLS_VERSIONS: Final = ("TLS1.2", "TLS1.3")
+"""Ascending, also as text."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
@@ -47,9 +50,22 @@ class TlsSettings:
         return bool(self.cert_file and self.key_file)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether neither certificate nor key is given."""
+        return not (self.cert_file or self.key_file)
+
+    @property
     def demands_certificate(self) -> bool:
         """Whether a client must show a certificate: a CA alone demands it too, as in etcd."""
         return self.client_cert_auth or bool(self.trusted_ca_file)
+
+    def __str__(self) -> str:
+        """As etcd's log has it."""
+        return (
+            f"cert = {self.cert_file}, key = {self.key_file}, client-cert={self.client_cert_file}, "
+            f"client-key={self.client_key_file}, trusted-ca = {self.trusted_ca_file}, "
+            f"client-cert-auth = {str(self.client_cert_auth).lower()}, crl-file = {self.crl_file}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

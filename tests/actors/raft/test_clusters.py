@@ -116,10 +116,12 @@ def test_no_election_comes_of_the_end_of_another_actor(actor: str, cluster: Clus
     assert [cluster.raft(place).leadership.known.term for place in range(3)] == before
 
 
-SEEDS = [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 40)]]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        slow = range(2, 100 if metafunc.config.getoption("--long") else 14)
+        metafunc.parametrize("seed", [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in slow]])
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_whoever_dies_no_write_is_lost_or_applied_twice(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
