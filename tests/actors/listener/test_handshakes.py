@@ -292,6 +292,7 @@ def test_places_are_limited_and_not_for_those_that_are_silent(
         waits = world.loop.create_task(world.connect(world.context()))
         await world.until(lambda: world.held == [True])
         assert await talk(*await world.connect(None)) == b"HELLO", "who speaks no TLS needs no place"
+        await world.until(lambda: not any(each.is_busy for each in world.handshakes._shaking))
         world.handshakes.expire(world.loop.time() + limits.HANDSHAKE_PRESSED_S + 1)
         assert await talk(*await waits) == b"HELLO"
         await world.until(lambda: world.held == [True, False])
