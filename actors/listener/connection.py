@@ -15,10 +15,10 @@ from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
 from actors.listener.http1_endpoints import Http1Endpoints
 from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.identities import Identities
 from actors.listener.ports import PLAIN, Offer
 from actors.listener.streams import Streams
 from etcdz import limits
-from etcdz.api.auth_info import auth_info_from
 from etcdz.api.errors import NO_LEADER
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL, ServerEvent
@@ -53,6 +53,7 @@ class Host(Protocol):
     calls: Calls
     streams: Streams
     affinity: ClientAffinity
+    identities: Identities
     idles: bool
 
     def on_connected(self, connection: "Connection") -> None: ...
@@ -210,17 +211,15 @@ class Connection(Client, asyncio.Protocol):
             self._first_bytes(data)
             return
         host = self.host
-        calls, streams = host.calls, host.streams
+        calls, streams, identities = host.calls, host.streams, host.identities
         host.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
             if kind == CALL and method.unary:
-                auth = None
-                if metadata:
-                    if b"hasleader" in metadata and streams.lacks_leader(metadata):
-                        grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
-                        continue
-                    auth = auth_info_from(metadata)
+                if metadata and b"hasleader" in metadata and streams.lacks_leader(metadata):
+                    grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
+                    continue
+                auth = identities.of_call(metadata, self.common_name) if identities.enabled else None
                 calls.begin(self, stream_id, method.tag, body, auth)
             else:
                 streams.take(self, event)
