@@ -3,7 +3,7 @@ reply to whoever has made it."""
 
 from actors.backend.raft_link import RaftLink
 from actors.runtime.link import Links
-from etcdz.auth.access import Access
+from etcdz.auth.store import AuthStore
 from etcdz.auth.tokens import TokenTable
 from etcdz.ipc.messages import AuthState, AuthTokens
 
@@ -11,11 +11,11 @@ from etcdz.ipc.messages import AuthState, AuthTokens
 class AuthNews:
     """Sends AuthState and AuthTokens."""
 
-    __slots__ = ("_access", "_incarnation", "_links", "_raft", "_tokens")
+    __slots__ = ("_auth", "_incarnation", "_links", "_raft", "_tokens")
 
-    def __init__(self, links: Links, access: Access, tokens: TokenTable, raft: RaftLink, incarnation: int) -> None:
+    def __init__(self, links: Links, auth: AuthStore, tokens: TokenTable, raft: RaftLink, incarnation: int) -> None:
         self._links = links
-        self._access = access
+        self._auth = auth
         self._tokens = tokens
         self._raft = raft
         self._incarnation = incarnation
@@ -40,7 +40,7 @@ class AuthNews:
         self._links.flush()
 
     def _state(self) -> AuthState:
-        access = self._access
+        access = self._auth.access
         users = access.roles_of.items() if access.enabled else ()
         roles = access.permissions_of.items() if access.enabled else ()
         return AuthState(

@@ -91,6 +91,9 @@ ROLE_EMPTY = EtcdError("RoleEmpty", Code.INVALID_ARGUMENT, "etcdserver: role nam
 AUTH_FAILED = EtcdError(
     "AuthFailed", Code.INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
 )
+NO_PASSWORD_USER = EtcdError(
+    "NoPasswordUser", Code.UNKNOWN, "auth: authentication failed, password was given for no password user"
+)
 PERMISSION_NOT_GIVEN = EtcdError("PermissionNotGiven", Code.INVALID_ARGUMENT, "etcdserver: permission not given")
 PERMISSION_DENIED = EtcdError("PermissionDenied", Code.PERMISSION_DENIED, "etcdserver: permission denied")
 ROLE_NOT_GRANTED = EtcdError("RoleNotGranted", Code.FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
@@ -147,6 +150,8 @@ NO_INFLIGHT_DOWNGRADE = EtcdError(
 UNKNOWN_METHOD = EtcdError("UnknownMethod", Code.UNKNOWN, "etcdserver: unknown method")
 CANCELED = EtcdError("Canceled", Code.CANCELED, "etcdserver: request canceled")
 DEADLINE_EXCEEDED = EtcdError("DeadlineExceeded", Code.DEADLINE_EXCEEDED, "etcdserver: context deadline exceeded")
+LEADERLESS = EtcdError("Leaderless", Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+"""Of a write that has found no leader to go to: Go's own error, which has no name in etcd."""
 
 BY_NAME: dict[str, EtcdError] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EtcdError)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from etcdz.api import errors
-from etcdz.api.auth_info import AuthInfo
+from etcdz.api.auth_info import THE_MEMBER, AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.auth.intervals import Intervals, interval_of
 
@@ -83,6 +83,8 @@ class Access:
             return None
         if auth is None or not auth.username:
             return errors.USER_EMPTY
+        if auth.username not in self.roles_of:
+            return errors.USER_NOT_FOUND
         return None if self.is_admin(auth.username) else errors.PERMISSION_DENIED
 
     # ---- keys ----
@@ -95,18 +97,22 @@ class Access:
         return self._check(auth, key, range_end, 1) if self.enabled else None
 
     def check_read_keys(self, auth: AuthInfo | None, keys: Iterable[bytes]) -> EtcdError | None:
-        """All of the keys that are attached to a lease."""
+        """All of the keys that are attached to a lease. Admins are not asked, whatever their revision is."""
+        if self.check_admin(auth) is None:
+            return None
         return next((error for key in keys if (error := self.check_read(auth, key)) is not None), None)
 
     def check_write_keys(self, auth: AuthInfo | None, keys: Iterable[bytes]) -> EtcdError | None:
-        """The same; admins are not asked, whatever their revision is."""
+        """The same for writing."""
         if self.check_admin(auth) is None:
             return None
         return next((error for key in keys if (error := self.check_write(auth, key)) is not None), None)
 
     def check_revision(self, auth: AuthInfo | None) -> EtcdError | None:
-        """Whether the caller's revision is still the store's: looked at again when something has been read."""
-        return errors.AUTH_OLD_REVISION if self.enabled and auth is not None and auth.revision < self.revision else None
+        """Whether the caller's revision is the store's: looked at again when something has been read."""
+        if auth is None or auth.revision in (self.revision, THE_MEMBER.revision) or not self.enabled:
+            return None
+        return errors.AUTH_OLD_REVISION
 
     def _check(self, auth: AuthInfo | None, key: bytes, range_end: bytes, kind: int) -> EtcdError | None:
         if auth is None or not auth.revision:

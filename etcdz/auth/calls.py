@@ -33,6 +33,7 @@ ADMIN: Final = frozenset(
         methods.MEMBER_PROMOTE,
         methods.AUTH_ENABLE,
         methods.AUTH_DISABLE,
+        methods.AUTH_STATUS,
         methods.USER_ADD,
         methods.USER_LIST,
         methods.USER_DELETE,

@@ -4,7 +4,7 @@ A row of the bucket of etcdz's own `etcdz_tokens` for each: token -> name of its
 and makes those again that the log still has; here they survive every restart, with a life that begins anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from etcdz.store.interface import Store
@@ -18,27 +18,30 @@ class TokenTable:
     has_news       something has changed since the last `take_news`
     """
 
-    def __init__(self, store: Store, ttl_s: float, now_s: float) -> None:
+    def __init__(self, store: Store, ttl_s: float, clock: Callable[[], float]) -> None:
         """ttl_s: of a token since its last use"""
         self._ttl_s = ttl_s
+        self._clock = clock
         self.owners: dict[str, str] = {
             name[len(BUCKET) :].decode(): value.decode() for name, value in store.iterate(BUCKET, _END)
         }
-        self._used_s = dict.fromkeys(self.owners, now_s)
+        self._used_s = dict.fromkeys(self.owners, clock())
         """Token -> when it was used last. Invariant: in this order."""
         self.has_news = False
         self._dropped: list[str] | None = []
         self._added: dict[str, str] = {}
         self._rows: dict[bytes, bytes | None] = {}
 
-    def assign(self, token: str, username: str, now_s: float) -> None:
+    def assign(self, token: str, username: str) -> None:
+        self._used_s.pop(token, None)
         self.owners[token] = self._added[token] = username
-        self._used_s[token] = now_s
+        self._used_s[token] = self._clock()
         self._rows[BUCKET + token.encode()] = username.encode()
         self.has_news = True
 
-    def use(self, tokens: Iterable[str], now_s: float) -> None:
+    def use(self, tokens: Iterable[str]) -> None:
         """They live on; those that are gone stay so."""
+        now_s = self._clock()
         for token in tokens:
             if self._used_s.pop(token, None) is not None:
                 self._used_s[token] = now_s
@@ -52,8 +55,9 @@ class TokenTable:
         self._drop(list(self.owners))
         self._dropped = None
 
-    def expire(self, now_s: float) -> None:
+    def expire(self) -> None:
         """Drops what was not used for too long."""
+        now_s = self._clock()
         expired = []
         for token, used_s in self._used_s.items():
             if used_s + self._ttl_s > now_s:
