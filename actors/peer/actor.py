@@ -39,6 +39,7 @@ from etcdz.config import MemberConfig
 from etcdz.config.urls import parse_url
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    ACKNOWLEDGED,
     Members,
     PeerCall,
     PeerReply,
@@ -57,6 +58,7 @@ from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import message_type
 from etcdz.peer.screen import Screen
+from etcdz.raft.codec import is_acknowledgement
 from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
 from etcdz.tls.contexts import TlsError
 
@@ -164,11 +166,18 @@ class PeerActor(EventLoopActor):
                 if remote.outbox.take_unreachable():
                     unreachable.append(remote.id)
         if self._received:
-            self._tell_raft(Received(self._received))
+            self._pass_on(self._received)
             self._received = []
         if unreachable or self._snapshots_sent:
             self._tell_raft(PeerReports(unreachable, self._snapshots_sent))
             self._snapshots_sent = []
+
+    def _pass_on(self, messages: list[bytes]) -> None:
+        """To raft, which need not be woken for acknowledgements that it does not wait for."""
+        if not all(map(is_acknowledgement, messages)):
+            self._tell_raft(Received(messages))
+        elif self.links.incarnation_of("raft"):
+            self.links.send_deferred("raft", ACKNOWLEDGED, Received(messages))
 
     def _tell_raft(self, message: Any) -> None:
         """Nothing waits for a raft that is not there: the next one would find it old."""

@@ -25,7 +25,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
 | MoveLeader         | listener -> raft            | Leadership           | the call times out                               |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
-| Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
+| Send               | raft, wal -> peer           | -                    | as a network that loses: raft says it again      |
 | PeerState          | peer -> raft, listener | -                 | sent again with every change, and to each new one |
 | PeerReports        | peer -> raft                | -                    | a new peer actor stands for "all unreachable, every snapshot failed" |
 | Members            | backend -> peer, raft, listener, lessor | -        | sent again with every change, and to each new one |
@@ -235,7 +235,7 @@ class Received(NamedTuple):
 
 
 class Send(NamedTuple):
-    """What raft has to say to other members in one turn.
+    """What raft has to say to other members in one turn, or the wal in its name: acknowledgements.
 
     messages    (recipient, encoded raftpb.Message): all but appends
     appends     (recipient, term, log term, index before the entries, commit, encoded raftpb.Entry): MsgApp, whose form on
@@ -433,7 +433,11 @@ class WalState(NamedTuple):
 
 class Append(NamedTuple):
     """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty). snapshot: encoded
-    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none."""
+    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none.
+
+    acknowledgements    (leader, term, index, encoded MsgAppResp) that are true once all of this is durable: the wal has
+                        the peer actor say them
+    """
 
     incarnation: int
     seq: int
@@ -442,6 +446,13 @@ class Append(NamedTuple):
     hard_state: bytes
     sync: bool
     snapshot: bytes = b""
+    acknowledgements: Sequence[tuple[int, int, int, bytes]] = ()
+
+
+APPENDED: Final = "appended"
+ACKNOWLEDGED: Final = "acknowledged"
+"""Kinds of messages to raft that are deferrable (actors/runtime/mailbox.py): Appended without an error, and Received
+that holds nothing but acknowledgements."""
 
 
 class Appended(NamedTuple):
