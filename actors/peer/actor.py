@@ -140,6 +140,7 @@ class PeerActor(EventLoopActor):
 
     def open(self) -> None:
         """Accept connections, and dial the members that are known."""
+        self.tls.begin()
         secure = {address_of(url).text for url in self.config.listen_peer_urls if parse_url(url).is_secure}
         for sock, (address, _) in zip(self._sockets, self.boot.listen_sockets, strict=True):
             self.start_task(self._listen(sock, self._accept_tls if address in secure else self._accept))
@@ -394,6 +395,7 @@ class PeerActor(EventLoopActor):
             "refused_messages": self.screen.refused,
             "calls": len(self.calls),
             "asks": len(self.asks),
+            **self.tls.show(),
         }
 
     def metrics(self) -> dict[str, Any]:
@@ -403,7 +405,8 @@ class PeerActor(EventLoopActor):
             [remote for remote in self.remotes.values() if remote.id in members],
             self.bad_posts,
         )
-        return of_members | snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
+        of_snapshots = snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
+        return of_members | of_snapshots | self.tls.figures()
 
 
 def _members_of(founding: Founding) -> Members:

@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from etcdz.tls import cipher_suites, pem
+from etcdz.tls import cipher_suites, openssl, pem
 from etcdz.tls.settings import TlsSettings
 
 _VERSIONS: Final = {
@@ -39,6 +39,7 @@ def server_context(settings: TlsSettings, alpn: tuple[str, ...]) -> ssl.SSLConte
     if alpn:
         context.set_alpn_protocols(list(alpn))
     context.num_tickets = 0  # a session that is resumed would miss new rules
+    openssl.keep_no_sessions(context)
     return context
 
 
@@ -52,6 +53,8 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
         context.hostname_checks_common_name = False
         _load_authorities(context, settings.trusted_ca_file, ssl.Purpose.SERVER_AUTH)
     cert, key = shown_by_client(settings)
+    if bool(cert) != bool(key):
+        raise TlsError(f"KeyFile and CertFile must both be present[key: {key}, cert: {cert}]")
     if cert:
         _load_pair(context, cert, key)
     return context
@@ -110,15 +113,15 @@ def _demand_file(path: str) -> None:
 
 def _pair_error(cert_file: str, key_file: str, error: ssl.SSLError) -> str:
     cert_labels, key_labels = _labels(cert_file), _labels(key_file)
-    text = pem.pair_error(cert_labels, key_labels)
-    is_certificate = pem.CERTIFICATE in cert_labels
-    if is_certificate and error.reason and not _blames_key(error.reason):
-        return f"x509: malformed certificate ({error.reason.lower().replace('_', ' ')})"
-    return text
+    reason = error.reason or ""
+    if pem.CERTIFICATE in cert_labels and reason and not _blames_key_file(reason):
+        return f"x509: certificate cannot be used ({reason.lower().replace('_', ' ')})"
+    return pem.pair_error(cert_labels, key_labels)
 
 
-def _blames_key(reason: str) -> bool:
-    return "KEY" in reason or "DECRYPT" in reason or "PEM" in reason
+def _blames_key_file(reason: str) -> bool:
+    """NB: "ee key too small" is said of the certificate."""
+    return any(word in reason for word in ("KEY", "DECRYPT", "PEM")) and not reason.endswith("TOO_SMALL")
 
 
 def _labels(path: str) -> list[str]:

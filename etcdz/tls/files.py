@@ -4,13 +4,15 @@ etcd reads certificate and key for every handshake, and the CA never again. Here
 most once a second the files are looked at, and what has changed is loaded: certificate, key, CA and CRL. New files that
 are bad leave the old ones in force, with etcd's warning.
 
-Nothing is resumed past a change: TLS 1.3 gives out no tickets. A TLS 1.2 client that names an old session meets
-check_certificate() again, which then looks at the time as well, in a context that has the present CA.
+Nothing is resumed: no tickets are given out, and no sessions are kept. Where Python's OpenSSL cannot be told so, a TLS
+1.2 client that names an old session meets check_certificate() again, which then looks at the time as well, in a context
+that has the present CA.
 """
 
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from etcdz.tls import certificate, contexts, refusal_alert
@@ -22,6 +24,7 @@ from etcdz.tls.settings import TlsSettings
 
 LOOK_S: Final = 1.0
 """Time between two looks at the files."""
+HOUR_S: Final = 3600.0
 
 
 class _Contexts(NamedTuple):
@@ -96,7 +99,7 @@ class TlsFiles:
 
     def refresh(self) -> None:
         """Looks at the files if that is due, and warns of certificates that expire. Never raises; what is wrong with
-        files is logged once. Without connections it wants to be called once an hour.
+        files is logged once.
         """
         now = self._clock()
         if now < self._next_look:
@@ -108,6 +111,11 @@ class TlsFiles:
             self._log.warn("failed to load CRL", path=self.settings.crl_file, error=_text(self._crl.error))
         if self._contexts.value is not None:
             self._expiry.say(self._contexts.value.certificates, self._wall_clock())
+
+    def look_hourly(self, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
+        """Looks now, and each hour from now on, so that warnings do not wait for connections. call_later: the loop's"""
+        self.refresh()
+        call_later(HOUR_S, partial(self.look_hourly, call_later))
 
     def show(self) -> dict[str, Any]:
         """What is in force, for who looks into the process: certificates, how many are revoked (None: there is no

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 from hypothesis import given
@@ -164,6 +164,22 @@ def test_a_certificate_file_of_any_size_and_kind_is_loaded_or_refused(ca: Author
             contexts.server_context(settings, ())
         except contexts.TlsError:
             assert number > 0
+
+
+def test_a_key_that_is_too_small_is_not_called_unreadable(ca: Authority, tmp_path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    made = x509.load_pem_x509_certificate(ca.issue("small").cert.read_bytes())
+    builder = x509.CertificateBuilder().subject_name(made.subject).issuer_name(made.issuer).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(made.not_valid_before_utc)
+    signed = builder.not_valid_after(made.not_valid_after_utc).sign(ca._key, hashes.SHA256())
+    (tmp_path / "cert.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+    with pytest.raises(contexts.TlsError, match=r"certificate cannot be used .ee key too small."):
+        contexts.check_pair(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
 
 
 def test_a_key_of_another_kind_is_loaded(ca: Authority, tmp_path: Path) -> None:
