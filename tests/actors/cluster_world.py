@@ -49,6 +49,13 @@ class Network:
         self.queue.append((sender, recipient, encoded))
         return True
 
+    def break_streams(self, place: int) -> None:
+        """All that this member has dialled for messages, with what is on its way in them."""
+        self.queue = [one for one in self.queue if one[1] != place]
+        for other, carrier in self.carriers.items():
+            if other != place:
+                carrier.lost.add(next(id_ for id_, at in self.places.items() if at == place))
+
     def deliver_some(self) -> None:
         """Messages of one pair may overtake each other, a little."""
         for _ in range(self.random.randint(0, len(self.queue))):
