@@ -95,6 +95,8 @@ RAFT_INFLIGHT_BYTES = 8 << 20
 """Entries that were sent to one member and not acknowledged, less than what the peer actor keeps for it."""
 APPLY_BYTES_IN_FLIGHT_MAX = 64 << 20
 """Bytes of committed entries handed to the backend and not yet reported applied."""
+COMMIT_LAG_S = 0.005
+"""How much later than its own clients a leader may tell followers that nothing waits for that an entry is committed."""
 LAZY_ACK_S = 0.01
 """How long the wal may put off telling raft what it has appended in raft's name."""
 LAZY_ACK_BYTES = 1 << 20

@@ -17,7 +17,8 @@ from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
-from supervisor.runtime import announcements, data_dir, founding, stack_report, takeover
+from supervisor.runtime import announcements, certificates, data_dir, founding, stack_report, takeover, token_keys
+from supervisor.runtime.certificates import CertificateError
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
@@ -57,8 +58,11 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
         return 1
     try:
         work = takeover.find_work(config)
+        config = certificates.prepare(config)
+        settings = config.to_dict()
         with _claim_peers(config, specs, umask) as peers, _claim_clients(config, specs, umask) as clients:
             announcements.starting(config, peers.urls, clients.urls)
+            token_keys.check(config)
             settings = {**settings, "listen_peer_urls": peers.urls, "listen_client_urls": clients.urls}
             failure, stop_signal = "", takeover.do_work(config, data, work)
             if not stop_signal:
@@ -68,6 +72,9 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
                 failure, stop_signal = _run_tree(settings, specs, data, peers, clients)
     except MigrationError as error:
         log.fatal("failed to start etcdz", error=str(error))
+        return 1
+    except CertificateError as error:
+        certificates.failed(error)
         return 1
     except (AddressError, BootstrapError) as error:
         announcements.closing(settings)

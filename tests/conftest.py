@@ -7,6 +7,7 @@ pytest --strict-skips    as in CI: a skip that tests/skips.py does not allow is 
 pytest -n 0              in this process, one test after the other: for a debugger
 """
 
+import os
 import signal
 from collections import Counter
 from collections.abc import Generator
@@ -40,7 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what to hold against the real etcd; `etcd` itself proves the harness",
     )
     sim = parser.getgroup("sim", "simulated Raft clusters (tests/sim)")
-    sim.addoption("--sim-seeds", type=int, default=2_000, help="how many seeds to run (default %(default)s)")
+    sim.addoption("--sim-seeds", type=int, default=1_000, help="how many seeds to run (default %(default)s)")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than CPUs: many tests wait for a process, or for time to pass."""
+    return (os.cpu_count() or 1) + 1
 
 
 # ---- --fast ----

@@ -16,6 +16,8 @@ from collections import deque
 from typing import Any, ClassVar, Final
 
 from actors.backend import heap
+from actors.backend.auth_news import AuthNews
+from actors.backend.auth_reads import AuthReads
 from actors.backend.ballast_watch import BallastWatch
 from actors.backend.installing import Installing
 from actors.backend.lease_link import LeaseLink
@@ -45,9 +47,11 @@ from actors.runtime.slow_requests import is_slow, warn_apply
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.errors import Code
+from etcdz.auth.store import AuthStore
+from etcdz.auth.tokens import TokenTable
 from etcdz.cluster.membership import Membership
 from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
-from etcdz.config import MemberConfig
+from etcdz.config import MemberConfig, auth_token
 from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -66,6 +70,7 @@ from etcdz.ipc.messages import (
     ReadLong,
     ReadStates,
     Replies,
+    TokensUsed,
     WatchAsk,
     WatchHistory,
     encode_frame,
@@ -82,6 +87,8 @@ from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
 ANSWER_SHARE: Final = 8
 """What an entry is answered with may take this part of the memory that the process is given."""
+HASHED_BYTES_MAX: Final = 72
+"""bcrypt looks at no more of a password, and etcd before 3.5.9 cuts what is longer."""
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
 V2_WRITES = ("PUT", "POST", "DELETE")
 
@@ -125,7 +132,15 @@ class BackendActor(Actor):
         if kept and config.v2_deprecation != "not-yet":
             stage = config.v2_deprecation
             raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
-        self.applier = Applier(self.mvcc, config.quota_bytes)
+        self.tokens = TokenTable(self.store, config.auth_token_ttl_s, time.monotonic)
+        self.auth = AuthStore(
+            self.store,
+            self.tokens,
+            gives_tokens=auth_token.parse(config.auth_token).kind == auth_token.SIMPLE,
+            hash_password=self._hash_password,
+            applied_index=lambda: self.raft.applied_index,
+        )
+        self.applier = Applier(self.mvcc, config.quota_bytes, self.auth)
         drop_rows(self.store)
         self.ring = ReplyRing(ring_path(self.boot), self.mvcc.state.consistent_index, log)
         self._make_links()
@@ -141,6 +156,7 @@ class BackendActor(Actor):
         config, links, log, mvcc = self.config, self.links, self.log, self.mvcc
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
+        self.auth_news = AuthNews(links, self.auth, self.tokens, self.raft, self.boot.incarnation)
         self.member_news = MemberNews(links, self.membership, self.raft)
         self.installing = Installing(self.raft, store_path(config), log)
         self.leases = LeaseLink(links, mvcc)
@@ -155,6 +171,8 @@ class BackendActor(Actor):
             log=log,
             warning_s=config.warning_apply_s,
         )
+        self.auth_reads = AuthReads(self.applier, self.raft)
+        self.reads.guard(self.auth_reads)
         self.long_reads = LongReads(
             links,
             self.raft,
@@ -184,7 +202,15 @@ class BackendActor(Actor):
             ReadStates: self.peer_checks.on_read_states,
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
+            TokensUsed: self.on_tokens_used,
         }
+
+    def _hash_password(self, password: str) -> bytes:
+        """For entries of etcd 3.4, which hold the password: each member hashes it with a salt of its own, as there."""
+        import bcrypt  # seldom needed, and not by those who have no users
+
+        salt = bcrypt.gensalt(self.config.bcrypt_cost, b"2a")
+        return bcrypt.hashpw(password.encode()[:HASHED_BYTES_MAX], salt)
 
     def _breathe(self) -> None:
         """An entry that takes long is being applied: the supervisor is told, else it would take this for a loop."""
@@ -244,6 +270,7 @@ class BackendActor(Actor):
             return
         if peer.kind == "listener":
             self.quota.greet(peer.name)
+            self.auth_news.greet(peer.name)
         for frame in self.ring.frames_for(LESSOR_SLOT if peer.kind == "lessor" else peer.slot):
             self.links.send_frame(peer.name, frame)
 
@@ -391,6 +418,9 @@ class BackendActor(Actor):
         applied_index = raft.applied_index
         frames = self._encode(replies)
         extra = self.membership.take_rows()
+        is_auth_changed = self.auth.is_changed
+        if self.auth.has_rows:
+            state.pending |= self.auth.take_rows()
         if frames and max(map(len, frames.values())) >= heap.LARGE_BYTES:
             heap.keep_large_blocks()
         if frames and not self.ring.add(applied_index, frames):
@@ -406,6 +436,11 @@ class BackendActor(Actor):
             self.leases.send_events()
         if extra:
             self.member_news.tell()
+        if is_auth_changed:
+            self.reads.guard(self.auth_reads)
+            self.auth_news.tell()
+        if self.tokens.has_news:
+            self.auth_news.tell_tokens()
         for slot, frame in frames.items():
             links.send_frame(links.listener(slot), frame)
         if published:
@@ -422,6 +457,9 @@ class BackendActor(Actor):
         """What this turn has applied so far."""
         if self.uncommitted:
             self._commit()
+
+    def on_tokens_used(self, message: TokensUsed) -> None:
+        self.tokens.use(message.tokens)
 
     def on_flush(self, message: Flush) -> None:
         self._commit(sync=True)
@@ -481,6 +519,9 @@ class BackendActor(Actor):
         check_at = self.peer_checks.next_at
         if check_at is not None and (deadline is None or check_at < deadline):
             deadline = check_at
+        expiry_at = self.tokens.next_expiry_s()
+        if expiry_at is not None and (deadline is None or expiry_at < deadline):
+            deadline = expiry_at
         return deadline if quota_at is None or (deadline is not None and deadline < quota_at) else quota_at
 
     def on_deadline(self, now: float) -> None:
@@ -488,6 +529,10 @@ class BackendActor(Actor):
             self.quota.announce()
         if self.peer_checks.next_at is not None and now >= self.peer_checks.next_at:
             self.peer_checks.work(now)
+        expiry_at = self.tokens.next_expiry_s()
+        if expiry_at is not None and now >= expiry_at:
+            self.tokens.expire()
+            self._commit()
         if self.quota.next_at is not None and now >= self.quota.next_at:
             for slot, items in self.quota.on_deadline(now).items():
                 for item in items:

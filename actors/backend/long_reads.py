@@ -14,12 +14,12 @@ from collections import deque
 from typing import Any, Final
 
 from actors.backend.raft_link import RaftLink
-from actors.backend.reads import OUT_OF_MEMORY, Reads
+from actors.backend.reads import OUT_OF_MEMORY, SHORT_BYTES_MAX, Reads
 from actors.runtime.link import Links
-from actors.runtime.slow_requests import warn_long_read
+from actors.runtime.slow_requests import warn_long_read, warn_read
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
-from etcdz.api.errors import EtcdError
+from etcdz.api.errors import Code, EtcdError
 from etcdz.ipc.messages import CancelReads, ReadLong, ReplyPart
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.mvcc import Reading
@@ -237,12 +237,24 @@ class LongReads:
         offset = read.sent
         data = read.take()
         is_last = read.reading is None and not answer.parts
+        if is_last and not offset and read.method and len(data) <= SHORT_BYTES_MAX:
+            self._answer_at_once(read, data)
+            return True
         if data or is_last:
             part = ReplyPart(self._incarnation, read.request_id, offset, data, is_last)
             self._links.send(self._links.listener(read.slot), part)
         if is_last:
             self._report_slow(read, None)
         return is_last
+
+    def _answer_at_once(self, read: _LongRead, data: bytes) -> None:
+        """It looked at much and found little, or had to wait for a CPU: it is answered as a short one."""
+        self._reads.answer(read.slot, read.request_id, Code.OK, data)
+        self._reads.send()
+        took = time.monotonic() - read.began_s
+        if took > self._warning_s:
+            item, reply = (read.request_id, read.method, read.body, 0), (read.request_id, 0, data)
+            warn_read(self._log, took, self._warning_s, [item], [reply])
 
     def _end(self, read: _LongRead, error: EtcdError) -> None:
         self._reads.answer(read.slot, read.request_id, error.code, error.text.encode())

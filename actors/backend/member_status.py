@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from actors.backend.auth_reads import Reader
 from actors.backend.raft_link import RaftLink
-from actors.backend.reads import Reader
 from etcdz import CLUSTER_VERSION, ETCD_VERSION, limits
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo

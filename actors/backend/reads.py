@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from actors.backend.auth_reads import AuthReads, BeginRead, Reader
 from actors.backend.raft_link import RaftLink
 from actors.runtime.link import Links
 from actors.runtime.slow_requests import is_slow, warn_read
@@ -21,7 +22,7 @@ from etcdz.api.errors import Code, EtcdError
 from etcdz.api.methods import LEASE_LEASES, LEASE_TIME_TO_LIVE, RANGE, RANGE_CHUNK, TXN
 from etcdz.ipc.messages import LongReads, Read, Replies
 from etcdz.mvcc import ranges
-from etcdz.mvcc.mvcc import Mvcc, Reading
+from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 
@@ -35,12 +36,8 @@ OUT_OF_MEMORY: Final = EtcdError(
     "OutOfMemory", Code.RESOURCE_EXHAUSTED, "etcdserver: not enough memory for this answer"
 )
 
-Reader = Callable[[bytes, AuthInfo | None], tuple[int, bytes] | None]
-"""(request body, who asks) -> (gRPC code, encoded response or error text). None: not at once"""
 LongCall = Callable[[int, int, bytes], None]
 """(slot, request id, body): begins a call whose answer comes with `Reads.answer`, some turns later."""
-BeginRead = Callable[[bytes, AuthInfo | None], Reading | EtcdError]
-"""(request body, who asks): begins a read that may be left off and taken up again."""
 
 
 class Reads:
@@ -74,7 +71,7 @@ class Reads:
         self._incarnation = incarnation
         self._log = log
         self._warning_s = warning_s
-        self._readers: dict[int, Reader] = {
+        self._plain_readers: dict[int, Reader] = {
             RANGE: self._get,
             RANGE_CHUNK: _not_at_once,
             TXN: _not_at_once,
@@ -82,16 +79,23 @@ class Reads:
             LEASE_LEASES: self._lease_leases,
             **member_readers,
         }
-        self.begin: dict[int, BeginRead] = {
+        self._plain_begin: dict[int, BeginRead] = {
             RANGE: lambda body, _: mvcc.begin_range(pb.RangeRequest.FromString(body)),
             RANGE_CHUNK: lambda body, _: mvcc.begin_chunk(pb.RangeRequest.FromString(body)),
             TXN: lambda body, _: mvcc.begin_txn(deep.decode(pb.TxnRequest, body)),
         }
+        self._readers = self._plain_readers
+        self.begin = self._plain_begin
         self.long: Mapping[int, LongCall] = {}
         self.answers: dict[int, list[tuple[int, int, bytes]]] = {}
         self.deferred: dict[int, list[int]] = {}
         self.short: deque[tuple[int, int, int, bytes, AuthInfo | None]] = deque()
         self.parked: list[tuple[int, int, int, int, bytes, AuthInfo | None]] = []
+
+    def guard(self, auth: AuthReads) -> None:
+        """Auth is on, off, or has changed."""
+        self._readers = auth.guard_readers(self._plain_readers)
+        self.begin = auth.guard_begin(self._plain_begin)
 
     def on_read(self, message: Read) -> None:
         """Answers, parks or begins each of them."""

@@ -6,7 +6,7 @@
     anything, and the write-ahead log has all of history   an empty store: all entries are applied again
 
 A copy does only if the write-ahead log has all that it lacks. .snap files do not help: they say who the members are,
-and no keys. What etcd has once written into the log and is not applied here (users and roles) no log can give back.
+and no keys. What a newer etcd has once written into the log and is not applied here no log can give back.
 """
 
 import os
@@ -111,7 +111,7 @@ def _lacks(place: Place, reach: Reach) -> str:
         return "The write-ahead log begins after a snapshot was restored: what that held is in the store alone."
     for index, data in read_data(RealDisk(), place.wal):
         if not is_replayable(data):
-            return f"Entry {index} of the write-ahead log is of etcd and cannot be applied again: it changes users."
+            return f"Entry {index} of the write-ahead log cannot be applied again: it is of another etcd."
     return ""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import uvloop
 
 from actors.listener.acceptor import Acceptor
+from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
@@ -36,6 +37,8 @@ from etcdz.api.methods import HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, S
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    AuthState,
+    AuthTokens,
     Leadership,
     LeaseAnswers,
     Listen,
@@ -115,6 +118,7 @@ class ListenerActor(Actor):
         self.connections: set[Connection] = set()
         self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
         self.connection_errors = 0
+        self.auth_news = AuthNews()
         self.calls = Calls(self, self.config)
         self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
@@ -143,6 +147,8 @@ class ListenerActor(Actor):
             WatchChunk: self.watching.on_chunk,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
+            AuthState: self.auth_news.on_state,
+            AuthTokens: self.auth_news.on_tokens,
         }
         self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
         singles = self.streams.singles

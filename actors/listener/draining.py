@@ -4,21 +4,24 @@ GOAWAY lets the calls under way finish (RFC 9113, 6.8; `etcdz.wire` does that pa
 hands to the connection in the very moment in which GOAWAY arrives is failed by the library itself, unless it may retry:
 grpcio says "Stream removed (GOAWAY received)". So answers are held back for a moment, because a client that waits for
 answers makes no calls; then GOAWAY goes out alone; and the answers follow a little after the client has confirmed it:
-in a client's library the part that confirms is not the part that chooses the connection for the next call.
+in a client's library the part that confirms is not the part that chooses the connection for the next call. The slower
+it is with the one, for want of a CPU, the longer the other may take.
 
     GATHER_S             until          then
-    answers kept back    GOAWAY sent    confirmed, or CONFIRM_S over; SETTLE_S later: answers, end of streams
+    answers kept back    GOAWAY sent    confirmed, or CONFIRM_S over; SETTLE_S or as long again later: answers, end of
+                                        streams
 """
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-GATHER_S: Final = 0.02
+GATHER_S: Final = 0.04
 """How long answers are held back before GOAWAY: calls that a client made on its last answers arrive meanwhile."""
-CONFIRM_S: Final = 0.2
+CONFIRM_S: Final = 1.0
 """Longest wait for the confirmation, beyond which answers are not held back any more."""
 SETTLE_S: Final = 0.02
-"""From the confirmation to the answers."""
+"""From the confirmation to the answers, at least."""
 
 
 class Wire(Protocol):
@@ -42,10 +45,17 @@ class Transport(Protocol):
 class ConnectionDraining:
     """The draining of one connection: it begins when this is made, and is over when `holds_back` is False."""
 
-    __slots__ = ("_call_later", "_confirmed", "_grpc", "_holds_back", "_kept", "_settling", "_transport")
+    __slots__ = (
+        "_call_later", "_confirmed", "_grpc", "_holds_back", "_kept", "_now", "_sent_s", "_settling", "_transport",
+    )  # fmt: skip
 
     def __init__(
-        self, grpc: Wire, transport: Transport, call_later: Callable[..., Any], confirmed: Callable[[], None]
+        self,
+        grpc: Wire,
+        transport: Transport,
+        call_later: Callable[..., Any],
+        confirmed: Callable[[], None],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """call_later    (seconds, do)
         confirmed     called once, when the client knows that it has to go on elsewhere, or has not said so for
@@ -55,7 +65,10 @@ class ConnectionDraining:
         self._transport = transport
         self._call_later = call_later
         self._confirmed = confirmed
+        self._now = now
         self._kept = b""
+        self._sent_s = 0.0
+        """When GOAWAY was."""
         self._holds_back = True
         self._settling = False
         call_later(GATHER_S, self._send_goaway)
@@ -74,7 +87,7 @@ class ConnectionDraining:
         """The client has sent something, which may have been the confirmation."""
         if self._grpc.goaway_confirmed and not self._settling:
             self._settling = True
-            self._call_later(SETTLE_S, self._release)
+            self._call_later(max(SETTLE_S, self._now() - self._sent_s), self._release)
 
     def _send_goaway(self) -> None:
         if self._transport.is_closing():
@@ -82,6 +95,7 @@ class ConnectionDraining:
         self._kept = self._grpc.take_output()
         self._grpc.go_away()
         self._transport.write(self._grpc.take_output())
+        self._sent_s = self._now()
         self._call_later(CONFIRM_S, self._release)
 
     def _release(self) -> None:

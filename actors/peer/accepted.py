@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from actors.peer.host import Host as ConnectionsHost
 from actors.peer.outgoing_stream import OutgoingStream
 from actors.peer.remote_member import RemoteMember
+from actors.peer.tls_connection import TlsTransport
 from etcdz.peer import routes
 from etcdz.peer.answers import (
     Answer,
@@ -43,6 +44,23 @@ UNREAD_BYTES_MAX: Final = 1 << 20
 """Answers that the other end does not read: with more it is not read from."""
 
 
+class Connected(Protocol):
+    """A connection that another member has made, as the actor counts it.
+
+    body_bytes  of a request that is not whole
+    is_stream   it is one of another member's
+    """
+
+    @property
+    def body_bytes(self) -> int: ...
+
+    @property
+    def is_stream(self) -> bool: ...
+
+    def cut(self) -> None:
+        """End it now."""
+
+
 class Host(ConnectionsHost, Protocol):
     """What these need of the actor besides.
 
@@ -51,8 +69,8 @@ class Host(ConnectionsHost, Protocol):
 
     remotes: dict[int, RemoteMember]
 
-    def on_connected(self, connection: "AcceptedConnection") -> None: ...
-    def on_lost_connection(self, connection: "AcceptedConnection") -> None: ...
+    def on_connected(self, connection: "Connected") -> None: ...
+    def on_lost_connection(self, connection: "Connected") -> None: ...
     def on_body(self, connection: "AcceptedConnection", size: int) -> None:
         """It holds so much more, or less, of a request that is not whole."""
 
@@ -228,8 +246,7 @@ class AcceptedConnection(asyncio.Protocol):
         _, end, begin = self._raw.partition(b"\r\n\r\n")
         self._is_given_away = True
         if end and self._transport is not None:  # without: it was sent behind another request, which nobody does
-            descriptor = os.dup(self._transport.get_extra_info("socket").fileno())
-            connection = socket.socket(fileno=descriptor)
+            connection = hand_over(self._transport)
             if request.expects_continue:
                 connection.send(CONTINUE)
             self._host.take_snapshot(connection, what.remote_id, request.length, begin)
@@ -312,3 +329,11 @@ class AcceptedConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(answer.encode(time.time(), keeps_alive=False))
             self._transport.close()
+
+
+def hand_over(transport: asyncio.Transport) -> socket.socket:
+    """A plain socket for another process, which speaks over this connection from now on; the caller aborts the
+    transport, and closes the socket once that process has it."""
+    if isinstance(transport, TlsTransport):
+        return transport.hand_over()
+    return socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))

@@ -15,27 +15,31 @@ import socket
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from actors.peer.accepted import AcceptedConnection
+from actors.peer.accepted import AcceptedConnection, Connected
 from actors.peer.asks import Asks
 from actors.peer.calls import Calls
 from actors.peer.dialled import CannotDial, place_of
 from actors.peer.figures import figures, snapshot_figures
 from actors.peer.incoming_snapshots import IncomingSnapshots
 from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target
+from actors.peer.peer_tls import PeerTls
 from actors.peer.remote_member import RemoteMember
+from actors.peer.tls_accepted import TlsAccepted, Unwelcome
 from actors.runtime.event_loop import EventLoopActor
 from actors.runtime.link import Peer
 from actors.runtime.loop import run_actor
 from etcdz import ETCD_VERSION, limits
 from etcdz.cluster.founding import Founding
 from etcdz.config import MemberConfig
+from etcdz.config.urls import parse_url
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    ACKNOWLEDGED,
     Members,
     PeerCall,
     PeerReply,
@@ -46,6 +50,7 @@ from etcdz.ipc.messages import (
     Send,
     SnapshotWanted,
 )
+from etcdz.net.address import address_of
 from etcdz.peer.answers import accepted, cluster_field, text_error
 from etcdz.peer.appends import Append
 from etcdz.peer.dialling import REMOVED, Dialler, judge_post
@@ -53,7 +58,9 @@ from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.outbox import MESSAGE, message_type
 from etcdz.peer.screen import Screen
+from etcdz.raft.codec import is_acknowledgement
 from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
+from etcdz.tls.contexts import TlsError
 
 BACKLOG: Final = 512
 LEAVE_S: Final = 1.0
@@ -74,6 +81,7 @@ class PeerActor(EventLoopActor):
         super().__init__(boot)
         self.config = MemberConfig.from_dict(boot.config)
         self.dial_s = self.config.election_ms / 1000
+        self.tls = PeerTls(self.config.peer_tls, self.event_loop, self.log)
         self._sockets = [socket.socket(fileno=fd) for fd in boot.fds]
         self.directory = self._first_directory(self.config)
         self.dialler = Dialler(self.directory)
@@ -81,14 +89,16 @@ class PeerActor(EventLoopActor):
         self.remotes: dict[int, RemoteMember] = {}
         self.touched: set[RemoteMember] = set()
         """Of these, the ones that this turn has something for, or from whose outbox something was lost."""
-        self.connections: dict[AcceptedConnection, None] = {}
+        self.connections: dict[Connected, None] = {}
         self.asks = Asks(self)
         self.calls = Calls(self)
         snap_dir = Path(self.config.snap_dir)
-        self.outgoing_snapshots = OutgoingSnapshots(self, snap_dir / "leveldb", self._on_snapshot_sent)
+        self.outgoing_snapshots = OutgoingSnapshots(
+            self, snap_dir / "leveldb", self._on_snapshot_sent, self.config.peer_tls
+        )
         self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
         self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
-        self.connection_errors = 0
+        self.connection_errors = self.refused_handshakes = 0
         self._bodies_bytes = 0
         """Of requests that are not whole."""
         self._received: list[bytes] = []
@@ -123,17 +133,28 @@ class PeerActor(EventLoopActor):
 
     def open(self) -> None:
         """Accept connections, and dial the members that are known."""
-        for sock in self._sockets:
-            self.start_task(self._listen(sock))
+        secure = {address_of(url).text for url in self.config.listen_peer_urls if parse_url(url).is_secure}
+        for sock, (address, _) in zip(self._sockets, self.boot.listen_sockets, strict=True):
+            self.start_task(self._listen(sock, self._accept_tls if address in secure else self._accept))
         self.meet_remotes()
 
-    async def _listen(self, sock: socket.socket) -> None:
+    def _accept(self) -> AcceptedConnection:
+        return AcceptedConnection(self)
+
+    def _accept_tls(self) -> asyncio.Protocol:
+        try:
+            return TlsAccepted(self, self._accept)
+        except TlsError as error:
+            self.log.warn("cannot accept connections of other members", error=str(error))
+            return Unwelcome()
+
+    async def _listen(self, sock: socket.socket, make: Callable[[], asyncio.Protocol]) -> None:
         """NB: a server closes its socket when it ends, which is why it gets a duplicate."""
         loop = self.event_loop
         if sock.family == socket.AF_UNIX:
-            await loop.create_unix_server(lambda: AcceptedConnection(self), sock=sock.dup(), backlog=BACKLOG)
+            await loop.create_unix_server(make, sock=sock.dup(), backlog=BACKLOG)
         else:
-            await loop.create_server(lambda: AcceptedConnection(self), sock=sock.dup(), backlog=BACKLOG)
+            await loop.create_server(make, sock=sock.dup(), backlog=BACKLOG)
 
     def on_turn_end(self) -> None:
         """All that this turn has brought: to other members first, so that no disk or process is waited for."""
@@ -145,11 +166,18 @@ class PeerActor(EventLoopActor):
                 if remote.outbox.take_unreachable():
                     unreachable.append(remote.id)
         if self._received:
-            self._tell_raft(Received(self._received))
+            self._pass_on(self._received)
             self._received = []
         if unreachable or self._snapshots_sent:
             self._tell_raft(PeerReports(unreachable, self._snapshots_sent))
             self._snapshots_sent = []
+
+    def _pass_on(self, messages: list[bytes]) -> None:
+        """To raft, which need not be woken for acknowledgements that it does not wait for."""
+        if not all(map(is_acknowledgement, messages)):
+            self._tell_raft(Received(messages))
+        elif self.links.incarnation_of("raft"):
+            self.links.send_deferred("raft", ACKNOWLEDGED, Received(messages))
 
     def _tell_raft(self, message: Any) -> None:
         """Nothing waits for a raft that is not there: the next one would find it old."""
@@ -167,17 +195,18 @@ class PeerActor(EventLoopActor):
         for remote in self.remotes.values():
             remote.close()
         await asyncio.sleep(0)
+        self.tls.close()
 
     # ---- connections ----
 
-    def on_connected(self, connection: AcceptedConnection) -> None:
+    def on_connected(self, connection: Connected) -> None:
         self.connections[connection] = None
         self.start_clock()
         if len(self.connections) > CONNECTIONS_MAX:
             idle = next((one for one in self.connections if not one.is_stream), connection)
             idle.cut()
 
-    def on_lost_connection(self, connection: AcceptedConnection) -> None:
+    def on_lost_connection(self, connection: Connected) -> None:
         self.connections.pop(connection, None)
 
     def on_body(self, connection: AcceptedConnection, size: int) -> None:
@@ -307,7 +336,8 @@ class PeerActor(EventLoopActor):
             with suppress(CannotDial):
                 place = place_of(url)
                 address = place.path or (place.host, place.port)
-                targets.append(Target(address, self.dialler.snapshot_request(place.authority)))
+                server_name = (place.host or place.authority) if place.is_secure else ""
+                targets.append(Target(address, self.dialler.snapshot_request(place.authority), server_name))
         self.outgoing_snapshots.send(to, message, targets)
 
     def _on_snapshot_sent(self, outcome: Outcome) -> None:
@@ -353,6 +383,7 @@ class PeerActor(EventLoopActor):
             "peers": [remote.details() | {"snapshot": self._snapshot(remote.id)} for remote in self.remotes.values()],
             "connections": len(self.connections),
             "connection_errors": self.connection_errors,
+            "refused_handshakes": self.refused_handshakes,
             "refused_messages": self.screen.refused,
             "calls": len(self.calls),
             "asks": len(self.asks),

@@ -2,10 +2,15 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
+from actors.peer.peer_tls import PeerTls
+from actors.peer.tls_connection import Refused
 from etcdz.config.urls import parse_url
+from etcdz.tls.contexts import TlsError
+from etcdz.tls.handshake_errors import handshake_error
 
 DIAL_S: Final = 1.0
 """What a dial may take on top of an election timeout, as in etcd."""
@@ -21,6 +26,7 @@ class Place(NamedTuple):
     port: int
     path: str
     authority: str
+    is_secure: bool = False
 
 
 class CannotDial(OSError):
@@ -31,27 +37,45 @@ def place_of(url: str) -> Place:
     """raises CannotDial: no URL that is dialled here"""
     try:
         parsed = parse_url(url)
-        if parsed.is_secure:
-            raise CannotDial(f"TLS is not supported: {url}")
         if parsed.is_unix:
-            return Place("", 0, parsed.socket_path, "localhost")
+            return Place("", 0, parsed.socket_path, "localhost", parsed.is_secure)
         host, port = parsed.host_port
-        return Place(host, int(port or 80), "", parsed.host)
+        return Place(host, int(port or (443 if parsed.is_secure else 80)), "", parsed.host, parsed.is_secure)
     except ValueError as error:
         raise CannotDial(f"not a peer URL: {url!r}") from error
 
 
 async def dial(
-    event_loop: asyncio.AbstractEventLoop, place: Place, make: Callable[[], ProtocolT], timeout_s: float
+    event_loop: asyncio.AbstractEventLoop, place: Place, make: Callable[[], ProtocolT], timeout_s: float, tls: PeerTls
 ) -> ProtocolT:
     """The protocol of a new connection, made by make(). raises OSError, TimeoutError"""
     async with asyncio.timeout(timeout_s):
-        if place.path:
-            _, protocol = await event_loop.create_unix_connection(make, place.path)
-            return protocol
-        transport, protocol = await _connect(event_loop, place, make)
-    _keep_alive(transport.get_extra_info("socket"))
-    return protocol
+        if place.is_secure:
+            return await _dial_tls(event_loop, place, make, tls)
+        _, protocol = await _connect(event_loop, place, make)
+        return protocol
+
+
+async def _dial_tls(
+    event_loop: asyncio.AbstractEventLoop, place: Place, make: Callable[[], ProtocolT], tls: PeerTls
+) -> ProtocolT:
+    """raises OSError"""
+    try:
+        _, connection = await _connect(event_loop, place, lambda: tls.dialled(place.host or place.authority, make))
+    except TlsError as error:
+        raise CannotDial(str(error)) from error
+    is_open = False
+    try:
+        protocol = await connection.open()
+        is_open = True
+        return protocol
+    except Refused as error:
+        raise CannotDial(str(error)) from error
+    except (ssl.SSLError, EOFError) as error:
+        raise CannotDial(handshake_error(error).text) from error
+    finally:
+        if not is_open:
+            connection.refuse()
 
 
 async def _connect(
@@ -62,13 +86,18 @@ async def _connect(
     NB: names are looked up here rather than by create_connection: of uvloop, that leaves a look-up behind when it is
     given up, whose failure then reaches the loop's exception handler and ends the actor.
     """
+    if place.path:
+        return await event_loop.create_unix_connection(make, place.path)
     found = await event_loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
     problem: OSError = CannotDial(f"no address of {place.host}")
     for *_, address in found:
         try:
-            return await event_loop.create_connection(make, str(address[0]), int(address[1]))
+            transport, protocol = await event_loop.create_connection(make, str(address[0]), int(address[1]))
         except OSError as error:
             problem = error
+            continue
+        _keep_alive(transport.get_extra_info("socket"))
+        return transport, protocol
     raise problem
 
 

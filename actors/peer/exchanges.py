@@ -53,6 +53,7 @@ class Exchanges:
                     place,
                     lambda: ExchangeConnection(host.event_loop),
                     min(timeout_s, host.dial_s + DIAL_S),
+                    host.tls,
                 )
         except OSError as error:
             raise Failed(str(error) or "dial timed out", was_sent=False) from error

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
+from actors.peer.peer_tls import PeerTls
 from actors.runtime.event_loop import Clocked
 from etcdz.peer.dialling import Dialler
 from etcdz.peer.directory import Directory
@@ -23,6 +24,7 @@ class Host(Protocol):
     screen: Screen
     clocked: set[Clocked]
     dial_s: float
+    tls: PeerTls
     log: Any
 
     def deliver(self, messages: Sequence[bytes]) -> None:

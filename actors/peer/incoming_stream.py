@@ -72,7 +72,11 @@ class IncomingStream:
         try:
             place = place_of(url)
             connection = await dial(
-                host.event_loop, place, lambda: StreamConnection(host, self._owner, self.kind), host.dial_s + DIAL_S
+                host.event_loop,
+                place,
+                lambda: StreamConnection(host, self._owner, self.kind),
+                host.dial_s + DIAL_S,
+                host.tls,
             )
         except OSError as error:  # TimeoutError is one
             return str(error) or "dial timed out"

@@ -18,6 +18,7 @@ from actors.peer.snapshot_process import SnapshotProcess
 from actors.runtime.link import Links
 from etcdz.ipc.messages import SnapshotTaken, SnapshotWanted
 from etcdz.peer.snapshot_tally import SnapshotTally
+from etcdz.tls.settings import TlsSettings
 
 SENT_MAX: Final = 2
 KEPT_S: Final = 60.0
@@ -28,10 +29,11 @@ _MSG_SNAP: Final = b"\x08\x07"
 
 class Target(NamedTuple):
     """A peer URL of the member. address: (host, port), or the path of a unix socket. request: the head of the request,
-    with a chunked body."""
+    with a chunked body. server_name: whose certificate is looked for; empty: without TLS"""
 
     address: tuple[str, int] | str
     request: bytes
+    server_name: str = ""
 
 
 class Outcome(NamedTuple):
@@ -56,11 +58,12 @@ def is_snapshot(message: bytes) -> bool:
 
 
 class OutgoingSnapshots:
-    """store: directory of the member's store. sent: called once for each `send`."""
+    """store: directory of the member's store. sent: called once for each `send`. tls: of connections to members"""
 
-    def __init__(self, host: Host, store: Path, sent: Callable[[Outcome], None]) -> None:
+    def __init__(self, host: Host, store: Path, sent: Callable[[Outcome], None], tls: TlsSettings) -> None:
         self.host = host
         self.store = store
+        self.tls = tls
         self._sent = sent
         self.tally = SnapshotTally()
         self._under_way: dict[int, _Outgoing] = {}
@@ -145,7 +148,7 @@ class _Outgoing:
         self.is_sending = True
         self.began_s = time.monotonic()
         self._service.tally.begin(self.to)
-        self._process.say(message=message, targets=list(targets))
+        self._process.say(message=message, targets=list(targets), tls=self._service.tls.to_dict())
         return True
 
     def end(self) -> None:

@@ -4,8 +4,8 @@
 
     stdout   {"taken": [index, term, conf state, v2 store]}, then now and then {"progress": [bytes sent, bytes in all]},
              then {"sent": [whether it has arrived, status, text]}
-    stdin    {"message": encoded MsgSnap, "targets": [[address, head of the request], ..]}; when it ends so does this
-             process (actors/runtime/worker_process.py)
+    stdin    {"message": encoded MsgSnap, "targets": [[address, head of the request, server name], ..],
+             "tls": TlsSettings.to_dict()}; when it ends so does this process (actors/runtime/worker_process.py)
     stderr   one line that says why it failed, with exit status 1
 
     body     := length of the message (8, BE), the message, the store as a bbolt file
@@ -16,6 +16,7 @@ The file's first page names its last one, so all rows are gone through twice: on
 
 import queue
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from etcdz.bbolt import Layout
 from etcdz.cluster.membership import Membership
 from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
 from etcdz.mvcc.bolt_rows import write_file
+from etcdz.net.tls_socket import TlsDialler
 from etcdz.peer.chunks import LAST_CHUNK, encode_chunk
 from etcdz.peer.heads import ResponseHead
 from etcdz.peer.http1 import END, ResponseReader
@@ -35,6 +37,10 @@ from etcdz.peer.protocol_error import ProtocolError
 from etcdz.store import buckets
 from etcdz.store.checkpoint import open_checkpoint
 from etcdz.store.interface import Store
+from etcdz.telemetry import logs
+from etcdz.tls.files import TlsFiles
+from etcdz.tls.handshake_errors import handshake_error
+from etcdz.tls.settings import TlsSettings
 
 BUFFER_BYTES: Final = 256 << 10
 PROGRESS_BYTES: Final = 4 << 20
@@ -44,8 +50,12 @@ WRITE_S: Final = 5.0
 """A receiver that takes nothing for so long is gone."""
 NO_CONTENT: Final = 204
 
+log = logs.get("peer")
+
 Address = list[Any] | str
 """[host, port], or the path of a unix socket."""
+Target = tuple[Address, bytes, str]
+"""Address, head of the request, and the host whose certificate it must be; empty: without TLS."""
 
 
 def taken_from(store: Store) -> tuple[int, int, bytes, bytes]:
@@ -106,7 +116,7 @@ def send(
         if write_file(store, body.add) != layout:
             raise RuntimeError("the store has changed between two looks")
         body.finish()
-    except (BrokenPipeError, ConnectionResetError):
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
         connection.settimeout(WRITE_S)  # it has refused before it has read all: what it says lies there
         return _answer(connection)
     connection.settimeout(None)  # it makes a store of what it got before it answers
@@ -130,8 +140,13 @@ def _answer(connection: socket.socket) -> tuple[int, str]:
             raise ConnectionError("the connection was closed without an answer")
 
 
-def dial(address: Address) -> socket.socket:
+def dial(address: Address, server_name: str, tls: TlsDialler) -> socket.socket:
     """raises OSError"""
+    connection = _connect(address)
+    return tls.wrap(connection, server_name) if server_name else connection
+
+
+def _connect(address: Address) -> socket.socket:
     if isinstance(address, str):
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(DIAL_S)
@@ -143,17 +158,17 @@ def dial(address: Address) -> socket.socket:
 
 
 def send_to_first(
-    store: Store, layout: Layout, message: bytes, targets: Sequence[tuple[Address, bytes]], tell: Tell
+    store: Store, layout: Layout, message: bytes, targets: Sequence[Target], tls: TlsDialler, tell: Tell
 ) -> tuple[bool, int, str]:
     """To the targets in order, until one answers. return (whether it has arrived, status or 0, text)"""
     why = "no address"
-    for address, request in targets:
+    for address, request, server_name in targets:
         try:
-            with dial(address) as connection:
+            with dial(address, server_name, tls) as connection:
                 status, text = send(store, layout, message, connection, request, tell)
             return status == NO_CONTENT, status, text
         except (OSError, ProtocolError) as error:
-            why = f"{address}: {error}"
+            why = f"{address}: {handshake_error(error).text if isinstance(error, ssl.SSLError) else error}"
     return False, 0, why
 
 
@@ -166,7 +181,8 @@ def work(directory: str, orders: "queue.SimpleQueue[dict[str, Any]]") -> None:
             order = orders.get()
             total = len(order["message"]) + layout.file_bytes
             tell: Tell = lambda sent: worker_process.say(progress=[sent, total])  # noqa: E731
-            worker_process.say(sent=send_to_first(store, layout, order["message"], order["targets"], tell))
+            tls = TlsDialler(TlsFiles(TlsSettings.from_dict(order["tls"]), log))
+            worker_process.say(sent=send_to_first(store, layout, order["message"], order["targets"], tls, tell))
         finally:
             worker_process.hold_signals()
 

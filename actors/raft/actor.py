@@ -17,6 +17,7 @@ Which file knows which. A file knows only those in rows below its own, and none 
     peer_messages   version_monitor                  what comes of other members
     delegating      reconfiguration                  carry out what takes several turns
     proposals       ready            trimming        into the core, out of it, off its log
+    wakeups                                          what need not wake this actor
     appends         applies          read_index      towards the wal, the backend, and listeners that read
     forwarding                                       proposals that go to a leader, or come to one
     leadership                                       what the others are told
@@ -51,12 +52,15 @@ from actors.raft.request_window import RequestWindow
 from actors.raft.ticks import Ticks
 from actors.raft.trimming import Trimming
 from actors.raft.version_monitor import VersionMonitor
+from actors.raft.wakeups import awaits_acknowledgements, awaits_disk
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from etcdz import limits
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    ACKNOWLEDGED,
+    APPENDED,
     Appended,
     Applied,
     BackendHello,
@@ -89,6 +93,8 @@ NO_ENTRIES = 1 << 62
 
 class RaftActor(Actor):
     """One per member."""
+
+    deferrable = (APPENDED, ACKNOWLEDGED)
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
@@ -317,10 +323,15 @@ class RaftActor(Actor):
         self.members = message
 
     def next_deadline(self) -> float | None:
-        """The next tick."""
-        return self.ticks.deadline()
+        """The next tick, or what is said before."""
+        tick_at, due_at = self.ticks.deadline(), self.outgoing.due_at
+        return tick_at if due_at is None or tick_at < due_at else due_at
 
     def on_deadline(self, now: float) -> None:
+        self.outgoing.send_put_off(now)
+        if now < self.ticks.deadline():
+            return
+        self.outgoing.send_repeated()
         self.ticks.run(now)
         self.proposals.expire(now)
         self.peer_messages.expire(now)
@@ -346,6 +357,8 @@ class RaftActor(Actor):
             self.trimming.maybe_save(node.raft.log.committed)
         not_applied = max(0, node.raft.log.last_index() - self.applies.applied_index)
         self.window.trim(not_applied + len(self.proposals.waiting) + self.delegation.unwritten)
+        self.mailbox.heed(APPENDED, awaits_disk(node.raft, self.appends))
+        self.mailbox.heed(ACKNOWLEDGED, awaits_acknowledgements(node.raft))
 
     def _propose(self, node: RawNode) -> None:
         """Whatever may be done by now of what waits for a leader."""

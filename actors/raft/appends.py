@@ -8,6 +8,9 @@ A response is due when all that was given to the wal before it is durable: if no
 comes without entries, term or vote, such as an acknowledgement of what is on disk already, waits for no write of its
 own.
 
+Acknowledgements of entries need not come back to this process: they go with their Append, and the wal has the peer
+actor say them as soon as they are true. So raft can put off hearing that they are (actors/raft/wakeups.py).
+
 What was not answered is sent again to a new wal. While the wal appends by itself (actors/raft/delegation.py) the core's
 entries are on disk before the core has them (`adopt`): then nothing is sent, and the responses are due at once.
 """
@@ -21,9 +24,11 @@ from actors.raft.delegation import Delegation
 from actors.raft.installs import Installs
 from actors.raft.outgoing import Outgoing
 from actors.runtime.link import Links
+from etcdz import limits
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Append, Appended
 from etcdz.raft import HardState, MemoryStorage, Message, RawNode, Snapshot, StepPeerNotFound, codec
+from etcdz.raft.messages import MSG_APP_RESP
 
 
 class Host(Protocol):
@@ -74,7 +79,29 @@ class Appends:
             self._put_off(message.responses)
             return
         first = entries[0].index if entries else 0
-        self._send(first, [entry.encoded for entry in entries], hard_state, message.responses, snapshot)
+        responses: Sequence[Message] = message.responses
+        acknowledgements: Sequence[tuple[int, int, int, bytes]] = ()
+        if entries and not snapshot:
+            responses, acknowledgements = self._split(responses)
+        encoded = [entry.encoded for entry in entries]
+        self._send(first, encoded, hard_state, responses, snapshot, acknowledgements)
+
+    def _split(self, responses: Sequence[Message]) -> tuple[list[Message], list[tuple[int, int, int, bytes]]]:
+        """(what is to come back to raft, the newest acknowledgement to each other member in the form of Append)."""
+        node = self._host.node
+        me = node.raft.id if node is not None else 0
+        newest: dict[int, Message] = {}
+        others = []
+        for response in responses:
+            if response.to == me or response.type != MSG_APP_RESP or response.reject:
+                others.append(response)
+                continue
+            before = newest.get(response.to)
+            if before is None or (response.term, response.index) >= (before.term, before.index):
+                newest[response.to] = response
+        for acknowledgement in newest.values():
+            self._host.outgoing.on_acknowledged(acknowledgement)
+        return others, [(m.to, m.term, m.index, codec.encode_message(m)) for m in newest.values()]
 
     def adopt(self, message: Message) -> None:
         """A MsgStorageAppend of the core whose entries are on disk already, if it has any: that is all it asks for."""
@@ -103,13 +130,20 @@ class Appends:
         return encoded, is_promise
 
     def _send(
-        self, first: int, entries: list[bytes], hard_state: bytes, responses: Sequence[Message], snapshot: bytes = b""
+        self,
+        first: int,
+        entries: list[bytes],
+        hard_state: bytes,
+        responses: Sequence[Message],
+        snapshot: bytes = b"",
+        acknowledgements: Sequence[tuple[int, int, int, bytes]] = (),
     ) -> None:
         self._seq += 1
         if self._lazy_hard_state:
             hard_state, self._lazy_hard_state = hard_state or self._lazy_hard_state, b""
         sync = bool(entries or responses)
-        append = Append(self._host.boot.incarnation, self._seq, first, entries, hard_state, sync, snapshot)
+        incarnation = self._host.boot.incarnation
+        append = Append(incarnation, self._seq, first, entries, hard_state, sync, snapshot, acknowledgements)
         self.bytes += sum([len(entry) for entry in entries])
         self._waiting.append((append, responses))
         self._host.links.send("wal", append)
@@ -121,6 +155,14 @@ class Appends:
             self._waiting[-1] = append, [*others, *responses]
         else:
             self._step(responses)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether something is to be done as soon as what is under way is durable, other than raft's own counting."""
+        me = self._host.node.raft.id if self._host.node is not None else 0
+        return bool(self.refusal or self.bytes > limits.RAFT_MESSAGE_BYTES) or any(
+            [append.snapshot or any([one.to != me for one in responses]) for append, responses in self._waiting]
+        )
 
     @property
     def owes_commit_index(self) -> bool:

@@ -126,6 +126,8 @@ class PeerMessages:
         if message.type == MSG_PROP:
             self._step_proposal(node, message, time.monotonic())
             return
+        if message.type == MSG_APP and not message.entries and message.commit > node.raft.log.committed:
+            self._host.outgoing.on_commit_index(message.from_)
         try:
             node.step(message)
         except (ProposalDropped, StepLocalMessage, StepPeerNotFound) as error:
@@ -139,6 +141,8 @@ class PeerMessages:
             return
         try:
             node.step(admitted)
+            if node.raft.role == LEADER:
+                self._host.outgoing.on_forwarded(message.from_, node.raft.log.last_index())
         except ProposalDropped:
             size = entries_bytes(message.entries)
             if self._held_bytes + size <= limits.PEER_BULK_BYTES_MAX:

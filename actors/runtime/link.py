@@ -100,6 +100,16 @@ class Links:
         for message in messages:
             self.send(name, message)
 
+    def send_deferred(self, name: str, kind: str, message: Any) -> None:
+        """Send message, which name need not be woken for unless it heeds this kind (actors/runtime/mailbox.py): now, or
+        with what waits for name."""
+        link = self._links.get(name)
+        if link is None or name in self._waiting:
+            self.send(name, message)
+            return
+        link.send_deferred(kind, encode_frame([message]))
+        self.sent[type(message)] += 1
+
     def tell_supervisor(self, message: Any) -> None:
         """Send message to the supervisor now."""
         self._supervisor.send(encode_frame([message]), zmq.NOBLOCK)

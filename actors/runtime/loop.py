@@ -51,6 +51,9 @@ class Actor:
     """Errors that no restart can make good, wherever they are raised -> what was being done. They end the member, as
     FatalError does."""
 
+    deferrable: ClassVar[tuple[str, ...]] = ()
+    """Kinds of frames that it need not always be woken for; see actors/runtime/mailbox.py."""
+
     @classmethod
     def fatal_reason(cls, error: Exception) -> str | None:
         """Why the member must end because of this error; None: a new incarnation may go on."""
@@ -63,7 +66,7 @@ class Actor:
         self.boot = boot
         self.log = logs.get(boot.name)
         self.context: zmq.Context[Any] = zmq.Context()
-        self.mailbox = Mailbox(self.context, boot.endpoint)
+        self.mailbox = Mailbox(self.context, boot.endpoint, self.deferrable)
         self.links = Links(self.context, boot.incarnation, boot.supervisor)
         self.handlers: dict[type[Any], Callable[[Any], None]] = {
             Roster: self._on_roster,

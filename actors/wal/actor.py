@@ -21,6 +21,7 @@ from etcdz import limits
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    APPENDED,
     RAFT,
     Append,
     Appended,
@@ -32,6 +33,7 @@ from etcdz.ipc.messages import (
     RecallDelegation,
     Refused,
     SaveSnapshot,
+    Send,
     WalHello,
     WalState,
     Write,
@@ -369,11 +371,27 @@ class WalActor(Actor):
         if own:
             self._hand_over(own)
         if len(own) < len(batch):
-            seq = max([append.seq for append in batch if isinstance(append, Append)])
-            self.links.send("raft", Appended(self.raft_incarnation, seq, self._space_error()))
+            self._answer([append for append in batch if isinstance(append, Append)])
         sequence, offset = log.position
         if sequence != self.marked[0] or offset - self.marked[1] >= limits.RESUME_POINT_BYTES:
             self._mark()
+
+    def _answer(self, appends: list[Append]) -> None:
+        """These are durable: raft is told, and other members, each one's newest acknowledgement."""
+        newest: dict[int, tuple[int, int, int, bytes]] = {}
+        for append in appends:
+            for one in append.acknowledgements:
+                before = newest.get(one[0])
+                if before is None or one[1:3] >= before[1:3]:
+                    newest[one[0]] = one
+        if newest and self.links.incarnation_of("peer"):
+            said = [(to, encoded) for to, _, _, encoded in newest.values()]
+            self.links.send("peer", Send(self.raft_incarnation, said, []))
+        appended = Appended(self.raft_incarnation, appends[-1].seq, self._space_error())
+        if appended.error:
+            self.links.send("raft", appended)
+        else:
+            self.links.send_deferred("raft", APPENDED, appended)
 
     def _take_snapshot(self, append: Append) -> None:
         """What a leader has sent takes the place of the log, durably; the entries of this append follow it.

@@ -5,7 +5,7 @@ It travels with the request: in the header of the raft entry of a write, beside 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class AuthInfo(NamedTuple):
@@ -13,6 +13,11 @@ class AuthInfo(NamedTuple):
 
     username: str
     revision: int
+
+
+THE_MEMBER: Final = AuthInfo("root", (1 << 63) - 1)
+"""Who asks when the member itself does (revoking what has run out, compacting, alarms, health checks): root, which is
+always there while auth is on, at a revision that no change outdates. While auth is off nobody looks at it."""
 
 
 def auth_info_from(metadata: Mapping[bytes, bytes]) -> AuthInfo | None:

@@ -91,6 +91,9 @@ ROLE_EMPTY = EtcdError("RoleEmpty", Code.INVALID_ARGUMENT, "etcdserver: role nam
 AUTH_FAILED = EtcdError(
     "AuthFailed", Code.INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
 )
+NO_PASSWORD_USER = EtcdError(
+    "NoPasswordUser", Code.UNKNOWN, "auth: authentication failed, password was given for no password user"
+)
 PERMISSION_NOT_GIVEN = EtcdError("PermissionNotGiven", Code.INVALID_ARGUMENT, "etcdserver: permission not given")
 PERMISSION_DENIED = EtcdError("PermissionDenied", Code.PERMISSION_DENIED, "etcdserver: permission denied")
 ROLE_NOT_GRANTED = EtcdError("RoleNotGranted", Code.FAILED_PRECONDITION, "etcdserver: role is not granted to the user")

@@ -54,6 +54,33 @@ LEASE_KEEP_ALIVE: Final = 44
 WATCH: Final = 45
 HEALTH_WATCH: Final = 46
 
+# Users and roles.
+AUTH_ENABLE: Final = 60
+AUTH_DISABLE: Final = 61
+AUTH_STATUS: Final = 62
+AUTHENTICATE: Final = 63
+USER_ADD: Final = 64
+USER_GET: Final = 65
+USER_LIST: Final = 66
+USER_DELETE: Final = 67
+USER_CHANGE_PASSWORD: Final = 68
+USER_GRANT_ROLE: Final = 69
+USER_REVOKE_ROLE: Final = 70
+ROLE_ADD: Final = 71
+ROLE_GET: Final = 72
+ROLE_LIST: Final = 73
+ROLE_DELETE: Final = 74
+ROLE_GRANT_PERMISSION: Final = 75
+ROLE_REVOKE_PERMISSION: Final = 76
+
+# What a listener asks its backend about users, answered with a body of etcdz.auth.questions.
+PASSWORD_HASH: Final = 80
+"""Request: a user's name. What its password is to be checked against. Neither is to be logged."""
+TOKEN_OWNER: Final = 81
+"""Request: a simple token. Whose it is. Not to be logged."""
+LEASE_KEYS: Final = 82
+"""Whether who asks may write, or read, all keys that are attached to a lease."""
+
 # Recipes.
 LOCK: Final = 50
 UNLOCK: Final = 51
@@ -67,7 +94,18 @@ RANGE_STREAM: Final = 57
 NUMBERS: Final[dict[str, int]] = {name: number for name, number in globals().items() if type(number) is int}
 """Every method above: name of the constant -> number."""
 
-INTERNAL: Final = frozenset([COMPACT_PHYSICAL, RANGE_CHUNK, WAIT_COMPACTION, RAISE_NOSPACE, SET_DOWNGRADE])
+INTERNAL: Final = frozenset(
+    [
+        COMPACT_PHYSICAL,
+        RANGE_CHUNK,
+        WAIT_COMPACTION,
+        RAISE_NOSPACE,
+        SET_DOWNGRADE,
+        PASSWORD_HASH,
+        TOKEN_OWNER,
+        LEASE_KEYS,
+    ]
+)
 """Methods without a path, which actors use among themselves."""
 
 # ---- paths and fields ----
@@ -98,6 +136,27 @@ PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Lease/LeaseLeases": LEASE_LEASES,
 }
 """Unary methods (actors/listener/calls.py)."""
+
+AUTH_PATHS: dict[bytes, int] = {
+    b"/etcdserverpb.Auth/AuthEnable": AUTH_ENABLE,
+    b"/etcdserverpb.Auth/AuthDisable": AUTH_DISABLE,
+    b"/etcdserverpb.Auth/AuthStatus": AUTH_STATUS,
+    b"/etcdserverpb.Auth/Authenticate": AUTHENTICATE,
+    b"/etcdserverpb.Auth/UserAdd": USER_ADD,
+    b"/etcdserverpb.Auth/UserGet": USER_GET,
+    b"/etcdserverpb.Auth/UserList": USER_LIST,
+    b"/etcdserverpb.Auth/UserDelete": USER_DELETE,
+    b"/etcdserverpb.Auth/UserChangePassword": USER_CHANGE_PASSWORD,
+    b"/etcdserverpb.Auth/UserGrantRole": USER_GRANT_ROLE,
+    b"/etcdserverpb.Auth/UserRevokeRole": USER_REVOKE_ROLE,
+    b"/etcdserverpb.Auth/RoleAdd": ROLE_ADD,
+    b"/etcdserverpb.Auth/RoleGet": ROLE_GET,
+    b"/etcdserverpb.Auth/RoleList": ROLE_LIST,
+    b"/etcdserverpb.Auth/RoleDelete": ROLE_DELETE,
+    b"/etcdserverpb.Auth/RoleGrantPermission": ROLE_GRANT_PERMISSION,
+    b"/etcdserverpb.Auth/RoleRevokePermission": ROLE_REVOKE_PERMISSION,
+}
+"""Unary methods as well: users and roles."""
 
 STREAM_PATHS: dict[bytes, int] = {
     b"/etcdserverpb.Maintenance/Snapshot": SNAPSHOT,
@@ -130,11 +189,28 @@ RAFT_FIELD: dict[int, int] = {
     ALARM: 10,
     RAISE_NOSPACE: 10,
     SET_DOWNGRADE: 1302,
+    AUTH_ENABLE: 1000,
+    AUTH_DISABLE: 1011,
+    AUTH_STATUS: 1013,
+    AUTHENTICATE: 1012,
+    USER_ADD: 1100,
+    USER_GET: 1102,
+    USER_LIST: 1106,
+    USER_DELETE: 1101,
+    USER_CHANGE_PASSWORD: 1103,
+    USER_GRANT_ROLE: 1104,
+    USER_REVOKE_ROLE: 1105,
+    ROLE_ADD: 1200,
+    ROLE_GET: 1202,
+    ROLE_LIST: 1107,
+    ROLE_DELETE: 1201,
+    ROLE_GRANT_PERMISSION: 1203,
+    ROLE_REVOKE_PERMISSION: 1204,
 }
 """Field of InternalRaftRequest that carries a method's request body."""
 
 assert len(set(NUMBERS.values())) == len(NUMBERS), "a number means one method"
-assert sorted([*PATHS.values(), *STREAM_PATHS.values(), *INTERNAL]) == sorted(NUMBERS.values()), (
+assert sorted([*PATHS.values(), *AUTH_PATHS.values(), *STREAM_PATHS.values(), *INTERNAL]) == sorted(NUMBERS.values()), (
     "every method has one path or is internal"
 )
 assert set(STREAM_PATHS.values()) >= WAITING

@@ -26,7 +26,9 @@ from etcdz.cluster.versions import MIN_CLUSTER_VERSION, major_minor
 from etcdz.config import MemberConfig
 from etcdz.config.bootstrap import Resolve, cluster_error, difference, join_error, resolve
 from etcdz.config.member import parse_initial_cluster
+from etcdz.net.tls_socket import TlsDialler
 from etcdz.telemetry import logs
+from etcdz.tls.files import TlsFiles
 
 JOIN_S = 10.0
 """For the answer of each member that is asked about its cluster."""
@@ -44,10 +46,11 @@ def decide(config: MemberConfig, resolve: Resolve = resolve) -> Founding:
     """
     if config.discovery_srv:
         config = _out_of_dns(config, resolve)
+    tls = TlsDialler(TlsFiles(config.peer_tls, log))
     if config.initial_cluster_state == "existing":
-        return _join(config, resolve)
+        return _join(config, resolve, tls)
     founding = config.first_founding
-    if _is_bootstrapped(founding):
+    if _is_bootstrapped(founding, tls):
         raise BootstrapError(f"member {founding.member_id:x} has already been bootstrapped")
     if config.is_discovered:
         return _discover(config, founding)
@@ -88,27 +91,33 @@ def _service(config: MemberConfig, member_id: int) -> Any:
     who = (user, config.discovery_password or password)
     retries = Retries(",".join(config.discovery_endpoints))
     return v3.Discovery(
-        config.discovery_token, config.discovery_endpoints, who, config.discovery_request_s, member_id, retries
+        config.discovery_token,
+        config.discovery_endpoints,
+        who,
+        config.discovery_request_s,
+        member_id,
+        retries,
+        config.discovery_tls,
     )
 
 
-def _is_bootstrapped(founding: Founding) -> bool:
+def _is_bootstrapped(founding: Founding, tls: TlsDialler) -> bool:
     """Whether a cluster knows a member of this id that has been up: its vote and its log are lost, and it must not come
     back as if it had never had any."""
-    cluster = next(filter(None, _ask_at_once(_urls_of_others(founding))), None)
+    cluster = next(filter(None, _ask_at_once(_urls_of_others(founding), tls)), None)
     if cluster is None:
         return False
     return any(member.id == founding.member_id and member.client_urls for member in cluster.members)
 
 
-def _ask_at_once(urls: Sequence[str]) -> list[RunningCluster | None]:
+def _ask_at_once(urls: Sequence[str], tls: TlsDialler) -> list[RunningCluster | None]:
     """What each of these says, None: nothing. All together, as most likely nobody is up yet, and etcd's one after the
     other takes a second for each."""
     said: list[RunningCluster | None] = [None] * len(urls)
 
     def ask(at: int) -> None:
         with suppress(BootstrapError):
-            said[at] = running_cluster(urls[at : at + 1], BOOTSTRAPPED_S, is_silent=True)
+            said[at] = running_cluster(urls[at : at + 1], BOOTSTRAPPED_S, tls, is_silent=True)
 
     threads = [Thread(target=ask, args=(at,), daemon=True) for at in range(len(urls))]
     for thread in threads:
@@ -118,17 +127,17 @@ def _ask_at_once(urls: Sequence[str]) -> list[RunningCluster | None]:
     return said
 
 
-def _join(config: MemberConfig, resolve: Resolve) -> Founding:
+def _join(config: MemberConfig, resolve: Resolve, tls: TlsDialler) -> Founding:
     local = config.first_founding
     try:
-        cluster = running_cluster(_urls_of_others(local), JOIN_S)
+        cluster = running_cluster(_urls_of_others(local), JOIN_S, tls)
     except BootstrapError as error:
         raise BootstrapError(f"cannot fetch cluster info from peer urls: {error}") from None
     try:
         joined = _with_ids(local, cluster, resolve)
     except BootstrapError as error:
         raise BootstrapError(f"error validating peerURLs {cluster}: {error}") from None
-    if not _is_compatible(joined, config.request_timeout_s):
+    if not _is_compatible(joined, config.request_timeout_s, tls):
         raise BootstrapError("incompatible with current running cluster")
     return joined
 
@@ -163,15 +172,15 @@ def _with_id(existing: RunningMember, candidates: Sequence[FirstMember], resolve
     return found._replace(id=existing.id, is_learner=existing.is_learner)
 
 
-def _is_compatible(joined: Founding, timeout_s: float) -> bool:
+def _is_compatible(joined: Founding, timeout_s: float, tls: TlsDialler) -> bool:
     """Whether at least one other member says a cluster version, and none one that is too old or too new for this
     member: some may be away."""
     others = [member for member in joined.members if member.id != joined.member_id]
-    said = [(member, versions(member, timeout_s)) for member in others]
+    said = [(member, versions(member, timeout_s, tls)) for member in others]
     oldest, newest = major_minor(MIN_CLUSTER_VERSION), major_minor(ETCD_VERSION)
     if oldest is None or newest is None:
         raise ValueError(f"{ETCD_VERSION} is no version")
-    if is_downgrade_enabled(others, timeout_s):
+    if is_downgrade_enabled(others, timeout_s, tls):
         oldest = newest = (newest[0], newest[1] + 1)
     is_one_known = False
     for member, versions_ in said:

@@ -14,7 +14,10 @@ from etcdz.bootstrap.requests import RequestFailed, request
 from etcdz.bootstrap.retries import Retries
 from etcdz.config.member import parse_initial_cluster
 from etcdz.config.urls import parse_url
+from etcdz.net.tls_socket import TlsDialler
 from etcdz.telemetry import logs
+from etcdz.tls.files import TlsFiles
+from etcdz.tls.settings import TlsSettings
 
 REQUEST_S: Final = 5.0
 WATCH_S: Final = 300.0
@@ -52,6 +55,8 @@ class Discovery:
         self._proxy = proxy
         self._name = f"{member_id:x}"
         self._retries = retries
+        self._tls = TlsDialler(TlsFiles(TlsSettings(), log))
+        """Whoever this system trusts."""
 
     def join(self, own: str) -> str:
         """Take a place, wait for the others. own: name=url,... return the initial cluster. raises DiscoveryError"""
@@ -129,7 +134,7 @@ class Discovery:
         """(node, index of the key space). raises RequestFailed, _Refused, DiscoveryError: this is no such service"""
         path = quote(key) + (f"?{query}" if query else "")
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if body is not None else {}
-        response = request(self._base, path, timeout_s, method, body, headers, self._proxy, may_be_secure=True)
+        response = request(self._base, path, timeout_s, method, body, headers, self._proxy, self._tls)
         if response.status >= 500:
             raise RequestFailed(f"the discovery service answers with status {response.status}")
         try:

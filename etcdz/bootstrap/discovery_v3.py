@@ -12,9 +12,13 @@ from typing import Any, Final
 from etcdz.bootstrap.errors import DiscoveryError
 from etcdz.bootstrap.retries import Retries
 from etcdz.config.member import parse_initial_cluster
-from etcdz.net.blocking_channel import Channel, RpcError
+from etcdz.net.blocking_channel import Channel, RpcError, connect
+from etcdz.net.tls_socket import TlsDialler
 from etcdz.proto import etcdserverpb as pb
 from etcdz.telemetry import logs
+from etcdz.tls.files import TlsFiles
+from etcdz.tls.settings import TlsSettings
+from etcdz.wire.client import ClientSettings
 from etcdz.wire.header_block import Field
 
 RANGE: Final = "/etcdserverpb.KV/Range"
@@ -29,7 +33,8 @@ log = logs.get("supervisor")
 
 
 class Discovery:
-    """One member's way through it. endpoints: the first that answers is asked. user: empty, or a name"""
+    """One member's way through it. endpoints: the first that answers is asked. user: empty, or a name. tls: None, those
+    that do not say https:// are asked without"""
 
     def __init__(
         self,
@@ -39,6 +44,7 @@ class Discovery:
         request_s: float,
         member_id: int,
         retries: Retries,
+        tls: TlsSettings | None = None,
     ) -> None:
         prefix = f"/_etcd/registry/{token}"
         self._size_key = f"{prefix}/_config/size".encode()
@@ -48,6 +54,8 @@ class Discovery:
         self._user, self._password = user
         self._request_s = request_s
         self._retries = retries
+        self._asks_by_tls = tls is not None
+        self._tls = TlsDialler(TlsFiles(tls or TlsSettings(), log), ("h2",))
         self._channel: Channel | None = None
         self._metadata: tuple[Field, ...] = ()
 
@@ -127,7 +135,7 @@ class Discovery:
             return self._channel
         failure = RpcError(14, "no endpoint")
         for endpoint in self._endpoints:
-            channel = Channel(endpoint)
+            channel = self._channel_to(endpoint)
             try:
                 self._metadata = self._sign_in(channel)
             except RpcError as error:
@@ -137,6 +145,15 @@ class Discovery:
             self._channel = channel
             return channel
         raise failure
+
+    def _channel_to(self, endpoint: str) -> Channel:
+        """Connects when first used."""
+        scheme, _, address = endpoint.rpartition("://")
+        if scheme != "https" and (scheme or not self._asks_by_tls):
+            return Channel(endpoint)
+        host = address.rpartition(":")[0].strip("[]")
+        settings = ClientSettings(authority=address.encode(), scheme=b"https")
+        return Channel(address, lambda target, timeout_s: self._tls.wrap(connect(target, timeout_s), host), settings)
 
     def _sign_in(self, channel: Channel) -> tuple[Field, ...]:
         """Metadata of the calls. Asks something in any case, so that an endpoint that is away is passed over."""

@@ -9,6 +9,7 @@ from etcdz.bootstrap.errors import BootstrapError
 from etcdz.bootstrap.requests import RequestFailed, Response, request
 from etcdz.cluster.founding import FirstMember
 from etcdz.cluster.versions import major_minor
+from etcdz.net.tls_socket import TlsDialler
 from etcdz.telemetry import logs
 
 ID_MAX: Final = (1 << 64) - 1
@@ -50,17 +51,20 @@ class Versions(NamedTuple):
     cluster_text: str
 
 
-def running_cluster(urls: Iterable[str], timeout_s: float, is_silent: bool = False) -> RunningCluster:
+def running_cluster(
+    urls: Iterable[str], timeout_s: float, tls: TlsDialler | None = None, is_silent: bool = False
+) -> RunningCluster:
     """What the first of these peer URLs says that says anything.
 
     timeout_s   for each
+    tls         for https URLs
     is_silent   whether nobody wants to read in the log why one says nothing
     raises      BootstrapError: none does, or it knows no members
     source      etcd 3.5 GetClusterFromRemotePeers, same texts
     """
     for url in urls:
         try:
-            cluster = _read_cluster(request(url, "/members", timeout_s))
+            cluster = _read_cluster(request(url, "/members", timeout_s, tls=tls))
         except (RequestFailed, ValueError) as error:
             if not is_silent:
                 log.warn("failed to get cluster response", address=f"{url}/members", error=str(error))
@@ -71,11 +75,11 @@ def running_cluster(urls: Iterable[str], timeout_s: float, is_silent: bool = Fal
     raise BootstrapError("could not retrieve cluster information from the given URLs")
 
 
-def versions(member: FirstMember, timeout_s: float) -> Versions | None:
-    """Which versions a member says, None if it does not say."""
+def versions(member: FirstMember, timeout_s: float, tls: TlsDialler | None = None) -> Versions | None:
+    """Which versions a member says, None if it does not say. tls: for https URLs"""
     for url in member.peer_urls:
         try:
-            text = _text_of(_object(request(url, "/version", timeout_s)), "etcdcluster")
+            text = _text_of(_object(request(url, "/version", timeout_s, tls=tls)), "etcdcluster")
         except (RequestFailed, ValueError) as error:
             log.warn(
                 "failed to reach the peer URL",
@@ -89,12 +93,12 @@ def versions(member: FirstMember, timeout_s: float) -> Versions | None:
     return None
 
 
-def is_downgrade_enabled(members: Sequence[FirstMember], timeout_s: float) -> bool:
-    """What the first of them says that knows; etcd 3.4 does not."""
+def is_downgrade_enabled(members: Sequence[FirstMember], timeout_s: float, tls: TlsDialler | None = None) -> bool:
+    """What the first of them says that knows; etcd 3.4 does not. tls: for https URLs"""
     for member in members:
         for url in member.peer_urls:
             try:
-                response = request(url, "/downgrade/enabled", timeout_s)
+                response = request(url, "/downgrade/enabled", timeout_s, tls=tls)
             except RequestFailed:
                 continue
             if response.body in (b"true", b"false"):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from etcdz.config.urls import Url, parse_url
+from etcdz.net.tls_socket import TlsDialler
 
 BODY_BYTES_MAX: Final = 16 << 20
 """Of an answer: a cluster of thousands of members fits."""
@@ -43,25 +44,27 @@ def request(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     proxy: str = "",
-    may_be_secure: bool = False,
+    tls: TlsDialler | None = None,
 ) -> Response:
     """The answer of whoever listens at a URL. Redirects are not followed.
 
-    base            peer URL of a member, or any other without a path
-    proxy           URL of an HTTP proxy, empty: none
-    may_be_secure   whether the server's certificate may be one that this system trusts
-    raises          RequestFailed
+    base    peer URL of a member, or any other without a path
+    proxy   URL of an HTTP proxy, empty: none
+    tls     for an https URL
+    raises  RequestFailed
     """
     url = parse_url(base)
-    connection = _connection(url, timeout_s, proxy, may_be_secure)
+    connection = _connection(url, timeout_s, proxy)
     if proxy and not url.is_secure:
         path = base + path
     is_late = threading.Event()
-    timer: threading.Timer | None = None
+    timer: _Timer | None = None
     try:
         connection.connect()
         connection.sock.settimeout(timeout_s)
-        timer = _timer(timeout_s, connection.sock, is_late)
+        timer = _Timer(timeout_s, connection.sock, is_late)
+        if url.is_secure:
+            connection.sock = _secure(connection.sock, url, tls)
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
         data = response.read(BODY_BYTES_MAX + 1)
@@ -96,21 +99,29 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _connection(url: Url, timeout_s: float, proxy: str, may_be_secure: bool) -> http.client.HTTPConnection:
-    """Not connected yet. raises RequestFailed: no way to there"""
+def _connection(url: Url, timeout_s: float, proxy: str) -> http.client.HTTPConnection:
+    """Not connected yet, and without TLS. raises RequestFailed: no way to there"""
     wait_s = min(timeout_s, CONNECT_S_MAX)
-    if url.is_secure and not may_be_secure:
-        raise RequestFailed(f"TLS to other members is not supported yet: {url.text}")
     if url.is_unix:
         return _UnixConnection(url.socket_path, wait_s)
-    kind = http.client.HTTPSConnection if url.is_secure else http.client.HTTPConnection
     host, port = _address(url, 443 if url.is_secure else 80)
-    if not proxy:
-        return kind(host, port, timeout=wait_s)
-    through = kind(*_address(parse_url(proxy if "://" in proxy else f"http://{proxy}"), 80), timeout=wait_s)
+    if proxy:
+        address = _address(parse_url(proxy if "://" in proxy else f"http://{proxy}"), 80)
+        connection = http.client.HTTPConnection(*address, timeout=wait_s)
+        if url.is_secure:
+            connection.set_tunnel(host, port)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=wait_s)
     if url.is_secure:
-        through.set_tunnel(host, port)
-    return through
+        connection.default_port = 443  # so that the field Host does not name it
+    return connection
+
+
+def _secure(connection: socket.socket, url: Url, tls: TlsDialler | None) -> socket.socket:
+    """raises OSError"""
+    if tls is None:
+        raise OSError(f"no TLS to {url.text}")
+    return tls.wrap(connection, "localhost" if url.is_unix else _address(url, 443)[0])
 
 
 def _address(url: Url, port: int) -> tuple[str, int]:
@@ -122,19 +133,28 @@ def _address(url: Url, port: int) -> tuple[str, int]:
         raise RequestFailed(str(error)) from None
 
 
-def _timer(timeout_s: float, sock: socket.socket, is_late: threading.Event) -> threading.Timer:
-    """One that runs, and then ends the connection. NB: the client itself forgets its socket as soon as an answer has
-    begun after which it is closed."""
+class _Timer:
+    """Ends a connection when the time is up, unless it is cancelled before.
 
-    def cut() -> None:
-        is_late.set()
+    NB: the client itself forgets its socket as soon as an answer has begun after which it is closed, and TLS takes it
+    away from the object that it was.
+    """
+
+    def __init__(self, timeout_s: float, sock: socket.socket, is_late: threading.Event) -> None:
+        self._kept = sock.dup()
+        self._is_late = is_late
+        self._timer = threading.Timer(timeout_s, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _cut(self) -> None:
+        self._is_late.set()
         with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
+            self._kept.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(timeout_s, cut)
-    timer.daemon = True
-    timer.start()
-    return timer
+    def cancel(self) -> None:
+        self._timer.cancel()
+        self._kept.close()
 
 
 def _text(error: Exception) -> str:

@@ -11,6 +11,7 @@ from etcdz.config.literals import quote
 from etcdz.config.member import MemberConfig
 from etcdz.config.retention import parse_retention
 from etcdz.config.urls import is_ip, parse_url
+from etcdz.tls.settings import TlsSettings
 
 Resolve = Callable[[str], str]
 """Host name -> address. raises OSError: unknown."""
@@ -23,13 +24,61 @@ def resolve(host: str) -> str:
 
 def listen_error(config: MemberConfig) -> str | None:
     """Why the listen URLs cannot be served: TLS needs a certificate. At every start, before all else."""
-    for text in config.listen_peer_urls:
-        url = parse_url(text)
-        if url.is_secure:
-            return f"cannot listen on TLS for {url.socket_path}: KeyFile and CertFile are not presented"
-    for text in config.listen_client_urls:
-        if parse_url(text).is_secure:
-            return f"TLS key/cert (--cert-file, --key-file) must be provided for client url {text} with HTTPS scheme"
+    return _cipher_error(config) or _peer_side_error(config) or _client_side_error(config) or _bound_twice(config)
+
+
+def _cipher_error(config: MemberConfig) -> str | None:
+    names = config.client_tls.cipher_suites
+    if not names:
+        return None
+    from etcdz.tls import cipher_suites  # loads ssl: 5 MB that a member without TLS never needs
+
+    if (name := cipher_suites.unknown(names)) is not None:
+        return f"unexpected TLS cipher suite {quote(name)}"
+    return None
+
+
+def _peer_side_error(config: MemberConfig) -> str | None:
+    """A certificate that is made at the start is none yet."""
+    side, secure = config.peer_tls, _secure(config.listen_peer_urls)
+    if not side.is_empty:
+        return _files_error(side, is_server=bool(secure))
+    return _unserved(secure[0]) if secure and not config.peer_auto_tls else None
+
+
+def _client_side_error(config: MemberConfig) -> str | None:
+    side, metrics = config.client_tls, _secure(config.listen_metrics_urls)
+    secure = _secure((*config.listen_client_urls, *config.listen_client_http_urls))
+    if not side.is_empty:
+        return _files_error(side, is_server=True) if secure or metrics else None
+    if config.client_auto_tls:
+        return None
+    if secure:
+        return f"TLS key/cert (--cert-file, --key-file) must be provided for client url {secure[0]} with HTTPS scheme"
+    return _unserved(metrics[0]) if metrics else None
+
+
+def _files_error(side: TlsSettings, is_server: bool) -> str | None:
+    from etcdz.tls import start_checks  # loads ssl, too
+
+    return start_checks.server_error(side) if is_server else start_checks.client_error(side)
+
+
+def _secure(urls: Sequence[str]) -> list[str]:
+    return [text for text in urls if parse_url(text).is_secure]
+
+
+def _unserved(url: str) -> str:
+    return f"cannot listen on TLS for {parse_url(url).socket_path}: KeyFile and CertFile are not presented"
+
+
+def _bound_twice(config: MemberConfig) -> str | None:
+    """An address has one use. Source: etcd 3.5.33 embed.configureClientListeners"""
+    grpc = {parse_url(text).socket_path for text in config.listen_client_urls}
+    for text in config.listen_client_http_urls:
+        if parse_url(text).socket_path in grpc:
+            flags = "--client-listen-urls and --client-listen-http-urls"
+            return f"cannot bind both {flags} on the same url {text}"
     return None
 
 

@@ -13,6 +13,7 @@ from etcdz.config.kinds import BOOLEAN
 from etcdz.config.literals import format_duration, quote
 from etcdz.config.retention import PERIODIC, REVISION
 from etcdz.telemetry.logs import LEVELS
+from etcdz.tls.settings import TLS_VERSIONS
 
 ELECTION_MS_MAX: Final = 50_000
 ADVERTISE_UNSET: Final = "--advertise-client-urls is required when --listen-client-urls is set explicitly"
@@ -73,7 +74,7 @@ def member_error(settings: Settings) -> str | None:
 
 
 def _bind(settings: Settings) -> str | None:
-    for name in ("listen-peer-urls", "listen-client-urls", "listen-metrics-urls"):
+    for name in ("listen-peer-urls", "listen-client-urls", "listen-client-http-urls", "listen-metrics-urls"):
         if error := urls.bind_error(settings[name]):
             return error
     return None
@@ -166,6 +167,18 @@ def _compact_hash_check(settings: Settings) -> str | None:
     return None
 
 
+def _tls_versions(settings: Settings) -> str | None:
+    lowest, highest = settings["tls-min-version"], settings["tls-max-version"]
+    for version in (lowest, highest):
+        if version and version not in TLS_VERSIONS:
+            return f"unexpected TLS version {quote(version)} (must be one of: {', '.join(TLS_VERSIONS)})"
+    if highest and lowest > highest:
+        return f"min version ({lowest}) is greater than max version ({highest})"
+    if lowest == TLS_VERSIONS[-1] and settings["cipher-suites"]:
+        return "cipher suites cannot be configured when only TLS1.3 is enabled"
+    return None
+
+
 _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _bind,
     _advertise,
@@ -178,6 +191,7 @@ _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _feature_gates,
     _compact_hash_check,
     _compaction_mode,
+    _tls_versions,
 )
 
 

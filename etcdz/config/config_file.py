@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from etcdz.config.flags import SETTINGS, Flag
-from etcdz.config.kinds import Kind
+from etcdz.config.kinds import LIST, Kind
 from etcdz.config.literals import parse_int, parse_uint, parse_uint32
 from etcdz.config.notes import Note
 
@@ -32,6 +32,7 @@ _SECTIONS: Final = {
         "client-cert-auth": "client-cert-auth",
         "trusted-ca-file": "trusted-ca-file",
         "auto-tls": "auto-tls",
+        "allowed-hostname": "client-cert-allowed-hostname",
     },
     "peer-transport-security": {
         "cert-file": "peer-cert-file",
@@ -41,6 +42,8 @@ _SECTIONS: Final = {
         "client-cert-auth": "peer-client-cert-auth",
         "trusted-ca-file": "peer-trusted-ca-file",
         "auto-tls": "peer-auto-tls",
+        "allowed-cn": "peer-cert-allowed-cn",
+        "allowed-hostname": "peer-cert-allowed-hostname",
     },
     "socket-options": {"reuse-port": "socket-reuse-port", "reuse-address": "socket-reuse-address"},
 }
@@ -51,6 +54,7 @@ _SECURITY_TYPE: Final = ("embed.securityConfig", "securityConfig")
 _URL_FLAGS: Final = {
     "listen-peer-urls": "listen-peer-urls",
     "listen-client-urls": "listen-client-urls",
+    "listen-client-http-urls": "listen-client-http-urls",
     "initial-advertise-peer-urls": "initial-advertise-peer-urls",
     "advertise-client-urls": "advertise-peer-urls",
     "listen-metrics-urls": "listen-metrics-urls",
@@ -137,7 +141,7 @@ def _typed(kind: Kind, value: Any, where: str) -> Any:
         for item in value:
             if not isinstance(item, str):
                 raise _mismatch(item, where, "string")
-        return tuple(sorted(set(value)))
+        return tuple(value) if kind is LIST else tuple(sorted(set(value)))
     if go_type not in ("string", "bool", "[]string") and isinstance(value, int | float) and not isinstance(value, bool):
         return _number(go_type, value, where)
     raise _mismatch(value, where, go_type)

@@ -18,6 +18,7 @@ from etcdz.config.kinds import (
     IGNORED,
     INT,
     INT64,
+    LIST,
     ORIGINS,
     STRING,
     UINT,
@@ -36,7 +37,7 @@ class Status(Enum):
 
     WORKS = "works"
     DEFAULT_ONLY = "only its default is supported yet"
-    WITHOUT_EFFECT = "accepted, and has nothing to act on yet in one member without TLS"
+    WITHOUT_EFFECT = "accepted, and has nothing to act on yet"
     WITHOUT_MEANING = "accepted; tunes bbolt, which is not used here"
     OBSOLETE = "ignored, as etcd does"
 
@@ -108,7 +109,14 @@ _MEMBER: Final[tuple[_Row, ...]] = (
     ),
     ("listen-peer-urls", URLS, _LOCAL_PEER, WORKS, "URLs to accept other members on.", "listen_peer_urls"),
     ("listen-client-urls", URLS, _LOCAL_CLIENT, WORKS, "URLs to accept clients on.", "listen_client_urls"),
-    ("listen-client-http-urls", URLS, "", DEFAULT_ONLY, "URLs to accept HTTP clients on, apart from gRPC."),
+    (
+        "listen-client-http-urls",
+        URLS,
+        "",
+        WORKS,
+        "URLs to accept HTTP clients on; listen-client-urls then serve gRPC alone.",
+        "listen_client_http_urls",
+    ),
     ("max-snapshots", UINT, "5", WORKS, "Snapshot files to keep; 0 keeps all.", "max_snapshots"),
     ("max-wals", UINT, "5", WORKS, "Log files to keep; 0 keeps all.", "max_wals"),
     ("memory-mlock", BOOL, "false", WITHOUT_EFFECT, "Keep the member's memory from being swapped out."),
@@ -275,44 +283,64 @@ _CLUSTERING: Final[tuple[_Row, ...]] = (
 )
 
 _SECURITY: Final[tuple[_Row, ...]] = (
-    ("cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show to clients."),
-    ("key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
-    ("client-cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show as a client, if another."),
-    ("client-key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
-    ("client-cert-auth", BOOL, "false", DEFAULT_ONLY, "Demand certificates of clients."),
-    ("client-crl-file", STRING, "", DEFAULT_ONLY, "Client certificates that are revoked."),
-    ("client-cert-allowed-hostname", STRING, "", DEFAULT_ONLY, "Host name that a client certificate must bear."),
-    ("trusted-ca-file", STRING, "", DEFAULT_ONLY, "CA that client certificates must come from."),
-    ("auto-tls", BOOL, "false", DEFAULT_ONLY, "Make certificates for clients at the start."),
-    ("peer-cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show to other members."),
-    ("peer-key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
-    ("peer-client-cert-file", STRING, "", DEFAULT_ONLY, "Certificate to show when calling members, if another."),
-    ("peer-client-key-file", STRING, "", DEFAULT_ONLY, "Key of that certificate."),
-    ("peer-client-cert-auth", BOOL, "false", DEFAULT_ONLY, "Demand certificates of other members."),
-    ("peer-trusted-ca-file", STRING, "", DEFAULT_ONLY, "CA that their certificates must come from."),
-    ("peer-cert-allowed-cn", STRING, "", DEFAULT_ONLY, "Common name that their certificates must bear."),
-    ("peer-cert-allowed-hostname", STRING, "", DEFAULT_ONLY, "Host name that their certificates must bear."),
-    ("peer-auto-tls", BOOL, "false", DEFAULT_ONLY, "Make certificates for other members at the start."),
-    ("self-signed-cert-validity", UINT, "1", WITHOUT_EFFECT, "Years that certificates made at the start are valid."),
-    ("peer-crl-file", STRING, "", DEFAULT_ONLY, "Certificates of members that are revoked."),
-    ("peer-skip-client-san-verification", BOOL, "false", WITHOUT_EFFECT, "Do not look at names in their certificates."),
-    ("cipher-suites", WORDS, "", DEFAULT_ONLY, "TLS cipher suites to offer; empty for the usual ones."),
-    ("tls-min-version", STRING, "TLS1.2", DEFAULT_ONLY, "Oldest TLS version to speak."),
-    ("tls-max-version", STRING, "", DEFAULT_ONLY, "Newest TLS version to speak."),
+    ("cert-file", STRING, "", WORKS, "Certificate to show to clients; read again when it changes."),
+    ("key-file", STRING, "", WORKS, "Key of that certificate."),
+    ("client-cert-file", STRING, "", WORKS, "Certificate to show as a client, if another."),
+    ("client-key-file", STRING, "", WORKS, "Key of that certificate."),
+    ("client-cert-auth", BOOL, "false", WORKS, "Demand certificates of clients."),
+    ("client-crl-file", STRING, "", WORKS, "Client certificates that are revoked."),
+    ("client-cert-allowed-hostname", LIST, "", WORKS, "Host names of which a client certificate must bear one."),
+    ("trusted-ca-file", STRING, "", WORKS, "CA that client certificates must come from; demands them, too."),
+    ("auto-tls", BOOL, "false", WORKS, "Make a certificate for clients at the start.", "client_auto_tls"),
+    ("peer-cert-file", STRING, "", WORKS, "Certificate to show to other members; read again when it changes."),
+    ("peer-key-file", STRING, "", WORKS, "Key of that certificate."),
+    ("peer-client-cert-file", STRING, "", WORKS, "Certificate to show when calling members, if another."),
+    ("peer-client-key-file", STRING, "", WORKS, "Key of that certificate."),
+    ("peer-client-cert-auth", BOOL, "false", WORKS, "Demand certificates of other members."),
+    ("peer-trusted-ca-file", STRING, "", WORKS, "CA that their certificates must come from; demands them, too."),
+    ("peer-cert-allowed-cn", LIST, "", WORKS, "Common names of which their certificates must bear one."),
+    ("peer-cert-allowed-hostname", LIST, "", WORKS, "Host names of which their certificates must bear one."),
+    ("peer-auto-tls", BOOL, "false", WORKS, "Make a certificate for other members at the start.", "peer_auto_tls"),
+    (
+        "self-signed-cert-validity",
+        UINT,
+        "1",
+        WORKS,
+        "Years that certificates made at the start are valid.",
+        "self_signed_cert_years",
+    ),
+    ("peer-crl-file", STRING, "", WORKS, "Certificates of members that are revoked."),
+    (
+        "peer-skip-client-san-verification",
+        BOOL,
+        "false",
+        WORKS,
+        "Do not compare their certificates with their address.",
+    ),
+    ("cipher-suites", WORDS, "", WORKS, "Cipher suites of TLS 1.2 to offer, by Go's names; empty for the usual ones."),
+    ("tls-min-version", STRING, "TLS1.2", WORKS, "Oldest TLS version to speak: TLS1.2 or TLS1.3."),
+    ("tls-max-version", STRING, "", WORKS, "Newest TLS version to speak; empty for the newest there is."),
     ("cors", ORIGINS, "*", DEFAULT_ONLY, "Web origins that may ask; * for all."),
     ("host-whitelist", HOSTS, "*", DEFAULT_ONLY, "Host names that HTTP clients may use without TLS; * for all."),
 )
 
 _AUTH: Final[tuple[_Row, ...]] = (
-    ("auth-token", STRING, "simple", DEFAULT_ONLY, "Kind of token ('simple' or 'jwt') and its options."),
-    ("bcrypt-cost", UINT, "10", WITHOUT_EFFECT, "Work put into hashing a password, 4 to 31."),
-    ("auth-token-ttl", UINT, "300", WITHOUT_EFFECT, "Seconds that a simple token lives."),
+    ("auth-token", STRING, "simple", WORKS, "Kind of token ('simple' or 'jwt') and its options.", "auth_token"),
+    ("bcrypt-cost", UINT, "10", WORKS, "Work put into hashing a password, 4 to 31.", "bcrypt_cost"),
+    ("auth-token-ttl", UINT, "300", WORKS, "Seconds that a simple token lives unused.", "auth_token_ttl_s"),
 )
 
 _MONITORING: Final[tuple[_Row, ...]] = (
     ("enable-pprof", BOOL, "false", WITHOUT_EFFECT, "Serve profiles under /debug/pprof/."),
     ("metrics", STRING, "basic", WITHOUT_EFFECT, "'extensive' adds histograms of all calls to the metrics."),
-    ("listen-metrics-urls", URLS, "", DEFAULT_ONLY, "URLs to serve metrics and health on, beside the client URLs."),
+    (
+        "listen-metrics-urls",
+        URLS,
+        "",
+        WORKS,
+        "URLs to serve metrics and health on, beside the client URLs.",
+        "listen_metrics_urls",
+    ),
 )
 
 _LOGGING: Final[tuple[_Row, ...]] = (
@@ -456,7 +484,7 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
     ),
     ("experimental-compaction-batch-limit", INT, "1000", WORKS, "See compaction-batch-limit; wins over it."),
     ("experimental-compaction-sleep-interval", DURATION, "10ms", WORKS, "See compaction-sleep-interval; wins over it."),
-    ("experimental-peer-skip-client-san-verification", BOOL, "false", WITHOUT_EFFECT, "See the flag of this name."),
+    ("experimental-peer-skip-client-san-verification", BOOL, "false", WORKS, "See the flag of this name."),
     ("experimental-watch-progress-notify-interval", DURATION, "10m", WORKS, "See the flag of this name."),
     ("experimental-warning-apply-duration", DURATION, "100ms", WORKS, "See warning-apply-duration; wins over it."),
     (

@@ -43,6 +43,10 @@ def _parse_words(text: str) -> tuple[str, ...]:
     return tuple(sorted(set(text.split(",")))) if text else ()
 
 
+def _parse_list(text: str) -> tuple[str, ...]:
+    return tuple(text.split(",")) if text else ()
+
+
 def _parse_urls(text: str) -> tuple[str, ...]:
     return urls.parse_urls(text) if text else ()
 
@@ -66,6 +70,8 @@ ORIGINS: Final = Kind(_parse_origins, "string")
 HOSTS: Final = Kind(_parse_words, "string")
 WORDS: Final = Kind(_parse_words, "[]string")
 """Words separated by commas, sorted, each once."""
+LIST: Final = Kind(_parse_list, "[]string")
+"""Words separated by commas, as they are given."""
 IGNORED: Final = Kind(str, "bool")
 """A flag of old that takes any value, also none, and does nothing."""
 

@@ -8,8 +8,12 @@ from etcdz.cluster import identity
 from etcdz.cluster.founding import Founding, found
 from etcdz.config.urls import parse_member_url
 from etcdz.limits import CATCH_UP_ENTRIES, QUOTA_DEFAULT_BYTES
+from etcdz.tls.settings import NO_TLS, TlsSettings
 
 UINT32_MAX = 0xFFFF_FFFF
+BCRYPT_COST_MIN, BCRYPT_COST_MAX = 4, 31
+BCRYPT_COST_DEFAULT = 10
+AUTH_TOKEN_TTL_DEFAULT_S = 300
 
 _TUPLES = frozenset(
     (
@@ -17,11 +21,14 @@ _TUPLES = frozenset(
         "advertise_client_urls",
         "listen_peer_urls",
         "initial_advertise_peer_urls",
+        "listen_client_http_urls",
+        "listen_metrics_urls",
         "discovery_endpoints",
         "log_outputs",
         "without_meaning",
     )
 )
+_TLS = ("client_tls", "peer_tls", "discovery_tls")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,19 @@ class MemberConfig:
     advertise_client_urls: tuple[str, ...] = ("http://localhost:2379",)
     listen_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
     initial_advertise_peer_urls: tuple[str, ...] = ("http://localhost:2380",)
+    listen_client_http_urls: tuple[str, ...] = ()
+    """For HTTP alone; listen_client_urls then serve gRPC alone. Empty: those serve both."""
+    listen_metrics_urls: tuple[str, ...] = ()
+    """For metrics and health alone, beside the client URLs."""
+    client_tls: TlsSettings = NO_TLS
+    """Of all URLs of clients."""
+    peer_tls: TlsSettings = NO_TLS
+    """Of the peer URLs, and of this member when it dials others."""
+    client_auto_tls: bool = False
+    """Whether the certificate of clients is made at the start; client_tls names it then."""
+    peer_auto_tls: bool = False
+    self_signed_cert_years: int = 1
+    """How long a certificate is valid that is made at the start."""
     initial_cluster_text: str = "default=http://localhost:2380"
     """--initial-cluster as given; only a member without a log looks at it."""
     initial_cluster_token: str = "etcd-cluster"
@@ -70,6 +90,8 @@ class MemberConfig:
     discovery_user: str = ""
     """name or name:password."""
     discovery_password: str = ""
+    discovery_tls: TlsSettings | None = None
+    """Of this member as a client of v3 discovery; None: it is asked without TLS."""
     discovery_srv: str = ""
     """DNS domain whose SRV records name the members; empty: none does."""
     discovery_srv_name: str = ""
@@ -105,6 +127,12 @@ class MemberConfig:
     lease_checkpoint_persist: bool = False
     v2_deprecation: str = "not-yet"
     """Otherwise the member does not start with keys of the v2 API."""
+    auth_token: str = "simple"
+    """As given; etcdz.config.auth_token reads it."""
+    auth_token_ttl_s: int = AUTH_TOKEN_TTL_DEFAULT_S
+    """Of a simple token since its last use."""
+    bcrypt_cost: int = BCRYPT_COST_DEFAULT
+    """Checked: BCRYPT_COST_MIN to BCRYPT_COST_MAX."""
     downgrade_check_s: float = 5.0
     """How often a leader looks whether a downgrade is done; 0: never."""
     force_new_cluster: bool = False
@@ -208,7 +236,8 @@ class MemberConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values by field name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return values | {"founding": self.founding and self.founding.to_dict()}
+        sides = {name: (side := getattr(self, name)) and side.to_dict() for name in _TLS}
+        return values | sides | {"founding": self.founding and self.founding.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "MemberConfig":
@@ -216,6 +245,7 @@ class MemberConfig:
         arguments: dict[str, Any] = {key: tuple(v) if key in _TUPLES else v for key, v in values.items()}
         if arguments.get("founding") is not None:
             arguments["founding"] = Founding.from_dict(arguments["founding"])
+        arguments |= {name: TlsSettings.from_dict(arguments[name]) for name in _TLS if arguments.get(name)}
         return cls(**arguments)
 
 

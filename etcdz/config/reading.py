@@ -11,10 +11,24 @@ The machine is asked through Host, so that reading is a function of its argument
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from etcdz.config import checks, command_line, config_file, environment, feature_gates, help_text
+from etcdz.config import (
+    checks,
+    command_line,
+    config_file,
+    environment,
+    feature_gates,
+    help_text,
+    transport_security,
+)
 from etcdz.config.flags import COMMAND_LINE, MISSED, SETTINGS
 from etcdz.config.kinds import DURATION, URLS
-from etcdz.config.member import MemberConfig
+from etcdz.config.member import (
+    AUTH_TOKEN_TTL_DEFAULT_S,
+    BCRYPT_COST_DEFAULT,
+    BCRYPT_COST_MAX,
+    BCRYPT_COST_MIN,
+    MemberConfig,
+)
 from etcdz.config.notes import Note
 from etcdz.config.urls import parse_url, split_host_port
 
@@ -247,14 +261,27 @@ def _member_config(settings: Mapping[str, Any], given: Mapping[str, Any], host: 
         )
         late.append(Note("warn", text, {}))
     late += _missed(given)
+    late += _auth_defaults(fields)
     without_meaning = checks.without_meaning(given)
     if without_meaning:
         text = "flags that tune bbolt have no meaning for LevelDB - ignoring"
         late.append(Note("info", text, {"flag-names": list(without_meaning)}))
+    fields |= transport_security.sides(settings)
     fields["name"] = _as_utf8(fields["name"])
     fields["initial_cluster_text"] = _as_utf8(_initial_cluster_text(settings))
     fields["listeners"] = settings["listeners"] or default_listeners(host.cores)
     return MemberConfig(**fields, without_meaning=without_meaning)
+
+
+def _auth_defaults(fields: dict[str, Any]) -> list[Note]:
+    """What is out of bounds becomes the default, in fields. Source: etcd 3.5 auth"""
+    fields["auth_token_ttl_s"] = fields["auth_token_ttl_s"] or AUTH_TOKEN_TTL_DEFAULT_S
+    cost = fields["bcrypt_cost"]
+    if BCRYPT_COST_MIN <= cost <= BCRYPT_COST_MAX:
+        return []
+    fields["bcrypt_cost"] = BCRYPT_COST_DEFAULT
+    bounds = {"min-cost": BCRYPT_COST_MIN, "max-cost": BCRYPT_COST_MAX, "default-cost": BCRYPT_COST_DEFAULT}
+    return [Note("warn", "use default bcrypt cost instead of the invalid given cost", bounds | {"given-cost": cost})]
 
 
 def _missed(given: Mapping[str, Any]) -> list[Note]:

@@ -25,7 +25,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
 | MoveLeader         | listener -> raft            | Leadership           | the call times out                               |
 | Received           | peer -> raft                | -                    | members say again what was not answered          |
-| Send               | raft -> peer                | -                    | as a network that loses: raft says it again      |
+| Send               | raft, wal -> peer           | -                    | as a network that loses: raft says it again      |
 | PeerState          | peer -> raft, listener | -                 | sent again with every change, and to each new one |
 | PeerReports        | peer -> raft                | -                    | a new peer actor stands for "all unreachable, every snapshot failed" |
 | Members            | backend -> peer, raft, listener, lessor | -        | sent again with every change, and to each new one |
@@ -71,6 +71,9 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | LeaseNews          | lessor -> backend           | LeaseNewsEnd         | calls that it decides wait for the next table    |
 | LeaseNewsEnd       | backend -> lessor           | -                    | as above                                         |
 | QuotaHeadroom      | backend -> listener         | -                    | sent again when it changes, and to each new one  |
+| AuthState          | backend -> listener         | -                    | sent again with every change, and to each new one |
+| AuthTokens         | backend -> listener         | -                    | all of them are sent to each new one             |
+| TokensUsed         | listener -> backend         | -                    | the token lives a little shorter                 |
 | CompactSlice       | compactor -> backend        | CompactionState      | asked again of the next backend incarnation      |
 | CompactionState    | backend -> compactor        | -                    | a new compactor asks, and so does one that waits |
 | WatchAsk           | listener -> backend         | WatchPosition        | asked again of the next backend incarnation      |
@@ -232,7 +235,7 @@ class Received(NamedTuple):
 
 
 class Send(NamedTuple):
-    """What raft has to say to other members in one turn.
+    """What raft has to say to other members in one turn, or the wal in its name: acknowledgements.
 
     messages    (recipient, encoded raftpb.Message): all but appends
     appends     (recipient, term, log term, index before the entries, commit, encoded raftpb.Entry): MsgApp, whose form on
@@ -433,7 +436,11 @@ class WalState(NamedTuple):
 
 class Append(NamedTuple):
     """Make durable: entries (encoded raftpb.Entry, the first at first_index) and hard_state (or empty). snapshot: encoded
-    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none."""
+    raftpb.Snapshot that a leader has sent, in place of the log as it is; the entries follow it. Empty: none.
+
+    acknowledgements    (leader, term, index, encoded MsgAppResp) that are true once all of this is durable: the wal has
+                        the peer actor say them
+    """
 
     incarnation: int
     seq: int
@@ -442,6 +449,13 @@ class Append(NamedTuple):
     hard_state: bytes
     sync: bool
     snapshot: bytes = b""
+    acknowledgements: Sequence[tuple[int, int, int, bytes]] = ()
+
+
+APPENDED: Final = "appended"
+ACKNOWLEDGED: Final = "acknowledged"
+"""Kinds of messages to raft that are deferrable (actors/runtime/mailbox.py): Appended without an error, and Received
+that holds nothing but acknowledgements."""
 
 
 class Appended(NamedTuple):
@@ -686,6 +700,41 @@ class QuotaHeadroom(NamedTuple):
     is_capped: bool
 
 
+class AuthState(NamedTuple):
+    """Users and roles as they are applied: sent before the reply to whoever has changed them.
+
+    applied_index   of the entry up to which this holds
+    users           (name, its roles), and roles: (name, its permissions as (type, key, range_end)), as
+                    etcdz.auth.access.Access.decode takes them; both empty while auth is off
+    """
+
+    incarnation: int
+    applied_index: int
+    enabled: bool
+    revision: int
+    users: list[tuple[str, list[str]]]
+    roles: list[tuple[str, list[tuple[int, bytes, bytes]]]]
+
+
+class AuthTokens(NamedTuple):
+    """What has changed of the simple tokens, up to applied_index: first dropped, then added.
+
+    dropped   tokens that are gone; None: all are
+    added     (token, name of its user)
+    """
+
+    incarnation: int
+    applied_index: int
+    dropped: list[str] | None
+    added: list[tuple[str, str]]
+
+
+class TokensUsed(NamedTuple):
+    """These simple tokens were used at this listener since it last said so: they live on."""
+
+    tokens: list[str]
+
+
 class CompactSlice(NamedTuple):
     """Look at up to so many records that a compaction has put out of reach; 0: only say where you stand.
 
@@ -792,6 +841,9 @@ MESSAGES: dict[int, type[Any]] = {
     44: ReadLong,
     45: CancelReads,
     46: ReplyPart,
+    47: AuthState,
+    48: AuthTokens,
+    49: TokensUsed,
     50: CompactSlice,
     51: CompactionState,
     60: LeaseCalls,

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable
 from typing import Any, Final, NamedTuple
 
+from etcdz.api.auth_info import THE_MEMBER
 from etcdz.lease.clocks import NEVER, REVOKES_PER_S, Clock, Clocks
 from etcdz.lease.confirmation import Confirmation, Round
 from etcdz.lease.forwarding import Forwarding, Found
@@ -36,6 +37,8 @@ SWEEP_S: Final = 0.1
 """Not oftener than this is looked for leases that have run out."""
 REVOKES_AT_ONCE: Final = REVOKES_PER_S // 2
 """After a while without any. Source: etcd looks twice a second, and revokes what it finds, half the rate at most."""
+_AS_ROOT: Final = pb.RequestHeader(username=THE_MEMBER.username, auth_revision=THE_MEMBER.revision)
+"""Of a revoke: while auth is on, nobody else may end a lease with all keys that hang on it."""
 
 
 class Verdict(NamedTuple):
@@ -508,7 +511,7 @@ class Lessor:
         a lease that was granted under this id meanwhile."""
         data = self._offers.get(self._revokes.get(lease_id, 0))
         if data is None:
-            request = pb.InternalRaftRequest(lease_revoke=pb.LeaseRevokeRequest(ID=lease_id))
+            request = pb.InternalRaftRequest(header=_AS_ROOT, lease_revoke=pb.LeaseRevokeRequest(ID=lease_id))
             self._revokes[lease_id] = self._offer(request)
         else:
             self.proposals.append((self._revokes[lease_id], data))

@@ -32,7 +32,6 @@ from etcdz.store.leveldb import LevelStore
 from etcdz.wal.snap import index_of, list_snaps
 
 _BUFFER_BYTES: Final = 1 << 20
-AUTH_ENABLED: Final = buckets.AUTH + b"authEnabled"
 
 
 class Built(NamedTuple):
@@ -51,7 +50,7 @@ class Built(NamedTuple):
 
 
 class Served(NamedTuple):
-    """What etcdz serves yet as etcd does: no users, and so many members; None: any number."""
+    """What etcdz serves yet as etcd does: so many members; None: any number."""
 
     members_max: int | None = 1
 
@@ -196,8 +195,6 @@ def value_in(file: BoltFile, name: bytes) -> bytes | None:
 def _check_served(file: BoltFile, state: LogState, served: Served) -> None:
     """raises MigrationError"""
     way_out = "`etcdzutl migrate` converts it all the same"
-    if value_in(file, AUTH_ENABLED) == b"\1":
-        raise MigrationError(f"authentication is enabled in {file.path}, and etcdz does not ask for it yet: {way_out}")
     bucket = file.find(buckets.MEMBERS[:-1])
     members = sum(1 for _ in file.rows(bucket)) if bucket is not None else 0
     if not members and state.snapshot_data:

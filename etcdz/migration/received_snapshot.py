@@ -11,7 +11,6 @@ from pathlib import Path
 from etcdz.bbolt import BoltFile
 from etcdz.cluster.membership import CONF_STATE_KEY, Membership
 from etcdz.cluster.v2snapshot import V2Keys
-from etcdz.migration.conversion import AUTH_ENABLED
 from etcdz.migration.files import fill, identity_row, open_database, sync_tree
 from etcdz.migration.v2_members import member_rows
 from etcdz.mvcc.bolt_rows import file_rows
@@ -47,14 +46,12 @@ def make_store(database: Path, snapshot: Snapshot, member_id: int, cluster_id: i
 def _rows(file: BoltFile, index: int) -> Iterator[tuple[bytes, bytes]]:
     """What the database has, but for what the message says.
 
-    raises  ValueError: it is ahead of the message, or nothing that a member of etcdz may serve
+    raises  ValueError: it is ahead of the message
     """
     for name, value in file_rows(file):
         if name == buckets.CONSISTENT_INDEX and int.from_bytes(value, "big") > index:
             applied = int.from_bytes(value, "big")
             raise ValueError(f"{file.path} has applied entry {applied}, and its message says {index}")
-        if name == AUTH_ENABLED and value == b"\1":
-            raise ValueError(f"authentication is enabled in {file.path}, and etcdz does not ask for it yet")
         if not name.startswith(_OF_THE_MESSAGE):
             yield name, value
 

@@ -1,8 +1,9 @@
 """Runs raft entries on an Mvcc: one InternalRaftRequest in, the answer to its client out.
 
 What the membership of the cluster answers, and requests of the v2 API, come back as FOREIGN, unapplied. What nobody
-here applies (auth, requests of a newer etcd) ends it, as in etcd: to pass over a committed entry is to diverge.
+here applies (requests of a newer etcd) ends it, as in etcd: to pass over a committed entry is to diverge.
 Alarms stand above the requests: with NOSPACE raised nothing may grow, with CORRUPT raised nothing is read or written.
+Then, while auth is on, every request is judged by who asks, as its header says.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,10 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
+from etcdz.auth.requests import RequestChecks
+from etcdz.auth.store import AuthStore
 from etcdz.cluster.membership import MEMBERSHIP_REQUESTS
 from etcdz.mvcc import alarms
 from etcdz.mvcc.alarms import AlarmTable
@@ -57,7 +61,9 @@ class Applier:
 
     quota_bytes   size of the store from which on what grows it answers NO_SPACE (it is applied all the same, as in
                   etcd: members must not differ by the sizes of their stores); 0 is no quota
-    Invariant: `_plain` is true exactly while no alarm is raised; then a put needs no checks but its own.
+    auth          users and roles
+    checks        what is asked of who asks
+    Invariant: `_plain` is true exactly while no alarm is raised and auth is off: a put needs no checks but its own.
     Invariant: the store may grow by `_headroom` bytes before its size has to be looked at again.
 
     exceeded      a request was applied that the store had no room for, and no alarm was raised: set here, for others
@@ -65,9 +71,13 @@ class Applier:
                   changed, for others to take
     """
 
-    def __init__(self, mvcc: Mvcc, quota_bytes: int = 0) -> None:
+    def __init__(self, mvcc: Mvcc, quota_bytes: int = 0, auth: AuthStore | None = None) -> None:
+        """auth: None for what the store has of it, without simple tokens"""
         self.mvcc = mvcc
         self.alarms = AlarmTable(mvcc.state.store)
+        self.auth = auth = AuthStore(mvcc.state.store) if auth is None else auth
+        self.checks = RequestChecks(auth.access, mvcc.lease_keys)
+        self._check = self.checks.by_kind.get
         self.quota_bytes = quota_bytes
         self._capped = self._corrupt = False
         self._plain = True
@@ -85,8 +95,9 @@ class Applier:
             "lease_revoke": mvcc.lease_revoke,
             "lease_checkpoint": mvcc.lease_checkpoint,
             "alarm": self._alarm,
+            **{kind: self._behind_header(handler) for kind, handler in auth.handlers.items()},
         }
-        self._note_alarms()
+        self._note_gates()
 
     def apply(self, data: bytes) -> Result | None:
         """Runs a normal entry.
@@ -122,7 +133,7 @@ class Applier:
                 raise UndecodableEntry(f"it asks for {kind}, which is not applied by this version")
             return request_id, FOREIGN, kind, data
         message = getattr(request, kind)
-        error = self._refuse(kind, message)
+        error = None if self._plain else self._refuse(kind, message, request.header)
         if error is not None:
             return request_id, *failed(error)
         code, text, body = handler(message)
@@ -131,12 +142,16 @@ class Applier:
             self.exceeded = True
         return request_id, code, text, body
 
-    def _refuse(self, kind: str, message: Any) -> EtcdError | None:
-        if self._plain or kind in ("alarm", "lease_checkpoint"):
+    def _refuse(self, kind: str, message: Any, header: pb.RequestHeader) -> EtcdError | None:
+        if kind in ("alarm", "lease_checkpoint"):
             return None
-        if self._corrupt:
-            return errors.CORRUPT
-        return errors.NO_SPACE if self._capped and growth(kind, message) else None
+        if kind not in self.auth.handlers:
+            if self._corrupt:
+                return errors.CORRUPT
+            if self._capped and growth(kind, message):
+                return errors.NO_SPACE
+        check = self._check(kind) if self.auth.access.enabled else None
+        return check(message, AuthInfo(header.username, header.auth_revision)) if check is not None else None
 
     def _over_quota(self, kind: str, message: Any, size: int) -> bool:
         """Whether a request of size bytes, just applied, has found the store full."""
@@ -159,6 +174,16 @@ class Applier:
         """By how many bytes the store may grow until it is full, and less than 0 beyond; None without a quota."""
         return self.quota_bytes - self.mvcc.db_size() if self.quota_bytes else None
 
+    # users and roles
+
+    def _behind_header(self, handler: Callable[[Any], bytes | EtcdError]) -> Callable[[Any], Outcome]:
+        def handle(request: Any) -> Outcome:
+            found = handler(request)
+            self._note_gates()
+            return failed(found) if isinstance(found, EtcdError) else (0, None, self.mvcc.header() + found)
+
+        return handle
+
     # alarms
 
     def _alarm(self, request: pb.AlarmRequest) -> Outcome:
@@ -180,23 +205,23 @@ class Applier:
         raised = value is not None
         left = len(self.alarms.listed(request.alarm))
         self.alarm_news.append((raised, request.alarm, request.memberID, left == (1 if raised else 0)))
-        self._note_alarms()
+        self._note_gates()
 
-    def _note_alarms(self) -> None:
+    def _note_gates(self) -> None:
         self._capped = self.alarms.has(alarms.NOSPACE)
         self._corrupt = self.alarms.has(alarms.CORRUPT)
-        self._plain = not (self._capped or self._corrupt)
+        self._plain = not (self._capped or self._corrupt or self.auth.access.enabled)
 
 
 def is_replayable(data: bytes) -> bool:
-    """Whether applying a normal entry once more gives what it gave when it was applied: users and roles are kept as
-    etcd has left them, and what an entry does to them is not applied here."""
+    """Whether a normal entry can be applied once more, and gives what it gave when it was applied."""
     if not data or data[0] in (PUT_TAG, TXN_TAG) or _is_v2(data):
         return True
     try:
-        return not _kind(_decode(data)).startswith("auth")
+        _decode(data)
     except UndecodableEntry:
         return False
+    return True
 
 
 def _decode(data: bytes) -> pb.InternalRaftRequest:

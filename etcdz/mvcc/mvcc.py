@@ -240,6 +240,11 @@ class Mvcc:
                 self.state.pending[lease_key(checkpoint.ID)] = lease.encode()
         return 0, None, self.header()
 
+    def lease_keys(self, lease_id: int) -> Iterable[bytes]:
+        """Those that are attached to a lease; none if there is no such lease."""
+        lease = self.state.leases.by_id.get(lease_id)
+        return () if lease is None else lease.keys
+
     def lease_time_to_live(self, body: bytes) -> bytes:
         """A LeaseTimeToLiveResponse. body: the lessor's CLOCK, then one byte: whether the keys are wanted."""
         lease_id, left_s = CLOCK.unpack_from(body)

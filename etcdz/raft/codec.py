@@ -35,6 +35,7 @@ from etcdz.proto.tags import (
 from etcdz.raft.entry import ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, decode_entries
 from etcdz.raft.messages import (
     MESSAGE_NAMES,
+    MSG_APP_RESP,
     AnyConfChange,
     ConfChange,
     ConfChangeSingle,
@@ -187,6 +188,16 @@ def _split_entries(buf: bytes, at: int, into: list[bytes]) -> int:
     if at > end:
         raise DecodeError("entry reaches beyond the message")
     return at
+
+
+_TYPE_OF_ACKNOWLEDGEMENT = MESSAGE_TYPE + encode_varint(MSG_APP_RESP)
+_TAKEN = _NOT_REJECTED + encode_varint(0)
+
+
+def is_acknowledgement(buf: bytes) -> bool:
+    """Whether an encoded message says that an append was taken, and nothing else. NB: False for other forms of it than
+    encode_message writes."""
+    return buf.startswith(_TYPE_OF_ACKNOWLEDGEMENT) and buf.endswith(_TAKEN)
 
 
 _NUMBERS_BEFORE = tuple(

@@ -54,7 +54,7 @@ _TIMEOUT_DIGITS_END: Final = 100_000_000
 
 
 class ClientSettings(NamedTuple):
-    """authority and scheme go into each call; window, stream_window: bytes a server may send ahead."""
+    """authority, scheme and metadata go into each call; window, stream_window: bytes a server may send ahead."""
 
     authority: bytes = b"localhost"
     scheme: bytes = b"http"
@@ -63,6 +63,7 @@ class ClientSettings(NamedTuple):
     window: int = 16 << 20
     stream_window: int = 4 << 20
     header_list_bytes_max: int = 1 << 20
+    metadata: tuple[Field, ...] = ()
 
 
 class CannotOpen(Exception):
@@ -231,6 +232,7 @@ class GrpcClientConnection(Connection[ClientEvent]):
             (b"content-type", b"application/grpc"),
             (b"user-agent", settings.user_agent),
             (b"te", b"trailers"),
+            *settings.metadata,
         )
         block = self._encoder.encode(fields)
         kept = self._encoder.kept(fields)

@@ -2,7 +2,7 @@
 
 What is not real beside what `member_world` leaves out is the peer actor: `Carrier` does for raft what it does, without
 HTTP. A member that leads takes what others forward without a mark as often as it comes, as one of etcd does: so a write
-that is forwarded twice is applied twice. Members of etcd are those at `Network.like_etcd`: nobody marks what goes there.
+that is forwarded twice is applied twice. Members of etcd are those at `Network.like_etcd`: nothing is marked for them.
 """
 
 import random

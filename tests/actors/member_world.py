@@ -7,7 +7,7 @@ from one seed, so that what goes wrong goes wrong again.
 
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +93,7 @@ class NoSocket:
 class Inbox:
     """In place of a Mailbox: `World` asks it whose frames may be delivered."""
 
-    def __init__(self, context: Any, endpoint: str) -> None:
+    def __init__(self, context: Any, endpoint: str, deferrable: Sequence[str] = ()) -> None:
         self.known: set[int] = set()
 
     def admit(self, sender: int) -> None:
@@ -101,6 +101,9 @@ class Inbox:
 
     def forget(self, sender: int) -> None:
         self.known.discard(sender)
+
+    def heed(self, kind: str, is_heeded: bool) -> None:
+        """What is deferred is delivered at random as well."""
 
 
 class Process:
@@ -166,6 +169,9 @@ class World:
             def send(self, messages: bytes) -> None:
                 if self.endpoint in endpoints:
                     endpoints[self.endpoint].frames[self.sender].append(messages)
+
+            def send_deferred(self, kind: str, messages: bytes) -> None:
+                self.send(messages)
 
             def close(self, linger_ms: int) -> None:
                 pass

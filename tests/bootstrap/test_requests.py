@@ -10,6 +10,9 @@ import pytest
 
 from etcdz.bootstrap import requests
 from etcdz.bootstrap.requests import RequestFailed, request
+from etcdz.net.tls_socket import TlsDialler
+from etcdz.tls.files import TlsFiles
+from etcdz.tls.settings import TlsSettings
 from tests.bootstrap.other_member import OtherMember
 
 
@@ -83,8 +86,8 @@ def test_nobody_there_and_urls_that_lead_nowhere(tmp_path: Path) -> None:
         request("http://127.0.0.1:1", "/", 5.0)
     with pytest.raises(RequestFailed, match="no such file"):
         request(f"unix://{tmp_path}/none", "/", 5.0)
-    with pytest.raises(RequestFailed, match="TLS to other members is not supported yet"):
-        request("https://127.0.0.1:1", "/", 5.0)
+    with pytest.raises(RequestFailed, match="connection refused"):
+        request("https://127.0.0.1:1", "/", 5.0, tls=TlsDialler(TlsFiles(TlsSettings(), None)))
 
 
 def test_a_unix_url_leads_to_its_socket(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from etcdz.cli.bench import main
 from etcdz.cli.bench.command import exit_status
-from etcdz.cli.bench.endpoints import parse_endpoint, parse_endpoints
 from etcdz.cli.bench.options import WATCH_COMMANDS, Options, parse
 from etcdz.cli.bench.report import PERCENTILES, Outcome, figures, to_json, to_text
 from etcdz.cli.bench.supply import Schedule, Supply, piece_of
 from etcdz.cli.bench.watchers import parse_response, split_response
 from etcdz.cli.bench.workload import Puts, Ranges, TxnMixed, TxnPuts, pool_bytes, range_body
+from etcdz.cli.endpoints import parse_endpoint, parse_endpoints
 from etcdz.proto import etcdserverpb as pb
 
 
@@ -305,7 +305,8 @@ def test_a_watch_response_is_taken_apart_as_protobuf_does(watch_id: int, revisio
 
 def test_defaults_are_those_of_etcds_tool() -> None:
     put = parse(["put"])
-    assert put == Options("put", parse_endpoints("127.0.0.1:2379"), 1, 1, 1, 5.0, False, 10_000, 0.0)
+    endpoint = parse_endpoint("127.0.0.1:2379")._replace(is_secure=False)
+    assert put == Options("put", (endpoint,), 1, 1, 1, 5.0, put.access, False, 10_000, 0.0)
     assert (put.key_size, put.val_size, put.key_space, put.compact_delta) == (8, 8, 1, 1000)
     assert [parse(["lease-keepalive", f"--clients={n}"]).leases for n in (1, 7)] == [1, 7]
     watch, latency, get = (parse([command]) for command in WATCH_COMMANDS)
@@ -378,11 +379,16 @@ def test_one_process_for_few_clients_and_never_more_than_connections() -> None:
         ("range a --consistency=x", "--consistency: invalid choice: 'x'"),
         ("txn-put --txn-ops=3 --key-space-size=2", "--txn-ops 3 is more than --key-space-size 2"),
         ("txn-mixed --rw-ratio=-1", "--rw-ratio"),
-        ("put --endpoints=https://127.0.0.1:2379", "TLS is not supported yet"),
+        ("put --cert=c.pem", "KeyFile and CertFile must both be present[key: , cert: c.pem]"),
+        ("put --cert=/none --key=/none --endpoints=a:1", "open /none: no such file or directory"),
+        ("put --cacert=/none --endpoints=https://a:1", "open /none: no such file or directory"),
+        ("put --password=x", "--password without --user"),
+        ("put --user=:x", "user name is empty"),
+        ("put --insecure-transport=perhaps", "'perhaps' is neither true nor false"),
         ("put --endpoints=localhost", "an endpoint is host:port"),
         ("put --endpoints=127.0.0.1:2379,", "an endpoint is host:port"),
         ("put --endpoints=unix:", "the path of the socket is missing"),
-        ("put --endpoints=ftp://a:1", "only http:// and unix: work"),
+        ("put --endpoints=ftp://a:1", "only http://, https://, unix: and unixs: work"),
         ("put --endpoints=a:65536", "an endpoint is host:port"),
     ],
 )
@@ -399,17 +405,17 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "host", "port", "path", "authority"),
+    ("text", "host", "port", "path", "is_secure", "authority"),
     [
-        ("127.0.0.1:2379", "127.0.0.1", 2379, "", b"127.0.0.1:2379"),
-        ("http://localhost:1/", "localhost", 1, "", b"localhost:1"),
-        ("http://[::1]:2379", "::1", 2379, "", b"[::1]:2379"),
-        ("unix:/run/e.sock", "", 0, "/run/e.sock", b"localhost"),
-        ("unix://e.sock:0", "", 0, "e.sock:0", b"localhost"),
+        ("127.0.0.1:2379", "127.0.0.1", 2379, "", None, b"127.0.0.1:2379"),
+        ("http://localhost:1/", "localhost", 1, "", False, b"localhost:1"),
+        ("https://[::1]:2379", "::1", 2379, "", True, b"[::1]:2379"),
+        ("unix:/run/e.sock", "", 0, "/run/e.sock", None, b"localhost"),
+        ("unixs://e.sock:0", "", 0, "e.sock:0", True, b"localhost"),
     ],
 )
-def test_endpoints(text: str, host: str, port: int, path: str, authority: bytes) -> None:
+def test_endpoints(text: str, host: str, port: int, path: str, is_secure: bool | None, authority: bytes) -> None:
     endpoint = parse_endpoint(text)
-    assert endpoint == (text, host, port, path)
+    assert endpoint[:5] == (text, host, port, path, is_secure)
     assert endpoint.authority == authority
     assert parse_endpoints(f" {text} ,{text}") == (endpoint, endpoint)

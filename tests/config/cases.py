@@ -376,12 +376,26 @@ OURS = (
         "multiple discovery or bootstrap flags are set. Choose one of "
         '"initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"',
     ),
-    Case(("--cert-file=x",), 2, "--cert-file=x is not supported yet"),
     Case(("--enable-v2",), 2, "--enable-v2=true is not supported yet"),
     Case(
-        ("--listen-metrics-urls=http://127.0.0.1:1",),
-        2,
-        "--listen-metrics-urls=http://127.0.0.1:1 is not supported yet",
+        ("--tls-min-version=TLS1.1",), 1, 'unexpected TLS version "TLS1.1" (must be one of: TLS1.2, TLS1.3)'
+    ),  # these flags came with etcd 3.5.8
+    Case(("--tls-max-version=1.3",), 1, 'unexpected TLS version "1.3" (must be one of: TLS1.2, TLS1.3)'),
+    Case(
+        ("--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"),
+        1,
+        "min version (TLS1.3) is greater than max version (TLS1.2)",
+    ),
+    Case(
+        ("--tls-min-version=TLS1.3", "--cipher-suites=TLS_RSA_WITH_AES_128_CBC_SHA"),
+        1,
+        "cipher suites cannot be configured when only TLS1.3 is enabled",
+    ),
+    Case(("--listen-client-http-urls=http://foo:1",), 1, "expected IP in URL for binding (http://foo:1)"),
+    Case(
+        ("--listen-client-http-urls=http://localhost:2379",),
+        1,
+        "cannot bind both --client-listen-urls and --client-listen-http-urls on the same url http://localhost:2379",
     ),
     Case(  # etcd starts, with an interval that lies in the past
         ("--auto-compaction-retention=-1h",),
@@ -404,9 +418,13 @@ OURS = (
     ),
     Case(("--actor-placement=foo",), 2, 'invalid value "foo" for flag -actor-placement: invalid value'),
     Case(("--log-format=xml",), 1, "unknown log format: xml, supported values json, console"),
-    Case((), 1, "--auto-tls=true is not supported yet", {"ETCD_AUTO_TLS": "true"}),
+    Case((), 1, "--discovery-cert=x is not supported yet", {"ETCD_DISCOVERY_CERT": "x"}),
     in_file("auth-token: jwt\n", "--auth-token=jwt is not supported yet"),
-    in_file("peer-transport-security: {auto-tls: true}\n", "--peer-auto-tls=true is not supported yet"),
+    in_file(
+        "peer-transport-security: {allowed-cn: a}\n",
+        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field "
+        "securityConfig.peer-transport-security.allowed-cn of type []string",
+    ),
     in_file("a: b: c\n", "error converting YAML to JSON: yaml: line 1: mapping values are not allowed here"),
     Case(
         ("--initial-cluster=default=http://nowhere.invalid:2380",),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from etcdz.auth.store import AuthStore
 from etcdz.bbolt import PAGE_BYTES, BoltWriter
 from etcdz.bbolt.writer import HEAD_PAGES
 from etcdz.cluster.membership import Member, Membership
@@ -74,15 +75,18 @@ def test_who_votes_is_what_rafts_configuration_says(tmp_path: Path) -> None:
     store.close()
 
 
+def test_users_and_roles_come_with_it(tmp_path: Path) -> None:
+    rows = {b"auth": {b"authEnabled": b"\1", b"authRevision": bytes(7) + b"\5"}}
+    store = made(tmp_path, index_row(INDEX) | rows, message(ConfState((OTHER, ME))))
+    access = AuthStore(store).access
+    assert (access.enabled, access.revision) == (True, 5)
+    store.close()
+
+
 REFUSED = [
     (index_row(INDEX + 1), message(ConfState((OTHER, ME))), "has applied entry 41, and its message says 40"),
     (index_row(INDEX), message(ConfState((OTHER, ME, 3))), "configuration has members 1 2 3, its v2 store 1 2"),
     (index_row(INDEX), Snapshot(INDEX, TERM, ConfState((OTHER, ME)), b"{}"), "no members"),
-    (
-        index_row(INDEX) | {b"auth": {b"authEnabled": b"\1"}},
-        message(ConfState((OTHER, ME))),
-        "authentication is enabled",
-    ),
 ]
 
 

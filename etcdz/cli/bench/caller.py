@@ -6,14 +6,16 @@ reading its caller's last answer and writing the call; nothing is flattered.
 """
 
 import asyncio
+import ssl
 from array import array
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from etcdz.api.errors import Code
-from etcdz.cli.bench.endpoints import Endpoint
 from etcdz.cli.bench.workload import Request
+from etcdz.cli.endpoints import Endpoint
+from etcdz.tls.handshake_errors import handshake_error
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, ClientEvent
 
@@ -69,17 +71,17 @@ class Line(asyncio.Protocol):
         self._record = [latencies.append for latencies in tally.latencies]
         self._transport: Any = None
         self._up = False
-        self._conn = self._new_connection(b"")
+        self._conn = self._new_connection(ClientSettings())
 
     def prepare(self, endpoint: Endpoint, greeted: "asyncio.Future[None]") -> "Line":
         """Before each connection: to where it will go."""
-        self._conn = self._new_connection(endpoint.authority)
+        self._conn = self._new_connection(endpoint.client_settings(b"etcdz-bench"))
         self.greeted = greeted
         self._up = False
         return self
 
-    def _new_connection(self, authority: bytes) -> GrpcClientConnection:
-        return GrpcClientConnection(ClientSettings(authority=authority, user_agent=b"etcdz-bench"), self._clock)
+    def _new_connection(self, settings: ClientSettings) -> GrpcClientConnection:
+        return GrpcClientConnection(settings, self._clock)
 
     @property
     def room(self) -> int:
@@ -126,7 +128,10 @@ class Line(asyncio.Protocol):
             self._up = False
             self._owner.on_lost(self)
         elif self.greeted is not None and not self.greeted.done():
-            self.greeted.set_exception(ConnectionError("the connection was closed before a word was said"))
+            text = "the connection was closed before a word was said"
+            if isinstance(error, ssl.SSLError):  # TLS 1.3: a server refuses a client behind the handshake
+                text = handshake_error(error).text
+            self.greeted.set_exception(ConnectionError(text))
 
     def _greet(self) -> None:
         greeted = self.greeted

@@ -50,6 +50,7 @@ def exit_status(outcome: Outcome) -> int:
 
 def run(options: Options) -> Outcome:
     """The measurement, and what belongs to it. raises BenchFailed"""
+    options = _logged_in(options)
     if options.command in WATCH_COMMANDS:
         return watchers.run(options)
     if options.leases:
@@ -70,6 +71,18 @@ def run(options: Options) -> Outcome:
             compactor.close()
         notes, extras = _afterwards(options, measured, compactor)
         return _outcome(options, measured, interrupt.came, notes, extras)
+
+
+def _logged_in(options: Options) -> Options:
+    """With a token for each endpoint, if there is a user: one member may not have heard yet of another's. raises
+    BenchFailed"""
+    endpoints = []
+    for endpoint in options.endpoints:
+        try:
+            endpoints.append(options.access.log_in(endpoint, options.dial_timeout_s))
+        except RpcError as error:
+            raise BenchFailed(f"{endpoint.text}: cannot log in: {error.text}") from error
+    return options._replace(endpoints=tuple(endpoints))
 
 
 def _afterwards(options: Options, measured: Measured, compactor: Compactor) -> tuple[list[str], dict[str, Any]]:

@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 import uvloop
 
 from etcdz.cli.bench.caller import Line, Tally
-from etcdz.cli.bench.endpoints import Endpoint
 from etcdz.cli.bench.supply import Draw, Schedule, Supply
 from etcdz.cli.bench.workload import Workload
+from etcdz.cli.endpoints import Endpoint
 
 RETRY_FIRST_S: Final = 0.02
 RETRY_MAX_S: Final = 0.5
@@ -234,10 +234,7 @@ class Generator:
         assert line.greeted is not None
         try:
             async with asyncio.timeout(self._share.dial_s):
-                if endpoint.path:
-                    await self._loop.create_unix_connection(lambda: line, endpoint.path)
-                else:
-                    await self._loop.create_connection(lambda: line, endpoint.host, endpoint.port)
+                await endpoint.connect(self._loop, lambda: line)
                 await line.greeted
         except TimeoutError:
             line.abort()

@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from etcdz.cli.bench.endpoints import Endpoint, parse_endpoints
+from etcdz.cli.access import Access, AccessError, add_flags, take, with_values
 from etcdz.cli.bench.workload import keys_max
+from etcdz.cli.endpoints import Endpoint, parse_endpoints
 from etcdz.config.literals import parse_bool, parse_duration
 
 STAMP_BYTES: Final = 8
@@ -30,6 +31,7 @@ class Options(NamedTuple):
     clients: int
     processes: int
     dial_timeout_s: float
+    access: Access
     json: bool
     total: int
     rate: float
@@ -61,7 +63,12 @@ class Options(NamedTuple):
 def parse(argv: Sequence[str]) -> Options:
     """raises SystemExit, after usage and reason are printed: 2 for a wrong command line, 0 after --help"""
     parser = _parser()
-    said = {**_SHARED_DEFAULTS, **vars(parser.parse_args(argv))}
+    said = {**_SHARED_DEFAULTS, **vars(parser.parse_args(with_values(argv)))}
+    try:
+        said["access"] = take(said)
+        said["endpoints"] = said["access"].settle(said["endpoints"])
+    except AccessError as why:
+        parser.error(str(why))
     ratio = said.pop("rw_ratio", 1.0)
     said |= _chosen(said)
     if error := _error(said):
@@ -137,11 +144,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text, add_flags in _COMMANDS:
+    for name, text, add_own_flags in _COMMANDS:
         command = commands.add_parser(name, help=text, description=text, parents=[shared], allow_abbrev=False)
         if name not in WATCH_COMMANDS:
             _add_total(command)
-        add_flags(command)
+        add_own_flags(command)
     return parser
 
 
@@ -165,7 +172,7 @@ def _shared_flags() -> argparse.ArgumentParser:
         "--endpoints",
         type=_endpoints,
         metavar="LIST",
-        help="host:port, http://host:port or unix:path, several joined by commas; connections take them in turn"
+        help="host:port, https://host:port or unix:path, several joined by commas; connections take them in turn"
         " (default 127.0.0.1:2379)",
     )
     add("--conns", type=_positive, metavar="N", help="connections (default 1)")
@@ -185,6 +192,7 @@ def _shared_flags() -> argparse.ArgumentParser:
     )
     add("--json", action="store_true", help="print one JSON object instead of the report")
     add("--precise", action="store_true", help="all digits of the report's figures")
+    add_flags(shared)
     return shared
 
 

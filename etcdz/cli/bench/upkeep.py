@@ -4,8 +4,8 @@ afterwards."""
 import time
 from typing import Any
 
-from etcdz.cli.bench.endpoints import Endpoint
-from etcdz.net.blocking_channel import Channel, RpcError
+from etcdz.cli.endpoints import Endpoint
+from etcdz.net.blocking_channel import RpcError
 from etcdz.proto import etcdserverpb as pb
 
 _TIMEOUT_S = 5.0
@@ -18,7 +18,7 @@ _LEASE_TTL_S = 100  # as etcd's tool
 def grant_leases(endpoint: Endpoint, count: int) -> tuple[int, ...]:
     """Ids of so many new leases, which end by themselves. raises RpcError"""
     body = pb.LeaseGrantRequest(TTL=_LEASE_TTL_S).SerializeToString()
-    with Channel(endpoint.target) as channel:
+    with endpoint.open_channel() as channel:
         answers = [channel.unary("/etcdserverpb.Lease/LeaseGrant", body, _TIMEOUT_S) for _ in range(count)]
     return tuple(pb.LeaseGrantResponse.FromString(answer).ID for answer in answers)
 
@@ -30,7 +30,7 @@ class Compactor:
     """
 
     def __init__(self, endpoint: Endpoint, interval_s: float, delta: int, now: float) -> None:
-        self._channel = Channel(endpoint.target)
+        self._channel = endpoint.open_channel()
         self._interval_s = interval_s
         self._delta = delta
         self._next = now + interval_s
@@ -68,7 +68,7 @@ class Compactor:
 
 def hash_kv(endpoint: Endpoint) -> dict[str, Any]:
     """hash, revision, endpoint, seconds that the hash took, db_size in bytes. raises RpcError"""
-    with Channel(endpoint.target) as channel:
+    with endpoint.open_channel() as channel:
         before = time.monotonic()
         hashed = channel.unary("/etcdserverpb.Maintenance/HashKV", b"", _HASH_TIMEOUT_S)
         seconds = time.monotonic() - before

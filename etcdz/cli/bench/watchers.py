@@ -22,15 +22,15 @@ from typing import Any, Final, NamedTuple
 
 import uvloop
 
-from etcdz.cli.bench.endpoints import Endpoint
 from etcdz.cli.bench.options import Options
 from etcdz.cli.bench.progress import ProgressBar
 from etcdz.cli.bench.report import Outcome
 from etcdz.cli.bench.team import BenchFailed, Interrupt
 from etcdz.cli.bench.workload import PUT_PATH, RANGE_PATH, range_body
-from etcdz.net.blocking_channel import Channel, RpcError
+from etcdz.cli.endpoints import Endpoint
+from etcdz.net.blocking_channel import RpcError
 from etcdz.proto import etcdserverpb as pb
-from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection
+from etcdz.wire.client import CannotOpen, GrpcClientConnection
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 
 WATCH_PATH: Final = b"/etcdserverpb.Watch/Watch"
@@ -79,8 +79,7 @@ class Wire(asyncio.Protocol):
     def __init__(
         self, endpoint: Endpoint, on_events: Callable[[list[ClientEvent]], None], on_lost: Callable[[], None]
     ) -> None:
-        settings = ClientSettings(authority=endpoint.authority, user_agent=b"etcdz-bench")
-        self.conn = GrpcClientConnection(settings, clock)
+        self.conn = GrpcClientConnection(endpoint.client_settings(b"etcdz-bench"), clock)
         self._on_events = on_events
         self._on_lost = on_lost
         self._transport: Any = None
@@ -91,10 +90,7 @@ class Wire(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
-                if endpoint.path:
-                    await loop.create_unix_connection(lambda: self, endpoint.path)
-                else:
-                    await loop.create_connection(lambda: self, endpoint.host, endpoint.port)
+                await endpoint.connect(loop, lambda: self)
         except TimeoutError:
             raise BenchFailed(f"cannot connect to {endpoint.text}: no answer within {timeout_s:g} s") from None
         except OSError as error:
@@ -354,7 +350,7 @@ def put_history(endpoint: Endpoint, key: bytes, options: Options) -> int:
     """So many puts of one key. return the revision of the first. raises BenchFailed"""
     body = pb.PutRequest(key=key, value=bytes(options.val_size)).SerializeToString()
     try:
-        with Channel(endpoint.target) as channel:
+        with endpoint.open_channel() as channel:
             answers = [channel.unary(PUT_PATH.decode(), body, options.dial_timeout_s) for _ in range(options.total)]
     except RpcError as error:
         raise BenchFailed(f"{endpoint.text}: {error.text}") from error

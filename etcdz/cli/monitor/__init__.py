@@ -16,9 +16,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from etcdz.cli.access import AccessError, add_flags, take, with_values
 from etcdz.cli.actors.control_client import Refused, ask, data_dir_of
 from etcdz.cli.actors.diagnostics import seconds
-from etcdz.cli.bench.endpoints import Endpoint, parse_endpoints
+from etcdz.cli.endpoints import Endpoint, parse_endpoints
 from etcdz.cli.monitor.terminal import ASCII
 from etcdz.monitor.sample import read_sample
 from etcdz.monitor.screen import texts
@@ -34,7 +35,7 @@ INTERVAL_S_MIN: Final = 0.1
 def main(argv: Sequence[str]) -> int:
     """argv: what follows `etcdz monitor`. return the exit status: 1 if no member runs there"""
     try:
-        args = _parser().parse_args(argv)
+        args = _arguments(argv)
     except SystemExit as exit:  # argparse has printed why
         return exit.code if isinstance(exit.code, int) else 2
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -125,17 +126,31 @@ def _plain(args: argparse.Namespace, view: View) -> dict[str, Any]:
     return {"member": data_dir_of(args), "lost": view.lost, **told}
 
 
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """raises SystemExit"""
+    parser = _parser()
+    args = parser.parse_args(with_values(argv))
+    try:
+        args.access = take(vars(args)) if args.endpoints else None
+        if args.access is not None:
+            args.endpoints = args.access.settle(args.endpoints)
+    except AccessError as error:
+        parser.error(str(error))
+    return args
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="etcdz monitor", description="Watch the processes of a running member, or several members."
     )
     parser.add_argument("--data-dir", metavar="DIR", help="data directory of the member (default: NAME.etcd)")
-    side_by_side = "these members side by side, as in host1:2379,host2:2379"
+    side_by_side = "these members side by side, as in host1:2379,https://host2:2379"
     parser.add_argument("--endpoints", type=_endpoints, metavar="LIST", help=side_by_side)
     parser.add_argument("--name", default=os.environ.get("ETCD_NAME", "default"), help="its name (default: default)")
     parser.add_argument("--once", action="store_true", help="one screen, then end")
     parser.add_argument("--json", action="store_true", help="JSON, one object for each look; alone: one look")
     parser.add_argument("--watch", type=seconds, metavar="TIME", help="look this often (default: 1s)")
+    add_flags(parser)
     return parser
 
 

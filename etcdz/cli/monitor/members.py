@@ -13,11 +13,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
-from etcdz.cli.bench.endpoints import Endpoint
+from etcdz.api.errors import Code
+from etcdz.cli.access import Access
+from etcdz.cli.endpoints import Endpoint
 from etcdz.cli.monitor.terminal import ASCII, Terminal
 from etcdz.monitor.members import Members, MemberSample, MemberView, Status, as_json, read_figures, table
 from etcdz.monitor.paint import Line, Span, filled, line, plain
-from etcdz.net.blocking_channel import Channel, RpcError, connect
+from etcdz.net.blocking_channel import RpcError
 from etcdz.proto import etcdserverpb as pb
 
 ANSWER_S: Final = 2.0
@@ -33,14 +35,14 @@ Views = tuple[MemberView, ...]
 class Fleet:
     """The members at some endpoints, asked from threads."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        self._endpoints = endpoints
+    def __init__(self, endpoints: Sequence[Endpoint], access: Access) -> None:
+        self._visits = [Visit(endpoint, access) for endpoint in endpoints]
         self._members = Members()
         self._threads = ThreadPoolExecutor(len(endpoints) + 1, thread_name_prefix="monitor")
 
     def sample(self) -> Views:
         """One sample of all members at once; takes ANSWER_S at most, or a little more."""
-        return self._members.feed(list(self._threads.map(sample_of, self._endpoints)))
+        return self._members.feed(list(self._threads.map(Visit.sample, self._visits)))
 
     def sample_soon(self) -> "Future[Views]":
         """sample() in a thread."""
@@ -51,21 +53,43 @@ class Fleet:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def sample_of(endpoint: Endpoint) -> MemberSample:
-    """What one member says of itself. Never raises: one that does not answer is shown so."""
-    status, figures, trouble = None, {}, ""
-    try:
-        status = _status(endpoint)
-        figures = read_figures(_metrics(endpoint))
-    except (OSError, RpcError, http.client.HTTPException, ValueError) as error:
-        why = error.text if isinstance(error, RpcError) else str(error)
-        trouble = f"no answer: {why}" if status is None else f"no metrics: {why}"
-    name = endpoint.text.removeprefix("http://").rstrip("/")
-    return MemberSample(name, time.monotonic(), time.time(), status, figures, trouble)
+class Visit:
+    """One member, asked again and again."""
+
+    def __init__(self, endpoint: Endpoint, access: Access) -> None:
+        self._endpoint = endpoint
+        self._access = access
+        self._has_logged_in = not access.user
+
+    def sample(self) -> MemberSample:
+        """What the member says of itself. Never raises: one that does not answer is shown so."""
+        status, figures, trouble = None, {}, ""
+        try:
+            status = self._status()
+            figures = read_figures(_metrics(self._endpoint))
+        except (OSError, RpcError, http.client.HTTPException, ValueError) as error:
+            why = error.text if isinstance(error, RpcError) else str(error)
+            trouble = f"no answer: {why}" if status is None else f"no metrics: {why}"
+        name = self._endpoint.text.removeprefix("http://").removeprefix("https://").rstrip("/")
+        return MemberSample(name, time.monotonic(), time.time(), status, figures, trouble)
+
+    def _status(self) -> Status:
+        """raises RpcError"""
+        if not self._has_logged_in:
+            self._endpoint = self._access.log_in(self._endpoint, ANSWER_S)
+            self._has_logged_in = True
+        try:
+            return _status(self._endpoint)
+        except RpcError as error:
+            if (
+                error.code == Code.UNAUTHENTICATED
+            ):  # the token is forgotten after minutes, and with each change of users
+                self._has_logged_in = not self._access.user
+            raise
 
 
 def _status(endpoint: Endpoint) -> Status:
-    with Channel(endpoint.target, lambda target, _: connect(target, ANSWER_S)) as channel:
+    with endpoint.open_channel(ANSWER_S) as channel:
         request = pb.StatusRequest().SerializeToString()
         body = channel.unary("/etcdserverpb.Maintenance/Status", request, timeout=ANSWER_S)
     found = pb.StatusResponse.FromString(body)
@@ -86,7 +110,7 @@ def _status(endpoint: Endpoint) -> Status:
 
 def _metrics(endpoint: Endpoint) -> str:
     connection = http.client.HTTPConnection(endpoint.authority.decode())
-    connection.sock = connect(endpoint.target, ANSWER_S)
+    connection.sock = endpoint.open_socket(endpoint.http_tls, ANSWER_S)
     try:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
@@ -103,7 +127,7 @@ def _metrics(endpoint: Endpoint) -> str:
 
 def run(args: argparse.Namespace, interval_s: float, is_screen: bool) -> int:
     """args.endpoints: of parse_endpoints. return the exit status: 1 if --once reached none of them"""
-    fleet = Fleet(args.endpoints)
+    fleet = Fleet(args.endpoints, args.access)
     try:
         if args.once or (args.json and args.watch is None):
             return _once(args, fleet)

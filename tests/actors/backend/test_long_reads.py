@@ -22,10 +22,10 @@ ALL = pb.RangeRequest(key=b"k", range_end=b"l").SerializeToString()
 
 class Log:
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.fields: list[dict[str, Any]] = []
 
     def warn(self, text: str, **fields: Any) -> None:
-        self.lines.append(text)
+        self.fields.append(fields)
 
 
 class Raft:
@@ -35,16 +35,16 @@ class Raft:
 class Bench:
     """A backend's reads of many keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, warning_s: float = 100.0) -> None:
         self.links: Any = RecordedLinks()
         self.raft: Any = Raft()
         self.mvcc = Mvcc(MemoryStore(), 1, 2)
         for number in range(KEYS):
             self.mvcc.put(pb.PutRequest(key=b"k%05d" % number, value=b"v" * 100))
         self.commit()
-        log: Any = Log()
-        self.reads = Reads(self.links, self.mvcc, self.raft, {}, incarnation=7, log=log, warning_s=100.0)
-        self.long = LongReads(self.links, self.raft, self.reads, incarnation=7, log=log, warning_s=100.0)
+        self.log: Any = Log()
+        self.reads = Reads(self.links, self.mvcc, self.raft, {}, incarnation=7, log=self.log, warning_s=warning_s)
+        self.long = LongReads(self.links, self.raft, self.reads, incarnation=7, log=self.log, warning_s=warning_s)
 
     def commit(self) -> None:
         self.mvcc.state.commit(1, 1)
@@ -110,6 +110,25 @@ def test_reads_go_on_in_turn_and_show_what_was_there_when_they_began(bench: Benc
             bench.commit()
     assert turns > 2, "the first were not the only slices"
     assert bench.bodies() == {1: expected, 2: expected}
+
+
+def test_a_small_answer_leaves_whole_and_is_told_of_as_that_of_a_short_read() -> None:
+    """A busy machine makes any read of several keys a long one."""
+    bench = Bench(warning_s=0.0)
+    few = pb.RangeRequest(key=b"k00000", range_end=b"k00002").SerializeToString()
+    bench.ask(1, few)
+    bench.ask(
+        2, pb.TxnRequest(success=[pb.RequestOp(request_range=pb.RangeRequest.FromString(few))]).SerializeToString(), TXN
+    )
+    bench.run()
+    replies = bench.errors()
+    assert [(request_id, code) for request_id, code, _ in replies] == [(1, 0), (2, 0)]
+    assert len(pb.RangeResponse.FromString(replies[0][2]).kvs) == 2
+    assert not bench.links.of(ReplyPart)
+    assert [fields["response"].split(" size:")[0] for fields in bench.log.fields] == [
+        "range_response_count:2",
+        "responses:<range_response_count:2>",
+    ]
 
 
 def test_a_part_is_not_much_larger_than_it_should_be(bench: Bench) -> None:

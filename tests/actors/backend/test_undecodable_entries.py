@@ -27,7 +27,6 @@ ADD = raftpb.ConfChangeType.ConfChangeAddNode
         (ENTRY_NORMAL, b"\x08"),
         (ENTRY_NORMAL, b"\xff\xff"),
         (ENTRY_NORMAL, b"\x08\x09\x12\x03BAD"),
-        (ENTRY_NORMAL, pb.InternalRaftRequest(header=HEADER, auth_enable=pb.AuthEnableRequest()).SerializeToString()),
         (ENTRY_NORMAL, pb.InternalRaftRequest(header=HEADER).SerializeToString() + b"\xc2\x57\x00"),
         (ENTRY_NORMAL, attributes_request(1, 99, "a member that the cluster never had", [])),
         (ENTRY_NORMAL, pb.Request(ID=1, Method="PUT", Path="/0/members/9/attributes", Val="[1").SerializeToString()),

@@ -24,7 +24,9 @@ class World:
         self.now = 0.0
         self.confirmed = 0
         self.exchange()
-        self.draining = ConnectionDraining(self.server, self, self.call_later, self.on_goaway_confirmed)
+        self.draining = ConnectionDraining(
+            self.server, self, self.call_later, self.on_goaway_confirmed, lambda: self.now
+        )
 
     # ---- what draining asks of its surroundings ----
 
@@ -110,6 +112,17 @@ def test_a_client_that_does_not_confirm_gets_its_answers_all_the_same() -> None:
     assert world.deliver() == ["goaway", "answer"]
     world.wait(SETTLE_S)
     assert world.confirmed == 1, "once"
+
+
+def test_a_client_that_was_slow_to_confirm_is_given_as_long_again() -> None:
+    world = World()
+    world.wait(GATHER_S)
+    world.wait(10 * SETTLE_S)
+    world.deliver()
+    world.wait(9 * SETTLE_S)
+    assert world.draining.holds_back
+    world.wait(SETTLE_S)
+    assert not world.draining.holds_back
 
 
 def test_an_error_of_the_client_ends_the_holding_back() -> None:

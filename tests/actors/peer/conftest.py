@@ -1,17 +1,18 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.actors.peer.world import World
+from etcdz.tls.settings import TlsSettings
+from tests.actors.peer.world import NOT_SECURE, World
 
 
 @pytest.fixture
-def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], World]]:
+def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
 
-    def make(names: str = "abc") -> World:
-        worlds.append(World(tmp_path, monkeypatch, names))
+    def make(names: str = "abc", tls: Mapping[str, TlsSettings] = NOT_SECURE) -> World:
+        worlds.append(World(tmp_path, monkeypatch, names, tls))
         return worlds[-1]
 
     yield make

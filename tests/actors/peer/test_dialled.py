@@ -12,9 +12,11 @@ import uvloop
 from actors.peer import incoming_stream, remote_member
 from actors.peer.dialled import dial, place_of
 from actors.peer.exchanges import ExchangeConnection, Failed
+from actors.peer.peer_tls import PeerTls
 from etcdz.ipc.messages import PeerAnswer, PeerCall, Removed
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT, MSG_VOTE, Message
+from etcdz.tls.settings import NO_TLS
 from tests.actors.peer.world import Member, World
 
 MakeWorld = Callable[[str], World]
@@ -25,13 +27,13 @@ def test_a_name_that_is_looked_up_in_vain_after_it_was_given_up_ends_nothing() -
     """A name server that does not answer takes longer than a dial may."""
     loop, unexpected = uvloop.new_event_loop(), []
     loop.set_exception_handler(lambda loop, context: unexpected.append(context))
-    place = place_of("http://nowhere.invalid:1")
+    place, tls = place_of("http://nowhere.invalid:1"), PeerTls(NO_TLS, loop, None)
 
     async def dial_twice() -> None:
         with pytest.raises(TimeoutError):
-            await dial(loop, place, asyncio.Protocol, timeout_s=0.0)
+            await dial(loop, place, asyncio.Protocol, 0.0, tls)
         with pytest.raises(OSError):
-            await dial(loop, place, asyncio.Protocol, timeout_s=20.0)
+            await dial(loop, place, asyncio.Protocol, 20.0, tls)
 
     loop.run_until_complete(dial_twice())
     gc.collect()
@@ -241,7 +243,13 @@ def test_a_connection_that_is_closed_as_soon_as_it_is_there_is_a_call_without_an
     """And not an error that nobody has waited for, which would end the actor."""
     world = dialling.world
     connection: ExchangeConnection = world.run(
-        dial(world.loop, place_of(world.urls["b"]), lambda: ExchangeConnection(world.loop), 5.0)
+        dial(
+            world.loop,
+            place_of(world.urls["b"]),
+            lambda: ExchangeConnection(world.loop),
+            5.0,
+            dialling.member.actor.tls,
+        )
     )
     connection.cut("closed")
     with pytest.raises(Failed, match="connection closed") as failed:

@@ -30,6 +30,7 @@ from etcdz.raft.codec import decode_conf_state, decode_message, encode_message
 from etcdz.raft.messages import MSG_APP, MSG_SNAP
 from etcdz.store import ballast, buckets
 from etcdz.store.leveldb import LevelStore
+from etcdz.tls.settings import NO_TLS
 from tests.actors.recorded_links import RecordedLinks
 
 SENDER, LEARNER, CLUSTER = 1, 2, 7
@@ -154,7 +155,7 @@ def rows_of(path: Path) -> dict[bytes, bytes]:
 
 def test_what_arrives_is_the_senders_state_with_the_receivers_identity(host: Host, store: Path, tmp_path: Path) -> None:
     outcomes: list[Outcome] = []
-    outgoing = OutgoingSnapshots(host, store, outcomes.append)
+    outgoing = OutgoingSnapshots(host, store, outcomes.append, NO_TLS)
     taken = take(host, outgoing)
     assert (taken.to, taken.snapshot_index, taken.snapshot_term) == (LEARNER, INDEX, TERM)
     assert decode_conf_state(taken.conf_state) == ConfState((SENDER,), (LEARNER,))
@@ -310,21 +311,21 @@ def test_a_newer_one_ends_the_one_that_is_being_received(host: Host, tmp_path: P
 
 def test_nothing_is_sent_that_was_not_taken(host: Host, store: Path) -> None:
     outcomes: list[Outcome] = []
-    outgoing = OutgoingSnapshots(host, store, outcomes.append)
+    outgoing = OutgoingSnapshots(host, store, outcomes.append, NO_TLS)
     outgoing.send(LEARNER, snap_to(LEARNER), [])
     assert [(outcome.to, outcome.has_arrived) for outcome in outcomes] == [(LEARNER, False)]
 
 
 def test_an_unreachable_member_is_reported_and_where_no_store_is_none_is_taken(host: Host, store: Path) -> None:
     outcomes: list[Outcome] = []
-    outgoing = OutgoingSnapshots(host, store, outcomes.append)
+    outgoing = OutgoingSnapshots(host, store, outcomes.append, NO_TLS)
     taken = take(host, outgoing)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = closed.getsockname()
     outgoing.send(LEARNER, message_of(taken), [Target(address, b"")])
     host.run_until(lambda: outcomes)
     assert not outcomes[0].has_arrived and "refused" in outcomes[0].text.lower()
-    nowhere = OutgoingSnapshots(host, store.parent / "nothing", outcomes.append)
+    nowhere = OutgoingSnapshots(host, store.parent / "nothing", outcomes.append, NO_TLS)
     assert take(host, nowhere).snapshot_index == 0
 
 
@@ -332,7 +333,7 @@ def test_a_sender_that_is_killed_is_reported_and_the_next_one_begins_anew(
     host: Host, store: Path, tmp_path: Path
 ) -> None:
     outcomes: list[Outcome] = []
-    outgoing = OutgoingSnapshots(host, store, outcomes.append)
+    outgoing = OutgoingSnapshots(host, store, outcomes.append, NO_TLS)
     taken = take(host, outgoing)
     silent = socket.create_server(("127.0.0.1", 0))
     outgoing.send(LEARNER, message_of(taken), [Target(silent.getsockname(), b"POST / HTTP/1.1\r\n\r\n")])

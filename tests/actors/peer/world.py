@@ -1,7 +1,7 @@
 """Peer actors in one event loop with real sockets; messages in place of the other actors of each member."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from etcdz.net.address import Address
 from etcdz.net.listen_sockets import bind_tcp
 from etcdz.raft.codec import encode_message
 from etcdz.raft.messages import Message
+from etcdz.tls.settings import NO_TLS, TlsSettings
 from tests.etcd_process import free_port
 
 TOKEN = "t"
+NOT_SECURE: Mapping[str, TlsSettings] = {}
 LISTENER, LESSOR, RAFT = (Peer(name, name, 0, number, "") for number, name in enumerate(("listener", "lessor", "raft")))
 
 
@@ -36,17 +38,33 @@ class Log:
 
     warn = error = info
 
+    def log(self, level: str, msg: str, **fields: Any) -> None:
+        self.lines.append((msg, fields))
+
+    def errors(self, msg: str) -> list[str]:
+        """Of the lines with this message."""
+        return [fields["error"] for text, fields in self.lines if text == msg]
+
 
 class World:
     """An event loop, and ports for members whose names are given: `start` makes some of them peer actors."""
 
-    def __init__(self, directory: Path, patch: pytest.MonkeyPatch, names: str = "abc") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        patch: pytest.MonkeyPatch,
+        names: str = "abc",
+        tls: Mapping[str, TlsSettings] = NOT_SECURE,
+    ) -> None:
+        """tls: of each member; with any, all peer URLs are https"""
         self._directory = directory
+        self.tls = tls
         self._patch = patch
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         patch.setattr(module.uvloop, "new_event_loop", lambda: self.loop)
         self.ports = {name: free_port() for name in names}
-        self.urls = {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
+        scheme = "https" if tls else "http"
+        self.urls = {name: f"{scheme}://127.0.0.1:{port}" for name, port in self.ports.items()}
         self.members: dict[str, Member] = {}
 
     def founding(self, name: str) -> Founding:
@@ -105,6 +123,7 @@ class Member:
             listen_peer_urls=(world.urls[name],),
             initial_advertise_peer_urls=(world.urls[name],),
             founding=founding,
+            peer_tls=world.tls.get(name, NO_TLS),
         ).to_dict()
         endpoint, supervisor = (f"ipc://{directory}/{part}" for part in ("p", "s"))
         sock = bind_tcp(Address("127.0.0.1", port)).detach()

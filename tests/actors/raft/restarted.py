@@ -31,6 +31,9 @@ class RecordedLinks:
     def send(self, name: str, message: Any) -> None:
         self.sent.append((name, message))
 
+    def send_deferred(self, name: str, kind: str, message: Any) -> None:
+        self.send(name, message)
+
     def send_all(self, name: str, messages: Iterable[Any]) -> None:
         self.sent += [(name, message) for message in messages]
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from actors.raft import forwarding
-from actors.raft.forwarding import Forwarding
 from actors.raft.outgoing import Outgoing
 from actors.raft.proposals import Proposals
 from etcdz.ipc.messages import Propose
 from etcdz.proto import etcdserverpb as pb
-from etcdz.raft import Message, RawNode
+from etcdz.raft import RawNode
 from tests.actors.cluster_world import ClusterWorld
 from tests.actors.member_world import Client
 
@@ -148,10 +147,12 @@ def test_a_cluster_that_holds_members_of_etcd_applies_nothing_twice(
     check(cluster)
 
 
-SEEDS = [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 40)]]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        slow = range(2, 100 if metafunc.config.getoption("--long") else 14)
+        metafunc.parametrize("seed", [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in slow]])
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 def test_whoever_dies_no_write_is_lost_or_applied_twice(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,11 +171,6 @@ def take_repetitions_unseen(node: RawNode, request_ids: Iterable[int], since: in
     return set(request_ids)
 
 
-def take_marks_of_any_term(forwarding: Forwarding, node: RawNode, message: Message) -> Message:
-    return ADMIT(forwarding, node, message._replace(log_term=message.log_term and node.raft.term))
-
-
-ADMIT = Forwarding.admit
 PLANTED = {
     "an offer that is made again is taken for new": (Proposals, "_on_repeated", Proposals.take),
     "a peer actor that has not lived since counts as a witness": (

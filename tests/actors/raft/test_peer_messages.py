@@ -61,12 +61,15 @@ def make_durable(one: Restarted) -> None:
     one.actor.on_turn_end()
 
 
-def test_entries_are_acknowledged_when_they_are_on_disk(one: Restarted) -> None:
+def test_the_wal_is_told_how_entries_are_acknowledged_when_they_are_on_disk(one: Restarted) -> None:
     one.greet(leader=0)
-    hear(one, append(2, commit=2))
-    assert acknowledged(one) == []
+    hear(one, append(2, commit=2), append(3, commit=2))
+    (append_,) = one.links.of_type(Append)
+    (to, term, index, encoded) = append_.acknowledgements[0]
+    assert (to, term, index) == (2, 3, 4) and len(append_.acknowledgements) == 1
+    assert codec.decode_message(encoded) == Message(MSG_APP_RESP, to=2, from_=ME, term=3, index=4, entries=[])
     make_durable(one)
-    assert acknowledged(one) == [3]
+    assert acknowledged(one) == [], "raft does not say it again"
 
 
 def test_what_is_on_disk_already_is_acknowledged_at_once(one: Restarted) -> None:
@@ -75,7 +78,7 @@ def test_what_is_on_disk_already_is_acknowledged_at_once(one: Restarted) -> None
     make_durable(one)
     appends = len(one.links.of_type(Append))
     hear(one, append(2, commit=3, count=1))
-    assert acknowledged(one) == [3, 3] and len(one.links.of_type(Append)) == appends
+    assert acknowledged(one) == [3] and len(one.links.of_type(Append)) == appends
 
 
 def test_a_vote_leaves_when_it_is_on_disk(one: Restarted) -> None:

@@ -114,7 +114,8 @@ def test_the_wal_has_it_before_the_leader_hears_and_the_backend_before_anything_
     assert [(m.type, m.index) for m in follower.to_others()] == [(MSG_APP_RESP, INDEX)]
     follower.turn(append_behind(INDEX, TERM, TERM, commit=INDEX + 2))
     follower.make_durable()
-    assert follower.to_others()[-1].index == INDEX + 2, "it replicates while the backend is not there yet"
+    ((to, _, index, _),) = follower.links.of_type(Append)[-1].acknowledgements
+    assert (to, index) == (2, INDEX + 2), "it replicates while the backend is not there yet"
     assert follower.links.of_type(Apply) == []
     sent = follower.backend_is_new(INDEX, NOW)
     follower.make_durable()

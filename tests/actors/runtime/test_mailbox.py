@@ -1,5 +1,6 @@
 """Frames of a link arrive once and in order, whichever of its two ways they take."""
 
+import select
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -130,3 +131,48 @@ def test_sending_to_a_receiver_that_is_gone_is_counted_and_holds_up_no_other_lin
     assert to_gone.sent == 101
     assert collect(mailbox, 100) == [SMALL, LARGE] * 50
     to_gone.close(linger_ms=0)
+
+
+def test_a_deferred_frame_wakes_only_who_heeds_it_and_is_taken_with_whatever_comes(
+    context: "zmq.Context[zmq.Socket[bytes]]", directory: Path
+) -> None:
+    receiver = Mailbox(context, f"ipc://{directory}/raft.8", ("news",))
+    receiver.admit(5)
+    sender = Link(context, f"ipc://{directory}/raft.8", 5)
+    receiver.take(256)  # ZeroMQ's descriptor speaks once at the begin
+    receiver.heed("news", False)
+    sender.send_deferred("news", SMALL + b"1")
+    receiver.wait(0.0)
+    assert not receiver.pending()
+    with select.epoll() as poll:
+        poll.register(receiver.descriptors[0], select.EPOLLIN)
+        assert poll.poll(0) == []
+    sender.send(SMALL + b"2")
+    sender.send_deferred("news", LARGE)
+    sender.send_deferred("news", SMALL + b"3")
+    assert collect(receiver, 4) == [SMALL + b"1", SMALL + b"2", LARGE, SMALL + b"3"]
+    sender.send_deferred("news", SMALL + b"4")
+    receiver.heed("news", True)
+    assert collect(receiver, 1) == [SMALL + b"4"]
+    sender.close(linger_ms=0)
+    receiver.close()
+
+
+def test_to_a_mailbox_that_defers_nothing_it_goes_as_any_other(mailbox: Mailbox, link: Link) -> None:
+    link.send_deferred("news", SMALL)
+    assert collect(mailbox, 1) == [SMALL]
+
+
+def test_more_deferred_frames_than_there_is_room_for_are_not_lost(
+    context: "zmq.Context[zmq.Socket[bytes]]", directory: Path
+) -> None:
+    receiver = Mailbox(context, f"ipc://{directory}/raft.8", ("news",))
+    receiver.admit(5)
+    sender = Link(context, f"ipc://{directory}/raft.8", 5)
+    receiver.heed("news", False)
+    sent = [b"\x90%d" % number for number in range(3000)]
+    for frame in sent:
+        sender.send_deferred("news", frame)
+    assert collect(receiver, len(sent)) == sent
+    sender.close(linger_ms=0)
+    receiver.close()

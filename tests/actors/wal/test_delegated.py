@@ -24,6 +24,7 @@ from etcdz.ipc.messages import (
     RecallDelegation,
     Refused,
     SaveSnapshot,
+    Send,
     WalHello,
     WalState,
     Write,
@@ -96,6 +97,16 @@ def test_rafts_entries_are_acknowledged_when_they_are_durable_and_an_older_rafts
     assert one.append(1, 2) == [Appended(RAFT_INCARNATION, 2, "")]
     old = Append(RAFT_INCARNATION - 1, 9, 3, [make_entry(0, 2, 3, b"").encoded], b"", True)
     assert one.turn(old) == [] and one.actor.log_file.last_index == 2
+
+
+def test_acknowledgements_are_said_when_they_are_true_and_the_newest_to_each_member_alone(one: One) -> None:
+    old, new, other = ((2, 5, 1, b"old"), (2, 5, 2, b"new"), (3, 4, 2, b"other"))
+    appends = [
+        Append(RAFT_INCARNATION, at, at, [make_entry(0, TERM, at, b"").encoded], b"", True, b"", acknowledgements)
+        for at, acknowledgements in ((1, [old]), (2, [new, other]))
+    ]
+    sent = one.turn(*appends)
+    assert sent == [Send(RAFT_INCARNATION, [(2, b"new"), (3, b"other")], []), Appended(RAFT_INCARNATION, 2, "")]
 
 
 def test_writes_get_their_index_from_the_wal_and_go_to_the_backend_at_once_and_to_raft_later(one: One) -> None:

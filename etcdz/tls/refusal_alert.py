@@ -1,0 +1,81 @@
+"""The alert to whoever shows a certificate that OpenSSL accepts and etcd's rules refuse: bad_certificate.
+
+The standard library can ask only when a handshake is done, and then has no way to send an alert: the other end would
+see nothing but a closed connection. Go asks within the handshake. So does this, by OpenSSL's own callback, where the
+library that Python uses can be reached; elsewhere the question is asked behind the handshake, without an alert.
+"""
+
+import _ssl
+import ctypes
+import functools
+import ssl
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+REJECTED: Final = 28
+"""X509_V_ERR_CERT_REJECTED, which OpenSSL itself says of no certificate that has come from a CA file."""
+
+_Verify: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+"""(X509_STORE_CTX *, argument) -> whether the chain is accepted"""
+
+
+def ask(context: ssl.SSLContext, is_allowed: Callable[[bytes], bool]) -> bool:
+    """Handshakes of this context ask of each leaf that is verified, in DER. Refused, it ends the handshake with
+    ssl.SSLCertVerificationError, whose verify_code is REJECTED.
+
+    return  whether they do; False: nothing was done
+    """
+    library = _library()
+    if library is None:
+        return False
+
+    def verify(store: int, _argument: int | None) -> int:
+        if library.X509_verify_cert(store) <= 0:
+            return 0
+        allowed = False
+        try:
+            allowed = is_allowed(_leaf(library, store))
+        finally:
+            if not allowed:
+                library.X509_STORE_CTX_set_error(store, REJECTED)
+        return int(allowed)
+
+    callback = _Verify(verify)
+    context.__dict__["verify_callback"] = callback  # it must live as long as the context does
+    library.SSL_CTX_set_cert_verify_callback(_pointer(context), callback, None)
+    return True
+
+
+def _pointer(context: ssl.SSLContext) -> int | None:
+    """SSL_CTX *, the first field behind the head of the object."""
+    return ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
+
+
+def _leaf(library: Any, store: int) -> bytes:
+    """DER of the certificate that is verified."""
+    certificate = library.X509_STORE_CTX_get0_cert(store)
+    data = ctypes.create_string_buffer(library.i2d_X509(certificate, None))
+    end = ctypes.c_void_p(ctypes.addressof(data))
+    library.i2d_X509(certificate, ctypes.byref(end))
+    return data.raw
+
+
+@functools.cache
+def _library() -> Any:
+    """The OpenSSL of module ssl, None where its functions cannot be found: it may be a part of the program."""
+    if sys.implementation.name != "cpython":
+        return None
+    try:
+        found = ctypes.CDLL(_ssl.__file__)
+        found.SSL_CTX_set_cert_verify_callback.argtypes = (ctypes.c_void_p, _Verify, ctypes.c_void_p)
+        found.SSL_CTX_set_cert_verify_callback.restype = None
+        found.X509_verify_cert.argtypes = (ctypes.c_void_p,)
+        found.X509_STORE_CTX_set_error.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        found.X509_STORE_CTX_set_error.restype = None
+        found.X509_STORE_CTX_get0_cert.argtypes = (ctypes.c_void_p,)
+        found.X509_STORE_CTX_get0_cert.restype = ctypes.c_void_p
+        found.i2d_X509.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+    except (AttributeError, OSError):
+        return None
+    return found
