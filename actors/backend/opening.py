@@ -26,7 +26,7 @@ from etcdz.cluster.versions import is_beyond
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.mvcc.loading import StoreCorrupt
-from etcdz.store import buckets, checkpoint, received, way_back
+from etcdz.store import buckets, checkpoint, received, storage_version, way_back
 from etcdz.store.ballast import Ballast
 from etcdz.store.inspection import Damage, is_new
 from etcdz.store.interface import Store
@@ -44,8 +44,6 @@ from etcdz.store.table import find_bad_table
 T = TypeVar("T")
 
 NAME = "leveldb"
-STORAGE_VERSION_MAX = (3, 8)
-"""Nothing in it has changed from 3.6 to 3.8. Source: etcd main, storage schema changes."""
 SWITCH_BYTES_MIN = 1 << 20
 LOOK_S = 3.0
 """How long a backend that is about to end looks for the damaged table: it sends no heartbeats meanwhile."""
@@ -153,13 +151,9 @@ def _located(damage: Damage) -> Damage:
 
 def check_format(store: Store, directory: Path) -> None:
     """raises FatalError: the store is marked as one of a newer etcd; what its rows mean is not known here"""
-    text = (store.get(buckets.STORAGE_VERSION) or b"").decode("ascii", "replace")
-    numbers = tuple(int(part) if part.isdigit() else 1 << 31 for part in text.split(".")[:2] if text)
-    if numbers > STORAGE_VERSION_MAX:
-        known = ".".join(map(str, STORAGE_VERSION_MAX))
-        raise FatalError(
-            f"the backend in {directory} is of storage version {text}, newer than {known}, which this is for"
-        )
+    problem = storage_version.newer(store.get(buckets.STORAGE_VERSION))
+    if problem:
+        raise FatalError(f"the backend in {directory} {problem}")
 
 
 def identity(store: Store, config: MemberConfig) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from actors.listener.watching import Watching
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
 from etcdz import limits
-from etcdz.api.methods import HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
+from etcdz.api.methods import AUTH_PATHS, HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -68,6 +68,8 @@ TIMER_S = 0.1
 IDLE_TIMER_S = 0.5
 """The same while there is nothing that could become overdue, until a client sends something. A timer of TIMER_S alone
 would cost more than all else that an idle listener does."""
+TOKENS_USED_S_MAX = 10.0
+"""The backend hears of tokens that were used at least so often, and more often where they live shortly."""
 KEEPALIVE_CHECK_S_MAX = 2.0
 """Silent clients are looked for at least so often, and more often where their timeout is short."""
 CLIENTS_SHOWN = 100
@@ -120,10 +122,11 @@ class ListenerActor(Actor):
         self.connection_errors = 0
         self.auth_news = AuthNews()
         self.calls = Calls(self, self.config)
+        self.identities = self.calls.identities
         self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
-        self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
+        self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb", self.calls.gate)
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         self.streams.services[HEALTH_WATCH] = HealthWatch
@@ -147,10 +150,10 @@ class ListenerActor(Actor):
             WatchChunk: self.watching.on_chunk,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
-            AuthState: self.auth_news.on_state,
-            AuthTokens: self.auth_news.on_tokens,
+            AuthState: self.on_auth_state,
+            AuthTokens: self.on_auth_tokens,
         }
-        self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
+        self.methods = {path: Method(path, True, tag) for path, tag in (PATHS | AUTH_PATHS).items()}
         singles = self.streams.singles
         self.methods |= {
             path: Method(path, False, tag, single=tag in singles, streams=tag not in WAITING)
@@ -168,6 +171,8 @@ class ListenerActor(Actor):
         )
         self.keepalive_every_s = min(KEEPALIVE_CHECK_S_MAX, keepalive.timeout_s / 10)
         self.next_keepalive = 0.0
+        self.tokens_used_every_s = min(TOKENS_USED_S_MAX, self.config.auth_token_ttl_s / 8)
+        self.next_tokens_used = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.idles = False
         progress_s = self.config.watch_progress_notify_s
@@ -297,6 +302,8 @@ class ListenerActor(Actor):
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
                 self._keep_alive(now)
+            if self.auth_news.used and now >= self.next_tokens_used:
+                self._tell_of_tokens(now)
             self.calls.end_turn()
             self.streams.flush()
             if self.affinity.on_tick():
@@ -347,6 +354,27 @@ class ListenerActor(Actor):
             else:
                 connection.keep_alive(now)
 
+    def _tell_of_tokens(self, now: float) -> None:
+        """The backend, whose clock ends the life of tokens, which ones were used here."""
+        self.next_tokens_used = now + self.tokens_used_every_s
+        used = self.auth_news.take_used()
+        if used is not None:
+            self.links.send("backend", used)
+
+    def call_soon_from_thread(self, do: Callable[[], None]) -> None:
+        """Runs do() in the event loop, called from any thread; an error of it ends the actor."""
+
+        def guarded() -> None:
+            try:
+                do()
+                self.calls.end_turn()
+                self.streams.flush()
+                self.links.flush()
+            except Exception as error:
+                self.fail(error)
+
+        self.event_loop.call_soon_threadsafe(guarded)
+
     def call_later(self, seconds: float, do: Callable[[], None]) -> None:
         """Runs do() in the event loop after so many seconds; an error of it ends the actor."""
 
@@ -389,6 +417,18 @@ class ListenerActor(Actor):
         """Who the members are, and whether this one is a learner."""
         self.calls.on_members(message)
         self.streams.serve_as(self.calls.members.known.is_learner)
+
+    def on_auth_state(self, message: AuthState) -> None:
+        """Users, roles, or whether anybody is asked for them."""
+        self.auth_news.on_state(message)
+        self.identities.on_news()
+        self.watching.on_auth_change()
+
+    def on_auth_tokens(self, message: AuthTokens) -> None:
+        """Simple tokens that are given, and those that are gone."""
+        self.auth_news.on_tokens(message)
+        if message.dropped != []:
+            self.identities.on_news()
 
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""

@@ -14,9 +14,9 @@ from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
 from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.identities import Identities
 from actors.listener.streams import Streams
 from etcdz import limits
-from etcdz.api.auth_info import auth_info_from
 from etcdz.api.errors import NO_LEADER
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL, ServerEvent
@@ -43,6 +43,7 @@ class Host(Protocol):
     calls: Calls
     streams: Streams
     affinity: ClientAffinity
+    identities: Identities
     idles: bool
 
     def on_connected(self, connection: "Connection") -> None: ...
@@ -61,6 +62,7 @@ class Connection(Client, asyncio.Protocol):
     transport   set by connection_made, which comes before everything else
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
     http1       once the client has said that it speaks HTTP/1
+    common_name of its certificate, if clients are known by that (--client-cert-auth); "": none
     leaving     whether the client is asked to go elsewhere
     waits       whether others have their turn first; nothing is read meanwhile
     rest        bytes of the client that wait then
@@ -73,8 +75,8 @@ class Connection(Client, asyncio.Protocol):
     """
 
     __slots__ = (
-        "connected_s", "draining", "failed", "grpc", "host", "http1", "is_backed_up", "leaving", "rest", "sniffed",
-        "stalled", "transport", "uncorks", "waits",
+        "common_name", "connected_s", "draining", "failed", "grpc", "host", "http1", "is_backed_up", "leaving", "rest",
+        "sniffed", "stalled", "transport", "uncorks", "waits",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -83,6 +85,7 @@ class Connection(Client, asyncio.Protocol):
         self.host = host
         self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
+        self.common_name = ""
         self.sniffed = b""
         self.rest = b""
         self.waits = self.is_backed_up = self.stalled = self.uncorks = False
@@ -193,17 +196,15 @@ class Connection(Client, asyncio.Protocol):
             self._first_bytes(data)
             return
         host = self.host
-        calls, streams = host.calls, host.streams
+        calls, streams, identities = host.calls, host.streams, host.identities
         host.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
             if kind == CALL and method.unary:
-                auth = None
-                if metadata:
-                    if b"hasleader" in metadata and streams.lacks_leader(metadata):
-                        grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
-                        continue
-                    auth = auth_info_from(metadata)
+                if metadata and b"hasleader" in metadata and streams.lacks_leader(metadata):
+                    grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
+                    continue
+                auth = identities.of_call(metadata, self.common_name) if identities.enabled else None
                 calls.begin(self, stream_id, method.tag, body, auth)
             else:
                 streams.take(self, event)

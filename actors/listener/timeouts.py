@@ -43,7 +43,7 @@ class Timeouts:
     def error(self, began_s: float, now: float, known: Membership, active: Mapping[int, float]) -> EtcdError:
         """For a write that began at began_s. active: other members that are heard of -> since when, in unix time"""
         if self._leaderless_since is not None and self._leaderless_since <= began_s:
-            return errors.DEADLINE_EXCEEDED
+            return errors.LEADERLESS
         if self._elected_s - self._elections_s < began_s < self._elected_s:
             return errors.TIMEOUT_DUE_TO_LEADER_FAIL
         is_connected = self._is_connected(time.time() - (now - began_s), known, active)

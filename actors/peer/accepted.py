@@ -77,6 +77,9 @@ class Host(ConnectionsHost, Protocol):
     def take_to_raft(self, message: bytes) -> bool:
         """One that was POSTed; whether it was handed to raft."""
 
+    def on_bad_post(self, address: str) -> None:
+        """What was POSTed from there as a message is none."""
+
     def take_snapshot(self, connection: socket.socket, sender: int, length: int, begin: bytes) -> None:
         """As IncomingSnapshots.take."""
 
@@ -283,10 +286,16 @@ class AcceptedConnection(asyncio.Protocol):
         try:
             message = decode_post(self._host.screen, body)
         except ProtocolError:
+            self._host.on_bad_post(self._address())
             return undecodable(directory)
         if message is None or not self._host.take_to_raft(message):
             return not_processed(directory)
         return accepted(directory)
+
+    def _address(self) -> str:
+        """Of the other end, without its port, which is another for each connection; "": there is none."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(name[0]) if isinstance(name, tuple) else ""
 
     def _become_stream(self, what: Accepted) -> None:
         owner = self._host.remotes.get(what.remote_id)

@@ -68,6 +68,9 @@ LEAVE_S: Final = 1.0
 CONNECTIONS_MAX: Final = 1024
 """Accepted ones; beyond, the one that has waited longest for a request is cut. A cluster of seven needs some sixty."""
 
+ADDRESSES_MAX: Final = 64
+"""That bad POSTs are counted by."""
+
 
 class PeerActor(EventLoopActor):
     """One per member.
@@ -96,9 +99,13 @@ class PeerActor(EventLoopActor):
         self.outgoing_snapshots = OutgoingSnapshots(
             self, snap_dir / "leveldb", self._on_snapshot_sent, self.config.peer_tls
         )
-        self.incoming_snapshots = IncomingSnapshots(self, snap_dir, self._identity, self._snapshot_answer)
+        self.incoming_snapshots = IncomingSnapshots(
+            self, snap_dir, self._identity, self._snapshot_answer, lambda sender: sender in self.directory.members
+        )
         self.forwarded: deque[int] = deque(maxlen=limits.REQUEST_WINDOW)
         self.connection_errors = self.refused_handshakes = 0
+        self.bad_posts: dict[str, int] = {}
+        """By address of the sender: so many POSTs were no messages."""
         self._bodies_bytes = 0
         """Of requests that are not whole."""
         self._received: list[bytes] = []
@@ -133,6 +140,7 @@ class PeerActor(EventLoopActor):
 
     def open(self) -> None:
         """Accept connections, and dial the members that are known."""
+        self.tls.begin()
         secure = {address_of(url).text for url in self.config.listen_peer_urls if parse_url(url).is_secure}
         for sock, (address, _) in zip(self._sockets, self.boot.listen_sockets, strict=True):
             self.start_task(self._listen(sock, self._accept_tls if address in secure else self._accept))
@@ -228,6 +236,11 @@ class PeerActor(EventLoopActor):
             return False
         self.deliver([message])
         return True
+
+    def on_bad_post(self, address: str) -> None:
+        known = address in self.bad_posts or len(self.bad_posts) < ADDRESSES_MAX
+        address = address if known else "others"
+        self.bad_posts[address] = self.bad_posts.get(address, 0) + 1
 
     def ask(self, connection: AcceptedConnection, request: RequestHead, body: bytes) -> None:
         self.asks.begin(connection, request, body)
@@ -387,14 +400,18 @@ class PeerActor(EventLoopActor):
             "refused_messages": self.screen.refused,
             "calls": len(self.calls),
             "asks": len(self.asks),
+            **self.tls.show(),
         }
 
     def metrics(self) -> dict[str, Any]:
         members = self.directory.members
         of_members = figures(
-            self.directory.member_id, [remote for remote in self.remotes.values() if remote.id in members]
+            self.directory.member_id,
+            [remote for remote in self.remotes.values() if remote.id in members],
+            self.bad_posts,
         )
-        return of_members | snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
+        of_snapshots = snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
+        return of_members | of_snapshots | self.tls.figures()
 
 
 def _members_of(founding: Founding) -> Members:

@@ -1,6 +1,6 @@
 """What /metrics says of the other members; the names are those of etcdz.telemetry.metrics."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from actors.peer.remote_member import RemoteMember
@@ -27,14 +27,15 @@ _OF_SNAPSHOTS: Final[dict[tuple[str, str], Callable[[Snapshots], Any]]] = {
 """(name of those sent, name of those received)"""
 
 
-def figures(member_id: int, remotes: Iterable[RemoteMember]) -> dict[str, Any]:
-    """A series for each of remotes. member_id: of this member"""
+def figures(member_id: int, remotes: Iterable[RemoteMember], bad_posts: Mapping[str, int]) -> dict[str, Any]:
+    """A series for each of remotes. member_id: of this member. bad_posts: how many, by address of who has sent them"""
     remotes, local = list(remotes), f"{member_id:x}"
     found: dict[str, Any] = {
         name: [([f"{remote.id:x}"], figure(remote)) for remote in remotes] for name, figure in _OF_EACH.items()
     }
     for name, figure in _OF_PAIRS.items():
         found[name] = [([local, f"{remote.id:x}"], figure(remote)) for remote in remotes]
+    found["peer_received_failures"] += [([address], count) for address, count in bad_posts.items()]
     return found
 
 

@@ -4,8 +4,9 @@
 
 The peer actor calls `take` with a connection on which such a request has come and passed the checks of its head; the
 process reads the body and writes the answer, which the actor makes (`answer`). Only one is received at a time. What
-comes from the same sender takes its place, since that has given up the earlier connection; others try again later. So
-nobody has more than PROCESSES_MAX processes started at a time.
+comes from the same sender takes its place, since that has given up the earlier connection, and so does what a member
+sends while a stranger's is received; others try again later. So nobody has more than PROCESSES_MAX processes started at
+a time.
 """
 
 import socket
@@ -36,6 +37,7 @@ class IncomingSnapshots:
     """directory   of the member's store and .snap files
     identity       returns (member id, cluster id)
     answer         (status, text of the body) -> the bytes of a whole answer that closes its connection
+    is_member      whether this id is one of the cluster's
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class IncomingSnapshots:
         directory: Path,
         identity: Callable[[], tuple[int, int]],
         answer: Callable[[int, str], bytes],
+        is_member: Callable[[int], bool],
     ) -> None:
         self.host = host
+        self._is_member = is_member
         self.answer = answer
         self._directory = directory
         self._identity = identity
@@ -62,7 +66,7 @@ class IncomingSnapshots:
         begin    what was read of the body already, in its coding
         """
         with connection:
-            if self._now is not None and self._now.sender == sender:
+            if self._now is not None and self._gives_way(self._now, sender):
                 self._now.end()
                 self._now = None
             if self._now is not None or self._processes >= PROCESSES_MAX:
@@ -76,6 +80,9 @@ class IncomingSnapshots:
                 return
             self._processes += 1
             self._now.begin(begin)
+
+    def _gives_way(self, now: "_Incoming", sender: int) -> bool:
+        return now.sender == sender or (self._is_member(sender) and not self._is_member(now.sender))
 
     def _refuse(self, connection: socket.socket, sender: int) -> None:
         self.host.log.warn("refused a snapshot", sender=f"{sender:x}", error="another one is being received")

@@ -25,6 +25,7 @@ class OutgoingStream:
         self._outbox = outbox
         self._is_paused = False
         self._paused_at = self._wrote_at = now
+        self._closing_since: float | None = None
         transport.set_write_buffer_limits(high=CHUNK_BYTES)
 
     def flush(self) -> None:
@@ -45,8 +46,12 @@ class OutgoingStream:
         self.flush()
 
     def check(self, now: float) -> None:
-        """Say something if nothing was said for long; cut a connection that takes nothing."""
-        if self._is_paused:
+        """Say something if nothing was said for long; cut a connection that takes nothing, not even its end."""
+        if self._transport.is_closing():
+            self._closing_since = self._closing_since or now
+            if now - self._closing_since > WRITE_S:
+                self._transport.abort()
+        elif self._is_paused:
             if now - self._paused_at > WRITE_S:
                 self._transport.abort()
         elif now - self._wrote_at >= LINK_HEARTBEAT_S:

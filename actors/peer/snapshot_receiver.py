@@ -19,6 +19,7 @@ goes on as it is for as long as this takes. Nothing of what comes is trusted, an
 import queue
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,9 @@ from etcdz.store import ballast, received, working_directory
 
 STORE: Final = "leveldb"
 READ_S: Final = 5.0
+PACE_S: Final = 30.0
+PACE_BYTES: Final = 1 << 20
+"""What must come in so long: one whose snapshot trickles in would keep all others from sending theirs."""
 READ_BYTES: Final = 256 << 10
 MESSAGE_BYTES_MAX: Final = 256 << 20
 """Of the message, which carries the v2 store: little, but in a cluster whose clients once used that API."""
@@ -67,6 +71,7 @@ class Body:
         self._chunks = ChunkedDecoder() if length < 0 else None
         self._pieces = self._read()
         self._rest = b""
+        self._paced, self._paced_at = 0, time.monotonic()
 
     def take(self, count: int) -> bytes:
         """The next count bytes; fewer only at the end. raises OSError, ProtocolError"""
@@ -91,6 +96,16 @@ class Body:
             data = self._connection.recv(READ_BYTES)
             if not data:
                 raise ConnectionError("the connection was closed inside the body")
+            self._check_pace(len(data))
+
+    def _check_pace(self, size: int) -> None:
+        """raises ConnectionError: too little has come for too long"""
+        self._paced += size
+        now = time.monotonic()
+        if self._paced >= PACE_BYTES:
+            self._paced, self._paced_at = 0, now
+        elif now - self._paced_at > PACE_S:
+            raise ConnectionError(f"less than {PACE_BYTES} bytes have come in {PACE_S:g} s")
 
     def _decode(self, data: bytes) -> list[bytes]:
         if self._chunks is not None:

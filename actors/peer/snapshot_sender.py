@@ -48,6 +48,11 @@ PROGRESS_BYTES: Final = 4 << 20
 DIAL_S: Final = 2.0
 WRITE_S: Final = 5.0
 """A receiver that takes nothing for so long is gone."""
+ANSWER_S: Final = 120.0
+ANSWER_BYTES_PER_S: Final = 1 << 20
+"""A receiver makes a store of what it got before it answers. It takes a tenth of this; one that takes more is gone."""
+KEEPALIVE_S: Final = 30
+"""Between looks whether a machine that says nothing is still there; three in vain end the connection."""
 NO_CONTENT: Final = 204
 
 log = logs.get("peer")
@@ -119,7 +124,7 @@ def send(
     except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
         connection.settimeout(WRITE_S)  # it has refused before it has read all: what it says lies there
         return _answer(connection)
-    connection.settimeout(None)  # it makes a store of what it got before it answers
+    connection.settimeout(ANSWER_S + layout.file_bytes / ANSWER_BYTES_PER_S)
     return _answer(connection)
 
 
@@ -154,6 +159,12 @@ def _connect(address: Address) -> socket.socket:
     else:
         connection = socket.create_connection((address[0], address[1]), DIAL_S)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            (socket.TCP_KEEPIDLE, KEEPALIVE_S),
+            (socket.TCP_KEEPINTVL, KEEPALIVE_S),
+            (socket.TCP_KEEPCNT, 3),
+        ):
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
     return connection
 
 

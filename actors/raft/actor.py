@@ -25,6 +25,7 @@ Which file knows which. A file knows only those in rows below its own, and none 
     outgoing_snapshots                               whole states for members that are far behind
     recovery        outgoing        installs         what a restart begins with; what goes to other members; a leader's
                                                      snapshot on its way into this one
+    claims                                           which messages of other members cannot be true
 """
 
 import random

@@ -28,7 +28,7 @@ from etcdz import limits
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Append, Appended
 from etcdz.raft import HardState, MemoryStorage, Message, RawNode, Snapshot, StepPeerNotFound, codec
-from etcdz.raft.messages import MSG_APP_RESP
+from etcdz.raft.messages import MSG_APP_RESP, MSG_STORAGE_APPEND_RESP
 
 
 class Host(Protocol):
@@ -196,7 +196,7 @@ class Appends:
     def _step(self, responses: Sequence[Message]) -> None:
         node = self._host.node
         if node is not None:
-            me = node.raft.id
+            me, unstable = node.raft.id, node.raft.log.unstable
             for response in responses:
                 if response.to != me:
                     self._host.outgoing.put(response)
@@ -204,5 +204,7 @@ class Appends:
                 if response.snapshot is not None:
                     self._host.installs.on_durable(response)
                     continue
+                if response.type == MSG_STORAGE_APPEND_RESP and response.index < unstable.offset:
+                    continue  # what it says is known: appends that are under way together may name the same end
                 with suppress(StepPeerNotFound):  # a leader that was removed meanwhile is no peer of its own
                     node.step(response)

@@ -150,6 +150,8 @@ NO_INFLIGHT_DOWNGRADE = EtcdError(
 UNKNOWN_METHOD = EtcdError("UnknownMethod", Code.UNKNOWN, "etcdserver: unknown method")
 CANCELED = EtcdError("Canceled", Code.CANCELED, "etcdserver: request canceled")
 DEADLINE_EXCEEDED = EtcdError("DeadlineExceeded", Code.DEADLINE_EXCEEDED, "etcdserver: context deadline exceeded")
+LEADERLESS = EtcdError("Leaderless", Code.DEADLINE_EXCEEDED, "context deadline exceeded")
+"""Of a write that has found no leader to go to: Go's own error, which has no name in etcd."""
 
 BY_NAME: dict[str, EtcdError] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EtcdError)

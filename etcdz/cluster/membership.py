@@ -39,6 +39,11 @@ MEMBERSHIP_REQUESTS = ("cluster_version_set", "cluster_member_attr_set", "downgr
 Row = tuple[bytes, bytes, bytes | None]
 """(bucket with its separator, key, value or None: delete)"""
 
+_WITH_CONTEXT = (
+    raftpb.ConfChangeType.ConfChangeAddNode,
+    raftpb.ConfChangeType.ConfChangeUpdateNode,
+    raftpb.ConfChangeType.ConfChangeAddLearnerNode,
+)
 _ATTRIBUTES_PATH = re.compile(r"/0/members/([0-9a-f]{1,16})/attributes")
 _GO_ESCAPES = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
@@ -403,6 +408,20 @@ def bootstrap_entries(peers: Sequence[tuple[int, bytes]]) -> list[bytes]:
         entry = raftpb.Entry(Type=raftpb.EntryType.EntryConfChange, Term=1, Index=index, Data=data)
         entries.append(entry.SerializeToString())
     return entries
+
+
+def is_conf_change(data: bytes) -> bool:
+    """Whether an entry's data is a change that members can judge; any other one ends whoever applies it."""
+    try:
+        change = raftpb.ConfChange.FromString(data)
+        if change.type == raftpb.ConfChangeType.ConfChangeRemoveNode:
+            return True
+        context = json.loads(change.context)
+        urls = context.get("peerURLs") or []
+        is_member = context["id"] == change.node_id and type(urls) is list and all(type(url) is str for url in urls)
+        return change.type in _WITH_CONTEXT and is_member
+    except (DecodeError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def conf_change(kind: int, id_: int, context: bytes | None, request_id: int = 0) -> bytes:

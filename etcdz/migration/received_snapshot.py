@@ -15,7 +15,7 @@ from etcdz.migration.files import fill, identity_row, open_database, sync_tree
 from etcdz.migration.v2_members import member_rows
 from etcdz.mvcc.bolt_rows import file_rows
 from etcdz.raft.messages import ConfState, Snapshot
-from etcdz.store import buckets
+from etcdz.store import buckets, storage_version
 from etcdz.store.leveldb import LevelStore
 
 _OF_THE_MESSAGE = (buckets.MEMBERS, buckets.MEMBERS_REMOVED)
@@ -52,6 +52,8 @@ def _rows(file: BoltFile, index: int) -> Iterator[tuple[bytes, bytes]]:
         if name == buckets.CONSISTENT_INDEX and int.from_bytes(value, "big") > index:
             applied = int.from_bytes(value, "big")
             raise ValueError(f"{file.path} has applied entry {applied}, and its message says {index}")
+        if name == buckets.STORAGE_VERSION and (problem := storage_version.newer(value)):
+            raise ValueError(f"{file.path} {problem}")
         if not name.startswith(_OF_THE_MESSAGE):
             yield name, value
 

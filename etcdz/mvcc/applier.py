@@ -48,6 +48,7 @@ _NO_QUOTA = 1 << 62
 
 
 _V2_METHODS = ("PUT", "POST", "DELETE", "QGET", "SYNC", "GET")
+_FIELDS = frozenset(pb.InternalRaftRequest.DESCRIPTOR.fields_by_name)
 _FOREIGN_KINDS = (*MEMBERSHIP_REQUESTS, "downgrade_version_test")
 """The last changes nothing, in etcd as well: its tests put it into logs."""
 
@@ -222,6 +223,18 @@ def is_replayable(data: bytes) -> bool:
     except UndecodableEntry:
         return False
     return True
+
+
+def is_known(data: bytes) -> bool:
+    """Whether a normal entry asks for something that etcd knows: whoever has to apply any other one ends."""
+    try:
+        if _is_v2(data):
+            _v2_request(data)
+            return True
+        request = _decode(data)
+    except UndecodableEntry:
+        return False
+    return data[0] in _KINDS or _kind(request) in _FIELDS
 
 
 def _decode(data: bytes) -> pb.InternalRaftRequest:

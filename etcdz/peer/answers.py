@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from etcdz.peer.directory import Directory, Peer
 from etcdz.peer.heads import Field, encode_response
@@ -12,6 +13,7 @@ _MONTHS: Final = (
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 )  # fmt: skip
 _TEXT: Final = b"text/plain; charset=utf-8"
+_HTML: Final = b"text/html; charset=utf-8"
 _JSON: Final = b"application/json"
 
 
@@ -54,6 +56,16 @@ def text_error(status: int, text: str, headers: Iterable[Field] = ()) -> Answer:
     """As Go writes an error: the text and a line end."""
     fixed = ((b"Content-Type", _TEXT), (b"X-Content-Type-Options", b"nosniff"))
     return Answer(status, (*headers, *fixed), text.encode() + b"\n")
+
+
+def moved(location: bytes, has_body: bool) -> Answer:
+    """To a path that is written otherwise. has_body: the method was GET or HEAD"""
+    path, mark, query = location.partition(b"?")
+    url = quote(path, safe="$&+,/:;=@%").encode() + mark + query
+    if not has_body:
+        return Answer(301, ((b"Location", url),), b"")
+    page = b'<a href="%b">Moved Permanently</a>.\n\n' % url.decode("latin-1").translate(_HTML_ESCAPES).encode("latin-1")
+    return Answer(301, ((b"Content-Type", _HTML), (b"Location", url)), page)
 
 
 def cluster_field(directory: Directory) -> Field:
@@ -111,6 +123,7 @@ def _encode_json(value: Any) -> bytes:
     return text.translate(_GO_ESCAPES).encode()
 
 
+_HTML_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
 _GO_ESCAPES: Final = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from etcdz.peer.answers import Answer, cluster_field, stream_fields, text_error
+from etcdz.peer.answers import Answer, cluster_field, moved, stream_fields, text_error
 from etcdz.peer.directory import Directory
 from etcdz.peer.heads import Field, RequestHead
 from etcdz.peer.outbox import MESSAGE, MSGAPP
@@ -56,6 +56,9 @@ def check(head: RequestHead, directory: Directory) -> Accepted | Answer:
     """What is to be done, or the answer that refuses it. A sender that is not known, and tells where it is reached, is
     kept in directory.remotes."""
     route = _find(head.path)
+    location = _location(head.path)
+    if location != head.path:
+        return moved(location + head.target[len(head.path) :], head.method in (b"GET", b"HEAD"))
     if route is None:
         return text_error(404, "404 page not found")
     for one in route.checks:
@@ -215,6 +218,22 @@ _ROUTES: Final = (
 )
 _BY_PATH: Final = {route.path: route for route in _ROUTES}
 _PREFIXES: Final = tuple(route for route in _ROUTES if route.path.endswith(b"/"))
+
+
+def _location(path: bytes) -> bytes:
+    """Where Go's server sends a client that has asked for this path: without empty parts and dots, and with a slash
+    where the path stands for all below it. A path that is none (`*`, a whole URL) stays."""
+    if not path.startswith(b"/"):
+        return path
+    parts: list[bytes] = []
+    for part in path.split(b"/"):
+        if part == b"..":
+            del parts[-1:]
+        elif part not in (b"", b"."):
+            parts.append(part)
+    clean = b"/" + b"/".join(parts)
+    is_above = clean not in _BY_PATH and clean + b"/" in _BY_PATH
+    return clean + b"/" if is_above or (parts and path.endswith(b"/")) else clean
 
 
 def _find(path: bytes) -> _Route | None:

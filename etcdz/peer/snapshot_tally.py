@@ -2,6 +2,8 @@
 
 from typing import Final
 
+ROWS_MAX: Final = 64
+"""Who sends one says itself who it is. Requires: fewer are under way at a time."""
 BUCKETS: Final = 10
 BUCKET_S: Final = 0.1
 """Upper bound of the first bucket of durations; each further one is twice as wide."""
@@ -29,8 +31,11 @@ class SnapshotTally:
         self.by_member: dict[int, Snapshots] = {}
 
     def begin(self, id_: int) -> None:
-        """One is on its way; `end` is called once for each."""
-        self.by_member.setdefault(id_, Snapshots()).under_way += 1
+        """One is on its way; `end` is called once for each. Beyond ROWS_MAX who came first is forgotten."""
+        rows = self.by_member
+        if id_ not in rows and len(rows) >= ROWS_MAX:
+            del rows[next(known for known, row in rows.items() if not row.under_way)]
+        rows.setdefault(id_, Snapshots()).under_way += 1
 
     def end(self, id_: int, has_arrived: bool, took_s: float) -> None:
         """What became of one that has begun."""

@@ -20,6 +20,9 @@ from etcdz.store import working_directory
 from etcdz.store.disk import RealDisk
 
 PREFIX: Final = "receiving-"
+KEPT_MAX: Final = 4
+"""Whole stores that wait to be installed. Each arrives after raft was told of the one before, which it takes up within
+a turn and a sync; whoever sends more than that fills the disk with what nobody needs."""
 _WHOLE: Final = re.compile(r"leveldb\.([0-9a-f]{16})")
 
 
@@ -32,8 +35,16 @@ def keep(made: Path, store: Path, index: int) -> Path:
     """Gives a store that is whole and synced its name. return that; one that has it already is as good, and stays"""
     path = whole(store, index)
     if not path.is_dir():
+        _drop_oldest(store)
         _move(made, path)
     return path
+
+
+def _drop_oldest(store: Path) -> None:
+    """Those that came long ago: raft has taken a later one, or none of them."""
+    found = [path for path in store.parent.glob(f"{store.name}.*") if _WHOLE.fullmatch(path.name)]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime)[: max(0, len(found) + 1 - KEPT_MAX)]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def begin(store: Path, index: int) -> bool:

@@ -419,7 +419,6 @@ OURS = (
     Case(("--actor-placement=foo",), 2, 'invalid value "foo" for flag -actor-placement: invalid value'),
     Case(("--log-format=xml",), 1, "unknown log format: xml, supported values json, console"),
     Case((), 1, "--discovery-cert=x is not supported yet", {"ETCD_DISCOVERY_CERT": "x"}),
-    in_file("auth-token: jwt\n", "--auth-token=jwt is not supported yet"),
     in_file(
         "peer-transport-security: {allowed-cn: a}\n",
         "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field "

@@ -70,6 +70,10 @@ OURS = (
         (*PEERS, *PEER_PAIR, "--peer-cert-allowed-cn=b,a", "--peer-cert-allowed-hostname=h"),
         'AllowedCNs and AllowedHostnames are mutually exclusive (cns=["b" "a"], hostnames=["h"])',
     ),
+    (
+        (*PLAIN, "--cipher-suites=TLS_RSA_WITH_RC4_128_SHA"),
+        "OpenSSL has none of the cipher suites TLS_RSA_WITH_RC4_128_SHA",
+    ),
     ((*PEERS, *PEER_PAIR, "--peer-trusted-ca-file=empty"), "no certificate in empty"),  # etcd would let nobody in
     (
         (*PLAIN, "--listen-client-http-urls=https://127.0.0.1:1"),

@@ -87,6 +87,11 @@ REFUSED = [
     (index_row(INDEX + 1), message(ConfState((OTHER, ME))), "has applied entry 41, and its message says 40"),
     (index_row(INDEX), message(ConfState((OTHER, ME, 3))), "configuration has members 1 2 3, its v2 store 1 2"),
     (index_row(INDEX), Snapshot(INDEX, TERM, ConfState((OTHER, ME)), b"{}"), "no members"),
+    (
+        index_row(INDEX) | {b"meta": {**index_row(INDEX)[b"meta"], b"storageVersion": b"3.9.0"}},
+        message(ConfState((OTHER, ME))),
+        "is of storage version 3.9.0, newer than 3.8",
+    ),
 ]
 
 

@@ -80,6 +80,16 @@ REQUESTS: list[tuple[str, str, dict[str, str], bytes]] = [
     ("GET", "/raft/stream/msgapp/10000000000000000", PEER, b""),
     ("GET", "/raft/stream/msgapp/5", PEER, b""),
     ("GET", "/raft/stream/message/5", without("X-Raft-To"), b""),
+    *(
+        ("GET", path, {}, b"")
+        for path in ("//members", "/./version", "/members/../version", "/raft/stream", "//", "/..")
+    ),
+    ("GET", "/a//b?x=1&y=%2f", {}, b""),
+    ("HEAD", "/members//promote/", {}, b""),
+    ("POST", "/members/promote?x", {}, b""),
+    ("POST", "//raft", PEER, b"\xff"),
+    ("GET", "/raft/stream/msgapp//5", PEER, b""),
+    ("GET", '/x//"y<z>', {}, b""),
 ]
 
 

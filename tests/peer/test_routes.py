@@ -364,3 +364,27 @@ def test_answers_to_a_stream_request(status: int, headers: Headers, body: bytes,
 )
 def test_answers_to_a_post(status: int, kind: str) -> None:
     assert judge_post(status, b"").kind == kind
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("//raft", "/raft"),
+        ("/members/./..//version?a=//b", "/version?a=//b"),
+        ("/raft/stream", "/raft/stream/"),
+        ("/members//", "/members/"),
+        ("/..", "/"),
+    ],
+)
+def test_a_path_that_is_written_otherwise_is_named_to_who_asks_for_it(path: str, location: str) -> None:
+    for method, page in (("GET", f'<a href="{location}">Moved Permanently</a>.\n\n'), ("POST", "")):
+        answer = check(decode_request(f"{method} {path} HTTP/1.1\r\nHost: a".encode()), directory())
+        assert isinstance(answer, Answer)
+        assert (answer.status, answer.body.decode()) == (301, page)
+        assert dict(answer.headers)[b"Location"] == location.encode()
+
+
+@pytest.mark.parametrize("path", ["/raft", "/raft/stream/", "/members/promote/5", "*", "http://a/version"])
+def test_a_path_that_is_clean_moves_nobody(path: str) -> None:
+    answer = check(decode_request(f"PUT {path} HTTP/1.1\r\nHost: a".encode()), directory())
+    assert isinstance(answer, Answer) and answer.status in (404, 405)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from etcdz.peer.snapshot_tally import BUCKETS, SnapshotTally
+from etcdz.peer.snapshot_tally import BUCKETS, ROWS_MAX, SnapshotTally
 
 
 def test_each_ends_once_and_either_way() -> None:
@@ -24,3 +24,13 @@ def test_durations_have_the_bounds_of_etcd(took_s: float, bucket: int) -> None:
     tally.begin(5)
     tally.end(5, True, took_s)
     assert tally.by_member[5].counts.index(1) == bucket
+
+
+def test_who_only_claims_to_be_a_member_leaves_no_row_for_ever() -> None:
+    tally = SnapshotTally()
+    tally.begin(1)
+    for stranger in range(100, 1_000):
+        tally.begin(stranger)
+        tally.end(stranger, False, 0.1)
+    tally.end(1, True, 0.1)
+    assert len(tally.by_member) == ROWS_MAX and tally.by_member[1].arrived == 1

@@ -71,6 +71,16 @@ def test_figures_of_other_members_have_a_series_each() -> None:
     assert [buckets["b2", bound] for bound in ("0.0001", "0.0002", "0.0004", "1.6384", "+Inf")] == [1, 1, 3, 3, 4]
 
 
+def test_counters_of_snapshots_lack_the_usual_ending_as_in_etcd() -> None:
+    series = [[["b2"], 3]]
+    names = ("snapshots_sent", "snapshots_not_sent", "snapshots_received", "snapshots_not_received")
+    lines = encode(WHOLE, [dict.fromkeys(names, series)]).decode().splitlines()
+    for way, label in (("send", "To"), ("receive", "From")):
+        for outcome in ("success", "failures"):
+            name = f"etcd_network_snapshot_{way}_{outcome}"
+            assert f"# TYPE {name} counter" in lines and f'{name}{{{label}="b2"}} 3.0' in lines
+
+
 def test_names_and_types_are_those_of_etcd() -> None:
     rows = [line.split("\t") for line in FACTS.read_text().splitlines()[1:]]
     types = {row[0].removesuffix("_total"): row[1] for row in rows}

@@ -1,7 +1,9 @@
 """Contexts of a side: what they let in, what they refuse, and what becomes of them when their files change."""
 
+import hashlib
 import os
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from etcdz.tls import certificate
 from etcdz.tls.files import TlsError, TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
+from etcdz.tls.in_force import DAY_S
 from etcdz.tls.settings import TlsSettings
 from tests.certificates import CLIENT, SERVER, Authority, Issued
 from tests.tls.handshakes import shake
@@ -193,3 +196,61 @@ def test_files_that_were_never_good_are_an_error(tmp_path: Path) -> None:
     files = TlsFiles(TlsSettings(cert_file=missing, key_file=missing), Log())
     with pytest.raises(TlsError, match=f"open {missing}: no such file or directory"):
         files.server_context()
+
+
+def test_a_side_can_be_asked_what_is_in_force(tmp_path: Path) -> None:
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=str(tmp_path / "crl"))
+    side.ca.revoke(tmp_path / "crl", [1, 2, 3])
+    der = ssl.PEM_cert_to_DER_cert(side.server.cert.read_text())
+    shown = side.files.show()
+    assert [one["use"] for one in shown["certificates"]] == ["server", "ca"]
+    first = shown["certificates"][0]
+    assert (first["path"], first["fingerprint"]) == (str(side.server.cert), hashlib.sha256(der).hexdigest())
+    assert (shown["revoked"], shown["errors"]) == (3, [])
+    assert side.files.figures("client")["client_certificates"][0] == [
+        ["client", "server", str(side.server.cert)],
+        first["not_after_s"],
+    ]
+    (tmp_path / "crl").write_text("nothing")
+    side.server.key.unlink()
+    shown = side.later().show()
+    assert (shown["certificates"][0], shown["revoked"]) == (first, 3)
+    assert shown["errors"] == [f"open {side.server.key}: no such file or directory", "an element ends too soon"]
+
+
+def test_nothing_of_a_key_is_told(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    side.files.server_context()
+    secret = side.server.key.read_text().splitlines()[1]
+    side.server.key.write_text("damaged " + side.server.key.read_text().replace("MII", "XII", 1)[:200])
+    side.later().server_context()
+    told = repr([side.files.show(), side.files.figures("client"), side.log.lines, side.settings, vars(side.files)])
+    assert secret[:20] not in told
+
+
+def test_a_session_of_tls_1_2_is_not_resumed_past_its_certificates_end(tmp_path: Path) -> None:
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), max_version="TLS1.2")
+    client = side.as_client(side.client)
+    first = shake(side.files.server_context(), client)
+    ends = shake(side.files.server_context(), client, session=first.client.session)
+    assert ends.server.session_reused
+    assert side.files.check_certificate(ends.server) is None
+    later = TlsFiles(side.settings, side.log, wall_clock=lambda: time.time() + 91 * DAY_S)
+    assert "certificate has expired" in str(later.check_certificate(ends.server))
+
+
+def test_a_certificate_that_expires_is_warned_of_once_at_thirty_days_and_daily_at_seven(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    end_s = side.files.show()["certificates"][0]["not_after_s"]
+    side.log.lines.clear()
+    now_s = end_s - 40 * DAY_S + 60
+    files = TlsFiles(side.settings, side.log, clock=lambda: side.now, wall_clock=lambda: now_s)
+    seen = []
+    while now_s < end_s + 2 * DAY_S:
+        side.now += 2
+        files.refresh()
+        seen += [(message, fields["days_left"]) for _, message, fields in side.log.lines]
+        side.log.lines.clear()
+        now_s += DAY_S / 4
+    soon = [("certificate expires soon", days) for days in (29, 6, 5, 4, 3, 2, 1, 0)]
+    assert seen == [*soon, ("certificate has expired", 0), ("certificate has expired", 0)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
@@ -72,7 +73,9 @@ class World:
         self.sent: list[Any] = []
         links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
         self.boot, self.links, self.log = SimpleNamespace(slot=0), links, None
+        self.auth_news = AuthNews()
         self.calls = Calls(self, MemberConfig())  # type: ignore[arg-type]
+        self.identities = self.calls.identities
         self.streams = Streams(leader_timeout_s=3.0)
         self.affinity = ClientAffinity()
         self.idles = False

@@ -108,7 +108,7 @@ def test_what_never_left_for_want_of_a_leader_has_another_error(setup: Setup, cl
     lead(setup, OTHER)
     lead(setup, 0)
     clock.now += 0.1
-    assert is_error(timed_out(setup, clock), errors.DEADLINE_EXCEEDED)
+    assert is_error(timed_out(setup, clock), errors.LEADERLESS)
 
 
 def test_what_may_have_left_before_the_leader_was_lost_may_have_been_done(setup: Setup, clock: Clock) -> None:

@@ -11,6 +11,7 @@ import pytest
 from actors.peer import accepted, actor, outgoing_stream
 from etcdz import ETCD_VERSION
 from etcdz.ipc.messages import PeerAsk, PeerReply
+from etcdz.peer.outbox import MESSAGE, Outbox
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, Message
 from tests.actors.peer.world import Member, World
@@ -271,10 +272,48 @@ def test_garbage_ends_its_connection_and_nothing_else(port: Port, data: bytes, s
     assert port.member.actor.connection_errors == 0
 
 
-def test_a_message_that_is_none_is_refused(port: Port) -> None:
+def test_a_message_that_is_none_is_refused_and_counted(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     client = port.connect()
     port.post(client, b"\xff" * 50)
     assert client.answer()[::2] == (400, b"error unmarshalling raft message\n")
+    monkeypatch.setattr(actor, "ADDRESSES_MAX", 3)
+    for number in range(9):
+        port.member.actor.on_bad_post(f"10.0.0.{number}")
+    failures = {labels[0]: count for labels, count in port.member.actor.metrics()["peer_received_failures"]}
+    known = {address: count for address, count in failures.items() if "." in address or address == "others"}
+    assert known == {"127.0.0.1": 1, "10.0.0.0": 1, "10.0.0.1": 1, "others": 7}
+
+
+class StuckTransport:
+    """It takes no more, and has not been able to write what it took."""
+
+    def __init__(self) -> None:
+        self.is_aborted = self.is_closed = False
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_a_stream_whose_end_is_not_read_is_cut(port: Port) -> None:
+    """One that was replaced by another of the same member would else keep its place for ever."""
+    stuck: Any = StuckTransport()
+    stream = outgoing_stream.OutgoingStream(stuck, Outbox(1, 2), MESSAGE, 10.0)
+    stream.close()
+    stream.check(11.0)
+    stream.check(11.0 + outgoing_stream.WRITE_S)
+    assert not stuck.is_aborted
+    stream.check(11.1 + outgoing_stream.WRITE_S)
+    assert stuck.is_aborted
     assert port.member.received() == []
 
 

@@ -6,6 +6,7 @@ to a learner that had just joined.
 
 import asyncio
 import gzip
+import os
 import select
 import socket
 import struct
@@ -13,22 +14,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from actors.peer import snapshot_receiver
+from actors.peer import snapshot_receiver, snapshot_sender
 from actors.peer.incoming_snapshots import IncomingSnapshots
 from actors.peer.outgoing_snapshots import Outcome, OutgoingSnapshots, Target, is_snapshot
 from actors.peer.snapshot_receiver import Body, Refused, receive
 from etcdz.cluster.membership import Member, Membership
 from etcdz.ipc.messages import SnapshotArrived, SnapshotTaken, SnapshotWanted
 from etcdz.migration.files import fill, identity_row
+from etcdz.mvcc.bolt_rows import write_file
 from etcdz.raft import ConfState, Message, Snapshot
 from etcdz.raft.codec import decode_conf_state, decode_message, encode_message
 from etcdz.raft.messages import MSG_APP, MSG_SNAP
-from etcdz.store import ballast, buckets
+from etcdz.store import ballast, buckets, received
 from etcdz.store.leveldb import LevelStore
 from etcdz.tls.settings import NO_TLS
 from tests.actors.recorded_links import RecordedLinks
@@ -104,7 +107,9 @@ class Receiver:
         directory.mkdir()
         self.host = host
         self.directory = directory
-        self.incoming = IncomingSnapshots(host, directory, lambda: (member_id, cluster_id), answer)
+        self.incoming = IncomingSnapshots(
+            host, directory, lambda: (member_id, cluster_id), answer, lambda sender: sender == SENDER
+        )
         self.listening = socket.create_server(("127.0.0.1", 0))
         host.event_loop.add_reader(self.listening, self._accept)
 
@@ -182,7 +187,9 @@ def test_one_that_etcd_has_sent_becomes_a_store(host: Host, tmp_path: Path) -> N
     ours, its = socket.socketpair()
     directory = tmp_path / "received"
     directory.mkdir()
-    incoming = IncomingSnapshots(host, directory, lambda: (message.to, CLUSTER), answer)
+    incoming = IncomingSnapshots(
+        host, directory, lambda: (message.to, CLUSTER), answer, lambda sender: sender == SENDER
+    )
     incoming.take(its, message.from_, len(body), body[:100])
     ours.sendall(body[100:])
     host.run_until(lambda: host.links.sent)
@@ -267,7 +274,7 @@ def test_a_disk_without_room_for_a_store_refuses(tmp_path: Path, monkeypatch: py
 
 
 def test_a_refused_sender_is_answered(host: Host, tmp_path: Path) -> None:
-    incoming = IncomingSnapshots(host, tmp_path, lambda: (LEARNER, CLUSTER), answer)
+    incoming = IncomingSnapshots(host, tmp_path, lambda: (LEARNER, CLUSTER), answer, lambda sender: sender == SENDER)
     ours, its = socket.socketpair()
     incoming.take(its, SENDER, 8, bytes(8))
     host.run_until(lambda: host.log.lines)
@@ -280,7 +287,7 @@ def test_a_refused_sender_is_answered(host: Host, tmp_path: Path) -> None:
 def test_that_of_another_sender_is_refused_meanwhile(host: Host, tmp_path: Path) -> None:
     directory = tmp_path / "received"
     directory.mkdir()
-    incoming = IncomingSnapshots(host, directory, lambda: (LEARNER, CLUSTER), answer)
+    incoming = IncomingSnapshots(host, directory, lambda: (LEARNER, CLUSTER), answer, lambda sender: sender == SENDER)
     ours, its = socket.socketpair()
     incoming.take(its, SENDER, 1 << 30, sent_body(snap_to(LEARNER)))
     other, its = socket.socketpair()
@@ -292,10 +299,61 @@ def test_that_of_another_sender_is_refused_meanwhile(host: Host, tmp_path: Path)
     other.close()
 
 
+def test_that_of_a_stranger_gives_way_to_a_members(host: Host, tmp_path: Path) -> None:
+    directory = tmp_path / "received"
+    directory.mkdir()
+    incoming = IncomingSnapshots(host, directory, lambda: (LEARNER, CLUSTER), answer, lambda sender: sender == SENDER)
+    stranger, its = socket.socketpair()
+    incoming.take(its, SENDER + 8, 1 << 30, sent_body(snap_to(LEARNER)))
+    ours, its = socket.socketpair()
+    incoming.take(its, SENDER, 8, bytes(8))
+    stranger.settimeout(PATIENCE_S)
+    assert stranger.recv(1) == b"", "its connection is closed"
+    host.run_until(lambda: any("refused" in line for line in host.log.lines))
+    host.run_until(lambda: not list(directory.iterdir()))
+    ours.close()
+    stranger.close()
+
+
+def test_one_that_trickles_in_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(snapshot_receiver, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for _ in range(40):
+        ours.send(b"x")
+    with ours, its, pytest.raises(ConnectionError, match="less than 1048576 bytes have come in 30 s"):
+        receive(Body(its, sent_body(snap_to(LEARNER)), 1 << 30), tmp_path, LEARNER, CLUSTER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_those_that_raft_never_takes_do_not_pile_up(tmp_path: Path) -> None:
+    for number in range(1, 9):
+        (tmp_path / "made").mkdir()
+        received.keep(tmp_path / "made", tmp_path / "leveldb", number)
+        os.utime(received.whole(tmp_path / "leveldb", number), (number, number))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"leveldb.{number:016x}" for number in range(5, 9)]
+
+
+def test_a_receiver_that_never_answers_is_given_up(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its machine may have lost its power: then nothing more comes, and raft would wait for the outcome for ever."""
+    monkeypatch.setattr(snapshot_sender, "ANSWER_S", 0.01)
+    opened = LevelStore(store)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = list(silent.getsockname())
+        layout = write_file(opened, None)
+        with snapshot_sender._connect(address) as connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == snapshot_sender.KEEPALIVE_S
+        no_tls: Any = None
+        targets = [(address, b"POST", "")]
+        outcome = snapshot_sender.send_to_first(opened, layout, b"message", targets, no_tls, lambda sent: None)
+    opened.close()
+    assert outcome == (False, 0, f"{address}: timed out")
+
+
 def test_a_newer_one_ends_the_one_that_is_being_received(host: Host, tmp_path: Path) -> None:
     directory = tmp_path / "received"
     directory.mkdir()
-    incoming = IncomingSnapshots(host, directory, lambda: (LEARNER, CLUSTER), answer)
+    incoming = IncomingSnapshots(host, directory, lambda: (LEARNER, CLUSTER), answer, lambda sender: sender == SENDER)
     stalled, its = socket.socketpair()
     incoming.take(its, SENDER, 1 << 30, sent_body(snap_to(LEARNER)))
     host.run_until(lambda: list(directory.glob("receiving-*/db")))

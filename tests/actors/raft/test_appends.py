@@ -30,7 +30,10 @@ class Host(SimpleNamespace):
         self.delegation = Delegation(7)
         self.storage = MemoryStorage()
         self.stepped: list[Message] = []
-        self.node = SimpleNamespace(raft=SimpleNamespace(id=1), step=self.stepped.append)
+        self.node = SimpleNamespace(
+            raft=SimpleNamespace(id=1, log=SimpleNamespace(unstable=SimpleNamespace(offset=1))),
+            step=self.stepped.append,
+        )
 
 
 @pytest.fixture

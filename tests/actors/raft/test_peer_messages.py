@@ -1,6 +1,7 @@
 """What comes of other members: taken in order, and nothing of it ends raft or displaces what this member must know."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -181,6 +182,19 @@ def test_no_more_goes_to_a_member_without_an_answer_than_the_peer_actor_keeps_fo
         one.actor.on_turn_end()
     sent = sum(len(entry) for send in one.links.of_type(Send) for *_, entries in send.appends for entry in entries)
     assert 4 << 20 < sent < limits.PEER_BULK_BYTES_MAX
+
+
+def test_the_core_is_told_once_how_far_its_log_is_durable(one: Restarted) -> None:
+    """Else it says in the log of each busy follower that what it is told is none of its business any more."""
+    lines: list[str] = []
+    one.greet(leader=0)
+    assert one.actor.node is not None
+    one.actor.node.raft.log.unstable.logger = SimpleNamespace(info=lines.append)
+    for index in range(2, 6):
+        hear(one, append(index, commit=index))
+        hear(one, append(index + 1, commit=index + 1, count=0))
+    make_durable(one)
+    assert one.actor.node.raft.log.unstable.offset == 7 and lines == []
 
 
 def test_a_change_of_members_that_has_waited_for_a_leader_too_long_is_not_made_later(one: Restarted) -> None:
