@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from etcdz.tls import cipher_suites, pem
+from etcdz.tls import cipher_suites, openssl, pem
 from etcdz.tls.settings import TlsSettings
 
 _VERSIONS: Final = {
@@ -39,6 +39,7 @@ def server_context(settings: TlsSettings, alpn: tuple[str, ...]) -> ssl.SSLConte
     if alpn:
         context.set_alpn_protocols(list(alpn))
     context.num_tickets = 0  # a session that is resumed would miss new rules
+    openssl.keep_no_sessions(context)
     return context
 
 
@@ -52,6 +53,8 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
         context.hostname_checks_common_name = False
         _load_authorities(context, settings.trusted_ca_file, ssl.Purpose.SERVER_AUTH)
     cert, key = shown_by_client(settings)
+    if bool(cert) != bool(key):
+        raise TlsError(f"KeyFile and CertFile must both be present[key: {key}, cert: {cert}]")
     if cert:
         _load_pair(context, cert, key)
     return context

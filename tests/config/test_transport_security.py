@@ -174,6 +174,15 @@ def test_members_that_srv_records_name_show_certificates_for_the_domain_unless_t
     assert given(*srv, "--peer-trusted-ca-file=a").peer_tls.server_name == ""
 
 
+def test_v3_discovery_is_asked_by_tls_if_a_file_is_given_or_the_user_says_so() -> None:
+    assert given().discovery_tls is None
+    assert given("--discovery-insecure-skip-tls-verify").discovery_tls is None
+    assert given("--discovery-insecure-transport=false").discovery_tls == TlsSettings()
+    files = ("--discovery-cert=c", "--discovery-key=k", "--discovery-cacert=a", "--discovery-insecure-skip-tls-verify")
+    expected = TlsSettings(cert_file="c", key_file="k", trusted_ca_file="a", insecure_skip_verify=True)
+    assert given(*files).discovery_tls == expected
+
+
 def test_settings_come_back_from_what_actors_are_sent() -> None:
     config = given(
         "--cert-file=c", "--key-file=k", "--peer-cert-allowed-cn=u,d", "--listen-metrics-urls=http://127.0.0.1:1"
