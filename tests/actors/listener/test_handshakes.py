@@ -232,7 +232,7 @@ def test_a_refused_certificate_is_described(authority: Authority, tmp_path: Path
 
     world.run(test)
     [(level, _, fields)] = world.log.lines
-    assert level == "warn" and fields["error"] == f"transport: certificate serial {revoked.serial:x} revoked"
+    assert level == "warn" and fields["error"] == f"transport: certificate serial {revoked.serial_hex} revoked"
     assert fields["server-name"] == "localhost" and fields["remote-addr"].startswith("127.0.0.1:")
     assert (list(fields["ip-addresses"]), list(fields["dns-names"])) == (["127.0.0.1"], ["a.example"])
 
