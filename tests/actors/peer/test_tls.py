@@ -276,3 +276,18 @@ def test_a_snapshots_connection_is_handed_over_as_a_plain_one(
     assert world.run(ask(world, client_of(ca, here), request)).startswith(b"HTTP/1.1 204")
     assert bytes(taken) == body
     world.until(lambda: not a.actor.connections)
+
+
+def test_members_out_of_dns_have_certificates_for_the_domain(make_world: MakeWorld, ca: Authority) -> None:
+    """--discovery-srv without a CA of the members' own."""
+    of_domain = ca.issue("member", dns=["example.com"])
+    both = settings(ca, of_domain, server_name="example.com", skip_client_san=True)
+    world, a, b = pair(make_world, both, both)
+    world.until(lambda: is_up(a) and is_up(b))
+
+
+def test_a_certificate_for_another_host_than_was_dialled_is_refused(make_world: MakeWorld, ca: Authority) -> None:
+    both = settings(ca, ca.issue("member", dns=["example.com"]), skip_client_san=True)
+    world, a, _ = pair(make_world, both, both)
+    world.until(lambda: bool(why_not(a)))
+    assert why_not(a).startswith("tls: failed to verify certificate: x509: ")
