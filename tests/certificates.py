@@ -55,7 +55,7 @@ class Authority:
         dns: Sequence[str] = (),
         ips: Sequence[str] = (),
         usages: Sequence[x509.ObjectIdentifier] = (SERVER, CLIENT),
-        days: int = 90,
+        days: float = 90,
     ) -> Issued:
         """name: of the files. cn: of the subject, name if None, none if "". days: until it expires; negative: since"""
         key = ec.generate_private_key(ec.SECP256R1())

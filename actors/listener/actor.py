@@ -13,6 +13,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from actors.listener.acceptor import Acceptor
 from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
-from actors.listener.connection import Connection
+from actors.listener.connection import Connection, Remote
+from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.ports import Offer, Port, ports_of
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
@@ -58,6 +62,7 @@ from etcdz.ipc.messages import (
     WatchChunk,
     WatchPosition,
 )
+from etcdz.tls.files import TlsFiles
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
@@ -109,11 +114,19 @@ class ListenerActor(Actor):
         asyncio.set_event_loop(self.event_loop)
         self.config = MemberConfig.from_dict(boot.config)
         self.addresses = [address for address, _ in boot.listen_sockets]
+        config = self.config
+        self.ports = ports_of(
+            self.addresses, config.listen_client_urls, config.listen_client_http_urls, config.listen_metrics_urls
+        )
+        self.handshakes: Handshakes | None = None
+        """None: no address has TLS."""
+        if any(port.is_secure for port in self.ports):
+            self.handshakes = self._new_handshakes()
         self.acceptor = Acceptor(
             self.event_loop,
             boot.listen_sockets,
             boot.fds,
-            lambda: Connection(self),
+            [self._new_connections(port) for port in self.ports],
             on_error=self.fail,
             on_accepting=self._announce,
         )
@@ -159,7 +172,6 @@ class ListenerActor(Actor):
             path: Method(path, False, tag, single=tag in singles, streams=tag not in WAITING)
             for path, tag in STREAM_PATHS.items()
         }
-        config = self.config
         keepalive = rules_of_flags(
             config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
         )
@@ -210,19 +222,53 @@ class ListenerActor(Actor):
             self.calls.lose(connection)
         self.calls.long_reads.forget(connection)
 
-    def on_connection_error(self, connection: Connection, error: Exception) -> None:
+    def on_connection_error(self, connection: Remote, error: Exception) -> None:
         """A connection has ended because something that was done for its client has raised this. The others go on."""
         self.connection_errors += 1
         text = "".join(traceback.format_exception(error))
         self.log.error("a defect ended a connection", remote=connection.remote, error=repr(error), stack=text)
 
-    def new_grpc(self) -> GrpcServerConnection:
+    def new_grpc(self, offer: Offer) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
-        return GrpcServerConnection(self.methods, self.settings, time.monotonic, self.unfinished)
+        settings = self.settings
+        if offer.http2:
+            settings = settings._replace(serves_http=True, serves_grpc=offer.grpc)
+        return GrpcServerConnection(self.methods, settings, time.monotonic, self.unfinished)
 
-    def new_http1(self, transport: asyncio.Transport, fail: Callable[[Exception], None]) -> Http1Endpoints:
-        """The protocol of a client that speaks HTTP/1, which answers through transport."""
-        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes, self.unfinished, fail)
+    def new_http1(self, connection: Connection) -> Http1Endpoints:
+        """The protocol of a client that speaks HTTP/1."""
+        return Http1Endpoints(
+            connection.transport,
+            self.calls,
+            self.scrapes,
+            self.config.max_request_bytes,
+            self.unfinished,
+            connection.fail,
+            connection.offer.metrics_only,
+        )
+
+    def new_http2(self, connection: Connection) -> Http2Endpoints:
+        """What answers requests over HTTP/2 that are not gRPC."""
+        return Http2Endpoints(connection, self.calls, self.scrapes, connection.fail, connection.offer.metrics_only)
+
+    def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
+        """What makes the protocol of a connection that is accepted there."""
+        if port.is_secure and self.handshakes is not None:
+            return partial(self.handshakes.new, port)
+        return partial(Connection, self, port.plain)
+
+    def _new_handshakes(self) -> Handshakes:
+        secure = [number for number, port in enumerate(self.ports) if port.is_secure]
+        settings = self.config.client_tls
+        return Handshakes(
+            self,
+            settings,
+            TlsFiles(settings, self.log),
+            self.log,
+            self.event_loop,
+            hold=lambda full: self.acceptor.hold(secure if full else ()),
+            is_leaving=lambda: self.is_drained or self.stopping,
+        )
 
     # ---- the loop: uvloop's, not the blocking one ----
 
@@ -297,6 +343,8 @@ class ListenerActor(Actor):
             self.scrapes.expire(now)
             self._relieve()
             waits = self._expire_deadlines(now)
+            if self.handshakes is not None:
+                self.handshakes.expire(now)
             if self.streams.cancelled:
                 self.calls.cancel(self.streams.cancelled)
             if now >= self.next_keepalive:
@@ -458,8 +506,11 @@ class ListenerActor(Actor):
             return
         self.announced = True
         self.log.info("ready to serve client requests")
-        for address in self.addresses:
-            self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
+        for address, port in zip(self.addresses, self.ports, strict=True):
+            if port.is_plain:
+                self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
+            if port.is_secure:
+                self.log.info("serving client traffic securely", address=address)
         self.heartbeat_now()  # the supervisor tells the service manager
 
     def _on_stop(self, stop: Stop) -> None:
@@ -491,11 +542,15 @@ class ListenerActor(Actor):
         for connection in list(self.connections):
             connection.flush()
             connection.transport.close()
+        if self.handshakes is not None:
+            self.handshakes.close()
         await asyncio.sleep(0)
 
     def _is_serving(self, fresh_until: float) -> bool:
         """Whether a client may still have a call on its way to this listener, or wait for an answer."""
         is_early = time.monotonic() < fresh_until
+        if self.handshakes is not None and (self.handshakes.is_serving or (is_early and len(self.handshakes))):
+            return True
         return any(not c.transport.is_closing() and (not c.is_fresh or is_early) for c in self.connections)
 
     def summary(self) -> dict[str, Any]:
@@ -506,7 +561,7 @@ class ListenerActor(Actor):
             "streams": len(self.streams),
             "client_cpu": self.affinity.cpu,
             **({"serving": True} if self.announced else {}),
-            **({"drained": not self.connections} if self.is_drained else {}),
+            **({"drained": not (self.connections or self.handshakes)} if self.is_drained else {}),
         }
 
     def metrics(self) -> dict[str, Any]:

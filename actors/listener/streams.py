@@ -25,7 +25,7 @@ from google.protobuf.message import DecodeError
 from actors.listener.identities import Credentials, credentials_of
 from actors.listener.learner_gate import STREAMS_SERVED
 from etcdz.api.errors import NO_LEADER, NOT_SUPPORTED_FOR_LEARNER, STOPPED, EtcdError
-from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
+from etcdz.wire.events import CALL, CANCEL, REQUEST, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.request_head import Metadata, Method
 
 CLOGGED_BYTES: Final = 64 << 10
@@ -41,6 +41,7 @@ class Connection(Protocol):
     @property
     def is_backed_up(self) -> bool: ...
     def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
+    def take_request(self, stream_id: int, fields: Metadata, body: bytes) -> None: ...
     def flush(self) -> None: ...
     def fail(self, error: Exception) -> None: ...
 
@@ -202,6 +203,8 @@ class Streams:
         if call is None:  # a unary call, or a stream that this end has ended
             if kind == CANCEL:
                 self.cancelled.setdefault(connection, set()).add(stream_id)
+            elif kind == REQUEST:
+                connection.take_request(stream_id, metadata, message)
             return
         if kind == STREAM_MESSAGE:
             call.handler.on_message(message)

@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from etcdz.tls import cipher_suites, pem
+from etcdz.tls import cipher_suites, openssl, pem
 from etcdz.tls.settings import TlsSettings
 
 _VERSIONS: Final = {
@@ -39,6 +39,7 @@ def server_context(settings: TlsSettings, alpn: tuple[str, ...]) -> ssl.SSLConte
     if alpn:
         context.set_alpn_protocols(list(alpn))
     context.num_tickets = 0  # a session that is resumed would miss new rules
+    openssl.keep_no_sessions(context)
     return context
 
 

@@ -4,8 +4,9 @@ etcd reads certificate and key for every handshake, and the CA never again. Here
 most once a second the files are looked at, and what has changed is loaded: certificate, key, CA and CRL. New files that
 are bad leave the old ones in force, with etcd's warning.
 
-Nothing is resumed past a change: TLS 1.3 gives out no tickets. A TLS 1.2 client that names an old session meets
-check_certificate() again, which then looks at the time as well, in a context that has the present CA.
+Nothing is resumed: no tickets are given out, and no sessions are kept. Where Python's OpenSSL cannot be told so, a TLS
+1.2 client that names an old session meets check_certificate() again, which then looks at the time as well, in a context
+that has the present CA.
 """
 
 import ssl

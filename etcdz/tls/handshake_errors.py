@@ -1,6 +1,7 @@
 """Why a handshake has failed, in the words of etcd's log: those of Go's crypto/tls and crypto/x509."""
 
 import ssl
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from etcdz.tls.certificate import REFUSED
@@ -17,7 +18,6 @@ class HandshakeError(NamedTuple):
 NO_CERTIFICATE: Final = "tls: client didn't provide a certificate"
 NO_TLS: Final = "tls: first record does not look like a TLS handshake"
 NO_VERSION: Final = "tls: client offered only unsupported versions"
-"""NB: etcd goes on with the versions, which OpenSSL does not tell."""
 
 _REASONS: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": NO_CERTIFICATE,
@@ -75,11 +75,12 @@ _ALERTS: Final = {
 """What the other end has sent: how OpenSSL's reason ends -> Go's text of it."""
 
 
-def handshake_error(error: BaseException) -> HandshakeError:
+def handshake_error(error: BaseException, offered: Sequence[int] = ()) -> HandshakeError:
     """What etcd would say, on either side.
 
     error   ssl.SSLError of the handshake; EOFError or ConnectionError: the other end has gone; TimeoutError: it was
             silent for too long
+    offered versions of TLS that the client has offered, as on the wire
     """
     if isinstance(error, EOFError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return HandshakeError("EOF", "debug")
@@ -89,6 +90,8 @@ def handshake_error(error: BaseException) -> HandshakeError:
         return HandshakeError(_verification_text(error), "warn")
     if isinstance(error, ssl.SSLError):
         text = _text(error.reason or str(error))
+        if text == NO_VERSION and offered:
+            text = f"{text}: [{' '.join([f'{version:x}' for version in offered])}]"
         return HandshakeError(text, "debug" if text == "EOF" else "warn")
     if isinstance(error, ConnectionResetError):
         return HandshakeError("read: connection reset by peer", "warn")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from etcdz.tls import certificate
+from etcdz.tls import certificate, openssl
 from etcdz.tls.files import TlsError, TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.tls.in_force import DAY_S
@@ -228,7 +228,20 @@ def test_nothing_of_a_key_is_told(tmp_path: Path) -> None:
     assert secret[:20] not in told
 
 
-def test_a_session_of_tls_1_2_is_not_resumed_past_its_certificates_end(tmp_path: Path) -> None:
+def test_no_session_is_resumed(tmp_path: Path) -> None:
+    for version in ("TLS1.2", "TLS1.3"):
+        side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), max_version=version)
+        client = side.as_client(side.client)
+        first = shake(side.files.server_context(), client)
+        ends = shake(side.files.server_context(), client, session=first.client.session)
+        assert not ends.server.session_reused
+        assert side.files.server_context().session_stats()["number"] == 0
+
+
+def test_where_openssl_cannot_be_told_a_session_is_not_resumed_past_its_certificates_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssl, "library", lambda: None)
     side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), max_version="TLS1.2")
     client = side.as_client(side.client)
     first = shake(side.files.server_context(), client)
