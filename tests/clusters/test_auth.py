@@ -58,7 +58,7 @@ def settled(side: Side, call: AuthCall) -> str:
 
 
 def give_users(sides: list[Side], random: Random) -> None:
-    """NB: the password goes to the oldest: etcd 3.4 knows nothing of hashes in entries, and the others hash what it says."""
+    """NB: passwords go to the oldest: etcd 3.4 knows of no hashes in entries, and the others hash what it says."""
     for user in ("root", *USERS):
         must(sides[0], "UserAdd", pb.AuthUserAddRequest(name=user, password=user))
         must(random.choice(sides), "RoleAdd", pb.AuthRoleAddRequest(name=user))
@@ -76,9 +76,9 @@ def change(side: Side, random: Random) -> None:
         side.ask(AuthCall("root", "RoleRevokePermission", pb.AuthRoleRevokePermissionRequest(role=role, key=key)))
 
 
-def state(side: Side, sides: list[Side]) -> tuple[int, int, int] | None:
-    """(revision, hash of the keys, revision of users) once this member has all; None: not yet."""
+def state(side: Side, sides: list[Side]) -> tuple[str, ...] | None:
+    """Hash of the keys, and what there is of roles, once this member has all; None: not yet."""
     newest = must(sides[0], "HashKV", pb.HashKVRequest(), "root").header.revision
     hashed = must(side, "HashKV", pb.HashKVRequest(revision=newest), "root")
-    status = must(side, "AuthStatus", pb.AuthStatusRequest(), "root")
-    return (newest, hashed.hash, status.authRevision) if hashed.header.revision >= newest else None
+    roles = [must(side, "RoleGet", pb.AuthRoleGetRequest(role=role), "root").perm for role in USERS]
+    return (str(hashed.hash), *map(str, roles)) if hashed.header.revision >= newest else None
