@@ -298,6 +298,7 @@ class RaftActor(Actor):
         self.active = dict(state.active)
         self.ticks.advance(time.monotonic())
         self.proposals.on_peer_state(state)
+        self.reconfiguration.on_peer_state(state)
 
     # ---- the turn ----
 
@@ -359,7 +360,7 @@ class RaftActor(Actor):
 
     def _propose(self, node: RawNode) -> None:
         """Whatever may be done by now of what waits for a leader."""
-        if self.reconfiguration.waiting:
+        if self.reconfiguration.has_work:
             self.reconfiguration.advance(node)
         if self.publish.waiting:
             self.publish.propose(node, time.monotonic())
