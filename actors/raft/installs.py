@@ -4,9 +4,9 @@
     BackendState -> the core's own answer, and it goes on behind the snapshot
 
 What is said to the leader leaves when the wal has it: the store was whole and on disk before the MsgSnap came. Only the
-core's own answer waits for the backend, and behind it all that the core is to be told of later entries: it takes what it
-hears of its disk in order, and would else believe that its log ends with the snapshot, and vote so. A backend that is
-older than the snapshot is told again.
+core's own answer waits for the backend, and behind it all that the core is to be told of later entries: it takes what
+it hears of its disk in order, and would else believe that its log ends with the snapshot, and vote so. A backend that
+is older than the snapshot is told again.
 """
 
 from typing import Protocol
