@@ -68,6 +68,12 @@ UNFINISHED_BYTES_MAX = 64 << 20
 """Of requests that have not come completely, over all connections of a listener."""
 MUTE_S = 30.0
 """A client has so long to say which protocol it speaks and to greet, or to ask something over HTTP/1."""
+HANDSHAKE_S = 10.0
+"""And so long for a TLS handshake. Source: etcd 3.5.33"""
+HANDSHAKE_PRESSED_S = 2.0
+"""The same while no more handshakes may begin."""
+HANDSHAKES_MAX = 256
+"""Of one listener, begun and not done; beyond, clients wait in the sockets' queues."""
 
 SNAPSHOTS_MAX = 4
 """Snapshots that one listener sends at a time, each from a process of its own."""
@@ -189,3 +195,4 @@ assert STORE_SHORT_BYTES < BALLAST_BYTES
 assert REPLY_RING_RESERVED_BYTES < REPLY_RING_BYTES
 assert LAZY_ACK_BYTES * 2 <= APPEND_BYTES_IN_FLIGHT_MAX, "or raft refuses what the wal has written long ago"
 assert APPLIED_EVERY_BYTES * 2 <= APPLY_BYTES_IN_FLIGHT_MAX, "or raft waits for the timer of the backend"
+assert HANDSHAKE_PRESSED_S < HANDSHAKE_S < MUTE_S

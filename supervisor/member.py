@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from etcdz.bootstrap.errors import BootstrapError, DiscoveryError
@@ -10,7 +11,6 @@ from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
 from etcdz.net.address import AddressError
 from etcdz.net.claim import Claim
-from etcdz.net.listen_sockets import SOCKETS_PER_ADDRESS
 from etcdz.telemetry import logs
 from supervisor import rules
 from supervisor.control import verbs
@@ -19,6 +19,7 @@ from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
 from supervisor.runtime import announcements, certificates, data_dir, founding, stack_report, takeover, token_keys
 from supervisor.runtime.certificates import CertificateError
+from supervisor.runtime.client_addresses import ClientAddresses
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.loop import Loop
@@ -61,9 +62,9 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
         config = certificates.prepare(config)
         settings = config.to_dict()
         with _claim_peers(config, specs, umask) as peers, _claim_clients(config, specs, umask) as clients:
-            announcements.starting(config, peers.urls, clients.urls)
+            announcements.starting(config, peers.urls, clients.urls["listen_client_urls"])
             token_keys.check(config)
-            settings = {**settings, "listen_peer_urls": peers.urls, "listen_client_urls": clients.urls}
+            settings = {**settings, "listen_peer_urls": peers.urls, **clients.urls}
             failure, stop_signal = "", takeover.do_work(config, data, work)
             if not stop_signal:
                 decided, stop_signal = founding.settle(config)
@@ -94,29 +95,34 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
 
 
 def _claim_peers(config: MemberConfig, specs: tuple[ChildSpec, ...], umask: int) -> Claim:
-    """The addresses on which this tree will listen for other members; umask and raises as of _claim"""
+    """The addresses on which this tree will listen for other members.
+
+    umask: who may connect to unix sockets. raises AddressError
+    """
     announcements.configuring_peers(config)
-    return _claim(config.listen_peer_urls if any(spec.peer_sockets for spec in specs) else (), config, umask, sockets=1)
+    urls = config.listen_peer_urls if any(spec.peer_sockets for spec in specs) else ()
+    with _umask(umask):
+        return Claim(urls, config.socket_reuse_port, sockets=1)
 
 
-def _claim_clients(config: MemberConfig, specs: tuple[ChildSpec, ...], umask: int) -> Claim:
-    """The addresses on which this tree will listen for clients; umask and raises as of _claim"""
+def _claim_clients(config: MemberConfig, specs: tuple[ChildSpec, ...], umask: int) -> ClientAddresses:
+    """The addresses on which this tree will listen for clients; umask and raises as of _claim_peers"""
     announcements.configuring_clients(config)
-    urls = config.listen_client_urls if any(spec.listen_sockets for spec in specs) else ()
-    return _claim(urls, config, umask, SOCKETS_PER_ADDRESS)
+    with _umask(umask):
+        return ClientAddresses(config, any(spec.listen_sockets for spec in specs))
 
 
-def _claim(urls: Sequence[str], config: MemberConfig, umask: int, sockets: int) -> Claim:
-    """umask: who may connect to unix sockets. sockets: for each address. raises AddressError"""
+@contextmanager
+def _umask(umask: int) -> Iterator[None]:
     os.umask(umask)
     try:
-        return Claim(urls, config.socket_reuse_port, sockets)
+        yield
     finally:
         os.umask(PRIVATE)
 
 
 def _run_tree(
-    settings: dict[str, object], specs: tuple[ChildSpec, ...], data: DataDir, peers: Claim, clients: Claim
+    settings: dict[str, object], specs: tuple[ChildSpec, ...], data: DataDir, peers: Claim, clients: ClientAddresses
 ) -> tuple[str, int]:
     """return (why the member stopped by itself, the signal that told it to)."""
     linux.become_subreaper()

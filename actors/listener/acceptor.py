@@ -17,29 +17,33 @@ class Acceptor:
         event_loop: asyncio.AbstractEventLoop,
         listen_sockets: Iterable[tuple[str, int]],
         fds: Sequence[int],
-        new_connection: Callable[[], asyncio.Protocol],
+        new_connections: Sequence[Callable[[], asyncio.Protocol]],
         on_error: Callable[[Exception], None],
         on_accepting: Callable[[], None],
     ) -> None:
         """listen_sockets, fds    as in Boot
-        new_connection         makes the protocol of a connection
+        new_connections        by address: makes the protocol of a connection
         on_error               told when a socket cannot be listened on
         on_accepting           called whenever is_accepting has become true
         """
         self._event_loop = event_loop
-        self._new_connection = new_connection
         self._on_error = on_error
         self._on_accepting = on_accepting
         self._sockets: list[list[socket.socket]] = []
         """By address, in the order of listen_sockets."""
+        self._new_connection: dict[int, Callable[[], asyncio.Protocol]] = {}
+        """By file descriptor."""
         left = list(fds)
-        for _, count in listen_sockets:
+        for (_, count), new_connection in zip(listen_sockets, new_connections, strict=True):
             self._sockets.append([socket.socket(fileno=fd) for fd in left[:count]])
+            self._new_connection |= dict.fromkeys(left[:count], new_connection)
             del left[:count]
         self._servers: dict[int, asyncio.AbstractServer] = {}
         """By file descriptor: what accepts from it."""
         self._wanted: set[int] = set()
         """File descriptors of the sockets that accept_from has named last."""
+        self._chosen: set[int] = set()
+        self._held: set[int] = set()
 
     @property
     def is_accepting(self) -> bool:
@@ -51,12 +55,22 @@ class Acceptor:
 
         An address that has a single socket is accepted from by every listener that accepts at all.
         """
-        chosen = set(numbers)
+        self._chosen = set(numbers)
+        self._update()
+
+    def hold(self, addresses: Iterable[int]) -> None:
+        """Accept nothing from these addresses for now: clients wait in the sockets' queues. addresses: their places in
+        listen_sockets; none: as accept_from has said"""
+        self._held = set(addresses)
+        self._update()
+
+    def _update(self) -> None:
+        chosen = self._chosen
         wanted = {
             sock.fileno(): sock
-            for sockets in self._sockets
+            for address, sockets in enumerate(self._sockets)
             for number, sock in enumerate(sockets)
-            if number in chosen or (chosen and len(sockets) == 1)
+            if address not in self._held and (number in chosen or (chosen and len(sockets) == 1))
         }
         was_accepting = self.is_accepting
         self._wanted = set(wanted)
@@ -70,7 +84,7 @@ class Acceptor:
 
     async def _listen(self, fd: int, sock: socket.socket) -> None:
         try:
-            server = await self._new_server(sock.dup())
+            server = await self._new_server(sock.dup(), self._new_connection[fd])
         except OSError as error:
             self._on_error(error)
             return
@@ -81,8 +95,10 @@ class Acceptor:
         else:  # changed meanwhile
             server.close()
 
-    async def _new_server(self, sock: socket.socket) -> asyncio.AbstractServer:
+    async def _new_server(
+        self, sock: socket.socket, new_connection: Callable[[], asyncio.Protocol]
+    ) -> asyncio.AbstractServer:
         """NB: a server closes its socket when it ends, which is why it gets a duplicate."""
         if sock.family == socket.AF_UNIX:
-            return await self._event_loop.create_unix_server(self._new_connection, sock=sock, backlog=BACKLOG)
-        return await self._event_loop.create_server(self._new_connection, sock=sock, backlog=BACKLOG)
+            return await self._event_loop.create_unix_server(new_connection, sock=sock, backlog=BACKLOG)
+        return await self._event_loop.create_server(new_connection, sock=sock, backlog=BACKLOG)

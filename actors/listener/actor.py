@@ -13,6 +13,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from actors.listener.acceptor import Acceptor
 from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
-from actors.listener.connection import Connection
+from actors.listener.connection import Connection, Remote
+from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.ports import Offer, Port, ports_of
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
@@ -33,7 +37,7 @@ from actors.listener.watching import Watching
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
 from etcdz import limits
-from etcdz.api.methods import HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
+from etcdz.api.methods import AUTH_PATHS, HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS, SNAPSHOT, STREAM_PATHS, WAITING, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
@@ -58,6 +62,7 @@ from etcdz.ipc.messages import (
     WatchChunk,
     WatchPosition,
 )
+from etcdz.tls.files import TlsFiles
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
@@ -68,6 +73,8 @@ TIMER_S = 0.1
 IDLE_TIMER_S = 0.5
 """The same while there is nothing that could become overdue, until a client sends something. A timer of TIMER_S alone
 would cost more than all else that an idle listener does."""
+TOKENS_USED_S_MAX = 10.0
+"""The backend hears of tokens that were used at least so often, and more often where they live shortly."""
 KEEPALIVE_CHECK_S_MAX = 2.0
 """Silent clients are looked for at least so often, and more often where their timeout is short."""
 CLIENTS_SHOWN = 100
@@ -107,11 +114,20 @@ class ListenerActor(Actor):
         asyncio.set_event_loop(self.event_loop)
         self.config = MemberConfig.from_dict(boot.config)
         self.addresses = [address for address, _ in boot.listen_sockets]
+        config = self.config
+        self.ports = ports_of(
+            self.addresses, config.listen_client_urls, config.listen_client_http_urls, config.listen_metrics_urls
+        )
+        self.handshakes: Handshakes | None = None
+        """None: no address has TLS."""
+        if any(port.is_secure for port in self.ports):
+            self.handshakes = self._new_handshakes()
+            self.handshakes.files.look_hourly(self.event_loop.call_later)
         self.acceptor = Acceptor(
             self.event_loop,
             boot.listen_sockets,
             boot.fds,
-            lambda: Connection(self),
+            [self._new_connections(port) for port in self.ports],
             on_error=self.fail,
             on_accepting=self._announce,
         )
@@ -120,10 +136,11 @@ class ListenerActor(Actor):
         self.connection_errors = 0
         self.auth_news = AuthNews()
         self.calls = Calls(self, self.config)
+        self.identities = self.calls.identities
         self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
-        self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb")
+        self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb", self.calls.gate)
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         self.streams.services[HEALTH_WATCH] = HealthWatch
@@ -147,16 +164,15 @@ class ListenerActor(Actor):
             WatchChunk: self.watching.on_chunk,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
-            AuthState: self.auth_news.on_state,
-            AuthTokens: self.auth_news.on_tokens,
+            AuthState: self.on_auth_state,
+            AuthTokens: self.on_auth_tokens,
         }
-        self.methods = {path: Method(path, True, tag) for path, tag in PATHS.items()}
+        self.methods = {path: Method(path, True, tag) for path, tag in (PATHS | AUTH_PATHS).items()}
         singles = self.streams.singles
         self.methods |= {
             path: Method(path, False, tag, single=tag in singles, streams=tag not in WAITING)
             for path, tag in STREAM_PATHS.items()
         }
-        config = self.config
         keepalive = rules_of_flags(
             config.grpc_keepalive_min_time_s, config.grpc_keepalive_interval_s, config.grpc_keepalive_timeout_s
         )
@@ -168,6 +184,8 @@ class ListenerActor(Actor):
         )
         self.keepalive_every_s = min(KEEPALIVE_CHECK_S_MAX, keepalive.timeout_s / 10)
         self.next_keepalive = 0.0
+        self.tokens_used_every_s = min(TOKENS_USED_S_MAX, self.config.auth_token_ttl_s / 8)
+        self.next_tokens_used = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.idles = False
         progress_s = self.config.watch_progress_notify_s
@@ -205,19 +223,53 @@ class ListenerActor(Actor):
             self.calls.lose(connection)
         self.calls.long_reads.forget(connection)
 
-    def on_connection_error(self, connection: Connection, error: Exception) -> None:
+    def on_connection_error(self, connection: Remote, error: Exception) -> None:
         """A connection has ended because something that was done for its client has raised this. The others go on."""
         self.connection_errors += 1
         text = "".join(traceback.format_exception(error))
         self.log.error("a defect ended a connection", remote=connection.remote, error=repr(error), stack=text)
 
-    def new_grpc(self) -> GrpcServerConnection:
+    def new_grpc(self, offer: Offer) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
-        return GrpcServerConnection(self.methods, self.settings, time.monotonic, self.unfinished)
+        settings = self.settings
+        if offer.http2:
+            settings = settings._replace(serves_http=True, serves_grpc=offer.grpc)
+        return GrpcServerConnection(self.methods, settings, time.monotonic, self.unfinished)
 
-    def new_http1(self, transport: asyncio.Transport, fail: Callable[[Exception], None]) -> Http1Endpoints:
-        """The protocol of a client that speaks HTTP/1, which answers through transport."""
-        return Http1Endpoints(transport, self.calls, self.scrapes, self.config.max_request_bytes, self.unfinished, fail)
+    def new_http1(self, connection: Connection) -> Http1Endpoints:
+        """The protocol of a client that speaks HTTP/1."""
+        return Http1Endpoints(
+            connection.transport,
+            self.calls,
+            self.scrapes,
+            self.config.max_request_bytes,
+            self.unfinished,
+            connection.fail,
+            connection.offer.metrics_only,
+        )
+
+    def new_http2(self, connection: Connection) -> Http2Endpoints:
+        """What answers requests over HTTP/2 that are not gRPC."""
+        return Http2Endpoints(connection, self.calls, self.scrapes, connection.fail, connection.offer.metrics_only)
+
+    def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
+        """What makes the protocol of a connection that is accepted there."""
+        if port.is_secure and self.handshakes is not None:
+            return partial(self.handshakes.new, port)
+        return partial(Connection, self, port.plain)
+
+    def _new_handshakes(self) -> Handshakes:
+        secure = [number for number, port in enumerate(self.ports) if port.is_secure]
+        settings = self.config.client_tls
+        return Handshakes(
+            self,
+            settings,
+            TlsFiles(settings, self.log),
+            self.log,
+            self.event_loop,
+            hold=lambda full: self.acceptor.hold(secure if full else ()),
+            is_leaving=lambda: self.is_drained or self.stopping,
+        )
 
     # ---- the loop: uvloop's, not the blocking one ----
 
@@ -292,11 +344,15 @@ class ListenerActor(Actor):
             self.scrapes.expire(now)
             self._relieve()
             waits = self._expire_deadlines(now)
+            if self.handshakes is not None:
+                self.handshakes.expire(now)
             if self.streams.cancelled:
                 self.calls.cancel(self.streams.cancelled)
             if now >= self.next_keepalive:
                 self.next_keepalive = now + self.keepalive_every_s
                 self._keep_alive(now)
+            if self.auth_news.used and now >= self.next_tokens_used:
+                self._tell_of_tokens(now)
             self.calls.end_turn()
             self.streams.flush()
             if self.affinity.on_tick():
@@ -347,6 +403,27 @@ class ListenerActor(Actor):
             else:
                 connection.keep_alive(now)
 
+    def _tell_of_tokens(self, now: float) -> None:
+        """The backend, whose clock ends the life of tokens, which ones were used here."""
+        self.next_tokens_used = now + self.tokens_used_every_s
+        used = self.auth_news.take_used()
+        if used is not None:
+            self.links.send("backend", used)
+
+    def call_soon_from_thread(self, do: Callable[[], None]) -> None:
+        """Runs do() in the event loop, called from any thread; an error of it ends the actor."""
+
+        def guarded() -> None:
+            try:
+                do()
+                self.calls.end_turn()
+                self.streams.flush()
+                self.links.flush()
+            except Exception as error:
+                self.fail(error)
+
+        self.event_loop.call_soon_threadsafe(guarded)
+
     def call_later(self, seconds: float, do: Callable[[], None]) -> None:
         """Runs do() in the event loop after so many seconds; an error of it ends the actor."""
 
@@ -390,6 +467,18 @@ class ListenerActor(Actor):
         self.calls.on_members(message)
         self.streams.serve_as(self.calls.members.known.is_learner)
 
+    def on_auth_state(self, message: AuthState) -> None:
+        """Users, roles, or whether anybody is asked for them."""
+        self.auth_news.on_state(message)
+        self.identities.on_news()
+        self.watching.on_auth_change()
+
+    def on_auth_tokens(self, message: AuthTokens) -> None:
+        """Simple tokens that are given, and those that are gone."""
+        self.auth_news.on_tokens(message)
+        if message.dropped != []:
+            self.identities.on_news()
+
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""
         self.calls.on_leadership(message)
@@ -418,8 +507,11 @@ class ListenerActor(Actor):
             return
         self.announced = True
         self.log.info("ready to serve client requests")
-        for address in self.addresses:
-            self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
+        for address, port in zip(self.addresses, self.ports, strict=True):
+            if port.is_plain:
+                self.log.info("serving client traffic insecurely; this is strongly discouraged!", address=address)
+            if port.is_secure:
+                self.log.info("serving client traffic securely", address=address)
         self.heartbeat_now()  # the supervisor tells the service manager
 
     def _on_stop(self, stop: Stop) -> None:
@@ -451,11 +543,15 @@ class ListenerActor(Actor):
         for connection in list(self.connections):
             connection.flush()
             connection.transport.close()
+        if self.handshakes is not None:
+            self.handshakes.close()
         await asyncio.sleep(0)
 
     def _is_serving(self, fresh_until: float) -> bool:
         """Whether a client may still have a call on its way to this listener, or wait for an answer."""
         is_early = time.monotonic() < fresh_until
+        if self.handshakes is not None and (self.handshakes.is_serving or (is_early and len(self.handshakes))):
+            return True
         return any(not c.transport.is_closing() and (not c.is_fresh or is_early) for c in self.connections)
 
     def summary(self) -> dict[str, Any]:
@@ -466,11 +562,12 @@ class ListenerActor(Actor):
             "streams": len(self.streams),
             "client_cpu": self.affinity.cpu,
             **({"serving": True} if self.announced else {}),
-            **({"drained": not self.connections} if self.is_drained else {}),
+            **({"drained": not (self.connections or self.handshakes)} if self.is_drained else {}),
         }
 
     def metrics(self) -> dict[str, Any]:
-        return self.watching.metrics()
+        certificates = {} if self.handshakes is None else self.handshakes.files.figures("client")
+        return self.watching.metrics() | certificates
 
     def details(self) -> dict[str, Any]:
         return {
@@ -480,6 +577,7 @@ class ListenerActor(Actor):
             "accepting": self.acceptor.is_accepting,
             "draining": self.is_drained or self.stopping,
             "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
+            **({} if self.handshakes is None else self.handshakes.files.show()),
         }
 
 

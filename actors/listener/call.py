@@ -5,6 +5,10 @@
     Leases      (leases.py)        > check requests of etcd's services and choose the way of each
     Maintenance (maintenance.py)  /
     ClusterMembers (members.py)  /
+    Users       (users.py)      /
+    Logins      (logins.py)     /
+    AuthGate    (auth_gate.py)    stands behind these checks while auth is on: who asks, and whether that may
+    PasswordWorker (password_worker.py) has threads for what is slow about passwords
     LearnerGate (learner_gate.py) stands before all while this member has no vote
     QuotaGate   (quota_gate.py)   stands before them while the store is nearly full
     LongReads   (long_reads.py)   holds reads that take long until their answers have room
@@ -128,6 +132,9 @@ Begin = Callable[[Caller, int, bytes, AuthInfo | None], EtcdError | None]
 """How calls of a method begin: (caller, stream id, body of the request, who asks) -> the error to refuse it with, or
 None: it is on its way, or answered. raises DecodeError: body is no such request"""
 
+GoOn = Callable[[AuthInfo | None], EtcdError | None]
+"""(who asks): how a call goes on that is not refused; return as Begin"""
+
 FollowUp = Callable[[int, Call, int, bytes], tuple[int, bytes] | None]
 """What a reply of the backend is followed by: (request id, call, code, body) -> (code, body) for the client, or None:
 there is more to wait for."""
@@ -141,8 +148,13 @@ class Routes(NamedTuple):
     read_long_running   as propose, for a read that no request timeout ends
     wait_long_running   (request id, call): the call goes on under its id as a long-running read
     ask_lessor          (caller, stream id, method, body, auth): the lessor first, then the backend
-    reconfigure         (caller, stream id, method, request id -> encoded raftpb.ConfChange, auth): it is proposed
+    reconfigure         (caller, stream id, method, request id -> encoded raftpb.ConfChange, auth): it is proposed.
+                        Requires: who asks is permitted
     leadership          () -> what raft has said last of its leader and term
+    permit              (caller, stream id, method, body, auth, go on): goes on at once or later, with who asks, unless
+                        that is refused; for what is checked before a request is sent on one of the other ways, which
+                        look at who asks by themselves. return as Begin
+    ask_about_users     (caller, method, question, index, auth): PASSWORD_HASH, TOKEN_OWNER or LEASE_KEYS of the backend
     """
 
     propose: Callable[[Caller, int, int, bytes, AuthInfo | None], EtcdError | None]
@@ -152,3 +164,5 @@ class Routes(NamedTuple):
     ask_lessor: Callable[[Caller, int, int, bytes, AuthInfo | None], None]
     reconfigure: Callable[[Caller, int, int, Callable[[int], bytes], AuthInfo | None], None]
     leadership: Callable[[], Leadership]
+    permit: Callable[[Caller, int, int, bytes, AuthInfo | None, "GoOn"], EtcdError | None]
+    ask_about_users: Callable[[Caller, int, bytes, int, AuthInfo | None], None]

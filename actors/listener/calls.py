@@ -20,6 +20,8 @@ from typing import Any, Protocol
 from google.protobuf.message import DecodeError
 
 from actors.listener.admission import Admission, WaitingCall
+from actors.listener.auth_gate import AuthGate
+from actors.listener.auth_news import AuthNews
 from actors.listener.call import (
     ASK_LESSOR,
     CHANGE,
@@ -33,19 +35,24 @@ from actors.listener.call import (
     FollowUp,
     Routes,
 )
+from actors.listener.identities import NOBODY, Identities
 from actors.listener.keep_alives import KeepAlives
 from actors.listener.key_values import KeyValues
 from actors.listener.leader_transfers import LeaderTransfers
 from actors.listener.learner_gate import behind_learner_gate
 from actors.listener.leases import Leases, lessor_query, wants_keys, with_keys_wanted
+from actors.listener.logins import Logins
 from actors.listener.long_reads import LongReads
 from actors.listener.maintenance import Maintenance
 from actors.listener.members import ClusterMembers
+from actors.listener.password_worker import PasswordWorker
 from actors.listener.peer_requests import PeerRequests
 from actors.listener.poison_reads import POISON_READ, PoisonReads
 from actors.listener.quota_gate import QuotaGate
 from actors.listener.slow_calls import SlowCalls
 from actors.listener.timeouts import Timeouts
+from actors.listener.tokens import load as load_tokens
+from actors.listener.users import Users
 from actors.runtime.link import Links, Peer
 from etcdz import limits
 from etcdz.api import errors
@@ -60,6 +67,7 @@ from etcdz.api.methods import (
     LEASE_TIME_TO_LIVE,
     MEMBER_LIST,
     STATUS,
+    TOKEN_OWNER,
     WAIT_COMPACTION,
 )
 from etcdz.api.raft_request import TAGS, encode_request, request_of
@@ -104,6 +112,10 @@ class Host(Protocol):
     boot: Boot
     links: Links
     log: Any
+    auth_news: AuthNews
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
+    def call_soon_from_thread(self, do: Callable[[], None]) -> None: ...
 
     @property
     def clients(self) -> int: ...
@@ -142,7 +154,6 @@ class Calls:
         """Request ids of those that want the lease's keys."""
         self._changes: list[tuple[int, bytes]] = []
         self.long_reads = LongReads()
-        self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon)
         self._revision = 1
         """The latest that an answer of the backend has shown."""
         self._answered: set[Caller] = set()
@@ -156,6 +167,11 @@ class Calls:
         """(its incarnation, 0 for none; when it was first seen, on the monotonic clock)."""
         self._fence = 0
         """While not 0, this turn's proposals go to raft and answer this fence of its."""
+        news, log = host.auth_news, host.log
+        tokens = load_tokens(config.auth_token, log)
+        self.identities = Identities(news, tokens, log)
+        self.gate = AuthGate(news, self.identities, self._ask_owner)
+        self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon, self.gate, self._ask_about_users)
         routes = Routes(
             self._propose,
             self._read,
@@ -164,11 +180,15 @@ class Calls:
             self._ask_lessor,
             self._reconfigure,
             lambda: self._leadership,
+            self.gate.permit,
+            self._ask_about_users,
         )
         key_values = KeyValues(routes, config.max_txn_ops)
         self._transfers = LeaderTransfers(lambda to: host.links.send("raft", MoveLeader(to)), self._timeout_s)
         self._maintenance = Maintenance(routes, self._transfers)
         leases = Leases(routes, lambda: self._ids.next())
+        self.passwords = PasswordWorker(host)
+        self._logins = Logins(routes, self.passwords, news, tokens, config.bcrypt_cost, log)
         self._timeouts = Timeouts(config)
         self.members = ClusterMembers(routes, config, self._call_leader)
         self._served: dict[int, Begin] = {
@@ -176,6 +196,8 @@ class Calls:
             **leases.begin,
             **self._maintenance.begin,
             **self.members.begin,
+            **Users(routes, self.passwords, config.bcrypt_cost).begin,
+            **self._logins.begin,
         }
         self.peer_requests = PeerRequests(routes, self._maintenance.begin, self.members, host.links)
         self._begin = self._served
@@ -253,13 +275,18 @@ class Calls:
         if self._transfers:
             for caller, stream_ids in given_up.items():
                 self._transfers.lose(caller, stream_ids)
+        self.gate.cancel(given_up)
+        self._logins.cancel(given_up)
         given_up.clear()
 
     def lose(self, caller: Caller) -> None:
         """The same for all calls of a client that is gone."""
         self._give_up([(i, c) for i, c in self._calls.items() if c.caller is caller])
-        self._admission.cancel({caller: _ALL})
-        self.long_reads.cancel({caller: _ALL})
+        all_of_it = {caller: _ALL}
+        self._admission.cancel(all_of_it)
+        self.long_reads.cancel(all_of_it)
+        self.gate.cancel(all_of_it)
+        self._logins.cancel(all_of_it)
         self._transfers.lose(caller)
 
     def _give_up(self, calls: list[tuple[int, Call]]) -> None:
@@ -276,12 +303,18 @@ class Calls:
         self._reads = [item for item in self._reads if item[0] in self._calls or item[0] in self._long_running]
 
     # ---- the ways of requests ----
+    # NB: while auth is on, who asks is looked at here: behind all other checks of a request, as in etcd.
 
     def _propose(
         self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None
     ) -> EtcdError | None:
+        if auth is not None and self.gate.judge(method, body, auth) is not None:
+            self.gate.hold(
+                caller, stream_id, method, body, auth, lambda who: self._propose(caller, stream_id, method, body, who)
+            )
+            return None
         request_id = self._ids.next()
-        data = encode_request(request_id, TAGS[method], body, auth)
+        data = encode_request(request_id, TAGS[method], body, auth if auth is not NOBODY else None)
         if len(data) > self._max_request_bytes:
             return errors.REQUEST_TOO_LARGE
         self._calls[request_id] = Call(caller, stream_id, method, WRITE, data, time.monotonic(), auth)
@@ -292,6 +325,16 @@ class Calls:
     def _read(
         self, caller: Caller, stream_id: int, method: int, body: bytes, linearizable: bool, auth: AuthInfo | None
     ) -> None:
+        if auth is not None and self.gate.judge(method, body, auth) is not None:
+            self.gate.hold(
+                caller,
+                stream_id,
+                method,
+                body,
+                auth,
+                lambda who: self._read(caller, stream_id, method, body, linearizable, who),
+            )
+            return
         request_id = self._ids.next()
         index = self._leadership.read_index if linearizable else 0
         state = READ
@@ -308,6 +351,16 @@ class Calls:
     ) -> EtcdError | None:
         if len(self._long_running) >= limits.LONG_RUNNING_CALLS_MAX:
             return errors.REQUEST_TOO_MANY_REQUESTS
+        if auth is not None and self.gate.judge(method, body, auth) is not None:
+            self.gate.hold(
+                caller,
+                stream_id,
+                method,
+                body,
+                auth,
+                lambda who: self._read_long_running(caller, stream_id, method, body, who),
+            )
+            return None
         self._wait_long_running(self._ids.next(), Call(caller, stream_id, method, READ, body, time.monotonic(), auth))
         return None
 
@@ -317,6 +370,16 @@ class Calls:
         self._host.flush_soon()
 
     def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None) -> None:
+        if auth is not None and self.gate.judge(method, body, auth) is not None:
+            self.gate.hold(
+                caller,
+                stream_id,
+                method,
+                body,
+                auth,
+                lambda who: self._ask_lessor(caller, stream_id, method, body, who),
+            )
+            return
         request_id = self._ids.next()
         self._query_lessor(request_id, method, body)
         self._calls[request_id] = Call(caller, stream_id, method, ASK_LESSOR, body, time.monotonic(), auth)
@@ -335,6 +398,17 @@ class Calls:
         self._calls[request_id] = Call(caller, stream_id, method, CHANGE, change, time.monotonic(), auth)
         self._changes.append((request_id, change))
         self._host.flush_soon()
+
+    def _ask_about_users(self, caller: Caller, method: int, body: bytes, index: int, auth: AuthInfo | None) -> None:
+        request_id = self._ids.next()
+        self._reads.append((request_id, method, body, index))
+        self._calls[request_id] = Call(caller, 0, method, READ, body, time.monotonic(), auth, index)
+        if auth is not None:
+            self._knows_callers = True
+        self._host.flush_soon()
+
+    def _ask_owner(self, caller: Caller, token: bytes, index: int) -> None:
+        self._ask_about_users(caller, TOKEN_OWNER, token, index, None)
 
     def _call_leader(self, number: int, leader: int, path: str, timeout_s: float) -> None:
         boot, links = self._host.boot, self._host.links
@@ -449,7 +523,17 @@ class Calls:
             calls[request_id] = call._replace(state=READ, payload=body)
             self._reads.append((request_id, call.method, body, 0))
         for request_id, body in message.final:
-            self._answer(request_id, 0, body)
+            call = calls.get(request_id)
+            if call is not None and call.auth is not None and self._is_outdated(call):
+                self._end(request_id, errors.AUTH_OLD_REVISION)
+            else:
+                self._answer(request_id, 0, body)
+
+    def _is_outdated(self, call: Call) -> bool:
+        """Whether users or roles have changed since it was seen that a client may hear of a lease's keys."""
+        access = self._host.auth_news.access
+        is_checked = access.enabled and wants_keys(call.method, call.payload)
+        return is_checked and call.auth is not None and call.auth.revision < access.revision
 
     def _answer(self, request_id: int, code: int, body: bytes) -> None:
         """The answer to a call, if it still waits."""

@@ -14,12 +14,15 @@ from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
 from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.identities import Identities
+from actors.listener.ports import PLAIN, Offer
 from actors.listener.streams import Streams
 from etcdz import limits
-from etcdz.api.auth_info import auth_info_from
 from etcdz.api.errors import NO_LEADER
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL, ServerEvent
+from etcdz.wire.request_head import Metadata
 from etcdz.wire.server import GrpcServerConnection
 from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
@@ -34,6 +37,13 @@ _BACKED_UP_BYTES: Final = 256 << 10
 only after it has said that much does: streams would wait for a client that has no reason to send anything."""
 
 
+class Remote(Protocol):
+    """A client's connection, in a log line."""
+
+    @property
+    def remote(self) -> str: ...
+
+
 class Host(Protocol):
     """What a connection needs of its listener.
 
@@ -43,16 +53,18 @@ class Host(Protocol):
     calls: Calls
     streams: Streams
     affinity: ClientAffinity
+    identities: Identities
     idles: bool
 
     def on_connected(self, connection: "Connection") -> None: ...
     def on_lost(self, connection: "Connection") -> None: ...
-    def new_grpc(self) -> GrpcServerConnection: ...
-    def new_http1(self, transport: asyncio.Transport, fail: Callable[[Exception], None]) -> Http1Endpoints: ...
+    def new_grpc(self, offer: Offer) -> GrpcServerConnection: ...
+    def new_http1(self, connection: "Connection") -> Http1Endpoints: ...
+    def new_http2(self, connection: "Connection") -> Http2Endpoints: ...
     def wake(self) -> None: ...
     def flush_soon(self) -> None: ...
     def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
-    def on_connection_error(self, connection: "Connection", error: Exception) -> None: ...
+    def on_connection_error(self, connection: "Remote", error: Exception) -> None: ...
 
 
 class Connection(Client, asyncio.Protocol):
@@ -61,6 +73,9 @@ class Connection(Client, asyncio.Protocol):
     transport   set by connection_made, which comes before everything else
     grpc        once the client has said that it speaks HTTP/2; None again when the transport is gone
     http1       once the client has said that it speaks HTTP/1
+    http2       once it has asked over HTTP/2 what is not gRPC
+    offer       what it can ask
+    common_name of its certificate, if clients are known by that (--client-cert-auth); "": none
     leaving     whether the client is asked to go elsewhere
     waits       whether others have their turn first; nothing is read meanwhile
     rest        bytes of the client that wait then
@@ -73,16 +88,19 @@ class Connection(Client, asyncio.Protocol):
     """
 
     __slots__ = (
-        "connected_s", "draining", "failed", "grpc", "host", "http1", "is_backed_up", "leaving", "rest", "sniffed",
-        "stalled", "transport", "uncorks", "waits",
+        "common_name", "connected_s", "draining", "failed", "grpc", "host", "http1", "http2", "is_backed_up", "leaving",
+        "offer", "rest", "sniffed", "stalled", "transport", "uncorks", "waits",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, offer: Offer = PLAIN, common_name: str = "") -> None:
         self.host = host
+        self.offer = offer
+        self.common_name = common_name
         self.grpc: GrpcServerConnection | None = None
         self.http1: Http1Endpoints | None = None
+        self.http2: Http2Endpoints | None = None
         self.sniffed = b""
         self.rest = b""
         self.waits = self.is_backed_up = self.stalled = self.uncorks = False
@@ -193,17 +211,15 @@ class Connection(Client, asyncio.Protocol):
             self._first_bytes(data)
             return
         host = self.host
-        calls, streams = host.calls, host.streams
+        calls, streams, identities = host.calls, host.streams, host.identities
         host.affinity.latest = self
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
             if kind == CALL and method.unary:
-                auth = None
-                if metadata:
-                    if b"hasleader" in metadata and streams.lacks_leader(metadata):
-                        grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
-                        continue
-                    auth = auth_info_from(metadata)
+                if metadata and b"hasleader" in metadata and streams.lacks_leader(metadata):
+                    grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
+                    continue
+                auth = identities.of_call(metadata, self.common_name) if identities.enabled else None
                 calls.begin(self, stream_id, method.tag, body, auth)
             else:
                 streams.take(self, event)
@@ -228,18 +244,25 @@ class Connection(Client, asyncio.Protocol):
             self.sniffed = data
             return
         self.sniffed = b""
-        if kind == BROKEN:
+        offer = self.offer
+        if kind == BROKEN or not (offer.http1 if kind == HTTP1 else offer.grpc or offer.http2):
             self.transport.close()
         elif kind == HTTP1:
-            self.http1 = self.host.new_http1(self.transport, self.fail)
+            self.http1 = self.host.new_http1(self)
             self.http1.receive(data)
             if self.leaving:
                 self.http1.drain()
         else:
-            self.grpc = self.host.new_grpc()
+            self.grpc = self.host.new_grpc(offer)
             self._receive(data)
             if self.leaving:
                 self.drain()
+
+    def take_request(self, stream_id: int, fields: Metadata, body: bytes) -> None:
+        """A request over HTTP/2 that is not gRPC. fields: of its header"""
+        if self.http2 is None:
+            self.http2 = self.host.new_http2(self)
+        self.http2.take(stream_id, fields, body)
 
     # ---- to the client ----
 
@@ -336,8 +359,7 @@ class Connection(Client, asyncio.Protocol):
     @property
     def remote(self) -> str:
         """The client's address, for a log line."""
-        name = self.transport.get_extra_info("peername")
-        return Address(name[0].removeprefix("::ffff:"), name[1]).text if isinstance(name, tuple) else str(name or "@")
+        return remote_of(self.transport)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """Answers a call; the bytes leave with the next flush."""
@@ -415,3 +437,9 @@ class Connection(Client, asyncio.Protocol):
         self.flush()
         if self.host.calls.long_reads.waiting:
             self.host.flush_soon()
+
+
+def remote_of(transport: Any) -> str:
+    """The client's address, as Go writes it; "@": a unix socket without a name."""
+    name = transport.get_extra_info("peername")
+    return Address(name[0].removeprefix("::ffff:"), name[1]).text if isinstance(name, tuple) else str(name or "@")

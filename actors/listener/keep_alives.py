@@ -13,12 +13,20 @@ from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from actors.listener.streams import StreamCall, end_for_resumption, unreadable
+from actors.listener.auth_gate import AuthGate
+from actors.listener.call import Caller, ForClient
+from actors.listener.streams import Connection, StreamCall, end_for_resumption, unreadable
 from etcdz import limits
 from etcdz.api import errors
+from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code, EtcdError
+from etcdz.api.methods import LEASE_KEEP_ALIVE, LEASE_KEYS
+from etcdz.auth.questions import lease_question
 from etcdz.lease.question import KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
+from etcdz.wire.request_head import Metadata
+
+AskAboutUsers = Callable[[Caller, int, bytes, int, AuthInfo | None], None]
 
 _LEASES: Final[dict[bytes, int]] = {}
 """Lease by request: clients send the same again and again."""
@@ -52,9 +60,15 @@ class Asker(Protocol):
 class KeepAlives:
     """All keep-alives of a listener that wait for the lessor. len(): how many."""
 
-    def __init__(self, timeout_s: float, flush_soon: Callable[[], None]) -> None:
+    def __init__(
+        self, timeout_s: float, flush_soon: Callable[[], None], gate: AuthGate, ask_about_users: AskAboutUsers
+    ) -> None:
+        """ask_about_users: as of Routes"""
         self._timeout_s = timeout_s
         self._flush_soon = flush_soon
+        self._gate = gate
+        self._ask_about_users = ask_about_users
+        self.identities = gate.identities
         self._waiting: dict[int, tuple[Asker, int, int, float]] = {}
         """By id: (asker, place of the answer there, lease, when it began). Invariant: in the order of these times."""
         # Below zero, where no id of a call is: the lessor's answers come for both.
@@ -69,7 +83,7 @@ class KeepAlives:
         """The service of actors/listener/streams.py."""
         return KeepAliveStream(self, call)
 
-    def serve_single(self, connection: Asker, stream_id: int, body: bytes) -> None:
+    def serve_single(self, connection: Connection, stream_id: int, body: bytes, metadata: Metadata) -> None:
         """The same for a call that is one message and the end, whose answers need no order."""
         lease_id = _LEASES.get(body)
         if lease_id is None:
@@ -78,7 +92,26 @@ class KeepAlives:
             except DecodeError as problem:
                 connection.reply(stream_id, Code.INTERNAL, unreadable(problem).encode())
                 return
-        self.ask(connection, stream_id, lease_id)
+        if self.identities.enabled:
+            auth = self.identities.of_call(metadata, connection.common_name)
+            self.ask_if_permitted(connection, stream_id, lease_id, connection, auth)
+        else:
+            self.ask(connection, stream_id, lease_id)
+
+    def ask_if_permitted(self, asker: Asker, place: int, lease_id: int, client: Asker, auth: AuthInfo | None) -> None:
+        """As `ask`, while auth is on: who renews a lease must be an admin, or be allowed to write all keys that are on
+        it, each time anew. client: its connection"""
+        permission = _Permission(self, asker, place, lease_id, client)
+        error = self._gate.permit(permission, 0, LEASE_KEEP_ALIVE, b"", auth, permission.look_at_keys)
+        if error is not None:
+            asker.reply(place, error.code, error.text.encode())
+
+    def ask_for_keys(self, permission: "_Permission", lease_id: int, auth: AuthInfo) -> None:
+        """Asks the backend, unless an admin need not be asked for."""
+        if self._gate.is_admin(auth):
+            permission.reply(0, Code.OK, b"")
+        else:
+            self._ask_about_users(permission, LEASE_KEYS, lease_question(lease_id, wants_write=True), 0, auth)
 
     def ask(self, asker: Asker, place: int, lease_id: int) -> None:
         """Renews a lease; asker.reply(place, ...) has the answer."""
@@ -112,6 +145,39 @@ class KeepAlives:
             asker, place, _, _ = self._waiting.pop(number)
             asker.reply(place, error.code, error.text.encode())
             touched.add(asker)
+
+
+class _Permission(ForClient):
+    """Of one message: what waits for the word that its lease may be renewed."""
+
+    __slots__ = ("_asker", "_client", "_keep_alives", "_lease_id", "_place")
+
+    def __init__(self, keep_alives: KeepAlives, asker: Asker, place: int, lease_id: int, client: Asker) -> None:
+        self._keep_alives = keep_alives
+        self._asker = asker
+        self._place = place
+        self._lease_id = lease_id
+        self._client = client
+
+    @property
+    def client(self) -> Caller:
+        return self._client
+
+    def look_at_keys(self, auth: AuthInfo | None) -> None:
+        """Somebody asks; None: auth is off."""
+        if auth is None:
+            self.reply(0, Code.OK, b"")
+        else:
+            self._keep_alives.ask_for_keys(self, self._lease_id, auth)
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        if code:
+            self._asker.reply(self._place, code, body)
+        else:
+            self._keep_alives.ask(self._asker, self._place, self._lease_id)
+
+    def flush(self) -> None:
+        self._asker.flush()
 
 
 class KeepAliveStream:
@@ -212,7 +278,13 @@ class KeepAliveStream:
     def _ask(self, lease_id: int) -> None:
         place = self._asked
         self._asked += 1
-        self._keep_alives.ask(self, place, lease_id)
+        keep_alives = self._keep_alives
+        if keep_alives.identities.enabled:
+            call = self._call
+            auth = keep_alives.identities.of_stream(call)
+            keep_alives.ask_if_permitted(self, place, lease_id, call.connection, auth)
+        else:
+            keep_alives.ask(self, place, lease_id)
 
     def _go_on(self) -> None:
         """With the next that wait, unless the client does not read what it has asked for."""

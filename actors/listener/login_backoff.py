@@ -27,7 +27,7 @@ class LoginBackoff:
         count, last = self._wrong.get(username, (0, 0.0))
         if count < FREE or now - last >= FORGET_S:
             return 0.0
-        wait = min(FIRST_WAIT_S * 2 ** min(count - FREE, 16), WAIT_S_MAX)
+        wait: float = min(FIRST_WAIT_S * 2 ** min(count - FREE, 16), WAIT_S_MAX)
         return max(0.0, last + wait - now)
 
     def note_wrong(self, username: str, now: float) -> None:

@@ -125,6 +125,11 @@ class Maintenance:
 
     def _move_leader(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         pb.MoveLeaderRequest.FromString(body)
+        return self._routes.permit(
+            caller, stream_id, MOVE_LEADER, body, auth, lambda who: self._check_lead(caller, stream_id, body, who)
+        )
+
+    def _check_lead(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         leader = self._routes.leadership().leader
         if not leader or leader != self._member_id:
             return errors.NOT_LEADER
@@ -141,12 +146,19 @@ class Maintenance:
 
     def _downgrade(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         request = pb.DowngradeRequest.FromString(body)
+        return self._routes.permit(
+            caller, stream_id, DOWNGRADE, body, auth, lambda who: self._check_target(caller, stream_id, request, who)
+        )
+
+    def _check_target(
+        self, caller: Caller, stream_id: int, request: pb.DowngradeRequest, auth: AuthInfo | None
+    ) -> EtcdError | None:
         if request.action not in (downgrade.VALIDATE, downgrade.ENABLE, downgrade.CANCEL):
             return errors.UNKNOWN_METHOD
         target = downgrade.parse_target(request.version)
         if request.action != downgrade.CANCEL and isinstance(target, EtcdError):
             return target
-        self._routes.read(caller, stream_id, DOWNGRADE, body, True, auth)
+        self._routes.read(caller, stream_id, DOWNGRADE, request.SerializeToString(), True, auth)
         return None
 
     def _set_downgrade(self, request_id: int, call: Call, code: int, body: bytes) -> tuple[int, bytes] | None:

@@ -88,7 +88,19 @@ class ClusterMembers:
         urls = _peer_urls(request.peerURLs)
         if urls is None:
             return errors.MEMBER_BAD_URLS
-        member = Member(added_member_id(urls, int(time.time())), urls, request.isLearner)
+        return self._routes.permit(
+            caller,
+            stream_id,
+            MEMBER_ADD,
+            body,
+            auth,
+            lambda who: self._add_permitted(caller, stream_id, urls, request.isLearner, who),
+        )
+
+    def _add_permitted(
+        self, caller: Caller, stream_id: int, urls: list[str], is_learner: bool, auth: AuthInfo | None
+    ) -> EtcdError | None:
+        member = Member(added_member_id(urls, int(time.time())), urls, is_learner)
         if self._is_strict:
             error = strict_reconfiguration.check_add(self.known, self.active, member.is_learner, time.time())
             if error is not None:
@@ -98,6 +110,18 @@ class ClusterMembers:
 
     def _remove(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         member_id = pb.MemberRemoveRequest.FromString(body).ID
+        return self._routes.permit(
+            caller,
+            stream_id,
+            MEMBER_REMOVE,
+            body,
+            auth,
+            lambda who: self._remove_permitted(caller, stream_id, member_id, who),
+        )
+
+    def _remove_permitted(
+        self, caller: Caller, stream_id: int, member_id: int, auth: AuthInfo | None
+    ) -> EtcdError | None:
         if self._is_strict:
             error = strict_reconfiguration.check_remove(self.known, self.active, member_id, time.time())
             if error is not None:
@@ -111,20 +135,27 @@ class ClusterMembers:
         urls = _peer_urls(request.peerURLs)
         if urls is None:
             return errors.MEMBER_BAD_URLS
-        self._routes.reconfigure(
-            caller, stream_id, MEMBER_UPDATE, lambda id_: membership.update(request.ID, urls, id_), auth
-        )
-        return None
+
+        def go_on(auth: AuthInfo | None) -> None:
+            self._routes.reconfigure(
+                caller, stream_id, MEMBER_UPDATE, lambda id_: membership.update(request.ID, urls, id_), auth
+            )
+
+        return self._routes.permit(caller, stream_id, MEMBER_UPDATE, body, auth, go_on)
 
     # ---- promote ----
 
     def _promote(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
+        """NB: who asks is looked at here: the leader, if it is another, is asked by this member, not by the client."""
         member_id = pb.MemberPromoteRequest.FromString(body).ID
-        self._numbers += 1
-        promotion = _Promotion(self, self._numbers, caller, stream_id, member_id, auth)
-        self._promotions[self._numbers] = promotion
-        self._decide(promotion)
-        return None
+
+        def go_on(auth: AuthInfo | None) -> None:
+            self._numbers += 1
+            promotion = _Promotion(self, self._numbers, caller, stream_id, member_id, auth)
+            self._promotions[self._numbers] = promotion
+            self._decide(promotion)
+
+        return self._routes.permit(caller, stream_id, MEMBER_PROMOTE, body, auth, go_on)
 
     def promote_here(self, caller: Caller, stream_id: int, member_id: int) -> EtcdError | None:
         """For another member: only if this one leads. return as Begin"""

@@ -9,11 +9,14 @@ under way for others goes first.
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Final, Protocol
 
+from actors.listener.call import Caller
 from actors.listener.login_backoff import LoginBackoff
 
 THREADS: Final = min(4, os.cpu_count() or 1)
@@ -57,10 +60,10 @@ class Job(Protocol):
     is_wanted  whether anybody still waits for it
     """
 
-    username: str
-
     @property
-    def client(self) -> Hashable: ...
+    def client(self) -> Caller: ...
+    @property
+    def username(self) -> str: ...
     @property
     def is_wanted(self) -> bool: ...
     def work(self) -> Any:
@@ -83,11 +86,13 @@ class PasswordWorker:
     def __init__(self, loop: Loop, threads: int = THREADS) -> None:
         self._loop = loop
         self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._begun = 0
         self._running = 0
-        self._turns: dict[Hashable, deque[Job]] = {}
+        """Jobs that threads have been given. Invariant: at most as many as threads."""
+        self._given: SimpleQueue[Job] = SimpleQueue()
+        self._turns: dict[Caller, deque[Job]] = {}
         """Jobs by client. Invariant: none is empty; the first client is the next."""
-        self._delayed: dict[Hashable, int] = {}
+        self._delayed: dict[Caller, int] = {}
         """How many of each client's jobs wait for their user's time."""
         self._waiting = 0
         self.backoff = LoginBackoff()
@@ -144,19 +149,33 @@ class PasswordWorker:
         self._loop.call_later(wait_s, queue_again)
 
     def _run(self, job: Job) -> None:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "password", _begin_thread)
         self._running += 1
-        future = self._pool.submit(job.work)
-        future.add_done_callback(lambda done: self._loop.call_soon_from_thread(lambda: self._on_done(job, done)))
+        if self._running > self._begun:
+            self._begun += 1
+            Thread(target=self._serve, name="password", daemon=True).start()  # the actor's end waits for none
+        self._given.put(job)
 
-    def _on_done(self, job: Job, done: "Future[Any]") -> None:
+    def _serve(self) -> None:
+        """A thread's life."""
+        _lower_priority()
+        while True:
+            job = self._given.get()
+            try:
+                result: Any = job.work()
+            except Exception as error:
+                result = error
+            self._loop.call_soon_from_thread(partial(self._on_done, job, result))
+
+    def _on_done(self, job: Job, result: Any) -> None:
+        """raises what the work has raised: a mistake"""
         self._running -= 1
         self._start()
-        job.on_worked(done.result())
+        if isinstance(result, Exception):
+            raise result
+        job.on_worked(result)
 
 
-def _begin_thread() -> None:
+def _lower_priority() -> None:
     """NB: both are of this thread alone. The listener may be pinned to the CPU of its clients."""
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from actors.listener.call import Begin, Call, Caller, FollowUp, Routes
 from etcdz.api import errors
-from etcdz.api.auth_info import AuthInfo
+from etcdz.api.auth_info import THE_MEMBER, AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.api.methods import LEASE_GRANT, PUT, RAISE_NOSPACE, TXN
 from etcdz.ipc.messages import QuotaHeadroom
@@ -61,7 +61,7 @@ class QuotaGate:
                 return begin(caller, stream_id, body, auth)
             if self._is_capped:
                 return errors.NO_SPACE
-            return self._propose(caller, stream_id, RAISE_NOSPACE, self._alarm, auth)
+            return self._propose(caller, stream_id, RAISE_NOSPACE, self._alarm, None if auth is None else THE_MEMBER)
 
         return begin_within_quota
 

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from actors.listener.call import Caller, ForClient
 from actors.listener.calls import Calls
+from actors.listener.identities import Credentials
 from actors.listener.streams import Service, StreamCall, Streams, end_for_resumption
 from actors.listener.watching import Watching
 from actors.runtime.link import Links
@@ -254,7 +255,8 @@ class RecipeCall(ForClient):
             self._close_watch()
             self._asked += 1
             body = step.request.SerializeToString()
-            self._recipes.host.calls.begin(self, self._asked, step.method, body, self._call.auth)
+            auth = self._recipes.host.calls.identities.of_stream(self._call)
+            self._recipes.host.calls.begin(self, self._asked, step.method, body, auth)
         elif isinstance(step, Watch):
             self._close_watch()
             self._watch = RecipeWatch(self._recipes, self, self._call, step.request)
@@ -287,6 +289,15 @@ class RecipeWatch:
         self._stream = self._watching.hub.open(self)
         self._watching.hub.request(self._stream, pb.WatchRequest(create_request=request))
         self._watching.turn_soon()
+
+    @property
+    def credentials(self) -> Credentials:
+        """The client's: it watches nothing that its client may not."""
+        return self._call.credentials
+
+    @property
+    def common_name(self) -> str:
+        return self._call.common_name
 
     @property
     def is_clogged(self) -> bool:

@@ -3,11 +3,11 @@
 import time
 from typing import Any, Final
 
-from etcdz.api.methods import PATHS
+from etcdz.api.methods import AUTH_PATHS, PATHS
 from etcdz.api.request_text import call_stats
 from etcdz.config.literals import format_duration
 
-_PATH_OF: Final = {method: path.decode() for path, method in PATHS.items()}
+_PATH_OF: Final = {method: path.decode() for path, method in (PATHS | AUTH_PATHS).items()}
 
 
 class SlowCalls:

@@ -18,10 +18,13 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from actors.listener.auth_gate import AuthGate, StreamCaller
 from actors.listener.snapshot_slots import SnapshotSlots
 from actors.listener.streams import StreamCall, end_for_resumption, unreadable
 from etcdz import limits
-from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, Code
+from etcdz.api.auth_info import AuthInfo
+from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, Code, EtcdError
+from etcdz.api.methods import SNAPSHOT
 from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
 
@@ -55,8 +58,9 @@ class Snapshots:
     store       directory of the member's store
     """
 
-    def __init__(self, host: Host, store: Path) -> None:
+    def __init__(self, host: Host, store: Path, gate: AuthGate) -> None:
         self.host = host
+        self.gate = gate
         self.store = store
         self.slots: SnapshotSlots[SnapshotStream] = SnapshotSlots(
             limits.SNAPSHOTS_MAX, limits.SNAPSHOTS_WAITING_MAX, limits.SNAPSHOT_STALL_S
@@ -159,8 +163,17 @@ class SnapshotStream:
         except DecodeError as problem:
             self._call.finish(Code.INTERNAL, unreadable(problem))
             return
-        if not self._service.admit(self):
-            self._call.finish(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+        gate = self._service.gate
+        auth = gate.identities.of_stream(self._call)
+        caller = StreamCaller(self._call)
+        error = gate.permit(caller, 0, SNAPSHOT, body, auth, self._admit)
+        if error is not None:
+            self._call.finish(error.code, error.text)
+
+    def _admit(self, auth: AuthInfo | None) -> EtcdError | None:
+        if not self._call.is_open or self._service.admit(self):
+            return None
+        return REQUEST_TOO_MANY_REQUESTS
 
     def begin(self) -> None:
         """There is a slot for it."""

@@ -22,10 +22,10 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from actors.listener.identities import Credentials, credentials_of
 from actors.listener.learner_gate import STREAMS_SERVED
-from etcdz.api.auth_info import auth_info_from
 from etcdz.api.errors import NO_LEADER, NOT_SUPPORTED_FOR_LEARNER, STOPPED, EtcdError
-from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
+from etcdz.wire.events import CALL, CANCEL, REQUEST, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.request_head import Metadata, Method
 
 CLOGGED_BYTES: Final = 64 << 10
@@ -36,10 +36,12 @@ class Connection(Protocol):
     """What streams need of a client connection."""
 
     grpc: Any
+    common_name: str
 
     @property
     def is_backed_up(self) -> bool: ...
     def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
+    def take_request(self, stream_id: int, fields: Metadata, body: bytes) -> None: ...
     def flush(self) -> None: ...
     def fail(self, error: Exception) -> None: ...
 
@@ -60,18 +62,19 @@ class StreamHandler(Protocol):
 
 
 Service = Callable[["StreamCall"], StreamHandler]
-SingleService = Callable[[Connection, int, bytes], None]
-"""Of calls that are one message and the end: (connection, stream id, message), to be answered by connection.reply."""
+SingleService = Callable[[Connection, int, bytes, Metadata], None]
+"""Of calls that are one message and the end: (connection, stream id, message, metadata), to be answered by
+connection.reply."""
 
 
 class StreamCall:
     """The way back to the client of one streaming call. An error of it ends the connection, and is not the caller's.
 
     needs_leader    whether the client asks to be told when there is no leader
-    auth        who asks
+    credentials     what says who asks
     """
 
-    __slots__ = ("_streams", "auth", "connection", "handler", "is_open", "needs_leader", "stream_id", "waiting")
+    __slots__ = ("_streams", "connection", "credentials", "handler", "is_open", "needs_leader", "stream_id", "waiting")
 
     def __init__(self, streams: "Streams", connection: Connection, stream_id: int, metadata: Metadata) -> None:
         self._streams = streams
@@ -79,7 +82,7 @@ class StreamCall:
         self.stream_id = stream_id
         # NB: the metadata are not kept: a stream may last for ever, and they may be long.
         self.needs_leader = _needs_leader(metadata)
-        self.auth = auth_info_from(metadata) if metadata else None
+        self.credentials: Credentials = credentials_of(metadata)
         self.handler: Any = None
         self.is_open = True
         self.waiting = False
@@ -130,6 +133,11 @@ class StreamCall:
     def touch(self) -> None:
         """Something was sent outside of the client's turn: flush with this one."""
         self._streams.touched[self.connection] = None
+
+    @property
+    def common_name(self) -> str:
+        """Of the client's certificate, if clients are known by that."""
+        return self.connection.common_name
 
     @property
     def pending_bytes(self) -> int:
@@ -195,6 +203,8 @@ class Streams:
         if call is None:  # a unary call, or a stream that this end has ended
             if kind == CANCEL:
                 self.cancelled.setdefault(connection, set()).add(stream_id)
+            elif kind == REQUEST:
+                connection.take_request(stream_id, metadata, message)
             return
         if kind == STREAM_MESSAGE:
             call.handler.on_message(message)
@@ -208,7 +218,7 @@ class Streams:
     ) -> None:
         """A whole call: one message and the end."""
         if self._takes_singles and b"hasleader" not in metadata:
-            self.singles[method.tag](connection, stream_id, message)
+            self.singles[method.tag](connection, stream_id, message, metadata)
             return
         self._open(connection, stream_id, method.tag, metadata)
         call = self._calls.get(connection, {}).get(stream_id)

@@ -56,7 +56,7 @@ from etcdz.peer.appends import Append
 from etcdz.peer.dialling import REMOVED, Dialler, judge_post
 from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
-from etcdz.peer.outbox import message_type
+from etcdz.peer.outbox import MESSAGE, message_type
 from etcdz.peer.screen import Screen
 from etcdz.raft.codec import is_acknowledgement
 from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
@@ -140,6 +140,7 @@ class PeerActor(EventLoopActor):
 
     def open(self) -> None:
         """Accept connections, and dial the members that are known."""
+        self.tls.begin()
         secure = {address_of(url).text for url in self.config.listen_peer_urls if parse_url(url).is_secure}
         for sock, (address, _) in zip(self._sockets, self.boot.listen_sockets, strict=True):
             self.start_task(self._listen(sock, self._accept_tls if address in secure else self._accept))
@@ -304,7 +305,12 @@ class PeerActor(EventLoopActor):
 
     def _state(self, forwarded: Sequence[int] = ()) -> PeerState:
         active = [(remote.id, remote.status.active_since) for remote in self.remotes.values()]
-        return PeerState(self.boot.incarnation, [pair for pair in active if pair[1]], forwarded)
+        streams = [
+            (remote.id, remote.attached, stream.filters)
+            for remote in self.remotes.values()
+            if (stream := remote.outgoing.get(MESSAGE)) is not None
+        ]
+        return PeerState(self.boot.incarnation, [pair for pair in active if pair[1]], forwarded, streams)
 
     # ---- messages ----
 
@@ -394,6 +400,7 @@ class PeerActor(EventLoopActor):
             "refused_messages": self.screen.refused,
             "calls": len(self.calls),
             "asks": len(self.asks),
+            **self.tls.show(),
         }
 
     def metrics(self) -> dict[str, Any]:
@@ -403,7 +410,8 @@ class PeerActor(EventLoopActor):
             [remote for remote in self.remotes.values() if remote.id in members],
             self.bad_posts,
         )
-        return of_members | snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
+        of_snapshots = snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
+        return of_members | of_snapshots | self.tls.figures()
 
 
 def _members_of(founding: Founding) -> Members:

@@ -39,6 +39,19 @@ class PeerTls:
         self._looking_up = 0
         self._is_closed = False
 
+    def begin(self) -> None:
+        """Reads the files, so that the first connection waits for nothing, and looks at them from now on."""
+        if not self.settings.is_empty:
+            self._files.look_hourly(self.event_loop.call_later)
+
+    def show(self) -> dict[str, Any]:
+        """For who looks into the actor; empty without TLS."""
+        return {} if self.settings.is_empty else self._files.show()
+
+    def figures(self) -> dict[str, Any]:
+        """For /metrics; empty without TLS."""
+        return {} if self.settings.is_empty else self._files.figures("peer")
+
     def step(self, session: TlsSession, data: bytes) -> Awaitable[list[bytes]]:
         """raises ConnectionAbortedError: this actor ends"""
         if self._is_closed:
@@ -132,11 +145,11 @@ def _names_of_address(ip: str) -> list[str]:
 
 
 def _addresses_of_name(name: str) -> list[str]:
-    """raises OSError"""
+    """raises OSError: in Go's words"""
     try:
         return [str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
-    except UnicodeError as error:
-        raise OSError(str(error)) from error
+    except (OSError, UnicodeError) as error:
+        raise OSError(f"lookup {name}: no such host") from error
 
 
 def _nobody(asked: str) -> list[str]:

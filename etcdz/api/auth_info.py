@@ -1,10 +1,9 @@
 """Who asks: what etcd knows of the caller of a request, from the connection to where the request is applied.
 
-It travels with the request: in the header of the raft entry of a write, beside a read (`etcdz.ipc.messages.Read`), as
-`StreamCall.auth` of a stream. None: auth is off, or the caller has not said who it is.
+It travels with the request: in the header of the raft entry of a write, beside a read (`etcdz.ipc.messages.Read`). For
+a stream it is found out anew with each message (actors/listener/identities.py). None: auth is off, or nobody asks.
 """
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
@@ -18,9 +17,3 @@ class AuthInfo(NamedTuple):
 THE_MEMBER: Final = AuthInfo("root", (1 << 63) - 1)
 """Who asks when the member itself does (revoking what has run out, compacting, alarms, health checks): root, which is
 always there while auth is on, at a revision that no change outdates. While auth is off nobody looks at it."""
-
-
-def auth_info_from(metadata: Mapping[bytes, bytes]) -> AuthInfo | None:
-    """The caller that the metadata of a call names; metadata as in `etcdz.wire.events`. None: auth is off, as it always
-    is so far."""
-    return None

@@ -35,6 +35,8 @@ def _cipher_error(config: MemberConfig) -> str | None:
 
     if (name := cipher_suites.unknown(names)) is not None:
         return f"unexpected TLS cipher suite {quote(name)}"
+    if len(cipher_suites.missing(names)) == len(names):
+        return f"OpenSSL has none of the cipher suites {','.join(names)}"
     return None
 
 

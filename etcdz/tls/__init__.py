@@ -6,6 +6,10 @@ contexts.py          one context, and what is wrong with a file
 certificate.py       the certificate at the other end: names, serial numbers, who is allowed
 peer_names.py        whether a member may come from its address
 handshake_errors.py  why a handshake failed, for the log
+refusal_alert.py     refusing by name within the handshake; openssl.py: what Python does not offer of OpenSSL
+in_force.py          what can be asked of the certificates in force, and warnings before they expire
+self_signed.py       the certificate that a member makes for itself
+start_checks.py      what keeps a side from being served
 cipher_suites.py     Go's names of them
 revocation.py, pem.py, der.py, kept.py    what these are made of
 

@@ -77,6 +77,12 @@ def sent_serials(ssl_object: End) -> list[int]:
     return [serial_of(certificate.public_bytes(_DER)) for certificate in behind.get_unverified_chain() or ()]
 
 
+def has_expired(ssl_object: End, now_s: float) -> bool:
+    """Whether the verified leaf has, which a handshake that resumes a session does not ask. now_s: since 1970"""
+    leaf: dict[str, Any] = ssl_object.getpeercert() or {}
+    return "notAfter" in leaf and ssl.cert_time_to_seconds(leaf["notAfter"]) <= now_s
+
+
 def is_valid_for(names: PeerNames, host: str) -> bool:
     """Whether a certificate with these names may be shown for this host name or address.
 

@@ -49,7 +49,7 @@ def unknown(names: Sequence[str]) -> str | None:
 
 
 def missing(names: Sequence[str]) -> tuple[str, ...]:
-    """Those of these known names that this machine's OpenSSL has not."""
+    """Those of these known names that this machine's OpenSSL has not: RC4, 3DES."""
     return tuple(name for name in names if name in _OPENSSL and not _has(_OPENSSL[name]))
 
 

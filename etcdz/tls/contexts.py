@@ -5,14 +5,12 @@ also an authority below another; a client certificate must be one for clients; n
 Source: etcd 3.5 transport.TLSInfo.
 """
 
-import hashlib
 import os
 import ssl
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from etcdz.tls import cipher_suites, pem
-from etcdz.tls.der import validity_of
+from etcdz.tls import cipher_suites, openssl, pem
 from etcdz.tls.settings import TlsSettings
 
 _VERSIONS: Final = {
@@ -31,17 +29,6 @@ class TlsError(ValueError):
         self.is_missing = is_missing
 
 
-class CertificateFile(NamedTuple):
-    """A certificate that is in force."""
-
-    path: str
-    fingerprint: str
-    """SHA-256 of its DER, in hex."""
-    not_before_s: float
-    """Since 1970."""
-    not_after_s: float
-
-
 def server_context(settings: TlsSettings, alpn: tuple[str, ...]) -> ssl.SSLContext:
     """For connections that are accepted. alpn: protocols to choose from. raises TlsError"""
     context = _context(ssl.PROTOCOL_TLS_SERVER, settings)
@@ -52,6 +39,7 @@ def server_context(settings: TlsSettings, alpn: tuple[str, ...]) -> ssl.SSLConte
     if alpn:
         context.set_alpn_protocols(list(alpn))
     context.num_tickets = 0  # a session that is resumed would miss new rules
+    openssl.keep_no_sessions(context)
     return context
 
 
@@ -65,6 +53,8 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
         context.hostname_checks_common_name = False
         _load_authorities(context, settings.trusted_ca_file, ssl.Purpose.SERVER_AUTH)
     cert, key = shown_by_client(settings)
+    if bool(cert) != bool(key):
+        raise TlsError(f"KeyFile and CertFile must both be present[key: {key}, cert: {cert}]")
     if cert:
         _load_pair(context, cert, key)
     return context
@@ -77,15 +67,6 @@ def shown_by_client(settings: TlsSettings) -> tuple[str, str]:
     return settings.cert_file, settings.key_file
 
 
-def describe(path: str) -> CertificateFile:
-    """The first certificate of a file. raises OSError; ValueError: there is none"""
-    found = pem.blocks(Path(path).read_bytes(), pem.CERTIFICATE)
-    if not found:
-        raise ValueError("no certificate")
-    validity = validity_of(found[0])
-    return CertificateFile(path, hashlib.sha256(found[0]).hexdigest(), validity.not_before_s, validity.not_after_s)
-
-
 def _context(protocol: int, settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = _VERSIONS[settings.min_version or "TLS1.2"]
@@ -94,6 +75,8 @@ def _context(protocol: int, settings: TlsSettings) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if ciphers := cipher_suites.openssl_list(settings.cipher_suites):
         context.set_ciphers(ciphers)
+    else:  # names of TLS 1.3 alone
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
 
 
@@ -130,15 +113,15 @@ def _demand_file(path: str) -> None:
 
 def _pair_error(cert_file: str, key_file: str, error: ssl.SSLError) -> str:
     cert_labels, key_labels = _labels(cert_file), _labels(key_file)
-    text = pem.pair_error(cert_labels, key_labels)
-    is_certificate = pem.CERTIFICATE in cert_labels
-    if is_certificate and error.reason and not _blames_key(error.reason):
-        return f"x509: malformed certificate ({error.reason.lower().replace('_', ' ')})"
-    return text
+    reason = error.reason or ""
+    if pem.CERTIFICATE in cert_labels and reason and not _blames_key_file(reason):
+        return f"x509: certificate cannot be used ({reason.lower().replace('_', ' ')})"
+    return pem.pair_error(cert_labels, key_labels)
 
 
-def _blames_key(reason: str) -> bool:
-    return "KEY" in reason or "DECRYPT" in reason or "PEM" in reason
+def _blames_key_file(reason: str) -> bool:
+    """NB: "ee key too small" is said of the certificate."""
+    return any(word in reason for word in ("KEY", "DECRYPT", "PEM")) and not reason.endswith("TOO_SMALL")
 
 
 def _labels(path: str) -> list[str]:

@@ -4,23 +4,27 @@ etcd reads certificate and key for every handshake, and the CA never again. Here
 most once a second the files are looked at, and what has changed is loaded: certificate, key, CA and CRL. New files that
 are bad leave the old ones in force, with etcd's warning.
 
-Nothing is resumed past a change: TLS 1.3 gives out no tickets, and a TLS 1.2 client that names an old session meets
-check_certificate() again, in a context that has the present CA.
+Nothing is resumed: no tickets are given out, and no sessions are kept. Where Python's OpenSSL cannot be told so, a TLS
+1.2 client that names an old session meets check_certificate() again, which then looks at the time as well, in a context
+that has the present CA.
 """
 
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from etcdz.tls import certificate, contexts, refusal_alert
-from etcdz.tls.contexts import CertificateFile, TlsError
+from etcdz.tls.contexts import TlsError
+from etcdz.tls.in_force import Certificate, ExpiryWarnings, certificates
 from etcdz.tls.kept import Kept
 from etcdz.tls.revocation import read_crl
 from etcdz.tls.settings import TlsSettings
 
 LOOK_S: Final = 1.0
 """Time between two looks at the files."""
+HOUR_S: Final = 3600.0
 
 
 class _Contexts(NamedTuple):
@@ -28,7 +32,7 @@ class _Contexts(NamedTuple):
 
     server: ssl.SSLContext | None
     client: ssl.SSLContext
-    own: tuple[CertificateFile, ...]
+    certificates: tuple[Certificate, ...]
 
 
 class TlsFiles:
@@ -44,6 +48,7 @@ class TlsFiles:
         log: Any,
         alpn: tuple[str, ...] = ("h2",),
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Reads nothing yet.
 
@@ -53,6 +58,8 @@ class TlsFiles:
         self.settings = settings
         self._log = log
         self._clock = clock
+        self._wall_clock = wall_clock
+        self._expiry = ExpiryWarnings(log)
         self._alpn = alpn
         self._next_look = float("-inf")
         pairs = (settings.cert_file, settings.key_file, settings.client_cert_file, settings.client_key_file)
@@ -74,10 +81,6 @@ class TlsFiles:
         """
         return self._current().client
 
-    def own(self) -> tuple[CertificateFile, ...]:
-        """Certificates that this side shows: as a server, then as a client if that is another. raises TlsError"""
-        return self._current().own
-
     def check_certificate(self, ssl_object: certificate.End) -> str | None:
         """Why the other end of a connection whose handshake is done is refused; None: it is not. Both sides ask.
 
@@ -90,10 +93,14 @@ class TlsFiles:
             names = certificate.names_of(ssl_object)
             if not certificate.is_allowed(names, settings.allowed_cns, settings.allowed_hostnames):
                 return certificate.REFUSED
+        if ssl_object.session_reused and certificate.has_expired(ssl_object, self._wall_clock()):
+            return "tls: failed to verify certificate: x509: certificate has expired or is not yet valid"
         return self._revocation_error(ssl_object) if settings.crl_file else None
 
     def refresh(self) -> None:
-        """Looks at the files if that is due. Never raises; what is wrong with them is logged, once."""
+        """Looks at the files if that is due, and warns of certificates that expire. Never raises; what is wrong with
+        files is logged once.
+        """
         now = self._clock()
         if now < self._next_look:
             return
@@ -102,6 +109,34 @@ class TlsFiles:
             self._say_contexts()
         if self._crl is not None and self._crl.look() and self._crl.error is not None:
             self._log.warn("failed to load CRL", path=self.settings.crl_file, error=_text(self._crl.error))
+        if self._contexts.value is not None:
+            self._expiry.say(self._contexts.value.certificates, self._wall_clock())
+
+    def look_hourly(self, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
+        """Looks now, and each hour from now on, so that warnings do not wait for connections. call_later: the loop's"""
+        self.refresh()
+        call_later(HOUR_S, partial(self.look_hourly, call_later))
+
+    def show(self) -> dict[str, Any]:
+        """Details of the actor: certificates in force, how many serial numbers are revoked (None: there is no list),
+        and what is wrong with the present files.
+        """
+        self.refresh()
+        crl = self._crl.value if self._crl is not None else None
+        errors = [kept.error for kept in (self._contexts, self._crl) if kept is not None and kept.error is not None]
+        return {
+            "certificates": [one.show() for one in self._certificates()],
+            "revoked_certificates": None if crl is None else len(crl),
+            "file_errors": [*map(_text, errors)],
+        }
+
+    def figures(self, side: str) -> dict[str, Any]:
+        """For /metrics. side: "client" or "peer"."""
+        self.refresh()
+        return {f"{side}_certificates": [[[side, one.use, one.path], one.not_after_s] for one in self._certificates()]}
+
+    def _certificates(self) -> tuple[Certificate, ...]:
+        return self._contexts.value.certificates if self._contexts.value is not None else ()
 
     def _current(self) -> _Contexts:
         self.refresh()
@@ -111,14 +146,13 @@ class TlsFiles:
 
     def _load(self) -> _Contexts:
         settings = self.settings
-        shown = {settings.cert_file: None, contexts.shown_by_client(settings)[0]: None}
         server = contexts.server_context(settings, self._alpn) if settings.has_certificate else None
         client = contexts.client_context(settings)
         if settings.allowed_cns or settings.allowed_hostnames:
             for context in filter(None, (server, client)):
                 if context.verify_mode == ssl.CERT_REQUIRED:
                     refusal_alert.ask(context, self._is_allowed)
-        return _Contexts(server, client, tuple([contexts.describe(path) for path in shown if path]))
+        return _Contexts(server, client, certificates(settings))
 
     def _is_allowed(self, leaf: bytes) -> bool:
         settings = self.settings

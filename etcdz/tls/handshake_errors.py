@@ -1,6 +1,7 @@
 """Why a handshake has failed, in the words of etcd's log: those of Go's crypto/tls and crypto/x509."""
 
 import ssl
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from etcdz.tls.certificate import REFUSED
@@ -16,12 +17,13 @@ class HandshakeError(NamedTuple):
 
 NO_CERTIFICATE: Final = "tls: client didn't provide a certificate"
 NO_TLS: Final = "tls: first record does not look like a TLS handshake"
+NO_VERSION: Final = "tls: client offered only unsupported versions"
 
 _REASONS: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": NO_CERTIFICATE,
     "NO_SHARED_CIPHER": "tls: no cipher suite supported by both client and server",
-    "UNSUPPORTED_PROTOCOL": "tls: client offered only unsupported versions: []",
-    "VERSION_TOO_LOW": "tls: client offered only unsupported versions: []",
+    "UNSUPPORTED_PROTOCOL": NO_VERSION,
+    "VERSION_TOO_LOW": NO_VERSION,
     "WRONG_VERSION_NUMBER": NO_TLS,
     "HTTP_REQUEST": NO_TLS,
     "HTTPS_PROXY_REQUEST": NO_TLS,
@@ -29,7 +31,7 @@ _REASONS: Final = {
     "BAD_RECORD_TYPE": NO_TLS,
     "UNEXPECTED_EOF_WHILE_READING": "EOF",
     "NO_SUITABLE_SIGNATURE_ALGORITHM": "tls: peer doesn't support any of the certificate's signature algorithms",
-    "NO_SUITABLE_KEY_SHARE": "tls: no ECDHE curve supported by both client and server",
+    "NO_SUITABLE_KEY_SHARE": "tls: no key exchanges supported by both client and server",
     "BAD_SIGNATURE": "tls: invalid signature by the client certificate",
 }
 _VERIFY_CODES: Final = {
@@ -73,11 +75,12 @@ _ALERTS: Final = {
 """What the other end has sent: how OpenSSL's reason ends -> Go's text of it."""
 
 
-def handshake_error(error: BaseException) -> HandshakeError:
+def handshake_error(error: BaseException, offered: Sequence[int] = ()) -> HandshakeError:
     """What etcd would say, on either side.
 
     error   ssl.SSLError of the handshake; EOFError or ConnectionError: the other end has gone; TimeoutError: it was
             silent for too long
+    offered versions of TLS that the client has offered, as on the wire
     """
     if isinstance(error, EOFError | ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return HandshakeError("EOF", "debug")
@@ -86,8 +89,10 @@ def handshake_error(error: BaseException) -> HandshakeError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return HandshakeError(_verification_text(error), "warn")
     if isinstance(error, ssl.SSLError):
-        text = _text(error.reason or "")
-        return HandshakeError(text or f"tls: {error.reason or error}".lower(), "debug" if text == "EOF" else "warn")
+        text = _text(error.reason or str(error))
+        if text == NO_VERSION and offered:
+            text = f"{text}: [{' '.join([f'{version:x}' for version in offered])}]"
+        return HandshakeError(text, "debug" if text == "EOF" else "warn")
     if isinstance(error, ConnectionResetError):
         return HandshakeError("read: connection reset by peer", "warn")
     return HandshakeError(str(error) or type(error).__name__, "warn")
@@ -105,8 +110,8 @@ def _verification_text(error: ssl.SSLCertVerificationError) -> str:
 
 
 def _text(reason: str) -> str:
-    """Empty: Go has no words for it."""
+    """Go's, where it has words for it."""
     _, alert, name = reason.partition("_ALERT_")
     if alert:
         return f"remote error: tls: {_ALERTS.get(name, name.lower().replace('_', ' '))}"
-    return _REASONS.get(reason, "")
+    return _REASONS.get(reason) or f"tls: {reason.lower().replace('_', ' ')}"

@@ -4,8 +4,7 @@ Source: etcd 3.5 client/pkg/transport/listener_tls.go, checkCertSAN.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from typing import NamedTuple
 
 from etcdz.tls.certificate import PeerNames
@@ -30,7 +29,8 @@ def needs_resolver(names: PeerNames, remote_ip: str) -> bool:
 def san_error(names: PeerNames, remote_ip: str, resolver: Resolver) -> str | None:
     """etcd's text if a certificate with these SANs may not come from remote_ip, else None.
 
-    An OSError of the resolver counts as an empty answer.
+    remote_ip   as the socket has it
+    An OSError of the resolver counts as an empty answer, and the last one stands in the text.
     """
     if not names.dns_names and not names.ip_addresses:
         return None
@@ -38,27 +38,35 @@ def san_error(names: PeerNames, remote_ip: str, resolver: Resolver) -> str | Non
     if ip in names.ip_addresses:
         return None
     if not names.dns_names:
-        return f'tls: "{remote_ip}" does not match any of IP SANs [{" ".join(names.ip_addresses)}]'
-    if _matches_reverse(names, ip, resolver) or _matches_forward(names, ip, resolver):
+        return f"x509: certificate is valid for {', '.join(names.ip_addresses)}, not {ip}"
+    trouble: list[OSError] = []
+    if _matches_reverse(names, ip, resolver, trouble) or _matches_forward(names, ip, resolver, trouble):
         return None
-    return f'tls: "{remote_ip}" does not match any of DNSNames [{" ".join(_quoted(names.dns_names))}]'
+    listed = " ".join([f'"{name}"' for name in names.dns_names])
+    why = f" ({trouble[-1]})" if trouble else ""
+    return f'tls: "{remote_ip}" does not match any of DNSNames [{listed}]{why}'
 
 
-def _matches_reverse(names: PeerNames, ip: str, resolver: Resolver) -> bool:
+def _matches_reverse(names: PeerNames, ip: str, resolver: Resolver, trouble: list[OSError]) -> bool:
     """Whether the address has one of the names; *.a.b stands for all that end in .a.b."""
     found: list[str] = []
-    with suppress(OSError):
+    try:
         found = [name.removesuffix(".") for name in resolver.names_of(ip)]
+    except OSError as error:
+        trouble.append(error)
     suffixes = tuple([name[1:] for name in names.dns_names if name.startswith("*.")])
     return any(name in names.dns_names or name.endswith(suffixes) for name in found)
 
 
-def _matches_forward(names: PeerNames, ip: str, resolver: Resolver) -> bool:
+def _matches_forward(names: PeerNames, ip: str, resolver: Resolver, trouble: list[OSError]) -> bool:
     for name in names.dns_names:
-        if "*" not in name:
-            with suppress(OSError):
-                if ip in map(_normal, resolver.addresses_of(name)):
-                    return True
+        if name.startswith("*."):
+            continue
+        try:
+            if ip in map(_normal, resolver.addresses_of(name)):
+                return True
+        except OSError as error:
+            trouble.append(error)
     return False
 
 
@@ -69,7 +77,3 @@ def _normal(ip: str) -> str:
     except ValueError:
         return ip
     return str(getattr(address, "ipv4_mapped", None) or address)
-
-
-def _quoted(names: tuple[str, ...]) -> Iterator[str]:
-    return (f'"{name}"' for name in names)

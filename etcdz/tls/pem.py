@@ -3,24 +3,25 @@
 import base64
 import binascii
 import re
+from contextlib import suppress
 from typing import Final
 
 CERTIFICATE: Final = "CERTIFICATE"
 CRL: Final = "X509 CRL"
 
-_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----\s*?\n(.*?)-----END \1-----", re.DOTALL)
 _BEGIN: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 
 
 def blocks(text: bytes, label: str) -> list[bytes]:
     """Contents of all blocks with this label; what is no base64 is left out, as by Go."""
+    begin, end = f"-----BEGIN {label}-----".encode(), f"-----END {label}-----".encode()
     found = []
-    for match in _BLOCK.finditer(text):
-        if match[1] == label.encode():
-            try:
-                found.append(base64.b64decode(match[2], validate=False))
-            except binascii.Error:
-                continue
+    start = text.find(begin)
+    while start >= 0 and (stop := text.find(end, start)) >= 0:
+        inside = text[text.rfind(begin, start, stop) + len(begin) : stop]  # of one that never ends nothing is taken
+        with suppress(binascii.Error):
+            found.append(base64.b64decode(inside))
+        start = text.find(begin, stop)
     return found
 
 

@@ -5,19 +5,15 @@ see nothing but a closed connection. Go asks within the handshake. So does this,
 library that Python uses can be reached; elsewhere the question is asked behind the handshake, without an alert.
 """
 
-import _ssl
 import ctypes
-import functools
 import ssl
-import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from etcdz.tls import openssl
+
 REJECTED: Final = 28
 """X509_V_ERR_CERT_REJECTED, which OpenSSL itself says of no certificate that has come from a CA file."""
-
-_Verify: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-"""(X509_STORE_CTX *, argument) -> whether the chain is accepted"""
 
 
 def ask(context: ssl.SSLContext, is_allowed: Callable[[bytes], bool]) -> bool:
@@ -26,7 +22,7 @@ def ask(context: ssl.SSLContext, is_allowed: Callable[[bytes], bool]) -> bool:
 
     return  whether they do; False: nothing was done
     """
-    library = _library()
+    library = openssl.library()
     if library is None:
         return False
 
@@ -41,15 +37,10 @@ def ask(context: ssl.SSLContext, is_allowed: Callable[[bytes], bool]) -> bool:
                 library.X509_STORE_CTX_set_error(store, REJECTED)
         return int(allowed)
 
-    callback = _Verify(verify)
+    callback = openssl.Verify(verify)
     context.__dict__["verify_callback"] = callback  # it must live as long as the context does
-    library.SSL_CTX_set_cert_verify_callback(_pointer(context), callback, None)
+    library.SSL_CTX_set_cert_verify_callback(openssl.pointer(context), callback, None)
     return True
-
-
-def _pointer(context: ssl.SSLContext) -> int | None:
-    """SSL_CTX *, the first field behind the head of the object."""
-    return ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
 
 
 def _leaf(library: Any, store: int) -> bytes:
@@ -59,23 +50,3 @@ def _leaf(library: Any, store: int) -> bytes:
     end = ctypes.c_void_p(ctypes.addressof(data))
     library.i2d_X509(certificate, ctypes.byref(end))
     return data.raw
-
-
-@functools.cache
-def _library() -> Any:
-    """The OpenSSL of module ssl, None where its functions cannot be found: it may be a part of the program."""
-    if sys.implementation.name != "cpython":
-        return None
-    try:
-        found = ctypes.CDLL(_ssl.__file__)
-        found.SSL_CTX_set_cert_verify_callback.argtypes = (ctypes.c_void_p, _Verify, ctypes.c_void_p)
-        found.SSL_CTX_set_cert_verify_callback.restype = None
-        found.X509_verify_cert.argtypes = (ctypes.c_void_p,)
-        found.X509_STORE_CTX_set_error.argtypes = (ctypes.c_void_p, ctypes.c_int)
-        found.X509_STORE_CTX_set_error.restype = None
-        found.X509_STORE_CTX_get0_cert.argtypes = (ctypes.c_void_p,)
-        found.X509_STORE_CTX_get0_cert.restype = ctypes.c_void_p
-        found.i2d_X509.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
-    except (AttributeError, OSError):
-        return None
-    return found

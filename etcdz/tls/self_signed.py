@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from etcdz.tls import contexts
+from etcdz.tls import contexts, in_force
 from etcdz.tls.settings import TlsSettings
 
 INVALID_YEARS: Final = "selfSignedCertValidity is invalid,it should be greater than 0"
@@ -71,7 +71,7 @@ def _is_usable(cert: Path, key: Path, now: datetime, log: Any) -> bool:
     if not (cert.exists() and key.exists()):
         return False
     try:
-        not_after_s = contexts.describe(str(cert)).not_after_s
+        not_after_s = in_force.first_in(str(cert)).not_after_s
         contexts.check_pair(str(cert), str(key))
     except ValueError as error:
         log.warn("replacing a self-signed certificate that cannot be used", path=str(cert), error=str(error))

@@ -80,11 +80,13 @@ class Hub:
     progress         when watchers with progress_notify are told where they are
     permit           whether a stream may watch what it asks for; None: it may. To be set by what knows permissions
     revision         everything up to it has come
+    streams          all that are open: a dict as an ordered set
     """
 
     def __init__(self, backend: Backend, fragment_bytes: int, progress: ProgressClock) -> None:
         self.permit: Permit = lambda stream, request: None
         self.revision = 0
+        self.streams: dict[WatchStream, None] = {}
         self._backend = backend
         self._fragment_bytes = fragment_bytes
         self._progress = progress
@@ -105,7 +107,9 @@ class Hub:
 
     def open(self, client: ClientStream) -> WatchStream:
         """A stream without watchers."""
-        return WatchStream(client)
+        stream = WatchStream(client)
+        self.streams[stream] = None
+        return stream
 
     def request(self, stream: WatchStream, request: pb.WatchRequest) -> None:
         """A WatchRequest, pending until the backend's position is known. An empty one is passed over, as in etcd."""
@@ -116,6 +120,7 @@ class Hub:
     def close(self, stream: WatchStream) -> None:
         """The client is gone."""
         stream.is_open = False
+        self.streams.pop(stream, None)
         for watcher in list(stream.watchers.values()):
             self._drop(watcher)
 
@@ -126,6 +131,13 @@ class Hub:
                 watcher.become(UNSYNCED)
                 self._unsynced[watcher] = None
                 self._count(watcher, 1)
+
+    def revoke(self, watcher: Watcher, reason: str) -> None:
+        """Its client may not watch this any more: it is cancelled. Requires: it is one of its stream's"""
+        self._drop(watcher)
+        fields = watcher.id_field + WATCH_CANCELED_TRUE + bytes_field(WATCH_CANCEL_REASON, reason.encode())
+        self._respond(watcher.stream, self._header(), fields)
+        self._answer_progress(watcher.stream)
 
     # ---- the turn ----
 

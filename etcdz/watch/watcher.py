@@ -92,12 +92,13 @@ class WatchStream:
     pending          requests that wait for the backend's position
     is_open          False once the client is gone
     progress_due     when the watchers with progress_notify are looked at next; None: there was none so far
+    username         of whoever has created its latest watcher; "": not known
     asks_progress    the client wants to hear where it is once none of its watchers is behind
     """
 
     __slots__ = (
         "_credit", "_next_id", "_round", "asks_progress", "behind", "client", "early", "is_open", "pending",
-        "progress_due", "watchers",
+        "progress_due", "username", "watchers",
     )  # fmt: skip
 
     def __init__(self, client: ClientStream) -> None:
@@ -109,6 +110,7 @@ class WatchStream:
         self.is_open = True
         self.progress_due: float | None = None
         self.asks_progress = False
+        self.username = ""
         self._next_id = 0
         self._round = 0
         self._credit = 0

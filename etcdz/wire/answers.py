@@ -5,7 +5,7 @@ frames around a message differ only in two numbers, and one pack makes each of t
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_from_bytes
@@ -19,6 +19,10 @@ from etcdz.wire.stream import Stream
 
 RESPONSE_FIELDS: Final[tuple[Field, ...]] = ((b":status", b"200"), (b"content-type", b"application/grpc"))
 OK_FIELDS: Final[tuple[Field, ...]] = ((b"grpc-status", b"0"),)
+NO_TRAILERS: Final[tuple[Field, ...]] = ((b"", b""),)
+"""For what is not gRPC: its last DATA ends the stream. NB: told apart from others by identity."""
+_UNAVAILABLE: Final = 503
+_TEXT_PLAIN: Final[Field] = (b"content-type", b"text/plain; charset=utf-8")
 
 _FRAME_START: Final = struct.Struct(">IB")  # a frame head but for the stream id
 _HEADERS_END: Final = f.END_HEADERS | f.END_STREAM
@@ -187,6 +191,29 @@ class AnsweringConnection(Connection[ServerEvent]):
             self._open_answer(stream)
             self._finish(stream, OK_FIELDS)
 
+    def respond(self, stream_id: int, status: int, fields: Sequence[Field], body: bytes) -> None:
+        """Answers a request that is not gRPC. fields: the others of the header. For a stream that is gone: nothing."""
+        if stream_id not in self._streams:
+            return
+        stream = self._stream_of(stream_id)
+        if stream.local_done:
+            return
+        head = self._encoder.encode_plain(((b":status", b"%d" % status), *fields))
+        if not body:
+            self._end_stream(stream, head)
+            return
+        stream.opened = True
+        self._send_block(stream_id, f.END_HEADERS, head)
+        self._queue_joined(stream, body)
+        self._finish(stream, NO_TRAILERS)
+
+    def _refuse_http(self, stream: Stream, refusal: Refusal) -> None:
+        """A request that is not gRPC ends without the application."""
+        text = refusal.text.encode() + b"\n"
+        length = (b"content-length", b"%d" % len(text))
+        status = _UNAVAILABLE if refusal.http_status == 200 else refusal.http_status
+        self.respond(stream.id, status, (_TEXT_PLAIN, length), text)
+
     def _prepare_short_way(self) -> None:
         head, tail = self._encoder.kept(RESPONSE_FIELDS), self._encoder.kept(OK_FIELDS)
         self._ready = head is not None and tail is not None
@@ -228,6 +255,10 @@ class AnsweringConnection(Connection[ServerEvent]):
 
     def _on_outbox_sent(self, stream: Stream) -> None:
         trailers = stream.trailers
+        if trailers is NO_TRAILERS:
+            self._out.append(f.encode_frame(f.DATA, f.END_STREAM, stream.id, b""))
+            self._let_go(stream)
+            return
         encode = self._encoder.encode if trailers is OK_FIELDS else self._encoder.encode_plain
         self._end_stream(stream, encode(trailers))
         if not self._ready:
@@ -236,6 +267,9 @@ class AnsweringConnection(Connection[ServerEvent]):
     def _end_stream(self, stream: Stream, block: bytes) -> None:
         """The last HEADERS. A client that is still sending is told to stop. Source: RFC 9113, section 8.1."""
         self._send_block(stream.id, _HEADERS_END, block)
+        self._let_go(stream)
+
+    def _let_go(self, stream: Stream) -> None:
         self._forget(stream.id)
         if not stream.remote_done:
             self._out.append(f.encode_rst_stream(stream.id, f.NO_ERROR))

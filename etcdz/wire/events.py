@@ -22,6 +22,9 @@ STREAM_END: Final = 4
 """The client will send no more."""
 CANCEL: Final = 5
 """Give the call up: reset, deadline, connection error."""
+REQUEST: Final = 6
+"""A whole request that is not gRPC, where such are served: message is its body, metadata all of its header fields,
+pseudo-headers included."""
 
 ServerEvent = tuple[int, int, Method, bytes, float | None, Metadata]
 """(kind, stream id, method, message, deadline, metadata). deadline: on the connection's clock; None: none."""

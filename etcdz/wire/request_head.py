@@ -46,6 +46,10 @@ class Method(NamedTuple):
     streams: bool = False
 
 
+HTTP_REQUEST: Final = Method(b"", True)
+"""What is asked by a request that is not gRPC, where such are served. NB: told apart from others by identity."""
+
+
 class Refusal(NamedTuple):
     """How a call ends before it starts. http_status is 200 unless the request was not gRPC at all."""
 
@@ -118,13 +122,23 @@ def _escape(c: int) -> str:
     return "\\" + chr(c) if c in b'"\\' else f"\\x{c:02x}"
 
 
-def interpret(fields: Sequence[Field], methods: Mapping[bytes, Method]) -> Head:
-    """The head that fields, without grpc-timeout, make."""
+def interpret(
+    fields: Sequence[Field], methods: Mapping[bytes, Method], serves_http: bool = False, serves_grpc: bool = True
+) -> Head:
+    """The head that fields, without grpc-timeout, make.
+
+    serves_http     a request that is not gRPC is an HTTP_REQUEST, and not refused
+    serves_grpc     otherwise all requests are such
+    """
     head = Head()
     regular: dict[bytes, bytes] = {}
     pseudo: dict[bytes, bytes] = {}
     head.malformed = _sort_fields(fields, pseudo, regular) or _check_pseudo(pseudo) or _read_length(head, regular)
     if head.malformed:
+        return head
+    if serves_http and not (serves_grpc and regular.get(b"content-type", b"").startswith(b"application/grpc")):
+        head.method = HTTP_REQUEST
+        head.metadata = pseudo | regular
         return head
     head.refusal = _refuse_http(pseudo, regular) or _find_method(head, pseudo[b":path"], methods)
     if head.refusal is None:

@@ -20,12 +20,13 @@ from etcdz.wire.connection import (
     PING_FINAL,
     strip_padding,
 )
-from etcdz.wire.events import CALL, CANCEL, NO_METHOD, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
+from etcdz.wire.events import CALL, CANCEL, NO_METHOD, REQUEST, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.grpc_message import BadMessage, next_message
 from etcdz.wire.header_block import Field, ListTooLong, list_bytes
 from etcdz.wire.keepalive import ASK, GIVE_UP, PING_ALIVE, WAIT, KeepaliveRules, Pulse, Strikes
 from etcdz.wire.request_head import (
+    HTTP_REQUEST,
     NO_METADATA,
     Head,
     Method,
@@ -44,6 +45,7 @@ STREAMS_MAX: Final = 262_144
 _TOO_LONG: Final = (f.FRAME_BYTES_DEFAULT + 1) << 8
 _BUSY: Final = Refusal(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
 LEAST_TIMEOUT_S: Final = 1e-6  # a shorter one is over before the call could be read
+_TOO_LARGE: Final = Refusal(Code.RESOURCE_EXHAUSTED, "request body too large", 413)
 _TOO_LATE: Final = Refusal(Code.DEADLINE_EXCEEDED, "context deadline exceeded")
 _MANY_MESSAGES: Final = "cardinality violation: received multiple request messages for non-client-streaming RPC"
 
@@ -59,6 +61,8 @@ class ServerSettings(NamedTuple):
                             connection (header_block.BOMB_FACTOR)
     cork_bytes              after so many bytes of DATA of long answers no more leave until `uncork`
     keepalive               None: the client may PING as it likes, within the budget, and is never sent one
+    serves_http             requests that are not gRPC are handed on (REQUEST), and answered by `respond`
+    serves_grpc             otherwise all requests are such
     """
 
     message_bytes_max: int = 1_572_864 + 524_288
@@ -70,6 +74,8 @@ class ServerSettings(NamedTuple):
     header_list_bytes_max: int = 2 << 20
     cork_bytes: int = sys.maxsize
     keepalive: KeepaliveRules | None = None
+    serves_http: bool = False
+    serves_grpc: bool = True
 
 
 class GrpcServerConnection(AnsweringConnection):
@@ -90,6 +96,7 @@ class GrpcServerConnection(AnsweringConnection):
         self._cork_bytes = self._uncorked_bytes = settings.cork_bytes
         self._methods = methods
         self._message_max = settings.message_bytes_max
+        self._serves_http, self._serves_grpc = settings.serves_http, settings.serves_grpc
         self._streams_max = min(settings.max_concurrent_streams, STREAMS_MAX)
         self._inbox_max = settings.inbox_bytes_max
         self._inbox_bytes = 0
@@ -284,7 +291,7 @@ class GrpcServerConnection(AnsweringConnection):
             self._known[block] = head
 
     def _keep_head(self, key: tuple[Field, ...]) -> Head:
-        head = interpret(key, self._methods)
+        head = interpret(key, self._methods, self._serves_http, self._serves_grpc)
         if (size := list_bytes(key)) > KEPT_BLOCK_BYTES_MAX:
             head.long_bytes = size
             head.plain = head.lazy = False
@@ -406,7 +413,7 @@ class GrpcServerConnection(AnsweringConnection):
             return
         if stream.received < stream.head.length:
             self._reset(stream.id, f.PROTOCOL_ERROR)
-        elif stream.inbox:
+        elif stream.inbox and stream.head.method is not HTTP_REQUEST:
             code = Code.INTERNAL if stream.head.method.streams else Code.UNKNOWN
             self._refuse_request(stream, Refusal(code, "unexpected EOF"))
         else:
@@ -417,6 +424,8 @@ class GrpcServerConnection(AnsweringConnection):
         method = stream.head.method
         if not method.unary:
             self._events.append((STREAM_END, stream.id, NO_METHOD, b"", None, NO_METADATA))
+        elif method is HTTP_REQUEST:
+            self._hand_on_request(stream)
         elif stream.message is None:
             self._refuse_request(stream, Refusal(Code.UNKNOWN, "EOF"))
         else:
@@ -427,6 +436,12 @@ class GrpcServerConnection(AnsweringConnection):
             if stream.head.long_bytes:
                 stream.head.metadata = NO_METADATA
             self._events.append((CALL, stream.id, method, message, stream.deadline, metadata))
+
+    def _hand_on_request(self, stream: Stream) -> None:
+        body = bytes(stream.inbox)
+        self._empty_inbox(stream)
+        stream.announced = True
+        self._events.append((REQUEST, stream.id, HTTP_REQUEST, body, stream.deadline, stream.head.metadata))
 
     def _hold(self, stream: Stream, size: int) -> None:
         """An unfinished request keeps so many bytes more here, or less (a negative number)."""
@@ -468,13 +483,17 @@ class GrpcServerConnection(AnsweringConnection):
         before = len(inbox)
         inbox += payload
         try:
-            self._cut_messages(stream, inbox)
+            if stream.head.method is not HTTP_REQUEST:
+                self._cut_messages(stream, inbox)
         except BadMessage as error:
             self._hold(stream, len(inbox) - before)
             self._refuse_request(stream, Refusal(error.code, error.text))
             return
         if len(inbox) != before:
             self._hold(stream, len(inbox) - before)
+            if stream.head.method is HTTP_REQUEST and len(inbox) > self._message_max:
+                self._refuse_request(stream, _TOO_LARGE)
+                return
             is_full = self._inbox_bytes > self._inbox_max or self._unfinished.is_hopeless
             if len(inbox) > before and is_full:
                 self._refuse_request(stream, _BUSY)
@@ -500,8 +519,7 @@ class GrpcServerConnection(AnsweringConnection):
         for stream_id in self._overdue(now):
             stream = self._stream_of(stream_id)
             if not stream.local_done:
-                self._tell_cancelled(stream)
-                self._refuse(stream, Refusal(DEADLINE_EXCEEDED.code, DEADLINE_EXCEEDED.text))
+                self._refuse_request(stream, Refusal(DEADLINE_EXCEEDED.code, DEADLINE_EXCEEDED.text))
         return events
 
     def go_away(self) -> None:
@@ -543,9 +561,12 @@ class GrpcServerConnection(AnsweringConnection):
         """The client will open no more streams; it closes when it has its answers."""
 
     def _refuse_request(self, stream: Stream, refusal: Refusal) -> None:
-        """The client's fault."""
+        """Ends a call, whose answer is still to come, for the client's fault."""
         self._tell_cancelled(stream)
-        self._refuse(stream, refusal)
+        if stream.head.method is HTTP_REQUEST:
+            self._refuse_http(stream, refusal)
+        else:
+            self._refuse(stream, refusal)
 
     def _tell_cancelled(self, stream: Stream) -> None:
         if stream.announced and not stream.local_done:

@@ -25,7 +25,17 @@ class CertificateError(Exception):
 
 def prepare(config: MemberConfig) -> MemberConfig:
     """With the certificates that this member makes for itself, if it shall. raises CertificateError"""
+    _say_missing_ciphers(config.client_tls.cipher_suites)
     return replace(config, peer_tls=_peer_side(config), client_tls=_client_side(config))
+
+
+def _say_missing_ciphers(names: tuple[str, ...]) -> None:
+    if not names:
+        return
+    from etcdz.tls import cipher_suites  # loads ssl, which a member without TLS never needs
+
+    if missing := cipher_suites.missing(names):
+        log.warn("OpenSSL has no such cipher suites - ignoring", cipher_suites=list(missing))
 
 
 def _peer_side(config: MemberConfig) -> TlsSettings:

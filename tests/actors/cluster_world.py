@@ -1,12 +1,14 @@
 """Three members in one process: of each the real raft, wal and backend, and a network between them that loses messages.
 
 What is not real beside what `member_world` leaves out is the peer actor: `Carrier` does for raft what it does, without
-HTTP, and takes and receives snapshots as its processes do. A member that leads takes what others forward as often as it
-comes, as one of etcd does: so a write that is forwarded twice is applied twice.
+HTTP, and takes and receives snapshots as its processes do. A member that leads takes what others forward without a mark
+as often as it comes, as one of etcd does: so a write that is forwarded twice is applied twice. Members of etcd are
+those at `Network.like_etcd`: nothing is marked for them.
 """
 
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -53,6 +55,8 @@ class Network:
         self.cut: set[tuple[int, int]] = set()
         self.lost_of_thousand = 0
         self.carriers: dict[int, Carrier] = {}
+        self.like_etcd: set[int] = set()
+        """Places of members that do not say that they look for what is offered twice."""
         self.places: dict[int, int] = {}
         """Of members by id."""
         self.files: dict[bytes, bytes] = {}
@@ -64,6 +68,13 @@ class Network:
             return False
         self.queue.append((sender, recipient, encoded))
         return True
+
+    def break_streams(self, place: int) -> None:
+        """All that this member has dialled for messages, with what is on its way in them."""
+        self.queue = [one for one in self.queue if one[1] != place]
+        for other, carrier in self.carriers.items():
+            if other != place:
+                carrier.lost.add(next(id_ for id_, at in self.places.items() if at == place))
 
     def deliver_some(self) -> None:
         """Messages of one pair may overtake each other, a little."""
@@ -95,6 +106,8 @@ class Carrier(Actor):
         self.outcomes: list[tuple[int, bool]] = []
         """Of snapshots that were sent."""
         self.config = MemberConfig.from_dict(boot.config)
+        self.streams: Counter[int] = Counter()
+        """By id: how many connections there were."""
         self.handlers[Send] = self.on_send
         self.handlers[SnapshotWanted] = self.on_wanted
         for kind in MESSAGES.values():
@@ -103,7 +116,12 @@ class Carrier(Actor):
 
     def on_peer_up(self, peer: Peer) -> None:
         if peer.kind == "raft":
-            self.links.send("raft", PeerState(self.boot.incarnation, [], self.forwarded[-limits.REQUEST_WINDOW :]))
+            self._tell(self.forwarded[-limits.REQUEST_WINDOW :])
+
+    def _tell(self, forwarded: list[int]) -> None:
+        places = self.network.places
+        streams = [(id_, self.streams[id_], place not in self.network.like_etcd) for id_, place in places.items()]
+        self.links.send("raft", PeerState(self.boot.incarnation, [], forwarded, streams))
 
     def on_send(self, message: Send) -> None:
         self.forwarded += message.forwarded
@@ -124,6 +142,8 @@ class Carrier(Actor):
             self.inbound = []
         if self.lost or self.outcomes:
             self.links.send("raft", PeerReports(sorted(self.lost), self.outcomes))
+            self.streams.update(self.lost)
+            self._tell([])
             self.lost, self.outcomes = set(), []
 
     # ---- snapshots: what two processes of the real one do ----

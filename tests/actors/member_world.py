@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import zmq
 
 from actors.backend.actor import BackendActor
+from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.raft.actor import RaftActor
 from actors.runtime import link, loop
@@ -59,6 +60,7 @@ class Listener(Actor):
 
     def __init__(self, boot: Boot) -> None:
         super().__init__(boot)
+        self.auth_news = AuthNews()
         self.calls = Calls(self, MemberConfig.from_dict(boot.config))
         self.handlers |= {
             Replies: self.calls.on_replies,
@@ -71,6 +73,12 @@ class Listener(Actor):
 
     def flush_soon(self) -> None:
         pass
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        raise NotImplementedError
+
+    def call_soon_from_thread(self, do: Callable[[], None]) -> None:
+        raise NotImplementedError
 
     def on_peer_up(self, peer: Peer) -> None:
         self.calls.on_peer_up(peer)

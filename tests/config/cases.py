@@ -418,8 +418,7 @@ OURS = (
     ),
     Case(("--actor-placement=foo",), 2, 'invalid value "foo" for flag -actor-placement: invalid value'),
     Case(("--log-format=xml",), 1, "unknown log format: xml, supported values json, console"),
-    Case((), 1, "--discovery-cert=x is not supported yet", {"ETCD_DISCOVERY_CERT": "x"}),
-    in_file("auth-token: jwt\n", "--auth-token=jwt is not supported yet"),
+    Case((), 1, "--enable-v2=true is not supported yet", {"ETCD_ENABLE_V2": "true"}),
     in_file(
         "peer-transport-security: {allowed-cn: a}\n",
         "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field "

@@ -28,7 +28,6 @@ WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "discovery-dial-timeout": "3s",
     "discovery-keepalive-time": "3s",
     "discovery-keepalive-timeout": "3s",
-    "discovery-insecure-skip-tls-verify": "true",
     "discovery-fallback": "exit",
     "enable-pprof": "true",
     "metrics": "extensive",
@@ -59,10 +58,6 @@ last is only in the help of 3.8."""
 
 REFUSED = {
     # A member without them would not do what it is for.
-    "discovery-insecure-transport": "false",
-    "discovery-cert": "/c",
-    "discovery-key": "/k",
-    "discovery-cacert": "/a",
     "enable-v2": "true",
     "experimental-enable-v2v3": "/v2",
     "proxy": "on",

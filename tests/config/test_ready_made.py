@@ -12,6 +12,8 @@ from tests.config.cases import resolve
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 NO_MEMBERS = {"prometheus.yml"}
+PKI = "/etc/etcdz/pki/"
+"""Where the files of members under TLS lie, and do not here."""
 
 
 def load(path: Path) -> MemberConfig:
@@ -27,7 +29,15 @@ def load(path: Path) -> MemberConfig:
 def test_every_file_is_read_whole(path: Path) -> None:
     config = load(path)
     assert config.name in config.initial_cluster
-    assert bootstrap.listen_error(config) is None
+    missing = f"open {config.peer_tls.cert_file}: no such file or directory"
+    assert bootstrap.listen_error(config) == (None if config.peer_tls.is_empty else missing)
+
+
+def test_a_secure_member_asks_clients_and_members_for_certificates() -> None:
+    config = load(CONFIG / "secure-member.yml")
+    for side in (config.client_tls, config.peer_tls):
+        assert side.demands_certificate
+        assert {str(Path(path).parent) + "/" for path in (side.cert_file, side.key_file, side.trusted_ca_file)} == {PKI}
 
 
 def test_one_member_starts() -> None:

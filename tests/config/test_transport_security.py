@@ -70,6 +70,10 @@ OURS = (
         (*PEERS, *PEER_PAIR, "--peer-cert-allowed-cn=b,a", "--peer-cert-allowed-hostname=h"),
         'AllowedCNs and AllowedHostnames are mutually exclusive (cns=["b" "a"], hostnames=["h"])',
     ),
+    (
+        (*PLAIN, "--cipher-suites=TLS_RSA_WITH_RC4_128_SHA"),
+        "OpenSSL has none of the cipher suites TLS_RSA_WITH_RC4_128_SHA",
+    ),
     ((*PEERS, *PEER_PAIR, "--peer-trusted-ca-file=empty"), "no certificate in empty"),  # etcd would let nobody in
     (
         (*PLAIN, "--listen-client-http-urls=https://127.0.0.1:1"),
@@ -168,6 +172,15 @@ def test_members_that_srv_records_name_show_certificates_for_the_domain_unless_t
     srv = ("--discovery-srv=example.com",)
     assert given(*srv).peer_tls.server_name == "example.com"
     assert given(*srv, "--peer-trusted-ca-file=a").peer_tls.server_name == ""
+
+
+def test_v3_discovery_is_asked_by_tls_if_a_file_is_given_or_the_user_says_so() -> None:
+    assert given().discovery_tls is None
+    assert given("--discovery-insecure-skip-tls-verify").discovery_tls is None
+    assert given("--discovery-insecure-transport=false").discovery_tls == TlsSettings()
+    files = ("--discovery-cert=c", "--discovery-key=k", "--discovery-cacert=a", "--discovery-insecure-skip-tls-verify")
+    expected = TlsSettings(cert_file="c", key_file="k", trusted_ca_file="a", insecure_skip_verify=True)
+    assert given(*files).discovery_tls == expected
 
 
 def test_settings_come_back_from_what_actors_are_sent() -> None:

@@ -16,7 +16,7 @@ def shake(
     host: str | None = "localhost",
     session: ssl.SSLSession | None = None,
 ) -> Ends:
-    """Both ends after a good handshake. raises ssl.SSLError: the server's refusal, or else the client's"""
+    """Both ends after a good handshake. raises ssl.SSLError: of the end that refuses the other"""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = Ends(
         server.wrap_bio(to_server, to_client, server_side=True),
@@ -31,7 +31,7 @@ def shake(
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLError as error:
-                errors.insert(0 if end is ends.server else len(errors), error)
+                errors.append(error)
             waiting.remove(end)
     if errors:
         raise errors[0]

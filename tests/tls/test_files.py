@@ -1,15 +1,19 @@
 """Contexts of a side: what they let in, what they refuse, and what becomes of them when their files change."""
 
+import hashlib
 import os
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
-from etcdz.tls import certificate
+from etcdz.tls import certificate, openssl
 from etcdz.tls.files import TlsError, TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
+from etcdz.tls.in_force import DAY_S
 from etcdz.tls.settings import TlsSettings
 from tests.certificates import CLIENT, SERVER, Authority, Issued
 from tests.tls.handshakes import shake
@@ -114,8 +118,7 @@ def test_a_revoked_serial_is_refused_wherever_it_stands_in_the_chain(tmp_path: P
     crl = tmp_path / "crl"
     side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=str(crl))
     side.ca.revoke(crl, [side.client.serial], der)
-    length = (side.client.serial.bit_length() + 7) // 8 * 2
-    text = f"transport: certificate serial {side.client.serial:0{length}x} revoked"
+    text = f"transport: certificate serial {side.client.serial_hex} revoked"
     assert refusal(side, side.as_client(side.client)) == text
     assert refusal(side, side.as_client(side.ca.issue("other"))) is None
     middle = Authority(tmp_path, "middle", side.ca)
@@ -193,3 +196,79 @@ def test_files_that_were_never_good_are_an_error(tmp_path: Path) -> None:
     files = TlsFiles(TlsSettings(cert_file=missing, key_file=missing), Log())
     with pytest.raises(TlsError, match=f"open {missing}: no such file or directory"):
         files.server_context()
+
+
+def test_a_side_can_be_asked_what_is_in_force(tmp_path: Path) -> None:
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=str(tmp_path / "crl"))
+    side.ca.revoke(tmp_path / "crl", [1, 2, 3])
+    der = ssl.PEM_cert_to_DER_cert(side.server.cert.read_text())
+    shown = side.files.show()
+    assert [one["use"] for one in shown["certificates"]] == ["server", "ca"]
+    first = shown["certificates"][0]
+    assert (first["path"], first["fingerprint"]) == (str(side.server.cert), hashlib.sha256(der).hexdigest())
+    assert (shown["revoked_certificates"], shown["file_errors"]) == (3, [])
+    assert side.files.figures("client")["client_certificates"][0] == [
+        ["client", "server", str(side.server.cert)],
+        ssl.cert_time_to_seconds(end_of(side.server)),
+    ]
+    (tmp_path / "crl").write_text("nothing")
+    side.server.key.unlink()
+    shown = side.later().show()
+    assert (shown["certificates"][0], shown["revoked_certificates"]) == (first, 3)
+    assert shown["file_errors"] == [f"open {side.server.key}: no such file or directory", "an element ends too soon"]
+
+
+def test_nothing_of_a_key_is_told(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    side.files.server_context()
+    secret = side.server.key.read_text().splitlines()[1]
+    side.server.key.write_text("damaged " + side.server.key.read_text().replace("MII", "XII", 1)[:200])
+    side.later().server_context()
+    told = repr([side.files.show(), side.files.figures("client"), side.log.lines, side.settings, vars(side.files)])
+    assert secret[:20] not in told
+
+
+def end_of(issued: Issued) -> str:
+    """As module ssl writes it."""
+    certificate = x509.load_pem_x509_certificate(issued.cert.read_bytes())
+    return certificate.not_valid_after_utc.strftime("%b %d %H:%M:%S %Y GMT")
+
+
+def test_no_session_is_resumed(tmp_path: Path) -> None:
+    for version in ("TLS1.2", "TLS1.3"):
+        side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), max_version=version)
+        client = side.as_client(side.client)
+        first = shake(side.files.server_context(), client)
+        ends = shake(side.files.server_context(), client, session=first.client.session)
+        assert not ends.server.session_reused
+        assert side.files.server_context().session_stats()["number"] == 0
+
+
+def test_where_openssl_cannot_be_told_a_session_is_not_resumed_past_its_certificates_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssl, "library", lambda: None)
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), max_version="TLS1.2")
+    client = side.as_client(side.client)
+    first = shake(side.files.server_context(), client)
+    ends = shake(side.files.server_context(), client, session=first.client.session)
+    assert ends.server.session_reused
+    assert side.files.check_certificate(ends.server) is None
+    later = TlsFiles(side.settings, side.log, wall_clock=lambda: time.time() + 91 * DAY_S)
+    assert "certificate has expired" in str(later.check_certificate(ends.server))
+
+
+def test_a_certificate_that_expires_is_warned_of_once_at_thirty_days_and_daily_at_seven(tmp_path: Path) -> None:
+    side = Side(tmp_path)
+    end_s = ssl.cert_time_to_seconds(end_of(side.server))
+    now_s = end_s - 40 * DAY_S + 60
+    files = TlsFiles(side.settings, side.log, clock=lambda: side.now, wall_clock=lambda: now_s)
+    seen = []
+    while now_s < end_s + 2 * DAY_S:
+        side.now += 2
+        files.refresh()
+        seen += [(message, fields["days_left"]) for _, message, fields in side.log.lines]
+        side.log.lines.clear()
+        now_s += DAY_S / 4
+    soon = [("certificate expires soon", days) for days in (29, 6, 5, 4, 3, 2, 1, 0)]
+    assert seen == [*soon, ("certificate has expired", 0), ("certificate has expired", 0)]

@@ -26,7 +26,7 @@ class World:
             self.loop,
             [("address", 2)],
             fds,
-            asyncio.Protocol,
+            [asyncio.Protocol],
             self.failures.append,
             lambda: self.accepting.append(self.connects()),
         )

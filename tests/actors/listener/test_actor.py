@@ -42,7 +42,8 @@ class World:
         self.port = free_port()
         self.sockets = [bind_tcp(Address("127.0.0.1", self.port)) for _ in range(2)]
         fds = [sock.dup().detach() for sock in self.sockets]
-        config = MemberConfig(data_dir=str(directory / "data")).to_dict()
+        urls = (f"http://127.0.0.1:{self.port}",)
+        config = MemberConfig(data_dir=str(directory / "data"), listen_client_urls=urls).to_dict()
         endpoint, supervisor = (f"ipc://{directory}/{name}" for name in ("listener", "supervisor"))
         address = [(f"127.0.0.1:{self.port}", 2)]
         boot = Boot(

@@ -28,6 +28,7 @@ from etcdz.ipc.messages import (
     Write,
 )
 from etcdz.proto import etcdserverpb as pb
+from tests.actors.listener.host import make_host
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
@@ -69,8 +70,8 @@ class Setup:
         self.sent = Sent()
         self.client = Client()
         boot = SimpleNamespace(slot=2, name="listener-3")
-        host: Any = SimpleNamespace(boot=boot, links=self.sent, log=None, flush_soon=lambda: None)
-        self.calls = Calls(host, MemberConfig())
+        self.host = make_host(None, boot=boot, links=self.sent)
+        self.calls = Calls(self.host, MemberConfig())
 
     def begin(self, stream_id: int, method: int, body: bytes, auth: AuthInfo | None = None) -> None:
         self.calls.begin(self.client, stream_id, method, body, auth)

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
 from actors.listener.draining import GATHER_S
 from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.ports import Offer
 from actors.listener.streams import StreamCall, Streams
 from etcdz.api.errors import NO_LEADER
 from etcdz.api.methods import PUT, WATCH
@@ -72,7 +75,9 @@ class World:
         self.sent: list[Any] = []
         links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
         self.boot, self.links, self.log = SimpleNamespace(slot=0), links, None
+        self.auth_news = AuthNews()
         self.calls = Calls(self, MemberConfig())  # type: ignore[arg-type]
+        self.identities = self.calls.identities
         self.streams = Streams(leader_timeout_s=3.0)
         self.affinity = ClientAffinity()
         self.idles = False
@@ -93,13 +98,18 @@ class World:
     def on_lost(self, connection: Connection) -> None:
         self.connected.remove(connection)
 
-    def new_grpc(self) -> GrpcServerConnection:
+    def new_grpc(self, offer: Offer) -> GrpcServerConnection:
         methods = {PATH: Method(PATH, True, PUT), STREAM: Method(STREAM, False, WATCH)}
         return GrpcServerConnection(methods, ServerSettings(), lambda: 0.0)
 
-    def new_http1(self, transport: Any, fail: Callable[[Exception], None]) -> Http1Endpoints:
+    def new_http1(self, connection: Connection) -> Http1Endpoints:
         scrapes: Any = None
-        return Http1Endpoints(transport, self.calls, scrapes, 100, UnfinishedRequests(1 << 20), fail)
+        unfinished = UnfinishedRequests(1 << 20)
+        return Http1Endpoints(connection.transport, self.calls, scrapes, 100, unfinished, connection.fail)
+
+    def new_http2(self, connection: Connection) -> Http2Endpoints:
+        scrapes: Any = None
+        return Http2Endpoints(connection, self.calls, scrapes, connection.fail)
 
     def wake(self) -> None:
         self.idles = False

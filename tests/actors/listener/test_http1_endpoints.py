@@ -13,6 +13,7 @@ from etcdz import CLUSTER_VERSION, ETCD_VERSION
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Members, Replies
 from etcdz.wire.unfinished import UnfinishedRequests
+from tests.actors.listener.host import make_host
 
 BODY_BYTES_MAX = 100
 
@@ -41,9 +42,7 @@ class Client:
     def __init__(self, has_leader: bool = True) -> None:
         self.sent: list[Any] = []
         self.scrapes: list[Answer] = []
-        links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
-        host: Any = SimpleNamespace(boot=SimpleNamespace(slot=0), links=links, log=None, flush_soon=lambda: None)
-        self.calls = Calls(host, MemberConfig())
+        self.calls = Calls(make_host(lambda name, message: self.sent.append(message)), MemberConfig())
         self.calls.on_members(Members(9, 1, 2, [], [], CLUSTER_VERSION))
         if has_leader:
             self.calls.on_leadership(Leadership(1, 2, 9, 4, 7, 3, 0))

@@ -16,6 +16,7 @@ from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import CALL, DONE, ClientEvent
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from tests.actors.listener.host import make_gate
 from tests.wire.told import done, ends, messages
 
 PATH = b"/etcdserverpb.Lease/LeaseKeepAlive"
@@ -29,9 +30,10 @@ class Pair:
     """A client and a listener's end of its connection, joined by nothing but their bytes."""
 
     is_backed_up = False
+    common_name = ""
 
     def __init__(self) -> None:
-        self.keep_alives = KeepAlives(5.0, lambda: None)
+        self.keep_alives = KeepAlives(5.0, lambda: None, make_gate(), lambda *_: None)
         self.streams = Streams(leader_timeout_s=3.0)
         self.streams.services[LEASE_KEEP_ALIVE] = self.keep_alives.serve
         self.streams.singles[LEASE_KEEP_ALIVE] = self.keep_alives.serve_single
@@ -194,7 +196,7 @@ def test_a_client_that_renews_on_and_does_not_read_loses_its_stream(unread: int)
         touch=lambda: None,
         send_parts=lambda head, body: None,
     )
-    keep_alives = KeepAlives(5.0, lambda: None)
+    keep_alives = KeepAlives(5.0, lambda: None, make_gate(), lambda *_: None)
     stream = keep_alives.serve(call)
     for number in range(-1, -3000, -1):
         stream.on_message(ask_for(7))

@@ -25,7 +25,7 @@ class World:
     def __init__(self) -> None:
         self.begun: list[int] = []
         self.proposed: list[tuple[int, bytes]] = []
-        routes: Any = Routes(self.propose, *[None] * 6)  # type: ignore[arg-type]
+        routes: Any = Routes(self.propose, *[None] * 8)  # type: ignore[arg-type]
         self.gate = QuotaGate(routes, {method: self.plain(method) for method in (PUT, TXN, LEASE_GRANT)})
 
     def plain(self, method: int) -> Begin:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from actors.listener.identities import Credentials
 from actors.listener.recipes import Recipes
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import LEASE_NOT_FOUND, STOPPED, Code
@@ -14,6 +15,7 @@ from etcdz.proto import v3lockpb
 
 LEASE = 0x77
 KEY = b"name/77"
+ALICE = AuthInfo("alice", 7)
 
 
 class Call:
@@ -21,7 +23,8 @@ class Call:
 
     def __init__(self) -> None:
         self.connection = object()
-        self.auth = AuthInfo("alice", 7)
+        self.credentials = Credentials(b"alice.1")
+        self.common_name = ""
         self.sent: list[bytes] = []
         self.ended: tuple[int, str] | None = None
         self.is_clogged = False
@@ -71,7 +74,7 @@ class World:
         self.hub = Hub()
         self.call = Call()
         host: Any = SimpleNamespace(
-            calls=SimpleNamespace(begin=self._begin),
+            calls=SimpleNamespace(begin=self._begin, identities=SimpleNamespace(of_stream=self._identify)),
             links=SimpleNamespace(flush=lambda: None),
             event_loop=SimpleNamespace(call_soon=self.soon.append),
             streams=SimpleNamespace(flush=lambda: None, cancelled=self.cancelled),
@@ -80,8 +83,12 @@ class World:
         )
         self.services = Recipes(host, chunk_bytes=1000).services()
 
+    def _identify(self, call: Any) -> AuthInfo:
+        assert call is self.call
+        return ALICE
+
     def _begin(self, caller: Any, number: int, method: int, body: bytes, auth: Any) -> None:
-        assert auth is self.call.auth, "a step is asked in the client's name"
+        assert auth is ALICE, "a step is asked in the client's name"
         self.asked.append((caller, number, method, body))
 
     def open(self, method: int) -> Any:

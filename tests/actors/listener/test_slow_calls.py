@@ -1,7 +1,6 @@
 """Which calls of a listener are logged as slow, and with which fields."""
 
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from etcdz.api.methods import COMPACT, PUT, RANGE
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Propose, Read, Replies
 from etcdz.proto import etcdserverpb as pb
+from tests.actors.listener.host import make_host
 
 
 class Log:
@@ -46,8 +46,7 @@ class Listener:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         self.log = Log()
         self.sent: list[Any] = []
-        links = SimpleNamespace(send=lambda name, message: self.sent.append(message))
-        host: Any = SimpleNamespace(boot=SimpleNamespace(slot=0), links=links, log=self.log, flush_soon=lambda: None)
+        host = make_host(lambda name, message: self.sent.append(message), self.log)
         self.calls = Calls(host, MemberConfig(warning_unary_request_s=limit_s, log_level=log_level))
         self.calls.on_leadership(Leadership(1, 2, 9, 4, 0, 3, 0))
 

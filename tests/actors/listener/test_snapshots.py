@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from actors.listener import snapshots
+from actors.listener.identities import Credentials
 from actors.listener.snapshot_slots import SnapshotSlots
 from actors.listener.snapshots import BLOB_BYTES, Snapshots
 from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, STOPPED, Code
 from etcdz.limits import SNAPSHOT_SIZE_BYTES as SIZE_BYTES
 from etcdz.proto import etcdserverpb as pb
+from tests.actors.listener.host import make_gate
 
 FILE = bytes(range(256)) * 300  # two blobs and a part of a third
 SUM = hashlib.sha256(FILE).digest()
@@ -62,10 +64,16 @@ class Call:
 
     def __init__(self, clogs_after: int = 1000) -> None:
         self.connection = self
+        self.credentials = Credentials()
+        self.common_name = ""
         self.messages: list[pb.SnapshotResponse] = []
         self.ended: tuple[int, str] | None = None
         self.on_gone: Callable[[], None] = lambda: None
         self.clogs_after = clogs_after
+
+    @property
+    def is_open(self) -> bool:
+        return self.ended is None
 
     @property
     def is_clogged(self) -> bool:
@@ -89,7 +97,7 @@ class World:
         self.event_loop = asyncio.new_event_loop()
         self.log = self
         self.warnings: list[str] = []
-        self.service = Snapshots(self, Path("nowhere"))
+        self.service = Snapshots(self, Path("nowhere"), make_gate())
         self.process = Process()
         patch.setattr(self.service, "start", self._start)
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from actors.listener import streams
+from actors.listener.identities import Credentials
 from actors.listener.streams import CLOGGED_BYTES, StreamCall, Streams, end_for_resumption
-from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import NO_LEADER, NOT_SUPPORTED_FOR_LEARNER, STOPPED
 from etcdz.api.methods import SNAPSHOT
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
@@ -203,14 +202,12 @@ def test_draining_ends_streams_so_that_clients_come_again_and_lets_no_more_in() 
     assert talk.notes == ["drain", "gone"] * 2
 
 
-def test_a_stream_knows_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    alice = AuthInfo("alice", 7)
-    monkeypatch.setattr(streams, "auth_info_from", lambda metadata: alice if metadata[b"token"] == b"alice.1" else None)
+def test_a_stream_keeps_what_says_who_asks() -> None:
     talk = Talk()
     talk.client.open(PATH, metadata=((b"token", b"alice.1"),))
     talk.client.open(PATH)
     talk.pump()
-    assert [echo.call.auth for echo in talk.echoes] == [alice, None]
+    assert [echo.call.credentials for echo in talk.echoes] == [Credentials(b"alice.1"), Credentials()]
 
 
 @pytest.mark.parametrize("wants", [b"true", b"true,false"])

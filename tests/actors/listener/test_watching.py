@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from actors.listener.auth_news import AuthNews
 from actors.listener.streams import Streams
 from actors.listener.watching import WatchCall, Watching
 from etcdz import limits
@@ -13,6 +14,7 @@ from etcdz.api.errors import STOPPED, Code
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import WatchAsk
 from etcdz.proto import etcdserverpb as pb
+from tests.actors.listener.host import make_gate
 
 WATCH = pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"k")).SerializeToString()
 
@@ -49,11 +51,17 @@ class World:
         self.calls: list[WatchCall] = []
         streams = Streams(leader_timeout_s=3.0)
         streams.handlers = lambda: self.calls  # type: ignore[method-assign, assignment, return-value]
+        self.news = AuthNews()
+        self.asked: list[Any] = []
+        gate = make_gate(self.news, self.asked)
         host: Any = SimpleNamespace(
             boot=SimpleNamespace(slot=3),
             links=SimpleNamespace(send=lambda name, message: self.sent.append((name, message)), flush=lambda: None),
             streams=streams,
             event_loop=SimpleNamespace(call_soon=self.soon.append),
+            call_later=lambda seconds, do: self.soon.append(do),
+            auth_news=self.news,
+            calls=SimpleNamespace(gate=gate, identities=gate.identities),
             fail=pytest.fail,
         )
         self.watching = Watching(host, MemberConfig())
