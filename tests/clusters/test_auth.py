@@ -1,73 +1,84 @@
-"""Auth in a cluster: a token of one member is everybody's, and a change is in force at all of them."""
+"""Users in a cluster of etcd 3.4, 3.5 and etcdz: one login counts at all members, and all judge alike."""
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from random import Random
 
-import grpc
+import pytest
 
+from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
-from tests.cluster_process import FAST, Cluster, ClusterMember, until
-from tests.clusters.conftest import ClusterMaker
-from tests.process.load import open_channel, unary
+from tests.cluster_process import FAST, Cluster, until
+from tests.offline.test_auth import must
+from tests.parity.auth_calls import KEYS, USERS
+from tests.parity.auth_pair import NOBODY, AuthCall, Side
 
-ROOT = pb.AuthenticateRequest(name="root", password="r")
+pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(600)]
 
-
-def call(member: ClusterMember, path: str, request: Any, token: str = "") -> Any:
-    answer = getattr(pb, f"{type(request).__name__.removesuffix('Request')}Response")
-    metadata = (("token", token),) if token else ()
-    with open_channel(member.target, long_running=True) as channel:
-        return unary(channel, path, answer)(request, timeout=20, metadata=metadata, wait_for_ready=True)
+OLD = "INVALID_ARGUMENT: etcdserver: revision of auth store is old"
+MIXES = ("old-etcd,etcd,etcdz", "etcdz,etcdz,etcdz")
 
 
-def begin(cluster: Cluster) -> tuple[ClusterMember, ClusterMember, str]:
-    """(leader, follower, root's token), with auth on and a user u without roles."""
-    leader, follower = cluster.leader(), cluster.followers()[0]
-    for name in ("root", "u"):
-        call(leader, "Auth/UserAdd", pb.AuthUserAddRequest(name=name, password=name[0]))
-    call(leader, "Auth/RoleAdd", pb.AuthRoleAddRequest(name="root"))
-    call(leader, "Auth/UserGrantRole", pb.AuthUserGrantRoleRequest(user="root", role="root"))
-    call(leader, "Auth/AuthEnable", pb.AuthEnableRequest())
-    return leader, follower, call(leader, "Auth/Authenticate", ROOT).token
+@pytest.fixture(params=MIXES)
+def sides(request: pytest.FixtureRequest, make_cluster: Callable[..., Cluster]) -> Iterator[list[Side]]:
+    with make_cluster(request.param, *FAST, "--bcrypt-cost=4") as cluster:
+        found = [Side(member) for member in cluster]
+        yield found
+        for side in found:
+            side.close()
 
 
-def error_of(member: ClusterMember, path: str, request: Any, token: str = "") -> str | None:
-    try:
-        call(member, path, request, token)
-    except grpc.RpcError as error:
-        return str(error.details())
-    return None
+def test_one_login_counts_at_all_members_and_all_judge_alike(sides: list[Side], seed: int) -> None:
+    random = Random(seed)
+    give_users(sides, random)
+    for at, user in enumerate(("root", *USERS)):
+        first = sides[at % len(sides)]
+        assert first.log_in(user, user)
+        for side in sides:
+            side.tokens[user] = first.tokens[user]
+    for number in range(150):
+        user, side = random.choice(("root", *USERS, NOBODY)), random.choice(sides)
+        put = pb.PutRequest(key=random.choice(KEYS), value=b"%d" % number)
+        may = settled(side, AuthCall(user, "Put", put))
+        others = {settled(one, AuthCall(user, "Put", put)) for one in sides}
+        assert others == {may}, (user, put, may, others)
+        if number % 10 == 0:
+            change(random.choice(sides), random)
+    hashes = [until(lambda at=side: state(at, sides), 20, lambda: "not the same everywhere") for side in sides]
+    assert len(set(hashes)) == 1
 
 
-def test_a_token_is_known_at_once_at_all_members(make_cluster: ClusterMaker) -> None:
-    with make_cluster("etcdz,etcdz", *FAST, "--bcrypt-cost=4") as cluster:
-        leader, follower, token = begin(cluster)
-        for _ in range(10):
-            token = call(leader, "Auth/Authenticate", ROOT).token
-            call(follower, "KV/Range", pb.RangeRequest(key=b"a", serializable=True), token)
-        call(leader, "Lease/LeaseGrant", pb.LeaseGrantRequest(ID=7, TTL=600), token)
-        call(follower, "KV/Put", pb.PutRequest(key=b"secret", lease=7), token)
+def settled(side: Side, call: AuthCall) -> str:
+    """The error of a call, once the member that is asked knows of the last change of users."""
 
-        u = call(follower, "Auth/Authenticate", pb.AuthenticateRequest(name="u", password="u")).token
-        keys = pb.LeaseTimeToLiveRequest(ID=7, keys=True)
-        for member in (leader, follower):
-            assert error_of(member, "Lease/LeaseTimeToLive", keys, u) == "etcdserver: permission denied"
-            assert error_of(member, "KV/Range", pb.RangeRequest(key=b"secret"), u) == "etcdserver: permission denied"
-            assert list(call(member, "Lease/LeaseTimeToLive", keys, token).keys) == [b"secret"]
+    def asked() -> tuple[str] | None:
+        error = side.ask(call).text
+        return None if error == OLD else (error,)
 
-        call(leader, "Auth/AuthDisable", pb.AuthDisableRequest(), token)
-        assert call(follower, "KV/Range", pb.RangeRequest(key=b"secret")).count == 1
+    return str(until(asked, 20, lambda: f"{side.member.kind} stays behind")[0])
 
 
-def test_a_learner_is_promoted_through_a_follower_pr_21494(make_cluster: ClusterMaker) -> None:
-    with make_cluster("etcdz,etcdz", *FAST, "--bcrypt-cost=4") as cluster:
-        learner = cluster.add("etcdz", is_learner=True)
-        leader, follower, token = begin(cluster)
-        u = call(leader, "Auth/Authenticate", pb.AuthenticateRequest(name="u", password="u")).token
-        request = pb.MemberPromoteRequest(ID=learner.member_id)
-        assert error_of(follower, "Cluster/MemberPromote", request) == "etcdserver: user name is empty"
-        assert error_of(follower, "Cluster/MemberPromote", request, u) == "etcdserver: permission denied"
-        until(
-            lambda: error_of(follower, "Cluster/MemberPromote", request, token) is None,
-            60,
-            lambda: "it is not promoted",
-        )
+def give_users(sides: list[Side], random: Random) -> None:
+    """NB: passwords go to the oldest: etcd 3.4 knows of no hashes in entries, and the others hash what it says."""
+    for user in ("root", *USERS):
+        must(sides[0], "UserAdd", pb.AuthUserAddRequest(name=user, password=user))
+        must(random.choice(sides), "RoleAdd", pb.AuthRoleAddRequest(name=user))
+        must(random.choice(sides), "UserGrantRole", pb.AuthUserGrantRoleRequest(user=user, role=user))
+    must(random.choice(sides), "AuthEnable", pb.AuthEnableRequest())
+
+
+def change(side: Side, random: Random) -> None:
+    role, key = random.choice(USERS), random.choice(KEYS)
+    permission = authpb.Permission(permType=random.randrange(3), key=key)
+    if random.random() < 0.7:
+        request = pb.AuthRoleGrantPermissionRequest(name=role, perm=permission)
+        must(side, "RoleGrantPermission", request, "root")
+    else:
+        side.ask(AuthCall("root", "RoleRevokePermission", pb.AuthRoleRevokePermissionRequest(role=role, key=key)))
+
+
+def state(side: Side, sides: list[Side]) -> tuple[str, ...] | None:
+    """Hash of the keys, and what there is of roles, once this member has all; None: not yet."""
+    newest = must(sides[0], "HashKV", pb.HashKVRequest(), "root").header.revision
+    hashed = must(side, "HashKV", pb.HashKVRequest(revision=newest), "root")
+    roles = [must(side, "RoleGet", pb.AuthRoleGetRequest(role=role), "root").perm for role in USERS]
+    return (str(hashed.hash), *map(str, roles)) if hashed.header.revision >= newest else None
