@@ -23,6 +23,11 @@ class Issued(NamedTuple):
     key: Path
     serial: int
 
+    @property
+    def serial_hex(self) -> str:
+        """In whole bytes, as etcd writes it."""
+        return self.serial.to_bytes((self.serial.bit_length() + 7) // 8, "big").hex()
+
 
 class Authority:
     """Issues certificates of P-256 keys into a directory. ca: its own certificate, in PEM; serial: of that

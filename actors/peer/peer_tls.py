@@ -46,7 +46,7 @@ class PeerTls:
 
     def show(self) -> dict[str, Any]:
         """For who looks into the actor; empty without TLS."""
-        return {} if self.settings.is_empty else {"tls": self._files.show()}
+        return {} if self.settings.is_empty else self._files.show()
 
     def figures(self) -> dict[str, Any]:
         """For /metrics; empty without TLS."""

@@ -354,6 +354,7 @@ class RaftActor(Actor):
             self._propose(node)
         self.readies.do(node)
         self.outgoing.send()
+        self.links.flush()  # the rest of the turn is for this process alone, and others can work meanwhile
         if self.trimming.flushed is not None:
             self.trimming.maybe_save(node.raft.log.committed)
         not_applied = max(0, node.raft.log.last_index() - self.applies.applied_index)

@@ -147,7 +147,7 @@ class Outgoing:
         self._forwarded += request_ids
 
     def send(self) -> None:
-        """At the end of a turn."""
+        """At the end of a turn. NB: before the wal gets its share: the way over other members is the longer one."""
         if not (self._messages or self._appends or self._forwarded):
             return
         messages, appends, forwarded = self._messages, self._appends, self._forwarded
@@ -157,4 +157,4 @@ class Outgoing:
             self.unsent += len(messages) + len(appends)
             return
         encoded = [(message.to, codec.encode_message(message)) for message in messages]
-        self._host.links.send(PEER, Send(self._host.boot.incarnation, encoded, appends, forwarded))
+        self._host.links.send_now(PEER, Send(self._host.boot.incarnation, encoded, appends, forwarded))
