@@ -419,6 +419,7 @@ class WalState(NamedTuple):
     """All that is on disk from first_index on. entries: encoded raftpb.Entry.
 
     term, leader: what raft said last in this life of the wal, 0 if nothing: a hint for a raft that begins anew.
+    says_acknowledgements: whether it has those said that come with an Append; a wal of earlier code has not.
     """
 
     raft_incarnation: int
@@ -432,6 +433,7 @@ class WalState(NamedTuple):
     last_index: int
     term: int = 0
     leader: int = 0
+    says_acknowledgements: bool = False
 
 
 class Append(NamedTuple):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import (
@@ -71,6 +72,14 @@ def test_the_wal_is_told_how_entries_are_acknowledged_when_they_are_on_disk(one:
     assert codec.decode_message(encoded) == Message(MSG_APP_RESP, to=2, from_=ME, term=3, index=4, entries=[])
     make_durable(one)
     assert acknowledged(one) == [], "raft does not say it again"
+
+
+def test_a_wal_that_says_no_acknowledgements_leaves_them_to_raft(one: Restarted) -> None:
+    one.greet(leader=0)
+    one.actor.on_peer_up(Peer("wal", "wal", 0, 6, ""))  # of older code
+    hear(one, append(2, commit=2))
+    make_durable(one)
+    assert acknowledged(one) == [3]
 
 
 def test_what_is_on_disk_already_is_acknowledged_at_once(one: Restarted) -> None:
