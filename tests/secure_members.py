@@ -47,10 +47,11 @@ def make_pki(directory: Path) -> Pki:
     )
 
 
-class _Secure(Member):
-    """Serves clients by https; `schemes` may add http on the same address."""
+class SecureMember(Member):
+    """Serves clients by https; `schemes` may add http on the same address. ca: whom a client may trust"""
 
     schemes: tuple[str, ...] = ("https",)
+    ca: Path | None = None
 
     @property
     def client_url(self) -> str:
@@ -67,11 +68,11 @@ class _Secure(Member):
         return [line["error"] for line in lines]
 
 
-class SecureEtcdz(_Secure, Etcdz):
+class SecureEtcdz(SecureMember, Etcdz):
     pass
 
 
-class SecureEtcd(_Secure, RealEtcd):
+class SecureEtcd(SecureMember, RealEtcd):
     pass
 
 
