@@ -6,11 +6,14 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+import grpc
+
 from tests.certificates import SERVER, Authority, Issued
-from tests.etcd_process import Etcdz, Member, OldEtcd, RealEtcd, find_program
+from tests.etcd_process import Etcdz, Member, MemberFailed, OldEtcd, RealEtcd, find_program
 
 HOST = "127.0.0.1"
 PUBLIC_NAME = "localhost"
+REJECTED = "rejected connection"
 REQUEST = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 CLIENT_TIMEOUT_S = 30
 
@@ -47,11 +50,31 @@ def make_pki(directory: Path) -> Pki:
     )
 
 
+class SecureTarget(str):
+    """host:port, with what a client needs there. own: its certificate"""
+
+    ca: Path
+    own: Issued | None
+
+
 class SecureMember(Member):
-    """Serves clients by https; `schemes` may add http on the same address. ca: whom a client may trust"""
+    """Serves clients by https; `schemes` may add http on the same address.
+
+    ca      whom a client may trust; None: it knows by itself
+    own     what clients show
+    """
 
     schemes: tuple[str, ...] = ("https",)
     ca: Path | None = None
+    own: Issued | None = None
+
+    @property
+    def target(self) -> str:
+        target = super().target
+        if self.ca is not None:
+            target = SecureTarget(target)
+            target.ca, target.own = self.ca, self.own
+        return target
 
     @property
     def client_url(self) -> str:
@@ -64,8 +87,12 @@ class SecureMember(Member):
 
     def rejections(self) -> list[str]:
         """The errors of refused clients that it has logged."""
-        lines = [json.loads(line) for line in list(self._log.lines) if "rejected connection" in line]
-        return [line["error"] for line in lines]
+        return [json.loads(line)["error"] for line in list(self._log.lines) if REJECTED in line]
+
+    def wait_for_rejections(self, count: int) -> None:
+        """Returns once it has logged so many; raises MemberFailed otherwise."""
+        if not self._log.wait_for_count(REJECTED, count, CLIENT_TIMEOUT_S):
+            raise MemberFailed(self.report(f"did not refuse {count} clients"))
 
 
 class SecureEtcdz(SecureMember, Etcdz):
@@ -81,6 +108,12 @@ class Ended(NamedTuple):
 
     code: int
     text: str
+
+
+def credentials_for(target: SecureTarget) -> grpc.ChannelCredentials:
+    """For a channel of grpcio."""
+    own = target.own and (target.own.key.read_bytes(), target.own.cert.read_bytes())
+    return grpc.ssl_channel_credentials(target.ca.read_bytes(), *(own or ()))
 
 
 def run(command: list[str], said: bytes = b"", timeout_s: float = CLIENT_TIMEOUT_S) -> Ended:

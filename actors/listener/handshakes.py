@@ -33,6 +33,10 @@ from etcdz.wire.tls_session import HANDSHAKE_BYTES_MAX, TlsSession
 FEW: Final = 2
 """So many handshakes at a time the event loop does itself: it takes a millisecond for each, threads a little more."""
 _RESUME_BELOW: Final = limits.HANDSHAKES_MAX * 3 // 4
+_TOLD_S: Final = 1.0
+"""How long a client that is refused has to read why."""
+_TOLD_MAX: Final = 256
+"""So many clients at a time."""
 _HELLO_KEPT_BYTES: Final = 4096
 """Of a client's first bytes, for the log line that may be written."""
 _TEXT: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -80,6 +84,8 @@ class Handshake(asyncio.Protocol):
             self._owner.fail(self, mistake)
 
     def _receive(self, data: bytes) -> None:
+        if self.is_over:
+            return
         if not self.hello:
             self.hello = data[:_HELLO_KEPT_BYTES]
             if self.port.is_plain and data[0] in _TEXT:
@@ -111,6 +117,8 @@ class Handshake(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.has_ended = True
+        if self.is_over:
+            return False
         if self._early or self.is_busy:  # the handshake may be done, and more asked, by what is not worked on yet
             return True
         self._owner.refuse(self, EOFError("EOF"))
@@ -123,6 +131,7 @@ class Handshake(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._owner.refuse(self, error or EOFError("EOF"))
+        self._owner.forget(self)
 
 
 class Handshakes:
@@ -153,6 +162,8 @@ class Handshakes:
         self._shaking: dict[Handshake, None] = {}
         self._waiting: deque[Handshake] = deque()
         """Of those accepted: that want a place."""
+        self._told: dict[Handshake, float] = {}
+        """Refused, and told why, at this time."""
         self._is_held = self._is_admitting = False
         self.done = 0
         self.refused = 0
@@ -295,8 +306,25 @@ class Handshakes:
         if handshake.hello or not handshake.port.is_plain:
             self.refused += 1
             self._log.log(level, "rejected connection on client endpoint", **_describe(handshake), error=text)
-        handshake.transport.close()
+        self._say_farewell(handshake)
         self._leave(handshake)
+
+    def _say_farewell(self, handshake: Handshake) -> None:
+        """A client that was told why it is refused is to read that: were the connection closed while something of the
+        client is unread, its system would throw the words away."""
+        transport, session = handshake.transport, handshake.session
+        if session is None or transport.is_closing() or handshake.has_ended or len(self._told) >= _TOLD_MAX:
+            transport.close()
+            return
+        if session.is_established:
+            session.close()
+            transport.write(session.outgoing())
+        transport.write_eof()
+        self._told[handshake] = time.monotonic()
+
+    def forget(self, handshake: Handshake) -> None:
+        """Its transport is gone."""
+        self._told.pop(handshake, None)
 
     def fail(self, handshake: Handshake, mistake: Exception) -> None:
         """Something has brought out a mistake: it ends this connection alone."""
@@ -308,6 +336,8 @@ class Handshakes:
         """Ends the handshakes that take too long. now: on the monotonic clock"""
         while self._accepted and now - (eldest := next(iter(self._accepted))).began_s >= limits.HANDSHAKE_S:
             self.refuse(eldest, TimeoutError("i/o timeout"))
+        for handshake in [each for each, told_s in self._told.items() if now - told_s >= _TOLD_S]:
+            handshake.transport.close()
         patience_s = limits.HANDSHAKE_PRESSED_S if self._is_held else limits.HANDSHAKE_S
         for handshake in list(self._shaking):
             if now - handshake.began_s >= patience_s and not handshake.is_busy:
@@ -315,7 +345,7 @@ class Handshakes:
 
     def close(self) -> None:
         """The listener ends: what is not served is not any more."""
-        for handshake in [*self._accepted, *self._shaking]:
+        for handshake in [*self._accepted, *self._shaking, *self._told]:
             handshake.is_over = True
             handshake.transport.close()
         self._pool.close()

@@ -41,7 +41,15 @@ from tests.bench import h2load
 from tests.bench.h2load import Load, LoadFailed, Measured
 from tests.cluster_process import Cluster
 from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd
-from tests.secure_members import Pki, SecureEtcd, SecureEtcdz, SecureMember, make_pki
+from tests.secure_members import (
+    Pki,
+    SecureEtcd,
+    SecureEtcdz,
+    SecureMember,
+    SecureTarget,
+    credentials_for,
+    make_pki,
+)
 
 VALUE = b"v" * 256
 KEY = b"compare00"
@@ -290,9 +298,9 @@ class _Client:
 
     def __init__(self, server: Server) -> None:
         options = [("grpc.enable_http_proxy", 0)]
-        if isinstance(server, SecureMember) and server.ca is not None:
-            credentials = grpc.ssl_channel_credentials(server.ca.read_bytes())
-            self._channel = grpc.secure_channel(server.target, credentials, options=options)
+        target = server.target
+        if isinstance(target, SecureTarget):
+            self._channel = grpc.secure_channel(target, credentials_for(target), options=options)
         else:
             self._channel = grpc.insecure_channel(server.target, options=options)
 
