@@ -23,6 +23,11 @@ class Issued(NamedTuple):
     key: Path
     serial: int
 
+    @property
+    def serial_hex(self) -> str:
+        """In whole bytes, as etcd writes it."""
+        return self.serial.to_bytes((self.serial.bit_length() + 7) // 8, "big").hex()
+
 
 class Authority:
     """Issues certificates of P-256 keys into a directory. ca: its own certificate, in PEM; serial: of that
@@ -55,7 +60,7 @@ class Authority:
         dns: Sequence[str] = (),
         ips: Sequence[str] = (),
         usages: Sequence[x509.ObjectIdentifier] = (SERVER, CLIENT),
-        days: int = 90,
+        days: float = 90,
     ) -> Issued:
         """name: of the files. cn: of the subject, name if None, none if "". days: until it expires; negative: since"""
         key = ec.generate_private_key(ec.SECP256R1())

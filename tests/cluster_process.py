@@ -35,12 +35,13 @@ _TRANSIENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEE
 class ClusterMember(Member):
     """A member among others: with a name, a peer URL and an initial cluster of its own."""
 
-    def __init__(self, tmp_dir: Path, name: str, *flags: str, **options: Any) -> None:
+    def __init__(self, tmp_dir: Path, name: str, *flags: str, peer_scheme: str = "http", **options: Any) -> None:
         super().__init__(tmp_dir / name, *flags, **options)
         self.name = name
         self._held = [reserve_port(), reserve_port()]
         self.client_port, self.peer_port = (held.getsockname()[1] for held in self._held)
-        self.peer_url = f"http://127.0.0.1:{self.peer_port}"
+        self.peer_scheme = peer_scheme
+        self.peer_url = f"{peer_scheme}://127.0.0.1:{self.peer_port}"
         """The one that it advertises: with a network between them, not the one that it listens on."""
         self.initial_cluster = ""
         self.is_joining = False
@@ -52,7 +53,7 @@ class ClusterMember(Member):
             f"--data-dir={self.data_dir}",
             f"--listen-client-urls={self.client_url}",
             f"--advertise-client-urls={self.client_url}",
-            f"--listen-peer-urls=http://127.0.0.1:{self.peer_port}",
+            f"--listen-peer-urls={self.peer_scheme}://127.0.0.1:{self.peer_port}",
             f"--initial-advertise-peer-urls={self.peer_url}",
             f"--initial-cluster={self.initial_cluster}",
             f"--initial-cluster-token={TOKEN}",
@@ -120,6 +121,7 @@ class Cluster:
         proxied: bool = False,
         seed: int = 0,
         start_timeout_s: float = 60,
+        peer_scheme: str = "http",
     ) -> None:
         """kinds of KINDS, one for each member; flags are for all of them"""
         self.tmp_dir = tmp_dir
@@ -129,6 +131,7 @@ class Cluster:
         """What was removed or replaced: their data are still there."""
         self._count = 0
         self._start_timeout_s = start_timeout_s
+        self._peer_scheme = peer_scheme
         self._network = Network(seed) if proxied else None
         founders = [self._new_member(kind) for kind in kinds]
         for member in founders:
@@ -139,9 +142,16 @@ class Cluster:
     def _new_member(self, kind: str, *flags: str) -> ClusterMember:
         name = f"m{self._count}"
         self._count += 1
-        member = KINDS[kind](self.tmp_dir, name, *self.flags, *flags, start_timeout_s=self._start_timeout_s)
+        member = KINDS[kind](
+            self.tmp_dir,
+            name,
+            *self.flags,
+            *flags,
+            peer_scheme=self._peer_scheme,
+            start_timeout_s=self._start_timeout_s,
+        )
         if self._network is not None:
-            member.peer_url = f"http://127.0.0.1:{self._network.add(name, member.peer_port)}"
+            member.peer_url = f"{self._peer_scheme}://127.0.0.1:{self._network.add(name, member.peer_port)}"
         self.members[name] = member
         return member
 

@@ -122,6 +122,7 @@ class ListenerActor(Actor):
         """None: no address has TLS."""
         if any(port.is_secure for port in self.ports):
             self.handshakes = self._new_handshakes()
+            self.handshakes.files.look_hourly(self.event_loop.call_later)
         self.acceptor = Acceptor(
             self.event_loop,
             boot.listen_sockets,
@@ -565,7 +566,8 @@ class ListenerActor(Actor):
         }
 
     def metrics(self) -> dict[str, Any]:
-        return self.watching.metrics()
+        certificates = {} if self.handshakes is None else self.handshakes.files.figures("client")
+        return self.watching.metrics() | certificates
 
     def details(self) -> dict[str, Any]:
         return {
@@ -575,6 +577,7 @@ class ListenerActor(Actor):
             "accepting": self.acceptor.is_accepting,
             "draining": self.is_drained or self.stopping,
             "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
+            **({} if self.handshakes is None else self.handshakes.files.show()),
         }
 
 

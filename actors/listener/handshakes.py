@@ -152,7 +152,7 @@ class Handshakes:
         """
         self._host = host
         self._settings = settings
-        self._files = files
+        self.files = files
         self._log = log
         self._hold = hold
         self._is_leaving = is_leaving
@@ -207,7 +207,7 @@ class Handshakes:
 
     def _admit(self, handshake: Handshake) -> None:
         try:
-            handshake.session = TlsSession(self._files.server_context(), True)
+            handshake.session = TlsSession(self.files.server_context(), True)
         except TlsError as error:
             self._refuse(handshake, str(error), "warn")
             return
@@ -278,7 +278,7 @@ class Handshakes:
             self.refuse(handshake, EOFError("EOF"))
 
     def _serve(self, handshake: Handshake, session: TlsSession, heard: list[bytes]) -> None:
-        refusal = self._files.check_certificate(session.ssl_object)
+        refusal = self.files.check_certificate(session.ssl_object)
         if refusal is not None:
             self._refuse(handshake, refusal, "warn")
             return

@@ -145,9 +145,8 @@ class Identities:
         if owner is not None:
             return self._remember(given, text, owner)
         prefix, _, index = text.partition(".")
-        if not (self._tokens.has_simple and prefix and index.isascii() and index.isdigit()) or len(index) > 19:
-            return self.refuse(token)
-        return UnknownToken.of(text) if int(index) <= _INDEX_MAX else self.refuse(token)
+        is_simple = prefix and token.isascii() and index.isdigit() and len(index) < 20 and int(index) <= _INDEX_MAX
+        return UnknownToken.of(text) if is_simple and self._tokens.has_simple else self.refuse(token)
 
     def _remember(self, given: bytes, token: str, owner: str) -> AuthInfo:
         self._news.used.add(token)

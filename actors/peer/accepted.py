@@ -27,6 +27,7 @@ from etcdz.peer.answers import (
     undecodable,
     version_answer,
 )
+from etcdz.peer.dialling import FILTERS
 from etcdz.peer.heads import RequestHead
 from etcdz.peer.http1 import CONTINUE, END, End, RequestReader
 from etcdz.peer.message_stream import decode_post
@@ -303,7 +304,9 @@ class AcceptedConnection(asyncio.Protocol):
             return
         self._transport.write(stream_head(self._host.directory, time.time()))
         self._owner, self.deadline = owner, None
-        self._stream = OutgoingStream(self._transport, owner.outbox, what.stream, self._host.event_loop.time())
+        name, value = FILTERS
+        filters = self._request is not None and self._request.headers.get(name.lower()) == value
+        self._stream = OutgoingStream(self._transport, owner.outbox, what.stream, self._host.event_loop.time(), filters)
         owner.attach(self._stream)
 
     # ---- answers ----

@@ -56,7 +56,7 @@ from etcdz.peer.appends import Append
 from etcdz.peer.dialling import REMOVED, Dialler, judge_post
 from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
-from etcdz.peer.outbox import message_type
+from etcdz.peer.outbox import MESSAGE, message_type
 from etcdz.peer.screen import Screen
 from etcdz.raft.codec import is_acknowledgement
 from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
@@ -305,7 +305,12 @@ class PeerActor(EventLoopActor):
 
     def _state(self, forwarded: Sequence[int] = ()) -> PeerState:
         active = [(remote.id, remote.status.active_since) for remote in self.remotes.values()]
-        return PeerState(self.boot.incarnation, [pair for pair in active if pair[1]], forwarded)
+        streams = [
+            (remote.id, remote.attached, stream.filters)
+            for remote in self.remotes.values()
+            if (stream := remote.outgoing.get(MESSAGE)) is not None
+        ]
+        return PeerState(self.boot.incarnation, [pair for pair in active if pair[1]], forwarded, streams)
 
     # ---- messages ----
 

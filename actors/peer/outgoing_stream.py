@@ -11,10 +11,16 @@ WRITE_S: Final = 5.0
 
 
 class OutgoingStream:
-    """One connection's. The outbox is told that the stream is attached by whoever makes this."""
+    """One connection's. The outbox is told that the stream is attached by whoever makes this.
 
-    def __init__(self, transport: asyncio.Transport, outbox: Outbox, kind: str, now: float) -> None:
+    filters  whether the one that has dialled takes no proposal twice, if it is marked
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, outbox: Outbox, kind: str, now: float, filters: bool = False
+    ) -> None:
         self.kind = kind
+        self.filters = filters
         self._transport = transport
         self._outbox = outbox
         self._is_paused = False

@@ -46,7 +46,7 @@ class PeerTls:
 
     def show(self) -> dict[str, Any]:
         """For who looks into the actor; empty without TLS."""
-        return {} if self.settings.is_empty else {"tls": self._files.show()}
+        return {} if self.settings.is_empty else self._files.show()
 
     def figures(self) -> dict[str, Any]:
         """For /metrics; empty without TLS."""
@@ -145,11 +145,11 @@ def _names_of_address(ip: str) -> list[str]:
 
 
 def _addresses_of_name(name: str) -> list[str]:
-    """raises OSError"""
+    """raises OSError: in Go's words"""
     try:
         return [str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
-    except UnicodeError as error:
-        raise OSError(str(error)) from error
+    except (OSError, UnicodeError) as error:
+        raise OSError(f"lookup {name}: no such host") from error
 
 
 def _nobody(asked: str) -> list[str]:

@@ -42,6 +42,7 @@ class RemoteMember:
     incoming         streams from it
     received_bytes   of streams
     unanswered_bytes  of appends that have come since raft last answered one of its appends
+    attached         how many streams it has dialled so far
     bad_streams      how many of its streams have ended because they could not be read
     """
 
@@ -58,6 +59,7 @@ class RemoteMember:
         self.probes = Probes(time.monotonic())
         self.received_bytes = 0
         self.bad_streams = 0
+        self.attached = 0
         self.unanswered_bytes = 0
         self._overflows_told = 0
         self._read_from: set[str] = set()  # kinds of streams from it that are up
@@ -102,7 +104,9 @@ class RemoteMember:
             before.close()
         self.outgoing[stream.kind] = stream
         self.outbox.attach(stream.kind)
+        self.attached += 1
         self._activate()
+        self._host.on_status()
         self._host.log.info(
             "set message encoder",
             **{"from": f"{self._host.directory.member_id:x}"},
@@ -119,6 +123,7 @@ class RemoteMember:
             name = _STREAM_NAMES[stream.kind]
             self._host.log.warn(_LOST, stream_writer_type=name, **self._ids())
             self._deactivate(f"failed to write {self.id:x} on {name}")
+            self._host.on_status()
 
     def on_stream_up(self, kind: str) -> None:
         self._read_from.add(kind)

@@ -19,6 +19,7 @@ Which file knows which. A file knows only those in rows below its own, and none 
     proposals       ready            trimming        into the core, out of it, off its log
     wakeups                                          what need not wake this actor
     appends         applies          read_index      towards the wal, the backend, and listeners that read
+    forwarding                                       proposals that go to a leader, or come to one
     leadership                                       what the others are told
     delegation      publish          request_window  who may append; what is made known; what has entered the log
     outgoing_snapshots                               whole states for members that are far behind
@@ -35,6 +36,7 @@ from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegating import Delegating
 from actors.raft.delegation import Delegation
+from actors.raft.forwarding import Forwarding
 from actors.raft.installs import Installs
 from actors.raft.leader_transfer import LeaderTransfer
 from actors.raft.leadership import LeadershipNotes
@@ -114,6 +116,7 @@ class RaftActor(Actor):
         self.publish = Publish(self.config)
         self.installs = Installs(self)
         self.leadership = LeadershipNotes(self)
+        self.forwarding = Forwarding(self)
         self.appends = Appends(self)
         self.applies = Applies(self)
         self.read_indexes = ReadIndexes(self, self.config.request_timeout_s)
@@ -297,6 +300,7 @@ class RaftActor(Actor):
         """Which members are heard of."""
         self.active = dict(state.active)
         self.ticks.advance(time.monotonic())
+        self.forwarding.on_peer_state(state)
         self.proposals.on_peer_state(state)
 
     # ---- the turn ----
@@ -350,6 +354,7 @@ class RaftActor(Actor):
             self._propose(node)
         self.readies.do(node)
         self.outgoing.send()
+        self.links.flush()  # the rest of the turn is for this process alone, and others can work meanwhile
         if self.trimming.flushed is not None:
             self.trimming.maybe_save(node.raft.log.committed)
         not_applied = max(0, node.raft.log.last_index() - self.applies.applied_index)
@@ -363,6 +368,7 @@ class RaftActor(Actor):
             self.reconfiguration.advance(node)
         if self.publish.waiting:
             self.publish.propose(node, time.monotonic())
+        self.forwarding.advance(node)
         waits = self.delegating.advance(node)
         if not waits and not self.delegation.number:
             self.proposals.propose(node)

@@ -44,6 +44,14 @@ class LeadershipNotes:
         known = self.known
         return known.read_index is not None and known.ready_index != 0
 
+    def is_settled(self, raft: Raft) -> bool:
+        """Whether a commit index that rises brings nothing more to tell, while the members stay."""
+        known = self.known
+        if raft.tracker.single_voter:
+            return self.is_complete
+        is_told = known.ready_index != 0 and (raft.role != LEADER or known.lead_index != 0)
+        return is_told and (known.term, known.leader) == (raft.term, raft.lead)
+
     def close_fast_paths(self) -> None:
         """With the next `note`, and until they are opened."""
         self.are_fast_paths_closed = True

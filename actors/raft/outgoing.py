@@ -6,8 +6,7 @@ is said, as etcd does: it says all that the earlier ones did.
 
 An append without entries tells a follower that keeps up no more than a commit index. It goes with the next entries, or
 after COMMIT_LAG_S: one member that writes alone then costs the others one turn for each write, and not two. But who has
-forwarded what is committed has a client that waits for it, and is told at once. Reads at a follower wait for nothing:
-their heartbeats tell the commit index as well.
+forwarded what is committed has a client that waits for it, and is told at once, and so is who is told a read index.
 
 An acknowledgement that repeats the last one, because what came was a commit index alone, tells its leader nothing. It
 waits for the next tick, and mostly the next entries make it superfluous.
@@ -24,7 +23,7 @@ from etcdz import limits
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Send
 from etcdz.raft import Message, RawNode, codec
-from etcdz.raft.messages import MSG_APP, MSG_APP_RESP
+from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_READ_INDEX_RESP
 from etcdz.raft.progress import REPLICATE
 
 PEER = "peer"
@@ -79,6 +78,8 @@ class Outgoing:
         elif message.type == MSG_APP_RESP and not message.reject:
             self._acknowledge(message)
         else:
+            if message.type == MSG_READ_INDEX_RESP and (owed := self._put_off.get(message.to)) is not None:
+                self._append(owed)  # the read waits until the other member knows what is committed
             self._messages.append(message)
 
     def _append(self, message: Message) -> None:
@@ -146,7 +147,7 @@ class Outgoing:
         self._forwarded += request_ids
 
     def send(self) -> None:
-        """At the end of a turn."""
+        """At the end of a turn. NB: before the wal gets its share: the way over other members is the longer one."""
         if not (self._messages or self._appends or self._forwarded):
             return
         messages, appends, forwarded = self._messages, self._appends, self._forwarded
@@ -156,4 +157,4 @@ class Outgoing:
             self.unsent += len(messages) + len(appends)
             return
         encoded = [(message.to, codec.encode_message(message)) for message in messages]
-        self._host.links.send(PEER, Send(self._host.boot.incarnation, encoded, appends, forwarded))
+        self._host.links.send_now(PEER, Send(self._host.boot.incarnation, encoded, appends, forwarded))

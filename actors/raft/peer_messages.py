@@ -5,7 +5,8 @@ recalled: then raft knows everything that was appended in its name (actors/raft/
 at its end.
 
 What another member has forwarded for this one to append, while it does not lead or is about to hand the lead over,
-waits for the next leader, which is passed it: this member has the only copy. In etcd it is lost then.
+waits for the next leader, which is passed it: this member has the only copy. In etcd it is lost then. What is marked
+(actors/raft/forwarding.py) is offered again by that member, and passed on by nobody.
 
 What cannot be true (actors/raft/claims.py) is dropped here, with a line in the log.
 """
@@ -17,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from actors.raft import claims
 from actors.raft.delegation import Delegation
+from actors.raft.forwarding import Forwarding
 from actors.raft.outgoing import Outgoing
 from actors.raft.outgoing_snapshots import OutgoingSnapshots
 from actors.raft.ready import Readies
@@ -38,6 +40,7 @@ class Host(Protocol):
     node: RawNode | None
     delegation: Delegation
     outgoing: Outgoing
+    forwarding: Forwarding
     outgoing_snapshots: OutgoingSnapshots
     readies: Readies
     reconfiguration: Reconfiguration
@@ -133,10 +136,11 @@ class PeerMessages:
     def _step_proposal(self, node: RawNode, message: Message, came: float) -> None:
         """came: on the monotonic clock."""
         message = self._without_changes(node, self._applicable(node, message))
-        if not message.entries:
+        admitted = self._host.forwarding.admit(node, message)
+        if not admitted.entries:
             return
         try:
-            node.step(message)
+            node.step(admitted)
             if node.raft.role == LEADER:
                 self._host.outgoing.on_forwarded(message.from_, node.raft.log.last_index())
         except ProposalDropped:

@@ -9,8 +9,8 @@ nor among what the peer actor has passed on, and if that actor has lived since: 
 not refused either: it is answered if it is applied after all, and else times out, as in etcd.
 
 What is taken waits for the end of the turn, so that all proposals of a turn are neighbours, and for a leader. A
-follower sends it to the leader once, and never again: whoever leads then may have it already. What is for one term
-alone (Propose.only_term) is dropped as soon as this member does not lead in it.
+follower sends it to the leader once, and again only as actors/raft/forwarding.py allows. What is for one term alone
+(Propose.only_term) is dropped as soon as this member does not lead in it.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from typing import Protocol
 from actors.raft.appends import Appends
 from actors.raft.applies import Applies
 from actors.raft.delegation import Delegation
+from actors.raft.forwarding import Forwarding
 from actors.raft.outgoing import Outgoing
 from actors.raft.request_window import RequestWindow, request_id_of
 from actors.runtime.link import Links
@@ -40,6 +41,7 @@ class Host(Protocol):
     appends: Appends
     applies: Applies
     outgoing: Outgoing
+    forwarding: Forwarding
     window: RequestWindow
     statistics: Statistics
 
@@ -76,6 +78,8 @@ class Proposals:
         elif message.since_peer != FIRST_OFFER and not host.node.raft.tracker.single_member:
             self._on_repeated(message)
         elif not delegation.number:
+            if message.fence:
+                host.forwarding.on_offered_again(message.items)
             delegation.on_answer(message)
             self.take(message)
         elif delegation.granted and message.fence == 0:
@@ -105,6 +109,8 @@ class Proposals:
         elif message.since_peer == self._peer_actor:
             is_new = self._host.window.add
             self.waiting += [item[1] for item in message.items if is_new(item[0])]
+        else:  # nor are they new when a listener is asked for all that is unanswered
+            self._host.window.add_all([request_id for request_id, _ in message.items])
 
     def take(self, message: Propose) -> None:
         """Have the core append what is new of it. Requires: the end of the log is raft's."""
@@ -129,7 +135,7 @@ class Proposals:
         count = len(self.waiting)
         if node.raft.role == LEADER:
             self._propose(node, self.waiting)
-        elif self._host.outgoing.is_carried:
+        elif self._host.outgoing.is_carried and self._host.forwarding.may_forward(node.raft.lead):
             for batch in list(split(self.waiting, limits.RAFT_MESSAGE_BYTES)):
                 self._propose(node, batch)
         if count > len(self.waiting):
@@ -137,12 +143,18 @@ class Proposals:
 
     def _propose(self, node: RawNode, batch: list[bytes]) -> None:
         """batch: the first that wait."""
+        forwarding, is_alone = self._host.forwarding, node.raft.tracker.single_member
+        ids = [] if is_alone else [request_id_of(data) for data in batch]
         try:
-            node.propose_batch(batch)
+            if node.raft.role == LEADER:
+                node.propose_batch(batch)
+                forwarding.remember(node, ids)
+            else:
+                forwarding.forward(node, batch, ids)
         except ProposalDropped:
             return  # they wait for the next leader, or the end of a leadership transfer
-        if not node.raft.tracker.single_member:
-            self._host.outgoing.remember([request_id_of(data) for data in batch])
+        if not is_alone:
+            self._host.outgoing.remember(ids)
         self.waiting = self.waiting[len(batch) :]
         self._old = max(0, self._old - len(batch))
 

@@ -63,5 +63,5 @@ class Readies:
                 host.applies.put(message)
             else:
                 host.outgoing.put(message)
-        if not leadership.is_complete:
+        if not leadership.is_settled(node.raft):
             leadership.note(node)

@@ -100,6 +100,16 @@ class Links:
         for message in messages:
             self.send(name, message)
 
+    def send_now(self, name: str, message: Any) -> None:
+        """Send message, and what waits for name, before what waits for others."""
+        self.send(name, message)
+        link = self._links.get(name)
+        if link is not None:
+            batch = self._waiting.pop(name)
+            link.send(encode_frame(batch))
+            for one in batch:
+                self.sent[type(one)] += 1
+
     def send_deferred(self, name: str, kind: str, message: Any) -> None:
         """Send message, which name need not be woken for unless it heeds this kind (actors/runtime/mailbox.py): now, or
         with what waits for name."""

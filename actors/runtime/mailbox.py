@@ -82,6 +82,9 @@ class Mailbox:
         self._poll.register(self._datagrams.fileno(), select.EPOLLIN)
         self._zmq_descriptor = int(self._zmq.getsockopt(zmq.FD))
         self._poll.register(self._zmq_descriptor, select.EPOLLIN)
+        self._deferred_poll = select.epoll()
+        for receiver in self._deferred.values():
+            self._deferred_poll.register(receiver.fileno(), select.EPOLLIN)
         self._heeded: set[str] = set()
         """Kinds of deferrable frames that wake this actor: at first all."""
         for kind in deferrable:
@@ -152,6 +155,8 @@ class Mailbox:
 
     def _take_deferred(self, taken: list[bytes | memoryview]) -> None:
         """NB: behind the others, so that whatever an earlier frame than one of theirs said is here by now."""
+        if not self._deferred_poll.poll(0):
+            return
         buffer, oldest_ns = self._buffer, self.oldest_ns
         for receiver in self._deferred.values():
             try:
@@ -216,6 +221,7 @@ class Mailbox:
 
     def close(self) -> None:
         self._poll.close()
+        self._deferred_poll.close()
         self._datagrams.close()
         for receiver in self._deferred.values():
             receiver.close()

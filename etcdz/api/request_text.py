@@ -2,6 +2,8 @@
 
     put:<key:"a" value_size:5 >      range_end:"k" limit:3 keys_only:true      compare:<...> success:<...> failure:<...>
 
+Of passwords, their hashes and tokens not even the size is told.
+
 Source: the compact text form of gogo protobuf, and etcd's redacting stringers.
 """
 
@@ -12,6 +14,8 @@ from etcdz.api.methods import DELETE_RANGE, PUT, RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
 
 _U64: Final = (1 << 64) - 1
+_SECRETS: Final = frozenset(["password", "hashedPassword", "simple_token", "token"])
+"""Names of fields, whatever the message."""
 _ESCAPES: Final = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\"}
 
 
@@ -21,6 +25,8 @@ def message_text(message: Any) -> str:
 
 
 def _field_text(field: Any, value: Any) -> str:
+    if field.name in _SECRETS:
+        return f"{field.name}:<redacted> "
     values: Iterable[Any] = value if hasattr(value, "extend") else (value,)  # repeated, whatever the library's version
     return "".join([f"{field.name}:{_value_text(field, one)} " for one in values])
 

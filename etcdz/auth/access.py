@@ -109,8 +109,8 @@ class Access:
         return next((error for key in keys if (error := self.check_write(auth, key)) is not None), None)
 
     def check_revision(self, auth: AuthInfo | None) -> EtcdError | None:
-        """Whether the caller's revision is the store's: looked at again when something has been read."""
-        if auth is None or auth.revision in (self.revision, THE_MEMBER.revision) or not self.enabled:
+        """Whether the caller's revision is the store's: looked at again when something has been read. 0: nobody's."""
+        if auth is None or auth.revision in (0, self.revision, THE_MEMBER.revision) or not self.enabled:
             return None
         return errors.AUTH_OLD_REVISION
 

@@ -37,14 +37,12 @@ class Intervals:
                 self._his[-1] = hi
 
     def cover(self, key: bytes, range_end: bytes = b"") -> bool:
-        """Whether all keys of a request's range are in it. NB: as in etcd, a range that ends before it begins is in an
-        interval that holds both ends."""
+        """Whether all keys of a request's range are in it. NB: as in etcd, a range that ends before it begins is asked
+        for by its key alone."""
         place = bisect_right(self._los, key) - 1
         if place < 0:
             return False
-        lo, hi = self._los[place], self._his[place]
-        if not range_end:
-            return hi is None or key < hi
-        if range_end == OPEN_END:
-            return hi is None
-        return lo < range_end and (hi is None or range_end <= hi)
+        hi = self._his[place]
+        if hi is None:
+            return True
+        return key < hi and range_end != OPEN_END and range_end <= hi

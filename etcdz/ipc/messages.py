@@ -252,11 +252,14 @@ class Send(NamedTuple):
 
 class PeerState(NamedTuple):
     """active: (member id, unix time in s since when it is) of the members that are heard of. forwarded: said to each new
-    raft, once and first: the latest REQUEST_WINDOW request ids that any raft has named in a Send, oldest first."""
+    raft, once and first: the latest REQUEST_WINDOW request ids that any raft has named in a Send, oldest first. streams:
+    (member id, number, whether it looks for what is offered twice) of those that have dialled for messages; another
+    number is another connection."""
 
     incarnation: int
     active: list[tuple[int, float]]
     forwarded: Sequence[int] = ()
+    streams: Sequence[tuple[int, int, bool]] = ()
 
 
 class PeerReports(NamedTuple):

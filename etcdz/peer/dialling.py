@@ -12,6 +12,8 @@ RETRY: Final = "retry"
 REMOVED: Final = "removed"
 """This member is none any more: it stops itself."""
 
+FILTERS: Final = (b"X-Etcdz-Filters", b"repeated-proposals")
+"""A stream is dialled with this by who takes no proposal twice that is marked as actors/raft/forwarding.py says."""
 _RAFT_TYPE: Final = (b"Content-Type", b"application/protobuf")
 _SNAPSHOT_TYPE: Final = (b"Content-Type", b"application/octet-stream")
 
@@ -32,7 +34,7 @@ class Dialler:
     def stream_request(self, kind: str, authority: str, remote_id: int) -> bytes:
         """For the stream of this kind from the other member to this one."""
         target = f"/raft/stream/{kind}/{self._directory.member_id:x}"
-        return self._request("GET", target, authority, [(b"X-Raft-To", b"%x" % remote_id)])
+        return self._request("GET", target, authority, [(b"X-Raft-To", b"%x" % remote_id), FILTERS])
 
     def message_request(self, authority: str, size: int) -> bytes:
         """The head of a POST of one encoded message of so many bytes, which follows."""

@@ -1,9 +1,15 @@
-"""Linearizable reads at the leader (ReadIndex). Source: Raft thesis 6.4, 6.4.1 (leases)."""
+"""Linearizable reads at the leader (ReadIndex). Source: Raft thesis 6.4, 6.4.1 (leases).
+
+A read is safe if nobody had been elected in a later term when it came. A member passes one on only to whom it follows,
+so it had not voted in a later term by then, which is after the read came. If it and the leader are a quorum, nobody can
+have been elected, and the leader answers without asking. NB: that says nothing of reads that others wait for.
+"""
 
 from typing import TYPE_CHECKING
 
 from etcdz.raft import heartbeat
 from etcdz.raft.messages import MSG_READ_INDEX_RESP, NO_NODE, Message, ReadState
+from etcdz.raft.quorum import joint_committed_index
 from etcdz.raft.read_only import READ_SAFE
 
 if TYPE_CHECKING:
@@ -33,12 +39,19 @@ def release_pending(r: "Raft") -> None:
 
 def _confirm(r: "Raft", m: Message) -> None:
     # Where we are the only voter, nobody else can have been elected. NB: not so if the only one is another.
-    if r.read_only.option != READ_SAFE or r.tracker.config.all_voters == {r.id}:
+    if r.read_only.option != READ_SAFE or r.tracker.config.all_voters == {r.id} or _is_confirmed_by_asker(r, m):
         _answer(r, m, r.log.committed)
         return
     r.read_only.add(r.log.committed, m)
     r.read_only.ack(r.id, r.read_only.heartbeat_context())
     heartbeat.broadcast(r)
+
+
+def _is_confirmed_by_asker(r: "Raft", m: Message) -> bool:
+    if m.from_ in (NO_NODE, r.id):
+        return False
+    config = r.tracker.config
+    return joint_committed_index(config.voters, config.outgoing, {r.id: 1, m.from_: 1}) > 0
 
 
 def on_heartbeat_answer(r: "Raft", m: Message) -> None:

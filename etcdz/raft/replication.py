@@ -40,6 +40,8 @@ def maybe_send_append(r: "Raft", to: int, even_if_empty: bool = True) -> bool:
     if progress.paused:
         return False
     log, next_index = r.log, progress.next
+    if not even_if_empty and next_index > log.last_index():
+        return False
     try:
         prev_term = log.term(next_index - 1)
         # With a full window an empty append still goes out now and then: if all in the window were lost, its answer

@@ -118,16 +118,16 @@ class TlsFiles:
         call_later(HOUR_S, partial(self.look_hourly, call_later))
 
     def show(self) -> dict[str, Any]:
-        """What is in force, for who looks into the process: certificates, how many are revoked (None: there is no
-        list), and what is wrong with the present files.
+        """Details of the actor: certificates in force, how many serial numbers are revoked (None: there is no list),
+        and what is wrong with the present files.
         """
         self.refresh()
         crl = self._crl.value if self._crl is not None else None
         errors = [kept.error for kept in (self._contexts, self._crl) if kept is not None and kept.error is not None]
         return {
             "certificates": [one.show() for one in self._certificates()],
-            "revoked": None if crl is None else len(crl),
-            "errors": [*map(_text, errors)],
+            "revoked_certificates": None if crl is None else len(crl),
+            "file_errors": [*map(_text, errors)],
         }
 
     def figures(self, side: str) -> dict[str, Any]:

@@ -27,7 +27,10 @@ class Certificate(NamedTuple):
     not_after_s: float
 
     def show(self) -> dict[str, Any]:
-        return self._asdict()
+        """For who looks into the process; times as text."""
+        ends, begins = _time(self.not_after_s), _time(self.not_before_s)
+        own = {"use": self.use, "path": self.path, "fingerprint": self.fingerprint}
+        return {"not_after": ends, "not_before": begins, **own}
 
 
 def certificates(settings: TlsSettings) -> tuple[Certificate, ...]:
@@ -90,6 +93,10 @@ class ExpiryWarnings:
             path=one.path,
             use=one.use,
             fingerprint=one.fingerprint,
-            not_after=datetime.fromtimestamp(one.not_after_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            not_after=_time(one.not_after_s),
             days_left=max(0, int(left_s // DAY_S)),
         )
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

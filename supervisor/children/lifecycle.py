@@ -38,7 +38,7 @@ SIGKILL: Final = 9
 SIGTERM: Final = 15
 
 SPAWN_S: Final = 15.0
-"""From Spawn to the process being there: milliseconds, or a zygote's own start."""
+"""From Spawn to the process being there, which takes milliseconds; while the zygote itself starts no time passes."""
 
 STALL_S: Final = 1.0
 """on_clock comes several times a second. A longer gap means that we were paused (SIGSTOP, a frozen cgroup) and most
@@ -163,8 +163,13 @@ class Lifecycle:
             self._ended(child, self._exit(child, status, now), now)
         return self._taken()
 
-    def on_clock(self, now: float) -> list[Action]:
-        """Deadlines that have passed. Requires: all that was received before now has been handed in."""
+    def on_clock(self, now: float, zygote_starts: bool = False) -> list[Action]:
+        """Deadlines that have passed. zygote_starts: it cannot fork yet. Requires: all that was received before now has
+        been handed in."""
+        if zygote_starts:
+            for child in self.everyone():
+                if child.state is State.STARTING and child.pid is None:
+                    child.deadline = now + min(child.spec.start_s, SPAWN_S)
         if self._clock is not None and now - self._clock > STALL_S:
             for child in self.everyone():
                 child.heard_at += now - self._clock

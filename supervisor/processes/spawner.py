@@ -25,6 +25,9 @@ log = logs.get("supervisor")
 
 DEATHS_MAX: Final = 5
 """Zygotes in a row that died before they were up, after which spawning is given up."""
+START_S: Final = 60.0
+"""How long a zygote may take to come up. Its imports are a second of CPU time, which is long where many want the CPUs:
+another that began anew would come up later still."""
 RENEWAL_S: Final = 30.0
 """How long the imports of a new zygote may take."""
 LAST_REPORTS_S: Final = 1.0
@@ -129,6 +132,7 @@ class Spawner:
         self._protocols: list[Protocol] = []
         """Of all zygotes that have served: an actor of each may still live."""
         self._zygote = self._new()
+        self._is_up = False
         self._candidate: _Zygote | None = None
         self._on_renewed: Callable[[str], None] = lambda error: None
 
@@ -143,6 +147,11 @@ class Spawner:
     def started_at(self) -> float:
         """Of the zygote, on the monotonic clock."""
         return self._zygote.started_at
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the zygote is not up yet, and need not be."""
+        return not self._is_up and time.monotonic() - self.started_at < START_S
 
     def filenos(self) -> list[int]:
         """What becomes readable when events() has something to do; it changes with the zygote."""
@@ -166,6 +175,7 @@ class Spawner:
         self._take_all(self._zygote.end())
         self._waiting.pop((name, incarnation), None)
         self._zygote = make()
+        self._is_up = False
         self._unsent = list(self._waiting.values())
         self._send()
 
@@ -262,6 +272,7 @@ class Spawner:
         self._found.append(report)
 
     def _on_up(self, up: Up) -> None:
+        self._is_up = True
         self._deaths = 0
         for module, error in up.failed.items():
             log.warn("cannot import a module ahead", module=module, error=error)

@@ -134,7 +134,7 @@ class Loop:
             self._on_exit(pid, status, now)
         self._server.serve()
         self._place(now)
-        member.do(lifecycle.on_clock(now))
+        member.do(lifecycle.on_clock(now, member.spawner.is_starting))
         self._server.look(now)
         member.observations.look(now)
         member.worker.look(now)

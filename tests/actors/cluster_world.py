@@ -1,11 +1,12 @@
 """Three members in one process: of each the real raft, wal and backend, and a network between them that loses messages.
 
 What is not real beside what `member_world` leaves out is the peer actor: `Carrier` does for raft what it does, without
-HTTP. A member that leads takes what others forward as often as it comes, as one of etcd does: so a write that is
-forwarded twice is applied twice.
+HTTP. A member that leads takes what others forward without a mark as often as it comes, as one of etcd does: so a write
+that is forwarded twice is applied twice. Members of etcd are those at `Network.like_etcd`: nothing is marked for them.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,8 @@ class Network:
         self.cut: set[tuple[int, int]] = set()
         self.lost_of_thousand = 0
         self.carriers: dict[int, Carrier] = {}
+        self.like_etcd: set[int] = set()
+        """Places of members that do not say that they look for what is offered twice."""
         self.places: dict[int, int] = {}
         """Of members by id."""
 
@@ -45,6 +48,13 @@ class Network:
             return False
         self.queue.append((sender, recipient, encoded))
         return True
+
+    def break_streams(self, place: int) -> None:
+        """All that this member has dialled for messages, with what is on its way in them."""
+        self.queue = [one for one in self.queue if one[1] != place]
+        for other, carrier in self.carriers.items():
+            if other != place:
+                carrier.lost.add(next(id_ for id_, at in self.places.items() if at == place))
 
     def deliver_some(self) -> None:
         """Messages of one pair may overtake each other, a little."""
@@ -65,6 +75,8 @@ class Carrier(Actor):
         self.inbound: list[bytes] = []
         self.forwarded: list[int] = []
         self.lost: set[int] = set()
+        self.streams: Counter[int] = Counter()
+        """By id: how many connections there were."""
         self.handlers[Send] = self.on_send
         for kind in MESSAGES.values():
             self.handlers.setdefault(kind, lambda message: None)
@@ -72,7 +84,12 @@ class Carrier(Actor):
 
     def on_peer_up(self, peer: Peer) -> None:
         if peer.kind == "raft":
-            self.links.send("raft", PeerState(self.boot.incarnation, [], self.forwarded[-limits.REQUEST_WINDOW :]))
+            self._tell(self.forwarded[-limits.REQUEST_WINDOW :])
+
+    def _tell(self, forwarded: list[int]) -> None:
+        places = self.network.places
+        streams = [(id_, self.streams[id_], place not in self.network.like_etcd) for id_, place in places.items()]
+        self.links.send("raft", PeerState(self.boot.incarnation, [], forwarded, streams))
 
     def on_send(self, message: Send) -> None:
         self.forwarded += message.forwarded
@@ -91,6 +108,8 @@ class Carrier(Actor):
             self.inbound = []
         if self.lost:
             self.links.send("raft", PeerReports(sorted(self.lost)))
+            self.streams.update(self.lost)
+            self._tell([])
             self.lost = set()
 
 

@@ -17,6 +17,9 @@ class RecordedLinks:
     def send(self, name: str, message: Any) -> None:
         self.sent.append((name, message))
 
+    def send_now(self, name: str, message: Any) -> None:
+        self.send(name, message)
+
     def send_deferred(self, name: str, kind: str, message: Any) -> None:
         self.send(name, message)
 

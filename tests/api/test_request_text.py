@@ -87,3 +87,16 @@ HEADER = pb.ResponseHeader(cluster_id=14841639068965178418, member_id=1027665774
 )
 def test_call_stats(method: int, request_: Any, response: Any, stats: tuple[int, int, int, int, str]) -> None:
     assert call_stats(method, request_.SerializeToString(), response.SerializeToString() if response else b"") == stats
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"auth_user_add": pb.AuthUserAddRequest(name="u", password="secret", hashedPassword="secret")},
+        {"auth_user_change_password": pb.AuthUserChangePasswordRequest(name="u", password="secret")},
+        {"authenticate": pb.InternalAuthenticateRequest(name="u", password="secret", simple_token="secret")},
+    ],
+)
+def test_no_secret_is_told(fields: dict[str, Any]) -> None:
+    text = raft_request_text(pb.InternalRaftRequest(header=pb.RequestHeader(ID=7), **fields))
+    assert 'name:"u"' in text and "secret" not in text

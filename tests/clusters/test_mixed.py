@@ -67,16 +67,19 @@ def assert_equal_after_compaction(cluster: Cluster, revision: int, rng: random.R
     cluster.assert_equal_stores()
 
 
+@pytest.mark.parametrize("origin", ["etcd", "old-etcd"])
 def test_a_cluster_changes_kind_member_by_member_under_load(
-    make_cluster: Callable[..., Cluster], seed: int, is_long: bool
+    make_cluster: Callable[..., Cluster], seed: int, is_long: bool, origin: str
 ) -> None:
-    """Nothing is lost or doubled on the way, nor on the way back."""
+    """Nothing is lost or doubled on the way, nor on the way back.
+
+    That leads to etcd 3.5 in any case: the cluster is at 3.5 as soon as all its members are, and 3.4 joins none.
+    """
     if not is_long:
         pytest.skip("only with --long")
-    kinds = ["etcdz", "etcdz", "etcdz", "etcd", "etcd", "old-etcd"]
-    with make_cluster("etcd,etcd,etcd", *FAST, "--snapshot-count=200") as cluster:
+    with make_cluster(",".join([origin] * 3), *FAST, "--snapshot-count=200") as cluster:
         trial = ClusterTrial(cluster, seed)
-        for kind in kinds:
+        for kind in ["etcdz"] * 3 + ["etcd"] * 3:
             oldest = next(iter(cluster))
             staying = [member.name for member in cluster if member is not oldest]
             with trial.load(staying[:1], clients=1, big_one_in=0) as load:

@@ -201,7 +201,8 @@ def test_the_head_of_a_stream_request() -> None:
         b"X-Peerurls: http://127.0.0.1:12381\r\n"
         b"X-Server-From: 6f53dcab74102002\r\n"
         b"X-Server-Version: 3.5.1\r\n"
-        b"X-Raft-To: e28ae5fa3d49bb1\r\n\r\n"
+        b"X-Raft-To: e28ae5fa3d49bb1\r\n"
+        b"X-Etcdz-Filters: repeated-proposals\r\n\r\n"
     )
 
 

@@ -233,8 +233,14 @@ MUTATIONS = (
     Mutation(
         "read index without a quorum",
         "reads.py",
-        "if r.read_only.option != READ_SAFE or r.tracker.config.all_voters == {r.id}:",
+        "if r.read_only.option != READ_SAFE or r.tracker.config.all_voters == {r.id} or _is_confirmed_by_asker(r, m):",
         "if True:",
+    ),
+    Mutation(
+        "who asks for a read index is a quorum with the leader of any cluster",
+        "reads.py",
+        "{r.id: 1, m.from_: 1}) > 0",
+        "{r.id: 1, m.from_: 1}) >= 0",
     ),
     Mutation(
         "read index before a commit in the term",

@@ -63,6 +63,38 @@ def test_a_follower_asks_the_leader_thesis_6_4() -> None:
     assert cluster[3].reads == [ReadState(FIRST + 1, b"r")]
 
 
+def test_a_follower_that_asks_is_a_quorum_with_the_leader_of_three_thesis_6_4() -> None:
+    cluster = Cluster(3)
+    leader = cluster.elect(1)
+    cluster.lose(lambda m: m.type == MSG_HEARTBEAT)
+    leader.raw.read_index(b"own")
+    cluster[3].raw.read_index(b"r")
+    cluster.settle()
+    assert cluster[3].reads == [ReadState(FIRST, b"r")]
+    assert leader.reads == [], "the follower may have asked before that read came"
+
+
+def test_and_of_five_it_is_none_thesis_6_4() -> None:
+    cluster = Cluster(5)
+    cluster.elect(1)
+    cluster.lose(lambda m: m.type == MSG_HEARTBEAT)
+    cluster[3].raw.read_index(b"r")
+    cluster.settle()
+    assert cluster[3].reads == []
+    cluster.heal()
+    cluster.tick(1)
+    assert cluster[3].reads == [ReadState(FIRST, b"r")]
+
+
+def test_a_learner_that_asks_counts_for_nothing_thesis_4_2_1() -> None:
+    cluster = Cluster(2, learners=(3,))
+    cluster.elect(1)
+    cluster.isolate(2)
+    cluster[3].raw.read_index(b"r")
+    cluster.settle()
+    assert cluster[3].reads == []
+
+
 def test_without_a_leader_a_read_is_dropped() -> None:
     member = Member(1, ConfState((1, 2, 3)))
     member.raw.read_index(b"r")

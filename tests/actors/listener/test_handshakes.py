@@ -232,7 +232,7 @@ def test_a_refused_certificate_is_described(authority: Authority, tmp_path: Path
 
     world.run(test)
     [(level, _, fields)] = world.log.lines
-    assert level == "warn" and fields["error"] == f"transport: certificate serial {revoked.serial:x} revoked"
+    assert level == "warn" and fields["error"] == f"transport: certificate serial {revoked.serial_hex} revoked"
     assert fields["server-name"] == "localhost" and fields["remote-addr"].startswith("127.0.0.1:")
     assert (list(fields["ip-addresses"]), list(fields["dns-names"])) == (["127.0.0.1"], ["a.example"])
 
@@ -388,7 +388,7 @@ def test_who_comes_while_the_listener_leaves_is_asked_to_go_on_elsewhere(authori
 def test_without_good_files_nobody_is_served(authority: Authority, tmp_path: Path) -> None:
     world = World(authority, ONLY_TLS)
     settings = TlsSettings(cert_file=str(tmp_path / "none.pem"), key_file=str(tmp_path / "none-key.pem"))
-    world.handshakes._files = TlsFiles(settings, world.log)
+    world.handshakes.files = TlsFiles(settings, world.log)
 
     async def test() -> None:
         with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -400,7 +400,7 @@ def test_without_good_files_nobody_is_served(authority: Authority, tmp_path: Pat
 
 def test_a_mistake_ends_its_connection_alone(authority: Authority) -> None:
     world = World(authority, ONLY_TLS)
-    world.handshakes._files = SimpleNamespace(server_context=lambda: 1 // 0)  # type: ignore[assignment]
+    world.handshakes.files = SimpleNamespace(server_context=lambda: 1 // 0)  # type: ignore[assignment]
 
     async def test() -> None:
         reader, writer = await world.connect(None)

@@ -31,11 +31,17 @@ class RecordedLinks:
     def send(self, name: str, message: Any) -> None:
         self.sent.append((name, message))
 
+    def send_now(self, name: str, message: Any) -> None:
+        self.send(name, message)
+
     def send_deferred(self, name: str, kind: str, message: Any) -> None:
         self.send(name, message)
 
     def send_all(self, name: str, messages: Iterable[Any]) -> None:
         self.sent += [(name, message) for message in messages]
+
+    def flush(self) -> None:
+        pass
 
     def incarnation_of(self, name: str) -> int:
         return next((peer.incarnation for peer in self.peers if peer.name == name), 0)

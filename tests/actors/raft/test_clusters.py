@@ -1,14 +1,16 @@
 """Three members through the real actors: whoever dies, and whatever is lost between them, a write is applied once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from actors.raft import forwarding
 from actors.raft.outgoing import Outgoing
 from actors.raft.proposals import Proposals
 from etcdz.ipc.messages import Propose
 from etcdz.proto import etcdserverpb as pb
+from etcdz.raft import RawNode
 from tests.actors.cluster_world import ClusterWorld
 from tests.actors.member_world import Client
 
@@ -116,6 +118,35 @@ def test_no_election_comes_of_the_end_of_another_actor(actor: str, cluster: Clus
     assert [cluster.raft(place).leadership.known.term for place in range(3)] == before
 
 
+@pytest.mark.parametrize("actor", ["peer", "raft"])
+def test_clients_of_the_others_do_not_notice_the_end_of_an_actor_of_the_leaders(
+    actor: str, cluster: ClusterWorld
+) -> None:
+    """What they have forwarded, and what is on its way, is lost or not: all of it is answered in time, and once."""
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    for _ in range(6):
+        place = cluster.leader()
+        assert place is not None
+        put_everywhere(cluster)
+        for _ in range(cluster.random.randint(0, 60)):
+            cluster.step(may_kill=False, may_put=True)
+        cluster.members[place].kill(actor)
+        cluster.network.break_streams(place)
+        cluster.run_until(cluster.is_settled, STEPS_MAX)
+    cluster.run_until(lambda: is_answered(cluster), STEPS_MAX)
+    clients = [client for world in cluster.members for client in world.clients]
+    assert [answer.code for client in clients for answer in client.answers] == [0] * len(clients)
+    assert cluster.members[0].contents() == {client.key: 1 for client in clients}
+
+
+def test_a_cluster_that_holds_members_of_etcd_applies_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = ClusterWorld(tmp_path, 3, monkeypatch)
+    cluster.network.like_etcd = {0}
+    check(cluster)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
         slow = range(2, 100 if metafunc.config.getoption("--long") else 14)
@@ -136,6 +167,10 @@ def take_whatever_is_not_known(proposals: Proposals, message: Propose) -> None:
         proposals.take(message)
 
 
+def take_repetitions_unseen(node: RawNode, request_ids: Iterable[int], since: int) -> set[int]:
+    return set(request_ids)
+
+
 PLANTED = {
     "an offer that is made again is taken for new": (Proposals, "_on_repeated", Proposals.take),
     "a peer actor that has not lived since counts as a witness": (
@@ -144,6 +179,7 @@ PLANTED = {
         take_whatever_is_not_known,
     ),
     "what leaves is not remembered": (Outgoing, "remember", lambda outgoing, ids: None),
+    "a leader does not look whether it has a repetition": (forwarding, "absent_from", take_repetitions_unseen),
 }
 
 

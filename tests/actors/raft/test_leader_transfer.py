@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import MoveLeader, PeerState, Received
 from etcdz.raft import Message, codec, make_entry
 from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_PROP, MSG_TIMEOUT_NOW
@@ -46,12 +47,13 @@ def test_what_others_have_forwarded_meanwhile_goes_to_the_next_leader(leader: Re
     assert node is not None
     leader.actor.leader_transfer.on_move_leader(MoveLeader(3))
     catch_up(leader, 3)
-    forwarded = Message(MSG_PROP, to=ME, from_=2, entries=(make_entry(0, 0, 0, b"put"),))
+    put = encode_request(9, b"\x22", b"")
+    forwarded = Message(MSG_PROP, to=ME, from_=2, entries=(make_entry(0, 0, 0, put),))
     hear(leader, forwarded)
     assert [m for m in said(leader) if m.type == MSG_PROP] == []
     hear(leader, Message(MSG_HEARTBEAT, to=ME, from_=3, term=node.raft.term + 1))
     passed_on = [(m.to, [entry.data for entry in m.entries]) for m in said(leader) if m.type == MSG_PROP]
-    assert passed_on == [(3, [b"put"])]
+    assert passed_on == [(3, [put])]
     leader.actor.on_turn_end()
     assert len([m for m in said(leader) if m.type == MSG_PROP]) == 1, "once"
 

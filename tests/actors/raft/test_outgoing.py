@@ -8,7 +8,7 @@ from actors.raft.outgoing import Outgoing
 from etcdz import limits
 from etcdz.ipc.messages import Send
 from etcdz.raft import Message, codec, make_entry
-from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT
+from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT, MSG_READ_INDEX_RESP
 from etcdz.raft.progress import PROBE, REPLICATE
 from tests.actors.raft.restarted import PEER, RecordedLinks
 
@@ -119,6 +119,15 @@ def test_who_has_forwarded_what_is_committed_is_told_at_once(links: RecordedLink
             out.put(append(member, commit))
     out.send()
     assert commits_sent(links) == [(2, 4, 0), (2, 5, 0)]
+
+
+def test_who_is_told_a_read_index_is_told_what_is_committed(links: RecordedLinks) -> None:
+    out = outgoing(links)
+    for member in (2, 3):
+        out.put(append(member, 5))
+    out.put(Message(MSG_READ_INDEX_RESP, to=2, from_=1, term=3, index=5))
+    out.send()
+    assert commits_sent(links) == [(2, 5, 0)]
 
 
 def test_a_probe_leaves_at_once(links: RecordedLinks) -> None:

@@ -13,6 +13,7 @@ class Core:
 
     def __init__(self, *turns: list[Message]) -> None:
         self.turns = list(turns)
+        self.raft = None
 
     def has_ready(self) -> bool:
         return bool(self.turns)
@@ -31,7 +32,7 @@ class Host(SimpleNamespace):
             adopt=lambda message: self.done.append(("adopt", message)),
         )
         self.applies = SimpleNamespace(put=lambda message: self.done.append(("apply", message)))
-        self.leadership = SimpleNamespace(is_complete=True)
+        self.leadership = SimpleNamespace(is_settled=lambda raft: True)
         self.outgoing = SimpleNamespace(put=lambda message: self.done.append(("out", message)))
         self.publish = SimpleNamespace(index=1)
 

@@ -111,3 +111,16 @@ def test_an_encoded_frame_follows_what_waits_for_its_receiver(links: Links) -> N
     links.flush()
     assert received(links, "raft") == [[Flush(1)], [Flush(2)]]
     assert links.sent == {Flush: 2} and links.frames_sent() == {"raft": 2}
+
+
+def test_what_is_sent_now_leaves_with_what_waits_for_that_actor_and_before_the_rest(links: Links) -> None:
+    links.update([RAFT, LISTENER], "wal")
+    links.send("listener-1", Stop(1.0))
+    links.send("raft", Flush(1))
+    links.send_now("raft", Flush(2))
+    assert received(links, "raft") == [[Flush(1), Flush(2)]] and received(links, "listener-1") == []
+    links.flush()
+    assert received(links, "raft") == [[Flush(1), Flush(2)]] and received(links, "listener-1") == [[Stop(1.0)]]
+    links.send_now("backend", Flush(3))
+    links.flush()
+    assert links.sent[Flush] == 2, "it waits for the roster"

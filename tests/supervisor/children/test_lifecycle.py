@@ -85,6 +85,14 @@ def test_one_that_is_never_spawned_gets_another_zygote() -> None:
     ]
 
 
+def test_while_the_zygote_starts_nobody_waits_in_vain_for_it() -> None:
+    lifecycle = operations()
+    lifecycle.begin(0.0)
+    assert works(lifecycle.on_clock(2 * SPAWN_S, zygote_starts=True)) == []
+    assert works(lifecycle.on_clock(3 * SPAWN_S - 0.1)) == []
+    assert ReplaceZygote("store", 100) in works(lifecycle.on_clock(3 * SPAWN_S))
+
+
 def test_a_process_that_nobody_waits_for_any_more_is_killed() -> None:
     lifecycle = running()
     assert works(lifecycle.on_spawned("log", 1, 77, 0.0)) == [Signal(77, SIGKILL)]

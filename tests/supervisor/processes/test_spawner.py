@@ -92,6 +92,17 @@ def test_an_actor_is_our_own_child_and_its_exit_status_ours_to_read(world: World
     assert world.ran() == [f"wal 1 {os.getpid()}"]
 
 
+def test_a_zygote_starts_until_it_is_up(world: World) -> None:
+    os.kill(world.spawner.pid, signal.SIGSTOP)
+    assert world.spawner.is_starting
+    world.spawner.on_halted()
+    assert world.spawner.is_starting
+    world.spawn(1)
+    (spawned,) = world.next_events()
+    assert isinstance(spawned, Spawned) and exit_status(spawned.pid) == 7
+    assert not world.spawner.is_starting
+
+
 def test_requests_that_a_dead_zygote_did_not_answer_are_put_to_the_next_one_once(world: World) -> None:
     first = world.spawner.pid
     os.kill(first, signal.SIGSTOP)
