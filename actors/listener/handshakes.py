@@ -6,14 +6,14 @@
     served      its protocol is a TlsTransport with a Connection now, or a Connection alone
     refused     logged in etcd's words
 
-All of it within HANDSHAKE_S, and with a place within HANDSHAKE_PRESSED_S while others wait for one. A few handshakes at
-a time are done in the event loop, more of them by threads (`handshake_pool.py`).
+A client has HANDSHAKE_S to begin, and HANDSHAKE_S with its place. If others wait for a place and none gets free for
+HANDSHAKE_PRESSED_S, those that have one for so long lose it. A few handshakes at a time are done in the event loop,
+more of them by threads (`handshake_pool.py`).
 """
 
 import asyncio
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -158,18 +158,20 @@ class Handshakes:
         self._is_leaving = is_leaving
         self._pool = HandshakePool(event_loop, self._on_worked)
         self._accepted: dict[Handshake, None] = {}
-        """That have no place; the longest accepted first, as below."""
+        """That have said nothing yet; the longest accepted first, as below."""
         self._shaking: dict[Handshake, None] = {}
-        self._waiting: deque[Handshake] = deque()
-        """Of those accepted: that want a place."""
+        self._waiting: dict[Handshake, None] = {}
+        """That want a place. NB: they wait for us, so that no clock runs for them."""
         self._told: dict[Handshake, float] = {}
         """Refused, and told why, at this time."""
+        self._freed_s = 0.0
+        """When a place was given or got free last."""
         self._is_held = self._is_admitting = False
         self.done = 0
         self.refused = 0
 
     def __len__(self) -> int:
-        return len(self._accepted) + len(self._shaking)
+        return len(self._accepted) + len(self._waiting) + len(self._shaking)
 
     @property
     def is_serving(self) -> bool:
@@ -196,10 +198,11 @@ class Handshakes:
 
     def begin(self, handshake: Handshake) -> None:
         """The client has said something: what was kept of it is worked on when there is a place."""
+        self._accepted.pop(handshake, None)
         if len(self._shaking) < limits.HANDSHAKES_MAX:
             self._admit(handshake)
         elif handshake not in self._waiting:
-            self._waiting.append(handshake)
+            self._waiting[handshake] = None
             handshake.transport.pause_reading()
             if not self._is_held:
                 self._is_held = True
@@ -211,16 +214,18 @@ class Handshakes:
         except TlsError as error:
             self._refuse(handshake, str(error), "warn")
             return
-        del self._accepted[handshake]
         self._shaking[handshake] = None
-        handshake.began_s = time.monotonic()
+        handshake.began_s = self._freed_s = time.monotonic()
         self.work(handshake, handshake.take_early())
 
     def _leave(self, handshake: Handshake) -> None:
         """It is served or refused; others have its place."""
         handshake.is_over = True
         self._accepted.pop(handshake, None)
-        self._shaking.pop(handshake, None)
+        self._waiting.pop(handshake, None)
+        if handshake in self._shaking:
+            del self._shaking[handshake]
+            self._freed_s = time.monotonic()
         if self._waiting and not self._is_admitting:
             self._is_admitting = True
             self._admit_waiting()
@@ -231,10 +236,10 @@ class Handshakes:
 
     def _admit_waiting(self) -> None:
         while self._waiting and len(self._shaking) < limits.HANDSHAKES_MAX:
-            following = self._waiting.popleft()
-            if not following.is_over:
-                following.transport.resume_reading()
-                self._admit(following)
+            following = next(iter(self._waiting))
+            del self._waiting[following]
+            following.transport.resume_reading()
+            self._admit(following)
 
     # ---- work ----
 
@@ -338,14 +343,15 @@ class Handshakes:
             self.refuse(eldest, TimeoutError("i/o timeout"))
         for handshake in [each for each, told_s in self._told.items() if now - told_s >= _TOLD_S]:
             handshake.transport.close()
-        patience_s = limits.HANDSHAKE_PRESSED_S if self._is_held else limits.HANDSHAKE_S
+        is_stuck = self._waiting and now - self._freed_s >= limits.HANDSHAKE_PRESSED_S
+        patience_s = limits.HANDSHAKE_PRESSED_S if is_stuck else limits.HANDSHAKE_S
         for handshake in list(self._shaking):
             if now - handshake.began_s >= patience_s and not handshake.is_busy:
                 self.refuse(handshake, TimeoutError("i/o timeout"))
 
     def close(self) -> None:
         """The listener ends: what is not served is not any more."""
-        for handshake in [*self._accepted, *self._shaking, *self._told]:
+        for handshake in [*self._accepted, *self._waiting, *self._shaking, *self._told]:
             handshake.is_over = True
             handshake.transport.close()
         self._pool.close()

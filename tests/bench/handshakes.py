@@ -8,15 +8,15 @@ the client that is measured, so that the latency is more than the listener's own
 """
 
 import argparse
-import socket
+import asyncio
 import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -29,7 +29,6 @@ from tests.process.load import open_channel, unary
 from tests.secure_members import PUBLIC_NAME, Pki, SecureEtcd, SecureEtcdz, SecureMember, make_pki
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-THREADS = 16
 
 
 def handshake_cpu_us(pki: Pki, with_client_certificate: bool, version: ssl.TLSVersion, count: int = 200) -> float:
@@ -82,22 +81,24 @@ def rush(target: str, ca: Path, own: Issued, count: int) -> None:
     context.load_cert_chain(own.cert, own.key)
     context.set_alpn_protocols(["h2"])
     host, _, port = target.rpartition(":")
-    held, failed = [], []
+    held: list[asyncio.StreamWriter] = []
+    failed: list[Exception] = []
 
-    def connect(sock: socket.socket) -> None:
+    async def connect() -> None:
         try:
-            secure = context.wrap_socket(sock, server_hostname=PUBLIC_NAME)
-            secure.sendall(PREFACE)
-            secure.recv(9)
-            held.append(secure)
-        except OSError as error:
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=PUBLIC_NAME)
+            writer.write(PREFACE)
+            await reader.readexactly(9)
+            held.append(writer)
+        except (OSError, EOFError) as error:
             failed.append(error)
 
+    async def all_at_once() -> None:
+        await asyncio.gather(*[connect() for _ in range(count)])
+
     began = time.monotonic()
-    socks = [socket.create_connection((host, int(port)), timeout=30) for _ in range(count)]
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(connect, socks))
-    print(f"{len(held)} connected, {len(failed)} failed in {time.monotonic() - began:.2f} s", flush=True)
+    asyncio.run(all_at_once())
+    print(f"{len(held)} connected, {len(failed)} failed in {time.monotonic() - began:.2f} s {failed[:1]}", flush=True)
 
 
 def storm(pki: Pki, kind: type[SecureMember], count: int, directory: Path) -> None:
@@ -123,7 +124,7 @@ def storm(pki: Pki, kind: type[SecureMember], count: int, directory: Path) -> No
         threading.Thread(target=run).start()
         during: list[float] = []
         _measure(lambda: get(request, timeout=30), done.is_set, during)
-        print(f"{kind.kind}: {said[0]}")
+        print(f"{kind.kind}: {said[0]}; refused: {Counter(member.rejections())}")
         for name, found in (("before", before), ("during", during)):
             found.sort()
             shown = [f"p{percent} {_percentile(found, percent) * 1e3:.1f} ms" for percent in (50, 99)]
