@@ -149,7 +149,8 @@ class Side:
         stub = self._channel.unary_unary(_AUTH + "Authenticate")
         try:
             answer = stub(request.SerializeToString(), timeout=TIMEOUT_S, wait_for_ready=True)
-        except grpc.RpcError:
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, error
             return False
         self.tokens[user] = pb.AuthenticateResponse.FromString(answer).token
         return True

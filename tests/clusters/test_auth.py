@@ -1,0 +1,84 @@
+"""Users in a cluster of etcd 3.4, 3.5 and etcdz: one login counts at all members, and all judge alike."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+import pytest
+
+from etcdz.proto import authpb
+from etcdz.proto import etcdserverpb as pb
+from tests.cluster_process import FAST, Cluster, until
+from tests.offline.test_auth import must
+from tests.parity.auth_calls import KEYS, USERS
+from tests.parity.auth_pair import NOBODY, AuthCall, Side
+
+pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(600)]
+
+OLD = "INVALID_ARGUMENT: etcdserver: revision of auth store is old"
+MIXES = ("old-etcd,etcd,etcdz", "etcdz,etcdz,etcdz")
+
+
+@pytest.fixture(params=MIXES)
+def sides(request: pytest.FixtureRequest, make_cluster: Callable[..., Cluster]) -> Iterator[list[Side]]:
+    with make_cluster(request.param, *FAST, "--bcrypt-cost=4") as cluster:
+        found = [Side(member) for member in cluster]
+        yield found
+        for side in found:
+            side.close()
+
+
+def test_one_login_counts_at_all_members_and_all_judge_alike(sides: list[Side], seed: int) -> None:
+    random = Random(seed)
+    give_users(sides, random)
+    for at, user in enumerate(("root", *USERS)):
+        first = sides[at % len(sides)]
+        assert first.log_in(user, user)
+        for side in sides:
+            side.tokens[user] = first.tokens[user]
+    for number in range(150):
+        user, side = random.choice(("root", *USERS, NOBODY)), random.choice(sides)
+        put = pb.PutRequest(key=random.choice(KEYS), value=b"%d" % number)
+        may = settled(side, AuthCall(user, "Put", put))
+        others = {settled(one, AuthCall(user, "Put", put)) for one in sides}
+        assert others == {may}, (user, put, may, others)
+        if number % 10 == 0:
+            change(random.choice(sides), random)
+    hashes = [until(lambda at=side: state(at, sides), 20, lambda: "not the same everywhere") for side in sides]
+    assert len(set(hashes)) == 1
+
+
+def settled(side: Side, call: AuthCall) -> str:
+    """The error of a call, once the member that is asked knows of the last change of users."""
+
+    def asked() -> tuple[str] | None:
+        error = side.ask(call).text
+        return None if error == OLD else (error,)
+
+    return str(until(asked, 20, lambda: f"{side.member.kind} stays behind")[0])
+
+
+def give_users(sides: list[Side], random: Random) -> None:
+    """NB: passwords go to the oldest: etcd 3.4 knows of no hashes in entries, and the others hash what it says."""
+    for user in ("root", *USERS):
+        must(sides[0], "UserAdd", pb.AuthUserAddRequest(name=user, password=user))
+        must(random.choice(sides), "RoleAdd", pb.AuthRoleAddRequest(name=user))
+        must(random.choice(sides), "UserGrantRole", pb.AuthUserGrantRoleRequest(user=user, role=user))
+    must(random.choice(sides), "AuthEnable", pb.AuthEnableRequest())
+
+
+def change(side: Side, random: Random) -> None:
+    role, key = random.choice(USERS), random.choice(KEYS)
+    permission = authpb.Permission(permType=random.randrange(3), key=key)
+    if random.random() < 0.7:
+        request = pb.AuthRoleGrantPermissionRequest(name=role, perm=permission)
+        must(side, "RoleGrantPermission", request, "root")
+    else:
+        side.ask(AuthCall("root", "RoleRevokePermission", pb.AuthRoleRevokePermissionRequest(role=role, key=key)))
+
+
+def state(side: Side, sides: list[Side]) -> tuple[str, ...] | None:
+    """Hash of the keys, and what there is of roles, once this member has all; None: not yet."""
+    newest = must(sides[0], "HashKV", pb.HashKVRequest(), "root").header.revision
+    hashed = must(side, "HashKV", pb.HashKVRequest(revision=newest), "root")
+    roles = [must(side, "RoleGet", pb.AuthRoleGetRequest(role=role), "root").perm for role in USERS]
+    return (str(hashed.hash), *map(str, roles)) if hashed.header.revision >= newest else None
