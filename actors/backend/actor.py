@@ -126,6 +126,7 @@ class BackendActor(Actor):
         self.mvcc.answer_bytes_max = min(self.mvcc.answer_bytes_max, _memory_max() // ANSWER_SHARE)
         self.store = self.mvcc.state.store
         self.membership = Membership.load(self.store, self.mvcc.member_id, self.mvcc.cluster_id)
+        self.membership.learners_max = config.max_learners
         check_version(self.membership)
         kept = self.store.get(buckets.V2_KEYS)
         self.v2_keys = V2Keys.decode(kept) if kept else None

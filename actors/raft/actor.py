@@ -304,6 +304,7 @@ class RaftActor(Actor):
         self.ticks.advance(time.monotonic())
         self.forwarding.on_peer_state(state)
         self.proposals.on_peer_state(state)
+        self.reconfiguration.on_peer_state(state)
 
     # ---- the turn ----
 
@@ -366,7 +367,7 @@ class RaftActor(Actor):
 
     def _propose(self, node: RawNode) -> None:
         """Whatever may be done by now of what waits for a leader."""
-        if self.reconfiguration.waiting:
+        if self.reconfiguration.has_work:
             self.reconfiguration.advance(node)
         if self.publish.waiting:
             self.publish.propose(node, time.monotonic())

@@ -206,8 +206,7 @@ class Appends:
                 if response.to != me:
                     self._host.outgoing.put(response)
                     continue
-                if response.snapshot is not None:
-                    self._host.installs.on_durable(response)
+                if self._host.installs.holds_back(response):
                     continue
                 if response.type == MSG_STORAGE_APPEND_RESP and response.index < unstable.offset:
                     continue  # what it says is known: appends that are under way together may name the same end

@@ -440,7 +440,7 @@ _FEATURES: Final[tuple[_Row, ...]] = (
         "Defragment at the start if that frees so much; 0 for never.",
         "bootstrap_defrag_mb",
     ),
-    ("max-learners", INT, "1", WITHOUT_EFFECT, "Learners that a cluster may have."),
+    ("max-learners", INT, "1", WORKS, "Learners that a cluster may have; the same for all members.", "max_learners"),
     (
         "downgrade-check-time",
         DURATION,

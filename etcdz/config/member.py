@@ -135,6 +135,8 @@ class MemberConfig:
     """Checked: BCRYPT_COST_MIN to BCRYPT_COST_MAX."""
     downgrade_check_s: float = 5.0
     """How often a leader looks whether a downgrade is done; 0: never."""
+    max_learners: int = 1
+    """How many members without a vote there may be: each member judges so for itself."""
     force_new_cluster: bool = False
     """Whether this start makes a cluster of this member alone."""
 

@@ -216,10 +216,14 @@ FIRST_OFFER = -1
 
 
 class Reconfigure(NamedTuple):
-    """items: (request id, encoded raftpb.ConfChange that carries it). The reply is the backend's, with the members."""
+    """items: (request id, encoded raftpb.ConfChange that carries it). The reply is the backend's, with the members.
+
+    since_peer  as Propose has it
+    """
 
     slot: int
     items: list[tuple[int, bytes]]
+    since_peer: int = -1
 
 
 class MoveLeader(NamedTuple):

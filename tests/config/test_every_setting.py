@@ -42,7 +42,6 @@ WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "proxy-dial-timeout": "1",
     "proxy-write-timeout": "1",
     "proxy-read-timeout": "1",
-    "max-learners": "3",
     "experimental-txn-mode-write-with-shared-buffer": "false",
     "experimental-memory-mlock": "true",
     "experimental-stop-grpc-service-on-defrag": "true",

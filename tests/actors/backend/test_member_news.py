@@ -83,3 +83,11 @@ def test_replies_to_what_another_member_has_proposed_go_nowhere(start: Start) ->
     assert replied(sent) == []
     one.actor.on_peer_up(PEERS[2]._replace(slot=1))
     assert replied(one.links.take()) == [("listener-1", mine[0])]
+
+
+def test_there_may_be_as_many_learners_as_the_settings_say(start: Start) -> None:
+    learners = [Member(0x70 + number, [f"http://m{number}:2380"], True) for number in range(3)]
+    one = start(max_learners=2)
+    for index, learner in enumerate(learners, 1):
+        one.turn(added(learner)._replace(first_index=index))
+    assert sum(member.is_learner for member in one.actor.membership.by_id.values()) == 2

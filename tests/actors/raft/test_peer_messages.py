@@ -14,6 +14,7 @@ from etcdz.ipc.messages import (
     Apply,
     BackendState,
     PeerReports,
+    PeerState,
     Propose,
     Received,
     Reconfigure,
@@ -204,6 +205,32 @@ def test_the_core_is_told_once_how_far_its_log_is_durable(one: Restarted) -> Non
         hear(one, append(index + 1, commit=index + 1, count=0))
     make_durable(one)
     assert one.actor.node.raft.log.unstable.offset == 7 and lines == []
+
+
+def test_a_change_of_members_is_not_proposed_again_if_nobody_knows_whether_it_has_left(one: Restarted) -> None:
+    lead(one)
+    node, reconfiguration = one.actor.node, one.actor.reconfiguration
+    assert node is not None
+
+    def proposed() -> bool:
+        before = node.raft.log.last_index()
+        for _ in range(2):  # the fast paths are closed first
+            reconfiguration.advance(node)
+        return bool(node.raft.log.last_index() > before)
+
+    def offer(request_id: int, since_peer: int) -> None:
+        change = raftpb.ConfChange(id=request_id, type=1, node_id=3).SerializeToString()
+        reconfiguration.on_reconfigure(Reconfigure(0, [(request_id, change)], since_peer))
+
+    node.raft.pending_conf_index = 0
+    offer(5, since_peer=0)
+    assert reconfiguration.has_work and not proposed(), "the peer actor has not said anything yet"
+    one.actor.on_peer_state(PeerState(PEER.incarnation, [], [6]))
+    assert not proposed() and not reconfiguration.has_work, "it is younger than the offer"
+    offer(6, since_peer=PEER.incarnation)
+    assert not proposed(), "it has passed that on"
+    offer(7, since_peer=PEER.incarnation)
+    assert proposed()
 
 
 def test_a_change_of_members_that_has_waited_for_a_leader_too_long_is_not_made_later(one: Restarted) -> None:
