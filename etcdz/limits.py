@@ -71,7 +71,7 @@ MUTE_S = 30.0
 HANDSHAKE_S = 10.0
 """And so long for a TLS handshake. Source: etcd 3.5.33"""
 HANDSHAKE_PRESSED_S = 2.0
-"""The same while no more handshakes may begin."""
+"""The same if others wait for a place, and none gets free for so long."""
 HANDSHAKES_MAX = 256
 """Of one listener, begun and not done; beyond, clients wait in the sockets' queues."""
 

@@ -122,6 +122,17 @@ class _Log:
             self._changed.wait_for(lambda: text in self._seen or self.ended, timeout_s)
             return text in self._seen
 
+    def wait_for_count(self, text: str, count: int, timeout_s: float) -> bool:
+        """True once so many of the lines that are kept hold `text`; else as wait_for."""
+
+        def is_reached() -> bool:
+            return sum([text in line for line in self.lines]) >= count
+
+        with self._changed:
+            self._wanted.add(text)
+            self._changed.wait_for(lambda: is_reached() or self.ended, timeout_s)
+            return is_reached()
+
     def tail(self, count: int) -> str:
         with self._changed:
             return "".join(list(self.lines)[-count:])
@@ -135,7 +146,7 @@ class Member:
     """In the line that it logs when it serves clients."""
 
     def __init__(
-        self, tmp_dir: Path, *flags: str, env: dict[str, str] | None = None, start_timeout_s: float = 30
+        self, tmp_dir: Path, *flags: str, env: dict[str, str] | None = None, start_timeout_s: float = 120
     ) -> None:
         """tmp_dir   data directory and logs go below it; one directory can hold a RealEtcd and an Etcdz
         flags     come after the ones set here, so they win

@@ -14,6 +14,7 @@ from typing import Any
 
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
+from etcdz.api.auth_info import THE_MEMBER
 from etcdz.api.methods import LEASE_TIME_TO_LIVE
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
@@ -198,7 +199,9 @@ class LessorActor(Actor):
         lessor.verdicts = []
         if requests.reads:
             items = [(request_id, LEASE_TIME_TO_LIVE, body, 0) for request_id, body in requests.reads]
-            send("backend", Read(LESSOR_SLOT, items))
+            # Whether its client may see a lease's keys, the member that asks has seen to.
+            askers = [(request_id, *THE_MEMBER) for request_id, _ in requests.reads]
+            send("backend", Read(LESSOR_SLOT, items, askers))
             requests.reads = []
         self.links.send_all("peer", [PeerReply(*reply) for reply in requests.replies])
         requests.replies = []

@@ -627,7 +627,6 @@ class Calls:
             self._offer_to_new_raft()
             self._delegation = self._fence = 0
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
-            self._changes = [(i, c.payload) for i, c in self._calls.items() if c.state == CHANGE]
         elif peer.kind == "backend":
             self._end_poison_reads()
             self._reads = [(i, c.method, c.payload, c.read_index) for i, c in self._calls.items() if c.state == READ]
@@ -663,16 +662,24 @@ class Calls:
         log already. What began before the peer actor was there may have left by an earlier one."""
         unsent = set() if self._fence else {item[0] for item in self._proposals}
         self._proposals = []
+        for since_peer, items in self._by_witness(WRITE, unsent).items():
+            self._host.links.send("raft", Propose(self._slot, items, since_peer=since_peer))
+        unsent = {item[0] for item in self._changes}
+        self._changes = []
+        for since_peer, items in self._by_witness(CHANGE, unsent).items():
+            self._host.links.send("raft", Reconfigure(self._slot, items, since_peer))
+
+    def _by_witness(self, state: int, unsent: set[int]) -> dict[int, list[tuple[int, bytes]]]:
+        """What is unanswered, by Propose.since_peer: the peer actor that has lived since it was offered first."""
         incarnation, since = self._peer_actor
         offers: dict[int, list[tuple[int, bytes]]] = {}
         for request_id, call in self._calls.items():
-            if call.state == WRITE:
+            if call.state == state:
                 since_peer = incarnation if call.began_s > since else 0
                 if request_id in unsent:
                     since_peer = FIRST_OFFER
                 offers.setdefault(since_peer, []).append((request_id, call.payload))
-        for since_peer, items in offers.items():
-            self._host.links.send("raft", Propose(self._slot, items, since_peer=since_peer))
+        return offers
 
     def _offer_again(self, fence: int) -> None:
         """Some of what went to the wal may not be in the log: raft knows by now, or waits until it does."""

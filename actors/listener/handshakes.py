@@ -6,14 +6,14 @@
     served      its protocol is a TlsTransport with a Connection now, or a Connection alone
     refused     logged in etcd's words
 
-All of it within HANDSHAKE_S, and with a place within HANDSHAKE_PRESSED_S while others wait for one. A few handshakes at
-a time are done in the event loop, more of them by threads (`handshake_pool.py`).
+A client has HANDSHAKE_S to begin, and HANDSHAKE_S with its place. If others wait for a place and none gets free for
+HANDSHAKE_PRESSED_S, those that have one for so long lose it. A few handshakes at a time are done in the event loop,
+more of them by threads (`handshake_pool.py`).
 """
 
 import asyncio
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -33,6 +33,10 @@ from etcdz.wire.tls_session import HANDSHAKE_BYTES_MAX, TlsSession
 FEW: Final = 2
 """So many handshakes at a time the event loop does itself: it takes a millisecond for each, threads a little more."""
 _RESUME_BELOW: Final = limits.HANDSHAKES_MAX * 3 // 4
+_TOLD_S: Final = 1.0
+"""How long a client that is refused has to read why."""
+_TOLD_MAX: Final = 256
+"""So many clients at a time."""
 _HELLO_KEPT_BYTES: Final = 4096
 """Of a client's first bytes, for the log line that may be written."""
 _TEXT: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -80,6 +84,8 @@ class Handshake(asyncio.Protocol):
             self._owner.fail(self, mistake)
 
     def _receive(self, data: bytes) -> None:
+        if self.is_over:
+            return
         if not self.hello:
             self.hello = data[:_HELLO_KEPT_BYTES]
             if self.port.is_plain and data[0] in _TEXT:
@@ -111,6 +117,8 @@ class Handshake(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.has_ended = True
+        if self.is_over:
+            return False
         if self._early or self.is_busy:  # the handshake may be done, and more asked, by what is not worked on yet
             return True
         self._owner.refuse(self, EOFError("EOF"))
@@ -123,6 +131,7 @@ class Handshake(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._owner.refuse(self, error or EOFError("EOF"))
+        self._owner.forget(self)
 
 
 class Handshakes:
@@ -149,16 +158,20 @@ class Handshakes:
         self._is_leaving = is_leaving
         self._pool = HandshakePool(event_loop, self._on_worked)
         self._accepted: dict[Handshake, None] = {}
-        """That have no place; the longest accepted first, as below."""
+        """That have said nothing yet; the longest accepted first, as below."""
         self._shaking: dict[Handshake, None] = {}
-        self._waiting: deque[Handshake] = deque()
-        """Of those accepted: that want a place."""
+        self._waiting: dict[Handshake, None] = {}
+        """That want a place. NB: they wait for us, so that no clock runs for them."""
+        self._told: dict[Handshake, float] = {}
+        """Refused, and told why, at this time."""
+        self._freed_s = 0.0
+        """When a place was given or got free last."""
         self._is_held = self._is_admitting = False
         self.done = 0
         self.refused = 0
 
     def __len__(self) -> int:
-        return len(self._accepted) + len(self._shaking)
+        return len(self._accepted) + len(self._waiting) + len(self._shaking)
 
     @property
     def is_serving(self) -> bool:
@@ -185,10 +198,11 @@ class Handshakes:
 
     def begin(self, handshake: Handshake) -> None:
         """The client has said something: what was kept of it is worked on when there is a place."""
+        self._accepted.pop(handshake, None)
         if len(self._shaking) < limits.HANDSHAKES_MAX:
             self._admit(handshake)
         elif handshake not in self._waiting:
-            self._waiting.append(handshake)
+            self._waiting[handshake] = None
             handshake.transport.pause_reading()
             if not self._is_held:
                 self._is_held = True
@@ -200,16 +214,18 @@ class Handshakes:
         except TlsError as error:
             self._refuse(handshake, str(error), "warn")
             return
-        del self._accepted[handshake]
         self._shaking[handshake] = None
-        handshake.began_s = time.monotonic()
+        handshake.began_s = self._freed_s = time.monotonic()
         self.work(handshake, handshake.take_early())
 
     def _leave(self, handshake: Handshake) -> None:
         """It is served or refused; others have its place."""
         handshake.is_over = True
         self._accepted.pop(handshake, None)
-        self._shaking.pop(handshake, None)
+        self._waiting.pop(handshake, None)
+        if handshake in self._shaking:
+            del self._shaking[handshake]
+            self._freed_s = time.monotonic()
         if self._waiting and not self._is_admitting:
             self._is_admitting = True
             self._admit_waiting()
@@ -220,10 +236,10 @@ class Handshakes:
 
     def _admit_waiting(self) -> None:
         while self._waiting and len(self._shaking) < limits.HANDSHAKES_MAX:
-            following = self._waiting.popleft()
-            if not following.is_over:
-                following.transport.resume_reading()
-                self._admit(following)
+            following = next(iter(self._waiting))
+            del self._waiting[following]
+            following.transport.resume_reading()
+            self._admit(following)
 
     # ---- work ----
 
@@ -295,8 +311,25 @@ class Handshakes:
         if handshake.hello or not handshake.port.is_plain:
             self.refused += 1
             self._log.log(level, "rejected connection on client endpoint", **_describe(handshake), error=text)
-        handshake.transport.close()
+        self._say_farewell(handshake)
         self._leave(handshake)
+
+    def _say_farewell(self, handshake: Handshake) -> None:
+        """A client that was told why it is refused is to read that: were the connection closed while something of the
+        client is unread, its system would throw the words away."""
+        transport, session = handshake.transport, handshake.session
+        if session is None or transport.is_closing() or handshake.has_ended or len(self._told) >= _TOLD_MAX:
+            transport.close()
+            return
+        if session.is_established:
+            session.close()
+            transport.write(session.outgoing())
+        transport.write_eof()
+        self._told[handshake] = time.monotonic()
+
+    def forget(self, handshake: Handshake) -> None:
+        """Its transport is gone."""
+        self._told.pop(handshake, None)
 
     def fail(self, handshake: Handshake, mistake: Exception) -> None:
         """Something has brought out a mistake: it ends this connection alone."""
@@ -308,14 +341,17 @@ class Handshakes:
         """Ends the handshakes that take too long. now: on the monotonic clock"""
         while self._accepted and now - (eldest := next(iter(self._accepted))).began_s >= limits.HANDSHAKE_S:
             self.refuse(eldest, TimeoutError("i/o timeout"))
-        patience_s = limits.HANDSHAKE_PRESSED_S if self._is_held else limits.HANDSHAKE_S
+        for handshake in [each for each, told_s in self._told.items() if now - told_s >= _TOLD_S]:
+            handshake.transport.close()
+        is_stuck = self._waiting and now - self._freed_s >= limits.HANDSHAKE_PRESSED_S
+        patience_s = limits.HANDSHAKE_PRESSED_S if is_stuck else limits.HANDSHAKE_S
         for handshake in list(self._shaking):
             if now - handshake.began_s >= patience_s and not handshake.is_busy:
                 self.refuse(handshake, TimeoutError("i/o timeout"))
 
     def close(self) -> None:
         """The listener ends: what is not served is not any more."""
-        for handshake in [*self._accepted, *self._shaking]:
+        for handshake in [*self._accepted, *self._waiting, *self._shaking, *self._told]:
             handshake.is_over = True
             handshake.transport.close()
         self._pool.close()

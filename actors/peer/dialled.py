@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, TypeVar
 
 from actors.peer.peer_tls import PeerTls
@@ -14,6 +15,8 @@ from etcdz.tls.handshake_errors import handshake_error
 
 DIAL_S: Final = 1.0
 """What a dial may take on top of an election timeout, as in etcd."""
+PARTS: Final = 16
+"""Of the time that a dial may take."""
 KEEPALIVE_S: Final = 30
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
@@ -45,11 +48,34 @@ def place_of(url: str) -> Place:
         raise CannotDial(f"not a peer URL: {url!r}") from error
 
 
+@asynccontextmanager
+async def within(event_loop: asyncio.AbstractEventLoop, timeout_s: float) -> AsyncIterator[None]:
+    """Like asyncio.timeout, in time in which this process has run: of a turn of the event loop that takes long, because
+    others have the CPUs or all was paused, only a part counts. What has come meanwhile is looked at first. raises
+    TimeoutError"""
+    limit = asyncio.timeout(None)
+    handle: asyncio.TimerHandle
+
+    def wait_on(parts: int) -> None:
+        nonlocal handle
+        if parts:
+            handle = event_loop.call_later(timeout_s / PARTS, wait_on, parts - 1)
+        else:
+            limit.reschedule(event_loop.time())
+
+    async with limit:
+        handle = event_loop.call_later(timeout_s / PARTS, wait_on, PARTS - 1)
+        try:
+            yield
+        finally:
+            handle.cancel()
+
+
 async def dial(
     event_loop: asyncio.AbstractEventLoop, place: Place, make: Callable[[], ProtocolT], timeout_s: float, tls: PeerTls
 ) -> ProtocolT:
     """The protocol of a new connection, made by make(). raises OSError, TimeoutError"""
-    async with asyncio.timeout(timeout_s):
+    async with within(event_loop, timeout_s):
         if place.is_secure:
             return await _dial_tls(event_loop, place, make, tls)
         _, protocol = await _connect(event_loop, place, make)

@@ -10,6 +10,7 @@ from actors.peer.accepted import Host as ConnectionsHost
 from actors.peer.tls_connection import Refused, TlsConnection
 from etcdz.tls.certificate import names_of
 from etcdz.tls.handshake_errors import HandshakeError, handshake_error
+from etcdz.wire.client_hello import decode_client_hello
 
 HANDSHAKE_S: Final = 10.0
 """For all of it. Source: etcd 3.5.33"""
@@ -52,7 +53,8 @@ class TlsAccepted(TlsConnection[AcceptedConnection]):
         except Refused as error:
             self._on_refused(HandshakeError(str(error), "warn"))
         except (OSError, EOFError, ssl.SSLError) as error:
-            self._on_refused(handshake_error(error))
+            hello = decode_client_hello(self.hello)
+            self._on_refused(handshake_error(error, hello.versions if hello else ()))
         finally:
             self._forget()
 
@@ -75,13 +77,13 @@ class TlsAccepted(TlsConnection[AcceptedConnection]):
 
     def _on_refused(self, why: HandshakeError) -> None:
         self._host.refused_handshakes += 1
-        names = names_of(self.session.ssl_object)
+        names, hello = names_of(self.session.ssl_object), decode_client_hello(self.hello)
         shown = {"ip_addresses": names.ip_addresses, "dns_names": names.dns_names} if any(names) else {}
         self._host.log.log(
             why.level,
             "rejected connection on peer endpoint",
             remote_addr=_text(self.transport.get_extra_info("peername")),
-            server_name=getattr(self.session.ssl_object, "server_name", ""),
+            server_name=hello.server_name if hello else "",
             **shown,
             error=why.text,
         )

@@ -17,6 +17,8 @@ from actors.peer.tls_relay import TlsRelay
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.wire.tls_session import HANDSHAKE_BYTES_MAX, TlsSession
 
+HELLO_KEPT_BYTES: Final = 4096
+"""Of the first bytes, for the log line about a refusal."""
 OVER_S: Final = 1.0
 """From a refusal to the cut, for an alert to be read."""
 
@@ -48,6 +50,7 @@ class TlsConnection(asyncio.Protocol, Generic[UpperT]):
     """The lower part: what asyncio calls.
 
     session     the handshake's, and later the connection's
+    hello       how the other end has begun
     transport   the socket's; None before there is one
     """
 
@@ -55,6 +58,7 @@ class TlsConnection(asyncio.Protocol, Generic[UpperT]):
         """make: the protocol above, which begins when the handshake is done and check has found nothing"""
         self.session = session
         self.transport: Any = None
+        self.hello = b""
         self._handshakes = handshakes
         self._make = make
         self._check = check
@@ -92,6 +96,7 @@ class TlsConnection(asyncio.Protocol, Generic[UpperT]):
         if not self._waiting:
             raise self._lost or EOFError
         data, self._waiting = self._waiting, b""
+        self.hello = self.hello or data[:HELLO_KEPT_BYTES]
         self.transport.resume_reading()
         return data
 

@@ -168,6 +168,7 @@ class RaftActor(Actor):
             self.delegation.listener_gone(peer.slot)
 
     def _greet_wal(self) -> None:
+        self.appends.on_wal(says_acknowledgements=False)  # until it says so
         if self.delegation.number:
             self.delegation.on_new_wal()
             self.links.send("wal", WalHello(self.boot.incarnation, self.storage.last_index() + 1))
@@ -202,6 +203,7 @@ class RaftActor(Actor):
         """raises FatalError: log and backend do not belong together"""
         if state.raft_incarnation != self.boot.incarnation:
             return
+        self.appends.on_wal(state.says_acknowledgements)
         if self.node is not None:
             self.delegating.on_new_wal(self.node, state)
             return
@@ -302,6 +304,7 @@ class RaftActor(Actor):
         self.ticks.advance(time.monotonic())
         self.forwarding.on_peer_state(state)
         self.proposals.on_peer_state(state)
+        self.reconfiguration.on_peer_state(state)
 
     # ---- the turn ----
 
@@ -364,7 +367,7 @@ class RaftActor(Actor):
 
     def _propose(self, node: RawNode) -> None:
         """Whatever may be done by now of what waits for a leader."""
-        if self.reconfiguration.waiting:
+        if self.reconfiguration.has_work:
             self.reconfiguration.advance(node)
         if self.publish.waiting:
             self.publish.propose(node, time.monotonic())

@@ -57,11 +57,16 @@ class Appends:
         self.bytes = 0
         self._waiting: deque[tuple[Append, Sequence[Message]]] = deque()
         self._seq = 0
+        self._wal_acknowledges = False
         self._lazy_hard_state = b""
         """A commit index that is not handed to the wal yet: it goes with the next entries, or with the next tick."""
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def on_wal(self, says_acknowledgements: bool) -> None:
+        """Whether the wal that raft has to do with from now on has acknowledgements said itself."""
+        self._wal_acknowledges = says_acknowledgements
 
     def put(self, message: Message) -> None:
         """Send a MsgStorageAppend of the core to the wal. Requires: entries only while the end of the log is raft's."""
@@ -81,7 +86,7 @@ class Appends:
         first = entries[0].index if entries else 0
         responses: Sequence[Message] = message.responses
         acknowledgements: Sequence[tuple[int, int, int, bytes]] = ()
-        if entries and not snapshot:
+        if entries and not snapshot and self._wal_acknowledges:
             responses, acknowledgements = self._split(responses)
         encoded = [entry.encoded for entry in entries]
         self._send(first, encoded, hard_state, responses, snapshot, acknowledgements)
@@ -201,8 +206,7 @@ class Appends:
                 if response.to != me:
                     self._host.outgoing.put(response)
                     continue
-                if response.snapshot is not None:
-                    self._host.installs.on_durable(response)
+                if self._host.installs.holds_back(response):
                     continue
                 if response.type == MSG_STORAGE_APPEND_RESP and response.index < unstable.offset:
                     continue  # what it says is known: appends that are under way together may name the same end

@@ -4,7 +4,9 @@
     BackendState -> the core's own answer, and it goes on behind the snapshot
 
 What is said to the leader leaves when the wal has it: the store was whole and on disk before the MsgSnap came. Only the
-core's own answer waits for the backend. A backend that is older than the snapshot is told again.
+core's own answer waits for the backend, and behind it all that the core is to be told of later entries: it takes what
+it hears of its disk in order, and would else believe that its log ends with the snapshot, and vote so. A backend that
+is older than the snapshot is told again.
 """
 
 from typing import Protocol
@@ -29,20 +31,25 @@ class Installs:
         self._host = host
         self.pending_index = 0
         self._responses: list[Message] = []
-        """The core's own answers: these snapshots are durable and not applied."""
+        """The core's own answers, the first of them to a snapshot that is durable and not applied."""
 
     def expect(self, index: int) -> None:
         """The log begins after this entry, though not durably yet."""
         self.pending_index = index
 
-    def on_durable(self, response: Message) -> None:
-        """What the core says to itself when the snapshot is written and applied: it is written."""
-        self._responses.append(response)
-        self.tell_backend()
+    def holds_back(self, response: Message) -> bool:
+        """Whether this answer of the core's to itself, which is due as far as the disk goes, waits for the backend."""
+        if response.snapshot is not None:
+            self._responses.append(response)
+            self.tell_backend()
+        elif self._responses:
+            self._responses.append(response)
+        return bool(self._responses)
 
     def tell_backend(self) -> None:
         """If there is one to be installed."""
-        newest = self._responses[-1].snapshot if self._responses else None
+        snapshots = [one.snapshot for one in self._responses if one.snapshot is not None]
+        newest = snapshots[-1] if snapshots else None
         if newest is not None and newest.index == self.pending_index:
             self.install(newest.index)
 
@@ -54,5 +61,8 @@ class Installs:
         """The backend has applied as much."""
         if self.pending_index <= applied_index:
             self.pending_index = 0
-        while self._responses and (snapshot := self._responses[0].snapshot) and snapshot.index <= applied_index:
+        while self._responses:
+            snapshot = self._responses[0].snapshot
+            if snapshot is not None and snapshot.index > applied_index:
+                return
             node.step(self._responses.pop(0))

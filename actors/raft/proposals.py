@@ -191,10 +191,11 @@ class Proposals:
         if refusal:
             self._refuse(message.slot, [item[0] for item in message.items if item[0] not in window], refusal)
             return []
-        is_new = window.add
+        is_first = message.fence == 0 and message.since_peer == FIRST_OFFER
+        is_new = window.add_first if is_first else window.add
         fresh = [item for item in message.items if is_new(item[0])]
         if len(fresh) < len(message.items):
-            old = [item[0] for item in message.items if window.has_forgotten(item[0])]
+            old = [] if is_first else [item[0] for item in message.items if window.has_forgotten(item[0])]
             self._refuse(message.slot, old, errors.TIMEOUT.name)
         return fresh
 

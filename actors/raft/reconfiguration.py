@@ -7,6 +7,9 @@ A change may make others voters, and nothing that rests on being the only voter 
 wal, and reads that go straight to the backend. So both end first, and raft waits until every listener has said that it
 knows. They begin again when the change is applied, if this member is the only voter then.
 
+What a raft before this one was offered may be on its way to another member, or in that one's log. As with proposals
+(actors/raft/proposals.py) it is taken if a peer actor that has lived since has not passed it on, and else times out.
+
 Only a leader gives a learner its vote, and only when the learner's log has come near its own: a voter that has to catch
 up first would count in the quorum and not help it. Whether it has is known to the leader's core alone.
 """
@@ -23,7 +26,7 @@ from actors.raft.request_window import RequestWindow
 from actors.runtime.link import Links
 from etcdz.api import errors
 from etcdz.cluster.membership import promoted_id
-from etcdz.ipc.messages import Reconfigure, Refused
+from etcdz.ipc.messages import FIRST_OFFER, PeerState, Reconfigure, Refused
 from etcdz.proto import raftpb
 from etcdz.raft import ProposalDropped, RawNode, codec
 from etcdz.raft.entry import ENTRY_CONF_CHANGE
@@ -62,10 +65,41 @@ class Reconfiguration:
         self.waiting: deque[tuple[int, int, bytes]] = deque()
         self._index = 0
         """Of the change that was proposed last and is not applied yet; 0: none."""
+        self._doubtful: list[Reconfigure] = []
+        """What was offered to a raft before this one."""
+        self._were_doubtful = 0
+        """How many of these, the first, were there when others expired last."""
+        self._peer_actor = 0
+        """Incarnation of the one that has said what it has passed on; 0: none yet."""
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `advance` has something to do."""
+        return bool(self.waiting or self._doubtful)
 
     def on_reconfigure(self, message: Reconfigure) -> None:
         """Changes that clients ask for, and those that a listener offers again to a new raft."""
+        if message.since_peer == FIRST_OFFER:
+            self._take(message)
+        else:
+            self._doubtful.append(message)
+
+    def on_peer_state(self, state: PeerState) -> None:
+        """With its first word a peer actor that is older than this raft has said what it has passed on."""
+        self._peer_actor = self._peer_actor or state.incarnation
+
+    def _take(self, message: Reconfigure) -> None:
         self.waiting.extend([(message.slot, request_id, data) for request_id, data in message.items])
+
+    def _settle_doubts(self, node: RawNode) -> None:
+        """NB: an only member has passed nothing on, and may have no peer actor."""
+        is_alone = node.raft.tracker.single_member
+        if not (is_alone or self._peer_actor):
+            return
+        doubtful, self._doubtful, self._were_doubtful = self._doubtful, [], 0
+        for message in doubtful:
+            if is_alone or message.since_peer == self._peer_actor:
+                self._take(message)
 
     def take(self, changes: list[bytes]) -> None:
         """Encoded raftpb.ConfChange that another member has forwarded. One that is none is passed over."""
@@ -88,9 +122,13 @@ class Reconfiguration:
             if self._old:
                 self.waiting = deque(one for one in self.waiting if one[1] not in self._old)
             self._old = [one[1] for one in self.waiting]
+            self._doubtful = self._doubtful[self._were_doubtful :]
+            self._were_doubtful = len(self._doubtful)
 
     def advance(self, node: RawNode) -> None:
         """At the end of a turn in which there is a leader: whatever may be done by now for the first that waits."""
+        if self._doubtful:
+            self._settle_doubts(node)
         while self.waiting and (refusal := self._why_refused(node)):
             self._refuse(refusal)
         delegation = self._host.delegation

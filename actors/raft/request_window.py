@@ -11,7 +11,9 @@ are three kinds, and the window has an answer for each:
   another ln 2 of it at most, since each takes its share among all that are there.
 - Its entry was applied long ago, and the reply was late or lost. It may be forgotten, but not taken for new: of each
   listener the window knows up to which id it has forgotten, and what is offered again at or below that is refused. The
-  listener gives ids in rising order and offers first what it gave first, so that nothing new is refused.
+  listener gives ids in rising order and offers first what it gave first, so that nothing new is refused. One that has
+  started when the clock had been set back gives lower ids than those before it: what it offers for the first time is
+  taken in any case.
 
 In a cluster an offer that is made again may also have been passed on to another member by a raft that is gone, and be
 in that one's log. What was passed on the peer actor knows, and tells each new raft (`add_forwarded`). An offer of which
@@ -37,8 +39,8 @@ from etcdz.proto.fields import WITH_LENGTH, decode_varint
 _TAG_MASK = 0x87  # the wire type, and whether the tag has one byte
 
 FORGOTTEN_SPAN = 1 << 24
-"""Ids so far below a forgotten one are of a listener that started when the clock was set back: they are new. More than
-what a listener gives within a request timeout, and 17 seconds of the clock."""
+"""What is offered again so far below a forgotten one is of a listener that has started when the clock had been set
+back, and is not forgotten. More than what a listener gives within a request timeout, and 17 seconds of the clock."""
 
 
 class RequestWindow:
@@ -63,6 +65,15 @@ class RequestWindow:
         """Remember request_id, which is about to be appended; return whether it is new, and so may be."""
         known = self._known
         if request_id in known or self.has_forgotten(request_id):
+            return False
+        known.add(request_id)
+        self._order.append(request_id)
+        return True
+
+    def add_first(self, request_id: int) -> bool:
+        """As `add`, of what its listener offers for the first time: however low it is, it cannot be forgotten."""
+        known = self._known
+        if request_id in known:
             return False
         known.add(request_id)
         self._order.append(request_id)

@@ -19,6 +19,8 @@ from etcdz.ipc.messages import Stop
 
 CLOCK_S: Final = 0.25
 """How often what is overdue is looked for."""
+AFTER_READING_S: Final = 0.001
+"""So that the event loop polls once in between."""
 
 
 class Clocked(Protocol):
@@ -45,6 +47,7 @@ class EventLoopActor(Actor):
         self._flush_due = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._clock: asyncio.TimerHandle | None = None
+        self._clock_due = 0.0
         self._has_left = False
 
     def open(self) -> None:
@@ -106,11 +109,17 @@ class EventLoopActor(Actor):
     def start_clock(self) -> None:
         """There is something that may become overdue."""
         if self._clock is None:
+            self._clock_due = self.event_loop.time() + CLOCK_S
             self._clock = self.event_loop.call_later(CLOCK_S, self._on_clock)
 
     def _on_clock(self) -> None:
-        self._clock = None
+        """NB: after a pause the clock would come before what connections have brought meanwhile: that is read first."""
         now = self.event_loop.time()
+        if now > self._clock_due + CLOCK_S:
+            self._clock_due = now
+            self._clock = self.event_loop.call_later(AFTER_READING_S, self._on_clock)
+            return
+        self._clock = None
         try:
             for one in list(self.clocked):
                 one.check(now)

@@ -224,6 +224,7 @@ class WalActor(Actor):
             last_index=log.last_index,
             term=self.leadership.term if self.leadership is not None else 0,
             leader=self.leadership.leader if self.leadership is not None else 0,
+            says_acknowledgements=True,
         )
         self.links.send("raft", state)
 

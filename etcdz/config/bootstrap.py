@@ -75,11 +75,11 @@ def _unserved(url: str) -> str:
 
 
 def _bound_twice(config: MemberConfig) -> str | None:
-    """An address has one use. Source: etcd 3.5.33 embed.configureClientListeners"""
+    """An address has one use. Source: etcd 3.6 embed.configureClientListeners; 3.5 misspells the flags"""
     grpc = {parse_url(text).socket_path for text in config.listen_client_urls}
     for text in config.listen_client_http_urls:
         if parse_url(text).socket_path in grpc:
-            flags = "--client-listen-urls and --client-listen-http-urls"
+            flags = "--listen-client-urls and --listen-client-http-urls"
             return f"cannot bind both {flags} on the same url {text}"
     return None
 

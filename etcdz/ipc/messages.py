@@ -216,10 +216,14 @@ FIRST_OFFER = -1
 
 
 class Reconfigure(NamedTuple):
-    """items: (request id, encoded raftpb.ConfChange that carries it). The reply is the backend's, with the members."""
+    """items: (request id, encoded raftpb.ConfChange that carries it). The reply is the backend's, with the members.
+
+    since_peer  as Propose has it
+    """
 
     slot: int
     items: list[tuple[int, bytes]]
+    since_peer: int = -1
 
 
 class MoveLeader(NamedTuple):
@@ -419,6 +423,7 @@ class WalState(NamedTuple):
     """All that is on disk from first_index on. entries: encoded raftpb.Entry.
 
     term, leader: what raft said last in this life of the wal, 0 if nothing: a hint for a raft that begins anew.
+    says_acknowledgements: whether it has those said that come with an Append; a wal of earlier code has not.
     """
 
     raft_incarnation: int
@@ -432,6 +437,7 @@ class WalState(NamedTuple):
     last_index: int
     term: int = 0
     leader: int = 0
+    says_acknowledgements: bool = False
 
 
 class Append(NamedTuple):

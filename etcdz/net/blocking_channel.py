@@ -2,12 +2,14 @@
 Channel."""
 
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from etcdz.api.errors import Code
+from etcdz.tls.handshake_errors import handshake_error
 from etcdz.wire.client import CannotOpen, ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 from etcdz.wire.header_block import Field
@@ -122,6 +124,9 @@ class Channel:
         try:
             self._flush(conn, sock)
             data = self._read(sock, timeout_s)
+        except ssl.SSLError as error:  # with TLS 1.3 a server refuses a client behind the handshake
+            self.close()
+            raise RpcError(Code.UNAVAILABLE, f"connection error: {handshake_error(error).text}") from error
         except OSError:
             data = b""
         if data:

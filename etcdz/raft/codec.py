@@ -19,6 +19,9 @@ from google.protobuf.message import DecodeError
 from etcdz.proto import raftpb
 from etcdz.proto.fields import WITH_LENGTH, decode_varint, encode_varint, message_field
 from etcdz.proto.tags import (
+    HARD_STATE_COMMIT,
+    HARD_STATE_TERM,
+    HARD_STATE_VOTE,
     MESSAGE_COMMIT,
     MESSAGE_CONTEXT,
     MESSAGE_ENTRIES,
@@ -50,7 +53,9 @@ from etcdz.raft.messages import (
 
 
 def encode_hard_state(state: HardState) -> bytes:
-    return raftpb.HardState(term=state.term, vote=state.vote, commit=state.commit).SerializeToString()
+    """By hand: a commit index goes with every write."""
+    term, vote, commit = map(encode_varint, state)
+    return HARD_STATE_TERM + term + HARD_STATE_VOTE + vote + HARD_STATE_COMMIT + commit
 
 
 def decode_hard_state(buf: bytes) -> HardState:

@@ -55,14 +55,14 @@ def names_in(der: bytes) -> PeerNames:
         found = x509.load_der_x509_certificate(der)
         cns = found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         sans = [each for each in found.extensions if isinstance(each.value, x509.SubjectAlternativeName)]
-    except ValueError:
+        names = sans[0].value if sans else x509.SubjectAlternativeName([])
+        return PeerNames(
+            str(cns[-1].value) if cns else "",
+            tuple(names.get_values_for_type(x509.DNSName)),
+            tuple([_normal_ip(str(ip)) for ip in names.get_values_for_type(x509.IPAddress)]),
+        )
+    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return NOBODY
-    names = sans[0].value if sans else x509.SubjectAlternativeName([])
-    return PeerNames(
-        str(cns[-1].value) if cns else "",
-        tuple(names.get_values_for_type(x509.DNSName)),
-        tuple([_normal_ip(str(ip)) for ip in names.get_values_for_type(x509.IPAddress)]),
-    )
 
 
 def sent_serials(ssl_object: End) -> list[int]:

@@ -1,11 +1,13 @@
 """Three members in one process: of each the real raft, wal and backend, and a network between them that loses messages.
 
 What is not real beside what `member_world` leaves out is the peer actor: `Carrier` does for raft what it does, without
-HTTP. A member that leads takes what others forward without a mark as often as it comes, as one of etcd does: so a write
-that is forwarded twice is applied twice. Members of etcd are those at `Network.like_etcd`: nothing is marked for them.
+HTTP, and takes and receives snapshots as its processes do. A member that leads takes what others forward without a mark
+as often as it comes, as one of etcd does: so a write that is forwarded twice is applied twice. Members of etcd are
+those at `Network.like_etcd`: nothing is marked for them.
 """
 
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -13,16 +15,32 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from actors.backend.opening import store_path
+from actors.peer.snapshot_sender import taken_from
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor
 from etcdz import limits
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import MESSAGES, PeerReports, PeerState, Received, Send
+from etcdz.ipc.messages import (
+    MESSAGES,
+    PeerReports,
+    PeerState,
+    Received,
+    Send,
+    SnapshotArrived,
+    SnapshotTaken,
+    SnapshotWanted,
+)
+from etcdz.migration.received_snapshot import make_store
+from etcdz.mvcc.bolt_rows import write_file
+from etcdz.peer.outbox import message_type
 from etcdz.raft import Message, codec
 from etcdz.raft.entry import decode_entries
-from etcdz.raft.messages import MSG_APP
-from tests.actors.member_world import STEP_S, World
+from etcdz.raft.messages import MSG_APP, MSG_SNAP
+from etcdz.store import received
+from etcdz.store.checkpoint import open_checkpoint
+from tests.actors.member_world import STEP_S, Killed, World
 
 NAMES = ("one", "two", "three")
 CLUSTER = ",".join(f"{name}=http://10.0.0.{at}:2380" for at, name in enumerate(NAMES))
@@ -41,6 +59,8 @@ class Network:
         """Places of members that do not say that they look for what is offered twice."""
         self.places: dict[int, int] = {}
         """Of members by id."""
+        self.files: dict[bytes, bytes] = {}
+        """By encoded MsgSnap: the database that goes with it."""
 
     def put(self, sender: int, to: int, encoded: bytes) -> bool:
         recipient = self.places.get(to)
@@ -60,10 +80,16 @@ class Network:
         """Messages of one pair may overtake each other, a little."""
         for _ in range(self.random.randint(0, len(self.queue))):
             at = min(self.random.randint(0, 3), len(self.queue) - 1)
-            _, recipient, encoded = self.queue.pop(at)
+            sender, recipient, encoded = self.queue.pop(at)
             carrier = self.carriers.get(recipient)
-            if carrier is not None:
+            if encoded in self.files:
+                has_arrived = carrier is not None and carrier.receive(encoded, self.files.pop(encoded))
+                self.carriers[sender].outcomes.append((self.member_at(recipient), has_arrived))
+            elif carrier is not None:
                 carrier.inbound.append(encoded)
+
+    def member_at(self, place: int) -> int:
+        return next(id_ for id_, at in self.places.items() if at == place)
 
 
 class Carrier(Actor):
@@ -75,9 +101,15 @@ class Carrier(Actor):
         self.inbound: list[bytes] = []
         self.forwarded: list[int] = []
         self.lost: set[int] = set()
+        self.taken: dict[int, bytes] = {}
+        """By member: the database of the snapshot that was taken for it."""
+        self.outcomes: list[tuple[int, bool]] = []
+        """Of snapshots that were sent."""
+        self.config = MemberConfig.from_dict(boot.config)
         self.streams: Counter[int] = Counter()
         """By id: how many connections there were."""
         self.handlers[Send] = self.on_send
+        self.handlers[SnapshotWanted] = self.on_wanted
         for kind in MESSAGES.values():
             self.handlers.setdefault(kind, lambda message: None)
         network.carriers[place] = self
@@ -99,24 +131,63 @@ class Carrier(Actor):
             append = Message(MSG_APP, to, own, term, log_term, index, decode_entries(entries), commit)
             said.append((to, codec.encode_message(append)))
         for to, encoded in said:
-            if not self.network.put(self.place, to, encoded):
+            if message_type(encoded) == MSG_SNAP:
+                self._send_snapshot(to, encoded)
+            elif not self.network.put(self.place, to, encoded):
                 self.lost.add(to)
 
     def on_turn_end(self) -> None:
         if self.inbound:
             self.links.send("raft", Received(self.inbound))
             self.inbound = []
-        if self.lost:
-            self.links.send("raft", PeerReports(sorted(self.lost)))
+        if self.lost or self.outcomes:
+            self.links.send("raft", PeerReports(sorted(self.lost), self.outcomes))
             self.streams.update(self.lost)
             self._tell([])
-            self.lost = set()
+            self.lost, self.outcomes = set(), []
+
+    # ---- snapshots: what two processes of the real one do ----
+
+    def on_wanted(self, message: SnapshotWanted) -> None:
+        pieces: list[bytes] = []
+        with open_checkpoint(store_path(self.config)) as store:
+            taken = taken_from(store)
+            layout = write_file(store, None)
+            pieces.append(layout.head())
+            write_file(store, pieces.append)
+        self.taken[message.to] = b"".join(pieces)
+        self.links.send("raft", SnapshotTaken(message.to, *taken))
+
+    def _send_snapshot(self, to: int, encoded: bytes) -> None:
+        database = self.taken.pop(to, None)
+        if database is not None and self.network.put(self.place, to, encoded):
+            self.network.files[encoded] = database
+        else:
+            self.outcomes.append((to, False))
+
+    def receive(self, encoded: bytes, database: bytes) -> bool:
+        """return whether raft was told of it"""
+        snapshot = codec.decode_message(encoded).snapshot
+        assert snapshot is not None
+        founding, store = self.config.first_founding, store_path(self.config)
+        with tempfile.TemporaryDirectory(dir=store.parent) as folder:
+            path = Path(folder) / "db"
+            path.write_bytes(database)
+            make_store(path, snapshot, founding.member_id, founding.cluster_id, Path(folder) / "made")
+            try:
+                kept = received.keep(Path(folder) / "made", store, snapshot.index)
+            except Killed:
+                return False
+        self.links.send("raft", SnapshotArrived(snapshot.index, snapshot.term, str(kept), encoded))
+        return bool(self.links.incarnation_of("raft"))
 
 
 class ClusterWorld:
     """`step` does one thing at random in one of the members."""
 
-    def __init__(self, directory: Path, seed: int, patch: Any, snapshot_count: int = 10_000) -> None:
+    def __init__(
+        self, directory: Path, seed: int, patch: Any, snapshot_count: int = 10_000, catch_up_entries: int = 5_000
+    ) -> None:
         self.random = random.Random(seed)
         self.network = Network(self.random)
         self.now = 1_000.0
@@ -128,6 +199,7 @@ class ClusterWorld:
                 data_dir=str(directory / name),
                 listeners=2,
                 snapshot_count=snapshot_count,
+                catch_up_entries=catch_up_entries,
                 initial_advertise_peer_urls=(f"http://10.0.0.{place}:2380",),
                 initial_cluster_text=CLUSTER,
             )

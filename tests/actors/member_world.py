@@ -32,6 +32,10 @@ MORTAL = ("backend", "wal", "raft")
 STEP_S = 0.004
 
 
+class Killed(Exception):
+    """A process has died in the middle of a call."""
+
+
 class Answer(NamedTuple):
     code: int
     body: bytes
@@ -211,7 +215,12 @@ class World:
             may_found=name not in self.founded, memory=memory,
         )  # fmt: skip
         actor = self.make[kind](boot)
-        actor.on_start()
+        try:
+            actor.on_start()
+        except Killed:
+            self.deaths += 1
+            self.down.append(name)
+            return
         self.founded.add(name)
         process = Process(actor)
         self.alive[name] = self.endpoints[endpoint] = process
@@ -222,6 +231,18 @@ class World:
         del self.endpoints[process.actor.boot.endpoint]
         release(process.actor)
         self.deaths += 1
+        self.down.append(name)
+        self._publish()
+
+    def leave(self, name: str) -> None:
+        """It ends in good order, unless something that it does on its way out raises Killed."""
+        process = self.alive.pop(name)
+        del self.endpoints[process.actor.boot.endpoint]
+        try:
+            process.actor.on_stop()
+        except Killed:
+            self.deaths += 1
+        release(process.actor)
         self.down.append(name)
         self._publish()
 
@@ -272,6 +293,8 @@ class World:
                 actor.handle_frame(frames.popleft(), 0)
                 busy = True
         self._end_turn(actor)
+        if actor.stopping:
+            self.leave(name)
         return busy
 
     def _end_turn(self, actor: Actor) -> None:

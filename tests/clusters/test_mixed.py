@@ -37,7 +37,7 @@ def test_each_kind_leads_in_turn_and_all_hold_the_same(mixed: Cluster, seed: int
     with trial.load(clients=2) as load:
         for member in list(mixed):
             mixed.move_leader(member.name)
-            load.wait_more(LONG_CALLS if is_long else 100, timeout_s=600)
+            load.wait_more(LONG_CALLS if is_long else 100, timeout_s=1_800)
     trial.verify()
     revision = mixed.assert_equal_stores()
     for witness in witnesses:

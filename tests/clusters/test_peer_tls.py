@@ -86,10 +86,12 @@ def reconnect(cluster: Cluster) -> None:
 
 
 def test_certificates_and_ca_are_replaced_while_the_cluster_runs(
-    make_cluster: ClusterMaker, ca: Authority, tmp_path: Path
+    make_cluster: ClusterMaker, ca: Authority, tmp_path: Path, is_long: bool
 ) -> None:
     """First both authorities are trusted, then the new one's certificate is shown, then the old one is trusted no more;
-    members go on, and connections that are cut come back each time."""
+    members go on, and connections that are cut come back each time. For one actor: tests/actors/peer/test_tls.py"""
+    if not is_long:
+        pytest.skip("only with --long")
     issued = ca.issue("member", ips=HERE)
     after = Authority(tmp_path / "after", "next authority")
     later = after.issue("member", ips=HERE)

@@ -11,7 +11,9 @@ from etcdz.proto import etcdserverpb as pb
 from etcdz.store.received import PREFIX
 from tests.cluster_process import FAST, Cluster, ClusterMember, until
 from tests.clusters.conftest import ClusterMaker
+from tests.clusters.trial import ClusterTrial, unexpected
 from tests.process.load import open_channel, unary
+from tests.process.watch_lease_load import ALL, Witness, check_events, check_same
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
@@ -76,6 +78,46 @@ def test_a_new_member_is_sent_one_and_has_all_of_it(
     cluster.restart(new.name)
     put_many(first, 5, b"again")
     cluster.assert_equal_stores()
+
+
+# ---- a member that was cut off ----
+
+KEPT_BY_ETCD = 5_000
+"""Entries, whatever its flags say."""
+
+
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize(("others", "behind"), [("etcdz", "etcdz"), ("etcdz", "etcd"), ("etcd", "etcdz")])
+def test_its_clients_go_on_and_its_watchers_are_told_all(
+    others: str, behind: str, make_cluster: ClusterMaker, seed: int, is_long: bool
+) -> None:
+    """While others write on, before, during and after the snapshot that it is sent."""
+    if not is_long:
+        pytest.skip("only with --long")
+    cluster = make_cluster(f"{others},{others},{behind}", *FAST, EVERY, proxied=True)
+    *rest, member = cluster
+    for each in cluster:
+        each.flags += flags_of(each.kind)
+    trial = ClusterTrial(cluster.start(), seed)
+    cluster.move_leader(rest[0].name)
+    witnesses = [Witness(each.target, **ALL) for each in cluster]
+    with trial.load([each.name for each in rest], clients=2, reads=False, big_one_in=0) as load:
+        cluster.network.isolate(member.name)
+        load.wait_more(KEPT_BY_ETCD if others == "etcd" else 150, timeout_s=600)
+        cluster.network.heal()
+        with trial.load([member.name], clients=2) as own:
+            until(lambda: snapshots_installed(member) > 0, 60, lambda: "no snapshot was installed")
+            own.wait_more(50)
+            load.wait_more(50)
+    trial.verify()
+    assert not unexpected(load.errors() + own.errors())
+    revision = cluster.assert_equal_stores()
+    for witness in witnesses:
+        witness.wait_for(revision)
+        witness.stop()
+    check_events(witnesses[0].told, revision, {})
+    for witness in witnesses[1:]:
+        check_same(witness.told, lambda event: True, witnesses[0].told)
 
 
 # ---- a member that was away ----

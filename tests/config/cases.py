@@ -395,7 +395,7 @@ OURS = (
     Case(
         ("--listen-client-http-urls=http://localhost:2379",),
         1,
-        "cannot bind both --client-listen-urls and --client-listen-http-urls on the same url http://localhost:2379",
+        "cannot bind both --listen-client-urls and --listen-client-http-urls on the same url http://localhost:2379",
     ),
     Case(  # etcd starts, with an interval that lies in the past
         ("--auto-compaction-retention=-1h",),

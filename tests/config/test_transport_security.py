@@ -56,6 +56,8 @@ REFUSALS = (
         "ClientKeyFile and ClientCertFile must both be present or both absent: key: , cert: x]",
     ),
     ((*CLIENTS, *PAIR, "--client-cert-file=x", "--client-key-file=y"), "open x: no such file or directory"),
+    ((*PLAIN, "--peer-cert-file=no.pem", "--peer-key-file=no-key.pem"), "open no.pem: no such file or directory"),
+    ((*PLAIN, "--peer-cert-file=server.pem"), LACKING.format("", "server.pem")),
     ((*PLAIN, "--cipher-suites=TLS_FOO"), 'unexpected TLS cipher suite "TLS_FOO"'),
     (
         (*PLAIN, "--listen-metrics-urls=https://127.0.0.1:0"),

@@ -121,7 +121,7 @@ def test_half_handshakes_are_held_by_the_thousand(besieged: Besieged, unharmed: 
 
 
 def test_handshakes_of_strangers_come_in_a_storm(besieged: Besieged, unharmed: Puts, is_long: bool) -> None:
-    each = 2_000 if is_long else 100
+    each = 2_000 if is_long else 40
     contexts = [besieged.context(shown) for shown in (None, besieged.stranger)]
 
     def storm(context: ssl.SSLContext) -> None:

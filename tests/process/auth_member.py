@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 
 from etcdz.proto import etcdserverpb as pb
-from tests.etcd_process import Etcdz
+from tests.etcd_process import Etcdz, free_port
 from tests.process.load import open_channel, unary
 
 READ, WRITE, READWRITE = range(3)
@@ -26,8 +26,12 @@ Outcome = Any
 class AuthMember:
     """Started, with auth on. tokens: by user"""
 
-    def __init__(self, directory: Path, *flags: str) -> None:
-        self.member = Etcdz(directory, FAST, *flags).start()
+    def __init__(self, directory: Path, *flags: str, port: int = 0) -> None:
+        """port: the client's, if flags name it"""
+        self.member = Etcdz(directory, FAST, *flags)
+        if port:
+            self.member.client_port, self.member.peer_port = port, free_port()
+        self.member.start()
         self.channel = open_channel(self.member.target)
         self.tokens: dict[str, str] = {}
 
@@ -62,13 +66,13 @@ class AuthMember:
         """user: one of PASSWORDS, "" for nobody"""
         return (("token", self.tokens[user]),) if user else ()
 
-    def call(self, path: str, request: Any, user: str = "", metadata: Any = None) -> Outcome:
-        """path: "Service/Method"."""
+    def call(self, path: str, request: Any, user: str = "", metadata: Any = None, channel: Any = None) -> Outcome:
+        """path: "Service/Method". channel: another client's"""
         name = type(request).__name__.removesuffix("Request")
         answer = getattr(pb, f"{name}Response")
         try:
             given = self.metadata(user) if metadata is None else metadata
-            return unary(self.channel, path, answer)(request, timeout=_TIMEOUT_S, metadata=given)
+            return unary(channel or self.channel, path, answer)(request, timeout=_TIMEOUT_S, metadata=given)
         except grpc.RpcError as error:
             return error.code().name, error.details()
 

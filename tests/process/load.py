@@ -33,6 +33,7 @@ import grpc
 import psutil
 
 from etcdz.proto import etcdserverpb as pb
+from tests.secure_members import SecureTarget, credentials_for
 
 CHANNEL_OPTIONS: Final = (
     ("grpc.enable_retries", 0),
@@ -57,7 +58,10 @@ _SMALL = (0, 512)
 def open_channel(target: str, long_running: bool = False) -> grpc.Channel:
     """patient: a connection has some seconds to come about, as it has by default; else 20 ms, and calls fail then"""
     patience = {"grpc.min_reconnect_backoff_ms": 5_000} if long_running else {}
-    return grpc.insecure_channel(target, options=[*{**dict(CHANNEL_OPTIONS), **patience}.items()])
+    options = [*{**dict(CHANNEL_OPTIONS), **patience}.items()]
+    if isinstance(target, SecureTarget):
+        return grpc.secure_channel(target, credentials_for(target), options=options)
+    return grpc.insecure_channel(target, options=options)
 
 
 def unary(channel: grpc.Channel, path: str, answer: Any) -> Any:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etcdz.tls import der, pem
+from etcdz.tls.certificate import NOBODY, names_in
 from etcdz.tls.revocation import read_crl
 from tests.certificates import Authority
 
@@ -89,15 +90,29 @@ def test_damaged_bytes_are_read_or_refused(data: st.DataObject) -> None:
             pass
 
 
-def _samples() -> tuple[bytes, bytes]:
+@given(st.data())
+def test_names_are_read_of_damaged_bytes_or_are_none(data: st.DataObject) -> None:
+    damaged = bytearray(NAMED)
+    for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(damaged) - 1), st.integers(0, 255)), max_size=6)):
+        damaged[at] = value
+    names_in(bytes(damaged))
+
+
+def test_what_cannot_be_read_has_no_names() -> None:
+    assert names_in(b"") == names_in(b"\x30\x00") == NOBODY
+    assert names_in(NAMED).dns_names == ("a", "b")
+
+
+def _samples() -> tuple[bytes, bytes, bytes]:
     import tempfile
 
     with tempfile.TemporaryDirectory() as name:
         ca = Authority(Path(name), "ca")
-        return certificate(ca), ca.revoke(Path(name) / "crl", [1, 1 << 100]).read_bytes()
+        named = certificate(ca, cn="c", dns=["a", "b"], ips=["10.0.0.1", "::1"])
+        return certificate(ca), named, ca.revoke(Path(name) / "crl", [1, 1 << 100]).read_bytes()
 
 
-CERTIFICATE, LIST = _samples()
+CERTIFICATE, NAMED, LIST = _samples()
 
 
 @given(st.binary(max_size=300))

@@ -1,9 +1,12 @@
 """TLS without I/O: both ends in one process, bytes handed over by hand."""
 
 import ssl
+from contextlib import suppress
 
 import pytest
 
+from etcdz.tls import contexts
+from etcdz.tls.settings import TlsSettings
 from etcdz.wire.tls_session import HANDSHAKE_BYTES_MAX, HandshakeTooLong, TlsSession
 from tests.certificates import Authority
 
@@ -127,3 +130,25 @@ def test_close_before_the_handshake_says_nothing(server_context: ssl.SSLContext)
     server = TlsSession(server_context, True)
     server.close()
     assert server.outgoing() == b""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_session_is_resumed(authority: Authority, version: ssl.TLSVersion) -> None:
+    files = authority.issue("unforgetful", ips=["127.0.0.1"], dns=["localhost"])
+    settings = TlsSettings(cert_file=str(files.cert), key_file=str(files.key))
+    server_side = contexts.server_context(settings, ("h2",))
+    client_side = client_context(authority)
+    client_side.maximum_version = version
+    session, alive = None, []
+    for _ in range(2):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = client_side.wrap_bio(incoming, outgoing, server_hostname="localhost", session=session)
+        server = TlsSession(server_side, True)
+        for _ in range(4):
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+            server.receive(outgoing.read())
+            incoming.write(server.outgoing())
+        assert server.is_established and not server.ssl_object.session_reused
+        session = client.session
+        alive.append((client, server))

@@ -133,9 +133,9 @@ def test_without_a_connected_quorum_nothing_is_proposed(setup: Setup) -> None:
 
 def test_changes_are_offered_to_a_new_raft_under_the_same_ids(setup: Setup) -> None:
     setup.begin(1, MEMBER_ADD, add_body("http://m5:1"))
-    before = setup.turn()
+    ((_, before),) = setup.turn()
     setup.calls.on_peer_up(RAFT)
-    assert setup.turn() == before
+    assert setup.turn() == [("raft", before._replace(since_peer=0))], "no peer actor has seen it leave"
 
 
 def test_the_list_is_linearizable_if_it_is_asked_to_be(setup: Setup) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from actors.peer import incoming_stream, remote_member
 from actors.peer.dialled import dial, place_of
 from actors.peer.exchanges import ExchangeConnection, Failed
 from actors.peer.peer_tls import PeerTls
+from actors.runtime.event_loop import CLOCK_S
 from etcdz.ipc.messages import PeerAnswer, PeerCall, Removed
 from etcdz.raft.codec import decode_message, encode_message
 from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_HEARTBEAT, MSG_VOTE, Message
@@ -40,6 +42,20 @@ def test_a_name_that_is_looked_up_in_vain_after_it_was_given_up_ends_nothing() -
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     assert unexpected == []
+
+
+def test_a_dial_is_not_given_up_for_a_pause_of_this_process() -> None:
+    loop = uvloop.new_event_loop()
+
+    async def dial_through_a_pause() -> None:
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        place = place_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        loop.call_soon(time.sleep, 0.1)
+        await dial(loop, place, asyncio.Protocol, 0.08, PeerTls(NO_TLS, loop, None))
+        server.close()
+
+    loop.run_until_complete(dial_through_a_pause())
+    loop.close()
 
 
 class Other:
@@ -156,6 +172,21 @@ def test_a_stream_on_which_nothing_comes_is_cut(dialling: Dialling, monkeypatch:
     monkeypatch.setattr(incoming_stream, "READ_S", 0.01)
     dialling.says("message")
     dialling.world.until(lambda: dialling.is_redialled("message"))
+
+
+def test_a_stream_is_not_cut_for_a_pause_of_this_process(dialling: Dialling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incoming_stream, "READ_S", 0.4)
+    dialling.says("message", frame(vote(dialling)))
+    world, member = dialling.world, dialling.member
+    world.until(lambda: len(member.received()) == 1)
+    before = dialling.other.streams("message")
+    again = frame(vote(dialling))
+    for writer in dialling.other.writers:
+        writer.write(b"%x\r\n%b\r\n" % (len(again), again))
+    time.sleep(2 * CLOCK_S + 0.1)
+    world.until(lambda: len(member.received()) > 1)
+    world.run(asyncio.sleep(0.01))
+    assert dialling.other.streams("message") == before
 
 
 def test_who_hears_that_it_was_removed_tells_the_supervisor(

@@ -85,7 +85,7 @@ class Restarted:
         hard_state = codec.encode_hard_state(HardState(3, leader or 2, 2))
         encoded = [entries[0].encoded, last or entries[1].encoded]
         self.actor.on_backend_state(BackendState(7, ME, 2, 2, 3, 2, conf_state, "3.5.0"))
-        self.actor.on_wal_state(WalState(7, METADATA, False, hard_state, 0, 0, 1, encoded, 2, term, leader))
+        self.actor.on_wal_state(WalState(7, METADATA, False, hard_state, 0, 0, 1, encoded, 2, term, leader, True))
 
     @property
     def role(self) -> int:

@@ -29,6 +29,7 @@ class Host(SimpleNamespace):
         self.log = Log()
         self.delegation = Delegation(7)
         self.storage = MemoryStorage()
+        self.installs = SimpleNamespace(holds_back=lambda response: False)
         self.stepped: list[Message] = []
         self.node = SimpleNamespace(
             raft=SimpleNamespace(id=1, log=SimpleNamespace(unstable=SimpleNamespace(offset=1))),

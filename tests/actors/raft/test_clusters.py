@@ -1,5 +1,6 @@
 """Three members through the real actors: whoever dies, and whatever is lost between them, a write is applied once."""
 
+import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from actors.raft.proposals import Proposals
 from etcdz.ipc.messages import Propose
 from etcdz.proto import etcdserverpb as pb
 from etcdz.raft import RawNode
+from etcdz.store import received
 from tests.actors.cluster_world import ClusterWorld
-from tests.actors.member_world import Client
+from tests.actors.member_world import Client, Killed
 
 STEPS_MAX = 60_000
 
@@ -157,6 +159,54 @@ def test_whoever_dies_no_write_is_lost_or_applied_twice(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check(ClusterWorld(tmp_path, seed, monkeypatch))
+
+
+class Renames:
+    """In place of the step by which received stores change their names: one in `chance` kills who takes it.
+
+    taken: how many were
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, chance: random.Random) -> None:
+        self._move, self._random = received._move, chance
+        self.taken = 0
+        patch.setattr(received, "_move", self._step)
+
+    def _step(self, source: Path, target: Path) -> None:
+        if self._random.random() < 0.2:
+            raise Killed
+        self._move(source, target)
+        self.taken += target.name == "leveldb"
+
+
+def with_snapshots(tmp_path: Path, seed: int, patch: pytest.MonkeyPatch) -> tuple[ClusterWorld, Renames]:
+    """A cluster whose logs are short, so that who was away is sent a snapshot."""
+    cluster = ClusterWorld(tmp_path, seed, patch, snapshot_count=10, catch_up_entries=2)
+    return cluster, Renames(patch, cluster.random)
+
+
+def test_whoever_dies_in_whichever_step_of_a_snapshots_way_nothing_is_lost(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, renames = with_snapshots(tmp_path, seed, monkeypatch)
+    leave_behind(cluster)
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    assert renames.taken
+    check(cluster)
+
+
+def leave_behind(cluster: ClusterWorld) -> None:
+    """One is cut off until the leader's log does not reach back to its end."""
+    cluster.run_until(cluster.is_settled, STEPS_MAX)
+    leader = cluster.leader()
+    assert leader is not None
+    alone = (leader + 1) % 3
+    cluster.network.cut = {(a, b) for a in range(3) for b in range(3) if a != b and alone in (a, b)}
+    for number in range(STEPS_MAX):
+        if cluster.raft(leader).storage.first_index() > cluster.raft(alone).storage.last_index() + 1:
+            return
+        cluster.step(may_kill=False, may_put=number % 4 == 0)
+    raise AssertionError("the leader's log is never cut")
 
 
 def take_whatever_is_not_known(proposals: Proposals, message: Propose) -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from actors.runtime.link import Peer
 from etcdz import limits
 from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import (
@@ -13,6 +14,7 @@ from etcdz.ipc.messages import (
     Apply,
     BackendState,
     PeerReports,
+    PeerState,
     Propose,
     Received,
     Reconfigure,
@@ -71,6 +73,14 @@ def test_the_wal_is_told_how_entries_are_acknowledged_when_they_are_on_disk(one:
     assert codec.decode_message(encoded) == Message(MSG_APP_RESP, to=2, from_=ME, term=3, index=4, entries=[])
     make_durable(one)
     assert acknowledged(one) == [], "raft does not say it again"
+
+
+def test_a_wal_that_says_no_acknowledgements_leaves_them_to_raft(one: Restarted) -> None:
+    one.greet(leader=0)
+    one.actor.on_peer_up(Peer("wal", "wal", 0, 6, ""))  # of older code
+    hear(one, append(2, commit=2))
+    make_durable(one)
+    assert acknowledged(one) == [3]
 
 
 def test_what_is_on_disk_already_is_acknowledged_at_once(one: Restarted) -> None:
@@ -195,6 +205,32 @@ def test_the_core_is_told_once_how_far_its_log_is_durable(one: Restarted) -> Non
         hear(one, append(index + 1, commit=index + 1, count=0))
     make_durable(one)
     assert one.actor.node.raft.log.unstable.offset == 7 and lines == []
+
+
+def test_a_change_of_members_is_not_proposed_again_if_nobody_knows_whether_it_has_left(one: Restarted) -> None:
+    lead(one)
+    node, reconfiguration = one.actor.node, one.actor.reconfiguration
+    assert node is not None
+
+    def proposed() -> bool:
+        before = node.raft.log.last_index()
+        for _ in range(2):  # the fast paths are closed first
+            reconfiguration.advance(node)
+        return bool(node.raft.log.last_index() > before)
+
+    def offer(request_id: int, since_peer: int) -> None:
+        change = raftpb.ConfChange(id=request_id, type=1, node_id=3).SerializeToString()
+        reconfiguration.on_reconfigure(Reconfigure(0, [(request_id, change)], since_peer))
+
+    node.raft.pending_conf_index = 0
+    offer(5, since_peer=0)
+    assert reconfiguration.has_work and not proposed(), "the peer actor has not said anything yet"
+    one.actor.on_peer_state(PeerState(PEER.incarnation, [], [6]))
+    assert not proposed() and not reconfiguration.has_work, "it is younger than the offer"
+    offer(6, since_peer=PEER.incarnation)
+    assert not proposed(), "it has passed that on"
+    offer(7, since_peer=PEER.incarnation)
+    assert proposed()
 
 
 def test_a_change_of_members_that_has_waited_for_a_leader_too_long_is_not_made_later(one: Restarted) -> None:

@@ -8,7 +8,7 @@ import pytest
 from etcdz import limits
 from etcdz.api.raft_request import encode_request
 from etcdz.ipc.messages import Append, Appended, Propose, ReadIndex, ReadStates, Refused, Send
-from etcdz.ipc.request_ids import COMPACTOR_SLOT
+from etcdz.ipc.request_ids import COMPACTOR_SLOT, RequestIds
 from etcdz.raft import make_entry
 from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_HEARTBEAT_RESP, Message
 from tests.actors.raft.restarted import ME, Restarted, lead, restarted_with
@@ -60,6 +60,19 @@ def test_the_proposals_of_a_turn_enter_the_log_as_neighbours_and_each_once(one: 
     one.actor.on_turn_end()
     (append,) = one.links.of_type(Append)
     assert len(append.entries) == 3
+
+
+def test_a_listener_that_began_when_the_clock_had_been_set_back_is_not_refused(one: Restarted) -> None:
+    lead(one)
+    before = RequestIds(ME, 0, 1_700_000_000_000_000)
+    for _ in range(2 * limits.REQUEST_WINDOW):
+        one.actor.window.add(before.next())
+    one.actor.window.trim(0)
+    (first, data) = item(RequestIds(ME, 0, 1_699_999_995_000_000).next())
+    assert one.actor.window.has_forgotten(first), "five seconds are less than what is taken for the same listener's"
+    one.actor.proposals.on_propose(Propose(0, [(first, data)]))
+    one.actor.proposals.on_propose(Propose(0, [(first, data)]))
+    assert one.actor.proposals.waiting == [data] and one.links.of_type(Refused) == []
 
 
 def test_a_full_disk_refuses_what_is_new_but_not_what_is_in_the_log(one: Restarted) -> None:

@@ -34,6 +34,7 @@ from etcdz.raft.messages import (
     MSG_APP_RESP,
     MSG_HEARTBEAT,
     MSG_SNAP,
+    MSG_VOTE,
     MSG_VOTE_RESP,
 )
 from tests.actors.raft.restarted import ME, METADATA, RecordedLinks, Restarted, restarted_with
@@ -122,6 +123,24 @@ def test_the_wal_has_it_before_the_leader_hears_and_the_backend_before_anything_
     applies = follower.links.of_type(Apply)
     assert [(apply.first_index, len(apply.entries)) for apply in applies] == [(INDEX + 1, 2)]
     assert not any(isinstance(message, Install) for message in sent)
+
+
+def test_a_vote_looks_at_what_was_acknowledged_while_the_backend_is_not_there_yet(follower: Member) -> None:
+    """Or a candidate without what this member was counted for might lead."""
+    node = follower.actor.node
+    assert node is not None
+    follower.turn(arrived())
+    follower.make_durable()
+    follower.turn(append_behind(INDEX, TERM, TERM, commit=INDEX + 2))
+    follower.make_durable()
+    assert node.raft.log.last_index() == INDEX + 2
+    heartbeat = Message(MSG_HEARTBEAT, to=ME, from_=OTHER, term=TERM, commit=INDEX + 2)
+    follower.turn(Received([encode_message(heartbeat)]))
+    request = Message(MSG_VOTE, to=ME, from_=3, term=TERM + 1, log_term=TERM, index=INDEX, context=b"CampaignTransfer")
+    follower.turn(Received([encode_message(request)]))
+    follower.make_durable()
+    (vote,) = [message for message in follower.to_others() if message.type == MSG_VOTE_RESP]
+    assert vote.reject
 
 
 def test_the_word_of_the_old_backend_does_not_undo_the_new_configuration(follower: Member) -> None:
