@@ -110,5 +110,6 @@ class MemberStatus:
             "db_bytes_in_use": mvcc.db_size_in_use(),
             "keys": mvcc.state.index.count_live(b"", None),
             "revision": mvcc.state.revision,
+            "auth_revision": self._applier.auth.access.revision,
             "compact_revision": mvcc.state.compact_revision or -1,
         }

@@ -79,6 +79,7 @@ _ROWS: Final = (
     _Row("etcd_mvcc_db_total_size_in_use_in_bytes", _GAUGE, "Size of what is in use of it.", "db_bytes_in_use"),
     _Row("etcd_debugging_mvcc_keys_total", _GAUGE, "Total number of keys.", "keys"),
     _Row("etcd_debugging_mvcc_current_revision", _GAUGE, "The current revision of store.", "revision"),
+    _Row("etcd_debugging_auth_revision", _GAUGE, "The current revision of auth store.", "auth_revision"),
     _Row("etcd_debugging_mvcc_compact_revision", _GAUGE, "The revision of the last compaction.", "compact_revision"),
     _Row("etcd_debugging_mvcc_watch_stream_total", _GAUGE, "Total number of watch streams.", "watch_streams"),
     _Row("etcd_debugging_mvcc_watcher_total", _GAUGE, "Total number of watchers.", "watchers"),
