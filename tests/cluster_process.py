@@ -193,6 +193,19 @@ class Cluster:
         self[name].stop()
         return self.launch(name).wait_ready()
 
+    def stop_for(self, name: str, kind: str) -> ClusterMember:
+        """Stops it. return one of another kind in its place, not started: of the same name, addresses and data"""
+        old = self[name]
+        old.stop()
+        new = KINDS[kind](self.tmp_dir, name, *old.flags, start_timeout_s=self._start_timeout_s)
+        for held in new._held:
+            held.close()
+        for kept in ("_held", "client_port", "peer_port", "peer_scheme", "peer_url", "data_dir", "member_id"):
+            setattr(new, kept, getattr(old, kept))
+        new.initial_cluster, new.is_joining = old.initial_cluster, old.is_joining
+        self.members[name] = new
+        return new
+
     def discard(self) -> None:
         """Nothing of it is needed any more but the data."""
         for member in [*self, *self.gone]:

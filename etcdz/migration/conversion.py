@@ -49,12 +49,6 @@ class Built(NamedTuple):
     data_bytes: int = 0
 
 
-class Served(NamedTuple):
-    """What etcdz serves yet as etcd does: so many members; None: any number."""
-
-    members_max: int | None = 1
-
-
 class Tally:
     """Counts rows as they pass. revisions may be read meanwhile, by another thread."""
 
@@ -81,16 +75,13 @@ class Tally:
         return Built(index, len(self._keys), self.revisions, self.data_bytes)
 
 
-def to_etcdz(
-    source: Path, wal_dir: Path, building: Path, copy_log: bool, tally: Tally, served: Served | None = None
-) -> Built:
+def to_etcdz(source: Path, wal_dir: Path, building: Path, copy_log: bool, tally: Tally) -> Built:
     """A whole member directory of etcdz, synced, out of etcd's.
 
     source      etcd's member directory
     wal_dir     where its log is
     building    does not exist yet
     copy_log    False: the log stays where it is, and building holds none
-    served      what the member that starts next will serve; None: whatever there is
     raises      MigrationError, BoltCorrupt, StoreBroken, ValueError, OSError
     """
     _copy_logs(source, wal_dir, building)
@@ -104,8 +95,6 @@ def to_etcdz(
                 state = _older_log(state, building, wal_dir, index)
             state.check_v2_keys()
             state.check(index)
-            if served is not None:
-                _check_served(file, state, served)
             _write_store(file, building / "snap" / "leveldb", state, index, tally)
         finally:
             opened.close()
@@ -190,20 +179,6 @@ def value_in(file: BoltFile, name: bytes) -> bytes | None:
     if bucket is None:
         return None
     return next((value for key, value in file.rows(bucket) if key == wanted), None)
-
-
-def _check_served(file: BoltFile, state: LogState, served: Served) -> None:
-    """raises MigrationError"""
-    way_out = "`etcdzutl migrate` converts it all the same"
-    bucket = file.find(buckets.MEMBERS[:-1])
-    members = sum(1 for _ in file.rows(bucket)) if bucket is not None else 0
-    if not members and state.snapshot_data:
-        members = sum(1 for name, _ in member_rows(state.snapshot_data) if name.startswith(buckets.MEMBERS))
-    if served.members_max is not None and members > served.members_max:
-        raise MigrationError(
-            f"{file.path} is of a cluster of {members} members, and etcdz runs clusters of one yet: {way_out}; "
-            "--force-new-cluster and `etcdzutl snapshot restore` make a cluster of one out of it"
-        )
 
 
 def _write_store(file: BoltFile, target: Path, state: LogState, index: int, tally: Tally) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from etcdz.migration import conversion
-from etcdz.migration.conversion import Built, Served, Tally
+from etcdz.migration.conversion import Built, Tally
 from etcdz.migration.directories import replace_member, settle
 from etcdz.migration.inventory import Work, examine
 from etcdz.telemetry import logs
@@ -23,12 +23,11 @@ PROGRESS_S: Final = 10.0
 log = logs.get("takeover")
 
 
-def take_over(top: Path, wal_dir: Path, may_take_over: bool = True, is_forced: bool = False) -> None:
+def take_over(top: Path, wal_dir: Path, may_take_over: bool = True) -> None:
     """Brings a data directory of etcd, and what an earlier try has left, to the state that etcdz starts from.
 
     wal_dir         where the log is: below top, then it is copied; elsewhere, then it stays and both use it
     may_take_over   False: only an earlier try is finished
-    is_forced       the member will be made a cluster of itself alone: there may be others now
     raises          MigrationError, BoltCorrupt, StoreBroken, ValueError, OSError: then all is as it was
     Requires: the lock of the data directory is held
     """
@@ -45,7 +44,7 @@ def take_over(top: Path, wal_dir: Path, may_take_over: bool = True, is_forced: b
     began = time.monotonic()
     tally = Tally()
     with _progress(tally):
-        built, kept = replace_member(top, lambda building: _build(source, wal_dir, building, tally, is_forced))
+        built, kept = replace_member(top, lambda building: _build(source, wal_dir, building, tally))
     log.info(
         "took over a data directory of etcd",
         data_dir=str(top),
@@ -58,10 +57,9 @@ def take_over(top: Path, wal_dir: Path, may_take_over: bool = True, is_forced: b
     )
 
 
-def _build(source: Path, wal_dir: Path, building: Path, tally: Tally, is_forced: bool) -> Built:
+def _build(source: Path, wal_dir: Path, building: Path, tally: Tally) -> Built:
     copy_log = wal_dir.absolute() == (source / "wal").absolute()
-    members_max = None if is_forced else 1
-    return conversion.to_etcdz(source, wal_dir, building, copy_log, tally, Served(members_max))
+    return conversion.to_etcdz(source, wal_dir, building, copy_log, tally)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     logs.configure(order)
     top, wal_dir, is_forced = Path(order["data_dir"]), Path(order["wal_dir"]), order["force_new_cluster"]
     try:
-        take_over(top, wal_dir, order["takeover"], is_forced)
+        take_over(top, wal_dir, order["takeover"])
         if is_forced:
             forced_cluster.force(top, wal_dir, tuple(order["peer_urls"]))
     except (MigrationError, BoltCorrupt, StoreBroken, WalCorrupt, WalInUse, WalMismatch, ValueError, OSError) as error:

@@ -209,16 +209,6 @@ def test_no_database_at_all_is_refused_if_the_log_does_not_say_everything(cut: M
     assert "begins at entry" in why and "no store in" in why and "etcdzutl snapshot restore" in why, why
 
 
-def test_what_etcdz_does_not_serve_as_etcd_does_is_refused(tmp_path: Path) -> None:
-    others = RealEtcd(tmp_path / "others")
-    others.start()
-    others.stop()
-    three = "default=http://localhost:2380,b=http://localhost:2381,c=http://localhost:2382"
-    restored(RealEtcd, others, f"--initial-cluster={three}")
-    assert "is of a cluster of 3 members" in refusal(ours_on(others))
-    assert names(others) == ["member"]
-
-
 def test_a_damaged_database_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     theirs = RealEtcd(tmp_path)
     with theirs:
