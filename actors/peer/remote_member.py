@@ -202,7 +202,8 @@ class RemoteMember:
     def _on_post_failed(self, why: str) -> None:
         self.redials[_POSTS].on_failure()
         self.outbox.on_post_failed()
-        self._deactivate(f"failed to post to it: {why}")
+        if not (self.outgoing or self._read_from):  # else the post is of before, and nothing would activate it again
+            self._deactivate(f"failed to post to it: {why}")
         self._host.touch(self)
 
     def on_snapshot_sent(self, has_arrived: bool, why: str) -> None:

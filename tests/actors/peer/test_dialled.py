@@ -168,6 +168,15 @@ def test_an_answer_that_is_no_stream_is_taken_for_a_not_yet(dialling: Dialling, 
     assert not dialling.member.actor.remotes[dialling.other.id].status.is_active
 
 
+def test_a_post_that_fails_late_does_not_make_a_member_inactive_whose_stream_is_up(dialling: Dialling) -> None:
+    """It was sent before there was a stream, and nothing would activate the member again."""
+    dialling.says("message")
+    remote = dialling.member.actor.remotes[dialling.other.id]
+    dialling.world.until(lambda: remote.status.is_active)
+    remote._on_post_failed("refused")
+    assert remote.status.is_active
+
+
 def test_a_stream_on_which_nothing_comes_is_cut(dialling: Dialling, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming_stream, "READ_S", 0.01)
     dialling.says("message")
