@@ -29,6 +29,9 @@ HELD_EACH: Final = 128
 _OF_KEYS: Final = frozenset((PUT, DELETE_RANGE, TXN, RANGE, RANGE_CHUNK))
 """Judged by the keys they touch."""
 
+_READS: Final = frozenset((RANGE, RANGE_CHUNK))
+"""Judged by the backend alone, behind the read index: auth may have been disabled at another member by then."""
+
 Ask = Callable[[Caller, bytes, int], None]
 """(who is answered, token or nothing, index): asks the backend whose token that is, once it has applied index"""
 
@@ -52,6 +55,8 @@ class AuthGate:
         """Why a call would be refused. auth: of Identities"""
         if type(auth) is UnknownToken:
             return errors.INVALID_AUTH_TOKEN
+        if method in _READS:
+            return None
         access = self._news.access
         if method not in _OF_KEYS:
             return refusal(access, method, body, auth)

@@ -110,6 +110,7 @@ class GrpcServerConnection(AnsweringConnection):
         self._fresh: dict[int, None] = {}  # lazy streams whose first message may be in the bytes that are being read
         self._draining = False
         self._final_id = f.STREAM_ID_MAX  # streams above it came after our last GOAWAY
+        self._goaway_confirmed = self._takes_late = False
         self._short_message_max = min(settings.message_bytes_max, settings.stream_window - f.GRPC_PREFIX_BYTES)
         rules = settings.keepalive
         self._strikes = None if rules is None else Strikes(rules.min_time_s)
@@ -140,8 +141,9 @@ class GrpcServerConnection(AnsweringConnection):
 
     @property
     def goaway_confirmed(self) -> bool:
-        """The client has confirmed the first GOAWAY: it opens no more streams here."""
-        return self._final_id < f.STREAM_ID_MAX
+        """The client has confirmed the first GOAWAY: it opens no more streams here, but for those that its library has
+        chosen this connection for already."""
+        return self._goaway_confirmed
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -522,17 +524,27 @@ class GrpcServerConnection(AnsweringConnection):
                 self._refuse_request(stream, Refusal(DEADLINE_EXCEEDED.code, DEADLINE_EXCEEDED.text))
         return events
 
-    def go_away(self) -> None:
+    def go_away(self, takes_late: bool = False) -> None:
         """Begins a graceful end: the client is asked to open no more streams; those open are served.
 
         Two GOAWAYs with a PING between them, so that calls on their way to us are not lost: only what comes after the
         client has answered the PING is refused. should_close says when all is done. Source: RFC 9113, section 6.8.
+
+        takes_late  what comes after that answer is served as well, until `refuse_late`
         """
         if not self._draining and not self.closed:
             self._draining = True
+            self._takes_late = takes_late
             self._update_fast()
             self._out.append(f.encode_goaway(f.STREAM_ID_MAX, f.NO_ERROR, "graceful_stop"))
             self._out.append(f.encode_frame(f.PING, 0, 0, PING_FINAL))
+
+    def refuse_late(self) -> None:
+        """From now on, or from the client's answer to the PING on, streams that come are refused."""
+        self._takes_late = False
+        if self._goaway_confirmed and self._final_id == f.STREAM_ID_MAX and not self.closed:
+            self._final_id = self._last_id
+            self._out.append(f.encode_goaway(self._final_id, f.NO_ERROR))
 
     def keep_alive(self, now: float) -> bool:
         """Looks after a silent client, now and then; False: it is dead, give up the transport and what waits in it."""
@@ -548,9 +560,10 @@ class GrpcServerConnection(AnsweringConnection):
             raise ProtocolError(f.ENHANCE_YOUR_CALM, "too_many_pings")
 
     def _on_pong(self, payload: bytes) -> None:
-        if self._draining and payload == PING_FINAL and self._final_id == f.STREAM_ID_MAX:
-            self._final_id = self._last_id
-            self._out.append(f.encode_goaway(self._final_id, f.NO_ERROR))
+        if self._draining and payload == PING_FINAL and not self._goaway_confirmed:
+            self._goaway_confirmed = True
+            if not self._takes_late:
+                self.refuse_late()
         else:
             self._charge(COST_IDLE)
 

@@ -11,10 +11,10 @@ from tests.clusters.trial import ClusterTrial, unexpected
 pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(600)]
 
 
-def test_every_member_changes_its_program_under_load(make_cluster: Callable[..., Cluster], seed: int) -> None:
+def test_members_change_their_program_under_load(make_cluster: Callable[..., Cluster], seed: int) -> None:
     with make_cluster("etcd,etcd,etcd", *FAST, "--snapshot-count=200") as cluster:
         trial = ClusterTrial(cluster, seed)
-        for name, kind in (("m0", "etcdz"), ("m1", "etcdz"), ("m2", "etcdz"), ("m1", "etcd")):
+        for name, kind in (("m0", "etcdz"), ("m1", "etcdz"), ("m0", "etcd")):
             others = [member.name for member in cluster if member.name != name]
             if cluster.leader().name == name:
                 cluster.move_leader(others[0])

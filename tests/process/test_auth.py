@@ -294,7 +294,7 @@ def test_nothing_is_open_to_nobody_cve_2026_33413(member: AuthMember, path: str,
 def test_keys_of_a_lease_are_not_told_cve_2023_32082(member: AuthMember) -> None:
     request = pb.LeaseTimeToLiveRequest(ID=LEASE_OF_SECRET, keys=True)
     assert member.call("Lease/LeaseTimeToLive", request, "u") == DENIED
-    assert list(member.must("Lease/LeaseTimeToLive", request, "root").keys) == [b"secret"]
+    assert b"secret" in member.must("Lease/LeaseTimeToLive", request, "root").keys
 
 
 @pytest.mark.parametrize(("key", "range_end"), [(b"", b""), (b"b", b"a"), (b"b", b"b"), (b"", b"z")])

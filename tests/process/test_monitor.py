@@ -115,4 +115,4 @@ def test_members_stand_side_by_side_an_etcd_among_them(
     assert nobody["status"] is None and "no answer" in nobody["trouble"]
     assert etcd.target in page and "127.0.0.1:1: no answer" in page
     assert monitor(["--endpoints", "127.0.0.1:1", "--once"]) == 1
-    assert monitor(["--endpoints", "https://127.0.0.1:1", "--once"]) == 2
+    assert monitor(["--endpoints", "ftp://127.0.0.1:1", "--once"]) == 2

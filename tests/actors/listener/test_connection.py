@@ -330,7 +330,7 @@ class Defective:
         if name != self._what:
             return getattr(self._grpc, name)
 
-        def fail(*args: Any) -> Any:
+        def fail(*args: Any, **kwargs: Any) -> Any:
             raise RuntimeError("a defect")
 
         return fail

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from actors.listener.draining import CONFIRM_S, GATHER_S, SETTLE_S, ConnectionDraining
+from actors.listener.draining import CONFIRM_S, GATHER_S, GATHER_S_MAX, SETTLE_S, ConnectionDraining
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import GOAWAY
 from etcdz.wire.request_head import Method
@@ -84,10 +84,27 @@ def test_answers_wait_until_the_client_knows_that_it_has_to_go() -> None:
     assert world.deliver() == ["goaway"]
     world.server.reply(late, b"answer")
     assert world.draining.holds_back, "also while no call is open: or the answers would be cut off"
-    assert world.server.should_close and world.confirmed == 0
+    assert world.confirmed == 0
     world.wait(SETTLE_S)
     assert (world.confirmed, world.draining.holds_back) == (1, False)
     assert sorted(world.deliver()) == ["answer", "answer", "goaway"]
+
+
+def test_a_client_that_still_makes_calls_is_waited_for_but_not_for_ever() -> None:
+    world = World()
+    for _ in range(3):
+        world.wait(0.75 * GATHER_S)
+        world.call()
+        world.draining.on_received()
+        assert world.written == b""
+    world.wait(GATHER_S)
+    assert world.deliver() == ["goaway"]
+    busy = World()
+    for _ in range(20):
+        busy.wait(0.5 * GATHER_S)
+        busy.call()
+        busy.draining.on_received()
+    assert busy.now > GATHER_S_MAX and busy.deliver() == ["goaway"]
 
 
 def test_a_call_that_was_made_before_the_client_knew_is_served() -> None:
@@ -101,6 +118,19 @@ def test_a_call_that_was_made_before_the_client_knew_is_served() -> None:
     world.write(world.draining.take_output())
     assert "answer" in world.deliver()
     assert world.server.should_close
+
+
+def test_a_call_for_which_the_client_had_chosen_the_connection_before_it_knew_is_served() -> None:
+    world = World()
+    early = world.client.call(PATH, b"question")
+    question = world.client.take_output()
+    world.wait(GATHER_S)
+    world.deliver()
+    world.server.receive(question)  # the confirmation has overtaken it within the client
+    world.draining.on_received()
+    world.server.reply(early, b"answer")
+    world.wait(SETTLE_S)
+    assert "answer" in world.deliver()
 
 
 def test_a_client_that_does_not_confirm_gets_its_answers_all_the_same() -> None:
