@@ -7,7 +7,6 @@ pytest --strict-skips    as in CI: a skip that tests/skips.py does not allow is 
 pytest -n 0              in this process, one test after the other: for a debugger
 """
 
-import os
 import signal
 from collections import Counter
 from collections.abc import Generator
@@ -42,11 +41,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     sim = parser.getgroup("sim", "simulated Raft clusters (tests/sim)")
     sim.addoption("--sim-seeds", type=int, default=600, help="how many seeds to run (default %(default)s)")
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than CPUs: many tests wait for a process, or for time to pass."""
-    return (os.cpu_count() or 1) + 1
 
 
 # ---- --fast ----

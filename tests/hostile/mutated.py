@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any, Final
 
+from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import v3electionpb as election
 from etcdz.proto import v3lockpb as lock
@@ -116,7 +117,7 @@ def _is_allowed(path: bytes, body: bytes) -> bool:
     if not path.endswith(b"/Alarm"):
         return True
     try:
-        return bool(pb.AlarmRequest.FromString(body).action != 1)
+        return bool(deep.decode(pb.AlarmRequest, body).action != 1)  # as the member reads it, and etcd
     except Exception:  # of protobuf, in more than one kind: it is what the member is to be sent
         return True
 

@@ -172,7 +172,7 @@ class Siege:
 def check(report: Report, attack: Attack) -> None:
     """What holds for each attack: the victim noticed nothing but a longer wait, and the member is what it was."""
     victim = report.victim
-    assert victim["errors"] == []
+    assert victim["errors"] == [], victim["errors"]
     assert victim["events_missing"] == 0
     assert report.ended == [], "a process of the member has ended"
     for what in ("puts", "gets"):

@@ -268,7 +268,7 @@ def test_a_kill_at_any_moment(whom: str, large: tuple[Member, tuple[object, ...]
     shutil.copytree(theirs.data_dir, pristine)
     before = files_of(pristine / "member")
     rng = random.Random(seed)
-    for _ in range(10 if is_long else 2):
+    for _ in range(10 if is_long else 1):
         shutil.rmtree(theirs.data_dir)
         shutil.copytree(pristine, theirs.data_dir)
         ours = ours_on(theirs)

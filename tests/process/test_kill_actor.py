@@ -20,7 +20,7 @@ from tests.process.trial import Trial
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(900)]
 
 FLAGS = ("--snapshot-count=700", "--listeners=2")
-SHORT = {"kill": 1, "stop": 1, "fail": 1, "exhaust": 1}
+SHORT = {"kill": 1, "stop": 1, "fail": 1}
 LONG = {"kill": 50, "stop": 20, "fail": 5, "exhaust": 5}
 RULES = f"memory-max={MEMORY_MAX},intensity=1000/500s"
 """So many ends in a row would otherwise end the member."""

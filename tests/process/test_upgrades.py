@@ -172,8 +172,10 @@ def unplanned_ends(trial: Trial) -> dict[str, int]:
 
 
 def test_an_upgrade_that_adds_fields_and_a_message_is_not_noticed_and_can_be_taken_back(
-    make_trial: Callable[..., Trial], code: Code
+    make_trial: Callable[..., Trial], code: Code, is_long: bool
 ) -> None:
+    if not is_long:
+        pytest.skip("each actor twice only with --long")
     trial = make_trial("--listeners=1", env=code.env)
     with trial.load(clients=4, channels=2, long_running=True, reads=True) as load:
         trial.random_moment(load)
