@@ -68,13 +68,17 @@ class AuthGate:
         self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None, go_on: GoOn
     ) -> EtcdError | None:
         """Goes on at once, or when the backend has been asked, or answers the caller. return as Begin"""
-        if auth is None:
-            return go_on(None)
-        error = self.judge(method, body, auth)
-        if error is None:
-            return go_on(auth)
+        if auth is not None and self.holds(caller, stream_id, method, body, auth, go_on):
+            return None
+        return go_on(auth)
+
+    def holds(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo, go_on: GoOn) -> bool:
+        """Whether a call is refused as far as is known here: then it goes on, or is answered, when the backend has been
+        asked."""
+        if self.judge(method, body, auth) is None:
+            return False
         self.hold(caller, stream_id, method, body, auth, go_on)
-        return None
+        return True
 
     def hold(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo, go_on: GoOn) -> None:
         """For a call that `judge` has refused: refused as well by what the backend knows, or goes on."""

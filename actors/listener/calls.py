@@ -308,10 +308,9 @@ class Calls:
     def _propose(
         self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None
     ) -> EtcdError | None:
-        if auth is not None and self.gate.judge(method, body, auth) is not None:
-            self.gate.hold(
-                caller, stream_id, method, body, auth, lambda who: self._propose(caller, stream_id, method, body, who)
-            )
+        if auth is not None and self.gate.holds(
+            caller, stream_id, method, body, auth, lambda who: self._propose(caller, stream_id, method, body, who)
+        ):
             return None
         request_id = self._ids.next()
         data = encode_request(request_id, TAGS[method], body, auth if auth is not NOBODY else None)
@@ -325,15 +324,14 @@ class Calls:
     def _read(
         self, caller: Caller, stream_id: int, method: int, body: bytes, linearizable: bool, auth: AuthInfo | None
     ) -> None:
-        if auth is not None and self.gate.judge(method, body, auth) is not None:
-            self.gate.hold(
-                caller,
-                stream_id,
-                method,
-                body,
-                auth,
-                lambda who: self._read(caller, stream_id, method, body, linearizable, who),
-            )
+        if auth is not None and self.gate.holds(
+            caller,
+            stream_id,
+            method,
+            body,
+            auth,
+            lambda who: self._read(caller, stream_id, method, body, linearizable, who),
+        ):
             return
         request_id = self._ids.next()
         index = self._leadership.read_index if linearizable else 0
@@ -351,15 +349,14 @@ class Calls:
     ) -> EtcdError | None:
         if len(self._long_running) >= limits.LONG_RUNNING_CALLS_MAX:
             return errors.REQUEST_TOO_MANY_REQUESTS
-        if auth is not None and self.gate.judge(method, body, auth) is not None:
-            self.gate.hold(
-                caller,
-                stream_id,
-                method,
-                body,
-                auth,
-                lambda who: self._read_long_running(caller, stream_id, method, body, who),
-            )
+        if auth is not None and self.gate.holds(
+            caller,
+            stream_id,
+            method,
+            body,
+            auth,
+            lambda who: self._read_long_running(caller, stream_id, method, body, who),
+        ):
             return None
         self._wait_long_running(self._ids.next(), Call(caller, stream_id, method, READ, body, time.monotonic(), auth))
         return None
@@ -370,15 +367,9 @@ class Calls:
         self._host.flush_soon()
 
     def _ask_lessor(self, caller: Caller, stream_id: int, method: int, body: bytes, auth: AuthInfo | None) -> None:
-        if auth is not None and self.gate.judge(method, body, auth) is not None:
-            self.gate.hold(
-                caller,
-                stream_id,
-                method,
-                body,
-                auth,
-                lambda who: self._ask_lessor(caller, stream_id, method, body, who),
-            )
+        if auth is not None and self.gate.holds(
+            caller, stream_id, method, body, auth, lambda who: self._ask_lessor(caller, stream_id, method, body, who)
+        ):
             return
         request_id = self._ids.next()
         self._query_lessor(request_id, method, body)
