@@ -8,7 +8,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import FAST, Cluster, until
 from tests.clusters.trial import ClusterTrial, unexpected
-from tests.process.watch_lease_load import ALL, Witness, check_events, check_same
+from tests.process.watch_lease_load import ALL, Witness, check_witnesses
 
 pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(3_600)]
 
@@ -40,12 +40,7 @@ def test_each_kind_leads_in_turn_and_all_hold_the_same(mixed: Cluster, seed: int
             load.wait_more(LONG_CALLS if is_long else 100, timeout_s=1_800)
     trial.verify()
     revision = mixed.assert_equal_stores()
-    for witness in witnesses:
-        witness.wait_for(revision)
-        witness.stop()
-    check_events(witnesses[0].told, revision, {})
-    for witness in witnesses[1:]:
-        check_same(witness.told, lambda event: True, witnesses[0].told)
+    check_witnesses(witnesses, revision)
     assert not unexpected(load.errors())
     assert_equal_after_compaction(mixed, revision, trial.random)
 

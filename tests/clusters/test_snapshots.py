@@ -13,7 +13,7 @@ from tests.cluster_process import FAST, Cluster, ClusterMember, until
 from tests.clusters.conftest import ClusterMaker
 from tests.clusters.trial import ClusterTrial, unexpected
 from tests.process.load import open_channel, unary
-from tests.process.watch_lease_load import ALL, Witness, check_events, check_same
+from tests.process.watch_lease_load import ALL, Witness, check_witnesses
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
@@ -112,12 +112,7 @@ def test_its_clients_go_on_and_its_watchers_are_told_all(
     trial.verify()
     assert not unexpected(load.errors() + own.errors())
     revision = cluster.assert_equal_stores()
-    for witness in witnesses:
-        witness.wait_for(revision)
-        witness.stop()
-    check_events(witnesses[0].told, revision, {})
-    for witness in witnesses[1:]:
-        check_same(witness.told, lambda event: True, witnesses[0].told)
+    check_witnesses(witnesses, revision)
 
 
 # ---- a member that was away ----

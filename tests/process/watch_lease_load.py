@@ -13,7 +13,7 @@ test_kill_watch_lease.py.
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count, groupby, pairwise
 from typing import Any, Final, NamedTuple
 
@@ -294,6 +294,19 @@ def check_same(told: list[QueryReply], wanted: Callable[[QueryReply], bool], eve
     expected = [event[:4] for event in everything if wanted(event)]
     at = next((n for n, pair in enumerate(zip(seen, expected, strict=False)) if pair[0] != pair[1]), None)
     assert seen == expected, f"{len(seen)} events, expected {len(expected)}; the first that differs: {at}"
+
+
+def check_witnesses(witnesses: Sequence["Witness"], last: int) -> None:
+    """All of them, of everything at one member each, are told the same up to the store's revision, and stopped.
+
+    raises  AssertionError
+    """
+    for witness in witnesses:
+        witness.wait_for(last)
+        witness.stop()
+    check_events(witnesses[0].told, last, {})
+    for witness in witnesses[1:]:
+        check_same(witness.told, lambda event: True, witnesses[0].told)
 
 
 def check_previous(told: list[QueryReply]) -> None:
