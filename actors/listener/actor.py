@@ -28,6 +28,7 @@ from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_exchanges import Http1Exchanges
 from actors.listener.http2_exchanges import Http2Exchanges
+from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
 from actors.listener.ports import Offer, Port, ports_of
@@ -146,7 +147,7 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         routes = HttpEndpoints(self.calls, self.scrapes).routes()
-        self.router = Router(routes)
+        self.router = Router(routes, HttpAccess(config.cors, config.host_whitelist, self.log))
         self.metrics_router = Router([route for route in routes if route.monitors])
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
