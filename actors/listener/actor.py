@@ -85,6 +85,8 @@ CLIENTS_SHOWN = 100
 FRESH_S = 0.5
 """A listener that ends waits so long for the first bytes of a client that has just connected: they are on their way."""
 
+WEBSOCKETS = (b"/v3/", b"/v3beta/")
+"""Paths that are served over WebSocket, too."""
 CORK_BYTES = 256 << 10
 """Of one client's large answers that are written before the others have their turn."""
 
@@ -149,7 +151,8 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         routes = HttpEndpoints(self.calls, self.scrapes).routes()
-        self.router = Router(routes, HttpAccess(config.cors, config.host_whitelist, self.log))
+        access = HttpAccess(config.cors, config.host_whitelist, self.log)
+        self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
         self.metrics_router = Router([route for route in routes if route.monitors])
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
