@@ -26,8 +26,10 @@ from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
 from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
-from actors.listener.http1_endpoints import Http1Endpoints
-from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.http1_exchanges import Http1Exchanges
+from actors.listener.http2_exchanges import Http2Exchanges
+from actors.listener.http_endpoints import HttpEndpoints
+from actors.listener.http_router import Router
 from actors.listener.ports import Offer, Port, ports_of
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
@@ -143,6 +145,9 @@ class ListenerActor(Actor):
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb", self.calls.gate)
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
+        routes = HttpEndpoints(self.calls, self.scrapes).routes()
+        self.router = Router(routes)
+        self.metrics_router = Router([route for route in routes if route.monitors])
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
@@ -181,6 +186,7 @@ class ListenerActor(Actor):
             max_concurrent_streams=self.config.max_concurrent_streams,
             cork_bytes=CORK_BYTES,
             keepalive=keepalive,
+            body_bytes_max=limits.body_bytes_max(self.config.max_request_bytes),
         )
         self.keepalive_every_s = min(KEEPALIVE_CHECK_S_MAX, keepalive.timeout_s / 10)
         self.next_keepalive = 0.0
@@ -233,24 +239,21 @@ class ListenerActor(Actor):
         """The protocol of a client that speaks HTTP/2."""
         settings = self.settings
         if offer.http2:
-            settings = settings._replace(serves_http=True, serves_grpc=offer.grpc)
+            takes_pieces = self._router_of(offer).takes_pieces_of
+            settings = settings._replace(serves_http=True, serves_grpc=offer.grpc, takes_pieces=takes_pieces)
         return GrpcServerConnection(self.methods, settings, time.monotonic, self.unfinished)
 
-    def new_http1(self, connection: Connection) -> Http1Endpoints:
+    def new_http1(self, connection: Connection) -> Http1Exchanges:
         """The protocol of a client that speaks HTTP/1."""
-        return Http1Endpoints(
-            connection.transport,
-            self.calls,
-            self.scrapes,
-            self.config.max_request_bytes,
-            self.unfinished,
-            connection.fail,
-            connection.offer.metrics_only,
-        )
+        body_bytes_max = self.settings.body_bytes_max
+        return Http1Exchanges(connection, self._router_of(connection.offer), body_bytes_max, self.unfinished)
 
-    def new_http2(self, connection: Connection) -> Http2Endpoints:
+    def new_http2(self, connection: Connection) -> Http2Exchanges:
         """What answers requests over HTTP/2 that are not gRPC."""
-        return Http2Endpoints(connection, self.calls, self.scrapes, connection.fail, connection.offer.metrics_only)
+        return Http2Exchanges(connection, self._router_of(connection.offer))
+
+    def _router_of(self, offer: Offer) -> Router:
+        return self.metrics_router if offer.metrics_only else self.router
 
     def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of a connection that is accepted there."""
