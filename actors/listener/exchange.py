@@ -34,7 +34,7 @@ of an actor, a timer) hands its own to `fail`.
 """
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from etcdz.wire.http1 import Header, Request
 
@@ -121,6 +121,11 @@ class Exchange:
         if not (self.is_over or self.is_gone):
             self.is_over = True
             self._end(status)
+
+    @property
+    def client(self) -> Any:
+        """Its connection: whose places and turns are taken by what is asked for it."""
+        raise NotImplementedError
 
     @property
     def is_gone(self) -> bool:

@@ -106,12 +106,13 @@ class GatewayExchange(Handler, ForClient, Client):
 
     @property
     def client(self) -> Caller:
-        return self.exchange.client
+        client: Caller = self.exchange.client
+        return client
 
     @property
     def remote(self) -> str:
         """The client's address, for a log line."""
-        return self.exchange.client.remote
+        return str(self.exchange.client.remote)
 
     @property
     def open_calls(self) -> int:

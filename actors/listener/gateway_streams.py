@@ -2,7 +2,7 @@
 
     client                        GatewayStream                      Streams
     the head of a request                                            STREAM_OPEN, where many messages may follow
-    a JSON object                 encoded                            STREAM_OPEN where it is the only one; STREAM_MESSAGE
+    a JSON object                 encoded                            STREAM_OPEN if it is the only one, STREAM_MESSAGE
     the end of the body                                              STREAM_END
     gone                                                             lose()
     {"result":...}\\n              a line                             send_message, send_parts, send_joined
@@ -16,7 +16,6 @@ from typing import Final
 
 from actors.listener.exchange import Exchange
 from actors.listener.gateway_exchange import JSON, OF_GRPC, STREAM_ID, GatewayExchange, Settings, refuse
-from actors.listener.streams import Connection
 from etcdz.api.errors import Code
 from etcdz.gateway.requests import BadJson, decode_request
 from etcdz.gateway.responses import encode_response, encode_result
@@ -31,18 +30,20 @@ _BODY_FACTOR: Final = 2
 """Bytes are a third longer as base64, and there are names and blanks."""
 
 
-class GatewayStream(GatewayExchange, Connection):
+class GatewayStream(GatewayExchange):
     """A connection of Streams that has one call.
 
     grpc            where the call's messages go
+    http2           no request but this one
     common_name     none that counts
     """
 
-    __slots__ = ("_ended", "_is_open", "_metadata", "_values", "common_name", "grpc")
+    __slots__ = ("_ended", "_is_open", "_metadata", "_values", "common_name", "grpc", "http2")
 
     def __init__(self, settings: Settings, method: GatewayMethod, exchange: Exchange) -> None:
         super().__init__(settings, method, exchange)
         self.grpc = _Lines(self, method, exchange)
+        self.http2 = None
         self.common_name = ""
         self._metadata: Metadata = {}
         self._values = JsonValues(_BODY_FACTOR * self._message_bytes_max)

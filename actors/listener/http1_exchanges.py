@@ -49,6 +49,10 @@ class Http1Exchange(Exchange):
         self._owner = owner
 
     @property
+    def client(self) -> Connection:
+        return self._owner.connection
+
+    @property
     def is_gone(self) -> bool:
         return self._owner.is_gone(self)
 
@@ -78,7 +82,9 @@ class Http1Exchange(Exchange):
 
 
 class Http1Exchanges:
-    """under_way    exchanges that are served and not answered, by request id"""
+    """connection   the client's
+    under_way    exchanges that are served and not answered, by request id
+    """
 
     def __init__(
         self, connection: Connection, router: Router, body_bytes_max: int, unfinished: UnfinishedRequests
@@ -86,7 +92,7 @@ class Http1Exchanges:
         """router        what answers
         unfinished    shared by all connections of a listener
         """
-        self._connection = connection
+        self.connection = connection
         self._transport = connection.transport
         self._router = router
         self._unfinished = unfinished
@@ -112,7 +118,7 @@ class Http1Exchanges:
 
     def fail(self, error: Exception) -> None:
         """As Exchange."""
-        self._connection.fail(error)
+        self.connection.fail(error)
 
     # ---- from the client ----
 
@@ -153,7 +159,7 @@ class Http1Exchanges:
         try:
             exchange.handler.on_gone()
         except Exception as error:
-            self._connection.fail(error)
+            self.connection.fail(error)
 
     def _take(self, events: list[Event]) -> None:
         self._queue += events
@@ -174,7 +180,7 @@ class Http1Exchanges:
         self._is_serving = False
         if (self._queued_bytes > QUEUED_BYTES_MAX) != self._is_held:
             self._is_held = not self._is_held
-            self._connection.hold_reading(self._is_held)
+            self.connection.hold_reading(self._is_held)
 
     def _may_serve(self, request: Request) -> bool:
         if not self.under_way:
@@ -185,7 +191,7 @@ class Http1Exchanges:
 
     def _serve(self, event: Event) -> None:
         if isinstance(event, Request):
-            exchange = self.under_way[event.id] = Http1Exchange(self, event, self._connection)
+            exchange = self.under_way[event.id] = Http1Exchange(self, event, self.connection)
             self._router.dispatch(exchange)
             if self._leaving and not exchange.is_over:
                 exchange.handler.on_drain()
@@ -204,7 +210,7 @@ class Http1Exchanges:
         """It is answered: what waits behind it has its turn."""
         self.under_way.pop(exchange.request.id, None)
         if self._queue and not self._is_serving:
-            self._connection.call_soon(self._go_on)
+            self.connection.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         if not self._is_serving and not self._transport.is_closing():
@@ -227,7 +233,7 @@ class Http1Exchanges:
     def has_room(self, exchange: Http1Exchange) -> bool:
         """As Exchange."""
         request_id = exchange.request.id
-        if not self._connection.is_backed_up and self.http.waiting_bytes(request_id) <= CLOGGED_BYTES:
+        if not self.connection.is_backed_up and self.http.waiting_bytes(request_id) <= CLOGGED_BYTES:
             return True
         self._awaits_room[request_id] = exchange
         return False
@@ -247,12 +253,12 @@ class Http1Exchanges:
             output = self.http.take_output()
             if output:
                 self._transport.write(output)
-                if self._awaits_room and not self._connection.is_backed_up:
-                    self._connection.call_soon(self.on_writable)
+                if self._awaits_room and not self.connection.is_backed_up:
+                    self.connection.call_soon(self.on_writable)
             if self.http.should_close or (self._leaving and not self.http.is_busy):
                 self._transport.close()
         except Exception as error:
-            self._connection.fail(error)
+            self.connection.fail(error)
 
 
 def _size_of(event: Event) -> int:
