@@ -80,9 +80,12 @@ class GatewayStream(GatewayExchange):
         self._end()
 
     def _refuse(self, text: str) -> None:
-        """NB: what many messages may follow has no request that is wrong, for etcd: its code is another."""
-        is_first = self._method.kind == CLIENT_STREAM and not self.exchange.is_begun
-        self._fail(Code.UNKNOWN if is_first else Code.INVALID_ARGUMENT, text)
+        """NB: etcd's code is another one where many messages may come."""
+        if self.exchange.is_begun:
+            self._fail(Code.INVALID_ARGUMENT, text)
+        else:
+            refuse(self.exchange, Code.UNKNOWN if self._method.kind == CLIENT_STREAM else Code.INVALID_ARGUMENT, text)
+            self.on_over()
         self._give_up()
 
     def _take(self, value: bytes) -> None:
