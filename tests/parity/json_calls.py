@@ -28,11 +28,11 @@ class Gateway:
     """A client with one connection, opened anew after each stream. target: host:port"""
 
     def __init__(self, target: str) -> None:
-        self._target = target
+        self.target = target
         self._connection = self._connect()
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self._target, timeout=20)
+        return http.client.HTTPConnection(self.target, timeout=20)
 
     def call(
         self, path: str, body: str | bytes | None, headers: dict[str, str] | None = None, method: str = "POST"
@@ -70,9 +70,13 @@ class Gateway:
         read = "".join([self.read_line() for _ in range(lines)])
         response = self._response
         assert response is not None
+        self.end()
+        return Answer(response.status, read, dict(response.getheaders()))
+
+    def end(self) -> None:
+        """The client ends the stream."""
         self.close()
         self._connection = self._connect()
-        return Answer(response.status, read, dict(response.getheaders()))
 
     def close(self) -> None:
         self._connection.close()
