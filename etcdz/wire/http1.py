@@ -403,6 +403,7 @@ class Http1Connection:
         self._answers.clear()
         self._first_id = self._next_id
         rest, self.rest = self.rest, b""
+        self._is_upgrading = False
         return rest
 
     @property
