@@ -96,13 +96,13 @@ _any_header = _message_writer(pb.ResponseHeader.DESCRIPTOR)
 
 def write_key_value(kv: Any) -> bytes:
     """A mvccpb.KeyValue. All fields but value and lease are there, unless the key is deleted."""
-    version, key = kv.version, kv.key
-    if not (version and key):
+    version, key, created, modified = kv.version, kv.key, kv.create_revision, kv.mod_revision
+    if not (version and key and created and modified):
         return _any_key_value(kv)
     text = b'{"key":"%b","create_revision":"%d","mod_revision":"%d","version":"%d"' % (
         b2a_base64(key, newline=False),
-        kv.create_revision,
-        kv.mod_revision,
+        created,
+        modified,
         version,
     )
     if value := kv.value:

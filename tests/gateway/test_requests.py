@@ -17,7 +17,7 @@ from tests.gateway.messages import messages
 REQUESTS = sorted({method.request for method in METHODS.values()}, key=lambda kind: kind.DESCRIPTOR.full_name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data(), st.sampled_from(REQUESTS), st.booleans())
 def test_what_json_format_prints_is_read_as_the_same_message(
     data: st.DataObject, kind: type[Message], keeps_names: bool
