@@ -9,8 +9,8 @@
     close, or gone                      on_gone()
 
 The client's token comes as a subprotocol (`Bearer, TOKEN`) or as the cookie `token`, since pages of browsers cannot set
-headers of such a request. Source: grpc-websocket-proxy as in etcd 3.5, which never answers a call of one message, and
-closes without a word.
+headers of such a request. Source: grpc-websocket-proxy as in etcd 3.5, which never answers a call of one message,
+closes without a word, and writes `Bearer` before the token, with which no token is valid.
 """
 
 from collections.abc import Callable
@@ -91,13 +91,13 @@ def _bridged_headers(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {name: headers[name] for name in _FORWARDED if name in headers}
     _, named, token = headers.get(b"sec-websocket-protocol", b"").partition(b"Bearer,")
     if named:
-        found[b"authorization"] = b"Bearer " + token.strip()
+        found[b"authorization"] = token.strip()
     try:
         cookie = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get("token")
     except CookieError:
         cookie = None
     if cookie is not None:
-        found[b"authorization"] = b"Bearer " + cookie.value.encode("latin-1", "replace")
+        found[b"authorization"] = cookie.value.encode("latin-1", "replace")
     return found
 
 

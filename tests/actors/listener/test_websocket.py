@@ -173,10 +173,10 @@ def test_another_protocol_is_not_taken_up() -> None:
 @pytest.mark.parametrize(
     ("headers", "token"),
     [
-        ({"Sec_WebSocket_Protocol": "Bearer, abc.1"}, b"Bearer abc.1"),
-        ({"Sec_WebSocket_Protocol": "Bearer,abc"}, b"Bearer abc"),
-        ({"Cookie": "a=b; token=xyz"}, b"Bearer xyz"),
-        ({"Cookie": "token=xyz", "Sec_WebSocket_Protocol": "Bearer, abc"}, b"Bearer xyz"),
+        ({"Sec_WebSocket_Protocol": "Bearer, abc.1"}, b"abc.1"),
+        ({"Sec_WebSocket_Protocol": "Bearer,abc"}, b"abc"),
+        ({"Cookie": "a=b; token=xyz"}, b"xyz"),
+        ({"Cookie": "token=xyz", "Sec_WebSocket_Protocol": "Bearer, abc"}, b"xyz"),
         ({"Sec_WebSocket_Protocol": "chat, abc"}, None),
         ({"Authorization": "abc"}, None),
     ],
