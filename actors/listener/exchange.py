@@ -144,6 +144,11 @@ class Exchange:
         raise NotImplementedError
 
     @property
+    def client(self) -> Any:
+        """Its connection: whose places and turns are taken by what is asked for it."""
+        raise NotImplementedError
+
+    @property
     def is_gone(self) -> bool:
         """Whether nothing can be written to the client any more."""
         raise NotImplementedError

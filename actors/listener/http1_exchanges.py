@@ -52,6 +52,10 @@ class Http1Exchange(Exchange):
         self._owner = owner
 
     @property
+    def client(self) -> Connection:
+        return self._owner.client
+
+    @property
     def is_gone(self) -> bool:
         return self._owner.is_gone(self)
 
@@ -113,6 +117,11 @@ class Http1Exchanges:
             lambda size: unfinished.change(self, size),
             router.takes_pieces,
         )
+
+    @property
+    def client(self) -> Connection:
+        """As Exchange."""
+        return self._connection
 
     @property
     def has_asked(self) -> bool:

@@ -116,6 +116,10 @@ class BridgedExchange(Exchange):
         self._socket = socket
 
     @property
+    def client(self) -> Any:
+        return self._socket.client
+
+    @property
     def is_gone(self) -> bool:
         return self._socket.is_closed
 
@@ -171,6 +175,11 @@ class WebSocket:
         self._leaving = self._awaits_room = False
         if not routes.takes_all_at_once(asked.request.path):
             self._serve(b"", True)
+
+    @property
+    def client(self) -> Any:
+        """As Exchange."""
+        return self._asked.client
 
     def _serve(self, body: bytes, is_open: bool) -> None:
         asked = self._asked
