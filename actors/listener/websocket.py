@@ -16,7 +16,7 @@ closes without a word, and writes `Bearer` before the token, with which no token
 import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
