@@ -28,6 +28,7 @@ from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_exchanges import Http1Exchanges
 from actors.listener.http2_exchanges import Http2Exchanges
+from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
 from actors.listener.ports import Offer, Port, ports_of
@@ -91,13 +92,13 @@ _NOT_READY, _ASKING, _READY = range(3)
 
 
 class _Probe:
-    """The caller of the listener's own first read."""
+    """The caller of the listener's own first reads. on_reply: is told whether the backend has answered"""
 
-    def __init__(self, listener: "ListenerActor") -> None:
-        self._listener = listener
+    def __init__(self, on_reply: Callable[[bool], None]) -> None:
+        self._on_reply = on_reply
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        self._listener.on_probe(code == 0)
+        self._on_reply(code == 0)
 
     def flush(self) -> None:
         pass
@@ -107,6 +108,8 @@ class ListenerActor(Actor):
     """Serves the client URLs beside the other listeners.
 
     idles       whether the timer runs with IDLE_TIMER_S, until wake()
+    knows_users whether it has been told of users and roles, by a backend that had applied what was committed: nobody is
+                let in before, for who may do what is not known. Clients wait in the sockets' queues
     readiness   ready once the backend has applied what makes this member known to the cluster
     """
 
@@ -146,7 +149,7 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         routes = HttpEndpoints(self.calls, self.scrapes).routes()
-        self.router = Router(routes)
+        self.router = Router(routes, HttpAccess(config.cors, config.host_whitelist, self.log))
         self.metrics_router = Router([route for route in routes if route.monitors])
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
@@ -198,6 +201,9 @@ class ListenerActor(Actor):
         self.may_idle = self.keepalive_every_s > IDLE_TIMER_S and (progress_s <= 0 or progress_s > 10 * IDLE_TIMER_S)
         self.flush_due = False
         self.stop_deadline_s = 2.0
+        self.knows_users = self.asks_for_users = False
+        self.sockets: list[int] = []
+        """From which to accept, as the supervisor has said last."""
         self.readiness = _NOT_READY
         self.ready_index = 0
         self.announced = False
@@ -458,7 +464,9 @@ class ListenerActor(Actor):
     def on_listen(self, listen: Listen) -> None:
         """Accept from these sockets only, and send a share of the clients elsewhere. What waits in the queue of a
         socket is not lost: the socket belongs to all listeners."""
-        self.acceptor.accept_from(listen.sockets)
+        self.sockets = listen.sockets
+        if self.knows_users:
+            self.acceptor.accept_from(listen.sockets)
         self.is_drained = not listen.sockets
         if listen.drain_share > 0:
             staying = [connection for connection in self.connections if not connection.leaving]
@@ -487,13 +495,28 @@ class ListenerActor(Actor):
         self.calls.on_leadership(message)
         self.streams.on_leader(bool(message.leader))
         self.ready_index = message.ready_index
+        if message.incarnation and not (self.knows_users or self.asks_for_users):
+            self._ask_for_users(message.commit)
         if self.readiness == _NOT_READY:
             self._ask_ready()
+
+    def _ask_for_users(self, commit: int) -> None:
+        """NB: the backend's answer comes behind what it says of users and roles to each new listener."""
+        self.asks_for_users = True
+        self.calls.begin_ready(_Probe(partial(self._on_told_of_users, commit)), commit)
+
+    def _on_told_of_users(self, commit: int, served: bool) -> None:
+        if not served:
+            self._ask_for_users(commit)
+            return
+        self.knows_users = True
+        if not self.stopping:
+            self.acceptor.accept_from(self.sockets)
 
     def _ask_ready(self) -> None:
         if self.ready_index:
             self.readiness = _ASKING
-            self.calls.begin_ready(_Probe(self), self.ready_index)
+            self.calls.begin_ready(_Probe(self.on_probe), self.ready_index)
 
     def on_probe(self, served: bool) -> None:
         """served: whether the backend has applied what makes this member known to the cluster"""
