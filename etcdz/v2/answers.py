@@ -94,10 +94,8 @@ def _headers(index: int) -> Headers:
 
 def error_json(error: V2Error, prefix: str = KEYS) -> str:
     cause = error.cause.removeprefix(prefix)
-    return (
-        f'{{"errorCode":{error.code},"message":{encode_text(error.message)},"cause":{encode_text(cause)},'
-        f'"index":{error.store_index}}}'
-    )
+    said = f'"cause":{encode_text(cause)},' if cause else ""
+    return f'{{"errorCode":{error.code},"message":{encode_text(error.message)},{said}"index":{error.store_index}}}'
 
 
 def message_answer(status: int, message: str) -> HttpAnswer:
