@@ -46,9 +46,20 @@ class Route(NamedTuple):
 class Router:
     """The table of one kind of address."""
 
-    def __init__(self, routes: Iterable[Route], access: HttpAccess | None = None) -> None:
-        """access   who may ask; None: everybody, and browsers are told nothing"""
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        access: HttpAccess | None = None,
+        websockets: tuple[bytes, ...] = (),
+        message_bytes_max: int = 0,
+    ) -> None:
+        """access             who may ask; None: everybody, and browsers are told nothing
+        websockets         prefixes of paths that are served over WebSocket, too
+        message_bytes_max  of one message there
+        """
         table = list(routes)
+        self._websockets = websockets
+        self._message_bytes_max = message_bytes_max
         self._access = access
         self._exact = {route.path: route for route in table if not route.is_prefix}
         self._directories = frozenset(r.path for r in table if r.is_prefix and r.path[-1:] == b"/" and r.path != b"/")
@@ -83,7 +94,23 @@ class Router:
         if path != request.path and request.method != b"CONNECT":
             _redirect(exchange, path)
             return
+        if request.is_upgrade and path.startswith(self._websockets) and self.find(path) is not None:
+            from actors.listener import websocket  # loads wsproto and h11, which few members need
+
+            if websocket.is_asked_for(request):
+                websocket.open_websocket(exchange, self, self._message_bytes_max)
+                return
+        self.serve(exchange)
+
+    def takes_all_at_once(self, path: bytes) -> bool:
+        """Whether a request waits for its whole body. path: of a WebSocket"""
         route = self.find(path)
+        return route is not None and route.body is WHOLE and not route.is_prefix
+
+    def serve(self, exchange: Exchange) -> None:
+        """Has a request answered that was admitted, and whose path is the proper one."""
+        request = exchange.request
+        route = self.find(request.path)
         if route is None:
             exchange.answer(404, b"404 page not found\n", PLAIN_TEXT, NO_SNIFF)
         elif route.methods and request.method not in route.methods:

@@ -10,6 +10,8 @@ from actors.listener.http1_exchanges import Http1Exchanges
 from actors.listener.http2_exchanges import Http2Exchanges
 from actors.listener.http_router import ANY, PIECES, Route, Router
 from etcdz.wire import frames as f
+from etcdz.wire.http1 import Request
+from etcdz.wire.request_target import Target
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.unfinished import UnfinishedRequests
 from tests.actors.listener.test_http1_endpoints import Transport
@@ -344,7 +346,7 @@ def test_the_longest_prefix_and_the_exact_path_go_first() -> None:
         ]
     )
     for path in (b"/v3/watch", b"/v3/watch/", b"/x", b"/v"):
-        exchange: Any = SimpleNamespace(request=SimpleNamespace(path=path, method=b"GET"), common_headers=())
+        exchange: Any = SimpleNamespace(request=Request(1, b"GET", Target(path, b""), {}, b""))
         router.dispatch(exchange)
     assert found == ["watch", "v3", "root", "root"]
 
