@@ -321,6 +321,14 @@ class Http1Exchanges:
         """An unfinished message keeps so many bytes more, or less."""
         self._unfinished.change(self, size)
 
+    def hold_reading(self, holds: bool) -> None:
+        """Reads nothing more for now, or reads on."""
+        self._connection.hold_reading(holds)
+
+    def call_soon(self, do: Callable[[], None]) -> None:
+        """Runs do() when others have had their turn; an error of it ends the connection."""
+        self._connection.call_soon(do)
+
     def call_later(self, seconds: float, do: Callable[[], None]) -> None:
         """Runs do() after so many seconds; an error of it ends the connection."""
         self._connection.call_later(seconds, do)

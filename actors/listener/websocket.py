@@ -13,12 +13,13 @@ headers of such a request. Source: grpc-websocket-proxy as in etcd 3.5, which ne
 closes without a word, and writes `Bearer` before the token, with which no token is valid.
 """
 
+import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, Protocol
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import CloseConnection, Message, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import generate_accept_token
 
 from actors.listener.exchange import Exchange
@@ -26,6 +27,8 @@ from etcdz.wire.http1 import Header, Request
 
 FRAGMENTS_MAX: Final = 1_024
 """Frames of one message."""
+TURN_S: Final = 0.005
+"""What one client has sent is worked on for so long at a time."""
 CLOSE_S: Final = 2.0
 """A client has so long to confirm that it is closed."""
 _NORMAL, _LEAVING, _REFUSED, _TOO_BIG, _FAILED, _BUSY = 1000, 1001, 1008, 1009, 1011, 1013
@@ -45,6 +48,8 @@ class Wire(Protocol):
     def hold(self, size: int) -> None:
         """An unfinished message keeps so many bytes more, or less."""
 
+    def hold_reading(self, holds: bool) -> None: ...
+    def call_soon(self, do: Callable[[], None]) -> None: ...
     def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
     def fail(self, error: Exception) -> None: ...
 
@@ -156,10 +161,15 @@ class WebSocket:
         self._line: list[bytes] = []
         """Of the answer, while its newline is still to come."""
         self._message = bytearray()
+        self._held = 0
+        """Bytes of that message that are told to the wire."""
         self._fragments = 0
         """Frames of that message."""
         self._is_broken = False
         """Nothing that comes can be understood any more."""
+        self._is_pausing = False
+        """Others have their turn."""
+        self._is_gone = False
         self._exchange: BridgedExchange | None = None
         self._status = 200
         self._leaving = self._awaits_room = False
@@ -186,6 +196,14 @@ class WebSocket:
         if self._is_broken or frames.state not in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
             return
         frames.receive_data(data)
+        if not self._is_pausing:
+            self._take_events()
+
+    def _take_events(self) -> None:
+        """What has come, for a turn: there may be thousands of frames in it. The rest follows when others have had
+        theirs."""
+        until = time.monotonic() + TURN_S
+        frames = self._frames
         for event in frames.events():
             if isinstance(event, CloseConnection):
                 self._on_close(event)
@@ -193,9 +211,20 @@ class WebSocket:
                 continue
             elif isinstance(event, Ping):
                 self._out.append(frames.send(event.response()))
-            elif isinstance(event, Message):
+            elif event.__class__ is TextMessage or event.__class__ is BytesMessage:
                 self._on_message(event)
+            if time.monotonic() >= until:
+                self._is_pausing = True
+                self._wire.hold_reading(True)
+                self._wire.call_soon(self._go_on)
+                break
         self.flush()
+
+    def _go_on(self) -> None:
+        self._is_pausing = False
+        if self._frames.state is not ConnectionState.CLOSED and not self._is_gone:
+            self._wire.hold_reading(False)
+            self._take_events()
 
     def _on_close(self, event: CloseConnection) -> None:
         """The client's word, or, while the connection is open, that what it sent is malformed."""
@@ -210,10 +239,12 @@ class WebSocket:
             self._wire.close()
         self._let_go()
 
-    def _on_message(self, event: Message[Any]) -> None:
+    def _on_message(self, event: TextMessage | BytesMessage) -> None:
         data = event.data.encode() if isinstance(event.data, str) else event.data
         self._message += data
-        self._wire.hold(len(data))
+        if not event.message_finished:
+            self._wire.hold(len(data))
+            self._held += len(data)
         self._fragments += event.frame_finished
         if len(self._message) > self._message_max or self._fragments > FRAGMENTS_MAX:
             self._close(_TOO_BIG, "message too big")
@@ -224,7 +255,9 @@ class WebSocket:
             self._take(message)
 
     def _forget_message(self) -> None:
-        self._wire.hold(-len(self._message))
+        if self._held:
+            self._wire.hold(-self._held)
+            self._held = 0
         self._message.clear()
         self._fragments = 0
 
@@ -242,7 +275,7 @@ class WebSocket:
 
     def lose(self) -> None:
         """The transport is gone."""
-        self.is_closed = True
+        self._is_gone = True
         self._let_go()
 
     def _let_go(self) -> None:
