@@ -53,6 +53,7 @@ class GatewayStream(GatewayExchange):
     # ---- from the client ----
 
     def _begin(self, metadata: Metadata) -> None:
+        self.exchange.is_endless = True
         self._metadata = metadata
         if self._method.kind == CLIENT_STREAM:
             self._open()
