@@ -162,7 +162,7 @@ class Http1Exchanges:
             return
         self._take(self.http.receive_eof())
         for exchange in list(self.under_way.values()):
-            if exchange.is_begun:
+            if exchange.is_begun or exchange.is_endless:
                 self.http.cut(exchange.request.id)
                 self._lose(exchange)
         self.flush()
