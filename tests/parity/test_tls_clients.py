@@ -12,12 +12,16 @@ import grpc
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.etcd_process import RealEtcd, free_port
+from tests.etcd_process import RealEtcd, find_program, free_port
+from tests.process.load import unary
 from tests.secure_members import (
+    PUBLIC_NAME,
     Pki,
     SecureEtcd,
     SecureEtcdz,
     SecureMember,
+    SecureTarget,
+    credentials_for,
     curl,
     etcdctl,
     has_old_etcdctl,
@@ -37,12 +41,26 @@ OLD_VERSIONS = ("-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
 STRANGE_CIPHER = ("-tls1_2", "-cipher", "AES128-SHA256:DHE-RSA-AES128-SHA")
 
 
-class BothEtcd(SecureEtcd):
+class Both(SecureMember):
+    """https and http on one port, and TLS on a socket: a file in the directory in which it is started."""
+
     schemes = ("https", "http")
 
+    @property
+    def socket(self) -> str:
+        return f"{PUBLIC_NAME}:{self.client_port}"
 
-class BothEtcdz(SecureEtcdz):
-    schemes = ("https", "http")
+    def _own_flags(self) -> list[str]:
+        *flags, listen = super()._own_flags()
+        return [*flags, f"{listen},unixs://{self.socket}"]
+
+
+class BothEtcd(Both, SecureEtcd):
+    pass
+
+
+class BothEtcdz(Both, SecureEtcdz):
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +70,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 @pytest.fixture(scope="module")
 def shared_port(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SecureMember]]:
-    """http and https on one port, and no client has a certificate."""
+    """No client has a certificate."""
     flags = (f"--cert-file={pki.server.cert}", f"--key-file={pki.server.key}", *FAST)
     directory = tmp_path_factory.mktemp("shared")
     with BothEtcd(directory, *flags) as etcd, BothEtcdz(directory, *flags) as etcdz:
@@ -146,6 +164,21 @@ def test_programs_of_etcd_and_grpc(shared_port: list[SecureMember], strict: list
                 get = channel.unary_unary("/etcdserverpb.KV/Range")
                 answer = get(pb.RangeRequest(key=b"key").SerializeToString(), timeout=20)
             assert pb.RangeResponse.FromString(answer).kvs[0].value == b"value"
+
+
+def test_a_unix_socket(shared_port: list[SecureMember], pki: Pki) -> None:
+    for member in shared_port:
+        assert isinstance(member, Both)
+        path, ca = member.tmp_dir / member.socket, str(pki.authority.ca)
+        here = ["env", "-C", str(member.tmp_dir), "ETCDCTL_API=3", str(find_program("etcdctl")), f"--cacert={ca}"]
+        assert run([*here, f"--endpoints=unixs://{member.socket}", "put", "by", "socket"]).text.strip() == "OK"
+        answer = run(["curl", "-sS", "--unix-socket", str(path), "--cacert", ca, "https://localhost/version"])
+        assert '"etcdcluster"' in answer.text
+        credentials = credentials_for(SecureTarget.of(member.target, pki.authority.ca))
+        options = [("grpc.ssl_target_name_override", PUBLIC_NAME)]
+        with grpc.secure_channel(f"unix:{path}", credentials, options=options) as channel:
+            got = unary(channel, "KV/Range", pb.RangeResponse)(pb.RangeRequest(key=b"by"), timeout=20)
+        assert got.kvs[0].value == b"socket"
 
 
 @pytest.mark.parametrize(
