@@ -138,7 +138,7 @@ def test_v2_is_there_only_if_it_is_asked_for(plain: Etcdz) -> None:
     assert Client(plain).ask("GET", "/v2/keys/")[0] == 404
 
 
-@pytest.mark.skipif(ETCDCTL is None, reason="no etcdctl of 3.4 here: the package etcd-client")
+@pytest.mark.skipif(ETCDCTL is None, reason="no etcdctl 3.4 here: the package etcd-client")
 def test_etcdctl_of_3_4_finds_what_it_expects(member: Etcdz) -> None:
     def ctl(*words: str, fails: bool = False) -> str:
         command = [str(ETCDCTL), f"--endpoints={member.client_url}", *words]
