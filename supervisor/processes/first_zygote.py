@@ -8,27 +8,23 @@ supervisor, so that a member takes some 10 MB more from then on.
 """
 
 import os
-import shutil  # noqa: F401 - the supervisor's and the actors'
 import signal
 import socket
 import sys
-import tempfile  # noqa: F401
 import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-import zmq  # noqa: F401
-
-from etcdz.net import address  # noqa: F401
-from etcdz.telemetry import flight  # noqa: F401
 from supervisor.processes import linux, zygote
 from supervisor.tree import TREE
 
 PRIVATE: Final = 0o077
 """Umask: what the member writes down is for its own user alone, as etcd's is."""
 MODULES: Final = tuple(spec.kind for spec in TREE)
+SHARED: Final = ("shutil", "tempfile", "zmq", "etcdz.ipc.messages", "etcdz.net.address", "etcdz.telemetry.flight")
+"""What the supervisor and the actors import, and the command line has not."""
 
 
 class ForkedProcess:
@@ -82,6 +78,7 @@ def fork(modules: Sequence[str] = MODULES) -> FirstZygote | None:
     """
     if len(os.listdir("/proc/self/task")) != 1:
         return None
+    zygote.preimport(SHARED)
     linux.become_subreaper()
     channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sys.stdout.flush()
@@ -126,8 +123,10 @@ def _begin(channel: int) -> None:
     os.umask(PRIVATE)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.closerange(3, channel)
-    os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+    for fd in map(int, os.listdir("/proc/self/fd")):  # NB: all numbers up to the limit may be a billion
+        if fd > 2 and fd != channel:
+            with suppress(OSError):
+                os.close(fd)
     for signum in linux.IGNORED_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
