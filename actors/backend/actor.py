@@ -133,6 +133,7 @@ class BackendActor(Actor):
             gives_tokens=auth_token.parse(config.auth_token).kind == auth_token.SIMPLE,
             hash_password=self._hash_password,
             applied_index=lambda: self.raft.applied_index,
+            log=log,
         )
         self.applier = Applier(self.mvcc, config.quota_bytes, self.auth)
         drop_rows(self.store)
@@ -558,7 +559,7 @@ class BackendActor(Actor):
     def on_stop(self) -> None:
         self._commit(sync=True)
         self.store.close()
-        self.installing.finish()
+        self.installing.finish(self.auth.logins())
 
     # ---- what others see of it ----
 
