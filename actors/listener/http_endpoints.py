@@ -147,7 +147,7 @@ class HttpEndpoints:
             self._respond(stream_id, 200, _compact_json({"health": "true", "reason": ""}), _PLAIN)
         else:
             reason = {"health": "false", "reason": body.decode()}
-            self._respond(stream_id, 503, _compact_json(reason), _PLAIN)
+            self._respond(stream_id, 503, _compact_json(reason) + b"\n", _PLAIN, _NO_SNIFF)
 
     def _respond(self, request_id: int, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
         date = (b"date", time.strftime(_DATE, time.gmtime()).encode())
