@@ -4,8 +4,8 @@
         machines.disks["m0"].fill(0)                   # where file systems can be mounted
         machines.clocks["m1"].jump(-3600)
 
-The clock is `time.time` of all processes of that member (clock/sitecustomize.py); what counts how long something takes
-reads another clock, as on a machine whose wall clock is set.
+The clock is `time.time` of all processes of that member (customized/sitecustomize.py); what counts how long something
+takes reads another clock, as on a machine whose wall clock is set.
 """
 
 import os
@@ -19,7 +19,7 @@ from tests.etcd_process import Etcdz
 from tests.process.disks import SmallDisk, why_no_mounts
 
 DISK_BYTES: Final = 400 << 20
-_CUSTOMIZE: Final = Path(__file__).parent / "clock"
+_CUSTOMIZED: Final = Path(__file__).parent / "customized"
 _ROOT: Final = Path(__file__).parents[2]
 
 
@@ -39,8 +39,13 @@ class Clock:
 
     def environment(self) -> dict[str, str]:
         """Of the member's processes."""
-        path = os.pathsep.join(filter(None, [str(_CUSTOMIZE), str(_ROOT), os.environ.get("PYTHONPATH")]))
-        return {"PYTHONPATH": path, "CLOCK_OFFSET_FILE": str(self._path)}
+        return customized(CLOCK_OFFSET_FILE=str(self._path))
+
+
+def customized(**what: str) -> dict[str, str]:
+    """Environment of a member of which something is otherwise: what customized/sitecustomize.py knows."""
+    path = os.pathsep.join(filter(None, [str(_CUSTOMIZED), str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, **what}
 
 
 class Machines:
