@@ -4,11 +4,12 @@ follower, under load at all members: nothing is lost or doubled, and all stores 
 Each for a few seconds here; at random among other faults in test_faults.py.
 """
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster_process import FAST, Cluster
+from tests.cluster_process import FAST, Cluster, ClusterEtcdz
 from tests.clusters import faults
 from tests.clusters.conftest import chosen_kinds
 from tests.clusters.faults import Fault
@@ -91,3 +92,21 @@ def test_a_flipped_bit(trial: ClusterTrial, rounds: list[str]) -> None:
     """It is found at the start, or by whoever reads it; whichever it is, no member has other data than the others."""
     for role in rounds:
         suffer(trial, faults.flip_bit(trial, victim(trial, role)))
+
+
+def test_a_copy_of_a_member_that_runs_beside_it_is_told_of(make_cluster: Callable[..., Cluster]) -> None:
+    """Both are one member to the others: see etcdz/peer/processes.py. NB: the cluster may be of no use afterwards."""
+    with make_cluster("etcdz,etcdz,etcdz", *FAST) as cluster:
+        leader, original = cluster.leader(), cluster.followers()[0]
+        copy = ClusterEtcdz(original.tmp_dir, "copy", *original.flags)
+        shutil.copytree(original.data_dir, copy.data_dir, symlinks=True)
+        copy.initial_cluster, copy.peer_url = original.initial_cluster, original.peer_url
+        copy.name = original.name
+        try:
+            copy.launch()
+            leader.wait_for_log("two processes run as one member", timeout_s=60)
+        finally:
+            copy.discard()
+        told = [line for line in leader.log_tail(1_000).splitlines() if "two processes run as one member" in line]
+        assert len(told) == 1
+        assert f'"remote-peer-id":"{original.member_id:x}"' in told[0]
