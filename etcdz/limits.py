@@ -64,6 +64,15 @@ UNREAD_BYTES_MAX = 4 << 20
 RECEIVE_OVERHEAD_BYTES = 512 * 1024
 """gRPC receives messages up to --max-request-bytes plus this."""
 
+
+def body_bytes_max(request_bytes_max: int) -> int:
+    """Bytes of a body over HTTP that is handed on whole: bytes of a request are base64 in JSON.
+
+    request_bytes_max   --max-request-bytes
+    """
+    return 2 * request_bytes_max + RECEIVE_OVERHEAD_BYTES
+
+
 UNFINISHED_BYTES_MAX = 64 << 20
 """Of requests that have not come completely, over all connections of a listener."""
 MUTE_S = 30.0

@@ -191,7 +191,7 @@ class BackendActor(Actor):
             Durable: self.on_durable,
             Read: self.reads.on_read,
             ReadLong: self.long_reads.on_read_long,
-            CancelReads: self.long_reads.on_cancel,
+            CancelReads: self.on_cancel_reads,
             Flush: self.on_flush,
             Install: self.on_install,
             BackendHello: self.on_hello,
@@ -278,6 +278,7 @@ class BackendActor(Actor):
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
             self.publisher.forget(peer.slot)
+            self.reads.forget(peer.slot)
             self.long_reads.forget(peer.slot)
 
     def on_hello(self, hello: BackendHello) -> None:
@@ -461,6 +462,10 @@ class BackendActor(Actor):
 
     def on_tokens_used(self, message: TokensUsed) -> None:
         self.tokens.use(message.tokens)
+
+    def on_cancel_reads(self, message: CancelReads) -> None:
+        self.reads.cancel(message.ids)
+        self.long_reads.on_cancel(message)
 
     def on_flush(self, message: Flush) -> None:
         self._commit(sync=True)

@@ -134,6 +134,21 @@ class Reads:
             else:
                 self.answer(slot, request_id, *answer)
 
+    def cancel(self, ids: Iterable[int]) -> None:
+        """Nobody waits for these any more."""
+        if self.parked:
+            gone = set(ids)
+            self._keep_parked([read for read in self.parked if read[1] not in gone])
+
+    def forget(self, slot: int) -> None:
+        """Its listener is gone."""
+        if self.parked:
+            self._keep_parked([read for read in self.parked if read[2] != slot])
+
+    def _keep_parked(self, kept: list[tuple[int, int, int, int, bytes, AuthInfo | None]]) -> None:
+        self.parked = kept
+        heapq.heapify(kept)
+
     def work(self) -> None:
         """Answers what is short; what has come beyond the share of a turn stays for the next."""
         until = time.monotonic() + SHORT_READS_S

@@ -26,8 +26,11 @@ from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
 from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
-from actors.listener.http1_endpoints import Http1Endpoints
-from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.http1_exchanges import Http1Exchanges
+from actors.listener.http2_exchanges import Http2Exchanges
+from actors.listener.http_access import HttpAccess
+from actors.listener.http_endpoints import HttpEndpoints
+from actors.listener.http_router import Router
 from actors.listener.ports import Offer, Port, ports_of
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
@@ -82,6 +85,8 @@ CLIENTS_SHOWN = 100
 FRESH_S = 0.5
 """A listener that ends waits so long for the first bytes of a client that has just connected: they are on their way."""
 
+WEBSOCKETS = (b"/v3/", b"/v3beta/")
+"""Paths that are served over WebSocket, too."""
 CORK_BYTES = 256 << 10
 """Of one client's large answers that are written before the others have their turn."""
 
@@ -89,13 +94,13 @@ _NOT_READY, _ASKING, _READY = range(3)
 
 
 class _Probe:
-    """The caller of the listener's own first read."""
+    """The caller of the listener's own first reads. on_reply: is told whether the backend has answered"""
 
-    def __init__(self, listener: "ListenerActor") -> None:
-        self._listener = listener
+    def __init__(self, on_reply: Callable[[bool], None]) -> None:
+        self._on_reply = on_reply
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        self._listener.on_probe(code == 0)
+        self._on_reply(code == 0)
 
     def flush(self) -> None:
         pass
@@ -105,6 +110,8 @@ class ListenerActor(Actor):
     """Serves the client URLs beside the other listeners.
 
     idles       whether the timer runs with IDLE_TIMER_S, until wake()
+    knows_users whether it has been told of users and roles, by a backend that had applied what was committed: nobody is
+                let in before, for who may do what is not known. Clients wait in the sockets' queues
     readiness   ready once the backend has applied what makes this member known to the cluster
     """
 
@@ -143,6 +150,10 @@ class ListenerActor(Actor):
         self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb", self.calls.gate)
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
+        routes = HttpEndpoints(self.calls, self.scrapes).routes()
+        access = HttpAccess(config.cors, config.host_whitelist, self.log)
+        self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
+        self.metrics_router = Router([route for route in routes if route.monitors])
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
@@ -181,6 +192,7 @@ class ListenerActor(Actor):
             max_concurrent_streams=self.config.max_concurrent_streams,
             cork_bytes=CORK_BYTES,
             keepalive=keepalive,
+            body_bytes_max=limits.body_bytes_max(self.config.max_request_bytes),
         )
         self.keepalive_every_s = min(KEEPALIVE_CHECK_S_MAX, keepalive.timeout_s / 10)
         self.next_keepalive = 0.0
@@ -192,6 +204,9 @@ class ListenerActor(Actor):
         self.may_idle = self.keepalive_every_s > IDLE_TIMER_S and (progress_s <= 0 or progress_s > 10 * IDLE_TIMER_S)
         self.flush_due = False
         self.stop_deadline_s = 2.0
+        self.knows_users = self.asks_for_users = False
+        self.sockets: list[int] = []
+        """From which to accept, as the supervisor has said last."""
         self.readiness = _NOT_READY
         self.ready_index = 0
         self.announced = False
@@ -233,24 +248,21 @@ class ListenerActor(Actor):
         """The protocol of a client that speaks HTTP/2."""
         settings = self.settings
         if offer.http2:
-            settings = settings._replace(serves_http=True, serves_grpc=offer.grpc)
+            takes_pieces = self._router_of(offer).takes_pieces_of
+            settings = settings._replace(serves_http=True, serves_grpc=offer.grpc, takes_pieces=takes_pieces)
         return GrpcServerConnection(self.methods, settings, time.monotonic, self.unfinished)
 
-    def new_http1(self, connection: Connection) -> Http1Endpoints:
+    def new_http1(self, connection: Connection) -> Http1Exchanges:
         """The protocol of a client that speaks HTTP/1."""
-        return Http1Endpoints(
-            connection.transport,
-            self.calls,
-            self.scrapes,
-            self.config.max_request_bytes,
-            self.unfinished,
-            connection.fail,
-            connection.offer.metrics_only,
-        )
+        body_bytes_max = self.settings.body_bytes_max
+        return Http1Exchanges(connection, self._router_of(connection.offer), body_bytes_max, self.unfinished)
 
-    def new_http2(self, connection: Connection) -> Http2Endpoints:
+    def new_http2(self, connection: Connection) -> Http2Exchanges:
         """What answers requests over HTTP/2 that are not gRPC."""
-        return Http2Endpoints(connection, self.calls, self.scrapes, connection.fail, connection.offer.metrics_only)
+        return Http2Exchanges(connection, self._router_of(connection.offer))
+
+    def _router_of(self, offer: Offer) -> Router:
+        return self.metrics_router if offer.metrics_only else self.router
 
     def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of a connection that is accepted there."""
@@ -455,7 +467,9 @@ class ListenerActor(Actor):
     def on_listen(self, listen: Listen) -> None:
         """Accept from these sockets only, and send a share of the clients elsewhere. What waits in the queue of a
         socket is not lost: the socket belongs to all listeners."""
-        self.acceptor.accept_from(listen.sockets)
+        self.sockets = listen.sockets
+        if self.knows_users:
+            self.acceptor.accept_from(listen.sockets)
         self.is_drained = not listen.sockets
         if listen.drain_share > 0:
             staying = [connection for connection in self.connections if not connection.leaving]
@@ -484,13 +498,28 @@ class ListenerActor(Actor):
         self.calls.on_leadership(message)
         self.streams.on_leader(bool(message.leader))
         self.ready_index = message.ready_index
+        if message.incarnation and not (self.knows_users or self.asks_for_users):
+            self._ask_for_users(message.commit)
         if self.readiness == _NOT_READY:
             self._ask_ready()
+
+    def _ask_for_users(self, commit: int) -> None:
+        """NB: the backend's answer comes behind what it says of users and roles to each new listener."""
+        self.asks_for_users = True
+        self.calls.begin_ready(_Probe(partial(self._on_told_of_users, commit)), commit)
+
+    def _on_told_of_users(self, commit: int, served: bool) -> None:
+        if not served:
+            self._ask_for_users(commit)
+            return
+        self.knows_users = True
+        if not self.stopping:
+            self.acceptor.accept_from(self.sockets)
 
     def _ask_ready(self) -> None:
         if self.ready_index:
             self.readiness = _ASKING
-            self.calls.begin_ready(_Probe(self), self.ready_index)
+            self.calls.begin_ready(_Probe(self.on_probe), self.ready_index)
 
     def on_probe(self, served: bool) -> None:
         """served: whether the backend has applied what makes this member known to the cluster"""

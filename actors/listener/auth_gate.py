@@ -6,7 +6,8 @@
 What is known here may be a moment old: a role may have been granted through another listener, a token given by another
 member. So before anybody is refused the backend is asked once (TOKEN_OWNER), and all that it had to say of users and
 tokens comes before its answer. For a token it answers when it has applied the entry that gave it. What is held
-meanwhile is bounded.
+meanwhile is bounded, and who is held for longest is refused for whoever comes beyond that: an answer is there in
+milliseconds, unless the index in a token was made up.
 """
 
 from collections.abc import Callable, Container, Mapping
@@ -24,7 +25,7 @@ from etcdz.auth.questions import Owner
 
 HELD_MAX: Final = 1_024
 HELD_EACH: Final = 128
-"""Of one client. Beyond it, and beyond HELD_MAX, who would be held is refused."""
+"""Of one client. Beyond it, who would be held is refused."""
 
 _OF_KEYS: Final = frozenset((PUT, DELETE_RANGE, TXN, RANGE, RANGE_CHUNK))
 """Judged by the keys they touch."""
@@ -32,20 +33,26 @@ _OF_KEYS: Final = frozenset((PUT, DELETE_RANGE, TXN, RANGE, RANGE_CHUNK))
 _READS: Final = frozenset((RANGE, RANGE_CHUNK))
 """Judged by the backend alone, behind the read index: auth may have been disabled at another member by then."""
 
-Ask = Callable[[Caller, bytes, int], None]
-"""(who is answered, token or nothing, index): asks the backend whose token that is, once it has applied index"""
+Ask = Callable[[Caller, bytes, int], int]
+"""(who is answered, token or nothing, index): asks the backend whose token that is, once it has applied index. return
+the question's request id"""
 
 
 class AuthGate:
     """Of one listener."""
 
-    def __init__(self, news: AuthNews, identities: Identities, ask: Ask) -> None:
+    def __init__(
+        self, news: AuthNews, identities: Identities, ask: Ask, take_back: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """take_back: nobody waits any more for the answer to the question with this request id"""
         self._news = news
         self.identities = identities
         self._ask = ask
+        self._take_back = take_back
         self._held: dict[Caller, set[_Held]] = {}
         """By client."""
-        self._held_count = 0
+        self._questions: dict[_Held, int] = {}
+        """Request ids. Invariant: of all that are held, who is held for longest first."""
 
     def is_admin(self, auth: AuthInfo) -> bool:
         """As far as is known here."""
@@ -85,30 +92,41 @@ class AuthGate:
         held = _Held(self, caller, stream_id, method, body, auth, go_on)
         token, index = (auth.token, auth.raft_index) if isinstance(auth, UnknownToken) else ("", 0)
         own = self._held.get(held.client, ())
-        if self._held_count >= HELD_MAX or len(own) >= HELD_EACH or (isinstance(auth, UnknownToken) and not token):
-            error = self.judge(method, body, auth)
-            held.refuse(error or errors.REQUEST_TOO_MANY_REQUESTS)
+        if len(own) >= HELD_EACH or (isinstance(auth, UnknownToken) and not token):
+            self._refuse(held)
             return
+        if len(self._questions) >= HELD_MAX:
+            self._give_up(longest := next(iter(self._questions)))
+            self._refuse(longest)
+            longest.flush()
         self._held.setdefault(held.client, set()).add(held)
-        self._held_count += 1
-        self._ask(held, token.encode(), index)
+        self._questions[held] = self._ask(held, token.encode(), index)
 
-    def release(self, held: "_Held") -> None:
-        """The backend has answered."""
-        own = self._held.get(held.client)
-        if own is None or held not in own:
-            return
+    def _refuse(self, held: "_Held") -> None:
+        """By what is known here."""
+        held.refuse(self.judge(held.method, held.body, held.auth) or errors.REQUEST_TOO_MANY_REQUESTS)
+
+    def release(self, held: "_Held") -> bool:
+        """The backend has answered. return whether it is held: else nobody waits for it"""
+        if self._questions.pop(held, None) is None:
+            return False
+        own = self._held[held.client]
         own.discard(held)
-        self._held_count -= 1
         if not own:
             del self._held[held.client]
+        return True
 
     def cancel(self, given_up: Mapping[Caller, Container[int]]) -> None:
         """Clients have given up these calls, by stream: none goes on."""
         for caller, stream_ids in given_up.items():
-            for held in self._held.get(asker_of(caller), ()):
+            for held in list(self._held.get(asker_of(caller), ())):
                 if held.caller is caller and held.stream_id in stream_ids:
-                    held.is_wanted = False
+                    self._give_up(held)
+
+    def _give_up(self, held: "_Held") -> None:
+        question = self._questions[held]
+        self.release(held)
+        self._take_back(question)
 
 
 class StreamCall(Protocol):
@@ -142,7 +160,7 @@ class StreamCaller(ForClient):
 class _Held(ForClient):
     """A call that waits for what the backend says of who asks. Invariant: released once, by its answer."""
 
-    __slots__ = ("_auth", "_body", "_gate", "_go_on", "_method", "caller", "is_wanted", "stream_id")
+    __slots__ = ("_gate", "_go_on", "auth", "body", "caller", "method", "stream_id")
 
     def __init__(
         self,
@@ -157,11 +175,10 @@ class _Held(ForClient):
         self._gate = gate
         self.caller = caller
         self.stream_id = stream_id
-        self._method = method
-        self._body = body
-        self._auth = auth
+        self.method = method
+        self.body = body
+        self.auth = auth
         self._go_on = go_on
-        self.is_wanted = True
 
     @property
     def client(self) -> Caller:
@@ -169,14 +186,13 @@ class _Held(ForClient):
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """Whose token it is; an error if the backend has not answered in time."""
-        self._gate.release(self)
-        if not self.is_wanted:
+        if not self._gate.release(self):
             return
-        auth = self._auth
+        auth = self.auth
         if isinstance(auth, UnknownToken):
             owner = Owner.decode(body).username if code == Code.OK else ""
             auth = self._gate.identities.owner(owner) if owner else self._gate.identities.refuse(auth.token.encode())
-        error = self._gate.judge(self._method, self._body, auth)
+        error = self._gate.judge(self.method, self.body, auth)
         if error is None:
             error = self._go_on(auth)
         if error is not None:

@@ -154,7 +154,8 @@ class Routes(NamedTuple):
     permit              (caller, stream id, method, body, auth, go on): goes on at once or later, with who asks, unless
                         that is refused; for what is checked before a request is sent on one of the other ways, which
                         look at who asks by themselves. return as Begin
-    ask_about_users     (caller, method, question, index, auth): PASSWORD_HASH, TOKEN_OWNER or LEASE_KEYS of the backend
+    ask_about_users     (caller, method, question, index, auth): PASSWORD_HASH, TOKEN_OWNER or LEASE_KEYS of the
+                        backend. return the request id
     """
 
     propose: Callable[[Caller, int, int, bytes, AuthInfo | None], EtcdError | None]
@@ -165,4 +166,4 @@ class Routes(NamedTuple):
     reconfigure: Callable[[Caller, int, int, Callable[[int], bytes], AuthInfo | None], None]
     leadership: Callable[[], Leadership]
     permit: Callable[[Caller, int, int, bytes, AuthInfo | None, "GoOn"], EtcdError | None]
-    ask_about_users: Callable[[Caller, int, bytes, int, AuthInfo | None], None]
+    ask_about_users: Callable[[Caller, int, bytes, int, AuthInfo | None], int]

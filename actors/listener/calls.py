@@ -170,7 +170,7 @@ class Calls:
         news, log = host.auth_news, host.log
         tokens = load_tokens(config.auth_token, log)
         self.identities = Identities(news, tokens, log)
-        self.gate = AuthGate(news, self.identities, self._ask_owner)
+        self.gate = AuthGate(news, self.identities, self._ask_owner, self._take_back)
         self.keep_alives = KeepAlives(self._timeout_s, host.flush_soon, self.gate, self._ask_about_users)
         routes = Routes(
             self._propose,
@@ -390,16 +390,23 @@ class Calls:
         self._changes.append((request_id, change))
         self._host.flush_soon()
 
-    def _ask_about_users(self, caller: Caller, method: int, body: bytes, index: int, auth: AuthInfo | None) -> None:
+    def _ask_about_users(self, caller: Caller, method: int, body: bytes, index: int, auth: AuthInfo | None) -> int:
         request_id = self._ids.next()
         self._reads.append((request_id, method, body, index))
         self._calls[request_id] = Call(caller, 0, method, READ, body, time.monotonic(), auth, index)
         if auth is not None:
             self._knows_callers = True
         self._host.flush_soon()
+        return request_id
 
-    def _ask_owner(self, caller: Caller, token: bytes, index: int) -> None:
-        self._ask_about_users(caller, TOKEN_OWNER, token, index, None)
+    def _ask_owner(self, caller: Caller, token: bytes, index: int) -> int:
+        return self._ask_about_users(caller, TOKEN_OWNER, token, index, None)
+
+    def _take_back(self, request_id: int) -> None:
+        """NB: the index that a question waits for in the backend may be one that never comes."""
+        self._calls.pop(request_id, None)
+        self.long_reads.cancelled.append(request_id)
+        self._host.flush_soon()
 
     def _call_leader(self, number: int, leader: int, path: str, timeout_s: float) -> None:
         boot, links = self._host.boot, self._host.links
@@ -548,7 +555,9 @@ class Calls:
         call = self._calls.pop(request_id, None) or self._long_running.pop(request_id, None)
         call = call or self.long_reads.end(request_id)
         if call is not None:
-            if call.began_s < time.monotonic() - self._slow.over_s:
+            if call.method == TOKEN_OWNER:
+                self.long_reads.cancelled.append(request_id)
+            elif call.began_s < time.monotonic() - self._slow.over_s:
                 self._report_slow(call, error.code, b"")
             call.caller.reply(call.stream_id, error.code, error.text.encode())
             self._answered.add(call.caller)

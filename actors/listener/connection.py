@@ -13,8 +13,8 @@ from actors.listener.call import Client
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity, arrival_cpu
 from actors.listener.draining import ConnectionDraining
-from actors.listener.http1_endpoints import Http1Endpoints
-from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.http1_exchanges import Http1Exchanges
+from actors.listener.http2_exchanges import Http2Exchanges
 from actors.listener.identities import Identities
 from actors.listener.ports import PLAIN, Offer
 from actors.listener.streams import Streams
@@ -22,7 +22,6 @@ from etcdz import limits
 from etcdz.api.errors import NO_LEADER
 from etcdz.net.address import Address
 from etcdz.wire.events import CALL, ServerEvent
-from etcdz.wire.request_head import Metadata
 from etcdz.wire.server import GrpcServerConnection
 from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
@@ -59,8 +58,8 @@ class Host(Protocol):
     def on_connected(self, connection: "Connection") -> None: ...
     def on_lost(self, connection: "Connection") -> None: ...
     def new_grpc(self, offer: Offer) -> GrpcServerConnection: ...
-    def new_http1(self, connection: "Connection") -> Http1Endpoints: ...
-    def new_http2(self, connection: "Connection") -> Http2Endpoints: ...
+    def new_http1(self, connection: "Connection") -> Http1Exchanges: ...
+    def new_http2(self, connection: "Connection") -> Http2Exchanges: ...
     def wake(self) -> None: ...
     def flush_soon(self) -> None: ...
     def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
@@ -81,6 +80,7 @@ class Connection(Client, asyncio.Protocol):
     rest        bytes of the client that wait then
     is_backed_up    so much waits in the socket that streams send no more for now
     stalled     so much waits to be written that nothing is read
+    held        so much waits to be served, over HTTP/1, that nothing is read
     uncorks     more of large answers is about to be written
     failed      whether it has ended by a mistake; what is still done for it comes to nothing
 
@@ -88,8 +88,8 @@ class Connection(Client, asyncio.Protocol):
     """
 
     __slots__ = (
-        "common_name", "connected_s", "draining", "failed", "grpc", "host", "http1", "http2", "is_backed_up", "leaving",
-        "offer", "rest", "sniffed", "stalled", "transport", "uncorks", "waits",
+        "common_name", "connected_s", "draining", "failed", "grpc", "held", "host", "http1", "http2", "is_backed_up",
+        "leaving", "offer", "rest", "sniffed", "stalled", "transport", "uncorks", "waits",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -99,11 +99,11 @@ class Connection(Client, asyncio.Protocol):
         self.offer = offer
         self.common_name = common_name
         self.grpc: GrpcServerConnection | None = None
-        self.http1: Http1Endpoints | None = None
-        self.http2: Http2Endpoints | None = None
+        self.http1: Http1Exchanges | None = None
+        self.http2: Http2Exchanges | None = None
         self.sniffed = b""
         self.rest = b""
-        self.waits = self.is_backed_up = self.stalled = self.uncorks = False
+        self.waits = self.is_backed_up = self.stalled = self.held = self.uncorks = False
         self.leaving = self.failed = False
         self.connected_s = 0.0
         self.draining: ConnectionDraining | None = None
@@ -119,8 +119,10 @@ class Connection(Client, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         try:
             self.host.on_lost(self)
-            if (holder := self.holder) is not None:
-                holder.forget_unfinished()
+            if self.grpc is not None:
+                self.grpc.forget_unfinished()
+            if (exchanges := self.http1 or self.http2) is not None:
+                exchanges.lose()
         except Exception as mistake:
             self.fail(mistake)
         self.grpc = None
@@ -139,14 +141,27 @@ class Connection(Client, asyncio.Protocol):
         self.is_backed_up = False
         if self.stalled:
             self.stalled = False
-            if not self.waits:
-                self.transport.resume_reading()
+            self._read_on()
         try:
-            if not self.uncorks:
+            if self.http1 is not None:
+                self.http1.on_writable()
+            elif not self.uncorks:
                 self._uncork()
             self.host.flush_soon()
         except Exception as error:
             self.fail(error)
+
+    def _read_on(self) -> None:
+        if not (self.waits or self.stalled or self.held or self.transport.is_closing()):
+            self.transport.resume_reading()
+
+    def hold_reading(self, holds: bool) -> None:
+        """Reads nothing more for now, or reads on."""
+        self.held = holds
+        if holds:
+            self.transport.pause_reading()
+        else:
+            self._read_on()
 
     def fail(self, error: Exception) -> None:
         """Something of this client has brought out a mistake: it ends this connection alone, and is reported once."""
@@ -189,8 +204,7 @@ class Connection(Client, asyncio.Protocol):
             self._take_slices(data)
         except Exception as error:
             self.fail(error)
-        if not self.waits and not self.stalled and not self.transport.is_closing():
-            self.transport.resume_reading()
+        self._read_on()
 
     def eof_received(self) -> bool:
         """The client has closed its half. return whether the transport stays open, for answers that are still to come
@@ -258,11 +272,11 @@ class Connection(Client, asyncio.Protocol):
             if self.leaving:
                 self.drain()
 
-    def take_request(self, stream_id: int, fields: Metadata, body: bytes) -> None:
-        """A request over HTTP/2 that is not gRPC. fields: of its header"""
+    def take_request(self, event: ServerEvent) -> None:
+        """Of a request over HTTP/2 that is not gRPC."""
         if self.http2 is None:
             self.http2 = self.host.new_http2(self)
-        self.http2.take(stream_id, fields, body)
+        self.http2.take(event)
 
     # ---- to the client ----
 
@@ -276,11 +290,13 @@ class Connection(Client, asyncio.Protocol):
         if self.draining is not None:
             return
         if self.grpc is not None:
-            self.draining = ConnectionDraining(self.grpc, self.transport, self._call_later, self._on_goaway_confirmed)
+            self.draining = ConnectionDraining(self.grpc, self.transport, self.call_later, self._on_goaway_confirmed)
         elif self.http1 is not None:
             self.http1.drain()
 
-    def _call_later(self, seconds: float, do: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Runs do() after so many seconds; an error of it ends the connection."""
+
         def guarded() -> None:
             try:
                 do()
@@ -292,7 +308,22 @@ class Connection(Client, asyncio.Protocol):
     def _on_goaway_confirmed(self) -> None:
         """The client opens no more streams here: those that it has may end, and are resumed elsewhere."""
         self.host.streams.drain_connection(self)
+        if self.http2 is not None:
+            self.http2.drain()
         self.flush()
+
+    def call_soon(self, do: Callable[[], None]) -> None:
+        """Runs do() when others have had their turn; an error of it ends the connection."""
+        self.call_later(0, do)
+
+    def await_writable(self, call: Any) -> None:
+        """As Streams."""
+        self.host.streams.await_writable(call)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it has TLS."""
+        return self.offer.is_secure
 
     @property
     def is_fresh(self) -> bool:
@@ -312,7 +343,7 @@ class Connection(Client, asyncio.Protocol):
         return self.grpc.open_streams if self.grpc is not None else 0
 
     @property
-    def holder(self) -> GrpcServerConnection | Http1Endpoints | None:
+    def holder(self) -> GrpcServerConnection | Http1Exchanges | None:
         """What holds the bytes of unfinished requests."""
         return self.grpc or self.http1
 

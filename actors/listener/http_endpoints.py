@@ -4,154 +4,130 @@ Source: etcd 3.5 etcdhttp; texts and headers as its answers carry them.
 """
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
 from actors.listener.calls import NO_LEADER, Calls
+from actors.listener.exchange import Exchange
 from actors.listener.health_checks import HealthChecks, checks_of
+from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
 from actors.listener.scrapes import Scrapes
 from etcdz import ETCD_VERSION
 from etcdz.api import errors
-from etcdz.wire.http1 import Header, Request
+from etcdz.wire.http1 import Request
 
-_CORS = [
-    (b"access-control-allow-headers", b"accept, content-type, authorization"),
-    (b"access-control-allow-methods", b"POST, GET, OPTIONS, PUT, DELETE"),
-    (b"access-control-allow-origin", b"*"),
-]
-_DATE = "%a, %d %b %Y %H:%M:%S GMT"
-"""Of RFC 9110, 5.6.7. NB: nothing here sets a locale, so that the names are English."""
-_PLAIN = b"text/plain; charset=utf-8"
 _JSON = b"application/json"
-_NO_SNIFF = (b"x-content-type-options", b"nosniff")
+_METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class HttpEndpoints:
-    """What one client asks over HTTP. A caller of Calls: the stream id is the request's number.
+    """Of one listener."""
 
-    Base of what writes the answers in one version of HTTP.
-    """
-
-    def __init__(
-        self, calls: Calls, scrapes: Scrapes, fail: Callable[[Exception], None], metrics_only: bool = False
-    ) -> None:
-        """fail          called with what an answer to this client has raised: it ends this connection alone
-        metrics_only  whether /version is not among what can be asked
-        """
+    def __init__(self, calls: Calls, scrapes: Scrapes) -> None:
         self._calls = calls
         self._scrapes = scrapes
-        self._fail = fail
-        self._metrics_only = metrics_only
-        self._excluded: dict[int, frozenset[str]] = {}
-        """Alarms that a health check under way is to ignore, by the request's id."""
-        self._checks: dict[int, tuple[int, bool, HealthChecks, bool]] = {}
-        """Reads under way for /livez and /readyz, by stream ids below 0: (request's id, is linearizable, whose, is
-        verbose)."""
-        self._check_reads = 0
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether nothing can be written to the client any more."""
-        raise NotImplementedError
+    def routes(self) -> list[Route]:
+        """What is served here."""
+        return [
+            Route(b"/version", self._version),
+            Route(b"/health", self._health, monitors=True),
+            Route(b"/livez", self._check, is_prefix=True, monitors=True),
+            Route(b"/readyz", self._check, is_prefix=True, monitors=True),
+            Route(b"/metrics", self._metrics, methods=ANY, monitors=True),
+        ]
 
-    def answer(self, request_id: int, status: int, body: bytes, kind: bytes, headers: list[Header]) -> None:
-        """The answer to a request, whole; it leaves with the next flush. kind: its Content-Type"""
-        raise NotImplementedError
-
-    def flush(self) -> None:
-        """As Caller."""
-        raise NotImplementedError
-
-    def dispatch(self, request: Request) -> None:
-        """Answers a request, or begins what its answer waits for."""
-        if request.method == b"OPTIONS":  # of a browser, before it asks: the answer's CORS headers are what it wants
-            self._respond(request.id, 200, b"", _PLAIN)
-            return
-        known = {b"/version": self._version, b"/health": self._health, b"/metrics": self._metrics}.get(request.path)
-        if self._metrics_only and request.path == b"/version":
-            known = None
-        if known is None and request.path.startswith((b"/livez", b"/readyz")):
-            known = self._begin_checks
-        if known is None:
-            self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
-        elif request.method != b"GET" and request.path != b"/metrics":
-            self._respond(request.id, 405, b"Method Not Allowed\n", _PLAIN, _NO_SNIFF, (b"allow", b"GET"))
-        else:
-            known(request)
-
-    def _version(self, request: Request) -> None:
+    def _version(self, exchange: Exchange) -> None:
         body = {"etcdserver": ETCD_VERSION, "etcdcluster": self._calls.members.known.version or "not_decided"}
-        self._respond(request.id, 200, _compact_json(body), _JSON)
+        exchange.answer(200, _compact_json(body), _JSON)
 
-    def _health(self, request: Request) -> None:
+    def _health(self, exchange: Exchange) -> None:
         """A member is healthy if it can read what the quorum agrees on, or, with serializable=true, what it has itself,
         and no alarm is raised but those that the query excludes."""
-        query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
-        self._excluded[request.id] = frozenset(query.get("exclude", ()))
+        query = _query_of(exchange.request)
         linearizable = query.get("serializable", [""])[0] != "true"
-        self._calls.begin_health(self, request.id, linearizable)
+        self._calls.begin_health(_Health(exchange, frozenset(query.get("exclude", ()))), 0, linearizable)
 
-    def _begin_checks(self, request: Request) -> None:
-        query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
-        names = checks_of(request.path.decode("latin-1"), frozenset(query.get("exclude", ())))
+    def _check(self, exchange: Exchange) -> None:
+        query = _query_of(exchange.request)
+        names = checks_of(exchange.request.path.decode("latin-1"), frozenset(query.get("exclude", ())))
         if names is None:
-            self._respond(request.id, 404, b"404 page not found\n", _PLAIN, _NO_SNIFF)
+            exchange.answer(404, b"404 page not found\n", PLAIN_TEXT, NO_SNIFF)
             return
-        checks, is_verbose = HealthChecks(names, self._calls.members.known.is_learner), "verbose" in query
-        if checks.is_done:
-            self._respond(request.id, *checks.answer(is_verbose), _PLAIN, _NO_SNIFF)
+        checks = HealthChecks(names, self._calls.members.known.is_learner)
+        waiting = _Checks(exchange, checks, "verbose" in query)
+        waiting.answer_if_done()
         for is_linearizable in checks.reads:
-            self._check_reads -= 1
-            self._checks[self._check_reads] = (request.id, is_linearizable, checks, is_verbose)
-            self._calls.begin_health(self, self._check_reads, is_linearizable)
+            self._calls.begin_health(waiting, int(is_linearizable), is_linearizable)
 
-    def _answer_check(self, stream_id: int, code: int, body: bytes) -> None:
-        request_id, is_linearizable, checks, is_verbose = self._checks.pop(stream_id)
-        checks.on_read(is_linearizable, code, errors.NO_LEADER.text.encode() if body == NO_LEADER else body)
-        if checks.is_done:
-            self._respond(request_id, *checks.answer(is_verbose), _PLAIN, _NO_SNIFF)
-
-    def _metrics(self, request: Request) -> None:
+    def _metrics(self, exchange: Exchange) -> None:
         def answer(text: bytes | None) -> None:
-            if self.is_gone:
-                return
             try:
                 if text is None:
-                    self._respond(request.id, 503, b"no answer from the supervisor\n", _PLAIN)
+                    exchange.answer(503, b"no answer from the supervisor\n", PLAIN_TEXT)
                 else:
-                    self._respond(request.id, 200, text, b"text/plain; version=0.0.4; charset=utf-8")
+                    exchange.answer(200, text, _METRICS)
             except Exception as error:
-                self._fail(error)
-            self.flush()
+                exchange.fail(error)
+            exchange.flush()
 
         self._scrapes.begin(answer)
 
+
+class _Health:
+    """The Caller of the read of one /health. excluded: alarms that it ignores"""
+
+    def __init__(self, exchange: Exchange, excluded: frozenset[str]) -> None:
+        self._exchange = exchange
+        self._excluded = excluded
+
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        """The answer to a health check.
-
-        code, body   0 and the names of the raised alarms, separated by blanks; or gRPC's code and why it is unhealthy
-        """
+        """code, body: 0 and the names of the raised alarms, separated by blanks; or gRPC's code and why it is
+        unhealthy"""
         try:
-            (self._answer_health if stream_id >= 0 else self._answer_check)(stream_id, code, body)
+            alarms = [name for name in body.decode().split() if name not in self._excluded] if code == 0 else []
+            reason = f"ALARM {alarms[0]}" if alarms else body.decode() if code else ""
+            told = {"health": "false" if reason else "true", "reason": reason}
+            if reason:
+                self._exchange.answer(503, _compact_json(told) + b"\n", PLAIN_TEXT, NO_SNIFF)
+            else:
+                self._exchange.answer(200, _compact_json(told), PLAIN_TEXT)
         except Exception as error:
-            self._fail(error)
+            self._exchange.fail(error)
 
-    def _answer_health(self, stream_id: int, code: int, body: bytes) -> None:
-        excluded = self._excluded.pop(stream_id, frozenset())
-        alarms = [name for name in body.decode().split() if name not in excluded] if code == 0 else []
-        if alarms:
-            code, body = 1, f"ALARM {alarms[0]}".encode()
-        if code == 0:
-            self._respond(stream_id, 200, _compact_json({"health": "true", "reason": ""}), _PLAIN)
-        else:
-            reason = {"health": "false", "reason": body.decode()}
-            self._respond(stream_id, 503, _compact_json(reason) + b"\n", _PLAIN, _NO_SNIFF)
+    def flush(self) -> None:
+        """As Caller."""
+        self._exchange.flush()
 
-    def _respond(self, request_id: int, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]) -> None:
-        date = (b"date", time.strftime(_DATE, time.gmtime()).encode())
-        self.answer(request_id, status, body, kind, [*_CORS, *headers, date])
+
+class _Checks:
+    """The Caller of the reads of one /livez or /readyz; the stream id says whether a read is linearizable."""
+
+    def __init__(self, exchange: Exchange, checks: HealthChecks, is_verbose: bool) -> None:
+        self._exchange = exchange
+        self._checks = checks
+        self._is_verbose = is_verbose
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """As Caller."""
+        try:
+            self._checks.on_read(bool(stream_id), code, errors.NO_LEADER.text.encode() if body == NO_LEADER else body)
+            self.answer_if_done()
+        except Exception as error:
+            self._exchange.fail(error)
+
+    def answer_if_done(self) -> None:
+        """Once there is nothing more to read."""
+        if self._checks.is_done:
+            self._exchange.answer(*self._checks.answer(self._is_verbose), PLAIN_TEXT, NO_SNIFF)
+
+    def flush(self) -> None:
+        """As Caller."""
+        self._exchange.flush()
+
+
+def _query_of(request: Request) -> dict[str, list[str]]:
+    return parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
 
 
 def _compact_json(value: dict[str, Any]) -> bytes:

@@ -22,6 +22,8 @@ from etcdz.api.auth_info import AuthInfo
 NOBODY: Final = AuthInfo("", 0)
 REMEMBERED_MAX: Final = 4_096
 """Tokens as they came in metadata, with whose they are."""
+TOKEN_BYTES_MAX: Final = 64
+"""Of a simple token, as it came: no member gives longer ones."""
 _BEARER: Final = b"Bearer "
 _GATEWAY: Final = b"grpcgateway-accept"
 _INDEX_MAX: Final = (1 << 63) - 1
@@ -146,12 +148,14 @@ class Identities:
             return self._remember(given, text, owner)
         prefix, _, index = text.partition(".")
         is_simple = prefix and token.isascii() and index.isdigit() and len(index) < 20 and int(index) <= _INDEX_MAX
+        is_simple = is_simple and len(token) <= TOKEN_BYTES_MAX
         return UnknownToken.of(text) if is_simple and self._tokens.has_simple else self.refuse(token)
 
     def _remember(self, given: bytes, token: str, owner: str) -> AuthInfo:
         self._news.used.add(token)
-        if len(self._known) >= REMEMBERED_MAX:
-            self._known.clear()
         info = self.owner(owner)
-        self._known[given] = info, token
+        if len(given) <= TOKEN_BYTES_MAX:
+            if len(self._known) >= REMEMBERED_MAX:
+                self._known.clear()
+            self._known[given] = info, token
         return info

@@ -26,7 +26,7 @@ from etcdz.lease.question import KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.request_head import Metadata
 
-AskAboutUsers = Callable[[Caller, int, bytes, int, AuthInfo | None], None]
+AskAboutUsers = Callable[[Caller, int, bytes, int, AuthInfo | None], int]
 
 _LEASES: Final[dict[bytes, int]] = {}
 """Lease by request: clients send the same again and again."""

@@ -16,12 +16,14 @@ class Offer(NamedTuple):
     grpc            gRPC, over HTTP/2
     http1, http2    the endpoints of HTTP, over either version
     metrics_only    of these only the ones for monitoring
+    is_secure       over TLS
     """
 
     grpc: bool = True
     http1: bool = True
     http2: bool = False
     metrics_only: bool = False
+    is_secure: bool = False
 
 
 PLAIN: Final = Offer()
@@ -59,7 +61,7 @@ def ports_of(
             plain, schemes = Offer(grpc=False), https[address]
         else:
             plain, schemes = Offer(http1=not https), clients[address]
-        ports.append(Port(False in schemes, True in schemes, plain, plain._replace(http2=plain.http1)))
+        ports.append(Port(False in schemes, True in schemes, plain, plain._replace(http2=plain.http1, is_secure=True)))
     return ports
 
 

@@ -36,12 +36,13 @@ class Connection(Protocol):
     """What streams need of a client connection."""
 
     grpc: Any
+    http2: Any
     common_name: str
 
     @property
     def is_backed_up(self) -> bool: ...
     def reply(self, stream_id: int, code: int, body: bytes) -> None: ...
-    def take_request(self, stream_id: int, fields: Metadata, body: bytes) -> None: ...
+    def take_request(self, event: ServerEvent) -> None: ...
     def flush(self) -> None: ...
     def fail(self, error: Exception) -> None: ...
 
@@ -156,6 +157,19 @@ class StreamCall:
         return True
 
 
+class WaitingCall(Protocol):
+    """What waits for its client to read on: a StreamCall, or an exchange over HTTP/2."""
+
+    connection: Any
+    handler: Any
+    waiting: bool
+
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def is_clogged(self) -> bool: ...
+
+
 class Streams:
     """All streaming calls of a listener.
 
@@ -172,7 +186,7 @@ class Streams:
         self.services: dict[int, Service] = {}
         self.singles: dict[int, SingleService] = {}
         self.touched: dict[Connection, None] = {}
-        self.waiting: dict[Connection, list[StreamCall]] = {}
+        self.waiting: dict[Connection, list[WaitingCall]] = {}
         self.cancelled: dict[Any, set[int]] = {}
         self._calls: dict[Connection, dict[int, StreamCall]] = {}
         self._leader_timeout_s = leader_timeout_s
@@ -203,8 +217,10 @@ class Streams:
         if call is None:  # a unary call, or a stream that this end has ended
             if kind == CANCEL:
                 self.cancelled.setdefault(connection, set()).add(stream_id)
-            elif kind == REQUEST:
-                connection.take_request(stream_id, metadata, message)
+                if connection.http2 is not None:
+                    connection.http2.cancel(stream_id)
+            elif kind >= REQUEST:
+                connection.take_request(event)
             return
         if kind == STREAM_MESSAGE:
             call.handler.on_message(message)
@@ -265,7 +281,7 @@ class Streams:
         for call in list(self._calls.get(connection, {}).values()):
             _attempt(call, self.forget)
 
-    def await_writable(self, call: StreamCall) -> None:
+    def await_writable(self, call: WaitingCall) -> None:
         """Tell the call's handler when its client reads on."""
         if not call.waiting:
             call.waiting = True

@@ -196,7 +196,7 @@ class AnsweringConnection(Connection[ServerEvent]):
         if stream_id not in self._streams:
             return
         stream = self._stream_of(stream_id)
-        if stream.local_done:
+        if stream.local_done or stream.opened:
             return
         head = self._encoder.encode_plain(((b":status", b"%d" % status), *fields))
         if not body:
@@ -206,6 +206,33 @@ class AnsweringConnection(Connection[ServerEvent]):
         self._send_block(stream_id, f.END_HEADERS, head)
         self._queue_joined(stream, body)
         self._finish(stream, NO_TRAILERS)
+
+    def begin_response(self, stream_id: int, status: int, fields: Sequence[Field]) -> None:
+        """The head of an answer in pieces to a request that is not gRPC. As respond."""
+        if stream_id not in self._streams:
+            return
+        stream = self._stream_of(stream_id)
+        if not (stream.local_done or stream.opened):
+            stream.opened = True
+            head = self._encoder.encode_plain(((b":status", b"%d" % status), *fields))
+            self._send_block(stream_id, f.END_HEADERS, head)
+
+    def send_data(self, stream_id: int, data: bytes) -> None:
+        """A piece of such an answer, not empty. See pending_stream_bytes for a client that does not read."""
+        if stream_id not in self._streams:
+            return
+        stream = self._stream_of(stream_id)
+        if stream.opened and not stream.local_done:
+            self._budget += BUDGET_PER_CALL
+            self._queue_joined(stream, data)
+            self._flush_stream(stream)
+
+    def end_response(self, stream_id: int) -> None:
+        """The end of such an answer."""
+        if stream_id in self._streams:
+            stream = self._stream_of(stream_id)
+            if stream.opened:
+                self._finish(stream, NO_TRAILERS)
 
     def _refuse_http(self, stream: Stream, refusal: Refusal) -> None:
         """A request that is not gRPC ends without the application."""

@@ -25,6 +25,12 @@ CANCEL: Final = 5
 REQUEST: Final = 6
 """A whole request that is not gRPC, where such are served: message is its body, metadata all of its header fields,
 pseudo-headers included."""
+REQUEST_OPEN: Final = 7
+"""The head of one whose body is handed on as it comes: metadata as of REQUEST."""
+REQUEST_BODY: Final = 8
+"""message: a piece of its body, not empty"""
+REQUEST_END: Final = 9
+"""The end of its body."""
 
 ServerEvent = tuple[int, int, Method, bytes, float | None, Metadata]
 """(kind, stream id, method, message, deadline, metadata). deadline: on the connection's clock; None: none."""

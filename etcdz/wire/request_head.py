@@ -6,7 +6,7 @@ that it can be kept.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from etcdz.api.errors import Code
@@ -48,6 +48,8 @@ class Method(NamedTuple):
 
 HTTP_REQUEST: Final = Method(b"", True)
 """What is asked by a request that is not gRPC, where such are served. NB: told apart from others by identity."""
+HTTP_PIECES: Final = Method(b"", True)
+"""The same where the body is handed on as it comes."""
 
 
 class Refusal(NamedTuple):
@@ -72,6 +74,18 @@ class Head:
     """
 
     __slots__ = ("method", "length", "metadata", "gzip", "refusal", "malformed", "plain", "lazy", "long_bytes")
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is not gRPC's."""
+        return self.method is HTTP_REQUEST or self.method is HTTP_PIECES
+
+    def with_timeout(self, value: bytes) -> "Head":
+        """The head of one request that is not gRPC, whose grpc-timeout is a field like others."""
+        head = Head()
+        head.method, head.length, head.long_bytes = self.method, self.length, self.long_bytes
+        head.metadata = {**self.metadata, TIMEOUT: value}
+        return head
 
     def __init__(self) -> None:
         self.method = Method(b"", True)
@@ -122,12 +136,20 @@ def _escape(c: int) -> str:
     return "\\" + chr(c) if c in b'"\\' else f"\\x{c:02x}"
 
 
+TakesPieces = Callable[[bytes, bytes], bool]
+"""(method, target) -> whether the body of such a request that is not gRPC is handed on as it comes."""
+
+
 def interpret(
-    fields: Sequence[Field], methods: Mapping[bytes, Method], serves_http: bool = False, serves_grpc: bool = True
+    fields: Sequence[Field],
+    methods: Mapping[bytes, Method],
+    serves_http: bool = False,
+    serves_grpc: bool = True,
+    takes_pieces: TakesPieces = lambda method, target: False,
 ) -> Head:
     """The head that fields, without grpc-timeout, make.
 
-    serves_http     a request that is not gRPC is an HTTP_REQUEST, and not refused
+    serves_http     a request that is not gRPC is an HTTP_REQUEST or HTTP_PIECES, and not refused
     serves_grpc     otherwise all requests are such
     """
     head = Head()
@@ -137,7 +159,8 @@ def interpret(
     if head.malformed:
         return head
     if serves_http and not (serves_grpc and regular.get(b"content-type", b"").startswith(b"application/grpc")):
-        head.method = HTTP_REQUEST
+        in_pieces = takes_pieces(pseudo[b":method"], pseudo.get(b":path", b""))
+        head.method = HTTP_PIECES if in_pieces else HTTP_REQUEST
         head.metadata = pseudo | regular
         return head
     head.refusal = _refuse_http(pseudo, regular) or _find_method(head, pseudo[b":path"], methods)

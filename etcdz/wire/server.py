@@ -20,17 +20,31 @@ from etcdz.wire.connection import (
     PING_FINAL,
     strip_padding,
 )
-from etcdz.wire.events import CALL, CANCEL, NO_METHOD, REQUEST, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
+from etcdz.wire.events import (
+    CALL,
+    CANCEL,
+    NO_METHOD,
+    REQUEST,
+    REQUEST_BODY,
+    REQUEST_END,
+    REQUEST_OPEN,
+    STREAM_END,
+    STREAM_MESSAGE,
+    STREAM_OPEN,
+    ServerEvent,
+)
 from etcdz.wire.frames import ProtocolError
 from etcdz.wire.grpc_message import BadMessage, next_message
 from etcdz.wire.header_block import Field, ListTooLong, list_bytes
 from etcdz.wire.keepalive import ASK, GIVE_UP, PING_ALIVE, WAIT, KeepaliveRules, Pulse, Strikes
 from etcdz.wire.request_head import (
+    HTTP_PIECES,
     HTTP_REQUEST,
     NO_METADATA,
     Head,
     Method,
     Refusal,
+    TakesPieces,
     check_trailers,
     decode_timeout,
     interpret,
@@ -61,8 +75,11 @@ class ServerSettings(NamedTuple):
                             connection (header_block.BOMB_FACTOR)
     cork_bytes              after so many bytes of DATA of long answers no more leave until `uncork`
     keepalive               None: the client may PING as it likes, within the budget, and is never sent one
-    serves_http             requests that are not gRPC are handed on (REQUEST), and answered by `respond`
+    serves_http             requests that are not gRPC are handed on (REQUEST, REQUEST_OPEN), and answered by `respond`
+                            or `begin_response`
     serves_grpc             otherwise all requests are such
+    body_bytes_max          of a request that is not gRPC and is handed on whole
+    takes_pieces            which of them are not
     """
 
     message_bytes_max: int = 1_572_864 + 524_288
@@ -76,6 +93,8 @@ class ServerSettings(NamedTuple):
     keepalive: KeepaliveRules | None = None
     serves_http: bool = False
     serves_grpc: bool = True
+    body_bytes_max: int = 1_572_864 + 524_288
+    takes_pieces: TakesPieces = lambda method, target: False
 
 
 class GrpcServerConnection(AnsweringConnection):
@@ -97,6 +116,7 @@ class GrpcServerConnection(AnsweringConnection):
         self._methods = methods
         self._message_max = settings.message_bytes_max
         self._serves_http, self._serves_grpc = settings.serves_http, settings.serves_grpc
+        self._takes_pieces, self._body_max = settings.takes_pieces, settings.body_bytes_max
         self._streams_max = min(settings.max_concurrent_streams, STREAMS_MAX)
         self._inbox_max = settings.inbox_bytes_max
         self._inbox_bytes = 0
@@ -293,7 +313,7 @@ class GrpcServerConnection(AnsweringConnection):
             self._known[block] = head
 
     def _keep_head(self, key: tuple[Field, ...]) -> Head:
-        head = interpret(key, self._methods, self._serves_http, self._serves_grpc)
+        head = interpret(key, self._methods, self._serves_http, self._serves_grpc, self._takes_pieces)
         if (size := list_bytes(key)) > KEPT_BLOCK_BYTES_MAX:
             head.long_bytes = size
             head.plain = head.lazy = False
@@ -318,7 +338,10 @@ class GrpcServerConnection(AnsweringConnection):
         elif not self._fast:
             self._update_fast()
         if timeout is not None and refusal is None:
-            refusal = self._start_clock(stream_id, timeout)
+            if head.is_http:
+                self._streams[stream_id] = head = head.with_timeout(timeout)
+            else:
+                refusal = self._start_clock(stream_id, timeout)
         if head.plain and refusal is None and not flags & f.END_STREAM:
             if head.lazy:
                 self._fresh[stream_id] = None
@@ -347,6 +370,9 @@ class GrpcServerConnection(AnsweringConnection):
             self._events.append((STREAM_OPEN, stream.id, head.method, b"", stream.deadline, head.metadata))
             if head.long_bytes:
                 head.metadata = NO_METADATA
+        elif head.method is HTTP_PIECES:
+            stream.announced = True
+            self._events.append((REQUEST_OPEN, stream.id, HTTP_PIECES, b"", None, head.metadata))
         elif head.long_bytes:
             self._hold(stream, head.long_bytes)
         if stream.remote_done:
@@ -415,7 +441,7 @@ class GrpcServerConnection(AnsweringConnection):
             return
         if stream.received < stream.head.length:
             self._reset(stream.id, f.PROTOCOL_ERROR)
-        elif stream.inbox and stream.head.method is not HTTP_REQUEST:
+        elif stream.inbox and not stream.head.is_http:
             code = Code.INTERNAL if stream.head.method.streams else Code.UNKNOWN
             self._refuse_request(stream, Refusal(code, "unexpected EOF"))
         else:
@@ -428,6 +454,8 @@ class GrpcServerConnection(AnsweringConnection):
             self._events.append((STREAM_END, stream.id, NO_METHOD, b"", None, NO_METADATA))
         elif method is HTTP_REQUEST:
             self._hand_on_request(stream)
+        elif method is HTTP_PIECES:
+            self._events.append((REQUEST_END, stream.id, NO_METHOD, b"", None, NO_METADATA))
         elif stream.message is None:
             self._refuse_request(stream, Refusal(Code.UNKNOWN, "EOF"))
         else:
@@ -480,7 +508,11 @@ class GrpcServerConnection(AnsweringConnection):
         self._hold(stream, -stream.held)
 
     def _take_payload(self, stream: Stream, payload: bytes) -> None:
-        """Hands on the gRPC messages that payload completes."""
+        """Hands on the gRPC messages that payload completes, or a piece of a body."""
+        if stream.head.method is HTTP_PIECES:
+            if payload:
+                self._events.append((REQUEST_BODY, stream.id, NO_METHOD, payload, None, NO_METADATA))
+            return
         inbox = stream.inbox
         before = len(inbox)
         inbox += payload
@@ -493,7 +525,7 @@ class GrpcServerConnection(AnsweringConnection):
             return
         if len(inbox) != before:
             self._hold(stream, len(inbox) - before)
-            if stream.head.method is HTTP_REQUEST and len(inbox) > self._message_max:
+            if stream.head.method is HTTP_REQUEST and len(inbox) > self._body_max:
                 self._refuse_request(stream, _TOO_LARGE)
                 return
             is_full = self._inbox_bytes > self._inbox_max or self._unfinished.is_hopeless
@@ -576,7 +608,7 @@ class GrpcServerConnection(AnsweringConnection):
     def _refuse_request(self, stream: Stream, refusal: Refusal) -> None:
         """Ends a call, whose answer is still to come, for the client's fault."""
         self._tell_cancelled(stream)
-        if stream.head.method is HTTP_REQUEST:
+        if stream.head.is_http:
             self._refuse_http(stream, refusal)
         else:
             self._refuse(stream, refusal)

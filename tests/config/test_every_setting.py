@@ -61,9 +61,6 @@ REFUSED = {
     "experimental-enable-v2v3": "/v2",
     "proxy": "on",
     "enable-log-rotation": "true",
-    # Nor be as safe as the user thinks.
-    "cors": "http://a:1",
-    "host-whitelist": "a",
 }
 
 

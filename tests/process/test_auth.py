@@ -419,6 +419,19 @@ def test_tokens_survive_a_kill_of_any_actor(member: AuthMember, name: str) -> No
             call(get(b"secret"), timeout=20, wait_for_ready=True, metadata=member.metadata("u"))
 
 
+def test_a_new_listener_lets_nobody_in_before_it_knows_the_users(member: AuthMember) -> None:
+    """Its backend is stopped, so that a new one is started later."""
+    trial = Trial(member.member, 1)
+    before = trial.actors()
+    os.kill(before["backend"]["pid"], signal.SIGSTOP)
+    os.kill(before["listener-1"]["pid"], signal.SIGKILL)
+    with open_channel(member.member.target) as channel:
+        call = unary(channel, "Maintenance/HashKV", pb.HashKVResponse)
+        with pytest.raises(grpc.RpcError, match="user name is empty"):
+            call(pb.HashKVRequest(), timeout=20, wait_for_ready=True)
+    trial.wait_restarted(before, "backend")
+
+
 def test_while_auth_is_off_nobody_is_asked_and_later_old_tokens_are_none(member: AuthMember) -> None:
     member.must("Auth/AuthDisable", pb.AuthDisableRequest(), "root")
     assert member.call("KV/Range", get(b"secret"), metadata=(("token", "no.token"),)).count == 1

@@ -25,7 +25,7 @@ LIMIT = 100
 
 
 def server(serves_grpc: bool = True) -> GrpcServerConnection:
-    chosen = ServerSettings(message_bytes_max=LIMIT, serves_http=True, serves_grpc=serves_grpc)
+    chosen = ServerSettings(body_bytes_max=LIMIT, serves_http=True, serves_grpc=serves_grpc)
     made = GrpcServerConnection(METHODS, chosen, Clock())
     made.receive(HELLO)
     made.take_output()

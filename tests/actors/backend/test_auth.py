@@ -10,7 +10,7 @@ from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.methods import LEASE_KEYS, LEASE_LEASES, PASSWORD_HASH, RANGE, TOKEN_OWNER, TXN
 from etcdz.auth.questions import HASHED, UNKNOWN, Owner, PasswordHash, decode_revision, lease_question
-from etcdz.ipc.messages import Apply, AuthState, AuthTokens, BackendHello, Read, Replies, TokensUsed
+from etcdz.ipc.messages import Apply, AuthState, AuthTokens, BackendHello, CancelReads, Read, Replies, TokensUsed
 from etcdz.ipc.request_ids import RequestIds
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
@@ -131,3 +131,13 @@ def test_tokens_are_told_and_outlive_the_process(world: World, start: Start) -> 
     sent = again.apply(auth_user_delete=pb.AuthUserDeleteRequest(name="u"))
     assert [type(message) for message in sent] == [AuthState, AuthTokens, Replies]
     assert sent[1].dropped == [token]
+
+
+def test_a_question_about_a_token_that_never_comes_is_forgotten_with_who_asks(world: World) -> None:
+    ask = Read(1, [(request_id, TOKEN_OWNER, b"prefix.999", 10**18) for request_id in (1, 2, 3)], [])
+    world.one.turn(ask)
+    assert len(world.one.actor.reads.parked) == 3
+    world.one.turn(CancelReads(1, [1, 3]))
+    assert [read[1] for read in world.one.actor.reads.parked] == [2]
+    world.one.actor.on_peer_down(LISTENER)
+    assert world.one.actor.reads.parked == []

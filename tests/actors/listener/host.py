@@ -1,5 +1,6 @@
 """A listener around its calls, with two clients."""
 
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,8 +34,18 @@ def make_calls(sent: list[Any]) -> Calls:
     return Calls(make_host(lambda name, message: sent.append(message)), MemberConfig())
 
 
-def make_gate(news: AuthNews | None = None, asked: list[Any] | None = None) -> AuthGate:
-    """What it asks the backend is added to asked: (caller, token, index). news: auth is off"""
+def make_gate(
+    news: AuthNews | None = None, asked: list[Any] | None = None, taken_back: list[int] | None = None
+) -> AuthGate:
+    """What it asks the backend is added to asked: (caller, token, index), with 1, 2, ... as request ids; those that it
+    takes back, to taken_back. news: auth is off"""
     news = news or AuthNews()
     identities = Identities(news, Tokens(has_simple=True), SimpleNamespace(warn=lambda msg, **fields: None))
-    return AuthGate(news, identities, lambda *question: None if asked is None else asked.append(question))
+    ids = count(1)
+
+    def ask(*question: Any) -> int:
+        if asked is not None:
+            asked.append(question)
+        return next(ids)
+
+    return AuthGate(news, identities, ask, (lambda _: None) if taken_back is None else taken_back.append)

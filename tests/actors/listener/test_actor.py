@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from etcdz.wire.events import DONE, GOAWAY, ClientEvent
 from tests.etcd_process import free_port
 
 READY_INDEX = 3
+COMMIT = 5
 
 
 class Log:
@@ -65,6 +67,11 @@ class World:
     def listen(self, sockets: list[int], drain_share: float = 0.0) -> None:
         self.actor.on_listen(Listen(sockets, drain_share))
 
+    def tell_of_users(self) -> None:
+        """As the backend does when it has applied what was committed."""
+        self.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))
+        self.backend_answers()
+
     def lead(self) -> None:
         self.actor.on_leadership(Leadership(1, 2, 9, 4, 7, READY_INDEX, 0))
 
@@ -89,7 +96,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """It has heard nothing yet."""
     made = World(tmp_path, monkeypatch)
     yield made
     made.actor.acceptor.accept_from([])
@@ -101,6 +109,32 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     asyncio.set_event_loop(None)
     for sock in made.sockets:
         sock.close()
+
+
+@pytest.fixture
+def world(young: World) -> World:
+    young.tell_of_users()
+    return young
+
+
+def test_nobody_is_let_in_before_it_is_known_who_may_do_what(young: World) -> None:
+    young.listen([0, 1])
+    assert not young.actor.acceptor.is_accepting
+    young.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))
+    [(name, read)] = _flushed(young)
+    assert (name, read.items[0][3]) == ("backend", COMMIT), "all that was committed when it began"
+    assert not young.actor.acceptor.is_accepting
+    young.backend_answers()
+    young.until(lambda: young.actor.acceptor.is_accepting)
+
+
+def test_a_backend_that_does_not_answer_is_asked_again_for_users(young: World) -> None:
+    young.listen([0, 1])
+    young.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))
+    young.actor.calls.expire(time.monotonic() + 60)
+    assert not young.actor.acceptor.is_accepting
+    young.backend_answers()
+    young.until(lambda: young.actor.acceptor.is_accepting)
 
 
 def test_it_says_that_it_serves_once_clients_can_connect_and_the_member_is_known(world: World) -> None:

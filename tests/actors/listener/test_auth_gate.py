@@ -39,7 +39,8 @@ class World:
     def __init__(self) -> None:
         self.news = AuthNews()
         self.asked: list[Any] = []
-        self.gate: AuthGate = make_gate(self.news, self.asked)
+        self.taken_back: list[int] = []
+        self.gate: AuthGate = make_gate(self.news, self.asked, self.taken_back)
         self.client = Client()
         self.gone_on: list[AuthInfo | None] = []
         self.tell(news_of())
@@ -223,6 +224,31 @@ def test_a_call_that_is_given_up_does_not_go_on(world: World) -> None:
     world.answer("u")
     world.answer("u")
     assert world.gone_on == [AuthInfo("u", REVISION)]
+    assert world.taken_back == [1], "its index may never come"
+
+
+def test_tokens_with_indexes_that_never_come_do_not_keep_others_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth_gate, "HELD_MAX", 3)
+    for stream_id in range(3):
+        world.permit(RANGE, world.who(token=f"abcdefghijklmnop.{10**18 + stream_id}"), stream_id=stream_id)
+    world.client, other = Client(), world.client
+    world.permit(RANGE, world.who(token=TOKEN))
+    assert other.answers == [(0, errors.INVALID_AUTH_TOKEN.code, errors.INVALID_AUTH_TOKEN.text.encode())]
+    assert world.taken_back == [1], "who is held for longest"
+    world.asked.pop(0)[0].reply(0, 0, Owner(9, "u").encode())
+    assert (world.gone_on, len(other.answers)) == ([], 1), "refused once"
+    world.asked.pop(-1)[0].reply(0, 0, Owner(9, "u").encode())
+    assert world.gone_on == [AuthInfo("u", REVISION)]
+
+
+def test_what_is_longer_than_any_token_is_none_and_is_not_kept(world: World) -> None:
+    assert world.permit(RANGE, world.who(token="a" * 100 + ".7")) is None
+    assert world.asked == [] and world.client.answers[0][1] == errors.INVALID_AUTH_TOKEN.code
+    world.give(TOKEN, "u")
+    assert world.who(authorization=f"Bearer {TOKEN},{'x' * 8000}") == AuthInfo("u", REVISION)
+    assert not world.gate.identities._known
 
 
 def test_what_is_held_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,11 @@ from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection
 from actors.listener.draining import GATHER_S
-from actors.listener.http1_endpoints import Http1Endpoints
-from actors.listener.http2_endpoints import Http2Endpoints
+from actors.listener.http1_exchanges import Http1Exchanges
+from actors.listener.http2_exchanges import Http2Exchanges
+from actors.listener.http_access import HttpAccess
+from actors.listener.http_endpoints import HttpEndpoints
+from actors.listener.http_router import Router
 from actors.listener.ports import Offer
 from actors.listener.streams import StreamCall, Streams
 from etcdz.api.errors import NO_LEADER
@@ -102,14 +105,15 @@ class World:
         methods = {PATH: Method(PATH, True, PUT), STREAM: Method(STREAM, False, WATCH)}
         return GrpcServerConnection(methods, ServerSettings(), lambda: 0.0)
 
-    def new_http1(self, connection: Connection) -> Http1Endpoints:
-        scrapes: Any = None
-        unfinished = UnfinishedRequests(1 << 20)
-        return Http1Endpoints(connection.transport, self.calls, scrapes, 100, unfinished, connection.fail)
+    def new_http1(self, connection: Connection) -> Http1Exchanges:
+        return Http1Exchanges(connection, self._router(), 100, UnfinishedRequests(1 << 20))
 
-    def new_http2(self, connection: Connection) -> Http2Endpoints:
+    def new_http2(self, connection: Connection) -> Http2Exchanges:
+        return Http2Exchanges(connection, self._router())
+
+    def _router(self) -> Router:
         scrapes: Any = None
-        return Http2Endpoints(connection, self.calls, scrapes, connection.fail)
+        return Router(HttpEndpoints(self.calls, scrapes).routes(), HttpAccess())
 
     def wake(self) -> None:
         self.idles = False

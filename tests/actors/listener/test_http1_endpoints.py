@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from actors.listener.calls import Calls
-from actors.listener.http1_endpoints import Http1Endpoints
+from actors.listener.http1_exchanges import Http1Exchanges
+from actors.listener.http_access import HttpAccess
+from actors.listener.http_endpoints import HttpEndpoints
+from actors.listener.http_router import Router
 from actors.listener.scrapes import Answer
 from etcdz import CLUSTER_VERSION, ETCD_VERSION
 from etcdz.config import MemberConfig
@@ -50,9 +53,16 @@ class Client:
         scrapes: Any = SimpleNamespace(begin=self.scrapes.append)
         self.unfinished = UnfinishedRequests(1 << 20)
         self.failures: list[Exception] = []
-        self.endpoints = Http1Endpoints(
-            self.transport, self.calls, scrapes, BODY_BYTES_MAX, self.unfinished, self.failures.append
+        connection: Any = SimpleNamespace(
+            transport=self.transport,
+            common_name="",
+            is_secure=False,
+            is_backed_up=False,
+            call_soon=lambda do: do(),
+            fail=self.failures.append,
         )
+        router = Router(HttpEndpoints(self.calls, scrapes).routes(), HttpAccess())
+        self.endpoints = Http1Exchanges(connection, router, BODY_BYTES_MAX, self.unfinished)
 
     def send(self, path: str, method: str = "GET", headers: str = "", body: str = "") -> None:
         self.endpoints.receive(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n{body}".encode())

@@ -30,6 +30,7 @@ class Pair:
     """A client and a listener's end of its connection, joined by nothing but their bytes."""
 
     is_backed_up = False
+    http2 = None
     common_name = ""
 
     def __init__(self) -> None:

@@ -1,0 +1,324 @@
+"""One client's HTTP/1.1 connection: from bytes to exchanges, and back.
+
+Requests that change nothing may be under way together, as they come; any other waits until those before it are
+answered, and those behind it wait for it. Source: RFC 9112, section 9.3.2
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from actors.listener.exchange import Exchange, SwitchedProtocol
+from actors.listener.http_router import Router
+from etcdz.wire.http1 import BodyPart, Event, Header, Http1Connection, Http1Limits, Request
+from etcdz.wire.unfinished import UnfinishedRequests
+
+QUEUED_BYTES_MAX: Final = 64 << 10
+"""Of what is pipelined behind a request that is under way: with more, nothing is read."""
+CLOGGED_BYTES: Final = 64 << 10
+"""A streamed answer that keeps more than this back has no room."""
+_SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
+
+
+class Connection(Protocol):
+    """The client's connection."""
+
+    transport: Any
+    common_name: str
+
+    @property
+    def is_secure(self) -> bool: ...
+    @property
+    def is_backed_up(self) -> bool: ...
+    def hold_reading(self, holds: bool) -> None:
+        """Reads nothing more for now, or reads on."""
+
+    def call_soon(self, do: Callable[[], None]) -> None:
+        """Runs do() when others have had their turn; an error of it ends the connection."""
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """The same after so many seconds."""
+
+    def fail(self, error: Exception) -> None: ...
+
+
+class Http1Exchange(Exchange):
+    """A request on an HTTP/1.1 connection."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: "Http1Exchanges", request: Request, connection: Connection) -> None:
+        super().__init__(request, connection.common_name, connection.is_secure)
+        self._owner = owner
+
+    @property
+    def is_gone(self) -> bool:
+        return self._owner.is_gone(self)
+
+    @property
+    def has_room(self) -> bool:
+        return self._owner.has_room(self)
+
+    def switch(self, headers: list[Header], make: Callable[[Any], SwitchedProtocol]) -> None:
+        self.is_over = True
+        self._owner.switch(self, headers, make)
+
+    def flush(self) -> None:
+        self._owner.flush()
+
+    def fail(self, error: Exception) -> None:
+        self._owner.fail(error)
+
+    def _answer(self, status: int, body: bytes, kind: bytes, headers: list[Header]) -> None:
+        self._owner.http.respond(self.request.id, status, body, kind, headers)
+        self._owner.on_over(self)
+
+    def _begin(self, status: int, kind: bytes, headers: list[Header]) -> None:
+        self._owner.http.begin(self.request.id, status, kind, headers)
+
+    def _send(self, data: bytes) -> None:
+        self._owner.http.send(self.request.id, data)
+
+    def _end(self, status: int) -> None:
+        self._owner.http.end(self.request.id)
+        self._owner.on_over(self)
+
+
+class Http1Exchanges:
+    """under_way    exchanges that are served and not answered, by request id"""
+
+    def __init__(
+        self, connection: Connection, router: Router, body_bytes_max: int, unfinished: UnfinishedRequests
+    ) -> None:
+        """router        what answers
+        unfinished    shared by all connections of a listener
+        """
+        self._connection = connection
+        self._transport = connection.transport
+        self._router = router
+        self._unfinished = unfinished
+        self._leaving = False
+        self.under_way: dict[int, Http1Exchange] = {}
+        self._queue: deque[Event] = deque()
+        self._queued_bytes = 0
+        self._is_held = False
+        """Invariant: whether _queued_bytes > QUEUED_BYTES_MAX, as the connection was told"""
+        self._is_serving = False
+        """Whether what waits in the queue is looked at again."""
+        self._awaits_room: dict[int, Http1Exchange] = {}
+        self._switched: SwitchedProtocol | None = None
+        """What is spoken instead of HTTP."""
+        self.http = Http1Connection(
+            Http1Limits(body_bytes_max=body_bytes_max),
+            lambda size: unfinished.change(self, size),
+            router.takes_pieces,
+        )
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a whole request has come at all."""
+        return self.http.has_asked
+
+    def fail(self, error: Exception) -> None:
+        """As Exchange."""
+        self._connection.fail(error)
+
+    # ---- from the client ----
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the request that has not come completely."""
+        if self._switched is not None:
+            self._switched.give_up_unfinished()
+            return
+        self.http.give_up_unfinished()
+        self.forget_unfinished()
+        self.flush()
+
+    def forget_unfinished(self) -> None:
+        """The transport is gone, or what was held is given up."""
+        self._unfinished.forget(self)
+
+    def receive(self, data: bytes) -> None:
+        """Bytes of the client: serves the requests that they complete, and writes the answers that are ready."""
+        if self._switched is not None:
+            self._switched.receive(data)
+            return
+        self._take(self.http.receive(data))
+        self.flush()
+
+    def receive_eof(self) -> None:
+        """The client has closed its half; it still gets the answers to what it asked, but for those without end."""
+        if self._switched is not None:
+            self._switched.receive_eof()
+            return
+        self._take(self.http.receive_eof())
+        for exchange in list(self.under_way.values()):
+            if exchange.is_begun:
+                self.http.cut(exchange.request.id)
+                self._lose(exchange)
+        self.flush()
+
+    def lose(self) -> None:
+        """The transport is gone."""
+        if self._switched is not None:
+            self._switched.lose()
+        self.forget_unfinished()
+        self._queue.clear()
+        for exchange in list(self.under_way.values()):
+            self._lose(exchange)
+
+    def _lose(self, exchange: Http1Exchange) -> None:
+        self.under_way.pop(exchange.request.id, None)
+        self._awaits_room.pop(exchange.request.id, None)
+        try:
+            exchange.handler.on_gone()
+        except Exception as error:
+            self._connection.fail(error)
+
+    def _take(self, events: list[Event]) -> None:
+        self._queue += events
+        self._queued_bytes += sum(map(_size_of, events))
+        self._serve_queue()
+
+    def _serve_queue(self) -> None:
+        """Serves what may be: the rest waits."""
+        queue = self._queue
+        self._is_serving = True
+        while queue:
+            event = queue[0]
+            if isinstance(event, Request) and not self._may_serve(event):
+                break
+            queue.popleft()
+            self._queued_bytes -= _size_of(event)
+            self._serve(event)
+        self._is_serving = False
+        if (self._queued_bytes > QUEUED_BYTES_MAX) != self._is_held:
+            self._is_held = not self._is_held
+            self._connection.hold_reading(self._is_held)
+
+    def _may_serve(self, request: Request) -> bool:
+        if not self.under_way:
+            return True
+        if request.method not in _SAFE or request.is_upgrade:
+            return False
+        return all(exchange.request.method in _SAFE for exchange in self.under_way.values())
+
+    def _serve(self, event: Event) -> None:
+        if isinstance(event, Request):
+            exchange = self.under_way[event.id] = Http1Exchange(self, event, self._connection)
+            self._router.dispatch(exchange)
+            if self._leaving and not exchange.is_over:
+                exchange.handler.on_drain()
+            return
+        found = self.under_way.get(event.id)
+        if found is None:
+            return  # answered already, and not interested in the rest
+        if isinstance(event, BodyPart):
+            found.handler.on_body(event.data)
+        elif event.is_whole:
+            found.handler.on_body_end()
+        else:
+            self._lose(found)
+
+    def on_over(self, exchange: Http1Exchange) -> None:
+        """It is answered: what waits behind it has its turn."""
+        self.under_way.pop(exchange.request.id, None)
+        if self._queue and not self._is_serving:
+            self._connection.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._is_serving and not self._transport.is_closing():
+            self._serve_queue()
+            self.flush()
+
+    def drain(self) -> None:
+        """Closes the connection once every request has its answer; answers without end are ended."""
+        self._leaving = True
+        if self._switched is not None:
+            self._switched.drain()
+            return
+        for exchange in list(self.under_way.values()):
+            exchange.handler.on_drain()
+        self.flush()
+
+    # ---- to the client ----
+
+    def is_gone(self, exchange: Http1Exchange) -> bool:
+        """As Exchange."""
+        return exchange.request.id not in self.under_way or self._transport.is_closing()
+
+    def has_room(self, exchange: Http1Exchange) -> bool:
+        """As Exchange."""
+        request_id = exchange.request.id
+        if not self._connection.is_backed_up and self.http.waiting_bytes(request_id) <= CLOGGED_BYTES:
+            return True
+        self._awaits_room[request_id] = exchange
+        return False
+
+    def on_writable(self) -> None:
+        """The socket has room again."""
+        if self._switched is not None:
+            self._switched.on_writable()
+            return
+        waiting, self._awaits_room = self._awaits_room, {}
+        for exchange in waiting.values():
+            if not exchange.is_gone and exchange.has_room:
+                exchange.handler.on_writable()
+        if waiting:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the answers that are ready, and closes the connection if it is over."""
+        try:
+            output = self.http.take_output()
+            if output:
+                self._transport.write(output)
+                if self._awaits_room and not self._connection.is_backed_up:
+                    self._connection.call_soon(self.on_writable)
+            if self._switched is not None:
+                return
+            if self.http.should_close or (self._leaving and not self.http.is_busy):
+                self._transport.close()
+        except Exception as error:
+            self._connection.fail(error)
+
+    # ---- another protocol: websocket.Wire ----
+
+    def switch(self, exchange: Http1Exchange, headers: list[Header], make: Callable[[Any], SwitchedProtocol]) -> None:
+        """As Exchange."""
+        rest = self.http.switch(exchange.request.id, headers)
+        self.under_way.pop(exchange.request.id, None)
+        self.flush()
+        self._switched = make(self)
+        if self._leaving:
+            self._switched.drain()
+        self._switched.receive(rest)
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether the socket has no room."""
+        return self._connection.is_backed_up
+
+    def write(self, data: bytes) -> None:
+        """Bytes of the other protocol."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """The other protocol is at its end."""
+        self._transport.close()
+
+    def hold(self, size: int) -> None:
+        """An unfinished message keeps so many bytes more, or less."""
+        self._unfinished.change(self, size)
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Runs do() after so many seconds; an error of it ends the connection."""
+        self._connection.call_later(seconds, do)
+
+
+def _size_of(event: Event) -> int:
+    """What it keeps while it waits, at least."""
+    if isinstance(event, Request):
+        return len(event.body) + sum([len(name) + len(value) for name, value in event.headers.items()])
+    return len(event.data) if isinstance(event, BodyPart) else 0

@@ -1,0 +1,105 @@
+"""What a call finds or changes: an action, and the node as it is after it and was before it.
+
+    {"action":"set","node":{...},"prevNode":{...}}
+    node := {"key","value","dir","expiration","ttl","nodes","modifiedIndex","createdIndex"}, what is empty left out
+
+Source: etcd 3.5 v2store event and node_extern.
+"""
+
+from typing import Final, NamedTuple
+
+from etcdz.v2.go_json import SECOND_NS, encode_text, encode_time
+
+GET: Final = "get"
+CREATE: Final = "create"
+SET: Final = "set"
+UPDATE: Final = "update"
+DELETE: Final = "delete"
+COMPARE_AND_SWAP: Final = "compareAndSwap"
+COMPARE_AND_DELETE: Final = "compareAndDelete"
+EXPIRE: Final = "expire"
+
+
+class NodeView(NamedTuple):
+    """A node at one moment.
+
+    value       None: it is left out, as of a directory and of what was deleted
+    expires_ns  unix time, 0: never
+    ttl_s       what is left then, rounded up
+    nodes       a directory's, as far as they were asked for
+    """
+
+    key: str
+    value: str | None
+    is_dir: bool
+    expires_ns: int
+    ttl_s: int
+    nodes: "tuple[NodeView, ...]"
+    modified: int
+    created: int
+
+    def to_json(self, skip: int = 0) -> str:
+        """skip: length of what is cut off the front of every key"""
+        parts: list[str] = []
+        left: list[NodeView | str] = [self]
+        while left:  # directories may be nested deeper than calls can be
+            part = left.pop()
+            if isinstance(part, str):
+                parts.append(part)
+                continue
+            head, tail = part._fields_json(skip)
+            parts.append(head)
+            left.append(tail)
+            if part.nodes:
+                left.append("]")
+                left += [item for node in reversed(part.nodes) for item in (node, ",")][:-1]
+                parts.append(',"nodes":[' if len(head) > 1 else '"nodes":[')
+        return "".join(parts)
+
+    def _fields_json(self, skip: int) -> tuple[str, str]:
+        """What stands before its nodes, and what behind."""
+        head = [f'"key":{encode_text(self.key[skip:])}'] if len(self.key) > skip else []
+        if self.value is not None:
+            head.append(f'"value":{encode_text(self.value)}')
+        if self.is_dir:
+            head.append('"dir":true')
+        if self.expires_ns:
+            head.append(f'"expiration":"{encode_time(self.expires_ns)}"')
+        if self.ttl_s:
+            head.append(f'"ttl":{self.ttl_s}')
+        tail = [f'"modifiedIndex":{self.modified}'] if self.modified else []
+        if self.created:
+            tail.append(f'"createdIndex":{self.created}')
+        glue = "," if tail and (head or self.nodes) else ""
+        return "{" + ",".join(head), glue + ",".join(tail) + "}"
+
+
+class Event(NamedTuple):
+    """store_index: the index that it has made. is_refresh: only a TTL was renewed, of which watchers are not told"""
+
+    action: str
+    node: NodeView
+    before: NodeView | None
+    store_index: int
+    is_refresh: bool = False
+
+    @property
+    def has_created(self) -> bool:
+        """Whether there was no such node before."""
+        return self.action == CREATE or (self.action == SET and self.before is None)
+
+    def to_json(self, skip: int = 0, without_nodes: bool = False, with_refresh: bool = False) -> str:
+        """without_nodes: the action alone. with_refresh: as snapshots have it, and clients do not"""
+        text = f'{{"action":"{self.action}"'
+        if not without_nodes:
+            text += f',"node":{self.node.to_json(skip)}'
+            if self.before is not None:
+                text += f',"prevNode":{self.before.to_json(skip)}'
+        if with_refresh and self.is_refresh:
+            text += ',"refresh":true'
+        return text + "}"
+
+
+def ttl_of(expires_ns: int, now_ns: int) -> int:
+    """Seconds that are left, rounded up; of what is past, rounded towards 0."""
+    return -((now_ns - expires_ns) // SECOND_NS)

@@ -1,0 +1,89 @@
+"""A node of the tree: a file, which has a value, or a directory, which has children."""
+
+from collections.abc import Iterator
+
+from etcdz.v2.events import NodeView, ttl_of
+
+
+class Node:
+    """Invariant: exactly one of value and children is None. expires_ns: unix time, 0: never"""
+
+    __slots__ = ("path", "value", "children", "created", "modified", "expires_ns", "parent")
+
+    def __init__(
+        self,
+        path: str,
+        value: str | None,
+        index: int,
+        parent: "Node | None" = None,
+        expires_ns: int = 0,
+    ) -> None:
+        """value: None for a directory"""
+        self.path = path
+        self.value = value
+        self.children: dict[str, Node] | None = {} if value is None else None
+        self.created = self.modified = index
+        self.expires_ns = expires_ns
+        self.parent = parent
+
+    @property
+    def name(self) -> str:
+        return self.path[self.path.rindex("/") + 1 :]
+
+    @property
+    def is_dir(self) -> bool:
+        return self.children is not None
+
+    def child_path(self, name: str) -> str:
+        return f"{'' if self.parent is None else self.path}/{name}"
+
+    def subtree(self) -> list["Node"]:
+        """The node and all below it, each behind its parent."""
+        found = [self]
+        for node in found:  # which grows meanwhile
+            found += (node.children or {}).values()
+        return found
+
+    # ---- what callers see ----
+
+    def view(self, now_ns: int) -> NodeView:
+        """Without its children."""
+        return self._view(now_ns, ())
+
+    def listing(self, now_ns: int, is_recursive: bool, is_sorted: bool) -> NodeView:
+        """With its children, and with theirs if it is recursive; hidden ones are left out."""
+        nodes: dict[Node, list[NodeView]] = {}
+        for node in reversed(self._listed(is_recursive)):
+            found = nodes.pop(node, [])
+            if is_sorted:
+                found.sort(key=_key_of)
+            else:
+                found.reverse()
+            view = node._view(now_ns, tuple(found))
+            if node is self:
+                return view
+            assert node.parent is not None
+            nodes.setdefault(node.parent, []).append(view)
+        raise AssertionError("a listing ends with the node itself")
+
+    def _listed(self, is_recursive: bool) -> list["Node"]:
+        """The node and what is listed below it, each behind its parent."""
+        found = [self, *self._visible()]
+        if is_recursive:
+            at = 1
+            while at < len(found):
+                found += found[at]._visible()
+                at += 1
+        return found
+
+    def _visible(self) -> Iterator["Node"]:
+        return (child for name, child in (self.children or {}).items() if not name.startswith("_"))
+
+    def _view(self, now_ns: int, nodes: tuple[NodeView, ...]) -> NodeView:
+        expires_ns = self.expires_ns
+        ttl_s = ttl_of(expires_ns, now_ns) if expires_ns else 0
+        return NodeView(self.path, self.value, self.is_dir, expires_ns, ttl_s, nodes, self.modified, self.created)
+
+
+def _key_of(view: NodeView) -> bytes:
+    return view.key.encode()
