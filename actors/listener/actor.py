@@ -24,6 +24,7 @@ from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
+from actors.listener.gateway import Gateway
 from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_exchanges import Http1Exchanges
@@ -151,6 +152,8 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         routes = HttpEndpoints(self.calls, self.scrapes).routes()
+        if config.enable_grpc_gateway:
+            routes += Gateway(self, config).routes()
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
         self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
         self.metrics_router = Router([route for route in routes if route.monitors])

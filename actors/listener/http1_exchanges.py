@@ -52,6 +52,10 @@ class Http1Exchange(Exchange):
         self._owner = owner
 
     @property
+    def client(self) -> Connection:
+        return self._owner.client
+
+    @property
     def is_gone(self) -> bool:
         return self._owner.is_gone(self)
 
@@ -115,6 +119,11 @@ class Http1Exchanges:
         )
 
     @property
+    def client(self) -> Connection:
+        """As Exchange."""
+        return self._connection
+
+    @property
     def has_asked(self) -> bool:
         """Whether a whole request has come at all."""
         return self.http.has_asked
@@ -153,7 +162,7 @@ class Http1Exchanges:
             return
         self._take(self.http.receive_eof())
         for exchange in list(self.under_way.values()):
-            if exchange.is_begun:
+            if exchange.is_begun or exchange.is_endless:
                 self.http.cut(exchange.request.id)
                 self._lose(exchange)
         self.flush()
@@ -311,6 +320,14 @@ class Http1Exchanges:
     def hold(self, size: int) -> None:
         """An unfinished message keeps so many bytes more, or less."""
         self._unfinished.change(self, size)
+
+    def hold_reading(self, holds: bool) -> None:
+        """Reads nothing more for now, or reads on."""
+        self._connection.hold_reading(holds)
+
+    def call_soon(self, do: Callable[[], None]) -> None:
+        """Runs do() when others have had their turn; an error of it ends the connection."""
+        self._connection.call_soon(do)
 
     def call_later(self, seconds: float, do: Callable[[], None]) -> None:
         """Runs do() after so many seconds; an error of it ends the connection."""

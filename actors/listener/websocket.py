@@ -13,12 +13,13 @@ headers of such a request. Source: grpc-websocket-proxy as in etcd 3.5, which ne
 closes without a word, and writes `Bearer` before the token, with which no token is valid.
 """
 
+import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, Protocol
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import CloseConnection, Message, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.utilities import generate_accept_token
 
 from actors.listener.exchange import Exchange
@@ -26,6 +27,8 @@ from etcdz.wire.http1 import Header, Request
 
 FRAGMENTS_MAX: Final = 1_024
 """Frames of one message."""
+TURN_S: Final = 0.005
+"""What one client has sent is worked on for so long at a time."""
 CLOSE_S: Final = 2.0
 """A client has so long to confirm that it is closed."""
 _NORMAL, _LEAVING, _REFUSED, _TOO_BIG, _FAILED, _BUSY = 1000, 1001, 1008, 1009, 1011, 1013
@@ -45,6 +48,8 @@ class Wire(Protocol):
     def hold(self, size: int) -> None:
         """An unfinished message keeps so many bytes more, or less."""
 
+    def hold_reading(self, holds: bool) -> None: ...
+    def call_soon(self, do: Callable[[], None]) -> None: ...
     def call_later(self, seconds: float, do: Callable[[], None]) -> None: ...
     def fail(self, error: Exception) -> None: ...
 
@@ -111,6 +116,10 @@ class BridgedExchange(Exchange):
         self._socket = socket
 
     @property
+    def client(self) -> Any:
+        return self._socket.client
+
+    @property
     def is_gone(self) -> bool:
         return self._socket.is_closed
 
@@ -139,7 +148,10 @@ class BridgedExchange(Exchange):
 
 
 class WebSocket:
-    """One client. is_closed: nothing more is sent, and nothing is taken but the client's confirmation"""
+    """One client.
+
+    is_closed   nothing more is sent, and nothing is taken but the client's confirmation
+    """
 
     def __init__(self, wire: Wire, asked: Exchange, routes: Routes, message_bytes_max: int) -> None:
         self.is_closed = False
@@ -152,15 +164,25 @@ class WebSocket:
         self._line: list[bytes] = []
         """Of the answer, while its newline is still to come."""
         self._message = bytearray()
+        self._held = 0
+        """Bytes of that message that are told to the wire."""
         self._fragments = 0
         """Frames of that message."""
         self._is_broken = False
         """Nothing that comes can be understood any more."""
+        self._is_pausing = False
+        """Others have their turn."""
+        self._is_gone = False
         self._exchange: BridgedExchange | None = None
         self._status = 200
         self._leaving = self._awaits_room = False
         if not routes.takes_all_at_once(asked.request.path):
             self._serve(b"", True)
+
+    @property
+    def client(self) -> Any:
+        """As Exchange."""
+        return self._asked.client
 
     def _serve(self, body: bytes, is_open: bool) -> None:
         asked = self._asked
@@ -177,16 +199,37 @@ class WebSocket:
         if self._is_broken or frames.state not in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
             return
         frames.receive_data(data)
+        if not self._is_pausing:
+            self._take_events()
+
+    def _take_events(self) -> None:
+        """What has come, for a turn: there may be thousands of frames in it. The rest follows when others have had
+        theirs."""
+        until = time.monotonic() + TURN_S
+        frames = self._frames
         for event in frames.events():
             if isinstance(event, CloseConnection):
                 self._on_close(event)
-            elif self.is_closed:
-                continue
-            elif isinstance(event, Ping):
-                self._out.append(frames.send(event.response()))
-            elif isinstance(event, Message):
-                self._on_message(event)
+            elif not self.is_closed:
+                self._on_event(event)
+            if time.monotonic() >= until:
+                self._is_pausing = True
+                self._wire.hold_reading(True)
+                self._wire.call_soon(self._go_on)
+                break
         self.flush()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, TextMessage | BytesMessage):
+            self._on_message(event)
+        elif isinstance(event, Ping):
+            self._out.append(self._frames.send(event.response()))
+
+    def _go_on(self) -> None:
+        self._is_pausing = False
+        if self._frames.state is not ConnectionState.CLOSED and not self._is_gone:
+            self._wire.hold_reading(False)
+            self._take_events()
 
     def _on_close(self, event: CloseConnection) -> None:
         """The client's word, or, while the connection is open, that what it sent is malformed."""
@@ -201,10 +244,12 @@ class WebSocket:
             self._wire.close()
         self._let_go()
 
-    def _on_message(self, event: Message[Any]) -> None:
+    def _on_message(self, event: TextMessage | BytesMessage) -> None:
         data = event.data.encode() if isinstance(event.data, str) else event.data
         self._message += data
-        self._wire.hold(len(data))
+        if not event.message_finished:
+            self._wire.hold(len(data))
+            self._held += len(data)
         self._fragments += event.frame_finished
         if len(self._message) > self._message_max or self._fragments > FRAGMENTS_MAX:
             self._close(_TOO_BIG, "message too big")
@@ -215,7 +260,9 @@ class WebSocket:
             self._take(message)
 
     def _forget_message(self) -> None:
-        self._wire.hold(-len(self._message))
+        if self._held:
+            self._wire.hold(-self._held)
+            self._held = 0
         self._message.clear()
         self._fragments = 0
 
@@ -233,7 +280,7 @@ class WebSocket:
 
     def lose(self) -> None:
         """The transport is gone."""
-        self.is_closed = True
+        self._is_gone = True
         self._let_go()
 
     def _let_go(self) -> None:
@@ -283,8 +330,8 @@ class WebSocket:
         """The end of the answer. status: of an error that it has told, or that it has begun with"""
         self._end_line()
         status = max(status, self._status)
-        code = _FAILED if status >= 500 else _REFUSED if status >= 400 else _LEAVING if self._leaving else _NORMAL
-        self._close(code, "")
+        code = _FAILED if status >= 500 else _REFUSED if status >= 400 else _NORMAL
+        self._close(_LEAVING if self._leaving else code, "")
 
     def _close(self, code: int, reason: str) -> None:
         if not self.is_closed and self._frames.state is ConnectionState.OPEN:

@@ -141,7 +141,14 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         "Calls that one connection may have open at a time.",
         "max_concurrent_streams",
     ),
-    ("enable-grpc-gateway", BOOL, "true", WITHOUT_EFFECT, "Offer the gRPC calls as JSON over HTTP as well."),
+    (
+        "enable-grpc-gateway",
+        BOOL,
+        "true",
+        WORKS,
+        "Offer the gRPC calls as JSON over HTTP as well.",
+        "enable_grpc_gateway",
+    ),
     (
         "grpc-keepalive-min-time",
         DURATION,

@@ -121,6 +121,8 @@ class MemberConfig:
     max_txn_ops: int = 128
     max_request_bytes: int = 1_572_864
     max_concurrent_streams: int = UINT32_MAX
+    enable_grpc_gateway: bool = True
+    """Whether gRPC's calls are served as JSON over HTTP as well."""
     grpc_keepalive_min_time_s: float = 5.0
     grpc_keepalive_interval_s: float = 7200.0
     grpc_keepalive_timeout_s: float = 20.0

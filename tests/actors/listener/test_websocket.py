@@ -8,6 +8,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 
+from actors.listener import websocket
 from actors.listener.exchange import Exchange, Handler
 from actors.listener.http1_exchanges import Http1Exchanges
 from actors.listener.http_access import HttpAccess
@@ -60,6 +61,10 @@ class World:
         self.streams: list[Stream] = []
         self.calls: list[Exchange] = []
         self.failures: list[Exception] = []
+        self.held: list[bool] = []
+        self.hold_reading = self.held.append
+        self.soon: list[Any] = []
+        self.call_soon = self.soon.append
         self.timers: list[tuple[float, Any]] = []
         self.fail = self.failures.append
         self.unfinished = UnfinishedRequests(1 << 20)
@@ -76,9 +81,6 @@ class World:
 
     def call_later(self, seconds: float, do: Any) -> None:
         self.timers.append((seconds, do))
-
-    def call_soon(self, do: Any) -> None:
-        do()
 
     def ask(self, path: str = "/v3/watch", method: str = "GET", behind: bytes = b"", **headers: str) -> bytes:
         """return the answer's bytes"""
@@ -105,6 +107,12 @@ class World:
     def stream(self) -> Stream:
         [stream] = self.streams
         return stream
+
+
+@pytest.fixture(autouse=True)
+def endless_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is."""
+    monkeypatch.setattr(websocket, "TURN_S", 1e9)
 
 
 def texts(events: list[Event]) -> list[str]:
@@ -332,6 +340,29 @@ def test_an_unfinished_message_counts_until_it_is_given_up() -> None:
     assert world.unfinished.total == 100
     world.exchanges.give_up_unfinished()
     assert closed(world.received()) == 1013 and world.unfinished.total == 0
+
+
+def test_many_frames_are_worked_off_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.ask()
+    monkeypatch.setattr(websocket, "TURN_S", 0.0)
+    world.exchanges.receive(frame(1, b"a") + frame(1, b"b"))
+    world.exchanges.receive(frame(1, b"c"))
+    assert (world.stream.events, world.held) == ([b"a\n"], [True])
+    while world.soon:
+        world.soon.pop(0)()
+    assert world.stream.events == [b"a\n", b"b\n", b"c\n"]
+    assert world.held == [True, False] * 3
+
+
+def test_one_that_leaves_between_turns_is_not_heard_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.ask()
+    monkeypatch.setattr(websocket, "TURN_S", 0.0)
+    world.exchanges.receive(frame(1, b"a") + frame(1, b"b"))
+    world.exchanges.lose()
+    world.soon.pop(0)()
+    assert world.stream.events == [b"a\n", "gone"]
 
 
 def test_one_that_does_not_read_has_no_room() -> None:
