@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,12 +35,6 @@ MANY = "wait stream: two events"
 @pytest.fixture(scope="module")
 def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcdz]:
     with Etcdz(tmp_path_factory.mktemp("v2"), "--enable-v2") as started:
-        yield started
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[Etcdz]:
-    with Etcdz(tmp_path) as started:
         yield started
 
 
@@ -132,10 +125,6 @@ def test_waits_and_streams_go_on_over_a_kill_of_the_backend(member: Etcdz) -> No
     kill_backend(member)
     again = client.ask("GET", "/v2/keys/k/3")
     assert (again[1]["X-Etcd-Index"], json.loads(again[2])["node"]["value"]) == (index, "3")
-
-
-def test_v2_is_there_only_if_it_is_asked_for(plain: Etcdz) -> None:
-    assert Client(plain).ask("GET", "/v2/keys/")[0] == 404
 
 
 @pytest.mark.skipif(ETCDCTL is None, reason="no etcdctl 3.4 here: the package etcd-client")
