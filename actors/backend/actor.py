@@ -16,6 +16,7 @@ from collections import deque
 from typing import Any, ClassVar, Final
 
 from actors.backend import heap
+from actors.backend.auth_barrier import AuthBarrier
 from actors.backend.auth_news import AuthNews
 from actors.backend.auth_reads import AuthReads
 from actors.backend.ballast_watch import BallastWatch
@@ -56,6 +57,7 @@ from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
     Apply,
+    AuthHeard,
     BackendHello,
     CancelReads,
     CompactSlice,
@@ -158,6 +160,7 @@ class BackendActor(Actor):
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
         self.auth_news = AuthNews(links, self.auth, self.tokens, self.raft, self.boot.incarnation)
+        self.auth_barrier = AuthBarrier(links)
         self.member_news = MemberNews(links, self.membership, self.raft)
         self.installing = Installing(self.raft, store_path(config), log)
         self.leases = LeaseLink(links, mvcc)
@@ -204,6 +207,7 @@ class BackendActor(Actor):
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
             TokensUsed: self.on_tokens_used,
+            AuthHeard: self.auth_barrier.on_heard,
         }
 
     def _hash_password(self, password: str) -> bytes:
@@ -272,12 +276,18 @@ class BackendActor(Actor):
         if peer.kind == "listener":
             self.quota.greet(peer.name)
             self.auth_news.greet(peer.name)
-        for frame in self.ring.frames_for(LESSOR_SLOT if peer.kind == "lessor" else peer.slot):
+        frames = self.ring.frames_for(LESSOR_SLOT if peer.kind == "lessor" else peer.slot)
+        if peer.kind == "listener" and self.auth.access.enabled:
+            # An earlier backend may have ended before all listeners had heard of what these answers are about.
+            self.auth_barrier.hold([(peer.slot, frame) for frame in frames])
+            return
+        for frame in frames:
             self.links.send_frame(peer.name, frame)
 
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
             self.publisher.forget(peer.slot)
+            self.auth_barrier.forget(peer.incarnation)
             self.reads.forget(peer.slot)
             self.long_reads.forget(peer.slot)
 
@@ -441,10 +451,14 @@ class BackendActor(Actor):
         if is_auth_changed:
             self.reads.guard(self.auth_reads)
             self.auth_news.tell()
-        if self.tokens.has_news:
-            self.auth_news.tell_tokens()
-        for slot, frame in frames.items():
-            links.send_frame(links.listener(slot), frame)
+        is_revoked = self.tokens.has_news and self.auth_news.tell_tokens()
+        if is_auth_changed or is_revoked:
+            links.flush()
+            self.auth_barrier.note_told(applied_index)
+            self.auth_barrier.hold(frames.items())
+        else:
+            for slot, frame in frames.items():
+                links.send_frame(links.listener(slot), frame)
         if published:
             self.publisher.publish(published)
         self.replies = {}
@@ -528,6 +542,9 @@ class BackendActor(Actor):
         expiry_at = self.tokens.next_expiry_s()
         if expiry_at is not None and (deadline is None or expiry_at < deadline):
             deadline = expiry_at
+        silent_at = self.auth_barrier.next_at
+        if silent_at is not None and (deadline is None or silent_at < deadline):
+            deadline = silent_at
         return deadline if quota_at is None or (deadline is not None and deadline < quota_at) else quota_at
 
     def on_deadline(self, now: float) -> None:
@@ -539,6 +556,8 @@ class BackendActor(Actor):
         if expiry_at is not None and now >= expiry_at:
             self.tokens.expire()
             self._commit()
+        if self.auth_barrier.next_at is not None and now >= self.auth_barrier.next_at:
+            self.auth_barrier.expire(now)
         if self.quota.next_at is not None and now >= self.quota.next_at:
             for slot, items in self.quota.on_deadline(now).items():
                 for item in items:
