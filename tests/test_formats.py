@@ -10,7 +10,6 @@ import pytest
 from actors.backend.reply_ring import decode_record, encode_record, record_bytes
 from etcdz.cluster.founding import Founding, bootstrap_peers
 from etcdz.cluster.membership import Membership, bootstrap_entries
-from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.ipc.messages import decode_frame
 from etcdz.peer.message_stream import MessageDecoder
 from etcdz.peer.msgapp_stream import MsgappDecoder
@@ -24,6 +23,8 @@ from etcdz.store.leveldb import LevelStore
 from etcdz.store.log_tail import sound_bytes
 from etcdz.store.manifest import Version, read_manifest
 from etcdz.telemetry import flight
+from etcdz.v2 import snapshot
+from etcdz.v2.cluster_nodes import store_of
 from etcdz.wal import record as rec
 from etcdz.wal.resume_point import decode_resume_point, encode_resume_point
 from etcdz.wal.scan import Scan
@@ -110,7 +111,7 @@ def test_v2_store() -> None:
     membership = Membership(0x8E9E05C52164694D, 1)
     for data in bootstrap_entries(bootstrap_peers({"default": ["http://localhost:2380"]}, "etcd-cluster")):
         membership.apply_conf_change(raftpb.Entry.FromString(data).Data)
-    store = json.loads(v2_store_json(membership))
+    store = json.loads(snapshot.encode(store_of(membership)))
     queue = store["WatcherHub"]["EventHistory"]["Queue"]
     assert queue["Events"] == [None] * queue["Capacity"]
     queue["Events"] = []

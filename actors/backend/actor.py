@@ -42,6 +42,7 @@ from actors.backend.raft_link import RaftLink
 from actors.backend.reads import Reads
 from actors.backend.reply_ring import Frames, Reply, ReplyRing, drop_rows, ring_path, smallest
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
+from actors.backend.v2_state import V2State
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
 from actors.runtime.slow_requests import is_slow, warn_apply
@@ -51,7 +52,6 @@ from etcdz.api.errors import Code
 from etcdz.auth.store import AuthStore
 from etcdz.auth.tokens import TokenTable
 from etcdz.cluster.membership import Membership
-from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
 from etcdz.config import MemberConfig, auth_token
 from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
@@ -82,9 +82,8 @@ from etcdz.mvcc import alarms
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
-from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.store import buckets, received
+from etcdz.store import received
 from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 
 ANSWER_SHARE: Final = 8
@@ -92,7 +91,6 @@ ANSWER_SHARE: Final = 8
 HASHED_BYTES_MAX: Final = 72
 """bcrypt looks at no more of a password, and etcd before 3.5.9 cuts what is longer."""
 ENTRY_NORMAL, ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2 = 0, 1, 2
-V2_WRITES = ("PUT", "POST", "DELETE")
 
 
 class BackendActor(Actor):
@@ -130,11 +128,6 @@ class BackendActor(Actor):
         self.membership = Membership.load(self.store, self.mvcc.member_id, self.mvcc.cluster_id)
         self.membership.learners_max = config.max_learners
         check_version(self.membership)
-        kept = self.store.get(buckets.V2_KEYS)
-        self.v2_keys = V2Keys.decode(kept) if kept else None
-        if kept and config.v2_deprecation != "not-yet":
-            stage = config.v2_deprecation
-            raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
         self.tokens = TokenTable(self.store, config.auth_token_ttl_s, time.monotonic)
         self.auth = AuthStore(
             self.store,
@@ -159,6 +152,10 @@ class BackendActor(Actor):
         config, links, log, mvcc = self.config, self.links, self.log, self.mvcc
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
+        self.v2 = V2State(mvcc.state, self.membership, self.raft)
+        if self.v2.has_keys and config.v2_deprecation != "not-yet":
+            stage = config.v2_deprecation
+            raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
         self.auth_news = AuthNews(links, self.auth, self.tokens, self.raft, self.boot.incarnation)
         self.auth_barrier = AuthBarrier(links)
         self.member_news = MemberNews(links, self.membership, self.raft)
@@ -170,7 +167,7 @@ class BackendActor(Actor):
             links,
             mvcc,
             self.raft,
-            self.status.readers(),
+            self.status.readers() | self.v2.readers(),
             incarnation=self.boot.incarnation,
             log=log,
             warning_s=config.warning_apply_s,
@@ -374,6 +371,7 @@ class BackendActor(Actor):
             error = self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
         except ValueError as problem:
             raise UndecodableEntry(f"it is no change of the configuration: {problem}") from problem
+        self.v2.follow_membership()
         request_id = raftpb.ConfChange.FromString(data).id
         if request_id:
             answer = self.status.member_list() if error is None else (error.code, error.text.encode())
@@ -397,10 +395,10 @@ class BackendActor(Actor):
                 return
             code, text, body = errors.TIMEOUT.code, errors.TIMEOUT.text, b""  # it may have been made, as it has
         if code == FOREIGN:
-            self._apply_foreign(text, body)
-            if text != "downgrade_info_set":
+            answered = self._apply_foreign(text, body)
+            if answered is None:
                 return
-            code, text, body = Code.OK, None, self.status.downgrade_response()
+            code, text, body = Code.OK, None, answered
         origin = request_id >> request_ids.SLOT_SHIFT
         reply = (request_id, code, body if text is None else text.encode())
         waiting = self.replies.get(origin)
@@ -409,15 +407,21 @@ class BackendActor(Actor):
         else:
             waiting.append(reply)
 
-    def _apply_foreign(self, kind: str | None, data: bytes) -> None:
-        """What the applier leaves to the membership. raises UndecodableEntry"""
+    def _apply_foreign(self, kind: str | None, data: bytes) -> bytes | None:
+        """What the applier leaves to the membership and to the v2 store.
+
+        return  what its client is answered; None: nobody asks
+        raises  UndecodableEntry
+        """
         try:
             is_applied = self.membership.apply_entry(data)
+            if kind == "v2" and not is_applied:
+                return self.v2.apply(data)
         except ValueError as problem:
             raise UndecodableEntry(f"it is nothing that a member says of itself: {problem}") from problem
+        self.v2.follow_membership()
         check_version(self.membership)
-        if not is_applied and kind == "v2" and pb.Request.FromString(data).Method in V2_WRITES:
-            self.log.warn("passed over a write of the v2 API, which is not served", index=self.raft.applied_index)
+        return self.status.downgrade_response() if kind == "downgrade_info_set" else None
 
     # ---- commit ----
 
@@ -483,7 +487,7 @@ class BackendActor(Actor):
 
     def on_flush(self, message: Flush) -> None:
         self._commit(sync=True)
-        self.raft.send_flushed(v2_store_json(self.membership, self.v2_keys))
+        self.raft.send_flushed(self.v2.snapshot())
         received.remove_up_to(store_path(self.config), self.raft.applied_index)
 
     def on_install(self, message: Install) -> None:

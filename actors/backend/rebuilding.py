@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import msgpack
 
 from actors.runtime.loop import FatalError
-from etcdz.cluster.v2snapshot import V2Keys
 from etcdz.mvcc.applier import is_replayable
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store import buckets, way_back
@@ -26,10 +25,8 @@ from etcdz.store.disk import RealDisk
 from etcdz.store.inspection import Damage
 from etcdz.store.leveldb import LevelStore, StoreDamaged
 from etcdz.store.manifest import BadManifest
-from etcdz.wal import snap as snaps
 from etcdz.wal.files import WalCorrupt, WalMismatch
 from etcdz.wal.reach import Reach, read_data, read_reach
-from etcdz.wal.snap import SnapBroken
 
 WAY_OUT = (
     "Nothing has been changed. Put back what is missing, or restore a snapshot with `etcdzutl snapshot restore`; or, "
@@ -150,25 +147,12 @@ def _begun(place: Place, reach: Reach) -> Path:
     known = pb.Metadata.FromString(reach.metadata)
     path = _new_directory(place.store)
     rows: dict[bytes, bytes | None] = {buckets.IDENTITY: msgpack.packb((known.NodeID, known.ClusterID))}
-    v2_keys = _v2_keys(place.snap)
-    if v2_keys is not None:
-        rows[buckets.V2_KEYS] = v2_keys.encode()
     store = LevelStore(path)
     try:
         store.write(rows, sync=True)
     finally:
         store.close()
     return path
-
-
-def _v2_keys(directory: Path) -> V2Keys | None:
-    """What the newest .snap that can be read keeps of the v2 API for a member that was etcd's once."""
-    for path in sorted(directory.glob("*.snap"), reverse=True):
-        try:
-            return V2Keys.of_snapshot(snaps.decode_snap(path.read_bytes()).data)
-        except (SnapBroken, ValueError, OSError):
-            continue
-    return None
 
 
 def _new_directory(store: Path) -> Path:

@@ -24,10 +24,12 @@ from actors.listener.auth_news import AuthNews
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
+from actors.listener.gateway import Gateway
 from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
 from actors.listener.http1_exchanges import Http1Exchanges
 from actors.listener.http2_exchanges import Http2Exchanges
+from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
 from actors.listener.ports import Offer, Port, ports_of
@@ -85,6 +87,8 @@ CLIENTS_SHOWN = 100
 FRESH_S = 0.5
 """A listener that ends waits so long for the first bytes of a client that has just connected: they are on their way."""
 
+WEBSOCKETS = (b"/v3/", b"/v3beta/")
+"""Paths that are served over WebSocket, too."""
 CORK_BYTES = 256 << 10
 """Of one client's large answers that are written before the others have their turn."""
 
@@ -149,7 +153,10 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         routes = HttpEndpoints(self.calls, self.scrapes).routes()
-        self.router = Router(routes)
+        if config.enable_grpc_gateway:
+            routes += Gateway(self, config).routes()
+        access = HttpAccess(config.cors, config.host_whitelist, self.log)
+        self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
         self.metrics_router = Router([route for route in routes if route.monitors])
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open

@@ -104,7 +104,9 @@ class ForClient:
 
 def asker_of(caller: Caller) -> Caller:
     """Whose turns and places a call takes: what a part of the listener asks for its client counts as the client's."""
-    return caller.client if isinstance(caller, ForClient) else caller
+    while isinstance(caller, ForClient):
+        caller = caller.client
+    return caller
 
 
 class Call(NamedTuple):

@@ -290,11 +290,13 @@ class Connection(Client, asyncio.Protocol):
         if self.draining is not None:
             return
         if self.grpc is not None:
-            self.draining = ConnectionDraining(self.grpc, self.transport, self._call_later, self._on_goaway_confirmed)
+            self.draining = ConnectionDraining(self.grpc, self.transport, self.call_later, self._on_goaway_confirmed)
         elif self.http1 is not None:
             self.http1.drain()
 
-    def _call_later(self, seconds: float, do: Callable[[], None]) -> None:
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Runs do() after so many seconds; an error of it ends the connection."""
+
         def guarded() -> None:
             try:
                 do()
@@ -312,7 +314,7 @@ class Connection(Client, asyncio.Protocol):
 
     def call_soon(self, do: Callable[[], None]) -> None:
         """Runs do() when others have had their turn; an error of it ends the connection."""
-        self._call_later(0, do)
+        self.call_later(0, do)
 
     def await_writable(self, call: Any) -> None:
         """As Streams."""

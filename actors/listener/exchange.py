@@ -34,12 +34,25 @@ of an actor, a timer) hands its own to `fail`.
 """
 
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from etcdz.wire.http1 import Header, Request
 
 _DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"
 """Of RFC 9110, 5.6.7. NB: nothing here sets a locale, so that the names are English."""
+
+
+class SwitchedProtocol(Protocol):
+    """What speaks another protocol on a connection that has switched to it."""
+
+    def receive(self, data: bytes) -> None: ...
+    def receive_eof(self) -> None: ...
+    def lose(self) -> None: ...
+    def drain(self) -> None: ...
+    def on_writable(self) -> None: ...
+    def flush(self) -> None: ...
+    def give_up_unfinished(self) -> None: ...
 
 
 class Handler:
@@ -121,6 +134,19 @@ class Exchange:
         if not (self.is_over or self.is_gone):
             self.is_over = True
             self._end(status)
+
+    def switch(self, headers: list[Header], make: Callable[[Any], SwitchedProtocol]) -> None:
+        """Answers that the connection speaks another protocol from now on, and has it spoken.
+
+        Requires: request.is_upgrade, which is so over HTTP/1.1 alone
+        make    called with the connection, websocket.Wire
+        """
+        raise NotImplementedError
+
+    @property
+    def client(self) -> Any:
+        """Its connection: whose places and turns are taken by what is asked for it."""
+        raise NotImplementedError
 
     @property
     def is_gone(self) -> bool:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from actors.listener.exchange import Exchange
+from actors.listener.exchange import Exchange, SwitchedProtocol
 from actors.listener.http_router import Router
 from etcdz.wire.http1 import BodyPart, Event, Header, Http1Connection, Http1Limits, Request
 from etcdz.wire.unfinished import UnfinishedRequests
@@ -36,6 +36,9 @@ class Connection(Protocol):
     def call_soon(self, do: Callable[[], None]) -> None:
         """Runs do() when others have had their turn; an error of it ends the connection."""
 
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """The same after so many seconds."""
+
     def fail(self, error: Exception) -> None: ...
 
 
@@ -49,12 +52,20 @@ class Http1Exchange(Exchange):
         self._owner = owner
 
     @property
+    def client(self) -> Connection:
+        return self._owner.client
+
+    @property
     def is_gone(self) -> bool:
         return self._owner.is_gone(self)
 
     @property
     def has_room(self) -> bool:
         return self._owner.has_room(self)
+
+    def switch(self, headers: list[Header], make: Callable[[Any], SwitchedProtocol]) -> None:
+        self.is_over = True
+        self._owner.switch(self, headers, make)
 
     def flush(self) -> None:
         self._owner.flush()
@@ -99,11 +110,18 @@ class Http1Exchanges:
         self._is_serving = False
         """Whether what waits in the queue is looked at again."""
         self._awaits_room: dict[int, Http1Exchange] = {}
+        self._switched: SwitchedProtocol | None = None
+        """What is spoken instead of HTTP."""
         self.http = Http1Connection(
             Http1Limits(body_bytes_max=body_bytes_max),
             lambda size: unfinished.change(self, size),
             router.takes_pieces,
         )
+
+    @property
+    def client(self) -> Connection:
+        """As Exchange."""
+        return self._connection
 
     @property
     def has_asked(self) -> bool:
@@ -118,6 +136,9 @@ class Http1Exchanges:
 
     def give_up_unfinished(self) -> None:
         """Refuses the request that has not come completely."""
+        if self._switched is not None:
+            self._switched.give_up_unfinished()
+            return
         self.http.give_up_unfinished()
         self.forget_unfinished()
         self.flush()
@@ -128,11 +149,17 @@ class Http1Exchanges:
 
     def receive(self, data: bytes) -> None:
         """Bytes of the client: serves the requests that they complete, and writes the answers that are ready."""
+        if self._switched is not None:
+            self._switched.receive(data)
+            return
         self._take(self.http.receive(data))
         self.flush()
 
     def receive_eof(self) -> None:
         """The client has closed its half; it still gets the answers to what it asked, but for those without end."""
+        if self._switched is not None:
+            self._switched.receive_eof()
+            return
         self._take(self.http.receive_eof())
         for exchange in list(self.under_way.values()):
             if exchange.is_begun:
@@ -142,6 +169,8 @@ class Http1Exchanges:
 
     def lose(self) -> None:
         """The transport is gone."""
+        if self._switched is not None:
+            self._switched.lose()
         self.forget_unfinished()
         self._queue.clear()
         for exchange in list(self.under_way.values()):
@@ -214,6 +243,9 @@ class Http1Exchanges:
     def drain(self) -> None:
         """Closes the connection once every request has its answer; answers without end are ended."""
         self._leaving = True
+        if self._switched is not None:
+            self._switched.drain()
+            return
         for exchange in list(self.under_way.values()):
             exchange.handler.on_drain()
         self.flush()
@@ -234,6 +266,9 @@ class Http1Exchanges:
 
     def on_writable(self) -> None:
         """The socket has room again."""
+        if self._switched is not None:
+            self._switched.on_writable()
+            return
         waiting, self._awaits_room = self._awaits_room, {}
         for exchange in waiting.values():
             if not exchange.is_gone and exchange.has_room:
@@ -249,10 +284,54 @@ class Http1Exchanges:
                 self._transport.write(output)
                 if self._awaits_room and not self._connection.is_backed_up:
                     self._connection.call_soon(self.on_writable)
+            if self._switched is not None:
+                return
             if self.http.should_close or (self._leaving and not self.http.is_busy):
                 self._transport.close()
         except Exception as error:
             self._connection.fail(error)
+
+    # ---- another protocol: websocket.Wire ----
+
+    def switch(self, exchange: Http1Exchange, headers: list[Header], make: Callable[[Any], SwitchedProtocol]) -> None:
+        """As Exchange."""
+        rest = self.http.switch(exchange.request.id, headers)
+        self.under_way.pop(exchange.request.id, None)
+        self.flush()
+        self._switched = make(self)
+        if self._leaving:
+            self._switched.drain()
+        self._switched.receive(rest)
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether the socket has no room."""
+        return self._connection.is_backed_up
+
+    def write(self, data: bytes) -> None:
+        """Bytes of the other protocol."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """The other protocol is at its end."""
+        self._transport.close()
+
+    def hold(self, size: int) -> None:
+        """An unfinished message keeps so many bytes more, or less."""
+        self._unfinished.change(self, size)
+
+    def hold_reading(self, holds: bool) -> None:
+        """Reads nothing more for now, or reads on."""
+        self._connection.hold_reading(holds)
+
+    def call_soon(self, do: Callable[[], None]) -> None:
+        """Runs do() when others have had their turn; an error of it ends the connection."""
+        self._connection.call_soon(do)
+
+    def call_later(self, seconds: float, do: Callable[[], None]) -> None:
+        """Runs do() after so many seconds; an error of it ends the connection."""
+        self._connection.call_later(seconds, do)
 
 
 def _size_of(event: Event) -> int:

@@ -48,6 +48,10 @@ class Http2Exchange(Exchange):
         self.waiting = False
 
     @property
+    def client(self) -> Connection:
+        return self.connection
+
+    @property
     def is_gone(self) -> bool:
         return self.request.id not in self._owner.under_way or self.connection.grpc is None
 

@@ -27,7 +27,6 @@ import msgpack
 from actors.runtime import worker_process
 from etcdz.bbolt import Layout
 from etcdz.cluster.membership import Membership
-from etcdz.cluster.v2snapshot import V2Keys, v2_store_json
 from etcdz.mvcc.bolt_rows import write_file
 from etcdz.net.tls_socket import TlsDialler
 from etcdz.peer.chunks import LAST_CHUNK, encode_chunk
@@ -41,6 +40,9 @@ from etcdz.telemetry import logs
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.tls.settings import TlsSettings
+from etcdz.v2 import rows as v2_rows
+from etcdz.v2 import snapshot as v2_snapshot
+from etcdz.v2.cluster_nodes import store_of
 
 BUFFER_BYTES: Final = 256 << 10
 PROGRESS_BYTES: Final = 4 << 20
@@ -67,8 +69,7 @@ def taken_from(store: Store) -> tuple[int, int, bytes, bytes]:
     """(index, term, encoded raftpb.ConfState, v2 store) of what a store holds."""
     member_id, cluster_id = msgpack.unpackb(store.get(buckets.IDENTITY) or b"")
     membership = Membership.load(store, member_id, cluster_id)
-    kept = store.get(buckets.V2_KEYS)
-    data = v2_store_json(membership, V2Keys.decode(kept) if kept else None)
+    data = v2_snapshot.encode(v2_rows.load(store) or store_of(membership))
     index, term = (int.from_bytes(store.get(row) or b"", "big") for row in (buckets.CONSISTENT_INDEX, buckets.TERM))
     return index, term, membership.conf_state(), data
 

@@ -81,6 +81,11 @@ TOKEN_OWNER: Final = 81
 LEASE_KEYS: Final = 82
 """Whether who asks may write, or read, all keys that are attached to a lease."""
 
+# The v2 API.
+V2_GET: Final = 90
+"""Request: an encoded etcdserverpb.Request. The answer is a Result of etcdz.v2.answers."""
+V2_STATISTICS: Final = 91
+
 # Recipes.
 LOCK: Final = 50
 UNLOCK: Final = 51
@@ -104,6 +109,8 @@ INTERNAL: Final = frozenset(
         PASSWORD_HASH,
         TOKEN_OWNER,
         LEASE_KEYS,
+        V2_GET,
+        V2_STATISTICS,
     ]
 )
 """Methods without a path, which actors use among themselves."""

@@ -32,12 +32,16 @@ CLUSTER_VERSION_KEY = b"clusterVersion"
 DOWNGRADE_KEY = b"downgrade"
 CONF_STATE_KEY = b"confState"
 VERSION_PATH = "/0/version"
+ADDED, UPDATED, TOLD, REMOVED, VERSION_SET = range(5)
+"""Kinds of changes."""
 LEARNERS_MAX = 1
 MEMBERSHIP_REQUESTS = ("cluster_version_set", "cluster_member_attr_set", "downgrade_info_set")
 """Fields of InternalRaftRequest that are about membership."""
 
 Row = tuple[bytes, bytes, bytes | None]
 """(bucket with its separator, key, value or None: delete)"""
+MemberChange = tuple[int, int]
+"""(kind, member id, or 0 if it is about the cluster)"""
 
 _WITH_CONTEXT = (
     raftpb.ConfChangeType.ConfChangeAddNode,
@@ -128,11 +132,23 @@ class Member:
 class Membership:
     """Invariant: what load(rows of load(...)) gives is equal; take_rows() holds what the store does not have yet.
 
+    changes      what entries have changed, in order, for others to take
+
     version      "3.5.0", or None before the first leader has set it
     downgrade    target version, or "" while none is under way
     """
 
-    __slots__ = ("member_id", "cluster_id", "by_id", "removed", "version", "downgrade", "learners_max", "_rows")
+    __slots__ = (
+        "member_id",
+        "cluster_id",
+        "by_id",
+        "removed",
+        "version",
+        "downgrade",
+        "learners_max",
+        "changes",
+        "_rows",
+    )
 
     def __init__(self, member_id: int, cluster_id: int, learners_max: int = LEARNERS_MAX) -> None:
         self.member_id = member_id
@@ -142,6 +158,7 @@ class Membership:
         self.version: str | None = None
         self.downgrade = ""
         self.learners_max = learners_max
+        self.changes: list[MemberChange] = []
         self._rows: dict[tuple[bytes, bytes], bytes | None] = {}
 
     # ---- rows ----
@@ -182,6 +199,13 @@ class Membership:
         rows = [(bucket, key, value) for (bucket, key), value in self._rows.items()]
         self._rows = {}
         return rows
+
+    def take_changes(self) -> list[MemberChange]:
+        """What entries have changed since the last call."""
+        if not self.changes:
+            return []
+        taken, self.changes = self.changes, []
+        return taken
 
     def _save(self, member: Member) -> None:
         self._rows[MEMBERS, b"%x" % member.id] = member.to_json().encode()
@@ -326,11 +350,13 @@ class Membership:
             member.is_learner = False
         else:
             member = self.by_id[said.id] = said
+        self.changes.append((ADDED if member is said else UPDATED, member.id))
         self._save(member)
 
     def _remove(self, id_: int) -> None:
         del self.by_id[id_]
         self.removed.add(id_)
+        self.changes.append((REMOVED, id_))
         self._rows[MEMBERS, b"%x" % id_] = None
         self._rows[MEMBERS_REMOVED, b"%x" % id_] = b"removed"
 
@@ -365,12 +391,15 @@ class Membership:
 
     def apply_v2(self, request: pb.Request) -> bool:
         """Applies an etcdserverpb.Request. return whether it was about membership, and not for the v2 store"""
+        path: Any = request.Path
+        if not isinstance(path, str):  # no UTF-8: a key that an etcd member's client has named so
+            return False
         if request.Method != "PUT" or request.PrevIndex or request.PrevValue or request.HasField("PrevExist"):
             return False
-        if request.Path == VERSION_PATH:
+        if path == VERSION_PATH:
             self._set_version(request.Val)
             return True
-        m = _ATTRIBUTES_PATH.fullmatch(request.Path)
+        m = _ATTRIBUTES_PATH.fullmatch(path)
         if m is None:
             return False
         said = json.loads(request.Val)
@@ -385,10 +414,12 @@ class Membership:
             return
         member.name = name
         member.client_urls = list(client_urls)
+        self.changes.append((TOLD, id_))
         self._save(member)
 
     def _set_version(self, version: str) -> None:
         self.version = version
+        self.changes.append((VERSION_SET, 0))
         self._rows[CLUSTER, CLUSTER_VERSION_KEY] = version.encode()
 
     def _set_downgrade(self, target: str) -> None:

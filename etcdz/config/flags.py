@@ -141,7 +141,14 @@ _MEMBER: Final[tuple[_Row, ...]] = (
         "Calls that one connection may have open at a time.",
         "max_concurrent_streams",
     ),
-    ("enable-grpc-gateway", BOOL, "true", WITHOUT_EFFECT, "Offer the gRPC calls as JSON over HTTP as well."),
+    (
+        "enable-grpc-gateway",
+        BOOL,
+        "true",
+        WORKS,
+        "Offer the gRPC calls as JSON over HTTP as well.",
+        "enable_grpc_gateway",
+    ),
     (
         "grpc-keepalive-min-time",
         DURATION,
@@ -326,8 +333,15 @@ _SECURITY: Final[tuple[_Row, ...]] = (
     ("cipher-suites", WORDS, "", WORKS, "Cipher suites of TLS 1.2 to offer, by Go's names; empty for the usual ones."),
     ("tls-min-version", STRING, "TLS1.2", WORKS, "Oldest TLS version to speak: TLS1.2 or TLS1.3."),
     ("tls-max-version", STRING, "", WORKS, "Newest TLS version to speak; empty for the newest there is."),
-    ("cors", ORIGINS, "*", DEFAULT_ONLY, "Web origins that may ask; * for all."),
-    ("host-whitelist", HOSTS, "*", DEFAULT_ONLY, "Host names that HTTP clients may use without TLS; * for all."),
+    ("cors", ORIGINS, "*", WORKS, "Web origins that may ask; * for all.", "cors"),
+    (
+        "host-whitelist",
+        HOSTS,
+        "*",
+        WORKS,
+        "Host names that HTTP clients may use without TLS; * for all.",
+        "host_whitelist",
+    ),
 )
 
 _AUTH: Final[tuple[_Row, ...]] = (

@@ -51,6 +51,11 @@ def _parse_urls(text: str) -> tuple[str, ...]:
     return urls.parse_urls(text) if text else ()
 
 
+def _parse_hosts(text: str) -> tuple[str, ...]:
+    """NB: an empty text is the empty name, and no other host is one, as in etcd."""
+    return tuple(sorted(set(text.split(","))))
+
+
 def _parse_origins(text: str) -> tuple[str, ...]:
     return (text,) if text == "*" else urls.parse_urls(text)
 
@@ -67,7 +72,7 @@ DURATION: Final = Kind(literals.parse_duration, "time.Duration")
 URLS: Final = Kind(_parse_urls, "string")
 """Sorted URLs; an empty text leaves the default alone, as in etcd."""
 ORIGINS: Final = Kind(_parse_origins, "string")
-HOSTS: Final = Kind(_parse_words, "string")
+HOSTS: Final = Kind(_parse_hosts, "string")
 WORDS: Final = Kind(_parse_words, "[]string")
 """Words separated by commas, sorted, each once."""
 LIST: Final = Kind(_parse_list, "[]string")

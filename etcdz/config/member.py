@@ -23,6 +23,8 @@ _TUPLES = frozenset(
         "initial_advertise_peer_urls",
         "listen_client_http_urls",
         "listen_metrics_urls",
+        "cors",
+        "host_whitelist",
         "discovery_endpoints",
         "log_outputs",
         "without_meaning",
@@ -67,6 +69,10 @@ class MemberConfig:
     """For HTTP alone; listen_client_urls then serve gRPC alone. Empty: those serve both."""
     listen_metrics_urls: tuple[str, ...] = ()
     """For metrics and health alone, beside the client URLs."""
+    cors: tuple[str, ...] = ("*",)
+    """Origins of web pages that may ask over HTTP; "*" alone: all."""
+    host_whitelist: tuple[str, ...] = ("*",)
+    """Host names that clients may use over HTTP without TLS; "*" among them: all."""
     client_tls: TlsSettings = NO_TLS
     """Of all URLs of clients."""
     peer_tls: TlsSettings = NO_TLS
@@ -115,6 +121,8 @@ class MemberConfig:
     max_txn_ops: int = 128
     max_request_bytes: int = 1_572_864
     max_concurrent_streams: int = UINT32_MAX
+    enable_grpc_gateway: bool = True
+    """Whether gRPC's calls are served as JSON over HTTP as well."""
     grpc_keepalive_min_time_s: float = 5.0
     grpc_keepalive_interval_s: float = 7200.0
     grpc_keepalive_timeout_s: float = 20.0

@@ -4,8 +4,9 @@ Log and .snap files are the same for etcd and etcdz; what differs is the backend
 `member/snap/leveldb`. Entries that the log holds beyond the backend's consistent index are applied by the member that
 starts next, as after any crash.
 
-Keys of the v2 API are in the .snap files. etcdz does not serve them; it keeps them, and hands them on with every .snap
-that it writes, so that they are there again after the way back.
+Keys of the v2 API are in the .snap files alone, and in the entries of the log behind them: a store of etcdz has them in
+rows of their own (v2_replay.py). On the way back etcd finds them where it looks for them: in the newest .snap and the
+log.
 """
 
 import os
@@ -24,11 +25,13 @@ from etcdz.migration.files import fill, identity_row, open_database, sync_tree
 from etcdz.migration.inventory import MARK
 from etcdz.migration.log_state import LogState, read_log
 from etcdz.migration.v2_members import member_rows
+from etcdz.migration.v2_replay import v2_store_at
 from etcdz.mvcc.bolt_rows import file_rows, write_file
 from etcdz.proto.fields import record_key
 from etcdz.store import buckets
 from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
+from etcdz.v2 import rows as v2_rows
 from etcdz.wal.snap import index_of, list_snaps
 
 _BUFFER_BYTES: Final = 1 << 20
@@ -93,7 +96,6 @@ def to_etcdz(source: Path, wal_dir: Path, building: Path, copy_log: bool, tally:
             index = _applied_by(file)
             if index < state.snapshot_index:
                 state = _older_log(state, building, wal_dir, index)
-            state.check_v2_keys()
             state.check(index)
             _write_store(file, building / "snap" / "leveldb", state, index, tally)
         finally:
@@ -190,9 +192,8 @@ def _write_store(file: BoltFile, target: Path, state: LogState, index: int, tall
         own = dict([identity_row(state.member_id, state.cluster_id)])
         own[buckets.TERM] = state.term_at(index).to_bytes(8, "big")
         own[buckets.META + CONF_STATE_KEY] = membership.conf_state_json()
-        if state.v2_keys:
-            own[buckets.V2_KEYS] = state.v2_keys.encode()
         fill(store, own.items())
+        fill(store, v2_rows.all_rows(v2_store_at(state, index)))
     finally:
         store.close()
 

@@ -1,11 +1,9 @@
 """What a log and its .snap files say, as far as a migration needs it. Read from a copy: opening a log mends it."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from google.protobuf.message import DecodeError
-
-from etcdz.cluster.v2snapshot import V2Keys
 from etcdz.migration.errors import MigrationError
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
@@ -15,8 +13,6 @@ from etcdz.wal.log import Log
 from etcdz.wal.record import decode_position
 from etcdz.wal.start import Start, open_newest
 
-_V2_WRITES: Final = ("PUT", "POST", "DELETE")
-_CLUSTER_PATH: Final = "/0/"
 _READ_BYTES: Final = 4 << 20
 
 
@@ -31,7 +27,6 @@ class LogState:
         self.snapshot_term = start.snap.term if start.snap else 0
         self.last_index = start.recovered.last_index
         self.snapshot_data = start.snap.data if start.snap else b""
-        self.v2_keys = _v2_keys(self.snapshot_data) if start.snap else None
         self._directory = directory
         self._first_index = start.recovered.first_index
         self._log: Log = start.log
@@ -50,17 +45,12 @@ class LogState:
                 "`etcdzutl snapshot restore`"
             )
 
-    def check_v2_keys(self) -> None:
-        """raises MigrationError: entries behind the .snap write keys of the v2 API, which etcd keeps in memory only"""
+    def entries_behind_snapshot(self, until: int) -> Iterator[Any]:
+        """raftpb.Entry of each, up to and with until."""
         at = max(self.snapshot_index + 1, self._first_index)
-        while at <= self.last_index:
-            entries = self._log.read_entries(at, max_bytes=_READ_BYTES)
-            number = next((at + n for n, entry in enumerate(entries) if _writes_v2_keys(entry)), None)
-            if number is not None:
-                raise MigrationError(
-                    f"entry {number} writes a key of the v2 API, and the newest snapshot is of {self.snapshot_index}: "
-                    "start etcd once more with --snapshot-count=1, put a key of the v3 API twice, and stop it"
-                )
+        while at <= until:
+            entries = self._log.read_entries(at, until + 1, max_bytes=_READ_BYTES)
+            yield from map(raftpb.Entry.FromString, entries)
             at += len(entries)
 
     def term_at(self, index: int) -> int:
@@ -93,22 +83,3 @@ def read_log(member: Path, original: Path) -> LogState:
     except (WalMismatch, IndexError) as error:
         raise MigrationError(f"no log to start from in {original}: {error}") from None
     return LogState(start, original)
-
-
-def _v2_keys(data: bytes) -> V2Keys | None:
-    """What a .snap holds of the v2 API. raises MigrationError"""
-    try:
-        return V2Keys.of_snapshot(data)
-    except ValueError:
-        raise MigrationError("the newest .snap does not hold a v2 store: it is not of etcd 3.4 or 3.5") from None
-
-
-def _writes_v2_keys(entry: bytes) -> bool:
-    """Whether it changes keys of the v2 API. Ends of TTLs do not count: they come again once the keys are loaded."""
-    data = raftpb.Entry.FromString(entry).Data
-    try:
-        pb.InternalRaftRequest.FromString(data)
-        return False
-    except DecodeError:  # its path, which begins with a slash, is no RangeRequest
-        request = pb.Request.FromString(data)
-    return request.Method in _V2_WRITES and not request.Path.startswith(_CLUSTER_PATH)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from etcdz.bbolt import BoltFile
 from etcdz.cluster.membership import CONF_STATE_KEY, Membership
-from etcdz.cluster.v2snapshot import V2Keys
 from etcdz.migration.files import fill, identity_row, open_database, sync_tree
 from etcdz.migration.v2_members import member_rows
 from etcdz.mvcc.bolt_rows import file_rows
 from etcdz.raft.messages import ConfState, Snapshot
 from etcdz.store import buckets, storage_version
 from etcdz.store.leveldb import LevelStore
+from etcdz.v2 import rows as v2_rows
+from etcdz.v2 import snapshot as v2_snapshot
 
 _OF_THE_MESSAGE = (buckets.MEMBERS, buckets.MEMBERS_REMOVED)
 _INDEX_BYTES = 8
@@ -64,9 +65,7 @@ def _rows_of_message(snapshot: Snapshot, member_id: int, cluster_id: int) -> Ite
     yield identity_row(member_id, cluster_id)
     yield buckets.CONSISTENT_INDEX, snapshot.index.to_bytes(_INDEX_BYTES, "big")
     yield buckets.TERM, snapshot.term.to_bytes(_INDEX_BYTES, "big")
-    v2_keys = V2Keys.of_snapshot(snapshot.data)
-    if v2_keys is not None:
-        yield buckets.V2_KEYS, v2_keys.encode()
+    yield from v2_rows.all_rows(v2_snapshot.decode(snapshot.data))
 
 
 def _configure(store: LevelStore, configuration: ConfState, member_id: int, cluster_id: int) -> None:

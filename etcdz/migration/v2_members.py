@@ -1,7 +1,7 @@
 """Who the members are, out of the v2 store that a .snap holds, as rows of a store.
 
 etcd keeps them in the database as well; but `snapshot restore` of etcd 3.4 takes them out there and writes the .snap
-alone. Format: etcdz/cluster/v2snapshot.py.
+alone. Format: etcdz/v2/snapshot.py.
 """
 
 import json

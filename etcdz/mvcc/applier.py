@@ -237,6 +237,16 @@ def is_known(data: bytes) -> bool:
     return data[0] in _KINDS or _kind(request) in _FIELDS
 
 
+def is_of_keys(data: bytes) -> bool:
+    """Whether a normal entry is a request for keys of the v3 API. Requires: data"""
+    return data[0] in _KINDS
+
+
+def v2_request_of(data: bytes) -> bytes | None:
+    """The encoded etcdserverpb.Request of a normal entry; None: it is one of the v3 API. raises UndecodableEntry"""
+    return _v2_request(data) if _is_v2(data) else None
+
+
 def _decode(data: bytes) -> pb.InternalRaftRequest:
     """raises UndecodableEntry: it is none"""
     try:

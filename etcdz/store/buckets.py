@@ -33,8 +33,6 @@ STORAGE_VERSION = META + b"storageVersion"
 
 IDENTITY = b"etcdz_meta\0identity"
 """Of etcdz itself: which member's the store is, packed (member id, cluster id)."""
-V2_KEYS = b"etcdz_meta\0v2keys"
-"""Of etcdz itself: what a migrated member has of the v2 API, for its .snap files (v2snapshot.py)."""
 
 TOMBSTONE_MARK = b"t"
 REVISION_BYTES = 17

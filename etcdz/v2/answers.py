@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+import msgpack
+
 from etcdz.v2 import events
 from etcdz.v2.errors import V2Error
 from etcdz.v2.events import Event
@@ -9,7 +11,10 @@ from etcdz.v2.go_json import encode_text
 from etcdz.v2.store import KEYS
 
 JSON: Final = "application/json"
-_BRIEF: Final = (events.SET, events.COMPARE_AND_SWAP, events.CREATE, events.UPDATE)
+_ERRORS: Final = 400
+_BRIEF_BEGINNINGS: Final = tuple(
+    f'{{"action":"{action}",'.encode() for action in (events.SET, events.COMPARE_AND_SWAP, events.CREATE, events.UPDATE)
+)
 Headers = list[tuple[str, str]]
 
 
@@ -21,6 +26,42 @@ class HttpAnswer(NamedTuple):
     body: bytes
 
 
+Found = Event | V2Error
+
+
+class Result(NamedTuple):
+    """What the backend tells a listener of a call. status: HTTP's; from 400 on it is an error. body: the JSON"""
+
+    status: int
+    store_index: int
+    raft_index: int
+    raft_term: int
+    body: bytes
+
+    def to_http(self, is_brief: bool = False) -> "HttpAnswer":
+        """is_brief: the action alone, of a change"""
+        if self.status >= _ERRORS:
+            return HttpAnswer(self.status, _headers(self.store_index), self.body)
+        headers = index_headers(self.store_index, Position(self.raft_index, self.raft_term))
+        is_cut = is_brief and self.body.startswith(_BRIEF_BEGINNINGS)
+        body = self.body[: self.body.index(b",")] + b"}\n" if is_cut else self.body
+        return HttpAnswer(self.status, headers, body)
+
+
+def encode_result(found: Found, position: "Position", prefix: str) -> bytes:
+    """prefix: of the part of the store that was asked, which keys and causes are shown without"""
+    if isinstance(found, V2Error):
+        status, body = found.status, error_json(found, prefix) + "\n"
+    else:
+        status, body = 201 if found.has_created else 200, found.to_json(len(prefix)) + "\n"
+    return bytes(msgpack.packb((status, found.store_index, *position, body.encode())))
+
+
+def decode_result(data: bytes) -> Result:
+    """What encode_result gave."""
+    return Result(*msgpack.unpackb(data))
+
+
 class Position(NamedTuple):
     """Where the log stood when a call was answered."""
 
@@ -28,15 +69,9 @@ class Position(NamedTuple):
     raft_term: int
 
 
-def event_json(event: Event, is_brief: bool = False, prefix: str = KEYS) -> str:
-    """A line for a client. is_brief: the action alone, of a change"""
-    without = is_brief and event.action in _BRIEF
-    return event.to_json(len(prefix), without_nodes=without) + "\n"
-
-
-def event_answer(event: Event, position: Position, is_brief: bool = False) -> HttpAnswer:
-    status = 201 if event.has_created else 200
-    return HttpAnswer(status, index_headers(event.store_index, position), event_json(event, is_brief).encode())
+def event_json(event: Event, prefix: str = KEYS) -> str:
+    """A line for a watcher."""
+    return event.to_json(len(prefix)) + "\n"
 
 
 def index_headers(index: int, position: Position) -> Headers:
@@ -50,16 +85,17 @@ def index_headers(index: int, position: Position) -> Headers:
 
 
 def error_answer(error: V2Error, prefix: str = KEYS) -> HttpAnswer:
-    body = error_json(error, prefix) + "\n"
-    return HttpAnswer(error.status, [("Content-Type", JSON), ("X-Etcd-Index", str(error.store_index))], body.encode())
+    return HttpAnswer(error.status, _headers(error.store_index), (error_json(error, prefix) + "\n").encode())
+
+
+def _headers(index: int) -> Headers:
+    return [("Content-Type", JSON), ("X-Etcd-Index", str(index))]
 
 
 def error_json(error: V2Error, prefix: str = KEYS) -> str:
     cause = error.cause.removeprefix(prefix)
-    return (
-        f'{{"errorCode":{error.code},"message":{encode_text(error.message)},"cause":{encode_text(cause)},'
-        f'"index":{error.store_index}}}'
-    )
+    said = f'"cause":{encode_text(cause)},' if cause else ""
+    return f'{{"errorCode":{error.code},"message":{encode_text(error.message)},{said}"index":{error.store_index}}}'
 
 
 def message_answer(status: int, message: str) -> HttpAnswer:

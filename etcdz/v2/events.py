@@ -88,13 +88,11 @@ class Event(NamedTuple):
         """Whether there was no such node before."""
         return self.action == CREATE or (self.action == SET and self.before is None)
 
-    def to_json(self, skip: int = 0, without_nodes: bool = False, with_refresh: bool = False) -> str:
-        """without_nodes: the action alone. with_refresh: as snapshots have it, and clients do not"""
-        text = f'{{"action":"{self.action}"'
-        if not without_nodes:
-            text += f',"node":{self.node.to_json(skip)}'
-            if self.before is not None:
-                text += f',"prevNode":{self.before.to_json(skip)}'
+    def to_json(self, skip: int = 0, with_refresh: bool = False) -> str:
+        """with_refresh: as snapshots have it, and clients do not"""
+        text = f'{{"action":"{self.action}","node":{self.node.to_json(skip)}'
+        if self.before is not None:
+            text += f',"prevNode":{self.before.to_json(skip)}'
         if with_refresh and self.is_refresh:
             text += ',"refresh":true'
         return text + "}"

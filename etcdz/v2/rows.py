@@ -56,6 +56,11 @@ def take_rows(store: V2Store) -> list[Row]:
     return rows
 
 
+def all_rows(store: V2Store) -> Iterator[tuple[bytes, bytes]]:
+    """Store keys and values of a store that was just decoded."""
+    return ((bucket + key, value) for bucket, key, value in take_rows(store) if value is not None)
+
+
 def load(rows: Store) -> V2Store | None:
     """The v2 store that a store keeps; None: it has none yet.
 

@@ -21,6 +21,8 @@ from etcdz.wire.request_target import Target, decode_target
 Header = tuple[bytes, bytes]
 
 PIPELINED_MAX: Final = 64
+OVERHEAD_RATIO: Final = 16
+"""Bytes of chunk sizes and extensions for each byte of a body, beyond as many as a head may have."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _NO_BODY_STATUS: Final = frozenset((204, 304))
@@ -149,8 +151,11 @@ class Http1Connection:
         if self._ending:
             self._keep_rest(data)
             return events
+        self._overhead += len(data)
         try:
             self._parser.feed_data(data)
+            if self._in_body and self._overhead > self._limits.head_bytes_max + OVERHEAD_RATIO * self._seen_bytes:
+                self._refuse(_Stop(400, "chunks with too little in them"))
         except httptools.HttpParserUpgrade as upgrade:
             self._ending = self._is_upgrading = True
             self._keep_rest(data[upgrade.args[0] :])
@@ -194,6 +199,7 @@ class Http1Connection:
 
     def on_message_begin(self) -> None:
         self._is_partial = True
+        self._overhead = self._seen_bytes = 0  # of the body: what has come since this was set, and data among it
         self._target = b""
         self._hosts = 0
         self._headers: dict[bytes, bytes] = {}
@@ -218,6 +224,7 @@ class Http1Connection:
 
     def on_headers_complete(self) -> None:
         self._in_body = True
+        self._overhead = 0
         version = self._parser.get_http_version()
         if version not in ("1.0", "1.1"):
             raise _Stop(505, "HTTP version not supported")
@@ -255,6 +262,7 @@ class Http1Connection:
 
     def on_body(self, part: bytes) -> None:
         self._body_bytes += len(part)
+        self._seen_bytes += len(part)
         if self._open_id:
             self._take_part(part)
             return
@@ -273,7 +281,7 @@ class Http1Connection:
             raise _Stop(413, "request body too large")
 
     def on_message_complete(self) -> None:
-        self._is_partial = False
+        self._is_partial = self._in_body = False
         if self._open_id:
             self._hold(-self._head_bytes)  # what has come since the head: of a trailer
             self._events.append(BodyEnd(self._open_id, True))
@@ -403,6 +411,7 @@ class Http1Connection:
         self._answers.clear()
         self._first_id = self._next_id
         rest, self.rest = self.rest, b""
+        self._is_upgrading = False
         return rest
 
     @property

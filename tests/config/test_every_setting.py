@@ -22,7 +22,6 @@ PORTS = (
 
 WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "memory-mlock": "true",
-    "enable-grpc-gateway": "false",
     "raft-read-timeout": "7s",
     "raft-write-timeout": "7s",
     "discovery-dial-timeout": "3s",
@@ -61,9 +60,6 @@ REFUSED = {
     "experimental-enable-v2v3": "/v2",
     "proxy": "on",
     "enable-log-rotation": "true",
-    # Nor be as safe as the user thinks.
-    "cors": "http://a:1",
-    "host-whitelist": "a",
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final, NamedTuple
 
-from tests.hostile import abuse, floods, heavy, mutated, stalls
+from tests.hostile import abuse, floods, heavy, mutated, stalls, web
 
 Run = Callable[[str, Random, float], dict[str, int]]
 """(host:port, random choices, how many seconds or requests) -> counts by name"""
@@ -72,6 +72,8 @@ _ROWS: Final = [
     Attack("half-open calls", floods.hold_half_open),
     Attack("dripped prefaces", floods.drip_prefaces),
     Attack("HTTP/1", floods.flood_http1, at_least={"requests": 8}),
+    Attack("HTTP/1 bodies", web.flood_bodies, at_least={"sent": 20}),
+    Attack("WebSockets", web.flood_websockets, at_least={"sent": 20}),
     Attack("resets", floods.flood_resets),
     Attack("control frames", floods.flood_control_frames),
     Attack("watch churn", floods.churn_watches),

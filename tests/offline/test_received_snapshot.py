@@ -8,11 +8,12 @@ from etcdz.auth.store import AuthStore
 from etcdz.bbolt import PAGE_BYTES, BoltWriter
 from etcdz.bbolt.writer import HEAD_PAGES
 from etcdz.cluster.membership import Member, Membership
-from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.migration.received_snapshot import make_store
 from etcdz.raft.messages import ConfState, Snapshot
 from etcdz.store import buckets
 from etcdz.store.leveldb import LevelStore
+from etcdz.v2 import snapshot as v2_snapshot
+from etcdz.v2.cluster_nodes import store_of
 
 ME, OTHER, CLUSTER = 2, 1, 7
 INDEX, TERM = 40, 3
@@ -42,7 +43,7 @@ def message(conf_state: ConfState, learners: tuple[int, ...] = ()) -> Snapshot:
     membership.by_id = {id_: Member(id_, [f"http://127.0.0.1:{id_}"], id_ in learners) for id_ in (OTHER, ME)}
     membership.removed = {9}
     membership.version = "3.5.0"
-    return Snapshot(INDEX, TERM, conf_state, v2_store_json(membership))
+    return Snapshot(INDEX, TERM, conf_state, v2_snapshot.encode(store_of(membership)))
 
 
 def made(tmp_path: Path, rows: Rows, snapshot: Snapshot) -> LevelStore:

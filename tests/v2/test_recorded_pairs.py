@@ -9,7 +9,7 @@ from etcdz.v2.errors import V2Error
 from etcdz.v2.events import Event
 from etcdz.v2.form import FORM_TYPE, unescape
 from etcdz.v2.key_request import METHODS, PREFIX, KeyRequest, parse, sync_entry
-from etcdz.v2.store import V2Store
+from etcdz.v2.store import KEYS, V2Store
 from etcdz.v2.watchers import QUEUE_MAX, Watcher
 from tests.v2.recorded import BEFORE, MEANWHILE, Call, masked, rows
 from tests.v2.recorded import in_order as listed
@@ -58,9 +58,8 @@ class Core:
             found: Any = self.store.get(request.path, flags["recursive"], flags["sorted"], self.now_ns)
         else:
             found = self.apply(request.entry(1))
-        if isinstance(found, V2Error):
-            return answers.error_answer(found)
-        return answers.event_answer(found, Position(1, 2), request.is_brief)
+        result = answers.encode_result(found, Position(1, 2), KEYS)
+        return answers.decode_result(result).to_http(request.is_brief)
 
     def watch(self, request: KeyRequest, name: str) -> HttpAnswer:
         got: list[Event] = []

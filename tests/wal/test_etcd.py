@@ -13,10 +13,11 @@ from etcdz.cluster.membership import (
     bootstrap_entries,
     version_request,
 )
-from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.store.disk import RealDisk
+from etcdz.v2 import snapshot
+from etcdz.v2.cluster_nodes import store_of
 from etcdz.wal import record as rec
 from etcdz.wal import snap as snaps
 from etcdz.wal.log import Log
@@ -125,7 +126,7 @@ def test_etcds_log_and_snapshots_are_read_and_written_again_byte_by_byte(tmp_pat
         assert snaps.encode_snap(start.snap) == (snap_of(etcd) / start.snap.name).read_bytes()
         membership = replayed(start)
         assert membership.conf_state() == start.snap.conf_state
-        root = v2_store_json(membership).partition(b',"WatcherHub"')[0]
+        root = snapshot.encode(store_of(membership)).partition(b',"WatcherHub"')[0]
         assert start.snap.data.startswith(root + b',"WatcherHub"')
         last = raftpb.Entry.FromString(start.log.read_entries(start.log.last_index)[0])
         assert pb.InternalRaftRequest.FromString(last.Data).put.key == b"key12"
@@ -193,7 +194,7 @@ def test_etcd_starts_from_a_snapshot_of_ours_and_a_log_that_both_wrote(tmp_path:
         assert theirs is not None
         for path in snap_of(etcd).glob("*.snap"):
             path.unlink()
-        data = v2_store_json(replayed(start))
+        data = snapshot.encode(store_of(replayed(start)))
         ours = Snap(theirs.index, theirs.term, theirs.conf_state, data)
         snaps.save(RealDisk(), str(snap_of(etcd)), ours)
         last, term = start.log.last_index, start.log.last_term

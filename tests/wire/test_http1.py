@@ -1,9 +1,14 @@
 """HTTP/1.1: requests in, responses out, keep-alive and limits; and which protocol a connection speaks."""
 
+from collections.abc import Callable
+
+import h11
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from etcdz.wire import frames as f
-from etcdz.wire.http1 import PIPELINED_MAX, Http1Connection, Http1Limits, Request
+from etcdz.wire.http1 import PIPELINED_MAX, BodyEnd, BodyPart, Http1Connection, Http1Limits, Request
 from etcdz.wire.sniff import BROKEN, HTTP1, HTTP2, sniff
 
 LIMITS = Http1Limits(head_bytes_max=500, body_bytes_max=100)
@@ -40,6 +45,12 @@ CASES = [
      [(b"GET", b"/health?x=1", b"")], OK, False),
     ("asterisk-form", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", [(b"OPTIONS", b"*", b"")], OK, False),
     ("escaped path", b"GET /%68ealth HTTP/1.1\r\nHost: a:80\r\n\r\n", [(b"GET", b"/health", b"")], OK, False),
+    ("chunk extensions", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nab\r\n0;c\r\n\r\n",
+     [(b"PUT", b"/", b"ab")], OK, False),
+    ("trailer", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\nX: y\r\n\r\n",
+     [(b"PUT", b"/", b"")], OK, False),
+    ("GET with a body", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /",
+     [(b"GET", b"/", b"GET /")], OK, False),
     ("IPv6 host", b"GET / HTTP/1.1\r\nHost: [::1]:2379\r\n\r\n", [(b"GET", b"/", b"")], OK, False),
 ]  # fmt: skip
 REFUSALS = [
@@ -79,6 +90,28 @@ REFUSALS = [
     ("bad escape", b"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ("unknown coding", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
     ("unknown expectation", b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: x\r\nContent-Length: 1\r\n\r\n", 417),
+    ("bare LF", b"GET / HTTP/1.1\nHost: a\n\n", 400),
+    ("bare LF behind a header", b"GET / HTTP/1.1\r\nHost: a\n\r\n", 400),
+    ("bare LF at the end", b"GET / HTTP/1.1\r\nHost: a\r\n\n", 400),
+    ("length behind a bare CR", b"PUT / HTTP/1.1\r\nHost: a\r\nX: y\rContent-Length: 5\r\n\r\n", 400),
+    ("two lengths alike", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+    ("list of lengths", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx", 400),
+    ("length in hexadecimal", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\nx", 400),
+    ("length with a space", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1 1\r\n\r\nx", 400),
+    ("no length", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\nx", 400),
+    ("both framings", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400),
+    ("a length in a trailer",
+     b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\n\r\n", 400),
+    ("chunked twice", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400),
+    ("almost chunked", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501),
+    ("chunked in quotes", b'PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "chunked"\r\n\r\n', 501),
+    ("chunked behind a tabulator", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
+    ("coding before a colon", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n", 400),
+    *[(f"chunk {line!r}", b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + line, 400)
+      for line in (b"0x1\r\n", b"+1\r\n", b"-1\r\n", b" 1\r\n", b"1 \r\n", b"\r\n", b"1_0\r\n", b"1\n", b"1;a\nx",
+                   b"1\r\nx\n")],
+    ("trailers without end",
+     b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 90, 431),
     ("two lengths", b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
 ]  # fmt: skip
 
@@ -170,3 +203,85 @@ def test_sniff_tells_the_protocols_apart() -> None:
     assert [sniff(data) for data in (b"G", b"GET / HTTP/1.1", b"PRO", b"PUT", b"POST", b"\x16\x03")] == [HTTP1] * 6
     assert sniff(f.PREFACE[:-1] + b"?") == sniff(b"PRI * HTTP/2.0\r\nHost: a") == BROKEN
     assert sniff(b"PRI * HTTP/1.1\r\n") == HTTP1
+
+
+# ---- bodies and answers in pieces ----
+
+Step = Callable[[Http1Connection, int], None]
+
+
+def _pieces(pieces: list[bytes]) -> list[Step]:
+    """An answer in pieces."""
+    sends: list[Step] = [lambda conn, at, data=data: conn.send(at, data) for data in pieces]  # type: ignore[misc]
+    return [lambda conn, at: conn.begin(at, 200, b"text/plain"), *sends, lambda conn, at: conn.end(at)]
+
+
+@given(
+    st.lists(st.lists(st.binary(min_size=1, max_size=50), max_size=4) | st.binary(max_size=50), min_size=1, max_size=5),
+    st.randoms(use_true_random=False),
+)
+def test_answers_in_any_pieces_and_order_are_whole_and_in_the_order_of_the_requests(answers, rng) -> None:  # type: ignore[no-untyped-def]
+    conn = Http1Connection(LIMITS)
+    ids = [request.id for request in conn.receive(GET * len(answers))]
+    steps = [
+        _pieces(answer) if isinstance(answer, list) else [lambda conn, at, body=answer: conn.respond(at, 200, body)]  # type: ignore[misc]
+        for answer in answers
+    ]
+    output = b""
+    while any(steps):
+        at = rng.choice([at for at, left in enumerate(steps) if left])
+        steps[at].pop(0)(conn, ids[at])
+        output += conn.take_output()
+    client = h11.Connection(h11.CLIENT)
+    client.receive_data(output)
+    for answer in answers:
+        client.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
+        client.send(h11.EndOfMessage())
+        assert _body_of(client) == (b"".join(answer) if isinstance(answer, list) else answer)
+        client.start_next_cycle()
+    assert client.trailing_data == (b"", False)
+
+
+def _body_of(client: h11.Connection) -> bytes:
+    body = b""
+    while not isinstance(event := client.next_event(), h11.EndOfMessage):
+        if isinstance(event, h11.Data):
+            body += bytes(event.data)
+        else:
+            assert isinstance(event, h11.Response) and event.status_code == 200
+    return body
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(1, 40), max_size=10), st.integers(1, 50))
+def test_an_open_body_is_the_same_in_pieces_as_whole(body: bytes, chunks: list[int], size: int) -> None:
+    sent, rest = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", body
+    for length in [*chunks, 1 << 20]:
+        if part := rest[:length]:
+            sent += b"%x\r\n%b\r\n" % (len(part), part)
+            rest = rest[length:]
+    sent += b"0\r\n\r\n" + GET
+    conn = Http1Connection(LIMITS, takes_pieces=lambda method, target: method == b"PUT")
+    events = [event for at in range(0, len(sent), size) for event in conn.receive(sent[at : at + size])]
+    first, *parts, end, last = events
+    assert isinstance(first, Request) and first.is_open and first.body == b""
+    assert b"".join(part.data for part in parts if isinstance(part, BodyPart)) == body
+    assert end == BodyEnd(first.id, True) and isinstance(last, Request) and not last.is_open
+    assert all(isinstance(part, BodyPart) and part.id == first.id for part in parts)
+
+
+@pytest.mark.parametrize("chunks", [b"1;" + b"a" * 600, b"0" * 600, (b"1;" + b"a" * 50 + b"\r\nx\r\n") * 30])
+@pytest.mark.parametrize("is_open", [True, False])
+def test_chunks_with_too_little_in_them_are_refused(chunks: bytes, is_open: bool) -> None:
+    conn = Http1Connection(LIMITS, takes_pieces=lambda method, target: is_open)
+    conn.receive(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    events = conn.receive(chunks)
+    assert b" 400 " in conn.take_output() and conn.should_close
+    assert not is_open or events[-1] == BodyEnd(1, False)
+
+
+def test_a_long_open_body_of_small_chunks_goes_on() -> None:
+    conn = Http1Connection(LIMITS, takes_pieces=lambda method, target: True)
+    conn.receive(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(1_000):
+        assert conn.receive(b"1\r\nx\r\n") == [BodyPart(1, b"x")]
+    assert conn.receive(b"1;" + b"a" * 20_000) != [] and conn.should_close

@@ -23,7 +23,6 @@ from etcdz.cli.utl.files import open_file
 from etcdz.cli.utl.unfinished_restore import wal_building
 from etcdz.cluster.founding import found
 from etcdz.cluster.membership import Membership, bootstrap_entries
-from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.config import bootstrap
 from etcdz.config.member import parse_initial_cluster
 from etcdz.config.urls import parse_urls
@@ -36,6 +35,8 @@ from etcdz.proto import raftpb
 from etcdz.store import buckets
 from etcdz.store.disk import RealDisk
 from etcdz.store.leveldb import LevelStore
+from etcdz.v2 import snapshot
+from etcdz.v2.cluster_nodes import store_of
 from etcdz.wal import record as rec
 from etcdz.wal import snap as snaps
 from etcdz.wal.files import File
@@ -182,7 +183,7 @@ def _write_log(
     try:
         log.append(entries, 1, hard_state)
         log.sync()
-        snap = Snap(len(entries), TERM, membership.conf_state(), v2_store_json(membership))
+        snap = Snap(len(entries), TERM, membership.conf_state(), snapshot.encode(store_of(membership)))
         snaps.save(disk, str(snap_dir), snap)
         log.save_snapshot_marker(snap.index, snap.term, snap.conf_state)
     finally:

@@ -1,19 +1,15 @@
 """A committed entry that cannot be applied ends the member, loudly, and nothing is applied after it."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from actors.backend.actor import ENTRY_CONF_CHANGE, ENTRY_CONF_CHANGE_V2, ENTRY_NORMAL
 from actors.runtime.loop import FatalError
 from etcdz.cluster.membership import attributes_request, conf_change
-from etcdz.cluster.v2snapshot import V2Keys
 from etcdz.ipc.messages import Apply, BackendHello
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
-from etcdz.store import buckets
 from tests.actors.backend.started import RAFT, TERM, Entries, Started
 
 Start = Callable[..., Started]
@@ -47,24 +43,3 @@ def test_it_is_named_with_the_way_out_and_nothing_is_skipped(start: Start, kind:
         one.hand(Apply(RAFT, 2, TERM, [before, data, after], kinds))
     again = start()
     assert again.actor.mvcc.state.consistent_index == 1, "the next process is handed it again"
-
-
-def test_a_write_of_the_v2_api_is_passed_over_with_a_warning(start: Start) -> None:
-    one = start()
-    warned: list[dict[str, Any]] = []
-    one.actor.log = SimpleNamespace(warn=lambda msg, **fields: warned.append({"msg": msg, **fields}))  # type: ignore[assignment]
-    one.turn(BackendHello(RAFT))
-    sync = pb.Request(ID=1, Method="SYNC", Time=3).SerializeToString()
-    write = pb.Request(ID=1, Method="PUT", Path="/1/key", Val="v").SerializeToString()
-    wrapped = b"\x08\x01\x12" + bytes([len(write)]) + write
-    one.turn(Apply(RAFT, 1, TERM, [sync, write, wrapped], b""))
-    assert [(line["msg"], line["index"]) for line in warned] == [
-        ("passed over a write of the v2 API, which is not served", index) for index in (2, 3)
-    ]
-
-
-def test_keys_of_the_v2_api_keep_a_member_from_starting_if_it_is_told_so(start: Start) -> None:
-    one = start()
-    one.actor.store.write({buckets.V2_KEYS: V2Keys(3, '"1":{}').encode()})
-    with pytest.raises(FatalError, match="custom content in v2store for stage --v2-deprecation=write-only"):
-        start(v2_deprecation="write-only")

@@ -13,6 +13,7 @@ from actors.listener.connection import Connection
 from actors.listener.draining import GATHER_S
 from actors.listener.http1_exchanges import Http1Exchanges
 from actors.listener.http2_exchanges import Http2Exchanges
+from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
 from actors.listener.ports import Offer
@@ -112,7 +113,7 @@ class World:
 
     def _router(self) -> Router:
         scrapes: Any = None
-        return Router(HttpEndpoints(self.calls, scrapes).routes())
+        return Router(HttpEndpoints(self.calls, scrapes).routes(), HttpAccess())
 
     def wake(self) -> None:
         self.idles = False

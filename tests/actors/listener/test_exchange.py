@@ -10,6 +10,8 @@ from actors.listener.http1_exchanges import Http1Exchanges
 from actors.listener.http2_exchanges import Http2Exchanges
 from actors.listener.http_router import ANY, PIECES, Route, Router
 from etcdz.wire import frames as f
+from etcdz.wire.http1 import Request
+from etcdz.wire.request_target import Target
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.unfinished import UnfinishedRequests
 from tests.actors.listener.test_http1_endpoints import Transport
@@ -343,7 +345,34 @@ def test_the_longest_prefix_and_the_exact_path_go_first() -> None:
             Route(b"/v3/watch", lambda exchange: found.append("watch")),
         ]
     )
-    for path in (b"/v3/watch", b"/v3/watch/", b"/x", b"/v3"):
-        exchange: Any = SimpleNamespace(request=SimpleNamespace(path=path, method=b"GET"), common_headers=())
+    for path in (b"/v3/watch", b"/v3/watch/", b"/x", b"/v"):
+        exchange: Any = SimpleNamespace(request=Request(1, b"GET", Target(path, b""), {}, b""))
         router.dispatch(exchange)
     assert found == ["watch", "v3", "root", "root"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "location"),
+    [
+        (b"//later?a=b&c", b"/later?a=b&c"),
+        (b"/a/../later", b"/later"),
+        (b"/%2e%2e/later", b"/later"),
+        (b"/x/./y/", b"/x/y/"),
+        (b"/x/..", b"/"),
+        (b"/v3", b"/v3/"),
+        (b"/%3Ca%20b//'", b"/%3Ca%20b/%27"),
+        (b"/../%0d%0aX:y", b"/%0D%0AX:y"),
+    ],
+)
+def test_other_names_of_a_path_lead_to_it(http1: OverHttp1, sent: bytes, location: bytes) -> None:
+    http1.exchanges._router = Router([Route(b"/v3/", http1.waiting.append, is_prefix=True)])
+    written = http1.send(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % sent)
+    assert written.startswith(b"HTTP/1.1 301 Moved Permanently\r\nlocation: %b\r\n" % location)
+    assert b"<" not in written.partition(b"\r\n\r\n")[2].removeprefix(b"<a ").replace(b"</a>", b"")
+
+
+def test_what_is_asked_for_by_its_own_name_is_not_sent_on(http1: OverHttp1) -> None:
+    http1.exchanges._router = Router([Route(b"/v3/", http1.waiting.append, is_prefix=True)])
+    for path in (b"/v3/", b"/v3/.x", b"/v3/a/"):
+        http1.send(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+    assert [exchange.request.path for exchange in http1.waiting] == [b"/v3/", b"/v3/.x", b"/v3/a/"]

@@ -8,6 +8,7 @@ import pytest
 
 from actors.listener.calls import Calls
 from actors.listener.http1_exchanges import Http1Exchanges
+from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
 from actors.listener.scrapes import Answer
@@ -60,7 +61,7 @@ class Client:
             call_soon=lambda do: do(),
             fail=self.failures.append,
         )
-        router = Router(HttpEndpoints(self.calls, scrapes).routes())
+        router = Router(HttpEndpoints(self.calls, scrapes).routes(), HttpAccess())
         self.endpoints = Http1Exchanges(connection, router, BODY_BYTES_MAX, self.unfinished)
 
     def send(self, path: str, method: str = "GET", headers: str = "", body: str = "") -> None:

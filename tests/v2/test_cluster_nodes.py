@@ -14,8 +14,10 @@ from etcdz.cluster.membership import (
     bootstrap_entries,
     version_request,
 )
-from etcdz.cluster.v2snapshot import v2_store_json
 from etcdz.proto import raftpb
+from etcdz.v2 import snapshot
+from etcdz.v2.cluster_nodes import follow, store_of
+from etcdz.v2.store import V2Store
 from tests.cluster.test_membership import (
     ADD,
     ADD_LEARNER,
@@ -51,7 +53,7 @@ def test_the_tree_of_the_default_member_is_etcds() -> None:
         membership.apply_conf_change(raftpb.Entry.FromString(data).Data)
     membership.apply_entry(attributes_request(1, DEFAULT, "default", ["http://127.0.0.1:33791"]))
     membership.apply_entry(version_request(2, "3.5.0"))
-    text = v2_store_json(membership).decode()
+    text = snapshot.encode(store_of(membership)).decode()
     assert text.startswith(ETCD_ROOT)
     store = json.loads(text)
     assert (store["CurrentIndex"], store["CurrentVersion"]) == (3, 2)
@@ -63,7 +65,8 @@ def test_learners_removed_members_and_those_not_yet_started_are_in_it() -> None:
     gone = membership.sorted_members()[0].id
     membership.apply_conf_change(conf_change(REMOVE, gone, None))
     membership.apply_conf_change(change(ADD_LEARNER, Member(0x77, ["http://l:1"], is_learner=True)))
-    root = json.loads(v2_store_json(membership))["Root"]["Children"]["0"]["Children"]
+    store = store_of(membership)
+    root = json.loads(snapshot.encode(store))["Root"]["Children"]["0"]["Children"]
     assert list(root) == ["members", "removed_members"], "no version yet"
     assert root["removed_members"]["Children"][f"{gone:x}"]["Value"] == ""
     learner = root["members"]["Children"]["77"]["Children"]
@@ -90,9 +93,9 @@ def entry(kind: str, id_: int, url: int) -> tuple[bool, bytes]:
     )
 
 
-def told_by_v2(membership: Membership) -> tuple[Any, ...]:
+def told_by_v2(store: V2Store) -> tuple[Any, ...]:
     """(members, removed ids, cluster version) as another etcd reads them."""
-    root = json.loads(v2_store_json(membership))["Root"]["Children"]["0"]["Children"]
+    root = json.loads(snapshot.encode(store))["Root"]["Children"]["0"]["Children"]
     members = {
         int(id_, 16): [
             json.loads(node["Children"][name]["Value"]) if name in node["Children"] else {}
@@ -107,15 +110,17 @@ def told_by_v2(membership: Membership) -> tuple[Any, ...]:
 @given(st.lists(st.tuples(st.sampled_from(CHANGES), st.sampled_from(IDS), st.integers(1, 6)), max_size=40))
 def test_it_says_the_same_as_the_rows_whatever_has_happened(changes: list[tuple[str, int, int]]) -> None:
     """Members of etcd before 3.6 go by the one, later ones by the other; where they differ a cluster falls apart."""
-    membership, rows = Membership(DEFAULT, 1), Rows()
+    membership, rows, store = Membership(DEFAULT, 1), Rows(), V2Store()
     for each in changes:
         changes_members, data = entry(*each)
         if changes_members:
             membership.apply_conf_change(data)
         elif each[0] == "version" or each[1] in membership.by_id:
             membership.apply_entry(data)
+        follow(store, membership)
         rows.take(membership)
     kept = Membership.load(rows, DEFAULT, 1)
     members = {m.id: [m.raft_attributes, m.attributes] for m in kept.sorted_members()}
-    assert told_by_v2(membership) == (members, kept.removed, kept.version)
+    for told in (store, store_of(kept)):
+        assert told_by_v2(told) == (members, kept.removed, kept.version)
     assert kept.conf_state() == membership.conf_state()

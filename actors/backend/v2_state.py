@@ -1,0 +1,94 @@
+"""The v2 store beside the key space: applied with the same entries, written in the same batches.
+
+It is in memory as etcd's is; its rows (etcdz/v2/rows.py) go into the backend's store with the batch of the entry that
+has changed it, so that no entry is applied to it twice or not at all, whatever is killed when. etcd keeps it in .snap
+files and applies the log behind them again; here the log may be cut below what the store has.
+"""
+
+import time
+from typing import Final
+
+from actors.backend.auth_reads import Reader
+from actors.backend.raft_link import RaftLink
+from actors.runtime.loop import FatalError
+from etcdz.api.auth_info import AuthInfo
+from etcdz.api.errors import Code
+from etcdz.api.methods import V2_GET, V2_STATISTICS
+from etcdz.cluster.membership import Membership
+from etcdz.mvcc.state import KvState
+from etcdz.proto import etcdserverpb as pb
+from etcdz.v2 import answers, applying, rows, snapshot
+from etcdz.v2.cluster_nodes import follow, store_of
+from etcdz.v2.store import KEYS
+
+_NAMESPACE: Final = len(KEYS)
+
+
+class V2State:
+    """store: as the last applied entry has left it."""
+
+    def __init__(self, state: KvState, membership: Membership, raft: RaftLink) -> None:
+        """raises FatalError: its rows are not as they were written"""
+        self._state = state
+        self._membership = membership
+        self._raft = raft
+        try:
+            kept = rows.load(state.store)
+        except ValueError as error:
+            raise FatalError(f"the v2 store cannot be read: {error}") from error
+        self.store = store_of(membership) if kept is None else kept
+        self._keep()
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether clients of the v2 API have stored anything."""
+        top = self.store.root.children or {}
+        return any(node.children for name, node in top.items() if name != "0")
+
+    def readers(self) -> dict[int, Reader]:
+        """Method tag -> what answers it."""
+        return {V2_GET: self._get, V2_STATISTICS: self._statistics}
+
+    def snapshot(self) -> bytes:
+        """For a .snap file."""
+        return snapshot.encode(self.store)
+
+    # ---- apply ----
+
+    def follow_membership(self) -> None:
+        """An entry may have changed who the members are."""
+        if self._membership.changes:
+            follow(self.store, self._membership)
+            self._keep()
+
+    def apply(self, data: bytes) -> bytes | None:
+        """An encoded etcdserverpb.Request. return what its client is answered; None: nobody asks
+
+        raises ValueError: no member proposes such
+        """
+        request = pb.Request.FromString(data)
+        found = applying.apply(self.store, request, time.time_ns())
+        self._keep()
+        return None if found is None else self._encode(found, request)
+
+    def _keep(self) -> None:
+        """What has changed is written with the batch of this turn."""
+        pending = self._state.pending
+        for bucket, key, value in rows.take_rows(self.store):
+            pending[bucket + key] = value
+
+    # ---- reads ----
+
+    def _get(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
+        """body: encoded etcdserverpb.Request"""
+        request = pb.Request.FromString(body)
+        found = self.store.get(request.Path, request.Recursive, request.Sorted, time.time_ns())
+        return Code.OK, self._encode(found, request)
+
+    def _statistics(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
+        return Code.OK, self.store.statistics.to_json(self.store.hub.count).encode()
+
+    def _encode(self, found: answers.Found, request: pb.Request) -> bytes:
+        position = answers.Position(self._raft.applied_index, self._raft.applied_term)
+        prefix = request.Path[:_NAMESPACE] if isinstance(request.Path, str) else KEYS
+        return answers.encode_result(found, position, prefix)

@@ -1,0 +1,1 @@
+"""The JSON gateway without I/O (etcdz/gateway)."""
