@@ -90,9 +90,19 @@ class Exchange:
     common_headers  of every answer: those of CORS
     is_begun        whether a streamed answer has begun
     is_over         whether the answer is complete
+    is_endless      whether it may wait for ever: a client that has closed its half of the connection is gone then
     """
 
-    __slots__ = ("common_headers", "common_name", "handler", "is_begun", "is_over", "is_secure", "request")
+    __slots__ = (
+        "common_headers",
+        "common_name",
+        "handler",
+        "is_begun",
+        "is_endless",
+        "is_over",
+        "is_secure",
+        "request",
+    )
 
     def __init__(self, request: Request, common_name: str = "", is_secure: bool = False) -> None:
         self.request = request
@@ -102,6 +112,7 @@ class Exchange:
         self.common_headers: tuple[Header, ...] = ()
         self.is_begun = False
         self.is_over = False
+        self.is_endless = False
 
     def answer(self, status: int, body: bytes, kind: bytes, *headers: Header) -> None:
         """The whole answer. After the end, or to a client that is gone: nothing.

@@ -49,7 +49,7 @@ class Gateway:
         headers = exchange.request.headers
         timeout_s = None
         if (timeout := headers.get(b"grpc-timeout")) is not None:
-            timeout_s = decode_timeout(timeout)
+            timeout_s = decode_timeout(timeout)  # NB: 0 is none, as in etcd
             if timeout_s is None:
                 refuse(exchange, Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {timeout.decode('latin-1')}")
                 return
@@ -59,7 +59,7 @@ class Gateway:
             if name.startswith(_METADATA) or name == b"authorization"
         }
         call = (GatewayCall if method.kind == UNARY else GatewayStream)(self._settings, method, exchange)
-        call.begin(metadata, timeout_s)
+        call.begin(metadata, timeout_s or None)
 
     def _answer_unknown(self, exchange: Exchange) -> None:
         if not self._refuses_certificate(exchange):

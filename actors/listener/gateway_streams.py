@@ -38,7 +38,7 @@ class GatewayStream(GatewayExchange):
     common_name     none that counts
     """
 
-    __slots__ = ("_ended", "_is_open", "_metadata", "_values", "common_name", "grpc", "http2")
+    __slots__ = ("_ended", "_is_asked", "_is_open", "_metadata", "_values", "common_name", "grpc", "http2")
 
     def __init__(self, settings: Settings, method: GatewayMethod, exchange: Exchange) -> None:
         super().__init__(settings, method, exchange)
@@ -47,12 +47,13 @@ class GatewayStream(GatewayExchange):
         self.common_name = ""
         self._metadata: Metadata = {}
         self._values = JsonValues(_BODY_FACTOR * self._message_bytes_max)
-        self._is_open = False
+        self._is_open = self._is_asked = False
         self._ended = False
 
     # ---- from the client ----
 
     def _begin(self, metadata: Metadata) -> None:
+        self.exchange.is_endless = True
         self._metadata = metadata
         if self._method.kind == CLIENT_STREAM:
             self._open()
@@ -80,12 +81,13 @@ class GatewayStream(GatewayExchange):
         self._end()
 
     def _refuse(self, text: str) -> None:
-        """NB: etcd's code is another one where many messages may come."""
-        if self.exchange.is_begun:
-            self._fail(Code.INVALID_ARGUMENT, text)
-        else:
-            refuse(self.exchange, Code.UNKNOWN if self._method.kind == CLIENT_STREAM else Code.INVALID_ARGUMENT, text)
-            self.on_over()
+        """NB: as in etcd, whose code is another one where many messages may come, and where a broken one behind others
+        is the end of the requests, and no error."""
+        if self._is_asked:
+            self._end()
+            return
+        refuse(self.exchange, Code.UNKNOWN if self._method.kind == CLIENT_STREAM else Code.INVALID_ARGUMENT, text)
+        self.on_over()
         self._give_up()
 
     def _take(self, value: bytes) -> None:
@@ -103,6 +105,7 @@ class GatewayStream(GatewayExchange):
             return
         if not self._is_open:
             self._open()
+        self._is_asked = True
         self._tell(STREAM_MESSAGE, message)
         if self._method.kind != CLIENT_STREAM:
             self._end()

@@ -162,7 +162,7 @@ class Http1Exchanges:
             return
         self._take(self.http.receive_eof())
         for exchange in list(self.under_way.values()):
-            if exchange.is_begun:
+            if exchange.is_begun or exchange.is_endless:
                 self.http.cut(exchange.request.id)
                 self._lose(exchange)
         self.flush()
@@ -185,12 +185,17 @@ class Http1Exchanges:
             self._connection.fail(error)
 
     def _take(self, events: list[Event]) -> None:
-        self._queue += events
-        self._queued_bytes += sum(map(_size_of, events))
-        self._serve_queue()
+        for event in events:
+            if self._queue or (isinstance(event, Request) and not self._may_serve(event)):
+                self._queue.append(event)
+                self._queued_bytes += _size_of(event)
+            else:
+                self._serve(event)
+        if self._queue:
+            self._serve_queue()
 
     def _serve_queue(self) -> None:
-        """Serves what may be: the rest waits."""
+        """Serves of the queue what may be: the rest waits."""
         queue = self._queue
         self._is_serving = True
         while queue:

@@ -19,7 +19,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, Protocol
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.utilities import generate_accept_token
 
 from actors.listener.exchange import Exchange
@@ -148,7 +148,10 @@ class BridgedExchange(Exchange):
 
 
 class WebSocket:
-    """One client. is_closed: nothing more is sent, and nothing is taken but the client's confirmation"""
+    """One client.
+
+    is_closed   nothing more is sent, and nothing is taken but the client's confirmation
+    """
 
     def __init__(self, wire: Wire, asked: Exchange, routes: Routes, message_bytes_max: int) -> None:
         self.is_closed = False
@@ -207,18 +210,20 @@ class WebSocket:
         for event in frames.events():
             if isinstance(event, CloseConnection):
                 self._on_close(event)
-            elif self.is_closed:
-                continue
-            elif isinstance(event, Ping):
-                self._out.append(frames.send(event.response()))
-            elif event.__class__ is TextMessage or event.__class__ is BytesMessage:
-                self._on_message(event)
+            elif not self.is_closed:
+                self._on_event(event)
             if time.monotonic() >= until:
                 self._is_pausing = True
                 self._wire.hold_reading(True)
                 self._wire.call_soon(self._go_on)
                 break
         self.flush()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, TextMessage | BytesMessage):
+            self._on_message(event)
+        elif isinstance(event, Ping):
+            self._out.append(self._frames.send(event.response()))
 
     def _go_on(self) -> None:
         self._is_pausing = False
@@ -325,8 +330,8 @@ class WebSocket:
         """The end of the answer. status: of an error that it has told, or that it has begun with"""
         self._end_line()
         status = max(status, self._status)
-        code = _FAILED if status >= 500 else _REFUSED if status >= 400 else _LEAVING if self._leaving else _NORMAL
-        self._close(code, "")
+        code = _FAILED if status >= 500 else _REFUSED if status >= 400 else _NORMAL
+        self._close(_LEAVING if self._leaving else code, "")
 
     def _close(self, code: int, reason: str) -> None:
         if not self.is_closed and self._frames.state is ConnectionState.OPEN:

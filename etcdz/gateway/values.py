@@ -5,6 +5,7 @@ that comes byte by byte costs what it costs in one piece. Whether an object is J
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from etcdz.gateway.requests import BadJson
@@ -36,21 +37,21 @@ class JsonValues:
         """Whether an object has begun and is not complete."""
         return bool(self._buffer)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The objects that data completes. raises BadJson: what comes next is no object, or is too large"""
-        buffer = self._buffer + data
-        values = []
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The objects that data completes, to be taken before more is fed.
+
+        raises  BadJson: what comes next is no object, or is too large
+        """
+        self._buffer += data
         while True:
             if not self._scanned:
-                buffer = buffer.lstrip(_BLANK)
-            end = self._find_end(buffer)
+                self._buffer = self._buffer.lstrip(_BLANK)
+            end = self._find_end(self._buffer)
             if end is None:
-                break
-            values.append(buffer[:end])
-            buffer = buffer[end:]
+                return
+            value, self._buffer = self._buffer[:end], self._buffer[end:]
             self._scanned = 0
-        self._buffer = buffer
-        return values
+            yield value
 
     def _find_end(self, buffer: bytes) -> int | None:
         """Offset behind the object that buffer begins with; None: it ends in it."""

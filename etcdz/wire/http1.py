@@ -133,6 +133,8 @@ class Http1Connection:
         self.rest = b""
         self._limits = limits
         self._hold = hold
+        self._kept = 0  # bytes of the unfinished request, and how many of them hold was told
+        self._told = 0
         self._takes_pieces = takes_pieces
         self._parser = httptools.HttpRequestParser(self)
         self._events: list[Event] = []
@@ -164,6 +166,9 @@ class Http1Connection:
             reason = error.__context__
             stop = reason if isinstance(reason, _Stop) else _Stop(400, "malformed request")
             self._refuse(stop)
+        if self._kept != self._told:
+            self._hold(self._kept - self._told)
+            self._told = self._kept
         return events
 
     def _keep_rest(self, data: bytes) -> None:
@@ -201,6 +206,7 @@ class Http1Connection:
         self._is_partial = True
         self._overhead = self._seen_bytes = 0  # of the body: what has come since this was set, and data among it
         self._target = b""
+        self._decoded: Target | None = None
         self._hosts = 0
         self._headers: dict[bytes, bytes] = {}
         self._head_bytes = 0
@@ -255,7 +261,7 @@ class Http1Connection:
     def _target_if_open(self) -> Target | None:
         """The target, if the request is to be handed on before its body."""
         method = self._parser.get_method()
-        target = decode_target(method, self._target)
+        target = self._decoded = decode_target(method, self._target)
         if target is None or self._parser.should_upgrade() or not self._takes_pieces(method, target):
             return None
         return target
@@ -269,7 +275,7 @@ class Http1Connection:
         if self._body_bytes > self._limits.body_bytes_max:
             raise _Stop(413, "request body too large")
         self._body.append(part)
-        self._hold(len(part))
+        self._kept += len(part)
 
     def _take_part(self, part: bytes) -> None:
         """A piece of an open body; of one that is answered already so much is dropped, and not more."""
@@ -283,14 +289,13 @@ class Http1Connection:
     def on_message_complete(self) -> None:
         self._is_partial = self._in_body = False
         if self._open_id:
-            self._hold(-self._head_bytes)  # what has come since the head: of a trailer
+            self._kept = 0  # what has come since the head: of a trailer
             self._events.append(BodyEnd(self._open_id, True))
             self._open_id = 0
             return
-        target = decode_target(self._parser.get_method(), self._target)
-        if target is None:
+        if self._decoded is None:
             raise _Stop(400, "malformed request target")
-        self._hand_on(target, False)
+        self._hand_on(self._decoded, False)
 
     def _hand_on(self, target: Target, is_open: bool) -> int:
         """The request is for the application. return its id"""
@@ -298,8 +303,7 @@ class Http1Connection:
             raise _Stop(503, "too many pipelined requests")
         parser = self._parser
         method, version = parser.get_method(), parser.get_http_version()
-        self._hold(-self._head_bytes - self._body_bytes)
-        self._head_bytes = 0
+        self._kept = self._head_bytes = 0
         self._answers.append(_Answer(method == b"HEAD", parser.should_keep_alive(), version))
         body = b"".join(self._body)
         is_upgrade = parser.should_upgrade()
@@ -311,7 +315,7 @@ class Http1Connection:
         self._head_bytes += size
         if self._head_bytes > self._limits.head_bytes_max:
             raise _Stop(431, "request header fields too large")
-        self._hold(size)
+        self._kept += size
 
     def _refuse(self, stop: _Stop) -> None:
         """Ends the connection for the fault of a request: behind its answer, where that is to come."""

@@ -30,20 +30,27 @@ def test_objects_come_out_one_by_one_however_the_body_is_cut(
 
 def test_an_object_is_there_with_its_last_bracket() -> None:
     values = JsonValues(100)
-    assert values.feed(b'{"a":"}') == []
+    assert list(values.feed(b'{"a":"}')) == []
     assert values.is_partial
-    assert values.feed(b'{\\"","b":[{}]}{') == [b'{"a":"}{\\"","b":[{}]}']
+    assert list(values.feed(b'{\\"","b":[{}]}{')) == [b'{"a":"}{\\"","b":[{}]}']
     assert values.is_partial
 
 
 @pytest.mark.parametrize("body", [b"x", b"[1]", b"{}x", b"{} 5", b'"x"', b"null", b"}"])
 def test_what_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(BadJson):
-        JsonValues(100).feed(body)
+        list(JsonValues(100).feed(body))
 
 
 def test_an_object_beyond_the_bound_is_refused() -> None:
     values = JsonValues(100)
     with pytest.raises(BadJson):
         for _ in range(100):
-            values.feed(b'{"a":"' + b"x" * 50)
+            list(values.feed(b'{"a":"' + b"x" * 50))
+
+
+def test_what_comes_before_a_broken_object_is_there() -> None:
+    values = JsonValues(100).feed(b'{"a":1}x')
+    assert next(values) == b'{"a":1}'
+    with pytest.raises(BadJson):
+        next(values)
