@@ -4,7 +4,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from etcdz.bootstrap.errors import BootstrapError, DiscoveryError
 from etcdz.config import MemberConfig
@@ -17,6 +16,7 @@ from supervisor.control import verbs
 from supervisor.control.order_verbs import Operator
 from supervisor.control.socket import ControlSocket
 from supervisor.processes import linux
+from supervisor.processes.first_zygote import PRIVATE, FirstZygote
 from supervisor.runtime import announcements, certificates, data_dir, founding, stack_report, takeover, token_keys
 from supervisor.runtime.certificates import CertificateError
 from supervisor.runtime.client_addresses import ClientAddresses
@@ -28,13 +28,11 @@ from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
 
-PRIVATE: Final = 0o077
-"""Umask: what the member writes down is for its own user alone, as etcd's is."""
 
-
-def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
+def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE, first_zygote: FirstZygote | None = None) -> int:
     """Run the member until it is told to stop or cannot go on.
 
+    first_zygote    one that was forked already, with the modules of this tree
     return  exit status: 1 if it could not start or stopped by itself, with the reason in the log
             2 after SIGQUIT, with the stacks of all processes in the log
     NB: after an ordered stop by SIGINT, SIGTERM or SIGHUP this process ends by that signal, as etcd does, and nothing
@@ -43,12 +41,14 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE) -> int:
     settings = config.to_dict()
     logs.configure(settings, behind=True)
     try:
-        return _run(config, settings, tree)
+        return _run(config, settings, tree, first_zygote)
     finally:
         logs.flush(logs.LAST_LINES_S)
 
 
-def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpec, ...]) -> int:
+def _run(
+    config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpec, ...], first_zygote: FirstZygote | None
+) -> int:
     umask = os.umask(PRIVATE)  # of all processes of the member, LevelDB's own files included
     try:
         specs = rules.applied(config.actor_rules, tree_for(settings, tree))
@@ -70,7 +70,7 @@ def _run(config: MemberConfig, settings: dict[str, object], tree: tuple[ChildSpe
                 decided, stop_signal = founding.settle(config)
                 settings = {**settings, "founding": decided and decided.to_dict()}
             if not stop_signal:
-                failure, stop_signal = _run_tree(settings, specs, data, peers, clients)
+                failure, stop_signal = _run_tree(settings, specs, data, peers, clients, first_zygote)
     except MigrationError as error:
         log.fatal("failed to start etcdz", error=str(error))
         return 1
@@ -122,12 +122,17 @@ def _umask(umask: int) -> Iterator[None]:
 
 
 def _run_tree(
-    settings: dict[str, object], specs: tuple[ChildSpec, ...], data: DataDir, peers: Claim, clients: ClientAddresses
+    settings: dict[str, object],
+    specs: tuple[ChildSpec, ...],
+    data: DataDir,
+    peers: Claim,
+    clients: ClientAddresses,
+    first_zygote: FirstZygote | None,
 ) -> tuple[str, int]:
     """return (why the member stopped by itself, the signal that told it to)."""
     linux.become_subreaper()
     signals = Signals()
-    member = Member(settings, specs, data, clients.listen_sockets, peers.listen_sockets)
+    member = Member(settings, specs, data, clients.listen_sockets, peers.listen_sockets, first_zygote)
     operator = Operator(member)
     server = ControlSocket(member, operator, verbs.table(operator))
     loop = Loop(member, signals, server)

@@ -22,6 +22,7 @@ from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Etcdz, Member, MemberFailed, OldEtcd, RealEtcd, reserve_port
 from tests.peer_network import Network
 from tests.process.load import open_channel, unary
+from tests.secure_members import SecureMember
 
 TOKEN: Final = "tok"
 FAST: Final = ("--heartbeat-interval=50", "--election-timeout=500")
@@ -102,7 +103,14 @@ class ClusterOldEtcd(ClusterMember, OldEtcd):
     """etcd 3.4."""
 
 
-KINDS: Final[dict[str, type[ClusterMember]]] = {kind.kind: kind for kind in (ClusterEtcdz, ClusterEtcd, ClusterOldEtcd)}
+class ClusterSecureEtcdz(SecureMember, ClusterEtcdz):
+    """etcdz whose clients come by TLS."""
+
+
+KINDS: Final[dict[str, type[ClusterMember]]] = {
+    **{kind.kind: kind for kind in (ClusterEtcdz, ClusterEtcd, ClusterOldEtcd)},
+    "secure-etcdz": ClusterSecureEtcdz,
+}
 
 
 def why_absent(kinds: Iterable[str]) -> str | None:

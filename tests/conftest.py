@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what to hold against the real etcd; `etcd` itself proves the harness",
     )
     sim = parser.getgroup("sim", "simulated Raft clusters (tests/sim)")
-    sim.addoption("--sim-seeds", type=int, default=600, help="how many seeds to run (default %(default)s)")
+    sim.addoption("--sim-seeds", type=int, default=400, help="how many seeds to run (default %(default)s)")
 
 
 # ---- --fast ----

@@ -3,8 +3,9 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -51,10 +52,17 @@ def make_pki(directory: Path) -> Pki:
 
 
 class SecureTarget(str):
-    """host:port, with what a client needs there. own: its certificate"""
+    """host:port, with what a client needs there. own: its certificate; token: of its user, empty if it has none"""
 
     ca: Path
     own: Issued | None
+    token: str
+
+    @classmethod
+    def of(cls, address: str, ca: Path, own: Issued | None = None, token: str = "") -> "SecureTarget":
+        made = cls(address)
+        made.ca, made.own, made.token = ca, own, token
+        return made
 
 
 class SecureMember(Member):
@@ -62,19 +70,18 @@ class SecureMember(Member):
 
     ca      whom a client may trust; None: it knows by itself
     own     what clients show
+    token   what they send with each call, if it is not empty
     """
 
     schemes: tuple[str, ...] = ("https",)
     ca: Path | None = None
     own: Issued | None = None
+    token = ""
 
     @property
     def target(self) -> str:
-        target = super().target
-        if self.ca is not None:
-            target = SecureTarget(target)
-            target.ca, target.own = self.ca, self.own
-        return target
+        address = super().target
+        return address if self.ca is None else SecureTarget.of(address, self.ca, self.own, self.token)
 
     @property
     def client_url(self) -> str:
@@ -101,6 +108,27 @@ class SecureEtcdz(SecureMember, Etcdz):
 
 class SecureEtcd(SecureMember, RealEtcd):
     pass
+
+
+class _SendsToken(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):  # type: ignore[misc]
+    """With each call of a channel. NB: grpcio's own credentials for calls would start a thread for each."""
+
+    def __init__(self, token: str) -> None:
+        self._metadata = ("token", token)
+
+    def intercept_unary_unary(self, go_on: Callable[..., Any], details: Any, request: Any) -> Any:
+        return go_on(self._with_token(details), request)
+
+    def intercept_stream_stream(self, go_on: Callable[..., Any], details: Any, requests: Any) -> Any:
+        return go_on(self._with_token(details), requests)
+
+    def _with_token(self, details: Any) -> Any:
+        return details._replace(metadata=[*(details.metadata or ()), self._metadata])
+
+
+def with_token(channel: grpc.Channel, token: str) -> grpc.Channel:
+    """It sends this token with each call."""
+    return grpc.intercept_channel(channel, _SendsToken(token))
 
 
 class Ended(NamedTuple):

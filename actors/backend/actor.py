@@ -42,6 +42,7 @@ from actors.backend.raft_link import RaftLink
 from actors.backend.reads import Reads
 from actors.backend.reply_ring import Frames, Reply, ReplyRing, drop_rows, ring_path, smallest
 from actors.backend.upkeep import Upkeep, check_at_start, defragment_at_start
+from actors.backend.v2_expiry import V2Expiry
 from actors.backend.v2_state import V2State
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, FatalError, run_actor
@@ -73,6 +74,9 @@ from etcdz.ipc.messages import (
     ReadStates,
     Replies,
     TokensUsed,
+    V2Guard,
+    V2Watch,
+    V2WatchEnd,
     WatchAsk,
     WatchHistory,
     encode_frame,
@@ -135,6 +139,7 @@ class BackendActor(Actor):
             gives_tokens=auth_token.parse(config.auth_token).kind == auth_token.SIMPLE,
             hash_password=self._hash_password,
             applied_index=lambda: self.raft.applied_index,
+            log=log,
         )
         self.applier = Applier(self.mvcc, config.quota_bytes, self.auth)
         drop_rows(self.store)
@@ -172,6 +177,7 @@ class BackendActor(Actor):
             log=log,
             warning_s=config.warning_apply_s,
         )
+        self.v2_expiry = V2Expiry(self.v2.store, links, mvcc.member_id)
         self.auth_reads = AuthReads(self.applier, self.raft)
         self.reads.guard(self.auth_reads)
         self.long_reads = LongReads(
@@ -198,13 +204,15 @@ class BackendActor(Actor):
             LeaseHello: self.leases.on_hello,
             LeaseNews: self.leases.on_news,
             CompactSlice: self.upkeep.on_compact_slice,
-            Leadership: self.peer_checks.on_leadership,
+            Leadership: self.on_leadership,
             PeerAnswer: self.peer_checks.on_peer_answer,
             ReadStates: self.peer_checks.on_read_states,
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
             TokensUsed: self.on_tokens_used,
             AuthHeard: self.auth_barrier.on_heard,
+            V2Watch: self.v2.watches.on_watch,
+            V2WatchEnd: self.v2.watches.on_end,
         }
 
     def _hash_password(self, password: str) -> bytes:
@@ -273,6 +281,7 @@ class BackendActor(Actor):
         if peer.kind == "listener":
             self.quota.greet(peer.name)
             self.auth_news.greet(peer.name)
+            self._tell_v2_guard([peer.name])
         frames = self.ring.frames_for(LESSOR_SLOT if peer.kind == "lessor" else peer.slot)
         if peer.kind == "listener" and self.auth.access.enabled:
             # An earlier backend may have ended before all listeners had heard of what these answers are about.
@@ -281,12 +290,18 @@ class BackendActor(Actor):
         for frame in frames:
             self.links.send_frame(peer.name, frame)
 
+    def _tell_v2_guard(self, listeners: list[str]) -> None:
+        if self.config.enable_v2:
+            for name in listeners:
+                self.links.send(name, V2Guard(self.v2.is_guarded))
+
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
             self.publisher.forget(peer.slot)
             self.auth_barrier.forget(peer.incarnation)
             self.reads.forget(peer.slot)
             self.long_reads.forget(peer.slot)
+            self.v2.watches.forget(peer.slot)
 
     def on_hello(self, hello: BackendHello) -> None:
         self.waiting_hello = hello if self.peer_checks.is_initial else None
@@ -416,7 +431,12 @@ class BackendActor(Actor):
         try:
             is_applied = self.membership.apply_entry(data)
             if kind == "v2" and not is_applied:
-                return self.v2.apply(data)
+                was_guarded = self.v2.is_guarded
+                answered = self.v2.apply(data)
+                self.v2_expiry.look()
+                if self.v2.is_guarded is not was_guarded:
+                    self._tell_v2_guard([peer.name for peer in self.links.of_kind("listener")])
+                return answered
         except ValueError as problem:
             raise UndecodableEntry(f"it is nothing that a member says of itself: {problem}") from problem
         self.v2.follow_membership()
@@ -478,6 +498,10 @@ class BackendActor(Actor):
         if self.uncommitted:
             self._commit()
 
+    def on_leadership(self, message: Leadership) -> None:
+        self.peer_checks.on_leadership(message)
+        self.v2_expiry.on_leadership(message)
+
     def on_tokens_used(self, message: TokensUsed) -> None:
         self.tokens.use(message.tokens)
 
@@ -517,6 +541,8 @@ class BackendActor(Actor):
             reads.send()
         if self.publisher.is_asked:
             self.publisher.end_turn()
+        if self.v2.watches.news:
+            self.v2.watches.end_turn(self.links)
         if raft.is_report_due or raft.applied_index - raft.reported_index >= limits.APPLIED_EVERY_ENTRIES:
             raft.report()
             self.quota.announce()
@@ -549,6 +575,9 @@ class BackendActor(Actor):
         silent_at = self.auth_barrier.next_at
         if silent_at is not None and (deadline is None or silent_at < deadline):
             deadline = silent_at
+        sync_at = self.v2_expiry.next_at
+        if sync_at is not None and (deadline is None or sync_at < deadline):
+            deadline = sync_at
         return deadline if quota_at is None or (deadline is not None and deadline < quota_at) else quota_at
 
     def on_deadline(self, now: float) -> None:
@@ -562,6 +591,8 @@ class BackendActor(Actor):
             self._commit()
         if self.auth_barrier.next_at is not None and now >= self.auth_barrier.next_at:
             self.auth_barrier.expire(now)
+        if self.v2_expiry.next_at is not None and now >= self.v2_expiry.next_at:
+            self.v2_expiry.work(now)
         if self.quota.next_at is not None and now >= self.quota.next_at:
             for slot, items in self.quota.on_deadline(now).items():
                 for item in items:
@@ -577,7 +608,7 @@ class BackendActor(Actor):
     def on_stop(self) -> None:
         self._commit(sync=True)
         self.store.close()
-        self.installing.finish()
+        self.installing.finish(self.auth.logins())
 
     # ---- what others see of it ----
 

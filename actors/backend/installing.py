@@ -1,18 +1,23 @@
 """A store that was received takes the place of this backend's: its process ends, and the next one serves the new store.
 
-    Install -> finish the turn, close -> names change (etcdz/store/received.py) -> end; the supervisor starts the next
+    Install -> finish the turn, close -> tokens go along -> names change (etcdz/store/received.py) -> end; the
+    supervisor starts the next
 
 Whoever is in touch with a backend knows what to do about a new one, while state in the middle of a process would have
 to be taken away under reads, watchers and leases. It ends in good order, which is no failure.
 """
 
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from actors.backend.raft_link import RaftLink
 from actors.runtime.loop import FatalError
+from etcdz.auth.carried_tokens import Login, carry_tokens
 from etcdz.ipc.messages import Install
 from etcdz.store import received
+from etcdz.store.leveldb import LevelStore
 
 WAY_OUT = (
     "Nothing has been changed. Put back what is missing, or remove this member from the cluster and add it again with "
@@ -46,7 +51,16 @@ class Installing:
         self.index = index
         return True
 
-    def finish(self) -> None:
-        """If there is one. Requires: the store is closed"""
-        if self.index and received.begin(self._store, self.index):
+    def finish(self, logins: Mapping[str, Login]) -> None:
+        """If there is one. logins: of this store. Requires: the store is closed
+
+        NB: killed behind the tokens, it is installed with them, or anew by the next process.
+        """
+        if not self.index:
+            return
+        path = received.whole(self._store, self.index)
+        if logins and path.is_dir():
+            with closing(LevelStore(path)) as store:
+                carry_tokens(logins, store)
+        if received.begin(self._store, self.index):
             received.finish(self._store)

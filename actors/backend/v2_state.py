@@ -10,6 +10,7 @@ from typing import Final
 
 from actors.backend.auth_reads import Reader
 from actors.backend.raft_link import RaftLink
+from actors.backend.v2_watches import V2Watches
 from actors.runtime.loop import FatalError
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code
@@ -19,13 +20,13 @@ from etcdz.mvcc.state import KvState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.v2 import answers, applying, rows, snapshot
 from etcdz.v2.cluster_nodes import follow, store_of
-from etcdz.v2.store import KEYS
+from etcdz.v2.store import AUTH, KEYS
 
 _NAMESPACE: Final = len(KEYS)
 
 
 class V2State:
-    """store: as the last applied entry has left it."""
+    """store: as the last applied entry has left it. watches: who waits for what happens to it"""
 
     def __init__(self, state: KvState, membership: Membership, raft: RaftLink) -> None:
         """raises FatalError: its rows are not as they were written"""
@@ -37,6 +38,7 @@ class V2State:
         except ValueError as error:
             raise FatalError(f"the v2 store cannot be read: {error}") from error
         self.store = store_of(membership) if kept is None else kept
+        self.watches = V2Watches(self.store, raft)
         self._keep()
 
     @property
@@ -44,6 +46,11 @@ class V2State:
         """Whether clients of the v2 API have stored anything."""
         top = self.store.root.children or {}
         return any(node.children for name, node in top.items() if name != "0")
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the v2 API's own users and roles are in force."""
+        return self.store.value_at(f"{AUTH}/enabled") == "true"
 
     def readers(self) -> dict[int, Reader]:
         """Method tag -> what answers it."""

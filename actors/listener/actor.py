@@ -37,6 +37,9 @@ from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
 from actors.listener.streams import Streams
+from actors.listener.v2_info import V2Info
+from actors.listener.v2_keys import V2Keys
+from actors.listener.v2_watches import V2Watches
 from actors.listener.watching import Watching
 from actors.runtime.link import Peer
 from actors.runtime.loop import Actor, run_actor
@@ -63,6 +66,8 @@ from etcdz.ipc.messages import (
     Replies,
     ReplyPart,
     Stop,
+    V2Events,
+    V2Guard,
     WatchChanges,
     WatchChunk,
     WatchPosition,
@@ -153,6 +158,10 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         routes = HttpEndpoints(self.calls, self.scrapes).routes()
+        self.v2_watches = V2Watches(self.links, boot.slot)
+        v2_keys = V2Keys(self.calls, self.v2_watches)
+        if config.enable_v2:
+            routes += v2_keys.routes() + V2Info(self.calls).routes()
         if config.enable_grpc_gateway:
             routes += Gateway(self, config).routes()
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
@@ -177,6 +186,8 @@ class ListenerActor(Actor):
             WatchPosition: self.watching.on_position,
             WatchChanges: self.watching.on_changes,
             WatchChunk: self.watching.on_chunk,
+            V2Events: self.v2_watches.on_events,
+            V2Guard: v2_keys.on_guard,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
             AuthState: self.on_auth_state,
@@ -464,6 +475,7 @@ class ListenerActor(Actor):
         self.calls.on_peer_up(peer)
         if peer.kind == "backend":
             self.watching.on_new_backend()
+        self.v2_watches.on_peer_up(peer)
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_peer_down(self, peer: Peer) -> None:

@@ -68,6 +68,9 @@ from etcdz.api.methods import (
     MEMBER_LIST,
     STATUS,
     TOKEN_OWNER,
+    V2_GET,
+    V2_STATISTICS,
+    V2_WRITE,
     WAIT_COMPACTION,
 )
 from etcdz.api.raft_request import TAGS, encode_request, request_of
@@ -255,6 +258,31 @@ class Calls:
             caller.reply(stream_id, errors.NO_LEADER.code, NO_LEADER)
         else:
             self._read(caller, stream_id, HEALTH, b"", linearizable, None)
+
+    @property
+    def leader(self) -> int:
+        """Id of the member that leads; 0: none."""
+        return self._leadership.leader
+
+    def propose_v2(self, caller: Caller, make: Callable[[int], bytes]) -> EtcdError | None:
+        """make: request id -> data of the entry. return why it is not proposed"""
+        if len(self._calls) >= self._admission.places:
+            return errors.REQUEST_TOO_MANY_REQUESTS
+        request_id = self._ids.next()
+        data = make(request_id)
+        if len(data) > self._max_request_bytes:
+            return errors.REQUEST_TOO_LARGE
+        self._calls[request_id] = Call(caller, 0, V2_WRITE, WRITE, data, time.monotonic(), None)
+        self._proposals.append((request_id, data))
+        self._host.flush_soon()
+        return None
+
+    def read_v2(self, caller: Caller, method: int, body: bytes) -> EtcdError | None:
+        """What this member has applied. method: V2_GET or V2_STATISTICS. return why it is not read"""
+        if len(self._calls) >= self._admission.places:
+            return errors.REQUEST_TOO_MANY_REQUESTS
+        self._read(caller, 0, method, body, False, None)
+        return None
 
     def begin_ready(self, caller: Caller, index: int) -> None:
         """Answered once the backend has applied index."""
@@ -496,6 +524,8 @@ class Calls:
 
     def _report_slow(self, call: Call, code: int, body: bytes) -> None:
         """NB: a report must not fail what it reports on: the answer is still to be given."""
+        if call.method in (V2_GET, V2_STATISTICS, V2_WRITE):
+            return  # etcd reports on its gRPC methods alone
         try:
             self._describe_slow(call, code, body)
         except Exception as error:

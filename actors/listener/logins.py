@@ -27,6 +27,8 @@ from etcdz.auth.questions import HASHED, NO_PASSWORD, PasswordHash
 from etcdz.proto import etcdserverpb as pb
 
 NO_PASSWORD_USER: Final = "auth: authentication failed, password was given for no password user"
+_WRONG: Final = "auth: authentication failed, invalid user ID or password"
+"""As it is logged; clients are told etcd's text for them."""
 _LETTERS: Final = string.ascii_letters
 _PREFIX_LETTERS: Final = 16
 
@@ -55,6 +57,10 @@ class Logins:
         self._under_way.setdefault(login.client, set()).add(login)
         login.read_hash()
         return None
+
+    def note_refused(self, username: str, error: str) -> None:
+        """One that was asked for in this name."""
+        self.log.warn("invalid authentication was requested", user=username, error=error)
 
     def forget(self, login: "Login") -> None:
         """It is answered."""
@@ -119,6 +125,7 @@ class Login(ForClient):
     def _check(self, found: PasswordHash) -> None:
         self._checked = found
         if found.kind == NO_PASSWORD:
+            self._logins.note_refused(self.username, NO_PASSWORD_USER)
             self._answer(Code.UNKNOWN, NO_PASSWORD_USER.encode())
         elif not self._logins.worker.submit(self):
             self._refuse(errors.REQUEST_TOO_MANY_REQUESTS)
@@ -144,7 +151,9 @@ class Login(ForClient):
         logins, now = self._logins, time.monotonic()
         if result is None:
             logins.worker.backoff.note_wrong(self.username, now)
-            logins.log.warn("invalid authentication was requested", user=self.username)
+            if self._checked is not None and self._checked.kind == HASHED:
+                logins.log.info("invalid password", user_name=self.username)
+            logins.note_refused(self.username, _WRONG)
             self._refuse(errors.AUTH_FAILED)
         elif isinstance(result, EtcdError):
             self._refuse(result)

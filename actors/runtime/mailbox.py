@@ -229,16 +229,14 @@ class Mailbox:
 
 
 class Link:
-    """The sending end of a link to one incarnation."""
+    """The sending end of a link to one incarnation. Its ZeroMQ socket is made for the first frame that needs it: each
+    connection takes some 20 KB in both processes, and a member at rest has no such frames."""
 
-    __slots__ = ("_datagrams", "_deferred", "_endpoint", "_number", "_sender", "_zmq")
+    __slots__ = ("_context", "_datagrams", "_deferred", "_endpoint", "_number", "_sender", "_zmq")
 
     def __init__(self, context: "zmq.Context[Any]", endpoint: str, sender: int) -> None:
-        self._zmq: zmq.Socket[bytes] = context.socket(zmq.PUSH)
-        # Internal pushes never block: what is in flight is bounded where calls are admitted, not here.
-        self._zmq.setsockopt(zmq.SNDHWM, 0)
-        self._zmq.setsockopt(zmq.LINGER, 0)
-        self._zmq.connect(endpoint)
+        self._context = context
+        self._zmq: zmq.Socket[bytes] | None = None
         self._sender = sender
         self._number = 0
         self._endpoint = endpoint
@@ -256,7 +254,17 @@ class Link:
                 return
             except OSError:
                 pass  # no room, or the receiver is gone: ZeroMQ takes both
+        if self._zmq is None:
+            self._zmq = self._connected()
         self._zmq.send(frame, zmq.NOBLOCK)
+
+    def _connected(self) -> "zmq.Socket[bytes]":
+        made: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
+        # Internal pushes never block: what is in flight is bounded where calls are admitted, not here.
+        made.setsockopt(zmq.SNDHWM, 0)
+        made.setsockopt(zmq.LINGER, 0)
+        made.connect(self._endpoint)
+        return made
 
     def send_deferred(self, kind: str, messages: bytes) -> None:
         """One frame that its receiver is woken for only if it heeds this kind; never blocks."""
@@ -281,4 +289,5 @@ class Link:
         for datagrams in (self._datagrams, *self._deferred.values()):
             if datagrams is not None:
                 datagrams.close()
-        self._zmq.close(linger=linger_ms)
+        if self._zmq is not None:
+            self._zmq.close(linger=linger_ms)

@@ -85,6 +85,8 @@ LEASE_KEYS: Final = 82
 V2_GET: Final = 90
 """Request: an encoded etcdserverpb.Request. The answer is a Result of etcdz.v2.answers."""
 V2_STATISTICS: Final = 91
+V2_WRITE: Final = 92
+"""What is proposed: an etcdserverpb.Request in place of an InternalRaftRequest. The answer as of V2_GET."""
 
 # Recipes.
 LOCK: Final = 50
@@ -111,6 +113,7 @@ INTERNAL: Final = frozenset(
         LEASE_KEYS,
         V2_GET,
         V2_STATISTICS,
+        V2_WRITE,
     ]
 )
 """Methods without a path, which actors use among themselves."""

@@ -15,11 +15,12 @@ import binascii
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
-from etcdz.auth.access import READWRITE, ROOT, Access, Permission
+from etcdz.auth.access import READ, READWRITE, ROOT, WRITE, Access, Permission
+from etcdz.auth.carried_tokens import Login
 from etcdz.auth.questions import HASHED, NO_PASSWORD, UNKNOWN, PasswordHash
 from etcdz.auth.tokens import TokenTable
 from etcdz.proto import authpb
@@ -33,6 +34,25 @@ _ON, _OFF = b"\x01", b"\0"
 _ROOT_PERMISSION: Final = authpb.Permission(permType=READWRITE, key=b"", range_end=b"\0")
 Found = bytes | EtcdError
 """The fields of an answer behind its header, or why there is none."""
+
+
+_PERMISSION_NAMES: Final = {READ: "READ", WRITE: "WRITE", READWRITE: "READWRITE"}
+
+
+class ManagementLog(Protocol):
+    """Told of each change, in etcd's words."""
+
+    def info(self, msg: str, /, **fields: Any) -> None: ...
+    def warn(self, msg: str, /, **fields: Any) -> None: ...
+    def error(self, msg: str, /, **fields: Any) -> None: ...
+
+
+class NoLog:
+    """For a store that nobody manages."""
+
+    def info(self, msg: str, /, **fields: Any) -> None: ...
+    def warn(self, msg: str, /, **fields: Any) -> None: ...
+    def error(self, msg: str, /, **fields: Any) -> None: ...
 
 
 def no_hash(password: str) -> bytes:
@@ -55,11 +75,13 @@ class AuthStore:
         gives_tokens: bool = True,
         hash_password: Callable[[str], bytes] = no_hash,
         applied_index: Callable[[], int] = lambda: 0,
+        log: ManagementLog | None = None,
     ) -> None:
         """tokens          None: those in the store, which live for ever
         gives_tokens    False: tokens are of another kind, and made by whoever has asked for Authenticate
         hash_password   for entries of etcd 3.4, which hold the password itself
         applied_index   of the entry that is being applied: simple tokens are numbered by it
+        log             None: nobody is told of changes
         """
         self.tokens = tokens or TokenTable(store, inf, lambda: 0.0)
         self._gives_tokens = gives_tokens
@@ -67,6 +89,7 @@ class AuthStore:
             self.tokens.drop_all()
         self._hash_password = hash_password
         self._applied_index = applied_index
+        self._log = NoLog() if log is None else log
         self._users = {_text(name): authpb.User.FromString(row) for name, row in _rows(store, buckets.AUTH_USERS)}
         self._roles = {_text(name): authpb.Role.FromString(row) for name, row in _rows(store, buckets.AUTH_ROLES)}
         self._roles_of = {name: list(user.roles) for name, user in self._users.items()}
@@ -108,6 +131,14 @@ class AuthStore:
         """Whether there are any to take."""
         return bool(self._changed_rows) or self.tokens.has_news
 
+    def logins(self) -> dict[str, Login]:
+        """Token -> what it stands for."""
+        users = self._users
+        return {
+            token: Login(name, users[name].password if name in users else None)
+            for token, name in self.tokens.owners.items()
+        }
+
     def password_hash(self, username: str) -> PasswordHash | EtcdError:
         """What the password of a user is checked against."""
         if not self.access.enabled:
@@ -122,6 +153,7 @@ class AuthStore:
 
     def _enable(self, request: pb.AuthEnableRequest) -> Found:
         if self.access.enabled:
+            self._log.info("authentication is already enabled; ignored auth enable request")
             return b""
         root = self._roles_of.get(ROOT)
         if root is None:
@@ -130,6 +162,7 @@ class AuthStore:
             return errors.ROOT_ROLE_NOT_EXIST
         self._changed_rows[ENABLED_ROW] = _ON
         self.access.enabled = self.is_changed = True
+        self._log.info("enabled authentication")
         return b""
 
     def _disable(self, request: pb.AuthDisableRequest) -> Found:
@@ -139,6 +172,7 @@ class AuthStore:
         self.access.enabled = False
         self._commit_revision()
         self.tokens.drop_all()
+        self._log.info("disabled authentication")
         return b""
 
     def _status(self, request: pb.AuthStatusRequest) -> Found:
@@ -172,6 +206,7 @@ class AuthStore:
         options = authpb.UserAddOptions(no_password=no_password)
         self._put_user(authpb.User(name=request.name.encode(), password=password, options=options))
         self._commit_revision()
+        self._log.info("added a user", user_name=request.name)
         return b""
 
     def _user_get(self, request: pb.AuthUserGetRequest) -> Found:
@@ -186,13 +221,16 @@ class AuthStore:
     def _user_delete(self, request: pb.AuthUserDeleteRequest) -> Found:
         name = request.name
         if self.access.enabled and name == ROOT:
+            self._log.error("cannot delete 'root' user", user_name=name)
             return errors.INVALID_AUTH_MGMT
         if name not in self._users:
             return errors.USER_NOT_FOUND
-        del self._users[name], self._roles_of[name]
+        roles = self._roles_of.pop(name)
+        del self._users[name]
         self._changed_rows[buckets.AUTH_USERS + name.encode()] = None
         self._commit_revision((name,))
         self.tokens.drop_user(name)
+        self._log.info("deleted a user", user_name=name, user_roles=roles)
         return b""
 
     def _user_change_password(self, request: pb.AuthUserChangePasswordRequest) -> Found:
@@ -207,6 +245,7 @@ class AuthStore:
         self._put_user(user)
         self._commit_revision()
         self.tokens.drop_user(request.name)
+        self._log.info("changed a password of a user", user_name=request.name, user_roles=list(user.roles))
         return b""
 
     def _password_of(self, request: pb.AuthUserAddRequest | pb.AuthUserChangePasswordRequest) -> bytes | EtcdError:
@@ -225,22 +264,32 @@ class AuthStore:
             return errors.USER_NOT_FOUND
         if request.role != ROOT and request.role not in self._roles:
             return errors.ROLE_NOT_FOUND
-        if request.role in user.roles:
+        name, role = request.user, request.role
+        if role in user.roles:
+            text = "ignored grant role request to a user"
+            self._log.warn(text, user_name=name, user_roles=list(user.roles), duplicate_role_name=role)
             return b""
-        self._put_roles(user, sorted([*user.roles, request.role]))
-        self._commit_revision((request.user,))
+        self._put_roles(user, sorted([*user.roles, role]))
+        self._commit_revision((name,))
+        self._log.info("granted a role to a user", user_name=name, user_roles=list(user.roles), added_role_name=role)
         return b""
 
     def _user_revoke_role(self, request: pb.AuthUserRevokeRoleRequest) -> Found:
-        if self.access.enabled and request.name == ROOT and request.role == ROOT:
+        name, revoked = request.name, request.role
+        if self.access.enabled and name == ROOT and revoked == ROOT:
+            self._log.error("'root' user cannot revoke 'root' role", user_name=name, role_name=revoked)
             return errors.INVALID_AUTH_MGMT
-        user = self._users.get(request.name)
+        user = self._users.get(name)
         if user is None:
             return errors.USER_NOT_FOUND
-        if request.role not in user.roles:
+        if revoked not in user.roles:
             return errors.ROLE_NOT_GRANTED
-        self._put_roles(user, [role for role in user.roles if role != request.role])
-        self._commit_revision((request.name,))
+        before = list(user.roles)
+        after = [role for role in before if role != revoked]
+        self._put_roles(user, after)
+        self._commit_revision((name,))
+        told = {"old_user_roles": before, "new_user_roles": after, "revoked_role_name": revoked}
+        self._log.info("revoked a role from a user", user_name=name, **told)
         return b""
 
     def _put_roles(self, user: authpb.User, roles: list[str]) -> None:
@@ -263,6 +312,7 @@ class AuthStore:
             return errors.ROLE_ALREADY_EXIST
         self._put_role(authpb.Role(name=request.name.encode()))
         self._commit_revision()
+        self._log.info("created a role", role_name=request.name)
         return b""
 
     def _role_get(self, request: pb.AuthRoleGetRequest) -> Found:
@@ -279,6 +329,7 @@ class AuthStore:
         """All users lose it."""
         name = request.role
         if self.access.enabled and name == ROOT:
+            self._log.error("cannot delete 'root' role", role_name=name)
             return errors.INVALID_AUTH_MGMT
         if name not in self._roles:
             return errors.ROLE_NOT_FOUND
@@ -288,6 +339,7 @@ class AuthStore:
         for user in holders:
             self._put_roles(user, [role for role in user.roles if role != name])
         self._commit_revision([_text(user.name) for user in holders])
+        self._log.info("deleted a role", role_name=name)
         return b""
 
     def _role_grant_permission(self, request: pb.AuthRoleGrantPermissionRequest) -> Found:
@@ -307,6 +359,8 @@ class AuthStore:
             insort(kept, new, key=_key_of)
         self._put_role(authpb.Role(name=role.name, keyPermission=kept))
         self._commit_revision(self._holders(request.name))
+        kind = _PERMISSION_NAMES.get(granted.permType, "")
+        self._log.info("granted/updated a permission to a user", user_name=request.name, permission_name=kind)
         return b""
 
     def _role_revoke_permission(self, request: pb.AuthRoleRevokePermissionRequest) -> Found:
@@ -319,6 +373,8 @@ class AuthStore:
             return errors.PERMISSION_NOT_GRANTED
         self._put_role(authpb.Role(name=role.name, keyPermission=kept))
         self._commit_revision(self._holders(request.role))
+        key, range_end = (part.decode("utf-8", "replace") for part in revoked)
+        self._log.info("revoked a permission on range", role_name=request.role, key=key, range_end=range_end)
         return b""
 
     def _put_role(self, role: authpb.Role) -> None:

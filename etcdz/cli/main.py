@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from etcdz.config import MemberConfig, bootstrap, checks
@@ -55,14 +56,17 @@ def _run_member(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _exit(outcome, argv)
     if sink_error := _set_up_logging(outcome.to_dict()):
         return _exit(ExitRequest(1, error=sink_error), argv)
-    log.info("Running: ", args=list(argv))
-    _write(reading.late)
-    if error := _start_error(outcome):
-        log.warn("failed to start etcd", error=error)
-        log.fatal("discovery failed", error=error)
-        return 1
-    member = importlib.import_module("supervisor.member")
-    return int(member.run(outcome))
+    # Forked before a line is logged, which starts a thread.
+    first_zygote = importlib.import_module("supervisor.processes.first_zygote").fork()
+    with first_zygote or nullcontext():
+        log.info("Running: ", args=list(argv))
+        _write(reading.late)
+        if error := _start_error(outcome):
+            log.warn("failed to start etcd", error=error)
+            log.fatal("discovery failed", error=error)
+            return 1
+        member = importlib.import_module("supervisor.member")
+        return int(member.run(outcome, first_zygote=first_zygote))
 
 
 def _exit(request: ExitRequest, argv: Sequence[str]) -> int:

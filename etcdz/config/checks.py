@@ -146,6 +146,9 @@ def _v2_deprecation(settings: Settings) -> str | None:
         SETTINGS["v2-deprecation"].kind.parse(settings["v2-deprecation"])
     except ValueError as error:
         return str(error)
+    stage = settings["v2-deprecation"]
+    if settings["enable-v2"] and stage != "not-yet":
+        return f"--enable-v2 and --v2-deprecation={stage} are mutually exclusive"
     return None
 
 

@@ -284,13 +284,13 @@ _CLUSTERING: Final[tuple[_Row, ...]] = (
         "Whether that is a time ('periodic') or a number of revisions ('revision').",
         "auto_compaction_mode",
     ),
-    ("enable-v2", BOOL, "false", DEFAULT_ONLY, "Serve the v2 API."),
+    ("enable-v2", BOOL, "false", WORKS, "Serve the v2 API.", "enable_v2"),
     (
         "v2-deprecation",
         _V2_PHASES,
         "not-yet",
         WORKS,
-        "Whether a member may start with keys of the v2 API ('not-yet') or not (all else); none is served.",
+        "Whether a member may start with keys of the v2 API ('not-yet') or not (all else).",
         "v2_deprecation",
     ),
 )

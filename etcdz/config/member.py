@@ -133,6 +133,7 @@ class MemberConfig:
     unsafe_no_fsync: bool = False
     lease_checkpoint: bool = False
     lease_checkpoint_persist: bool = False
+    enable_v2: bool = False
     v2_deprecation: str = "not-yet"
     """Otherwise the member does not start with keys of the v2 API."""
     auth_token: str = "simple"

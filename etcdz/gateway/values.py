@@ -12,7 +12,7 @@ from etcdz.gateway.requests import BadJson
 
 _OUTSIDE: Final = re.compile(rb'[{}\[\]"]')
 _INSIDE: Final = re.compile(rb'["\\]')
-_BLANK: Final = b" \t\r\n"
+_BLANKS: Final = re.compile(rb"[ \t\r\n]*")
 _OPENING: Final = b"{["
 
 
@@ -26,7 +26,7 @@ class JsonValues:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._buffer = b""
+        self._buffer = bytearray()
         """From the beginning of an object that is not complete."""
         self._scanned = 0
         self._depth = 0
@@ -42,18 +42,20 @@ class JsonValues:
 
         raises  BadJson: what comes next is no object, or is too large
         """
-        self._buffer += data
+        buffer = self._buffer
+        buffer += data
         while True:
             if not self._scanned:
-                self._buffer = self._buffer.lstrip(_BLANK)
-            end = self._find_end(self._buffer)
+                del buffer[: _end_of(_BLANKS.match(buffer))]
+            end = self._find_end(buffer)
             if end is None:
                 return
-            value, self._buffer = self._buffer[:end], self._buffer[end:]
+            value = bytes(buffer[:end])
+            del buffer[:end]
             self._scanned = 0
             yield value
 
-    def _find_end(self, buffer: bytes) -> int | None:
+    def _find_end(self, buffer: bytearray) -> int | None:
         """Offset behind the object that buffer begins with; None: it ends in it."""
         if buffer and buffer[:1] != b"{":
             raise BadJson(f"invalid character {chr(buffer[0])!r} looking for beginning of value")
@@ -79,3 +81,8 @@ class JsonValues:
         if len(buffer) > self._bytes_max:
             raise BadJson("the message is too large")
         return None
+
+
+def _end_of(found: "re.Match[bytes] | None") -> int:
+    """NB: a bytearray cannot be cut while a match on it is kept."""
+    return 0 if found is None else found.end()

@@ -82,6 +82,10 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | WatchChanges       | backend -> listener         | -                    | the listener sees a gap and asks for history     |
 | WatchHistory       | listener -> backend         | WatchChunk           | asked again of the next backend incarnation      |
 | WatchChunk         | backend -> listener         | -                    | the listener asks the next backend incarnation   |
+| V2Watch            | listener -> backend         | V2Events             | asked again of the next backend incarnation      |
+| V2WatchEnd         | listener -> backend         | -                    | the next backend is not asked again              |
+| V2Events           | backend -> listener         | -                    | the listener asks the next backend incarnation   |
+| V2Guard            | backend -> listener         | -                    | sent again when it changes, and to each new one  |
 
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
@@ -816,6 +820,46 @@ class WatchChunk(NamedTuple):
     changes: tuple[list[Any], ...]
 
 
+class V2Watch(NamedTuple):
+    """Tell listener slot what happens at path of the v2 store from index since on, 0: from now on.
+
+    id          of the watch, of the listener's making
+    is_resumed  a backend that is gone was asked before: what watchers of path do not see is left out of history as well
+    """
+
+    slot: int
+    id: int
+    path: str
+    is_recursive: bool
+    is_stream: bool
+    since: int
+    is_resumed: bool = False
+
+
+class V2WatchEnd(NamedTuple):
+    """Nobody waits for these watches any more."""
+
+    slot: int
+    ids: list[int]
+
+
+class V2Events(NamedTuple):
+    """What watches are told: (id, start, events, error).
+
+    start   where it began: (index of the store, raft index, raft term); empty but in the first word
+    events  (index, JSON as clients read it)
+    error   JSON of why it does not watch, or empty
+    """
+
+    items: list[tuple[int, tuple[int, ...], list[tuple[int, bytes]], bytes]]
+
+
+class V2Guard(NamedTuple):
+    """Whether users of the v2 API are to be asked for their names."""
+
+    is_on: bool
+
+
 MESSAGES: dict[int, type[Any]] = {
     1: Roster,
     2: Stop,
@@ -877,6 +921,10 @@ MESSAGES: dict[int, type[Any]] = {
     72: WatchChanges,
     73: WatchHistory,
     74: WatchChunk,
+    75: V2Watch,
+    76: V2WatchEnd,
+    77: V2Events,
+    78: V2Guard,
     80: Send,
     81: PeerState,
     82: PeerReports,

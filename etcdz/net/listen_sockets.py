@@ -19,6 +19,9 @@ from etcdz.net.address import Address, AddressError
 
 SOCKETS_PER_ADDRESS: Final = 16
 """Sockets of one address. The kernel spreads connections over these, the supervisor these over the listeners."""
+KEEPALIVE_S: Final = 30
+"""The system asks a client that is silent for so long whether it is there: a watch over HTTP/1.1 asks nothing itself.
+Source: etcd 3.5 pkg/transport"""
 _WILDCARDS: Final = ("0.0.0.0", "::")
 
 
@@ -46,8 +49,11 @@ def open_listen_sockets(address: Address, count: int = SOCKETS_PER_ADDRESS) -> L
         sockets = tuple(bind_tcp(address) for _ in range(count))
     except OSError as error:
         raise AddressError.of_bind(address, error) from error
-    for sock in sockets:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted sockets on Linux
+    for sock in sockets:  # what is set here accepted sockets inherit, on Linux
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
     return ListenSockets(address.text, sockets)
 
 

@@ -37,6 +37,10 @@ class Expiry:
         """It is no longer in the tree."""
         self._rows.pop(node, None)
 
+    def has_due(self, now_ns: int) -> bool:
+        """Whether a node has expired. NB: what went stale lately may look so."""
+        return bool(self._rows) and self._heap[0][0] <= now_ns
+
     def pop_due(self, now_ns: int) -> Node | None:
         """The one that has expired first; None: none has."""
         heap = self._heap

@@ -60,6 +60,11 @@ class V2Store:
             return found
         return Event(events.GET, found.listing(now_ns, is_recursive, is_sorted), None, self.index)
 
+    def value_at(self, path: str) -> str | None:
+        """Of a file; None: it is none. Not counted. Requires: a clean path"""
+        found = self._find(path)
+        return found.value if isinstance(found, Node) else None
+
     def watch(self, watcher: Watcher) -> V2Error | None:
         """Its since may be 0: what comes next. return why it does not watch"""
         watcher.path = clean(watcher.path)

@@ -20,14 +20,24 @@ Deliver = Callable[[Event], bool]
 class Watcher:
     """since: the first index that it is told of. is_stream: it is not done with its first event"""
 
-    __slots__ = ("path", "is_recursive", "is_stream", "since", "deliver")
+    __slots__ = ("path", "is_recursive", "is_stream", "since", "deliver", "is_resumed")
 
-    def __init__(self, path: str, is_recursive: bool, is_stream: bool, since: int, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        path: str,
+        is_recursive: bool,
+        is_stream: bool,
+        since: int,
+        deliver: Deliver,
+        is_resumed: bool = False,
+    ) -> None:
+        """is_resumed: it has watched before, so that it sees of history what it would have been told"""
         self.path = path
         self.is_recursive = is_recursive
         self.is_stream = is_stream
         self.since = since
         self.deliver = deliver
+        self.is_resumed = is_resumed
 
 
 class WatcherHub:
@@ -49,6 +59,8 @@ class WatcherHub:
             cause = f"the requested history has been cleared [{history.first}/{since}]"
             return V2Error(EVENT_INDEX_CLEARED, cause, index)
         for event in history.scan(watcher.path, watcher.is_recursive, since):
+            if watcher.is_resumed and is_hidden(watcher.path, event.node.key):
+                continue
             if not watcher.deliver(event) or not watcher.is_stream:
                 return None
         self._by_path.setdefault(watcher.path, {})[watcher] = None

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from etcdz.ipc import compatibility
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.compatibility import Protocol
+from etcdz.ipc.compatibility import Protocol as MessageProtocol
 from etcdz.telemetry import logs
 from supervisor.processes import zygote
+from supervisor.processes.first_zygote import FirstZygote
 from supervisor.processes.zygote import MESSAGE_BYTES_MAX, Caps, Failed, Report, Spawned, SpawnRequest, Up
 
 log = logs.get("supervisor")
@@ -48,12 +49,29 @@ class Dead(NamedTuple):
 DEAD: Final = Dead()
 
 
+class Process(Protocol):
+    """What of a child process matters here."""
+
+    pid: int
+
+    def kill(self) -> None:
+        """Unless it was reaped already."""
+
+    def wait(self) -> object:
+        """Until it has ended."""
+
+
 class _Zygote:
     """A process and the channel to it."""
 
-    def __init__(self, modules: Sequence[str], pass_fds: Sequence[int]) -> None:
-        self.channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel.setblocking(False)
+    def __init__(self, process: Process, channel: socket.socket, started_at: float) -> None:
+        self.process, self.channel, self.started_at = process, channel, started_at
+
+    @classmethod
+    def fresh(cls, modules: Sequence[str], pass_fds: Sequence[int]) -> "_Zygote":
+        """A new interpreter, which reads the code as it is now."""
+        channel, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel.setblocking(False)
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         arguments = [
@@ -64,7 +82,7 @@ class _Zygote:
             str(os.getpid()),
             *modules,
         ]
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
             pass_fds=(other.fileno(), *pass_fds),
@@ -74,7 +92,7 @@ class _Zygote:
             process_group=0,
         )
         other.close()
-        self.started_at = time.monotonic()
+        return cls(process, channel, time.monotonic())
 
     def receive(self) -> Report | Dead | None:
         """A report; DEAD if it has died; None if there is none now."""
@@ -92,7 +110,7 @@ class _Zygote:
 
     def end(self) -> list[Report]:
         """Kill it. return its last reports: what it has forked, and what it has not; no actor must run twice."""
-        self.process.kill()  # looks first whether it was reaped already
+        self.process.kill()
         self.process.wait()
         self.channel.settimeout(LAST_REPORTS_S)
         reports = []
@@ -116,8 +134,8 @@ def _decoded(packet: bytes) -> Report | None:
 class Spawner:
     """Owns the zygote, and the candidate that is to succeed it in an upgrade."""
 
-    def __init__(self, modules: Sequence[str], pass_fds: Sequence[int]) -> None:
-        """modules: of the actors. pass_fds: inherited by every process"""
+    def __init__(self, modules: Sequence[str], pass_fds: Sequence[int], first: FirstZygote | None = None) -> None:
+        """modules: of the actors. pass_fds: inherited by every process. first: to begin with, instead of a fresh one"""
         self._modules = modules
         self._pass_fds = tuple(pass_fds)
         self._waiting: dict[tuple[str, int], Parcel] = {}
@@ -129,9 +147,9 @@ class Spawner:
         self._deaths = 0
         self.starts = 0
         """Zygotes that were started, the first one included."""
-        self._protocols: list[Protocol] = []
+        self._protocols: list[MessageProtocol] = []
         """Of all zygotes that have served: an actor of each may still live."""
-        self._zygote = self._new()
+        self._zygote = self._new() if first is None else self._adopted(first)
         self._is_up = False
         self._candidate: _Zygote | None = None
         self._on_renewed: Callable[[str], None] = lambda error: None
@@ -159,7 +177,12 @@ class Spawner:
 
     def _new(self) -> "_Zygote":
         self.starts += 1
-        return _Zygote(self._modules, self._pass_fds)
+        return _Zygote.fresh(self._modules, self._pass_fds)
+
+    def _adopted(self, first: FirstZygote) -> "_Zygote":
+        self.starts += 1
+        first.take(self._pass_fds)
+        return _Zygote(first.process, first.channel, first.started_at)
 
     def replace(self, name: str = "", incarnation: int = 0) -> None:
         """Start a new zygote, which reads the code anew, and put to it what is not answered, but for the one named."""

@@ -117,25 +117,50 @@ def _known(kind: type[Any], fields: Mapping[str, Any]) -> Any:
 
 def main(argv: Sequence[str]) -> int:
     """argv: file descriptor of the socket to the supervisor, pid of the supervisor, modules of the actors."""
-    channel = socket.socket(fileno=int(argv[0]))
-    supervisor = int(argv[1])
-    if not linux.die_with_parent(supervisor, signal.SIGKILL):
+    channel, supervisor = socket.socket(fileno=int(argv[0])), int(argv[1])
+    failed = become_zygote(supervisor, argv[2:])
+    if failed is None:
         return 1
+    serve(channel, supervisor, failed)
+    return 0
+
+
+def become_zygote(supervisor: int, modules: Sequence[str]) -> dict[str, str] | None:
+    """Make this process one that can fork actors. modules: of the actors
+
+    return  modules that could not be imported, with the error; None: the supervisor has died
+    raises  RuntimeError: it has threads
+    """
+    if not linux.die_with_parent(supervisor, signal.SIGKILL):
+        return None
     linux.set_name("etcdz:zygote")
     for signum in (signal.SIGINT, signal.SIGQUIT):  # sent to all of a member: the supervisor orders the end
         signal.signal(signum, signal.SIG_IGN)
-    failed = preimport([*LIBRARIES, *argv[2:]])
+    failed = preimport([*LIBRARIES, *modules])
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"an import has started {threads - 1} threads: a zygote must have none")
     gc.collect()
-    gc.freeze()  # keeps the collector from writing to pages that are shared with the actors
+    share_pages()
+    return failed
+
+
+def share_pages() -> None:
+    """From now on this process and those that it forks write to as few pages as can be of those that they share."""
+    gc.freeze()  # the collector would write to every object
     linux.trim_heap()
+    linux.fill_heap_gaps()
+    if sys.version_info < (3, 12):  # where names of attributes are counted as well
+        sys._clear_type_cache()  # else each first look-up of a name uncounts the one that has its place
+
+
+def serve(channel: socket.socket, supervisor: int, failed: dict[str, str]) -> None:
+    """Fork what is asked for, until the supervisor has let go of the channel. failed: as of become_zygote"""
     channel.send(pack(Up(failed, PROTOCOL)))
     while True:
         body, fds, flags, _ = socket.recv_fds(channel, MESSAGE_BYTES_MAX, FDS_MAX)
         if not body:
-            return 0
+            return
         request: SpawnRequest = unpack(body)
         if flags & socket.MSG_CTRUNC:
             why = "too many open files for the sockets it needs"

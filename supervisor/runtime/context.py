@@ -24,6 +24,7 @@ from supervisor.children.child import Action, Child
 from supervisor.children.lifecycle import Lifecycle
 from supervisor.children.orders import Orders
 from supervisor.processes.disk_worker import DiskWorker
+from supervisor.processes.first_zygote import FirstZygote
 from supervisor.processes.spawner import Spawner
 from supervisor.processes.zygote import Caps
 from supervisor.runtime.data_dir import DataDir
@@ -52,13 +53,15 @@ class Member:
         data: DataDir,
         listen_sockets: Sequence[ListenSockets] = (),
         peer_sockets: Sequence[ListenSockets] = (),
+        first_zygote: FirstZygote | None = None,
     ) -> None:
         """settings: MemberConfig.to_dict(). listen_sockets: for the rows whose actors accept connections of clients.
-        peer_sockets: for the row whose actor accepts connections of other members"""
+        peer_sockets: for the row whose actor accepts connections of other members. first_zygote: one that was forked
+        already, with the modules of this tree"""
         self.settings = settings
         self.began_at = time.monotonic()
         self.data = data
-        self.spawner = Spawner([spec.kind for spec in tree], (data.lock_fd,))
+        self.spawner = Spawner([spec.kind for spec in tree], (data.lock_fd,), first_zygote)
         self.zmq: zmq.Context[Any] = zmq.Context()
         self.links = Links(self.zmq, data.run_dir, data.first_incarnation)
         self.lifecycle = Lifecycle(tree, data.first_incarnation + 1, random.random)

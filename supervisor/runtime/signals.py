@@ -6,24 +6,11 @@ import socket
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from supervisor.processes.linux import IGNORED_SIGNALS
+
 WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Of them, those that end the member."""
-IGNORED: Final = (
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGPIPE,
-    signal.SIGALRM,
-    signal.SIGXCPU,
-    signal.SIGXFSZ,
-    signal.SIGVTALRM,
-    signal.SIGPROF,
-    signal.SIGIO,
-    signal.SIGPWR,
-    *range(signal.SIGRTMIN + 1, signal.SIGRTMAX + 1),
-)
-"""What Go's runtime takes without an end, and would kill a C program; SIGURG, SIGWINCH, SIGCONT kill neither.
-Source: runtime/sigtab_linux_generic.go, and etcd 3.5.1 asked with each of them."""
 
 
 class Signals:
@@ -37,7 +24,7 @@ class Signals:
         # NB: SIGHUP that is ignored stays so (nohup), as in Go.
         taken = [signum for signum in WATCHED if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN]
         self._previous: dict[int, Any] = {signum: signal.signal(signum, _nothing) for signum in taken}
-        self._previous |= {signum: signal.signal(signum, signal.SIG_IGN) for signum in IGNORED}
+        self._previous |= {signum: signal.signal(signum, signal.SIG_IGN) for signum in IGNORED_SIGNALS}
         # A parent may hand down a mask with which nothing could stop us; the zygote and the actors inherit ours.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

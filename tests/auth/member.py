@@ -15,6 +15,19 @@ READ, WRITE, READWRITE = range(3)
 TTL_S = 300.0
 
 
+class Lines(list[tuple[str, str, dict[str, Any]]]):
+    """A log: (level, message, fields) of each line."""
+
+    def info(self, msg: str, /, **fields: Any) -> None:
+        self.append(("info", msg, fields))
+
+    def warn(self, msg: str, /, **fields: Any) -> None:
+        self.append(("warn", msg, fields))
+
+    def error(self, msg: str, /, **fields: Any) -> None:
+        self.append(("error", msg, fields))
+
+
 class Member:
     """Applies requests by name of their field. now_s: of its clock. index: of the entry applied last."""
 
@@ -22,12 +35,14 @@ class Member:
         self.now_s = 0.0
         self.index = 0
         self.store = store or MemoryStore()
+        self.log = Lines()
         self.mvcc = Mvcc(self.store, 1, 2, lease_ttl_min_s=1)
         self.auth = AuthStore(
             self.store,
             TokenTable(self.store, TTL_S, lambda: self.now_s),
             hash_password=lambda password: b"hash of " + password.encode(),
             applied_index=lambda: self.index,
+            log=self.log,
         )
         self.access = self.auth.access
         self.applier = Applier(self.mvcc, auth=self.auth)

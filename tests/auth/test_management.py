@@ -104,6 +104,48 @@ def test_each_call_has_etcds_errors_and_counts_in_the_revision_if_it_changes_som
     assert member.mvcc.state.revision == 1, "no key has changed"
 
 
+def test_each_change_is_logged_as_by_etcd() -> None:
+    """Against 3.5.1: tests/parity/test_auth.py."""
+    member = Member()
+    for (kind, request), _, _ in CONVERSATION:
+        member.ask(member.now("root"), kind, request)
+    u = {"user_name": "u"}
+    root = {"user_name": "root", "user_roles": ["root"]}
+    permission = {"user_name": "r", "permission_name": "READ"}
+    assert member.log == [
+        ("info", "added a user", {"user_name": "root"}),
+        ("info", "granted a role to a user", {**root, "added_role_name": "root"}),
+        ("warn", "ignored grant role request to a user", {**root, "duplicate_role_name": "root"}),
+        ("info", "created a role", {"role_name": "root"}),
+        ("info", "created a role", {"role_name": "r"}),
+        ("info", "granted/updated a permission to a user", permission),
+        ("info", "granted/updated a permission to a user", permission),
+        ("info", "revoked a permission on range", {"role_name": "r", "key": "a", "range_end": ""}),
+        ("info", "added a user", u),
+        ("info", "granted a role to a user", {**u, "user_roles": ["r"], "added_role_name": "r"}),
+        ("info", "changed a password of a user", {**u, "user_roles": ["r"]}),
+        ("info", "enabled authentication", {}),
+        ("info", "authentication is already enabled; ignored auth enable request", {}),
+        ("error", "cannot delete 'root' user", {"user_name": "root"}),
+        ("error", "cannot delete 'root' role", {"role_name": "root"}),
+        ("error", "'root' user cannot revoke 'root' role", {"user_name": "root", "role_name": "root"}),
+        ("info", "deleted a role", {"role_name": "r"}),
+        ("info", "deleted a user", {**u, "user_roles": []}),
+        ("info", "disabled authentication", {}),
+        ("info", "deleted a user", root),
+    ]
+
+
+def test_a_revoked_role_is_logged_with_what_is_left() -> None:
+    member = Member()
+    member.add_role("r")
+    member.add_role("s")
+    member.add_user("u", "r", "s")
+    member.root(*revoke("u", "r"))
+    told = {"old_user_roles": ["r", "s"], "new_user_roles": ["s"], "revoked_role_name": "r"}
+    assert member.log[-1] == ("info", "revoked a role from a user", {"user_name": "u", **told})
+
+
 def rows(member: Member, bucket: bytes) -> dict[bytes, bytes]:
     member.commit()
     return {name[len(bucket) :]: value for name, value in member.store.iterate(bucket, buckets.bucket_end(bucket))}

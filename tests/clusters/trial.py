@@ -14,14 +14,14 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Self
 
 import grpc
 
-from tests.cluster_process import Cluster, until
+from tests.cluster_process import Cluster, ClusterMember, until
 from tests.etcd_process import Etcdz
 from tests.process import checker
 from tests.process.checker import Summary
@@ -54,6 +54,8 @@ class ClusterTrial:
         self.seed = seed
         self.random = random.Random(seed)
         self.record = Record()
+        self.target_of: Callable[[ClusterMember], str] = lambda member: member.target
+        """What clients dial."""
 
     def load(self, names: Iterable[str] | None = None, **options: Any) -> "ClusterLoad":
         """Clients at each of these members (None: all that run). options: of Load, for each member"""
@@ -112,7 +114,7 @@ class ClusterLoad:
 
     def __enter__(self) -> Self:
         for name in self.names:
-            target = self._trial.cluster[name].target
+            target = self._trial.target_of(self._trial.cluster[name])
             load = Load(target, self._trial.record, self._trial.seed, **self._options)
             self.at[name] = self._stack.enter_context(load)
         return self

@@ -56,7 +56,6 @@ last is only in the help of 3.8."""
 
 REFUSED = {
     # A member without them would not do what it is for.
-    "enable-v2": "true",
     "experimental-enable-v2v3": "/v2",
     "proxy": "on",
     "enable-log-rotation": "true",

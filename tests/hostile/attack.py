@@ -99,7 +99,13 @@ _ROWS: Final = [
     Attack("snapshots", abuse.flood_snapshots),
     Attack("odd numbers", abuse.odd_numbers),
     Attack("large ranges, stalled", heavy.stall_large_ranges, stall_s_max=6.0, growth_mib_max=700),
-    Attack("sorted ranges", heavy.sort_ranges, stall_s_max=6.0, never=("unanswered", "reset")),
+    Attack(
+        "sorted ranges",
+        heavy.sort_ranges,
+        stall_s_max=6.0,
+        growth_mib_max=300,  # LONG_READS_BYTES_MAX of answers, made, on their way and not yet taken
+        never=("unanswered", "reset"),
+    ),
     Attack("one long range", heavy.range_over_all, stall_s_max=3.0, growth_mib_max=300),
     Attack("sorted ranges, written", heavy.sort_in_a_txn, stall_s_max=300.0, at_least={"put_after": 1}),
     Attack("writes with answers", heavy.answer_writes_with_much, growth_mib_max=512, never=("errors",)),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from etcdz.net.address import Address, AddressError
-from etcdz.net.listen_sockets import SOCKETS_PER_ADDRESS, bind_tcp, open_listen_sockets
+from etcdz.net.listen_sockets import KEEPALIVE_S, SOCKETS_PER_ADDRESS, bind_tcp, open_listen_sockets
 from tests.etcd_process import free_port
 
 
@@ -50,3 +50,11 @@ def test_0_0_0_0_takes_ipv6_too() -> None:
         socket.create_connection(("127.0.0.1", port)).close()
         if socket.has_ipv6 and wildcard.family == socket.AF_INET6:
             assert Address(*wildcard.getsockname()[:2]).text == f"[::]:{port}"
+
+
+def test_an_accepted_socket_finds_out_that_its_client_has_vanished() -> None:
+    [listening] = open_listen_sockets(Address("127.0.0.1", 0), 1).sockets
+    listening.listen()
+    with listening, socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_S

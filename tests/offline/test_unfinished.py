@@ -75,7 +75,7 @@ def test_a_killed_restore(
     first = Etcdz(tmp_path / "whole")
     limit_s = took_s(restore(path, first, None), first.data_dir / RESTORING)
     refused = 0
-    for number in range(20 if is_long else 4):
+    for number in range(20 if is_long else 2):
         wal_dir = tmp_path / f"{number}.wal" if elsewhere else None
         member = Etcdz(tmp_path / str(number), *([f"--wal-dir={wal_dir}"] if wal_dir else []))
         after_s = rng.uniform(0, 1.1) * limit_s if number else 0
@@ -119,7 +119,7 @@ def test_a_killed_migration(tmp_path: Path, seed: int, is_long: bool) -> None:
     limit_s = took_s(migrate, theirs.data_dir / BUILDING)
     ours = Etcdz(tmp_path / "ours")
     ours.data_dir = theirs.data_dir
-    for _ in range(10 if is_long else 2):
+    for _ in range(10 if is_long else 1):
         killed([*migrate, "--to=etcd"], theirs.data_dir / BUILDING, rng.uniform(0, 1.1) * limit_s)
         try:
             ours.start()

@@ -4,6 +4,7 @@ A call that only etcd 3.5.1 lets through (`is_hole`) is asked of etcdz first. If
 that both stay alike; if not, their answers are compared as all others.
 """
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import grpc
 
 from etcdz.proto import etcdserverpb as pb
+from tests.cluster_process import until
 from tests.etcd_process import Etcdz, Member, RealEtcd
 
 TIMEOUT_S = 30
@@ -28,6 +30,28 @@ RAW = {
     "UNKNOWN: auth: invalid auth token": "UNAUTHENTICATED: etcdserver: invalid auth token",
 }
 """What etcd's maintenance calls answer -> what all others answer, and etcdz's maintenance calls too."""
+LOGGED = frozenset(
+    [
+        "authentication is already enabled; ignored auth enable request",
+        "enabled authentication",
+        "disabled authentication",
+        "added a user",
+        "deleted a user",
+        "cannot delete 'root' user",
+        "changed a password of a user",
+        "granted a role to a user",
+        "ignored grant role request to a user",
+        "revoked a role from a user",
+        "'root' user cannot revoke 'root' role",
+        "created a role",
+        "deleted a role",
+        "cannot delete 'root' role",
+        "granted/updated a permission to a user",
+        "revoked a permission on range",
+    ]
+)
+"""What is told of management."""
+LOGINS = frozenset(["invalid password", "invalid authentication was requested"])
 NOBODY, STRANGER = "", "?"
 """In the place of a user: no token at all, and one that nobody was given."""
 _AUTH, _KV, _LEASE, _MAINTENANCE = (f"/etcdserverpb.{name}/" for name in ("Auth", "KV", "Lease", "Maintenance"))
@@ -123,6 +147,13 @@ class Side:
     def close(self) -> None:
         self._channel.close()
 
+    def logged(self, messages: frozenset[str]) -> list[dict[str, Any]]:
+        """These lines of its log, without what belongs to a process."""
+        text = self.member.log_path.read_text()
+        rows = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
+        own = ("ts", "caller", "actor")
+        return [{n: row[n] for n in row if n not in own} for row in rows if row.get("msg") in messages]
+
     def begin(self, call: AuthCall) -> Any:
         prefix, _ = METHODS[call.name]
         stub = self._stubs.get(call.name)
@@ -182,6 +213,19 @@ class AuthPair:
         found = [side.log_in(user, password) for side in self.sides]
         assert found[0] == found[1], (user, password, found)
         return found[0]
+
+    def compare_logs(self) -> int:
+        """Management in its order, refused logins in any. return how many lines. raises TimeoutError: not the same"""
+
+        def both() -> list[tuple[list[Any], list[str]]]:
+            return [(side.logged(LOGGED), sorted(map(str, side.logged(LOGINS)))) for side in self.sides]
+
+        def are_equal() -> bool:
+            etcd, subject = both()
+            return etcd == subject
+
+        until(are_equal, 20, lambda: str([pair for pair in zip(*both(), strict=True) if pair[0] != pair[1]])[:4000])
+        return sum(map(len, both()[0]))
 
     def compare(self, call: AuthCall) -> Answer:
         """raises AssertionError: the answers are not the same"""

@@ -61,6 +61,7 @@ def test_every_answer_is_etcds(auth_pair: AuthPair, seed: int, request: pytest.F
     auth_pair.compare(AuthCall("root", "AuthDisable", pb.AuthDisableRequest()))
     for call in dump():
         auth_pair.compare(call._replace(user=NOBODY))
+    assert auth_pair.compare_logs() > 10
     if request.config.getoption("verbose") > 0:
         print(f"\n{auth_pair.calls_made} calls, {auth_pair.holes} refused by etcdz alone, --parity-seed {seed}")
         print("\n".join(f"  {count:6} {what}" for what, count in sorted(auth_pair.tally.items())))

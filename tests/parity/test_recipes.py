@@ -36,7 +36,9 @@ class Talker:
 
     def note(self, future: Any) -> None:
         try:
-            self.seen.append(str(future.result()).replace(f"revision: {self.base}", "revision: B"))
+            answer = future.result()
+            answer.header.raft_term = self.side.plain_term(answer.header.raft_term)
+            self.seen.append(str(answer).replace(f"revision: {self.base}", "revision: B"))
         except grpc.RpcError as error:
             self.seen.append((error.code().name, error.details()))
 

@@ -35,6 +35,7 @@ class Ear:
     """One watch stream to one member, and all that came on it."""
 
     def __init__(self, side: Side, changed: threading.Condition) -> None:
+        self._side = side
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._channel = grpc.insecure_channel(side.member.target)
         self._stream = self._channel.stream_stream("/etcdserverpb.Watch/Watch")(iter(self._requests.get, None))
@@ -54,6 +55,7 @@ class Ear:
                 self.changed.notify_all()
 
     def _take(self, response: Any) -> None:
+        response.header.raft_term = self._side.plain_term(response.header.raft_term)
         with self.changed:
             told = self.events.setdefault(response.watch_id, [])
             told += [str(event) for event in response.events]

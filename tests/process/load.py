@@ -33,7 +33,7 @@ import grpc
 import psutil
 
 from etcdz.proto import etcdserverpb as pb
-from tests.secure_members import SecureTarget, credentials_for
+from tests.secure_members import SecureTarget, credentials_for, with_token
 
 CHANNEL_OPTIONS: Final = (
     ("grpc.enable_retries", 0),
@@ -60,7 +60,8 @@ def open_channel(target: str, long_running: bool = False) -> grpc.Channel:
     patience = {"grpc.min_reconnect_backoff_ms": 5_000} if long_running else {}
     options = [*{**dict(CHANNEL_OPTIONS), **patience}.items()]
     if isinstance(target, SecureTarget):
-        return grpc.secure_channel(target, credentials_for(target), options=options)
+        channel = grpc.secure_channel(target, credentials_for(target), options=options)
+        return with_token(channel, target.token) if target.token else channel
     return grpc.insecure_channel(target, options=options)
 
 

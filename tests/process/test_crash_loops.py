@@ -53,38 +53,32 @@ def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
 # ---- a poison message ----
 
 BUG = """
-import sys
+from etcdz.mvcc.mvcc import Mvcc
+from etcdz.mvcc.state import KvState
 
-if "supervisor.processes.zygote" in sys.orig_argv:  # before it imports the actors
-    from etcdz.mvcc.mvcc import Mvcc
-    from etcdz.mvcc.state import KvState
+def poisoned(plain):
+    def method(self, key, *rest):
+        if key == b"users-key":
+            raise RuntimeError("what nobody has thought of")
+        return plain(self, key, *rest)
+    return method
 
-    def poisoned(plain):
-        def method(self, key, *rest):
-            if key == b"users-key":
-                raise RuntimeError("what nobody has thought of")
-            return plain(self, key, *rest)
-        return method
-
-    KvState.write_put = poisoned(KvState.write_put)
-    Mvcc.put_plain = poisoned(Mvcc.put_plain)
+KvState.write_put = poisoned(KvState.write_put)
+Mvcc.put_plain = poisoned(Mvcc.put_plain)
 """
 
 
 READ_BUG = """
-import sys
+from etcdz.mvcc.mvcc import Mvcc
 
-if "supervisor.processes.zygote" in sys.orig_argv:
-    from etcdz.mvcc.mvcc import Mvcc
+plain = Mvcc.get_bytes
 
-    plain = Mvcc.get_bytes
+def get_bytes(self, body):
+    if b"users-key" in body:
+        raise RuntimeError("what nobody has thought of")
+    return plain(self, body)
 
-    def get_bytes(self, body):
-        if b"users-key" in body:
-            raise RuntimeError("what nobody has thought of")
-        return plain(self, body)
-
-    Mvcc.get_bytes = get_bytes
+Mvcc.get_bytes = get_bytes
 """
 
 

@@ -19,7 +19,7 @@ FLAGS = ("--snapshot-count=700",)
 
 def test_a_member_killed_at_random_moments_loses_nothing(make_trial: Callable[..., Trial], is_long: bool) -> None:
     trial = make_trial(*FLAGS)
-    for number in range(30 if is_long else 4):
+    for number in range(30 if is_long else 2):
         with trial.load(big_one_in=10 if is_long else 50) as load:
             trial.random_moment(load)
             trial.crash(load)
@@ -43,7 +43,7 @@ def test_a_member_killed_while_it_recovers_loses_nothing(make_trial: Callable[..
 @pytest.mark.usefixtures("needs_actors")
 def test_the_processes_of_a_killed_supervisor_end_at_once(make_trial: Callable[..., Trial], is_long: bool) -> None:
     trial = make_trial(*FLAGS)
-    for number in range(10 if is_long else 2):
+    for number in range(10 if is_long else 1):
         with trial.load() as load:
             trial.random_moment(load)
             family = {process.pid for process in trial.member.processes()}

@@ -20,7 +20,7 @@ from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(600)]
 
-ROUNDS = 4
+ROUNDS = 2
 ROUNDS_LONG = 30
 
 

@@ -33,8 +33,9 @@ class Trial:
         self.contents: Contents | None = None
         """As last read by verify."""
 
-    def load(self, **options: Any) -> Load:
-        return Load(self.member.target, self.record, self.seed, **options)
+    def load(self, target: str = "", **options: Any) -> Load:
+        """target: another than the member's own, for clients that are others"""
+        return Load(target or self.member.target, self.record, self.seed, **options)
 
     def verify(self) -> Summary:
         """Holds the store against the record, and against what it answered the last time. raises CheckFailed"""

@@ -1,6 +1,7 @@
 """A store that was received takes the place of the backend's, whole, whenever the process is killed."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from actors.runtime.loop import FatalError
 from etcdz.cluster.membership import Member, Membership
 from etcdz.ipc.messages import Apply, BackendHello, BackendState, Flush, Install
 from etcdz.migration.files import fill, identity_row
+from etcdz.proto import authpb
 from etcdz.raft import ConfState, codec
 from etcdz.store import buckets, received
 from etcdz.store.leveldb import LevelStore
@@ -61,6 +63,32 @@ def test_the_next_backend_serves_what_was_received(start: Callable[..., Started]
     assert (state.applied_index, state.applied_term) == (INDEX, 4)
     assert codec.decode_conf_state(state.conf_state) == ConfState((1, 2))
     assert [p.name for p in path.parent.iterdir() if p.name.startswith("leveldb")] == ["leveldb"]
+
+
+def user_row(name: str, password: bytes) -> dict[bytes, bytes]:
+    return {buckets.AUTH_USERS + name.encode(): authpb.User(name=name.encode(), password=password).SerializeToString()}
+
+
+ON = {buckets.AUTH + b"authEnabled": b"\x01"}
+
+
+@pytest.mark.parametrize(("is_on", "carried"), [(True, {"t.1": "same"}), (False, {})])
+def test_who_has_logged_in_here_goes_on_unless_it_may_be_another(
+    is_on: bool, carried: dict[str, str], start: Callable[..., Started]
+) -> None:
+    before = user_row("same", b"1") | user_row("changed", b"1") | user_row("gone", b"1")
+    one = with_a_put(start)
+    for row, name in enumerate(("same", "changed", "gone"), 1):
+        one.actor.tokens.assign(f"t.{row}", name)
+    one.actor.store.write(before | one.actor.tokens.take_rows())
+    one.actor.on_stop()
+    one = start()
+    path = add_received(one)
+    with closing(LevelStore(path)) as level:
+        level.write(user_row("same", b"1") | user_row("changed", b"2") | (ON if is_on else {}))
+    one.turn(BackendHello(RAFT), Install(RAFT, INDEX))
+    stop(one)
+    assert start().actor.tokens.owners == carried
 
 
 def test_what_was_never_taken_up_goes_when_as_much_is_applied(start: Callable[..., Started]) -> None:

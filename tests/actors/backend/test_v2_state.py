@@ -6,10 +6,24 @@ from collections.abc import Callable
 import msgpack
 import pytest
 
+from actors.runtime.link import Peer
 from actors.runtime.loop import FatalError
 from etcdz.api.methods import V2_GET
 from etcdz.cluster.membership import attributes_request, bootstrap_entries, version_request
-from etcdz.ipc.messages import Apply, BackendHello, Flush, Flushed, Read, Replies
+from etcdz.ipc.messages import (
+    Apply,
+    BackendHello,
+    Flush,
+    Flushed,
+    Leadership,
+    Propose,
+    Read,
+    Replies,
+    V2Events,
+    V2Guard,
+    V2Watch,
+    V2WatchEnd,
+)
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
 from etcdz.v2 import snapshot
@@ -40,6 +54,10 @@ class Calls:
         request_id = self.ids.next()
         body = pb.Request(Method="GET", Path=path).SerializeToString()
         return result_of(self.one.turn(Read(1, [(request_id, V2_GET, body, 0)])), request_id)
+
+
+def events_of(sent: list[tuple[str, object]]) -> list[tuple[int, tuple[int, ...], list[tuple[int, bytes]], bytes]]:
+    return [item for _, message in sent if isinstance(message, V2Events) for item in message.items]
 
 
 def result_of(sent: list[tuple[str, object]], request_id: int) -> Result:
@@ -103,6 +121,51 @@ def test_keys_of_the_v2_api_keep_a_member_from_starting_if_it_is_told_so(start: 
     calls.call("PUT", "/1/key", Val="v")
     with pytest.raises(FatalError, match="custom content in v2store for stage --v2-deprecation=write-only"):
         start(v2_deprecation="write-only")
+
+
+def test_listeners_are_told_when_users_of_the_v2_api_are_in_force(start: Start) -> None:
+    calls = Calls(start(enable_v2=True))
+    calls.one.links.peers = [Peer("listener-1", "listener", 1, 1, "")]
+    enabled = pb.Request(ID=1, Method="PUT", Path="/2/enabled", Val="true").SerializeToString()
+    assert [m for _, m in calls.apply(enabled) if isinstance(m, V2Guard)] == [V2Guard(True)]
+    again = pb.Request(ID=2, Method="PUT", Path="/2/enabled", Val="true").SerializeToString()
+    assert not [m for _, m in calls.apply(again) if isinstance(m, V2Guard)]
+
+
+def test_a_watch_is_told_what_is_committed_and_goes_on_with_the_next_backend(start: Start) -> None:
+    calls = Calls(start())
+    calls.call("PUT", "/1/_h/x", Val="0")
+    began = events_of(calls.one.turn(V2Watch(1, 7, "/1", True, True, 0)))
+    assert began == [(7, (1, 1, TERM), [], b"")]
+    sent = events_of(calls.apply(pb.Request(ID=9, Method="PUT", Path="/1/a", Val="1").SerializeToString()))
+    ((_, start_, [(index, line)], _),) = sent
+    assert (start_, index, json.loads(line)["node"]["key"]) == ((), 2, "/a")
+    calls.call("PUT", "/1/_h/y", Val="0")
+    calls.call("PUT", "/1/b", Val="1")
+    again = Calls(start(), index=4)
+    ((_, _, missed, _),) = events_of(again.one.turn(V2Watch(1, 7, "/1", True, True, 3, True)))
+    assert [json.loads(line)["node"]["key"] for _, line in missed] == ["/b"]
+    again.one.turn(V2WatchEnd(1, [7]))
+    assert events_of(again.apply(pb.Request(ID=9, Method="PUT", Path="/1/a", Val="1").SerializeToString())) == []
+
+
+def test_the_leader_proposes_an_end_only_if_one_is_due(start: Start) -> None:
+    calls = Calls(start())
+    leads = Leadership(RAFT, TERM, MEMBER_ID, 1, None, 1, lead_index=1)
+    calls.one.turn(leads)
+    expiry = calls.one.actor.v2_expiry
+    assert expiry.next_at is None
+    calls.call("PUT", "/1/later", Val="v", Expiration=(1 << 62))
+    assert expiry.next_at is not None
+    expiry.work(expiry.next_at)
+    assert not [m for _, m in calls.one.links.take() if isinstance(m, Propose)]
+    calls.call("PUT", "/1/gone", Val="v", Expiration=1_700_000_000_000_000_000)
+    expiry.work(expiry.next_at)
+    ((_, proposal),) = [(name, m) for name, m in calls.one.links.take() if isinstance(m, Propose)]
+    calls.apply(proposal.items[0][1])
+    assert calls.get("/1/gone").status == 404
+    calls.one.turn(leads._replace(lead_index=0))
+    assert expiry.next_at is None
 
 
 def test_a_result_travels_as_it_is() -> None:

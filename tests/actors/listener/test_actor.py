@@ -118,6 +118,10 @@ def world(young: World) -> World:
     return young
 
 
+def test_the_v2_api_is_served_only_if_it_is_asked_for(world: World) -> None:
+    assert world.actor.router.find(b"/v2/keys/a") is None
+
+
 def test_nobody_is_let_in_before_it_is_known_who_may_do_what(young: World) -> None:
     young.listen([0, 1])
     young.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))

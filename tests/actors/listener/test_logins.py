@@ -41,6 +41,7 @@ class World:
         self.read: list[Any] = []
         self.proposed: list[Any] = []
         self.answers: list[tuple[int, bytes]] = []
+        self.told: list[str] = []
         self.warnings: list[str] = []
         self.worker = Worker()
         routes: Any = SimpleNamespace(
@@ -49,7 +50,10 @@ class World:
             ),
             propose=lambda caller, _, method, body, auth: self.proposed.append((caller, method, body)),
         )
-        log = SimpleNamespace(warn=lambda msg, **fields: self.warnings.append(f"{msg} {fields}"))
+        log = SimpleNamespace(
+            info=lambda msg, **fields: self.told.append(f"{msg} {fields}"),
+            warn=lambda msg, **fields: self.warnings.append(f"{msg} {fields}"),
+        )
         self.logins = Logins(routes, self.worker, self.news, tokens, 4, log)  # type: ignore[arg-type]
         self.at_revision(5)
 
@@ -117,6 +121,7 @@ def test_a_wrong_password_and_an_unknown_user_are_one_error_and_take_a_check_eac
         world.worker.work()
         assert world.answers == refused(errors.AUTH_FAILED) and world.proposed == []
         assert password not in world.warnings[0]
+        assert world.told == (["invalid password {'user_name': 'u'}"] if kind == HASHED else [])
 
 
 def test_a_user_without_a_password_has_none_that_is_right() -> None:
@@ -124,6 +129,7 @@ def test_a_user_without_a_password_has_none_that_is_right() -> None:
     world.log_in()
     world.tell_hash(NO_PASSWORD)
     assert world.answers == [(errors.Code.UNKNOWN, NO_PASSWORD_USER.encode())]
+    assert NO_PASSWORD_USER in world.warnings[0]
 
 
 def test_while_too_many_wait_more_are_refused() -> None:

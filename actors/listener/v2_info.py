@@ -1,0 +1,101 @@
+"""What the v2 API says of members: /v2/members, /v2/machines, /v2/stats/store.
+
+Source: etcd 3.5 v2http client (membersHandler, deprecatedMachinesHandler, statsHandler)
+"""
+
+from typing import Any, Final
+
+from actors.listener.calls import Calls
+from actors.listener.exchange import Exchange, Handler
+from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
+from actors.listener.v2_keys import cluster_id_header, give
+from etcdz.api.methods import V2_STATISTICS
+from etcdz.cluster.membership import Member, encode_json
+from etcdz.v2.answers import JSON, HttpAnswer, message_answer
+
+_JSON: Final = JSON.encode()
+_MEMBERS: Final = b"/v2/members"
+
+
+class V2Info:
+    """Of one listener."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def routes(self) -> list[Route]:
+        """What is served here."""
+        return [
+            Route(_MEMBERS, self._members, methods=ANY),
+            Route(_MEMBERS + b"/", self._members, methods=ANY, is_prefix=True),
+            Route(b"/v2/machines", self._machines, methods=(b"GET", b"HEAD")),
+            Route(b"/v2/stats/store", self._statistics),
+        ]
+
+    def _members(self, exchange: Exchange) -> None:
+        if exchange.request.method != b"GET":
+            allow = (b"allow", b"GET")
+            exchange.answer(405, b"Method Not Allowed\n", PLAIN_TEXT, NO_SNIFF, allow)
+            return
+        below = exchange.request.path[len(_MEMBERS) :].strip(b"/")
+        known = self._calls.members.known
+        if not below:
+            listed = {"members": [_described(member) for member in known.sorted_members()]}
+            self._answer(exchange, encode_json(listed) + "\n")
+        elif below == b"leader":
+            leader = known.by_id.get(self._calls.leader)
+            if leader is None:
+                give(exchange, message_answer(503, "During election"), cluster_id_header(self._calls))
+            else:
+                self._answer(exchange, encode_json(_described(leader)) + "\n")
+        else:
+            give(exchange, message_answer(404, "Not found"), cluster_id_header(self._calls))
+
+    def _answer(self, exchange: Exchange, text: str) -> None:
+        exchange.answer(200, text.encode(), _JSON, cluster_id_header(self._calls))
+
+    def _machines(self, exchange: Exchange) -> None:
+        urls = sorted(url for member in self._calls.members.known.by_id.values() for url in member.client_urls)
+        exchange.answer(200, ", ".join(urls).encode(), PLAIN_TEXT)
+
+    def _statistics(self, exchange: Exchange) -> None:
+        waiting = _Statistics(exchange, self._calls)
+        exchange.handler = waiting
+        error = self._calls.read_v2(waiting, V2_STATISTICS, b"")
+        if error is not None:
+            waiting.reply(0, error.code, error.text.encode())
+
+
+class _Statistics(Handler):
+    """The Caller of one request."""
+
+    __slots__ = ("_calls", "_exchange")
+
+    def __init__(self, exchange: Exchange, calls: Calls) -> None:
+        self._exchange = exchange
+        self._calls = calls
+
+    def reply(self, stream_id: int, code: int, body: bytes) -> None:
+        """As Caller."""
+        answer = message_answer(500, body.decode()) if code else HttpAnswer(200, [("Content-Type", JSON)], body)
+        try:
+            give(self._exchange, answer)
+        except Exception as error:
+            self._exchange.fail(error)
+
+    def flush(self) -> None:
+        """As Caller."""
+        self._exchange.flush()
+
+    def on_gone(self) -> None:
+        """Nobody waits any more."""
+        self._calls.lose(self)
+
+
+def _described(member: Member) -> dict[str, Any]:
+    return {
+        "id": f"{member.id:x}",
+        "name": member.name,
+        "peerURLs": member.peer_urls,
+        "clientURLs": member.client_urls,
+    }

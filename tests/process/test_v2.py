@@ -1,0 +1,150 @@
+"""The v2 API of a member: the recorded calls in order, etcdctl, and waits over a kill of the backend."""
+
+import argparse
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from etcdz.cli.actors.control_client import ask
+from tests.etcd_process import Etcdz
+from tests.v2.recorded import BEFORE, FORM, MEANWHILE, Call, in_order, masked, rows
+
+pytestmark = pytest.mark.process
+ETCDCTL = shutil.which("etcdctl", path="/usr/bin")
+SERVED = ("/v2/keys", "/v2/machines", "/v2/stats/store", "/v2/nothing", "/v1/keys")
+OTHERWISE = {
+    "bad escape": "the text is another",
+    "stats store": "calls of the members' own are counted",
+}
+"""Rows that are not compared, and why."""
+LONGER = {"put ttl 0": {"body": "value=1&ttl=100"}}
+"""What is to be there for as long as it was there on etcd, which looks every 500 ms."""
+LAST = "event index outdated"
+"""Users and roles come behind it, which write as well."""
+MANY = "wait stream: two events"
+
+
+@pytest.fixture(scope="module")
+def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcdz]:
+    with Etcdz(tmp_path_factory.mktemp("v2"), "--enable-v2") as started:
+        yield started
+
+
+class Client:
+    """A connection that is kept."""
+
+    def __init__(self, member: Etcdz) -> None:
+        self.connection = http.client.HTTPConnection(urlsplit(member.client_url).netloc, timeout=20)
+
+    def begin(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> http.client.HTTPResponse:
+        self.connection.request(method, path, None if body is None else body.encode(), headers or {})
+        return self.connection.getresponse()
+
+    def ask(
+        self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], str]:
+        answer = self.begin(method, path, body, headers)
+        return answer.status, dict(answer.headers), answer.read().decode()
+
+    def run(self, calls: list[Call]) -> None:
+        for method, path, body in calls:
+            if method == "SYNC":
+                method, path = "DELETE", "/v2/keys/t0"  # in place of its end by the clock: LONGER
+            status, _, said = self.ask(method, path, body, FORM)
+            assert status < 300 or path.endswith("t0"), said
+
+
+def told(member: Etcdz, asked: dict[str, Any], name: str) -> tuple[int, dict[str, str], str]:
+    """The answer to a recorded call, with what others do meanwhile."""
+    client = Client(member)
+    answer = client.begin(asked["method"], asked["path"], asked.get("body"), asked.get("headers"))
+    Client(member).run(MEANWHILE.get(name, []))
+    if name == MANY:  # it goes on for ever
+        body = "".join(answer.readline().decode() for _ in range(4))
+    elif "never" in asked["path"] or "/rf" in asked["path"]:
+        body = ""
+    else:
+        body = answer.read().decode()
+    client.connection.close()
+    return answer.status, {key.lower(): value for key, value in answer.headers.items()}, body
+
+
+def differs(row: dict[str, Any], status: int, headers: dict[str, str], body: str) -> str:
+    expected = row["response"]
+    if status != expected["status"]:
+        return f"status {status}, not {expected['status']}: {body}"
+    for name in ("Content-Type", "X-Etcd-Index", "X-Raft-Term", "Allow", "Location", "X-Content-Type-Options"):
+        if headers.get(name.lower()) != expected["headers"].get(name):
+            return f"{name}: {headers.get(name.lower())}, not {expected['headers'].get(name)}"
+    ours, theirs = masked(body), masked(expected["body"])
+    same = ours == theirs or ('"nodes"' in theirs and in_order(ours) == in_order(theirs))
+    return "" if same else f"{ours}, not {theirs}"
+
+
+def test_the_recorded_calls_are_answered_as_recorded(member: Etcdz) -> None:
+    wrong = []
+    for row in rows():
+        name, asked = row["name"], row["request"]
+        if asked["path"].startswith(SERVED):
+            Client(member).run(BEFORE.get(name, []))
+            if why := differs(row, *told(member, asked | LONGER.get(name, {}), name)):
+                wrong.append(f"{name}: {why}")
+        if name == LAST:
+            break
+    assert [line for line in wrong if line.partition(":")[0] not in OTHERWISE] == []
+
+
+def kill_backend(member: Etcdz) -> None:
+    rows_ = ask(argparse.Namespace(data_dir=str(member.data_dir)), "ps", {})["actors"]
+    os.kill(next(row["pid"] for row in rows_ if row["name"] == "backend"), signal.SIGKILL)
+
+
+def test_waits_and_streams_go_on_over_a_kill_of_the_backend(member: Etcdz) -> None:
+    """A client that waits is told of what happens meanwhile, once."""
+    client = Client(member)
+    waiting, stream = Client(member).begin("GET", "/v2/keys/k/1?wait=true"), None
+    stream = Client(member).begin("GET", "/v2/keys/k?wait=true&recursive=true&stream=true")
+    client.ask("PUT", "/v2/keys/k/0", "value=0", FORM)
+    assert json.loads(stream.readline())["node"]["key"] == "/k/0"
+    kill_backend(member)
+    for number in range(1, 4):
+        client.ask("PUT", f"/v2/keys/k/{number}", f"value={number}", FORM)
+    assert json.loads(waiting.read())["node"]["value"] == "1"
+    assert [json.loads(stream.readline())["node"]["value"] for _ in range(3)] == ["1", "2", "3"]
+    index = client.ask("GET", "/v2/keys/k/3")[1]["X-Etcd-Index"]
+    kill_backend(member)
+    again = client.ask("GET", "/v2/keys/k/3")
+    assert (again[1]["X-Etcd-Index"], json.loads(again[2])["node"]["value"]) == (index, "3")
+
+
+@pytest.mark.skipif(ETCDCTL is None, reason="no etcdctl 3.4 here: the package etcd-client")
+def test_etcdctl_of_3_4_finds_what_it_expects(member: Etcdz) -> None:
+    def ctl(*words: str, fails: bool = False) -> str:
+        command = [str(ETCDCTL), f"--endpoints={member.client_url}", *words]
+        done = subprocess.run(
+            command, env={**os.environ, "ETCDCTL_API": "2"}, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert (done.returncode != 0) is fails, done
+        return done.stdout + done.stderr
+
+    assert ctl("set", "/ctl/a", "1") == "1\n"
+    assert ctl("get", "/ctl/a") == "1\n"
+    assert ctl("mk", "/ctl/a", "2", fails=True).startswith("Error:  105: Key already exists (/ctl/a)")
+    assert ctl("update", "/ctl/a", "3") == "3\n"
+    assert ctl("set", "/ctl/a", "4", "--swap-with-value", "3") == "4\n"
+    ctl("mkdir", "/ctl/d")
+    ctl("mk", "--in-order", "/ctl/d", "x")
+    assert ctl("ls", "/ctl") == "/ctl/a\n/ctl/d/\n" or ctl("ls", "--sort", "/ctl") == "/ctl/a\n/ctl/d\n"
+    assert "100: Key not found (/ctl/none)" in ctl("rm", "/ctl/none", fails=True)
+    ctl("rm", "--recursive", "/ctl")
+    assert "name=default" in ctl("member", "list")
