@@ -158,7 +158,7 @@ class Member:
         self.log_path = tmp_dir / f"{self.kind}.log"
         self.client_port = 0
         self.peer_port = 0
-        self._env = env or {}
+        self.env = env or {}
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -290,7 +290,7 @@ class Member:
             errors="backslashreplace",
             start_new_session=True,
             cwd=self.tmp_dir,
-            env={**os.environ, "PYTHONPATH": path, **self._env},
+            env={**os.environ, "PYTHONPATH": path, **self.env},
         )
         assert self._process.stdout is not None
         self._log = _Log(self.log_path)

@@ -16,6 +16,7 @@ from collections import deque
 from typing import Any, ClassVar, Final
 
 from actors.backend import heap
+from actors.backend.auth_barrier import AuthBarrier
 from actors.backend.auth_news import AuthNews
 from actors.backend.auth_reads import AuthReads
 from actors.backend.ballast_watch import BallastWatch
@@ -57,6 +58,7 @@ from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
     Apply,
+    AuthHeard,
     BackendHello,
     CancelReads,
     CompactSlice,
@@ -160,6 +162,7 @@ class BackendActor(Actor):
             stage = config.v2_deprecation
             raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
         self.auth_news = AuthNews(links, self.auth, self.tokens, self.raft, self.boot.incarnation)
+        self.auth_barrier = AuthBarrier(links)
         self.member_news = MemberNews(links, self.membership, self.raft)
         self.installing = Installing(self.raft, store_path(config), log)
         self.leases = LeaseLink(links, mvcc)
@@ -207,6 +210,7 @@ class BackendActor(Actor):
             WatchAsk: self.publisher.on_ask,
             WatchHistory: self.publisher.on_history,
             TokensUsed: self.on_tokens_used,
+            AuthHeard: self.auth_barrier.on_heard,
             V2Watch: self.v2.watches.on_watch,
             V2WatchEnd: self.v2.watches.on_end,
         }
@@ -278,7 +282,12 @@ class BackendActor(Actor):
             self.quota.greet(peer.name)
             self.auth_news.greet(peer.name)
             self._tell_v2_guard([peer.name])
-        for frame in self.ring.frames_for(LESSOR_SLOT if peer.kind == "lessor" else peer.slot):
+        frames = self.ring.frames_for(LESSOR_SLOT if peer.kind == "lessor" else peer.slot)
+        if peer.kind == "listener" and self.auth.access.enabled:
+            # An earlier backend may have ended before all listeners had heard of what these answers are about.
+            self.auth_barrier.hold([(peer.slot, frame) for frame in frames])
+            return
+        for frame in frames:
             self.links.send_frame(peer.name, frame)
 
     def _tell_v2_guard(self, listeners: list[str]) -> None:
@@ -289,6 +298,7 @@ class BackendActor(Actor):
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
             self.publisher.forget(peer.slot)
+            self.auth_barrier.forget(peer.incarnation)
             self.reads.forget(peer.slot)
             self.long_reads.forget(peer.slot)
             self.v2.watches.forget(peer.slot)
@@ -465,10 +475,14 @@ class BackendActor(Actor):
         if is_auth_changed:
             self.reads.guard(self.auth_reads)
             self.auth_news.tell()
-        if self.tokens.has_news:
-            self.auth_news.tell_tokens()
-        for slot, frame in frames.items():
-            links.send_frame(links.listener(slot), frame)
+        is_revoked = self.tokens.has_news and self.auth_news.tell_tokens()
+        if is_auth_changed or is_revoked:
+            links.flush()
+            self.auth_barrier.note_told(applied_index)
+            self.auth_barrier.hold(frames.items())
+        else:
+            for slot, frame in frames.items():
+                links.send_frame(links.listener(slot), frame)
         if published:
             self.publisher.publish(published)
         self.replies = {}
@@ -558,6 +572,9 @@ class BackendActor(Actor):
         expiry_at = self.tokens.next_expiry_s()
         if expiry_at is not None and (deadline is None or expiry_at < deadline):
             deadline = expiry_at
+        silent_at = self.auth_barrier.next_at
+        if silent_at is not None and (deadline is None or silent_at < deadline):
+            deadline = silent_at
         sync_at = self.v2_expiry.next_at
         if sync_at is not None and (deadline is None or sync_at < deadline):
             deadline = sync_at
@@ -572,6 +589,8 @@ class BackendActor(Actor):
         if expiry_at is not None and now >= expiry_at:
             self.tokens.expire()
             self._commit()
+        if self.auth_barrier.next_at is not None and now >= self.auth_barrier.next_at:
+            self.auth_barrier.expire(now)
         if self.v2_expiry.next_at is not None and now >= self.v2_expiry.next_at:
             self.v2_expiry.work(now)
         if self.quota.next_at is not None and now >= self.quota.next_at:

@@ -9,7 +9,8 @@ from etcdz.ipc.messages import AuthState, AuthTokens
 
 
 class AuthNews:
-    """Sends AuthState and AuthTokens."""
+    """Sends AuthState and AuthTokens. NB: those of one turn leave in one frame, with the next flush: who says that it
+    has heard of an index has heard all of it."""
 
     __slots__ = ("_auth", "_incarnation", "_links", "_raft", "_tokens")
 
@@ -30,14 +31,15 @@ class AuthNews:
         """Users, roles, or whether they are asked for, have changed. Requires: the change is committed"""
         self._to_all(self._state())
 
-    def tell_tokens(self) -> None:
-        """The same for tokens."""
-        self._to_all(AuthTokens(self._incarnation, self._raft.applied_index, *self._tokens.take_news()))
+    def tell_tokens(self) -> bool:
+        """The same for tokens. return whether some are gone"""
+        dropped, added = self._tokens.take_news()
+        self._to_all(AuthTokens(self._incarnation, self._raft.applied_index, dropped, added))
+        return dropped != []
 
     def _to_all(self, message: AuthState | AuthTokens) -> None:
         for peer in self._links.of_kind("listener"):
             self._links.send(peer.name, message)
-        self._links.flush()
 
     def _state(self) -> AuthState:
         access = self._auth.access

@@ -48,6 +48,7 @@ from etcdz.api.methods import AUTH_PATHS, HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS,
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    AuthHeard,
     AuthState,
     AuthTokens,
     Leadership,
@@ -219,6 +220,8 @@ class ListenerActor(Actor):
         self.flush_due = False
         self.stop_deadline_s = 2.0
         self.knows_users = self.asks_for_users = False
+        self.known_commit: int | None = None
+        """What raft knew to be committed when it was first heard of."""
         self.sockets: list[int] = []
         """From which to accept, as the supervisor has said last."""
         self.readiness = _NOT_READY
@@ -501,35 +504,58 @@ class ListenerActor(Actor):
         self.auth_news.on_state(message)
         self.identities.on_news()
         self.watching.on_auth_change()
+        self._say_heard(message.applied_index)
+        if not self.knows_users:
+            self._look_whether_users_are_known()
 
     def on_auth_tokens(self, message: AuthTokens) -> None:
         """Simple tokens that are given, and those that are gone."""
         self.auth_news.on_tokens(message)
         if message.dropped != []:
             self.identities.on_news()
+            self._say_heard(message.applied_index)
+
+    def _say_heard(self, index: int) -> None:
+        """Nothing that was before is acted by any more: who has made the change may have its answer."""
+        self.links.send("backend", AuthHeard(self.boot.incarnation, index))
 
     def on_leadership(self, message: Leadership) -> None:
         """What raft grants; the first one starts the probe after which this listener is ready."""
         self.calls.on_leadership(message)
         self.streams.on_leader(bool(message.leader))
         self.ready_index = message.ready_index
-        if message.incarnation and not (self.knows_users or self.asks_for_users):
-            self._ask_for_users(message.commit)
+        if message.incarnation and self.known_commit is None:
+            self.known_commit = message.commit
+        if not self.knows_users:
+            self._look_whether_users_are_known()
         if self.readiness == _NOT_READY:
             self._ask_ready()
 
-    def _ask_for_users(self, commit: int) -> None:
-        """NB: the backend's answer comes behind what it says of users and roles to each new listener."""
-        self.asks_for_users = True
-        self.calls.begin_ready(_Probe(partial(self._on_told_of_users, commit)), commit)
-
-    def _on_told_of_users(self, commit: int, served: bool) -> None:
-        if not served:
-            self._ask_for_users(commit)
+    def _look_whether_users_are_known(self) -> None:
+        """Clients are let in when the backend has told of users and roles, and had applied by then what raft knew to be
+        committed: else it may have told of earlier ones, since it has lost what it had not synced. If it had not, it is
+        asked to say so: what has changed by then comes before its answer."""
+        commit = self.known_commit
+        if commit is None or not self.auth_news.is_told:
             return
+        if commit <= self.auth_news.applied_index:
+            self._let_in()
+        elif not self.asks_for_users:
+            self.asks_for_users = True
+            self.calls.begin_ready(_Probe(self._on_caught_up), commit)
+
+    def _on_caught_up(self, served: bool) -> None:
+        self.asks_for_users = False
+        if served:
+            self._let_in()
+        else:
+            self._look_whether_users_are_known()
+
+    def _let_in(self) -> None:
         self.knows_users = True
         if not self.stopping:
             self.acceptor.accept_from(self.sockets)
+        self.heartbeat_now()  # the supervisor leaves clients to it
 
     def _ask_ready(self) -> None:
         if self.ready_index:
@@ -605,6 +631,7 @@ class ListenerActor(Actor):
             "long_reads": len(self.calls.long_reads),
             "streams": len(self.streams),
             "client_cpu": self.affinity.cpu,
+            "lets_in": self.knows_users,
             **({"serving": True} if self.announced else {}),
             **({"drained": not (self.connections or self.handshakes)} if self.is_drained else {}),
         }

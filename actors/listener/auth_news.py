@@ -9,17 +9,20 @@ class AuthNews:
     owners          simple token -> name of its user
     used            tokens that were used here since the backend was told: they live on by that
     applied_index   of the entry up to which all this holds, at least
+    is_told         whether the backend has said anything at all
     """
 
-    __slots__ = ("access", "applied_index", "owners", "used")
+    __slots__ = ("access", "applied_index", "is_told", "owners", "used")
 
     def __init__(self) -> None:
         self.access = Access()
         self.owners: dict[str, str] = {}
         self.used: set[str] = set()
         self.applied_index = 0
+        self.is_told = False
 
     def on_state(self, message: AuthState) -> None:
+        self.is_told = True
         self.access = Access.decode(message.enabled, message.revision, message.users, message.roles)
         self.applied_index = max(self.applied_index, message.applied_index)
 

@@ -88,7 +88,10 @@ class _Health:
             alarms = [name for name in body.decode().split() if name not in self._excluded] if code == 0 else []
             reason = f"ALARM {alarms[0]}" if alarms else body.decode() if code else ""
             told = {"health": "false" if reason else "true", "reason": reason}
-            self._exchange.answer(503 if reason else 200, _compact_json(told), PLAIN_TEXT)
+            if reason:
+                self._exchange.answer(503, _compact_json(told) + b"\n", PLAIN_TEXT, NO_SNIFF)
+            else:
+                self._exchange.answer(200, _compact_json(told), PLAIN_TEXT)
         except Exception as error:
             self._exchange.fail(error)
 

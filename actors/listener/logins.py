@@ -162,6 +162,10 @@ class Login(ForClient):
             self._propose(result)
         self.flush()
 
+    def give_place(self) -> None:
+        self._refuse(errors.REQUEST_TOO_MANY_REQUESTS)
+        self.flush()
+
     # ---- the token ----
 
     def _propose(self, signed: str) -> None:

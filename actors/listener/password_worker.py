@@ -1,9 +1,10 @@
 """Threads that hash and check passwords, so that the listener's loop does not: at the usual cost one takes 60 ms.
 
 bcrypt works without the interpreter's lock. What waits is kept here, in the loop; a thread is given one job at a time.
-Clients take turns, so that one with many logins holds up nobody else's; a job whose client has gone is dropped, and one
-whose user was guessed at waits (login_backoff.py). Threads have a lower priority than the loop, and any CPU: what is
-under way for others goes first.
+Clients take turns, so that one with many logins holds up nobody else's, and when no more may wait, who has most of them
+loses one to whoever has fewer. A job whose client has gone is dropped, and one whose user was guessed at waits
+(login_backoff.py): such jobs have half of the places at most, since they cost who guesses nothing. Threads have a lower
+priority than the loop, and any CPU: what is under way for others goes first.
 """
 
 import os
@@ -24,6 +25,9 @@ JOBS_MAX: Final = 256
 """Jobs that wait; what comes beyond is refused."""
 JOBS_EACH: Final = 128
 """Of one client."""
+DELAYED_MAX: Final = JOBS_MAX // 2
+DELAYED_EACH: Final = 8
+"""Of one client: jobs that wait for their user's time. Beyond these they are refused."""
 NICENESS: Final = 10
 PASSWORD_BYTES_MAX: Final = 72
 """bcrypt looks at no more. Longer ones are not hashed; etcd before 3.5.9 cut them, so that what is checked is cut."""
@@ -72,6 +76,9 @@ class Job(Protocol):
     def on_worked(self, result: Any) -> None:
         """In the loop: what `work` has returned."""
 
+    def give_place(self) -> None:
+        """In the loop: too many wait, and it is not worked on any more."""
+
 
 class Loop(Protocol):
     """What the worker needs of the listener."""
@@ -94,6 +101,7 @@ class PasswordWorker:
         """Jobs by client. Invariant: none is empty; the first client is the next."""
         self._delayed: dict[Caller, int] = {}
         """How many of each client's jobs wait for their user's time."""
+        self._delayed_count = 0
         self._waiting = 0
         self.backoff = LoginBackoff()
 
@@ -103,11 +111,20 @@ class PasswordWorker:
     def submit(self, job: Job) -> bool:
         """return False: too many wait"""
         own = len(self._turns.get(job.client, ())) + self._delayed.get(job.client, 0)
-        if self._waiting >= JOBS_MAX or own >= JOBS_EACH:
+        if own >= JOBS_EACH or (self._waiting >= JOBS_MAX and not self._make_room(own)):
             return False
         self._waiting += 1
         self._queue(job)
         self._start()
+        return True
+
+    def _make_room(self, own: int) -> bool:
+        """A client with more jobs that wait than own + 1 loses its last. return whether there is one"""
+        jobs = max(self._turns.values(), key=len, default=None)
+        if jobs is None or len(jobs) <= own + 1:
+            return False
+        self._waiting -= 1
+        jobs.pop().give_place()
         return True
 
     def _queue(self, job: Job) -> None:
@@ -121,8 +138,11 @@ class PasswordWorker:
                 self._waiting -= 1
                 continue
             wait_s = self.backoff.wait_s(job.username, time.monotonic()) if job.username else 0.0
-            if wait_s:
-                self._put_off(job, wait_s)
+            if wait_s and not self._put_off(job, wait_s):
+                self._waiting -= 1
+                job.give_place()
+            elif wait_s:
+                continue
             else:
                 self._waiting -= 1
                 self._run(job)
@@ -135,11 +155,17 @@ class PasswordWorker:
             self._turns[client] = jobs  # last in line
         return job
 
-    def _put_off(self, job: Job, wait_s: float) -> None:
+    def _put_off(self, job: Job, wait_s: float) -> bool:
+        """return False: too many are"""
         client = job.client
-        self._delayed[client] = self._delayed.get(client, 0) + 1
+        own = self._delayed.get(client, 0)
+        if own >= DELAYED_EACH or self._delayed_count >= DELAYED_MAX:
+            return False
+        self._delayed[client] = own + 1
+        self._delayed_count += 1
 
         def queue_again() -> None:
+            self._delayed_count -= 1
             left = self._delayed.pop(client) - 1
             if left:
                 self._delayed[client] = left
@@ -147,6 +173,7 @@ class PasswordWorker:
             self._start()
 
         self._loop.call_later(wait_s, queue_again)
+        return True
 
     def _run(self, job: Job) -> None:
         self._running += 1
@@ -162,7 +189,7 @@ class PasswordWorker:
             job = self._given.get()
             try:
                 result: Any = job.work()
-            except Exception as error:
+            except BaseException as error:  # NB: a panic of bcrypt's is no Exception
                 result = error
             self._loop.call_soon_from_thread(partial(self._on_done, job, result))
 
@@ -170,7 +197,7 @@ class PasswordWorker:
         """raises what the work has raised: a mistake"""
         self._running -= 1
         self._start()
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
         job.on_worked(result)
 

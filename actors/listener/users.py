@@ -153,5 +153,12 @@ class _Hashing:
         body = self._request.SerializeToString()
         error = self._users.routes.propose(self._caller, self._stream_id, self._method, body, self._auth)
         if error is not None:
-            self._caller.reply(self._stream_id, error.code, error.text.encode())
-            self._caller.flush()
+            self._refuse(error)
+
+    def give_place(self) -> None:
+        self._password = b""
+        self._refuse(errors.REQUEST_TOO_MANY_REQUESTS)
+
+    def _refuse(self, error: EtcdError) -> None:
+        self._caller.reply(self._stream_id, error.code, error.text.encode())
+        self._caller.flush()

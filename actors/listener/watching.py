@@ -36,7 +36,7 @@ from etcdz.watch.ranges import Range
 from etcdz.watch.watcher import UNSYNCED, VICTIM, Watcher, WatchStream
 
 CHECKED_AT_ONCE: Final = 2_000
-"""Watchers, when users or roles have changed: some milliseconds."""
+"""Watchers, when users or roles have changed: some milliseconds. Events that come meanwhile wait for all of them."""
 _CODE_NAMES: Final = {
     Code.INVALID_ARGUMENT: "InvalidArgument",
     Code.PERMISSION_DENIED: "PermissionDenied",
@@ -201,13 +201,16 @@ class Watching:
 
     def _check_again(self) -> None:
         """Some of them, and the rest when others have had their turn."""
-        for _ in range(min(CHECKED_AT_ONCE, len(self._unchecked))):
-            watcher = self._unchecked.popleft()
-            if watcher.stream.watchers.get(watcher.id) is watcher and not self._may_go_on(watcher):
-                self.hub.revoke(watcher, _as_status(errors.PERMISSION_DENIED).text)
+        self._check(CHECKED_AT_ONCE)
         if self._unchecked:
             self._host.call_later(0, self._check_again)
         self.turn_soon()
+
+    def _check(self, count: int) -> None:
+        for _ in range(min(count, len(self._unchecked))):
+            watcher = self._unchecked.popleft()
+            if watcher.stream.watchers.get(watcher.id) is watcher and not self._may_go_on(watcher):
+                self.hub.revoke(watcher, _as_status(errors.PERMISSION_DENIED).text)
 
     def _may_go_on(self, watcher: Watcher) -> bool:
         """NB: who began to watch by a token that has run out since goes on, as in etcd."""
@@ -261,11 +264,15 @@ class Watching:
 
     def on_changes(self, message: WatchChanges) -> None:
         """What one batch of the backend has changed: events for synced watchers."""
+        if self._unchecked:
+            self._check(len(self._unchecked))
         self.hub.on_changes(message.before, Position(*message.position), Changes(*message.changes))
         self.turn_soon()
 
     def on_chunk(self, message: WatchChunk) -> None:
         """A chunk of history: events for unsynced watchers."""
+        if self._unchecked:
+            self._check(len(self._unchecked))
         position, changes = Position(*message.position), Changes(*message.changes)
         self.hub.on_history(message.seq, message.through, position, changes)
         self.turn_soon()

@@ -27,8 +27,8 @@ from etcdz.peer.answers import (
     undecodable,
     version_answer,
 )
-from etcdz.peer.dialling import FILTERS
-from etcdz.peer.heads import RequestHead
+from etcdz.peer.dialling import FILTERS, PROCESS
+from etcdz.peer.heads import Headers, RequestHead
 from etcdz.peer.http1 import CONTINUE, END, End, RequestReader
 from etcdz.peer.message_stream import decode_post
 from etcdz.peer.protocol_error import ProtocolError
@@ -304,8 +304,10 @@ class AcceptedConnection(asyncio.Protocol):
             return
         self._transport.write(stream_head(self._host.directory, time.time()))
         self._owner, self.deadline = owner, None
+        headers: Headers = self._request.headers if self._request is not None else {}
         name, value = FILTERS
-        filters = self._request is not None and self._request.headers.get(name.lower()) == value
+        filters = headers.get(name.lower()) == value
+        owner.on_dialled_by(headers.get(PROCESS.lower(), b""), self._address())
         self._stream = OutgoingStream(self._transport, owner.outbox, what.stream, self._host.event_loop.time(), filters)
         owner.attach(self._stream)
 

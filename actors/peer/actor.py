@@ -11,6 +11,7 @@ for raft as one frame, and what raft sends in one turn leaves as one write for e
 """
 
 import asyncio
+import secrets
 import socket
 import time
 import traceback
@@ -87,7 +88,7 @@ class PeerActor(EventLoopActor):
         self.tls = PeerTls(self.config.peer_tls, self.event_loop, self.log)
         self._sockets = [socket.socket(fileno=fd) for fd in boot.fds]
         self.directory = self._first_directory(self.config)
-        self.dialler = Dialler(self.directory)
+        self.dialler = Dialler(self.directory, secrets.token_hex(8))
         self.screen = Screen(self.directory.member_id)
         self.remotes: dict[int, RemoteMember] = {}
         self.touched: set[RemoteMember] = set()

@@ -14,6 +14,7 @@ from etcdz.limits import PEER_UNANSWERED_BYTES_MAX
 from etcdz.peer.dialling import OK, REMOVED, judge_post
 from etcdz.peer.outbox import MESSAGE, MSGAPP, Outbox
 from etcdz.peer.probing import PATH, PROBE_S, ROUND_TRIPPER, Probes
+from etcdz.peer.processes import Processes
 from etcdz.peer.redial import Redial
 from etcdz.peer.status import Status
 
@@ -21,6 +22,8 @@ POSTING_MAX: Final = 4
 """POSTs that are under way at a time."""
 PROBE_TIMEOUT_S: Final = 5.0
 POST_TIMEOUT_S: Final = 30.0
+TELL_OF_TWO_EVERY_S: Final = 60.0
+TWO: Final = "two processes run as one member, so writes may be lost: one of them has a copy of its data, stop that one"
 _POSTS: Final = "posts"
 _STREAM_NAMES: Final = {MESSAGE: "stream Message", MSGAPP: "stream MsgApp v2"}
 """In etcd's log."""
@@ -61,6 +64,8 @@ class RemoteMember:
         self.bad_streams = 0
         self.attached = 0
         self.unanswered_bytes = 0
+        self._processes = Processes()
+        self._tell_of_two_at = 0.0
         self._overflows_told = 0
         self._read_from: set[str] = set()  # kinds of streams from it that are up
         self._posting = 0
@@ -96,6 +101,13 @@ class RemoteMember:
         self.exchanges.close()
 
     # ---- its streams ----
+
+    def on_dialled_by(self, process: bytes, address: str) -> None:
+        """A stream comes from this process of it. NB: nobody is turned away: who of two is right cannot be seen."""
+        now = self._host.event_loop.time()
+        if self._processes.are_two(process) and now >= self._tell_of_two_at:
+            self._tell_of_two_at = now + TELL_OF_TWO_EVERY_S
+            self._host.log.error(TWO, remote_peer_id=f"{self.id:x}", address=address)
 
     def attach(self, stream: OutgoingStream) -> None:
         """It has dialled; what it had dialled before carries nothing more."""

@@ -344,6 +344,8 @@ class RaftActor(Actor):
         self.publish.retry(now)
         self.outgoing_snapshots.advance(now)
         self.version_monitor.look(now)
+        if self.appends.refusal:
+            self.leader_transfer.step_aside(now)
         if self.read_indexes.has_work:
             self.read_indexes.expire(now)
 

@@ -1,4 +1,5 @@
-"""Handing the lead to another member: because a client asks for it, and when this member stops in order.
+"""Handing the lead to another member: because a client asks for it, because this disk is full, and when this member
+stops in order.
 
 The core lets the other catch up, and tells it to campaign. Until it leads, or an election timeout is over, this one
 takes no proposals; those of others that come meanwhile go to the next leader (actors/raft/peer_messages.py).
@@ -16,6 +17,8 @@ from etcdz.raft.messages import LEADER
 
 STOP_WAIT_S: Final = 2.0
 """How long a member that stops waits for another to lead."""
+STEP_ASIDE_EVERY_S: Final = 60.0
+"""Between two attempts. Where all disks are full, the lead must not go round and round."""
 
 
 class Host(Protocol):
@@ -35,6 +38,20 @@ class LeaderTransfer:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._may_step_aside_at = 0.0
+
+    def step_aside(self, now: float) -> None:
+        """Because the wal takes nothing, or soon will not. What the others write and commit would pile up in this
+        process, and wait here to be applied; a follower is sent no more than it acknowledges. In etcd such a leader
+        ends. now: on the monotonic clock"""
+        node = self._host.node
+        if node is None or node.raft.role != LEADER or now < self._may_step_aside_at:
+            return
+        target = self._successor(node)
+        if target:
+            self._may_step_aside_at = now + STEP_ASIDE_EVERY_S
+            self._host.log.warn("leadership transfer starting, the disk is full", transferee_member_id=f"{target:x}")
+            node.transfer_leader(target)
 
     def on_move_leader(self, message: MoveLeader) -> None:
         """The listener sees by who leads then whether it was done."""

@@ -4,9 +4,10 @@
 
 One round is under way at a time; what comes meanwhile goes into the next. A question or its answer may get lost, so
 after RETRY_S, and of each new leader, it is asked again, by a context that was never used: an answer to an earlier
-question, of another leader or to a raft that is gone, must not be taken for one to this. Where etcd fails the reads
-that waited for a leader that is gone (`leader changed`), these wait for the next one. A listener ends those that wait
-too long.
+question, of another leader or to a raft that is gone, must not be taken for one to this. It is an answer all the same,
+for the reads that had come before that question was asked: otherwise none would ever be answered while answers take
+longer than RETRY_S. Where etcd fails the reads that waited for a leader that is gone (`leader changed`), these wait for
+the next one. A listener ends those that wait too long.
 """
 
 import time
@@ -40,8 +41,13 @@ class ReadIndexes:
         self.waiting: list[tuple[float, int, list[int]]] = []
         """(when it came, slot, request ids)"""
         self._asked: list[tuple[float, int, list[int]]] = []
-        """What the present round is for."""
-        self._context = b""
+        """What the newest question is for, in the order in which it came."""
+        self._done = 0
+        """How many that were asked for are answered or forgotten: all that came before those in _asked."""
+        self._questions: dict[bytes, int] = {}
+        """Context -> how many had been asked for when it was, in the order of asking.
+
+        Invariant: all numbers are above _done: an answer is good for the first of _asked, up to that number."""
         self._leader = (0, 0)
         """(term, leader) that was asked."""
         self._retry_at = 0.0
@@ -59,7 +65,7 @@ class ReadIndexes:
         """Forget those that no listener waits for any more. now: on the monotonic clock"""
         oldest = now - self._keep_s
         self.waiting = [one for one in self.waiting if one[0] > oldest]
-        self._asked = [one for one in self._asked if one[0] > oldest]
+        self._end(len([one for one in self._asked if one[0] <= oldest]))
 
     def advance(self, node: RawNode, now: float) -> None:
         """Ask, if nothing is under way or what is seems lost. Requires: has_work. now: on the monotonic clock
@@ -75,8 +81,9 @@ class ReadIndexes:
         self._asked += self.waiting
         self.waiting = []
         self._leader, self._retry_at = leader, now + RETRY_S
-        self._context = self._new_context()
-        node.read_index(self._context)
+        context = self._new_context()
+        self._questions[context] = self._done + len(self._asked)
+        node.read_index(context)
 
     def _new_context(self) -> bytes:
         """Unlike any other in the cluster, over restarts as well: a leader of etcd keeps reads by their contexts."""
@@ -85,11 +92,17 @@ class ReadIndexes:
         return self._ids.next().to_bytes(8, "big")
 
     def answer(self, states: Sequence[ReadState]) -> None:
-        """What the leader found. Answers to earlier questions are passed over."""
+        """What the leader found. Answers to questions whose reads are all answered are passed over."""
         links = self._host.links
         for state in states:
-            if state.context != self._context:
-                continue
-            asked, self._asked, self._context = self._asked, [], b""
-            for _, slot, ids in asked:
+            count = self._questions.get(state.context, self._done) - self._done
+            for _, slot, ids in self._end(count):
                 links.send(links.listener(slot), ReadStates(state.index, ids))
+
+    def _end(self, count: int) -> list[tuple[float, int, list[int]]]:
+        """return so many of those that were asked for, the first, which wait no longer."""
+        ended, self._asked = self._asked[:count], self._asked[count:]
+        self._done += count
+        if count:
+            self._questions = {context: number for context, number in self._questions.items() if number > self._done}
+        return ended

@@ -109,7 +109,11 @@ class WalActor(Actor):
         self.untold_bytes = 0
         self.tell_at = 0.0
         self.retry_at: float | None = None
+        """None: the log takes what comes."""
+        self.is_log_full = False
+        """It did not take what came last."""
         self.disk_full = False
+        """There is less space than the reserve, or none for the log."""
         self.next_disk_check = 0.0
         self.written_since_check = True
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
@@ -449,10 +453,22 @@ class WalActor(Actor):
             self.untold, self.untold_ids = [], []
             self.untold_bytes = 0
 
+    def _retry(self) -> None:
+        """The first that waits alone, and all others if it could be written: they may be many megabytes."""
+        self.retry_at = None
+        self.waiting, others = self.waiting[:1], self.waiting[1:]
+        self._sync_waiting()
+        self.waiting += others
+        if self.retry_at is None:
+            self.is_log_full = False
+            self.log.warn("there is space for the log again", appends=1 + len(others))
+            self._sync_waiting()
+
     def _on_full(self, error: Exception) -> None:
-        """Nothing of the batch counts as written. It is tried again until there is space."""
-        self.log.error("no space left for the log, trying again", error=str(error))
-        self.disk_full = True
+        """Nothing of the batch counts as written. It is tried again until there is space, and told of once."""
+        if not self.is_log_full:
+            self.log.error("no space left for the log, trying again", error=str(error))
+        self.is_log_full = self.disk_full = True
         self.retry_at = time.monotonic() + limits.DISK_CHECK_S
         self.links.send("raft", Appended(self.raft_incarnation, 0, "NoSpace"))
 
@@ -476,8 +492,7 @@ class WalActor(Actor):
         self.next_disk_check = now + limits.DISK_CHECK_S
         self.written_since_check = False
         if self.retry_at is not None:
-            self.retry_at = None
-            self._sync_waiting()
+            self._retry()
             self._maybe_return()
 
     def _check_space(self) -> None:

@@ -72,10 +72,13 @@ class Access:
         return role in self.roles_of.get(username, ())
 
     def check_somebody(self, auth: AuthInfo | None) -> EtcdError | None:
-        """Any user will do."""
+        """Any user will do that there is: not who shows a certificate, or a token that is signed, of one that is not or
+        is gone. NB: etcd lets these in."""
         if not self.enabled:
             return None
-        return errors.USER_EMPTY if auth is None or not auth.username else None
+        if auth is None or not auth.username:
+            return errors.USER_EMPTY
+        return None if auth.username in self.roles_of else errors.PERMISSION_DENIED
 
     def check_admin(self, auth: AuthInfo | None) -> EtcdError | None:
         """NB: etcd compares no revisions here."""

@@ -71,8 +71,9 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | LeaseNews          | lessor -> backend           | LeaseNewsEnd         | calls that it decides wait for the next table    |
 | LeaseNewsEnd       | backend -> lessor           | -                    | as above                                         |
 | QuotaHeadroom      | backend -> listener         | -                    | sent again when it changes, and to each new one  |
-| AuthState          | backend -> listener         | -                    | sent again with every change, and to each new one |
-| AuthTokens         | backend -> listener         | -                    | all of them are sent to each new one             |
+| AuthState          | backend -> listener         | AuthHeard            | sent again with every change, and to each new one |
+| AuthTokens         | backend -> listener         | AuthHeard, if some are gone | all of them are sent to each new one             |
+| AuthHeard          | listener -> backend         | -                    | the listener, or the backend, is gone            |
 | TokensUsed         | listener -> backend         | -                    | the token lives a little shorter                 |
 | CompactSlice       | compactor -> backend        | CompactionState      | asked again of the next backend incarnation      |
 | CompactionState    | backend -> compactor        | -                    | a new compactor asks, and so does one that waits |
@@ -739,6 +740,17 @@ class AuthTokens(NamedTuple):
     added: list[tuple[str, str]]
 
 
+class AuthHeard(NamedTuple):
+    """This listener has taken what it was told of users, roles and tokens: it acts by nothing older.
+
+    incarnation     of the listener
+    applied_index   of AuthState or AuthTokens
+    """
+
+    incarnation: int
+    applied_index: int
+
+
 class TokensUsed(NamedTuple):
     """These simple tokens were used at this listener since it last said so: they live on."""
 
@@ -896,6 +908,7 @@ MESSAGES: dict[int, type[Any]] = {
     49: TokensUsed,
     50: CompactSlice,
     51: CompactionState,
+    52: AuthHeard,
     60: LeaseCalls,
     61: LeaseAnswers,
     62: LeaseHello,

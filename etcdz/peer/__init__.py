@@ -48,14 +48,15 @@ Who is who (`directory`), requests that come in (`routes`, `answers`), those tha
     accepted, not_processed, undecodable, members_answer, version_answer(directory) -> Answer
     probing_answer(unix_ns), asked_answer(directory, path, status, content_type, body) -> Answer
     text_error(status, text) -> Answer
-    Dialler(directory).stream_request(kind, authority, remote_id), .message_request(authority, size),
+    Dialler(directory, process).stream_request(kind, authority, remote_id), .message_request(authority, size),
         .snapshot_request(authority), .call_request(method, path, authority, body) -> bytes
     judge_stream(status, headers, body, server_version), judge_post(status, body) -> Verdict(kind, text)
         kind: OK, RETRY or REMOVED
 
-How another member fares (`status`, `redial`, `probing`):
+How another member fares (`status`, `redial`, `processes`, `probing`):
 
     Status().activate(unix_s) -> bool, .deactivate(why) -> bool, .active_since
     Redial(urls).url, .due(now) -> s, .on_dial(now), .on_failure()
+    Processes().are_two(process) -> bool                    whether it runs twice (`processes`)
     Probes(now).on_answer(took_s, unix_s, body), .on_failure(why), .round_trip_s, .warnings(now)
 """

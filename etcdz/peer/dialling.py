@@ -14,6 +14,8 @@ REMOVED: Final = "removed"
 
 FILTERS: Final = (b"X-Etcdz-Filters", b"repeated-proposals")
 """A stream is dialled with this by who takes no proposal twice that is marked as actors/raft/forwarding.py says."""
+PROCESS: Final = b"X-Etcdz-Process"
+"""A stream is dialled with this by whom (etcdz/peer/processes.py)."""
 _RAFT_TYPE: Final = (b"Content-Type", b"application/protobuf")
 _SNAPSHOT_TYPE: Final = (b"Content-Type", b"application/octet-stream")
 
@@ -28,13 +30,15 @@ class Verdict(NamedTuple):
 class Dialler:
     """Heads of requests of one member. authority: host and port of the URL that is dialled"""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, process: str = "") -> None:
+        """process: a number that no other process has; "": not said"""
         self._directory = directory
+        self._process = [(PROCESS, process.encode())] if process else []
 
     def stream_request(self, kind: str, authority: str, remote_id: int) -> bytes:
         """For the stream of this kind from the other member to this one."""
         target = f"/raft/stream/{kind}/{self._directory.member_id:x}"
-        return self._request("GET", target, authority, [(b"X-Raft-To", b"%x" % remote_id), FILTERS])
+        return self._request("GET", target, authority, [(b"X-Raft-To", b"%x" % remote_id), FILTERS, *self._process])
 
     def message_request(self, authority: str, size: int) -> bytes:
         """The head of a POST of one encoded message of so many bytes, which follows."""

@@ -5,6 +5,9 @@ clients of a socket without a listener would wait, so all sockets are dealt out 
 When there are more listeners than before, each of the old ones closes the share of its connections that the new ones
 should have; these clients reconnect through any socket. A listener that was restarted is not one more: its end costs
 only its own clients their connections.
+
+A new listener lets nobody in until it knows the users (actors/listener/actor.py): clients are not left to it while
+others let them in.
 """
 
 from collections.abc import Iterable
@@ -20,11 +23,21 @@ class AcceptBalancing:
         self._told: dict[int, tuple[int, ...]] = {}
         self._served: set[str] = set()
         """Names of those that serve, or did until they ended by themselves."""
+        self._letting_in: set[int] = set()
+        """Incarnations."""
+
+    def note(self, incarnation: int, lets_in: bool) -> bool:
+        """What a listener says of itself. return whether that is new: orders are due"""
+        if not lets_in or incarnation in self._letting_in:
+            return False
+        self._letting_in.add(incarnation)
+        return True
 
     def orders(self, listed: Iterable[Child], sockets: int) -> list[tuple[int, Listen]]:
         """[(incarnation, what to tell it)] for the listeners for which something changes. sockets: of one address"""
         alive = [child for child in listed if child.spec.listen_sockets]
-        crew = [child for child in alive if child.serving]
+        serving = [child for child in alive if child.serving]
+        crew = [child for child in serving if child.incarnation in self._letting_in] or serving
         shares = {child.incarnation: tuple(range(i, sockets, len(crew))) for i, child in enumerate(crew)}
         newcomers = [child for child in crew if child.name not in self._served]
         newcomers_share = len(newcomers) / len(crew) if newcomers and self._served else 0.0
@@ -38,5 +51,6 @@ class AcceptBalancing:
                 orders.append((child.incarnation, Listen(list(share), drain_share)))
                 self._told[child.incarnation] = share
         living = {child.incarnation for child in alive}
+        self._letting_in &= living
         self._told = {incarnation: share for incarnation, share in self._told.items() if incarnation in living}
         return orders

@@ -157,6 +157,14 @@ class Member:
         roster, listed = Roster(self._roster_version, self._roster()), self.lifecycle.listed()
         for child in listed:
             self.links.send(child.incarnation, roster)
+        self._balance(listed)
+
+    def note_letting_in(self, incarnation: int, lets_in: bool) -> None:
+        """Whether clients can come to this listener, as it says itself."""
+        if self._accept_balancing.note(incarnation, lets_in):
+            self._balance(self.lifecycle.listed())
+
+    def _balance(self, listed: list[Child]) -> None:
         per_address = max((len(sockets.sockets) for sockets in self._listen_sockets), default=0)
         for incarnation, order in self._accept_balancing.orders(listed, per_address):
             self.links.send(incarnation, order)

@@ -211,6 +211,8 @@ class Loop:
     def _on_heartbeat(self, beat: Heartbeat, now: float) -> None:
         self._member.observations.on_heartbeat(beat, now)
         self._member.lifecycle.on_heartbeat(beat.name, beat.incarnation, now)
+        if "lets_in" in beat.summary:
+            self._member.note_letting_in(beat.incarnation, beat.summary["lets_in"])
         if not self._serves and beat.summary.get("serving"):
             self._serves = True
             service_manager.notify(service_manager.READY)

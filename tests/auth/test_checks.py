@@ -235,6 +235,12 @@ def test_the_door_lets_in_whom_it_should(world: Member, error: str | None, metho
     assert (nobody.text if nobody else None) == (NOBODY if needs_somebody else None)
 
 
+@pytest.mark.parametrize("method", [*sorted(calls.SOMEBODY), methods.ALARM])
+def test_a_name_that_no_user_has_is_nobody(world: Member, method: int) -> None:
+    """Of a certificate, or in a token that was signed before the user was deleted."""
+    assert calls.refusal(world.access, method, b"", world.now("gone")) == errors.PERMISSION_DENIED
+
+
 def test_alarms_are_listed_by_any_user_and_changed_by_admins(world: Member) -> None:
     for action, error in ((0, None), (1, errors.PERMISSION_DENIED), (2, errors.PERMISSION_DENIED)):
         body = pb.AlarmRequest(action=action, alarm=1).SerializeToString()

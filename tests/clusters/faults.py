@@ -8,19 +8,26 @@ A fault's `end` leaves all members running and all links whole; that they have r
 
 import os
 import random
+import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Final, NamedTuple
 
+import grpc
 import psutil
 
-from tests.cluster_process import Cluster
+from tests.cluster_process import Cluster, MemberFailed, until
 from tests.clusters.trial import ClusterTrial
 from tests.etcd_process import Etcdz
+from tests.process.damage import flip_in_file
+from tests.process.injected import can_inject, injected
 
 ACTORS: Final = ("raft", "wal", "backend", "peer", "lessor", "compactor", "listener-1")
 PAUSABLE: Final = ("raft", "peer", "wal", "backend")
+LEFT_BYTES: Final = (0, 0, 8 << 20)
+"""On a full disk: nothing, or less than the reserve."""
 SLOW: Final = {"delay_s": 0.035, "jitter_s": 0.03}
 
 
@@ -94,6 +101,101 @@ def pause_actor(trial: ClusterTrial, name: str, actor: str) -> Fault:
             os.kill(pids[0], signal.SIGCONT)
 
     return Fault(f"pause {actor} of {name}", begin, end)
+
+
+def fill_disk(trial: ClusterTrial, name: str, leave_bytes: int = 0) -> Fault:
+    """It takes no more writes of its own clients; if its disk is needed, it ends."""
+    assert trial.machines is not None
+    disk = trial.machines.disks[name]
+
+    def end() -> None:
+        disk.relieve()
+        recover(trial, name)
+
+    return Fault(f"fill the disk of {name} but for {leave_bytes} bytes", lambda: disk.fill(leave_bytes), end)
+
+
+def set_clock(trial: ClusterTrial, name: str, by_s: float) -> Fault:
+    """The wall clock of one member jumps, and is not set right again. An actor that begins then reads it anew."""
+    assert trial.machines is not None
+    clock = trial.machines.clocks[name]
+    actor = trial.random.choice(ACTORS)
+    killed = kill_actor(trial, name, actor)
+
+    def begin() -> None:
+        clock.jump(by_s)
+        killed.begin()
+
+    return Fault(f"set the clock of {name} by {by_s:.1f} s and kill its {actor}", begin, killed.end)
+
+
+def fail_sync(trial: ClusterTrial, name: str) -> Fault:
+    """What the log writes is not synced: the member ends with its next write."""
+    injecting = ExitStack()
+
+    def begin() -> None:
+        pid = int(trial.actors(name)["wal"]["pid"])
+        injecting.enter_context(injected(pid, "fdatasync", "error=EIO"))
+
+    def end() -> None:
+        injecting.close()
+        recover(trial, name)
+
+    return Fault(f"fail the log's sync of {name}", begin, end)
+
+
+def flip_bit(trial: ClusterTrial, name: str) -> Fault:
+    """In a file of a member that was killed. It starts again and has what the others have, or it refuses and says why:
+    then its files are what they were before."""
+    member = trial.cluster[name]
+    kept = Path(f"{member.tmp_dir}.kept")
+
+    def begin() -> None:
+        member.kill9()
+        shutil.copytree(member.data_dir, kept)
+        print(f"        {flip_in_file(member.data_dir, trial.random)}", flush=True)
+
+    def end() -> None:
+        trial.cluster.launch(name)
+        try:
+            member.wait_ready()
+        except MemberFailed:
+            assert member.wait() not in (0, -signal.SIGKILL)
+            assert "Traceback" not in member.log_tail(40), member.log_tail(40)
+            print(f"        refused: {member.log_tail(1).strip()}", flush=True)
+            shutil.rmtree(member.data_dir)
+            shutil.copytree(kept, member.data_dir)
+        shutil.rmtree(kept)
+        recover(trial, name)
+        assert_equal_stores(trial, name)
+
+    return Fault(f"flip a bit of {name}", begin, end)
+
+
+def assert_equal_stores(trial: ClusterTrial, name: str) -> None:
+    """All data are read for that: what this member finds damaged only then ends it, and its next start mends it."""
+    try:
+        trial.cluster.assert_equal_stores()
+    except grpc.RpcError:
+        recover(trial, name)
+        trial.cluster.assert_equal_stores()
+
+
+def recover(trial: ClusterTrial, name: str) -> None:
+    """Returns once it answers a linearizable read; it is started again if it has ended. raises TimeoutError"""
+    member = trial.cluster[name]
+
+    def answers() -> bool:
+        if not member.running:
+            member.stop()  # what is left of it
+            trial.cluster.launch(name)
+        try:
+            member.get(b"\0", count_only=True)
+        except grpc.RpcError:
+            return False
+        return True
+
+    until(answers, 60, lambda: f"{name} does not answer: {member.log_tail(5)}", 0.1)
 
 
 def links(trial: ClusterTrial, name: str, order: Callable[[], None]) -> Fault:
@@ -178,6 +280,29 @@ def _random_halves(trial: ClusterTrial, rng: random.Random) -> Fault:
     return links(trial, f"part {half}", lambda: trial.cluster.network.partition(half))
 
 
+def _random_full_disk(trial: ClusterTrial, rng: random.Random) -> Fault | None:
+    if trial.machines is None or not trial.machines.disks:
+        return None
+    return fill_disk(trial, _victim(trial.cluster, rng), rng.choice(LEFT_BYTES))
+
+
+def _random_clock(trial: ClusterTrial, rng: random.Random) -> Fault | None:
+    name = _an_etcdz(trial.cluster, rng)
+    if trial.machines is None or name is None:
+        return None
+    return set_clock(trial, name, rng.choice((-1, 1)) * 10 ** rng.uniform(-1, 4))
+
+
+def _random_failed_sync(trial: ClusterTrial, rng: random.Random) -> Fault | None:
+    name = _an_etcdz(trial.cluster, rng)
+    return fail_sync(trial, name) if name and can_inject() else None
+
+
+def _random_flip(trial: ClusterTrial, rng: random.Random) -> Fault | None:
+    name = _an_etcdz(trial.cluster, rng)
+    return flip_bit(trial, name) if name else None
+
+
 def _random_slowness(trial: ClusterTrial, rng: random.Random) -> Fault:
     names = [member.name for member in trial.cluster]
 
@@ -201,4 +326,8 @@ KINDS: Final[dict[str, Callable[[ClusterTrial, random.Random], Fault | None]]] =
     "cut": _random_cut,
     "halves": _random_halves,
     "slow": _random_slowness,
+    "full_disk": _random_full_disk,
+    "clock": _random_clock,
+    "failed_sync": _random_failed_sync,
+    "flip": _random_flip,
 }

@@ -6,11 +6,13 @@ what watches were told at each member, an order of what registers said (register
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.cluster_process import FAST, Cluster
 from tests.clusters import faults
+from tests.clusters.machines import Machines
 from tests.clusters.registers import Registers, find_violation
 from tests.clusters.trial import ClusterTrial, texts, unexpected
 from tests.process.watch_lease_load import ALL, Witness, check_events, check_same
@@ -23,9 +25,12 @@ CALM_S = (0.0, 1.0)
 FLAGS = (*FAST, "--snapshot-count=500")
 
 
-def test_writes_and_watches_under_faults(make_cluster: Callable[..., Cluster], seed: int, is_long: bool) -> None:
-    with make_cluster(None, *FLAGS, proxied=True, seed=seed) as cluster:
-        trial = ClusterTrial(cluster, seed)
+def test_writes_and_watches_under_faults(
+    make_cluster: Callable[..., Cluster], tmp_path: Path, seed: int, is_long: bool
+) -> None:
+    cluster = make_cluster(None, *FLAGS, proxied=True, seed=seed)
+    with Machines(cluster, tmp_path / "machines") as machines, cluster:
+        trial = ClusterTrial(cluster, seed, machines)
         witnesses = {member.name: Witness(member.target, **ALL) for member in cluster}
         with trial.load(clients=4, long_running=True) as load:
             suffer(trial, FAULTS_LONG if is_long else FAULTS)
@@ -34,14 +39,15 @@ def test_writes_and_watches_under_faults(make_cluster: Callable[..., Cluster], s
         summary = trial.verify()
         check_witnesses(witnesses, cluster.assert_equal_stores())
         print(f"{summary}, {texts(trial.record.errors()).most_common(8)}")
-        assert not unexpected(trial.record.errors(), connection_lost=True)
+        assert not unexpected(trial.record.errors(), connection_lost=True, disk_full=True)
 
 
 def test_registers_are_linearizable_under_faults(
-    make_cluster: Callable[..., Cluster], seed: int, is_long: bool
+    make_cluster: Callable[..., Cluster], tmp_path: Path, seed: int, is_long: bool
 ) -> None:
-    with make_cluster(None, *FLAGS, proxied=True, seed=seed) as cluster:
-        trial = ClusterTrial(cluster, seed)
+    cluster = make_cluster(None, *FLAGS, proxied=True, seed=seed)
+    with Machines(cluster, tmp_path / "machines") as machines, cluster:
+        trial = ClusterTrial(cluster, seed, machines)
         with Registers({member.name: member.target for member in cluster}, seed) as registers:
             suffer(trial, FAULTS_LONG if is_long else FAULTS)
             cluster.leader(timeout_s=60)

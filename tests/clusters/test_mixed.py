@@ -1,13 +1,16 @@
 """etcdz beside real members in one cluster: whoever leads, all hold the same, and a cluster changes kind under load."""
 
 import random
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.cluster_process import FAST, Cluster, until
+from tests.cluster_process import FAST, Cluster, ClusterMember, until
+from tests.clusters.machines import customized
 from tests.clusters.trial import ClusterTrial, unexpected
+from tests.process.load import open_channel
 from tests.process.watch_lease_load import ALL, Witness, check_witnesses
 
 pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(3_600)]
@@ -21,6 +24,7 @@ MIXES_LONG = (
     "etcdz,etcdz,etcdz",
 )
 LONG_CALLS = 12_000
+LEASE_S = 1_000
 
 
 @pytest.fixture(params=[MIX, *MIXES_LONG])
@@ -60,6 +64,35 @@ def assert_equal_after_compaction(cluster: Cluster, revision: int, rng: random.R
     for member in members:
         until(lambda at=member: at.hash_kv()[2] == compaction.revision, 30, lambda: "not compacted everywhere")
     cluster.assert_equal_stores()
+
+
+def test_checkpoints_of_leases_count_whoever_leads(make_cluster: Callable[..., Cluster]) -> None:
+    """What etcdz notes of a lease etcd goes on from, and etcd's note at a renewal takes it back at etcdz as well."""
+    cluster = make_cluster("etcd,etcdz,etcdz", *FAST, "--experimental-enable-lease-checkpoint")
+    for name in ("m1", "m2"):
+        cluster[name].env = customized(LEASE_CHECKPOINT_EVERY_S="1")
+    with cluster:
+        cluster.move_leader("m1")
+        lease = cluster["m1"].call("Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=LEASE_S), pb.LeaseGrantResponse).ID
+        until(lambda: seconds_left(cluster["m1"], lease) < LEASE_S - 3, 60, lambda: "its clock stands still")
+        for name in ("m0", "m2", "m0"):
+            cluster.move_leader(name)
+            for member in cluster:
+                assert LEASE_S - 60 < seconds_left(member, lease) < LEASE_S - 1, (member.name, "after", name)
+        began_s = time.monotonic()
+        with open_channel(cluster["m2"].target) as channel:
+            keep_alive = channel.stream_stream("/etcdserverpb.Lease/LeaseKeepAlive")
+            request = pb.LeaseKeepAliveRequest(ID=lease).SerializeToString()
+            answer = pb.LeaseKeepAliveResponse.FromString(next(keep_alive(iter([request]), timeout=30)))
+        assert answer.TTL == LEASE_S
+        cluster.move_leader("m2")
+        assert seconds_left(cluster["m2"], lease) > LEASE_S - 2 - (time.monotonic() - began_s)
+
+
+def seconds_left(member: ClusterMember, lease: int) -> int:
+    """As the leader tells it."""
+    request = pb.LeaseTimeToLiveRequest(ID=lease)
+    return int(member.call("Lease/LeaseTimeToLive", request, pb.LeaseTimeToLiveResponse).TTL)
 
 
 @pytest.mark.parametrize("origin", ["etcd", "old-etcd"])

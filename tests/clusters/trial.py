@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 import grpc
 
 from tests.cluster_process import Cluster, ClusterMember, until
+from tests.clusters.machines import Machines
 from tests.etcd_process import Etcdz
 from tests.process import checker
 from tests.process.checker import Summary
@@ -38,6 +39,7 @@ EXPECTED_TEXTS: Final = (
     "raft proposal dropped",  # etcd, while leadership is being handed over
 )
 """What a client may be told while members come and go."""
+NO_SPACE: Final = "etcdserver: mvcc: database space exceeded"
 CONNECTION_TEXTS: Final = (
     "failed to connect to all addresses", "Connection refused", "Connection reset", "Socket closed", "recvmsg",
     "Broken pipe", "GOAWAY", "transport is closing", "error reading from server", "Stream removed", "sendmsg",
@@ -49,8 +51,10 @@ CONNECTION_TEXTS: Final = (
 class ClusterTrial:
     """A cluster under test, over all that happens to it."""
 
-    def __init__(self, cluster: Cluster, seed: int) -> None:
+    def __init__(self, cluster: Cluster, seed: int, machines: Machines | None = None) -> None:
+        """machines: what the members stand on, if that may be spoilt"""
         self.cluster = cluster
+        self.machines = machines
         self.seed = seed
         self.random = random.Random(seed)
         self.record = Record()
@@ -151,7 +155,8 @@ def texts(errors: Iterable[Op]) -> Counter[str]:
     return Counter(f"{op.code.name if op.code else None}: {op.text[:80]}" for op in errors)
 
 
-def unexpected(errors: Iterable[Op], connection_lost: bool = False) -> Counter[str]:
-    """Errors that an etcd in trouble would not give. connection_lost: a listener has died, so those of grpcio count"""
-    allowed = EXPECTED_TEXTS + (CONNECTION_TEXTS if connection_lost else ())
+def unexpected(errors: Iterable[Op], connection_lost: bool = False, disk_full: bool = False) -> Counter[str]:
+    """Errors that an etcd in trouble would not give. connection_lost: a listener has died, so those of grpcio count.
+    disk_full: a member has been without space"""
+    allowed = EXPECTED_TEXTS + (CONNECTION_TEXTS if connection_lost else ()) + ((NO_SPACE,) if disk_full else ())
     return texts(op for op in errors if not any(text in op.text for text in allowed))

@@ -112,3 +112,17 @@ def tear_leveldb(data_dir: Path, rng: random.Random) -> str:
     with log.open("r+b") as file:
         file.truncate(keep)
     return f"{log.name}: {keep} of {size} bytes left"
+
+
+def flip_in_file(data_dir: Path, rng: random.Random) -> str:
+    """One bit at any place that was written, in a file of the log or the store. return what was done"""
+    store = [path for path in leveldb_dir(data_dir).iterdir() if path.name != "LOCK" and path.stat().st_size]
+    snaps = list((data_dir / "member" / "snap").glob("*.snap"))
+    path = rng.choice([rng.choice(segments(data_dir)), rng.choice(segments(data_dir)), rng.choice(store + snaps)])
+    data = path.read_bytes()
+    end = frames(data)[-1].hi if path.suffix == ".wal" else len(data)
+    at, bit = rng.randrange(end), rng.randrange(8)
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([data[at] ^ 1 << bit]))
+    return f"{path.relative_to(data_dir)}: bit {bit} of byte {at} of {end}"

@@ -7,6 +7,7 @@ done = run_traced(trace, CALLS, ["-e", "inject=fsync:error=EIO:when=2"], ["-m", 
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -39,6 +40,21 @@ def injected(pid: int, calls: str, effect: str) -> Iterator[None]:
         except subprocess.TimeoutExpired:  # what it holds in a call that takes its time
             tracer.kill()
             tracer.communicate()
+
+
+@functools.cache
+def can_inject() -> bool:
+    """Whether strace is there, and may trace another process."""
+    if shutil.which("strace") is None:
+        return False
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            with injected(process.pid, "fdatasync", "error=EIO"):
+                return True
+        except pytest.skip.Exception:
+            return False
+        finally:
+            process.kill()
 
 
 def run_traced(

@@ -14,8 +14,8 @@ from tests.offline.members import put_many
 from tests.process.trial import Trial
 
 IDLE_MB_MAX = 92.0
-"""87 with Python 3.11: 31 that supervisor, zygote and all actors share, 10 of the supervisor's own, and 4.5 to 8 of the
-zygote's and each actor's own, of pages that it has written to. Counting references is enough for that."""
+"""87 to 89 with Python 3.11: 31 that supervisor, zygote and all actors share, 10 of the supervisor's own, and 4.5 to 8
+of the zygote's and each actor's own, of pages that it has written to. Counting references is enough for that."""
 FILLED_MB_MAX = 116.0
 """With 10,000 keys of 100 bytes, raft's log of them and the backend's index: some 12 more."""
 

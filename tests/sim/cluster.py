@@ -385,10 +385,19 @@ class Healing:
         self._stop_outsiders(members)
         leader = self.cluster.leader()
         self.complaint = self._why_not(leader, members)
-        if self.complaint and leader is None and self._is_stalemate():
+        if self.complaint and self.world.now - self._begun >= 20 * self.world.plan.election_ticks * TICK_MS:
+            return self._is_known_to_last(leader, members)
+        return not self.complaint
+
+    def _is_known_to_last(self, leader: Member | None, members: list[Member]) -> bool:
+        """Whether this is one of the two states that the algorithm itself never leaves, as docs/raft.md says."""
+        if leader is None and self._is_stalemate():
             self.world.counts["stalemates"] += 1
             return True
-        return not self.complaint
+        if leader is not None and self._serves() and self._is_deaf_to(leader, self._behind(members)):
+            self.world.counts["deaf members"] += 1
+            return True
+        return False
 
     def _is_stalemate(self) -> bool:
         """Nobody can win an election: whoever counts a removed member's vote has a shorter log than it, and whoever
@@ -397,8 +406,6 @@ class Healing:
         as well; it comes of a change that takes effect when it is applied, and not as in thesis 4.1 when it is
         appended, and goes away if a leader hands over before it removes itself (4.2.2).
         """
-        if self.world.now - self._begun < 20 * self.world.plan.election_ticks * TICK_MS:
-            return False
         return not any(self._may_win(member) for member in self.cluster.up())
 
     def _may_win(self, member: Member) -> bool:
@@ -406,6 +413,38 @@ class Healing:
         config = member.raw.raft.tracker.config
         voting = {other.id for other in self.cluster.up() if other.raw and _log_end(other.raw) <= _log_end(member.raw)}
         return member.id in config.all_voters and has_quorum(config, voting)
+
+    def _is_deaf_to(self, leader: Member, behind: list[Member]) -> bool:
+        """Those behind are in a higher term than the leader, which hears of that from nobody. A campaign of somebody
+        who does not know yet that it was removed may leave a learner so, which never campaigns itself. Without
+        check-quorum and pre-vote nobody answers a leader of an older term, in etcd-io/raft as here: higher terms come
+        to it by campaigns alone, and nobody who has heard of the higher term campaigns where the leader is.
+        """
+        assert leader.raw is not None
+        raft = leader.raw.raft
+        if raft.check_quorum or raft.pre_vote:
+            return False
+        above = {member.id for member in self.cluster.up() if member.raw and member.raw.raft.term > raft.term}
+        if not behind or not above.issuperset(member.id for member in behind):
+            return False
+        return leader.id not in self._asked_for_votes_by(above)
+
+    def _asked_for_votes_by(self, nodes: set[int]) -> set[int]:
+        """nodes, whom they may campaign with, whom those may campaign with in the term that they hear of, and so on."""
+        heard: set[int] = set()
+        while nodes - heard:
+            member = self.cluster.members[min(nodes - heard)]
+            heard.add(member.id)
+            if member.raw is not None and member.raw.raft.promotable:
+                nodes = nodes | member.raw.raft.tracker.config.all_voters
+        return nodes
+
+    def _serves(self) -> bool:
+        checker = self.cluster.checker
+        return self._probe in checker.acked and self._read in checker.answered
+
+    def _behind(self, members: list[Member]) -> list[Member]:
+        return [member for member in members if member.machine.applied < len(self.cluster.checker.committed)]
 
     def _why_not(self, leader: Member | None, members: list[Member]) -> str:
         checker = self.cluster.checker
@@ -417,9 +456,9 @@ class Healing:
         if self._read is None or self._read not in checker.answered:
             self._read = self.cluster.read(leader)
             return f"leader {leader.id} does not answer a read"
-        behind = [m.id for m in members if m.machine.applied < len(checker.committed)]
+        behind = self._behind(members)
         if behind:
-            return f"{behind} have not applied all {len(checker.committed)} entries"
+            return f"{[m.id for m in behind]} have not applied all {len(checker.committed)} entries"
         if leader.raw is not None and leader.raw.raft.log.last_index() > len(checker.committed):
             return "entries of the leader are not committed"
         return ""

@@ -42,6 +42,7 @@ REPORTED = (
     "streams broken",
     "logs cut back",
     "stalemates",
+    "deaf members",
 )
 
 

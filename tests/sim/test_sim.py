@@ -5,7 +5,7 @@ import pytest
 from etcdz.raft import Message, ReadState
 from etcdz.raft.messages import MSG_APP_RESP, MSG_VOTE_RESP
 from tests.sim.__main__ import main
-from tests.sim.cluster import Cluster
+from tests.sim.cluster import Cluster, Healing
 from tests.sim.many import REPORTED, Report, run_many
 from tests.sim.plan import ACTIONS, plan_for
 from tests.sim.run import play
@@ -63,6 +63,7 @@ def test_runs_do_what_can_go_wrong(report: Report) -> None:
     short = {name: (report.counts[name], least) for name, least in wanted.items() if report.counts[name] < least}
     assert not short, "what happened too rarely: (how often, at least)"
     assert report.counts["stalemates"] * 50 <= report.runs
+    assert report.counts["deaf members"] * 200 <= report.runs
 
 
 def test_every_count_that_is_asked_for_is_reported() -> None:
@@ -100,6 +101,26 @@ def test_the_command_line_prints_the_seed_of_a_failure(
 
 def _object(cluster: Cluster) -> None:
     raise Violation("log matching", "planted")
+
+
+@pytest.mark.parametrize("seed", [6058, 6322])
+def test_a_learner_left_in_a_higher_term_is_heard_of_with_check_quorum(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it and without pre-vote it never is: that is known, and told apart from what is broken."""
+    assert play(seed).counts["deaf members"] == 1
+    begin = Healing.begin
+
+    def begin_with_check_quorum(healing: Healing) -> None:
+        healing.world.plan.options["check_quorum"] = True
+        begin(healing)
+        for member in healing.cluster.up():
+            assert member.raw is not None
+            member.raw.raft.check_quorum = True
+
+    monkeypatch.setattr(Healing, "begin", begin_with_check_quorum)
+    outcome = play(seed)
+    assert outcome.passed and outcome.counts["deaf members"] == 0
 
 
 def quiet_cluster() -> Cluster:

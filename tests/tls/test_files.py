@@ -130,6 +130,23 @@ def test_a_revoked_serial_is_refused_wherever_it_stands_in_the_chain(tmp_path: P
     assert refusal(side, side.as_client(side.client)) is None
 
 
+def test_of_several_lists_none_is_passed_over_when_the_file_is_cut_off_or_damaged(tmp_path: Path) -> None:
+    crl = tmp_path / "crl"
+    side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=str(crl))
+    first, second = (side.ca.revoke(crl, [serial], der=False).read_bytes() for serial in (1, side.client.serial))
+    crl.write_bytes(first + second)
+    side.later()
+    assert "revoked" in str(refusal(side, side.as_client(side.client)))
+    for damaged in (first + second[:-40], first + second.replace(b"-----END", b"A\n-----END")):
+        crl.write_bytes(damaged)
+        side.later()
+        assert "revoked" in str(refusal(side, side.as_client(side.client))), "by the lists that were whole"
+        assert side.files.show()["file_errors"]
+    crl.write_bytes(first)
+    side.later()
+    assert refusal(side, side.as_client(side.client)) is None
+
+
 def test_a_crl_that_was_never_there_lets_nobody_in(tmp_path: Path) -> None:
     missing = str(tmp_path / "crl")
     side = Side(tmp_path, trusted_ca_file=str(tmp_path / "ca.pem"), crl_file=missing)

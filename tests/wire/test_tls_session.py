@@ -7,8 +7,15 @@ import pytest
 
 from etcdz.tls import contexts
 from etcdz.tls.settings import TlsSettings
-from etcdz.wire.tls_session import HANDSHAKE_BYTES_MAX, HandshakeTooLong, TlsSession
+from etcdz.wire.tls_session import (
+    BARREN_RECORDS_MAX,
+    HANDSHAKE_BYTES_MAX,
+    HandshakeTooLong,
+    TlsSession,
+    TooManyBarrenRecords,
+)
 from tests.certificates import Authority
+from tests.wire.key_updates import key_updates
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +159,37 @@ def test_no_session_is_resumed(authority: Authority, version: ssl.TLSVersion) ->
         assert server.is_established and not server.ssl_object.session_reused
         session = client.session
         alive.append((client, server))
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_new_keys_alone_are_not_taken_without_end(
+    authority: Authority, server_context: ssl.SSLContext, asks: bool
+) -> None:
+    client, server = pair(authority, server_context)
+    with pytest.raises(TooManyBarrenRecords):
+        server.receive(key_updates(client, 5_000, asks))
+    assert len(server.outgoing()) < 8 << 10, "it has stopped soon"
+
+
+def test_few_new_keys_are_taken_and_answered(authority: Authority, server_context: ssl.SSLContext) -> None:
+    client, server = pair(authority, server_context)
+    for _ in range(10):
+        assert server.receive(key_updates(client, BARREN_RECORDS_MAX, True)) == []
+        assert server.has_outgoing
+        client.receive(server.outgoing())
+        client.send(b"x")
+        assert server.receive(client.outgoing()) == [b"x"]
+        server.send(b"y")
+        assert client.receive(server.outgoing()) == [b"y"]
+
+
+def test_a_long_message_comes_in_many_pieces_without_plaintext(
+    authority: Authority, server_context: ssl.SSLContext
+) -> None:
+    client, server = pair(authority, server_context)
+    message = bytes(range(256)) * 1024
+    client.send(message)
+    data = client.outgoing()
+    got = b"".join([part for at in range(0, len(data), 100) for part in server.receive(data[at : at + 100])])
+    client.send(message)
+    assert (got, b"".join(server.receive(client.outgoing()))) == (message, message)

@@ -10,7 +10,17 @@ from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.methods import LEASE_KEYS, LEASE_LEASES, PASSWORD_HASH, RANGE, TOKEN_OWNER, TXN
 from etcdz.auth.questions import HASHED, UNKNOWN, Owner, PasswordHash, decode_revision, lease_question
-from etcdz.ipc.messages import Apply, AuthState, AuthTokens, BackendHello, CancelReads, Read, Replies, TokensUsed
+from etcdz.ipc.messages import (
+    Apply,
+    AuthHeard,
+    AuthState,
+    AuthTokens,
+    BackendHello,
+    CancelReads,
+    Read,
+    Replies,
+    TokensUsed,
+)
 from etcdz.ipc.request_ids import RequestIds
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
@@ -141,3 +151,17 @@ def test_a_question_about_a_token_that_never_comes_is_forgotten_with_who_asks(wo
     assert [read[1] for read in world.one.actor.reads.parked] == [2]
     world.one.actor.on_peer_down(LISTENER)
     assert world.one.actor.reads.parked == []
+
+
+def test_a_revocation_is_answered_when_all_listeners_have_taken_it(world: World) -> None:
+    other = Peer("listener-2", "listener", 2, 8, "e")
+    world.one.links.peers = [LISTENER, other]
+    for peer in (LISTENER, other):
+        world.one.turn(AuthHeard(peer.incarnation, world.index))
+    sent = world.apply(auth_user_revoke_role=pb.AuthUserRevokeRoleRequest(name="u", role="u"))
+    assert [type(message) for message in sent] == [AuthState]
+    world.one.turn(AuthHeard(LISTENER.incarnation, world.index))
+    [(name, reply)] = world.one.turn(AuthHeard(other.incarnation, world.index))
+    assert (name, type(reply)) == ("listener-1", Replies)
+    sent = world.apply(put=pb.PutRequest(key=b"k"))
+    assert [type(message) for message in sent] == [Replies], "what changes nothing of them waits for nobody"

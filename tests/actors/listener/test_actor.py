@@ -15,7 +15,7 @@ from actors.runtime.link import Peer
 from etcdz.api.methods import PUT
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import Leadership, Listen, Read, Replies
+from etcdz.ipc.messages import AuthState, Leadership, Listen, Read, Replies
 from etcdz.net.address import Address
 from etcdz.net.listen_sockets import bind_tcp
 from etcdz.proto import etcdserverpb as pb
@@ -67,10 +67,10 @@ class World:
     def listen(self, sockets: list[int], drain_share: float = 0.0) -> None:
         self.actor.on_listen(Listen(sockets, drain_share))
 
-    def tell_of_users(self) -> None:
-        """As the backend does when it has applied what was committed."""
-        self.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))
-        self.backend_answers()
+    def tell_of_users(self, applied_index: int) -> None:
+        """As the backend does when it hears of a listener."""
+        self.actor.on_auth_state(AuthState(7, applied_index, False, 1, [], []))
+        self.sent.clear()
 
     def lead(self) -> None:
         self.actor.on_leadership(Leadership(1, 2, 9, 4, 7, READY_INDEX, 0))
@@ -113,7 +113,8 @@ def young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture
 def world(young: World) -> World:
-    young.tell_of_users()
+    young.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))
+    young.tell_of_users(COMMIT)
     return young
 
 
@@ -123,20 +124,21 @@ def test_the_v2_api_is_served_only_if_it_is_asked_for(world: World) -> None:
 
 def test_nobody_is_let_in_before_it_is_known_who_may_do_what(young: World) -> None:
     young.listen([0, 1])
-    assert not young.actor.acceptor.is_accepting
     young.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))
-    [(name, read)] = _flushed(young)
-    assert (name, read.items[0][3]) == ("backend", COMMIT), "all that was committed when it began"
-    assert not young.actor.acceptor.is_accepting
-    young.backend_answers()
+    assert not young.actor.acceptor._wanted
+    young.tell_of_users(COMMIT)
     young.until(lambda: young.actor.acceptor.is_accepting)
 
 
-def test_a_backend_that_does_not_answer_is_asked_again_for_users(young: World) -> None:
+def test_nor_by_what_a_backend_says_that_has_not_caught_up(young: World) -> None:
     young.listen([0, 1])
+    young.tell_of_users(COMMIT - 1)
+    assert not young.actor.acceptor._wanted
     young.actor.on_leadership(Leadership(1, 2, 9, COMMIT, None, 0, 0))
+    [(name, read)] = _flushed(young)
+    assert (name, read.items[0][3]) == ("backend", COMMIT), "all that was committed when it began"
     young.actor.calls.expire(time.monotonic() + 60)
-    assert not young.actor.acceptor.is_accepting
+    assert not young.actor.acceptor._wanted, "it has not answered"
     young.backend_answers()
     young.until(lambda: young.actor.acceptor.is_accepting)
 

@@ -1,6 +1,7 @@
 """Passwords are hashed in threads: in turn between clients, bounded, and not for clients that have gone."""
 
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
@@ -41,12 +42,16 @@ class Job:
     def on_worked(self, result: Any) -> None:
         self.world.done.append(result)
 
+    def give_place(self) -> None:
+        self.world.gave_place.append(self.name)
+
 
 class World:
     def __init__(self) -> None:
         self.loop = Loop()
         self.worker = PasswordWorker(self.loop, threads=1)
         self.done: list[str] = []
+        self.gave_place: list[str] = []
 
     def submit(self, client: str, name: str, username: str = "") -> Job:
         job = Job(self, client, name, username)
@@ -99,6 +104,36 @@ def test_a_user_that_was_guessed_at_waits_and_others_do_not() -> None:
     go_on()
     world.loop.turn()
     assert (world.done, len(world.worker)) == (["other", "guess"], 0)
+
+
+def test_who_has_most_jobs_makes_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(password_worker, "JOBS_MAX", 4)
+    world = World()
+    for number in range(5):  # the first is worked on
+        world.submit("a", f"a{number}")
+    world.submit("b", "b0")
+    world.submit("c", "c0")
+    assert world.gave_place == ["a4", "a3"]
+    assert not world.worker.submit(Job(world, "b", "b1"))  # type: ignore[arg-type]  # it has as many as anybody then
+    for _ in range(5):
+        world.loop.turn()
+    assert sorted(world.done) == ["a0", "a1", "a2", "b0", "c0"]
+
+
+def test_guesses_that_wait_do_not_take_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(password_worker, "DELAYED_EACH", 2)
+    monkeypatch.setattr(password_worker, "DELAYED_MAX", 3)
+    world = World()
+    for _ in range(FREE):
+        world.worker.backoff.note_wrong("guessed", time.monotonic())
+    for client in ("x", "y"):
+        for number in range(3):
+            world.submit(client, f"{client}{number}", "guessed")
+    assert world.gave_place == ["x2", "y1", "y2"]
+    assert len(world.worker) == 3
+    world.submit("z", "other", "somebody else")
+    world.loop.turn()
+    assert world.done == ["other"]
 
 
 def test_hashes_are_what_etcd_takes() -> None:

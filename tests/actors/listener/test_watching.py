@@ -5,15 +5,19 @@ from typing import Any
 
 import pytest
 
+from actors.listener import watching
 from actors.listener.auth_news import AuthNews
+from actors.listener.identities import Credentials
 from actors.listener.streams import Streams
 from actors.listener.watching import WatchCall, Watching
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.errors import STOPPED, Code
 from etcdz.config import MemberConfig
-from etcdz.ipc.messages import WatchAsk
+from etcdz.ipc.messages import AuthState, WatchAsk, WatchChanges, WatchPosition
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto import mvccpb
+from etcdz.watch.events import Changes, encode_put
 from tests.actors.listener.host import make_gate
 
 WATCH = pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"k")).SerializeToString()
@@ -42,6 +46,13 @@ class Call:
         pass
 
 
+class CallOfU(Call):
+    """Of a client with a certificate."""
+
+    credentials = Credentials()
+    common_name = "u"
+
+
 class World:
     """The service in slot 3 of a member. `turn` does what waits in the event loop."""
 
@@ -65,6 +76,13 @@ class World:
             fail=pytest.fail,
         )
         self.watching = Watching(host, MemberConfig())
+
+    def know(self, users: list[tuple[str, list[str]]]) -> None:
+        """Role u may read k."""
+        revision = self.news.access.revision + 1
+        self.news.on_state(AuthState(1, 9, True, revision, users, [("u", [(0, b"k", b"")])]))
+        self.watching._identities.on_news()
+        self.watching.on_auth_change()
 
     def open(self, call: Call) -> WatchCall:
         self.calls.append(self.watching.open(call))  # type: ignore[arg-type]
@@ -136,3 +154,27 @@ def test_a_listener_that_ends_tells_clients_to_watch_elsewhere(world: World) -> 
 def test_streams_and_watchers_are_counted_when_they_are_asked_for(world: World) -> None:
     world.open(Call())
     assert world.watching.metrics() == {"watch_streams": 1, "watchers": 0, "slow_watchers": 0}
+
+
+def test_events_wait_for_all_watchers_that_are_to_be_looked_at_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the last of many watchers would be sent what it may not read any more."""
+    monkeypatch.setattr(watching, "CHECKED_AT_ONCE", 1)
+    world.know([("u", ["u"])])
+    calls = [CallOfU() for _ in range(3)]
+    for call in calls:
+        world.open(call).on_message(WATCH)
+    world.turn()
+    [(_, ask)] = world.sent
+    position = (5, 0, 1, 1, 1)
+    world.watching.on_position(WatchPosition(ask.seq, position))
+    world.turn()
+    assert all(pb.WatchResponse.FromString(call.sent[0]).created for call in calls)
+    world.know([("u", [])])
+    event = encode_put(mvccpb.KeyValue(key=b"k", mod_revision=6).SerializeToString())
+    world.watching.on_changes(WatchChanges(5, (6, 0, 1, 1, 1), Changes([6], [b"k"], [event], [])))
+    world.turn()
+    for call in calls:
+        answers = [pb.WatchResponse.FromString(data) for data in call.sent[1:]]
+        assert [(answer.canceled, len(answer.events)) for answer in answers] == [(True, 0)]

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from actors.raft.leader_transfer import STEP_ASIDE_EVERY_S
 from etcdz.api.raft_request import encode_request
-from etcdz.ipc.messages import MoveLeader, PeerState, Received
+from etcdz.ipc.messages import Appended, MoveLeader, PeerState, Received
 from etcdz.raft import Message, codec, make_entry
 from etcdz.raft.messages import MSG_APP_RESP, MSG_HEARTBEAT, MSG_PROP, MSG_TIMEOUT_NOW
 from tests.actors.raft.restarted import ME, PEER, Restarted, lead, listener, restarted_with, said
@@ -56,6 +57,21 @@ def test_what_others_have_forwarded_meanwhile_goes_to_the_next_leader(leader: Re
     assert passed_on == [(3, [put])]
     leader.actor.on_turn_end()
     assert len([m for m in said(leader) if m.type == MSG_PROP]) == 1, "once"
+
+
+def test_a_leader_whose_disk_is_full_hands_over_and_tries_again_only_after_a_while(leader: Restarted) -> None:
+    actor, now = leader.actor, leader.actor.ticks.deadline()
+    actor.on_peer_state(PeerState(5, [(2, 50.0), (3, 40.0)]))
+    catch_up(leader, 3)
+    actor.on_deadline(now)
+    assert told_to_campaign(leader) == []
+    actor.appends.on_appended(Appended(7, 0, "NoSpace"))
+    for passed in (10, 20, STEP_ASIDE_EVERY_S, STEP_ASIDE_EVERY_S + 20):
+        actor.on_deadline(now + passed)
+        catch_up(leader, 3)
+        assert actor.node is not None
+        actor.node.raft.transferee = 0  # it came to nothing
+    assert told_to_campaign(leader) == [3, 3]
 
 
 class Clock:

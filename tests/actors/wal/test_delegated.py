@@ -199,6 +199,29 @@ def test_a_full_disk_keeps_what_was_taken_and_refuses_listeners_until_there_is_s
     assert sent[3].ids == [11, 13]
 
 
+def test_a_full_disk_is_tried_with_the_first_that_waits_however_much_there_is(
+    one: One, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(one.actor, monkeypatch)
+    appends = [Append(RAFT_INCARNATION, n, n, [make_entry(0, TERM, n, b"").encoded], b"", True) for n in range(1, 6)]
+    for append in appends:
+        one.turn(append)
+    tried: list[int] = []
+    append_to = type(one.actor.log_file).append
+    monkeypatch.setattr(
+        type(one.actor.log_file),
+        "append",
+        lambda self, entries, first, *rest: tried.append(first) or append_to(self, entries, first, *rest),
+    )
+    assert one.actor.retry_at is not None
+    one.actor.on_deadline(one.actor.retry_at + 1)
+    assert tried == [1]
+    disk.free()
+    one.actor.on_deadline(one.actor.retry_at + 1)
+    assert [message.seq for message in one.links.of_type(Appended) if message.seq] == [1, 5]
+    assert one.actor.log_file.last_index == 5
+
+
 def test_a_snapshot_is_on_disk_with_its_marker_and_a_successor_begins_behind_it(one: One) -> None:
     one.append(1, 2, 3)
     conf_state = codec.encode_conf_state(ConfState((1,)))

@@ -57,3 +57,15 @@ def test_after_scaling_down_and_up_clients_are_shared_again() -> None:
     told(accept_balancing, child(1, 1), child(2, 2, serving=False))
     told(accept_balancing, child(1, 1))
     assert told(accept_balancing, child(1, 1), child(2, 3)) == {1: (8, 0.5), 3: (8, 0.0)}
+
+
+def test_clients_are_not_left_to_a_listener_that_lets_nobody_in_yet() -> None:
+    accept_balancing = AcceptBalancing()
+    assert told(accept_balancing, child(1, 1), child(2, 2)) == {1: (8, 0.0), 2: (8, 0.0)}, "nobody else could"
+    assert accept_balancing.note(1, True)
+    assert not accept_balancing.note(1, True)
+    assert not accept_balancing.note(2, False)
+    assert told(accept_balancing, child(1, 1), child(2, 2)) == {1: (16, 0.0), 2: (0, 0.0)}
+    assert accept_balancing.note(2, True)
+    assert told(accept_balancing, child(1, 1), child(2, 2)) == {1: (8, 0.0), 2: (8, 0.0)}
+    assert told(accept_balancing, child(1, 3), child(2, 2)) == {2: (16, 0.0), 3: (0, 0.0)}
