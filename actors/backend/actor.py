@@ -52,7 +52,7 @@ from etcdz.api import errors
 from etcdz.api.errors import Code
 from etcdz.auth.store import AuthStore
 from etcdz.auth.tokens import TokenTable
-from etcdz.cluster.membership import Membership
+from etcdz.cluster.membership import Membership, promoted_id
 from etcdz.config import MemberConfig, auth_token
 from etcdz.ipc import request_ids
 from etcdz.ipc.boot import Boot
@@ -89,6 +89,7 @@ from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import raftpb
 from etcdz.store import received
 from etcdz.store.leveldb import LevelStore, StoreSyncFailed
+from etcdz.telemetry.histogram import Doublings
 
 ANSWER_SHARE: Final = 8
 """What an entry is answered with may take this part of the memory that the process is given."""
@@ -141,7 +142,11 @@ class BackendActor(Actor):
             applied_index=lambda: self.raft.applied_index,
             log=log,
         )
-        self.applier = Applier(self.mvcc, config.quota_bytes, self.auth)
+        self.applier = Applier(self.mvcc, config.quota_bytes, self.auth, time.monotonic_ns)
+        self.commits = Doublings()
+        self.slow_applies = 0
+        self.promotions = 0
+        """Learners that were promoted while this member led."""
         drop_rows(self.store)
         self.ring = ReplyRing(ring_path(self.boot), self.mvcc.state.consistent_index, log)
         self._make_links()
@@ -343,6 +348,8 @@ class BackendActor(Actor):
             raft.is_report_due = True  # the sender does not know that they are applied
             return
         self.mvcc.raft_term = raft.applied_term = message.term
+        times = self.applier.times
+        others, plain_txns = times.others, times.plain_txns
         began = time.monotonic()
         try:
             self._apply_entries(message.kinds[skip:], entries)
@@ -354,7 +361,9 @@ class BackendActor(Actor):
                 "`etcdzutl snapshot restore`"
             ) from error
         took = time.monotonic() - began
+        times.add_run(len(entries), times.others - others, times.plain_txns - plain_txns, int(took * 1e9))
         if is_slow(took, len(entries), self.config.warning_apply_s):
+            self.slow_applies += 1
             replies = [reply for items in self.replies.values() for reply in items]
             warn_apply(self.log, took, self.config.warning_apply_s, entries, replies)
         self.uncommitted += len(entries)
@@ -382,6 +391,7 @@ class BackendActor(Actor):
 
     def _apply_conf_change(self, kind: int, data: bytes) -> None:
         """Raft waits for the verdict; so may a client, if the change carries a request id. raises UndecodableEntry"""
+        self.applier.times.others += 1
         try:
             error = self.membership.apply_conf_change(data, v2=kind == ENTRY_CONF_CHANGE_V2)
         except ValueError as problem:
@@ -393,6 +403,8 @@ class BackendActor(Actor):
             self.replies.setdefault(request_ids.origin_of(request_id), []).append((request_id, *answer))
         if error is not None:
             self.log.warn("configuration change refused", index=self.raft.applied_index, error=error.text)
+        elif self.peer_checks.leads and promoted_id(raftpb.ConfChange.FromString(data)):
+            self.promotions += 1
         self.raft.is_report_due = True
 
     def _take(self, result: Result | None) -> None:
@@ -464,7 +476,9 @@ class BackendActor(Actor):
         if self.ballast.unchecked_bytes >= limits.BALLAST_CHECK_BYTES or time.monotonic() >= self.ballast.next_check_at:
             self.ballast.check()
         published = self.publisher.take_frames() if self.publisher.wants else None
+        began_ns = time.monotonic_ns()
         state.commit(applied_index, raft.applied_term, extra, sync=sync)
+        self.commits.add(max(1, time.monotonic_ns() - began_ns))
         if self.uncommitted:
             self.statistics.batches.add(self.uncommitted)
         self.uncommitted = 0
@@ -635,7 +649,17 @@ class BackendActor(Actor):
         }
 
     def metrics(self) -> dict[str, Any]:
-        return self.status.metrics()
+        return {
+            **self.status.metrics(),
+            **self.upkeep.metrics(),
+            **self.mvcc.state.tally.show(),
+            "applies": self.applier.times.figure(),
+            "applies_slow": self.slow_applies,
+            "commits": self.commits.figure(),
+            "installing": int(self.installing.index > 0),
+            "learners_promoted": self.promotions,
+            "long_reads": len(self.long_reads),
+        }
 
 
 def _memory_max() -> int:

@@ -229,6 +229,7 @@ class LongReads:
                 next(reading.steps)
             except StopIteration as end:
                 read.reading = None
+                self._reads.count_range(read.method)
                 return end.value or answer.error
         return None
 

@@ -1,5 +1,6 @@
 """What a member says of itself: Status, MemberList, alarms for /health, MoveLeader, Downgrade, and its figures."""
 
+import platform
 from typing import Any
 
 from actors.backend.auth_reads import Reader
@@ -101,6 +102,7 @@ class MemberStatus:
         mvcc, membership = self._mvcc, self._membership
         return {
             "server_version": ETCD_VERSION,
+            "python_version": f"python{platform.python_version()}",
             "cluster_version": (membership.version or CLUSTER_VERSION).rpartition(".")[0],
             "is_learner": int(membership.is_learner),
             "member_id": f"{mvcc.member_id:x}",

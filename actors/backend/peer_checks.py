@@ -155,6 +155,11 @@ class PeerChecks:
 
     # checks of a leader
 
+    @property
+    def leads(self) -> bool:
+        """Whether this member is the leader."""
+        return self._leads
+
     def on_leadership(self, message: Leadership) -> None:
         self._leads = message.lead_index > 0
 

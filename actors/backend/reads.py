@@ -181,11 +181,18 @@ class Reads:
             try:
                 next(reading.steps)
             except StopIteration as end:
+                self.count_range(method)
                 error: EtcdError | None = end.value or answer.error
                 if error is not None:
                     return error.code, error.text.encode()
                 return (Code.OK, answer.join()) if answer.size <= SHORT_BYTES_MAX else None
         return None
+
+    def count_range(self, method: int) -> None:
+        """A read is at its end. NB: counted here, since one that turns out to be long is begun again; what a
+        transaction has done it counts by itself."""
+        if method != TXN:
+            self._mvcc.state.tally.ranges += 1
 
     def _keys_looked_at(self, method: int, body: bytes) -> int:
         """About how many keys a read looks at."""

@@ -22,6 +22,7 @@ from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.mvcc.peer_hashes import compare_with_before
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store.interface import Store
+from etcdz.telemetry.histogram import Doublings
 
 _NEVER: Final = float("inf")
 
@@ -84,6 +85,9 @@ class Upkeep:
         self._defrag_began = 0.0
         self._defrag_sizes = (0, 0)
         self._defrag_waiting: list[tuple[int, int]] = []
+        self._hash_times, self._hash_kv_times = Doublings(10_000_000, 15), Doublings(10_000_000, 15)
+        self._defrag_times = Doublings(100_000_000, 13)
+        self._compacted_at_s = 0
         self._check_every_s = check_every_s
         self._check_at = time.monotonic() + check_every_s if check_every_s > 0 else _NEVER
         self._known_hash: KvHash | None = None
@@ -129,6 +133,7 @@ class Upkeep:
             return
         self._compact_slice = None
         if self._host.mvcc.compaction.step(message.records):
+            self._compacted_at_s = int(time.time())
             self._end_compaction()
         self.tell_compactor()
 
@@ -137,15 +142,18 @@ class Upkeep:
     def _hash(self, slot: int, request_id: int, body: bytes) -> None:
         self._host.commit_pending()
         job = HashJob(self._host.mvcc.state)
-        self._begin(lambda records: self._host.mvcc.hash_step(job, records), slot, request_id)
+        self._begin(lambda records: self._host.mvcc.hash_step(job, records), slot, request_id, self._hash_times)
 
     def _hash_kv(self, slot: int, request_id: int, body: bytes) -> None:
         self._host.commit_pending()
         job = HashKvJob(self._host.mvcc.state, pb.HashKVRequest.FromString(body).revision)
-        self._begin(lambda records: self._host.mvcc.hash_kv_step(job, records), slot, request_id)
+        self._begin(lambda records: self._host.mvcc.hash_kv_step(job, records), slot, request_id, self._hash_kv_times)
 
-    def _begin(self, step: Callable[[int], Outcome | None], slot: int, request_id: int) -> None:
+    def _begin(self, step: Callable[[int], Outcome | None], slot: int, request_id: int, times: Doublings) -> None:
+        began_ns = time.monotonic_ns()
+
         def done(outcome: Outcome) -> None:
+            times.add(time.monotonic_ns() - began_ns)
             code, text, body = outcome
             self._answer(slot, request_id, code, body if text is None else text.encode())
 
@@ -235,12 +243,23 @@ class Upkeep:
             self._defrag_at = now + limits.DEFRAG_LOOK_S
             return
         self._defrag_at = _NEVER
+        self._defrag_times.add(max(1, int((time.monotonic() - self._defrag_began) * 1e9)))
         fields = defrag_fields(self._host.mvcc.state.store, self._defrag_sizes, self._defrag_began)
         self._host.log.info("finished defragment", **fields)
         for slot, request_id in self._defrag_waiting:
             self._answer(slot, request_id, Code.OK, b"")
         if self._defrag_waiters:
             self._begin_defragment()
+
+    def metrics(self) -> dict[str, Any]:
+        """The figures for /metrics, by the names in etcdz.telemetry.families."""
+        return {
+            "hash_durations": self._hash_times.figure(),
+            "hash_kv_durations": self._hash_kv_times.figure(),
+            "defrags": self._defrag_times.figure(),
+            "defrag_under_way": int(self._defrag_at != _NEVER),
+            "compacted_at_s": self._compacted_at_s,
+        }
 
     # the turn
 

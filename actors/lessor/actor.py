@@ -226,6 +226,9 @@ class LessorActor(Actor):
     def summary(self) -> dict[str, Any]:
         return self.lessor.summary()
 
+    def metrics(self) -> dict[str, Any]:
+        return {"leases_renewed": self.lessor.renewed, "leases_expired": self.lessor.expired}
+
 
 def run(boot: Boot) -> int:
     return run_actor(LessorActor, boot)

@@ -21,6 +21,7 @@ import uvloop
 
 from actors.listener.acceptor import Acceptor
 from actors.listener.auth_news import AuthNews
+from actors.listener.call_figures import call_figures
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
@@ -73,6 +74,7 @@ from etcdz.ipc.messages import (
     WatchPosition,
 )
 from etcdz.tls.files import TlsFiles
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
@@ -147,17 +149,20 @@ class ListenerActor(Actor):
         )
         self.connections: set[Connection] = set()
         self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
+        self.tally = CallTally()
         self.connection_errors = 0
         self.auth_news = AuthNews()
         self.calls = Calls(self, self.config)
         self.identities = self.calls.identities
-        self.streams = Streams(leader_timeout_s=3 * self.config.election_ms / 1000)
+        self.streams = Streams(3 * self.config.election_ms / 1000, self.tally)
         self.streams.services[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve
         self.streams.singles[LEASE_KEEP_ALIVE] = self.calls.keep_alives.serve_single
-        self.streams.services[SNAPSHOT] = Snapshots(self, Path(self.config.snap_dir) / "leveldb", self.calls.gate)
+        self.snapshots = Snapshots(self, Path(self.config.snap_dir) / "leveldb", self.calls.gate)
+        self.streams.services[SNAPSHOT] = self.snapshots
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
-        routes = HttpEndpoints(self.calls, self.scrapes).routes()
+        self.endpoints = HttpEndpoints(self.calls, self.scrapes)
+        routes = self.endpoints.routes()
         self.v2_watches = V2Watches(self.links, boot.slot)
         v2_keys = V2Keys(self.calls, self.v2_watches)
         if config.enable_v2:
@@ -267,7 +272,7 @@ class ListenerActor(Actor):
         if offer.http2:
             takes_pieces = self._router_of(offer).takes_pieces_of
             settings = settings._replace(serves_http=True, serves_grpc=offer.grpc, takes_pieces=takes_pieces)
-        return GrpcServerConnection(self.methods, settings, time.monotonic, self.unfinished)
+        return GrpcServerConnection(self.methods, settings, time.monotonic, self.unfinished, self.tally)
 
     def new_http1(self, connection: Connection) -> Http1Exchanges:
         """The protocol of a client that speaks HTTP/1."""
@@ -601,6 +606,7 @@ class ListenerActor(Actor):
     def on_stop(self) -> None:
         """Refuses new connections and streams, and lets the calls under way finish."""
         self.event_loop.run_until_complete(self._drain_connections())
+        self.tell_last_figures()
 
     async def _drain_connections(self) -> None:
         self.acceptor.accept_from([])
@@ -638,7 +644,15 @@ class ListenerActor(Actor):
 
     def metrics(self) -> dict[str, Any]:
         certificates = {} if self.handshakes is None else self.handshakes.files.figures("client")
-        return self.watching.metrics() | certificates
+        living = [connection.grpc for connection in self.connections if connection.grpc is not None]
+        return {
+            **self.watching.metrics(),
+            **call_figures(self.tally, living),
+            **self.calls.metrics(),
+            **self.endpoints.tally.metrics(),
+            "snapshots_for_clients": self.snapshots.times.figure(),
+            **certificates,
+        }
 
     def details(self) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ Which way a request goes, and whether it may, is decided beside this file (actor
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Container
 from typing import Any, Protocol
 
@@ -141,6 +142,8 @@ class Calls:
         self._ids = request_ids.RequestIds(self._ids_of, self._slot, time.time_ns() // 1000)
         self._calls: dict[int, Call] = {}
         """By request id. Invariant: in the order in which they began."""
+        self._failed: Counter[int] = Counter()
+        """Calls that nobody has answered in time, by what they waited for; changes of the membership as writes."""
         self._long_running: dict[int, Call] = {}
         """Reads that may take as long as they take; the same by request id."""
         self._max_request_bytes = config.max_request_bytes
@@ -620,7 +623,9 @@ class Calls:
                 break
             late.append(request_id)
         for request_id in late:
-            self._end(request_id, self._why_late(self._calls[request_id], now))
+            call = self._calls[request_id]
+            self._failed[WRITE if call.state == CHANGE else call.state] += 1
+            self._end(request_id, self._why_late(call, now))
         for waiting in self._admission.expire(oldest):
             _refuse(waiting.caller, waiting.stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             self._answered.add(waiting.caller)
@@ -645,6 +650,14 @@ class Calls:
         for client in self.long_reads.find_stalled(now):
             client.give_up_unsent()
             self._answered.add(client)
+
+    def metrics(self) -> dict[str, int]:
+        """Figures for /metrics, by the names in etcdz.telemetry.families."""
+        return {
+            "proposals_pending": sum([call.state in (WRITE, CHANGE) for call in self._calls.values()]),
+            "proposals_failed": self._failed[WRITE],
+            "read_indexes_failed": self._failed[WAIT_INDEX],
+        }
 
     # ---- resync ----
 

@@ -21,6 +21,7 @@ from actors.listener.streams import Streams
 from etcdz import limits
 from etcdz.api.errors import NO_LEADER
 from etcdz.net.address import Address
+from etcdz.wire.call_tally import NO_VERSION, VERSION_FIELD, CallTally
 from etcdz.wire.events import CALL, ServerEvent
 from etcdz.wire.server import GrpcServerConnection
 from etcdz.wire.sniff import BROKEN, HTTP1, sniff
@@ -53,6 +54,7 @@ class Host(Protocol):
     streams: Streams
     affinity: ClientAffinity
     identities: Identities
+    tally: CallTally
     idles: bool
 
     def on_connected(self, connection: "Connection") -> None: ...
@@ -121,6 +123,7 @@ class Connection(Client, asyncio.Protocol):
             self.host.on_lost(self)
             if self.grpc is not None:
                 self.grpc.forget_unfinished()
+                self.grpc.count_lost()
             if (exchanges := self.http1 or self.http2) is not None:
                 exchanges.lose()
         except Exception as mistake:
@@ -227,12 +230,20 @@ class Connection(Client, asyncio.Protocol):
         host = self.host
         calls, streams, identities = host.calls, host.streams, host.identities
         host.affinity.latest = self
+        tally = host.tally
+        started, versions, unary = tally.started, tally.versions, tally.unary
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
             if kind == CALL and method.unary:
-                if metadata and b"hasleader" in metadata and streams.lacks_leader(metadata):
-                    grpc.fail(stream_id, NO_LEADER.code, NO_LEADER.text)
-                    continue
+                place = 0
+                if metadata:
+                    if b"hasleader" in metadata and streams.lacks_leader(metadata):
+                        grpc.refuse(stream_id, NO_LEADER.code, NO_LEADER.text)
+                        continue
+                    found = versions.get(metadata.get(VERSION_FIELD, NO_VERSION))
+                    place = tally.place_of(metadata[VERSION_FIELD]) if found is None else found
+                started[method.tag] += 1
+                unary[place] += 1
                 auth = identities.of_call(metadata, self.common_name) if identities.enabled else None
                 calls.begin(self, stream_id, method.tag, body, auth)
             else:

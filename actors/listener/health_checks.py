@@ -54,6 +54,10 @@ class HealthChecks:
             self._failures[name] = errors.CORRUPT.text
             self._failures["data_corruption"] = "alarm activated: CORRUPT"
 
+    def results(self) -> list[tuple[str, bool]]:
+        """(name, whether it was passed) of each check. Requires: is_done"""
+        return [(name, name not in self._failures) for name in self._names]
+
     def answer(self, is_verbose: bool) -> tuple[int, bytes]:
         """(HTTP status, body). Requires: is_done"""
         lines = [

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from actors.listener.calls import NO_LEADER, Calls
 from actors.listener.exchange import Exchange
 from actors.listener.health_checks import HealthChecks, checks_of
+from actors.listener.health_tally import HealthTally
 from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
 from actors.listener.scrapes import Scrapes
 from etcdz import ETCD_VERSION
@@ -21,11 +22,12 @@ _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class HttpEndpoints:
-    """Of one listener."""
+    """Of one listener. tally: of health checks"""
 
     def __init__(self, calls: Calls, scrapes: Scrapes) -> None:
         self._calls = calls
         self._scrapes = scrapes
+        self.tally = HealthTally()
 
     def routes(self) -> list[Route]:
         """What is served here."""
@@ -46,7 +48,7 @@ class HttpEndpoints:
         and no alarm is raised but those that the query excludes."""
         query = _query_of(exchange.request)
         linearizable = query.get("serializable", [""])[0] != "true"
-        self._calls.begin_health(_Health(exchange, frozenset(query.get("exclude", ()))), 0, linearizable)
+        self._calls.begin_health(_Health(exchange, frozenset(query.get("exclude", ())), self.tally), 0, linearizable)
 
     def _check(self, exchange: Exchange) -> None:
         query = _query_of(exchange.request)
@@ -55,7 +57,7 @@ class HttpEndpoints:
             exchange.answer(404, b"404 page not found\n", PLAIN_TEXT, NO_SNIFF)
             return
         checks = HealthChecks(names, self._calls.members.known.is_learner)
-        waiting = _Checks(exchange, checks, "verbose" in query)
+        waiting = _Checks(exchange, checks, "verbose" in query, self.tally)
         waiting.answer_if_done()
         for is_linearizable in checks.reads:
             self._calls.begin_health(waiting, int(is_linearizable), is_linearizable)
@@ -77,8 +79,9 @@ class HttpEndpoints:
 class _Health:
     """The Caller of the read of one /health. excluded: alarms that it ignores"""
 
-    def __init__(self, exchange: Exchange, excluded: frozenset[str]) -> None:
+    def __init__(self, exchange: Exchange, excluded: frozenset[str], tally: HealthTally) -> None:
         self._exchange = exchange
+        self._tally = tally
         self._excluded = excluded
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
@@ -87,6 +90,7 @@ class _Health:
         try:
             alarms = [name for name in body.decode().split() if name not in self._excluded] if code == 0 else []
             reason = f"ALARM {alarms[0]}" if alarms else body.decode() if code else ""
+            self._tally.note_health(not reason)
             told = {"health": "false" if reason else "true", "reason": reason}
             if reason:
                 self._exchange.answer(503, _compact_json(told) + b"\n", PLAIN_TEXT, NO_SNIFF)
@@ -103,8 +107,9 @@ class _Health:
 class _Checks:
     """The Caller of the reads of one /livez or /readyz; the stream id says whether a read is linearizable."""
 
-    def __init__(self, exchange: Exchange, checks: HealthChecks, is_verbose: bool) -> None:
+    def __init__(self, exchange: Exchange, checks: HealthChecks, is_verbose: bool, tally: HealthTally) -> None:
         self._exchange = exchange
+        self._tally = tally
         self._checks = checks
         self._is_verbose = is_verbose
 
@@ -119,6 +124,9 @@ class _Checks:
     def answer_if_done(self) -> None:
         """Once there is nothing more to read."""
         if self._checks.is_done:
+            kind = self._exchange.request.path.decode("latin-1").removeprefix("/").partition("/")[0]
+            for name, is_ok in self._checks.results():
+                self._tally.note_check(kind, name, is_ok)
             self._exchange.answer(*self._checks.answer(self._is_verbose), PLAIN_TEXT, NO_SNIFF)
 
     def flush(self) -> None:

@@ -320,7 +320,7 @@ class RecipeWatch:
             return
         self._recipes.wake_soon(self._owner)
 
-    def send_joined(self, messages: bytes) -> None:
+    def send_joined(self, messages: bytes, count: int) -> None:
         """Several messages, each behind its gRPC prefix: a byte without meaning here, and its size in four."""
         at = 0
         while at < len(messages):

@@ -12,6 +12,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -27,6 +28,7 @@ from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, Code, EtcdError
 from etcdz.api.methods import SNAPSHOT
 from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
+from etcdz.telemetry.histogram import Doublings
 
 BLOB_BYTES: Final = 32 << 10
 """Of the file in one message."""
@@ -66,6 +68,7 @@ class Snapshots:
             limits.SNAPSHOTS_MAX, limits.SNAPSHOTS_WAITING_MAX, limits.SNAPSHOT_STALL_S
         )
         self._looks = False
+        self.times = Doublings(10_000_000, 17)
 
     def __call__(self, call: StreamCall) -> "SnapshotStream":
         return SnapshotStream(self, call)
@@ -149,6 +152,7 @@ class SnapshotStream:
         self._pipe = -1
         self._buffer = bytearray()
         self._left: int | None = None
+        self._began_ns = 0
         """Bytes of the file that are not sent yet; None: the size is not known yet."""
         self._asked = False
 
@@ -177,6 +181,7 @@ class SnapshotStream:
 
     def begin(self) -> None:
         """There is a slot for it."""
+        self._began_ns = time.monotonic_ns()
         try:
             self._process = self._service.start()
         except OSError as error:
@@ -256,6 +261,7 @@ class SnapshotStream:
             self._send(size)
         if self._left == 0 and len(self._buffer) >= SUM_BYTES:
             self._send(SUM_BYTES)
+            self._service.times.add(time.monotonic_ns() - self._began_ns)
             self._call.finish()
 
     def _send(self, size: int) -> None:

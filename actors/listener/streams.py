@@ -25,6 +25,7 @@ from google.protobuf.message import DecodeError
 from actors.listener.identities import Credentials, credentials_of
 from actors.listener.learner_gate import STREAMS_SERVED
 from etcdz.api.errors import NO_LEADER, NOT_SUPPORTED_FOR_LEARNER, STOPPED, EtcdError
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.events import CALL, CANCEL, REQUEST, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.request_head import Metadata, Method
 
@@ -104,11 +105,11 @@ class StreamCall:
             except Exception as error:
                 self.connection.fail(error)
 
-    def send_joined(self, messages: bytes) -> None:
-        """Several messages, each behind its gRPC prefix; best no more than a frame holds."""
+    def send_joined(self, messages: bytes, count: int) -> None:
+        """So many messages, each behind its gRPC prefix; best no more than a frame holds."""
         if self.is_open:
             try:
-                self.connection.grpc.send_joined(self.stream_id, messages)
+                self.connection.grpc.send_joined(self.stream_id, messages, count)
             except Exception as error:
                 self.connection.fail(error)
 
@@ -182,7 +183,9 @@ class Streams:
     leader_timeout_s  a stream that asks for a leader (`hasleader`) is ended when there has been none for so long
     """
 
-    def __init__(self, leader_timeout_s: float) -> None:
+    def __init__(self, leader_timeout_s: float, tally: CallTally | None = None) -> None:
+        """tally: where those are counted that begin"""
+        self._tally = CallTally() if tally is None else tally
         self.services: dict[int, Service] = {}
         self.singles: dict[int, SingleService] = {}
         self.touched: dict[Connection, None] = {}
@@ -234,11 +237,14 @@ class Streams:
     ) -> None:
         """A whole call: one message and the end."""
         if self._takes_singles and b"hasleader" not in metadata:
+            self._tally.count_stream(method.tag, metadata)
+            self._tally.received[method.tag] += 1
             self.singles[method.tag](connection, stream_id, message, metadata)
             return
         self._open(connection, stream_id, method.tag, metadata)
         call = self._calls.get(connection, {}).get(stream_id)
         if call is not None:
+            self._tally.received[method.tag] += 1
             call.handler.on_message(message)
         if call is not None and call.is_open:
             call.handler.on_end()
@@ -247,8 +253,9 @@ class Streams:
         call = StreamCall(self, connection, stream_id, metadata)
         refusal = self._why_refused(call, tag)
         if refusal is not None:
-            connection.grpc.fail(stream_id, refusal.code, refusal.text)
+            connection.grpc.refuse(stream_id, refusal.code, refusal.text)
             return
+        self._tally.count_stream(tag, metadata)
         self._calls.setdefault(connection, {})[stream_id] = call
         call.handler = self.services[tag](call)
         if self._draining:

@@ -14,6 +14,7 @@ _OF_EACH: Final[dict[str, Callable[[RemoteMember], Any]]] = {
     "peer_round_trip": lambda remote: (remote.probes.counts, remote.probes.total_s),
 }
 _OF_PAIRS: Final[dict[str, Callable[[RemoteMember], int]]] = {
+    "peers_known": lambda remote: 1,
     "peers_active": lambda remote: int(remote.status.is_active),
     "peers_disconnected": lambda remote: remote.status.times_lost,
 }

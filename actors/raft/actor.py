@@ -439,6 +439,7 @@ class RaftActor(Actor):
             "is_leader": int(known.leader != 0 and known.leader == self.member_id),
             "leader_changes": self.leadership.changes,
             "late_heartbeats": self.ticks.late_heartbeats,
+            "read_indexes_slow": self.read_indexes.slow,
             "commit_index": known.commit,
         }
 

@@ -51,6 +51,8 @@ class ReadIndexes:
         self._leader = (0, 0)
         """(term, leader) that was asked."""
         self._retry_at = 0.0
+        self.slow = 0
+        """Questions that were not answered in time, or whose leader is gone."""
 
     @property
     def has_work(self) -> bool:
@@ -78,6 +80,7 @@ class ReadIndexes:
             return
         if self._asked and leader == self._leader and now < self._retry_at:
             return
+        self.slow += bool(self._asked)
         self._asked += self.waiting
         self.waiting = []
         self._leader, self._retry_at = leader, now + RETRY_S

@@ -22,6 +22,7 @@ from actors.runtime.tap import Tap
 from etcdz import limits
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    LAST_FIGURES,
     Fault,
     Heartbeat,
     Query,
@@ -126,8 +127,17 @@ class Actor:
         return {}
 
     def metrics(self) -> dict[str, Any]:
-        """Its share of /metrics, by the names of figures in etcdz.telemetry.metrics; asked for once per scrape."""
+        """Its share of /metrics, by the names of figures in etcdz.telemetry.families; asked for once per scrape."""
         return {}
+
+    def tell_last_figures(self) -> None:
+        """So that what it has counted stays in the member's sums when it is gone."""
+        try:
+            figures = self.metrics()
+        except Exception as error:
+            self.log.error("the last figures could not be told", error=repr(error))
+            return
+        self.links.tell_supervisor(QueryReply(self.boot.name, self.boot.incarnation, LAST_FIGURES, True, figures))
 
     # ---- supervision ----
 
@@ -300,6 +310,7 @@ def run_actor(make: Callable[[Boot], Actor], boot: Boot) -> int:
     try:
         actor.start()
         actor.loop()
+        actor.tell_last_figures()
         actor.on_stop()
         actor.close(linger_ms=1000)
     except Exception as error:

@@ -118,6 +118,7 @@ class WalActor(Actor):
         self.written_since_check = True
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
         self.all_fsyncs = Doublings()
+        self.snap_saves = Doublings()
         self.marked = (0, 0)
         """Position of the resume point."""
         self.snapshot_index = self.snapshot_term = 0
@@ -302,8 +303,10 @@ class WalActor(Actor):
             return
         self._sync_waiting()
         index, term = message.snapshot_index, message.snapshot_term
+        began_ns = time.monotonic_ns()
         try:
             snap.save(self.disk, self.snap_dir, Snap(index, term, message.conf_state, message.data))
+            self.snap_saves.add(time.monotonic_ns() - began_ns)
         except OSError as error:
             self.log.error("failed to save a snapshot, the log keeps what it stands for", index=index, error=str(error))
             return
@@ -522,7 +525,11 @@ class WalActor(Actor):
         }
 
     def metrics(self) -> dict[str, Any]:
-        return {"fsync": (self.all_fsyncs.counts, self.all_fsyncs.total_ns / 1e9)}
+        return {
+            "fsync": self.all_fsyncs.figure(),
+            "snap_saves": self.snap_saves.figure(),
+            "wal_bytes": self.log_file.written_bytes,
+        }
 
 
 def run(boot: Boot) -> int:

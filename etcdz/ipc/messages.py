@@ -174,6 +174,10 @@ class Query(NamedTuple):
     args: dict[str, Any]
 
 
+LAST_FIGURES = 0
+"""QueryReply.id of what nobody has asked for: the figures for /metrics of an actor that is about to end."""
+
+
 class QueryReply(NamedTuple):
     """The answer to Query `id`. result: what the verb gives; if not ok, a text that says why not."""
 

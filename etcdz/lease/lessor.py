@@ -18,7 +18,7 @@ Time is an argument, as in `clocks`. Work for others collects in the attributes 
 """
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from etcdz.api.auth_info import THE_MEMBER
@@ -120,6 +120,8 @@ class Lessor:
         self._allowance = float(REVOKES_AT_ONCE)
         """So many revokes may be proposed now, as of `_swept_s`."""
         self._swept_s = 0.0
+        self.renewed = self.expired = 0
+        """Leases that this lessor has renewed, and that have ended as it had proposed."""
 
     @property
     def member_id(self) -> int:
@@ -297,6 +299,7 @@ class Lessor:
 
     def _end(self, lease_id: int) -> None:
         """A lease is gone: its keep-alives get no more time."""
+        self.expired += lease_id in self._revokes
         for ids in (self._revokes, self._clears):
             self._offers.pop(ids.pop(lease_id, 0), None)
         for question in self._waiting.pop(lease_id, ()):
@@ -315,7 +318,7 @@ class Lessor:
         self,
         slot: int,
         revision: int,
-        calls: Iterable[tuple[int, int, int]],
+        calls: Sequence[tuple[int, int, int]],
         now: float,
         with_keys: Container[int] = (),
     ) -> None:
@@ -332,15 +335,18 @@ class Lessor:
         header = self._header.field(self._revision)
         by_id, revokes, checkpoints = self.clocks.by_id, self._revokes, self.clocks.checkpoints
         answer = self.answers.setdefault(slot, []).append
+        others = 0
         for request_id, method, lease_id in calls:
             clock = by_id.get(lease_id) if method == KEEP_ALIVE else None
             if clock is None or clock.expiry_s <= now or lease_id in revokes or (clock.remaining_s and checkpoints):
+                others += 1
                 self._answer(Question(slot, request_id, method, lease_id, now), now)
             else:
                 clock.expiry_s = now + clock.ttl_s
                 if not clock.answer:
                     clock.answer = _fields(lease_id, clock.ttl_s)
                 answer((request_id, header + clock.answer))
+        self.renewed += len(calls) - others
 
     def on_peer_question(self, question: Question, now: float) -> None:
         """Another member asks this one, as it leads. Its answer comes as a Verdict."""
@@ -441,6 +447,7 @@ class Lessor:
             self._clear(lease_id)
         else:
             self.clocks.renew(clock, now)
+            self.renewed += 1
             self._answer_ttl(question, clock.ttl_s)
 
     def _clear(self, lease_id: int) -> None:

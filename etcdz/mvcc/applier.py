@@ -21,6 +21,7 @@ from etcdz.cluster.membership import MEMBERSHIP_REQUESTS
 from etcdz.mvcc import alarms
 from etcdz.mvcc.alarms import AlarmTable
 from etcdz.mvcc.answer import Answer
+from etcdz.mvcc.apply_times import ApplyTimes
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import LargeOutcome, Mvcc, Outcome, failed
 from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
@@ -72,9 +73,17 @@ class Applier:
                   changed, for others to take
     """
 
-    def __init__(self, mvcc: Mvcc, quota_bytes: int = 0, auth: AuthStore | None = None) -> None:
-        """auth: None for what the store has of it, without simple tokens"""
+    def __init__(
+        self,
+        mvcc: Mvcc,
+        quota_bytes: int = 0,
+        auth: AuthStore | None = None,
+        now_ns: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """auth: None for what the store has of it, without simple tokens. now_ns: a clock, for `times`"""
         self.mvcc = mvcc
+        self.times = ApplyTimes()
+        self._now_ns = now_ns
         self.alarms = AlarmTable(mvcc.state.store)
         self.auth = auth = AuthStore(mvcc.state.store) if auth is None else auth
         self.checks = RequestChecks(auth.access, mvcc.lease_keys)
@@ -107,6 +116,7 @@ class Applier:
         raises  UndecodableEntry: nothing is applied, and nothing may be applied after it
         """
         if not data:
+            self.times.others += 1
             return None
         if data[0] == PUT_TAG and self._plain and self._headroom > 0:
             put = decode_put(data)
@@ -117,13 +127,16 @@ class Applier:
             txn = decode_txn(data)
             if txn is not None:
                 self._headroom -= len(data) + PUT_OVERHEAD_BYTES
+                self.times.plain_txns += 1
                 return txn[0], 0, None, self.mvcc.put_plain_txn(txn[1])
         return self._apply(data)
 
     # everything else
 
     def _apply(self, data: bytes) -> Result:
+        began_ns = self._now_ns()
         if _is_v2(data):
+            self.times.others += 1
             return _v2_id(data), FOREIGN, "v2", _v2_request(data)
         request = _decode(data)
         request_id = request.ID or request.header.ID
@@ -132,16 +145,22 @@ class Applier:
         if handler is None:
             if kind not in _FOREIGN_KINDS:
                 raise UndecodableEntry(f"it asks for {kind}, which is not applied by this version")
+            self.times.others += 1
             return request_id, FOREIGN, kind, data
         message = getattr(request, kind)
         error = None if self._plain else self._refuse(kind, message, request.header)
         if error is not None:
+            self._note_time(kind, False, began_ns)
             return request_id, *failed(error)
         code, text, body = handler(message)
+        self._note_time(kind, code == 0 or text == errors.COMPACTED.text, began_ns)
         if code == 0 and self._over_quota(kind, message, len(data)):
             code, text, body = failed(errors.NO_SPACE)
             self.exceeded = True
         return request_id, code, text, body
+
+    def _note_time(self, kind: str, is_ok: bool, began_ns: int) -> None:
+        self.times.add(kind, is_ok, max(1, self._now_ns() - began_ns))
 
     def _refuse(self, kind: str, message: Any, header: pb.RequestHeader) -> EtcdError | None:
         if kind in ("alarm", "lease_checkpoint"):

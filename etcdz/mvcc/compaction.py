@@ -95,6 +95,7 @@ class ScheduledCompaction:
                 batch[buckets.put_key(*obsolete)] = None
                 taken += len(name) + len(record)  # about: a record of the same key
         self._taken_bytes += taken
+        state.tally.compacted += len(batch)
         if self._passed is not None:
             self._passed = self._passed.and_then(passed)
         return batch, seen, name

@@ -16,6 +16,7 @@ from etcdz.mvcc import hashes, index_pages, ranges, transaction, writes
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.compaction import ScheduledCompaction
 from etcdz.mvcc.leases import lease_key
+from etcdz.mvcc.operation_tally import value_bytes
 from etcdz.mvcc.state import CACHE_BYTES, KvState
 from etcdz.mvcc.steps import Steps, finish
 from etcdz.proto import etcdserverpb as pb
@@ -143,9 +144,13 @@ class Mvcc:
         """Checks as etcd: lease first, then a missing key with ignore_value or ignore_lease."""
         if request.lease and request.lease not in self.state.leases.by_id:
             return failed(errors.LEASE_NOT_FOUND)
+        tally = self.state.tally
+        looks = request.prev_kv or request.ignore_value or request.ignore_lease
         if (request.ignore_value or request.ignore_lease) and self.state.index.latest(request.key) is None:
+            tally.count(ranges=1)
             return failed(errors.KEY_NOT_FOUND)
         prev = writes.put(self.state, request)
+        tally.count(ranges=int(looks), puts=1)
         self.state.end()
         return 0, None, self.header() + prev
 
@@ -158,21 +163,28 @@ class Mvcc:
         state.write_put(key, key_field, value_field)
         state.revision = revision = state.revision + 1
         state.changes = 0
+        tally, size = state.tally, len(value_field)
+        tally.puts += 1
+        tally.put_bytes += len(key) + (size - 2 if 0 < size < 130 else value_bytes(size))
         return self._pieces.field(revision)
 
     def put_plain_txn(self, puts: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
         """Puts without options as one transaction: (key, key field, value field). return the encoded TxnResponse"""
-        state = self.state
+        state, size = self.state, 0
         write = state.write_put
         for key, key_field, value_field in puts:
             write(key, key_field, value_field)
+            size += len(key) + value_bytes(len(value_field))
         fields = transaction.answer_to_puts(state.revision, state.changes)
+        state.tally.count(puts=state.changes)
+        state.tally.put_bytes += size
         state.end()
         return self._pieces.field(state.revision) + fields
 
     def delete_range(self, request: pb.DeleteRangeRequest) -> LargeOutcome:
         answer = self._new_answer()
         finish(writes.delete_range(self.state, request, answer), self.state.breathe)
+        self.state.tally.count(ranges=int(request.prev_kv), deletes=1)
         self.state.end()
         return self._outcome(answer)
 
@@ -204,6 +216,7 @@ class Mvcc:
         if revision > self.state.revision:
             return failed(errors.FUTURE_REV)
         self.state.compact_revision = revision
+        self.state.tally.ranges += 1  # NB: as etcd, which looks at a key to learn the revision that it answers with
         self.compaction.schedule(revision)
         mark = buckets.encode_revision(revision)
         self.state.pending[buckets.SCHEDULED_COMPACT] = self.state.pending[index_pages.MARK] = mark
@@ -216,6 +229,7 @@ class Mvcc:
         if isinstance(lease, EtcdError):
             return failed(lease)
         self.state.pending[lease_key(request.ID)] = lease.encode()
+        self.state.tally.grant(lease.ttl_s)
         return 0, None, self.header() + int_field(GRANT_ID, lease.lease_id) + int_field(GRANT_TTL, lease.ttl_s)
 
     def lease_revoke(self, request: pb.LeaseRevokeRequest) -> Outcome:
@@ -228,6 +242,8 @@ class Mvcc:
             if not number % KEYS_IN_A_BREATH:
                 self.state.breathe()
         self.state.leases.forget(request.ID)
+        self.state.tally.count(deletes=len(keys))
+        self.state.tally.revoked += 1
         self.state.pending[lease_key(request.ID)] = None
         self.state.end()
         return 0, None, self.header()
@@ -287,9 +303,11 @@ class Mvcc:
             record = state.record_now(key)
         header = self._header if self._header_revision == state.revision else self.header()
         if record is None:
+            state.tally.ranges += 1
             return header
         if len(record) > SMALL_RECORD_BYTES_MAX:
             return None
+        state.tally.ranges += 1
         return header + RANGE_KVS + encode_varint(len(record)) + record + _COUNT_ONE
 
     def begin_range(self, request: pb.RangeRequest) -> Reading | EtcdError:
@@ -305,6 +323,7 @@ class Mvcc:
     ) -> Reading | EtcdError:
         revision = resolve(self.state, request, self.state.revision)
         if isinstance(revision, EtcdError):
+            self.state.tally.ranges += 1
             return revision
         answer = Answer()
         answer.add(self.header())
@@ -325,6 +344,7 @@ class Mvcc:
         if isinstance(reading, EtcdError):
             return failed(reading)
         error = finish(reading.steps, self.state.breathe) or reading.answer.error
+        self.state.tally.ranges += 1
         return failed(error) if error is not None else (0, None, reading.answer.join())
 
     # hashes, in slices

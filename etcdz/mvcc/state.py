@@ -14,6 +14,7 @@ from etcdz.mvcc.index_pages import IndexPages
 from etcdz.mvcc.key_index import MASK64, History, KeyIndex
 from etcdz.mvcc.leases import LeaseTable
 from etcdz.mvcc.loading import StoreCorrupt, load
+from etcdz.mvcc.operation_tally import OperationTally
 from etcdz.mvcc.passed_records import PassedRecords
 from etcdz.mvcc.steps import STEP_BYTES, STEP_ROWS
 from etcdz.proto.fields import bytes_field, encode_varint
@@ -67,6 +68,7 @@ class KvState:
         raises            StoreCorrupt: a revision is missing that no compaction has taken
         """
         self.store = store
+        self.tally = OperationTally()
         self.breathe: Callable[[], None] = _go_on
         self.index = KeyIndex()
         self._entries = self.index.entries

@@ -49,11 +49,57 @@ def steps(state: KvState, request: pb.TxnRequest, revision: int, answer: Answer)
                 state at this revision, whatever has changed since
     """
     flat: list[_Operation] = []
-    path = yield from _decide(state, request, flat, revision)
+    looks = _Looks()
+    path = yield from _decide(state, request, flat, revision, looks)
     error = _check(state, flat, revision)
     if error is None:
         yield from _apply(state, path, _Headers(revision), answer)
+    _count(state, request, flat, looks, error)
     return error
+
+
+class _Looks:
+    """How many compares were evaluated."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def _count(
+    state: KvState, request: pb.TxnRequest, flat: list[_Operation], looks: _Looks, error: EtcdError | None
+) -> None:
+    """Counts what was done, once it is done: a read may be begun twice. See operation_tally.py for the rules."""
+    ranges = puts = deletes = checks = 0
+    for kind, operation in flat:
+        if kind == "request_put":
+            checks += operation.ignore_value or operation.ignore_lease
+            ranges += operation.prev_kv or operation.ignore_value or operation.ignore_lease
+            puts += 1
+        elif kind == "request_range":
+            ranges += 1
+        elif kind == "request_delete_range":
+            ranges += operation.prev_kv
+            deletes += 1
+    if error is not None:
+        state.tally.count(ranges=looks.count + _checked(state, flat))
+    elif is_read_only(request):
+        state.tally.count(ranges=looks.count + ranges)
+    else:
+        state.tally.count(ranges=looks.count + checks)
+        state.tally.count(ranges, puts, deletes)
+
+
+def _checked(state: KvState, flat: list[_Operation]) -> int:
+    """How many puts looked for their key until one was refused."""
+    looked = 0
+    for kind, operation in flat:
+        if kind == "request_put":
+            looked += operation.ignore_value or operation.ignore_lease
+            if _check_put(state, operation) is not None:
+                break
+    return looked
 
 
 def answer_to_puts(revision: int, count: int) -> bytes:
@@ -79,10 +125,13 @@ def _all_operations(request: pb.TxnRequest) -> Iterator[pb.RequestOp]:
 # compares
 
 
-def _decide(state: KvState, request: pb.TxnRequest, flat: list[_Operation], revision: int) -> Steps[_Step]:
+def _decide(
+    state: KvState, request: pb.TxnRequest, flat: list[_Operation], revision: int, looks: _Looks
+) -> Steps[_Step]:
     """The path from here on; flat collects its operations without the nesting, in order."""
     succeeded = True
     for compare in request.compare:
+        looks.count += 1
         if compare.range_end:
             succeeded = yield from _holds_for_all(state, compare, revision)
         else:
@@ -93,7 +142,7 @@ def _decide(state: KvState, request: pb.TxnRequest, flat: list[_Operation], revi
     for op in request.success if succeeded else request.failure:
         kind = op.WhichOneof("request")
         if kind == "request_txn":
-            step = yield from _decide(state, op.request_txn, flat, revision)
+            step = yield from _decide(state, op.request_txn, flat, revision, looks)
             operations.append((kind, step))
         else:
             operation = (kind, getattr(op, kind) if kind else None)

@@ -15,19 +15,22 @@ from etcdz.proto.tags import DELETED, DELETED_PREV_KVS, KV_KEY, KV_VALUE, PUT_PR
 
 def put(state: KvState, request: pb.PutRequest) -> bytes:
     """return the encoded field prev_kv of a PutResponse, or nothing"""
-    key, lease_id = request.key, request.lease
-    value_field = bytes_field(KV_VALUE, request.value)
+    key, lease_id, value = request.key, request.lease, request.value
+    value_field = bytes_field(KV_VALUE, value)
     if not (request.prev_kv or request.ignore_value or request.ignore_lease):
         state.write_put(key, bytes_field(KV_KEY, key), value_field, lease_id)
+        state.tally.put_bytes += len(key) + len(value)
         return b""
     record = state.record_now(key)
     if record is not None and (request.ignore_value or request.ignore_lease):
         before = mvccpb.KeyValue.FromString(record)
         if request.ignore_value:
-            value_field = bytes_field(KV_VALUE, before.value)
+            value = before.value
+            value_field = bytes_field(KV_VALUE, value)
         if request.ignore_lease:
             lease_id = before.lease
     state.write_put(key, bytes_field(KV_KEY, key), value_field, lease_id)
+    state.tally.put_bytes += len(key) + len(value)
     return message_field(PUT_PREV_KV, record) if record is not None and request.prev_kv else b""
 
 

@@ -64,16 +64,24 @@ def upper(bucket: int) -> int:
 
 
 class Doublings:
-    """Durations since the start of a process, in the buckets of etcd's metrics: up to 1 ms, 2 ms, 4 ms ... 8.192 s."""
+    """Durations since the start of a process, in the buckets of etcd's metrics: up to 1 ms, 2 ms, 4 ms ... 8.192 s, or
+    from another bound on."""
 
-    __slots__ = ("counts", "total_ns")
+    __slots__ = ("_bounds", "_first_ns", "counts", "total_ns")
 
-    def __init__(self) -> None:
-        self.counts = [0] * (DOUBLINGS + 1)
+    def __init__(self, first_ns: int = 1_000_000, bounds: int = DOUBLINGS) -> None:
+        """first_ns: the upper bound of the first of so many buckets"""
+        self._first_ns = first_ns
+        self._bounds = bounds
+        self.counts = [0] * (bounds + 1)
         """The last: what took longer than all bounds."""
         self.total_ns = 0
 
-    def add(self, took_ns: int) -> None:
-        """Requires: took_ns > 0"""
-        self.counts[min(((took_ns - 1) // 1_000_000).bit_length(), DOUBLINGS)] += 1
-        self.total_ns += took_ns
+    def add(self, took_ns: int, count: int = 1) -> None:
+        """So many that took so long each. Requires: took_ns > 0"""
+        self.counts[min(((took_ns - 1) // self._first_ns).bit_length(), self._bounds)] += count
+        self.total_ns += took_ns * count
+
+    def figure(self) -> tuple[list[int], float]:
+        """As etcdz.telemetry.families has a histogram."""
+        return self.counts, self.total_ns / 1e9

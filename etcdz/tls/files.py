@@ -133,7 +133,7 @@ class TlsFiles:
     def figures(self, side: str) -> dict[str, Any]:
         """For /metrics. side: "client" or "peer"."""
         self.refresh()
-        return {f"{side}_certificates": [[[side, one.use, one.path], one.not_after_s] for one in self._certificates()]}
+        return {"certificates": [[[side, one.use, one.path], one.not_after_s] for one in self._certificates()]}
 
     def _certificates(self) -> tuple[Certificate, ...]:
         return self._contexts.value.certificates if self._contexts.value is not None else ()

@@ -101,6 +101,7 @@ class Log:
         "last_term",
         "marker",
         "cut_failure",
+        "written_bytes",
         "_disk",
         "_options",
         "_segments",
@@ -132,6 +133,7 @@ class Log:
         self._crc = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self.written_bytes = 0
         self._points: list[tuple[int, int, int]] = []
         self._offsets = Offsets()
         self._synced = SyncedState(0, b"", 0, 0, self.marker)
@@ -423,6 +425,7 @@ class Log:
                 tail.sync()
             self._place_points()
             self._offset += self._pending_bytes
+            self.written_bytes += self._pending_bytes
             self._remember()
         if self._offset >= self._cut_at:
             self._maybe_cut()

@@ -260,7 +260,7 @@ class Hub:
         for messages, count in joined(bundle, header, body):
             if not self._can_have(first, prev_kvs):
                 break
-            stream.client.send_joined(messages)
+            stream.client.send_joined(messages, count)
             stream.spend(len(messages))
             done += count
         if done:

@@ -40,8 +40,8 @@ class ClientStream(Protocol):
     def send_parts(self, head: bytes, body: bytes) -> None:
         """One message."""
 
-    def send_joined(self, messages: bytes) -> None:
-        """Messages that have their gRPC prefixes already."""
+    def send_joined(self, messages: bytes, count: int) -> None:
+        """So many messages that have their gRPC prefixes already."""
 
     def touch(self) -> None:
         """What was sent is to be flushed at the end of the turn."""

@@ -10,11 +10,13 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_from_bytes
 
+from etcdz.api.errors import Code
 from etcdz.wire import frames as f
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.connection import BUDGET_PER_CALL, Connection
 from etcdz.wire.events import ServerEvent
 from etcdz.wire.header_block import Field
-from etcdz.wire.request_head import Refusal
+from etcdz.wire.request_head import Method, Refusal
 from etcdz.wire.stream import Stream
 
 RESPONSE_FIELDS: Final[tuple[Field, ...]] = ((b":status", b"200"), (b"content-type", b"application/grpc"))
@@ -52,9 +54,17 @@ class AnsweringConnection(Connection[ServerEvent]):
     """What a server's connection sends. Requires: the half that reads gives `_stream_of`."""
 
     def __init__(
-        self, window: int, stream_window: int, list_bytes_max: int, outbox_bytes_max: int, now: Callable[[], float]
+        self,
+        window: int,
+        stream_window: int,
+        list_bytes_max: int,
+        outbox_bytes_max: int,
+        now: Callable[[], float],
+        tally: CallTally,
     ) -> None:
         super().__init__(window, stream_window, list_bytes_max, now)
+        self._tally = tally
+        self._answered, self._sent = tally.answered, tally.sent
         self._outbox_max = outbox_bytes_max
         self._long: dict[int, Stream] = {}  # streams of reply_parts whose answers have not left completely
         self._blocks_sent = 0  # HEADERS that went the long way; those of the short way come with DATA
@@ -66,10 +76,11 @@ class AnsweringConnection(Connection[ServerEvent]):
 
     def reply(self, stream_id: int, message: bytes) -> None:
         """A unary call's answer. For a stream that is gone: nothing."""
-        held = self._streams.pop(stream_id, 0)
+        held = self._streams.pop(stream_id, None)
         size = len(message)
         window = self._send_window - size - 5
-        if held is None and self._ready and size <= self._short_max and window >= 0:
+        if held.__class__ is Method and self._ready and size <= self._short_max and window >= 0:
+            self._answered[held.tag] += 1
             self._send_window = window
             self._budget += BUDGET_PER_CALL
             out = self._out
@@ -77,9 +88,10 @@ class AnsweringConnection(Connection[ServerEvent]):
             out.append(self._pack_head(self._ok_head, stream_id, block, (size + 5) << 8, 0, stream_id, 0, size))
             out.append(message)
             out.append(self._pack_tail(self._ok_tail, stream_id, self._ok_tail_block))
-        elif held != 0:
+        elif held is not None:
             self._streams[stream_id] = held
             stream = self._stream_of(stream_id)
+            self._count_answer(stream)
             self._open_answer(stream)
             self._queue(stream, message)
             self._finish(stream, OK_FIELDS)
@@ -94,6 +106,7 @@ class AnsweringConnection(Connection[ServerEvent]):
         stream.long_bytes = size
         self._long[stream_id] = stream
         self._outbox_max += size
+        self._count_answer(stream)
         self._open_answer(stream)
         stream.outbox.append(memoryview(size.to_bytes(f.GRPC_PREFIX_BYTES, "big")))
         stream.outbox.extend([memoryview(part) for part in parts if part])
@@ -125,11 +138,31 @@ class AnsweringConnection(Connection[ServerEvent]):
         if stream_id in self._streams:
             self._refuse(self._stream_of(stream_id), Refusal(code, text))
 
+    def refuse(self, stream_id: int, code: int, text: str) -> None:
+        """The same for one that has not begun: it is not counted among those that have ended."""
+        if stream_id in self._streams:
+            stream = self._stream_of(stream_id)
+            stream.tag = -1
+            self._refuse(stream, Refusal(code, text))
+
+    def _count_end(self, stream: Stream, code: int) -> None:
+        """A call that was begun is over, as far as its client is concerned."""
+        if stream.tag >= 0:
+            self._tally.ended[stream.tag, code] += 1
+            stream.tag = -1
+
+    def _count_answer(self, stream: Stream) -> None:
+        """The same for one that ends well with this message."""
+        if stream.tag >= 0:
+            self._answered[stream.tag] += 1
+            stream.tag = -1
+
     def send_message(self, stream_id: int, message: bytes) -> None:
         """One message of a streaming answer. See pending_stream_bytes for a client that does not read."""
         if stream_id in self._streams:
             stream = self._stream_of(stream_id)
             if not stream.local_done:
+                self._sent[stream.tag] += 1
                 self._open_answer(stream)
                 self._queue(stream, message)
                 self._budget += BUDGET_PER_CALL
@@ -150,24 +183,27 @@ class AnsweringConnection(Connection[ServerEvent]):
         if size <= room and stream.opened and not stream.outbox and not stream.local_done:
             self._send_window -= size
             stream.granted -= size
+            self._sent[stream.tag] += 1
             self._budget += BUDGET_PER_CALL
             prefixed = f.DATA_HEAD.pack(size << 8 | f.DATA, 0, stream_id, 0, size - f.GRPC_PREFIX_BYTES)
             self._out.append(prefixed + head)
             self._out.append(body)
         elif not stream.local_done:
+            self._sent[stream.tag] += 1
             self._open_answer(stream)
             self._queue(stream, head, body)
             self._budget += BUDGET_PER_CALL
             self._flush_stream(stream)
 
-    def send_joined(self, stream_id: int, messages: bytes) -> None:
-        """Several messages of a streaming answer, each behind its gRPC prefix: one frame, if the windows let it."""
+    def send_joined(self, stream_id: int, messages: bytes, count: int) -> None:
+        """count messages of a streaming answer, each behind its gRPC prefix: one frame, if the windows let it."""
         if stream_id not in self._streams:
             return
         stream = self._stream_of(stream_id)
         if stream.local_done:
             return
         size = len(messages)
+        self._sent[stream.tag] += count
         self._budget += BUDGET_PER_CALL
         self._open_answer(stream)
         if (
@@ -277,6 +313,8 @@ class AnsweringConnection(Connection[ServerEvent]):
         if not stream.local_done:
             stream.local_done = True
             stream.trailers = trailers
+            if trailers is OK_FIELDS:
+                self._count_end(stream, Code.OK)
             self._budget += BUDGET_PER_CALL
             self._flush_stream(stream)
 
@@ -306,6 +344,7 @@ class AnsweringConnection(Connection[ServerEvent]):
         """Ends a call with an error: trailers only, or trailers after what was already sent."""
         if stream.local_done:
             return
+        self._count_end(stream, refusal.code)
         fields = ((b"grpc-status", b"%d" % refusal.code), (b"grpc-message", encode_text(refusal.text)), *refusal.fields)
         if stream.opened:
             self._finish(stream, fields)

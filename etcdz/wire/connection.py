@@ -77,6 +77,7 @@ class Connection(Generic[Event]):
         self._window = window
         self._stream_window = stream_window
         self._recv_used = 0
+        self._recv_regranted = 0
         self._budget = BUDGET_MAX
         self._budget_at = now()
         # Streams that we closed while the other side could still send: its frames for them are no error.
@@ -87,6 +88,15 @@ class Connection(Generic[Event]):
     @property
     def open_streams(self) -> int:
         return len(self._streams)
+
+    @property
+    def data_received(self) -> int:
+        """Bytes of DATA so far, of all streams; `data_sent` likewise."""
+        return self._recv_regranted + self._recv_used
+
+    @property
+    def data_sent(self) -> int:
+        return self._granted - self._send_window
 
     def pending_stream_bytes(self, stream_id: int) -> int:
         """DATA of one stream that is held back; 0 for a stream that is gone."""
@@ -399,6 +409,7 @@ class Connection(Generic[Event]):
             raise ProtocolError(f.FLOW_CONTROL_ERROR, "more DATA than the connection window allows")
         if used * 2 >= self._window:
             self._out.append(f.encode_window_update(0, used))
+            self._recv_regranted += used
             used = 0
         self._recv_used = used
 

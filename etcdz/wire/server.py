@@ -2,7 +2,7 @@
 
 The short way, which nearly every call takes: HEADERS whose block is known by its bytes, then one DATA frame that is the
 whole message and ends the stream. Such a call has no Stream: `_streams` holds its Head until the message is there, and
-None from then until the reply, which is three pieces of bytes. Everything else goes the long way through
+its Method from then until the reply, which is three pieces of bytes. Everything else goes the long way through
 `connection.py`.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from etcdz.api.errors import DEADLINE_EXCEEDED, REQUEST_TOO_MANY_REQUESTS, Code
 from etcdz.wire import frames as f
 from etcdz.wire.answers import AnsweringConnection
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.connection import (
     COST_IDLE,
     KEPT_BLOCK_BYTES_MAX,
@@ -101,6 +102,7 @@ class GrpcServerConnection(AnsweringConnection):
     """One client's connection.
 
     unfinished      shared by all connections of a listener; it may ask this one to give up what is unfinished
+    tally           shared as well
     """
 
     def __init__(
@@ -109,9 +111,17 @@ class GrpcServerConnection(AnsweringConnection):
         settings: ServerSettings,
         now: Callable[[], float],
         unfinished: UnfinishedRequests | None = None,
+        tally: CallTally | None = None,
     ) -> None:
         list_bytes_max = settings.header_list_bytes_max
-        super().__init__(settings.window, settings.stream_window, list_bytes_max, settings.outbox_bytes_max, now)
+        super().__init__(
+            settings.window,
+            settings.stream_window,
+            list_bytes_max,
+            settings.outbox_bytes_max,
+            now,
+            CallTally() if tally is None else tally,
+        )
         self._cork_bytes = self._uncorked_bytes = settings.cork_bytes
         self._methods = methods
         self._message_max = settings.message_bytes_max
@@ -200,7 +210,7 @@ class GrpcServerConnection(AnsweringConnection):
         unpack_data = f.DATA_HEAD.unpack_from
         streams, known, due, append = self._streams, self._known, self._due, self._events.append
         streams_max, message_max = self._streams_max, self._short_message_max
-        fast = self._fast
+        fast, received = self._fast, self._tally.received
         while end - pos >= 9:
             size_kind, flags, stream_id = unpack(data, pos)
             start = pos + 9
@@ -221,9 +231,9 @@ class GrpcServerConnection(AnsweringConnection):
                             and (head.length < 0 or head.length == size + 5)
                         ):
                             self._use_window(size + 5)
-                            streams[stream_id] = None
+                            streams[stream_id] = method = head.method
                             deadline = due.pop(stream_id, None) if due else None
-                            append((CALL, stream_id, head.method, data[start + 5 : stop], deadline, head.metadata))
+                            append((CALL, stream_id, method, data[start + 5 : stop], deadline, head.metadata))
                             continue
                     elif head.__class__ is Stream and flags == 0 and stop - start >= 5 and head.takes_messages:
                         _, _, _, packed, size = unpack_data(data, start - 9)
@@ -231,6 +241,7 @@ class GrpcServerConnection(AnsweringConnection):
                             self._use_window(size + 5)
                             if self._use_stream_window(head, size + 5, False):
                                 message = data[start + 5 : stop]
+                                received[head.tag] += 1
                                 append((STREAM_MESSAGE, stream_id, NO_METHOD, message, None, NO_METADATA))
                             continue
                 elif kind == 1 and flags == 4 and stream_id > self._last_id and stream_id & 0x80000001 == 1:
@@ -367,6 +378,7 @@ class GrpcServerConnection(AnsweringConnection):
         head = stream.head
         if not head.method.unary:
             stream.announced = True
+            stream.tag = head.method.tag
             self._events.append((STREAM_OPEN, stream.id, head.method, b"", stream.deadline, head.metadata))
             if head.long_bytes:
                 head.metadata = NO_METADATA
@@ -427,10 +439,13 @@ class GrpcServerConnection(AnsweringConnection):
         held = self._streams[stream_id]
         if held.__class__ is Stream:
             return held
-        stream = self._streams[stream_id] = Stream(stream_id, _DELIVERED if held is None else held)
-        stream.remote_done = stream.announced = held is None
+        is_delivered = held.__class__ is Method
+        stream = self._streams[stream_id] = Stream(stream_id, _DELIVERED if is_delivered else held)
+        stream.remote_done = stream.announced = is_delivered
         stream.deadline = self._due.pop(stream_id, None)
-        if stream_id in self._fresh and held is not None:
+        if is_delivered:
+            stream.tag = held.tag
+        if stream_id in self._fresh and not is_delivered:
             del self._fresh[stream_id]
             self._announce_open(stream)
         return stream
@@ -462,6 +477,7 @@ class GrpcServerConnection(AnsweringConnection):
             message, stream.message = stream.message, None
             self._hold(stream, -stream.held)
             stream.announced = True
+            stream.tag = method.tag
             metadata = stream.head.metadata
             if stream.head.long_bytes:
                 stream.head.metadata = NO_METADATA
@@ -501,6 +517,15 @@ class GrpcServerConnection(AnsweringConnection):
     def forget_unfinished(self) -> None:
         """The transport is gone."""
         self._unfinished.forget(self)
+
+    def count_lost(self) -> None:
+        """The transport is gone: what was under way counts as given up by the client, and what was read and sent."""
+        tally = self._tally
+        for held in self._streams.values():
+            if held.__class__ is Method or (held.__class__ is Stream and held.tag >= 0):
+                tally.ended[held.tag, Code.CANCELED] += 1
+        tally.data_received += self.data_received
+        tally.data_sent += self.data_sent
 
     def _empty_inbox(self, stream: Stream) -> None:
         stream.inbox = bytearray()
@@ -543,6 +568,7 @@ class GrpcServerConnection(AnsweringConnection):
                 stream.message = message
                 self._hold(stream, len(message))
             else:
+                self._tally.received[stream.tag] += 1
                 self._events.append((STREAM_MESSAGE, stream.id, NO_METHOD, message, None, NO_METADATA))
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -620,9 +646,11 @@ class GrpcServerConnection(AnsweringConnection):
 
     def _drop(self, stream_id: int, code: int) -> None:
         stream = self._forget(stream_id)
-        if stream is None:
+        if stream.__class__ is Method:
+            self._tally.ended[stream.tag, Code.CANCELED] += 1
             self._events.append((CANCEL, stream_id, NO_METHOD, b"", None, NO_METADATA))
         elif stream.__class__ is Stream:
+            self._count_end(stream, Code.CANCELED)
             self._tell_cancelled(stream)
 
     def _forget(self, stream_id: int) -> Any:

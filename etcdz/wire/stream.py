@@ -21,12 +21,13 @@ class Stream:
     outbox          DATA payload that no window has let out yet; outbox_bytes its size
     long_bytes      of an answer that may wait in the outbox without refusing the client's other calls
     opened          our HEADERS are sent
+    tag             of its method, once the application was told of the call and until it has ended; -1 else
     local_done      nothing follows the outbox but `trailers` (server) or END_STREAM (client)
     """
 
     __slots__ = (
         "id", "head", "deadline", "remote_done", "announced", "received", "recv_used", "inbox", "message", "held",
-        "granted", "outbox", "outbox_bytes", "long_bytes", "opened", "local_done", "trailers",
+        "granted", "outbox", "outbox_bytes", "long_bytes", "opened", "local_done", "trailers", "tag",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, head: Head) -> None:
@@ -47,6 +48,7 @@ class Stream:
         self.opened = False
         self.local_done = False
         self.trailers: tuple[Field, ...] = ()
+        self.tag = -1
 
     @property
     def takes_messages(self) -> bool:

@@ -237,14 +237,19 @@ class Loop:
             self._member.do(self._member.lifecycle.stop(now))
 
     def _on_reply(self, reply: QueryReply, now: float) -> None:
-        self._member.observations.queries.on_reply(reply)
+        self._member.observations.on_reply(reply)
 
     def _on_query_metrics(self, query: QueryMetrics, now: float) -> None:
-        member = self._member
+        member, observations = self._member, self._member.observations
+        listed = member.lifecycle.listed()
         metrics.Scrape(
-            member.lifecycle.listed(),
-            member.observations.queries,
-            lambda: metrics.use_of_all(member.pids(), member.began_at),
+            listed,
+            observations.queries,
+            observations.kept_figures,
+            lambda: (
+                metrics.use_of_all(member.pids(), member.began_at),
+                metrics.use_of_actors(listed, observations.heartbeats, time.monotonic()),
+            ),
             lambda text: member.links.send(query.incarnation, Metrics(query.seq, text)),
         )
 

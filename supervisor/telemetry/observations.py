@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from etcdz.ipc.boot import stack_path
-from etcdz.ipc.messages import Heartbeat, Query
+from etcdz.ipc.messages import LAST_FIGURES, Heartbeat, Query, QueryReply
+from etcdz.telemetry.kept_figures import KeptFigures
 from supervisor.children.child import Child
 from supervisor.processes.disk_worker import DiskWorker
 from supervisor.telemetry.deaths import Deaths
@@ -47,6 +48,7 @@ class Observations:
         self.recorders = Recorders()
         self.queries = Queries(lambda name, incarnation, query: send(incarnation, query))
         self.heartbeats = Heartbeats()
+        self.kept_figures = KeptFigures()
         self.pauses = Pauses()
         self.deaths = Deaths(data_dir, self.name_of, worker)
         self._names: dict[int, str] = {0: "supervisor"}
@@ -67,9 +69,17 @@ class Observations:
         """One has come."""
         self.heartbeats.record(beat, now)
 
+    def on_reply(self, reply: QueryReply) -> None:
+        """The answer of an actor, or its last figures, which nobody asked for."""
+        if reply.id == LAST_FIGURES:
+            self.kept_figures.on_figures(reply.incarnation, reply.result)
+        else:
+            self.queries.on_reply(reply)
+
     def on_exit(self, child: Child, status: int, now: float) -> None:
         """A process has ended: read what it left, before its files are removed and another takes its name."""
         self.queries.on_gone(child.incarnation)
+        self.kept_figures.on_end(child.incarnation)
         box, beat = self.recorders.box(child.incarnation), self.heartbeats.remove(child.incarnation)
         self.deaths.record(child, status, now, box, beat, self.stack(child.name, child.incarnation))
         self.recorders.close(child.incarnation)

@@ -107,3 +107,24 @@ def test_cpu_time_does_not_go_back_when_an_actor_is_killed(make_trial: Callable[
     os.kill(actors["backend"]["pid"], signal.SIGKILL)
     trial.wait_restarted(actors, "backend")
     assert scrape(trial.member)["process_cpu_seconds_total"] >= before["process_cpu_seconds_total"]
+
+
+@pytest.mark.usefixtures("needs_actors")
+def test_counters_do_not_go_back_when_listeners_and_the_backend_end(make_trial: Callable[..., Trial]) -> None:
+    """One that ends in order tells its last figures; of one that is killed those of the last scrape stay."""
+    trial = make_trial("--listeners=2")
+    for number in range(50):
+        trial.put(b"%d" % number)
+    before, actors = scrape(trial.member), trial.actors()
+    assert before["grpc_server_handled_total OK Put etcdserverpb.KV unary"] == before["etcd_mvcc_put_total"] == 50
+    for number in range(20):
+        trial.put(b"%d" % number)
+    os.kill(actors["listener-1"]["pid"], signal.SIGTERM)
+    trial.wait_restarted(actors, "listener-1")
+    os.kill(actors["backend"]["pid"], signal.SIGKILL)
+    trial.wait_restarted(actors, "backend")
+    trial.put(b"last")
+    after = scrape(trial.member)
+    assert after["etcd_mvcc_put_total"] >= 51
+    assert after["grpc_server_handled_total OK Put etcdserverpb.KV unary"] == 71
+    assert all(after[name] >= value for name, value in before.items() if name.startswith("grpc_server_"))

@@ -377,8 +377,8 @@ class Clogging(Client):
         super().__init__(world)
         self.after = after
 
-    def send_joined(self, messages: bytes) -> None:
-        super().send_joined(messages)
+    def send_joined(self, messages: bytes, count: int) -> None:
+        super().send_joined(messages, count)
         self.after -= 1
         self.reads = self.reads and self.after > 0
 

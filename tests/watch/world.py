@@ -60,7 +60,7 @@ class Client:
     def send_parts(self, head: bytes, body: bytes) -> None:
         self.responses.append(pb.WatchResponse.FromString(head + body))
 
-    def send_joined(self, messages: bytes) -> None:
+    def send_joined(self, messages: bytes, count: int) -> None:
         while messages:
             packed, size = GRPC_PREFIX.unpack_from(messages)
             assert not packed

@@ -23,6 +23,7 @@ from etcdz.api.methods import PUT, WATCH
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import Leadership, Replies
 from etcdz.proto import etcdserverpb as pb
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, GOAWAY, ClientEvent
 from etcdz.wire.request_head import Method
@@ -83,6 +84,7 @@ class World:
         self.identities = self.calls.identities
         self.streams = Streams(leader_timeout_s=3.0)
         self.affinity = ClientAffinity()
+        self.tally = CallTally()
         self.idles = False
         self.connected: list[Connection] = []
         self.failures: list[Exception] = []

@@ -138,7 +138,7 @@ def test_what_cannot_be_sent_ends_the_connection_and_not_the_one_who_sends() -> 
     call = talk.echoes[0].call
     call.send(b"a")
     call.send_parts(b"a", b"b")
-    call.send_joined(b"")
+    call.send_joined(b"", 0)
     call.finish()
     assert len(talk.failures) == 4 and not call.is_open
     talk.grpc = grpc
@@ -168,13 +168,13 @@ def test_messages_that_were_joined_arrive_one_by_one_whatever_the_window(window:
     call = talk.echoes[0].call
     bodies = [b"", b"a", b"b" * 30, b"c" * 300]
     for _ in range(2):
-        call.send_joined(b"".join(len(body).to_bytes(5, "big") + body for body in bodies))
+        call.send_joined(b"".join(len(body).to_bytes(5, "big") + body for body in bodies), len(bodies))
         call.send(b"last")
         talk.flush()
     got = talk.pump()
     assert got == [answered(stream, body) for body in [*bodies, b"last"] * 2]
     call.finish()
-    call.send_joined(b"\0\0\0\0\0")
+    call.send_joined(b"\0\0\0\0\0", 1)
     talk.flush()
     assert talk.pump() == [done(stream)]
 

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from etcdz.ipc.messages import Query, QueryReply
+from etcdz.telemetry.kept_figures import KeptFigures
 from supervisor.children.child import Child
 from supervisor.telemetry import metrics
 from supervisor.telemetry.queries import Queries
@@ -27,10 +28,16 @@ class Scraped:
         self.asked: list[tuple[int, Query]] = []
         self.answers: list[bytes] = []
         self.queries = Queries(lambda name, incarnation, query: self.asked.append((incarnation, query)))
+        self.kept = KeptFigures()
+        self.ask()
+
+    def ask(self) -> None:
+        self.asked.clear()
         metrics.Scrape(
             [child("wal", 7), child("raft", 8)],
             self.queries,
-            lambda: metrics.use_of_all([], time.monotonic() - 100.0),
+            self.kept,
+            lambda: (metrics.use_of_all([], time.monotonic() - 100.0), []),
             self.answers.append,
         )
 
@@ -55,6 +62,15 @@ def test_an_actor_that_does_not_answer_leaves_a_gap() -> None:
     scraped.reply(0, {})
     scraped.queries.on_gone(8)
     assert len(scraped.answers) == 1
+
+
+def test_what_an_actor_had_counted_stays_in_the_sums_while_it_does_not_answer() -> None:
+    scraped = Scraped()
+    scraped.reply(0, {"wal_bytes": 10})
+    scraped.reply(1, {})
+    scraped.ask()
+    scraped.queries.expire(1e12)
+    assert all(b"\netcd_disk_wal_write_bytes_total 10\n" in text for text in scraped.answers)
 
 
 def test_what_all_processes_use_is_summed_and_ended_ones_do_not_count_memory() -> None:

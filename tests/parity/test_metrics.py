@@ -1,0 +1,257 @@
+"""/metrics after the same work: families, types and labels as etcd's, and the same numbers where they are no matter of
+time.
+
+What etcd has and a member does not is in LEFT_OUT, each with its reason; what only later versions of etcd have is in
+LATER, and what is a member's own begins with "etcdz_".
+"""
+
+import re
+import threading
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from etcdz.proto import etcdserverpb as pb
+from tests.etcd_process import Member, RealEtcd
+from tests.process.load import open_channel, unary
+
+LEFT_OUT: Final = {
+    r"go_.*|promhttp_.*": "of Go's runtime and of its handler of scrapes",
+    r"etcd_debugging_disk_backend_commit_(rebalance|spill|write)_duration_seconds": "parts of a commit of bbolt",
+    r"etcd_debugging_mvcc_(index|db)_compaction_(pause|total)_duration_milliseconds": "a compaction goes on in slices",
+    r"etcd_debugging_snap_save_marshalling_duration_seconds": "another process encodes it than the one that saves it",
+    r"etcd_snap_db_.*": "of the form in which etcd keeps a received snapshot; etcd_network_snapshot_receive_* has it",
+    r"etcd_grpc_proxy_.*": "of etcd's gRPC proxy, which is another program; always 0 in a server",
+    r"etcd_debugging_store_.*": "of the v2 API",
+    r"etcd_debugging_mvcc_(events|pending_events)(_total)?": "counting the events of each watcher takes 2 % of a watch",
+}
+"""Pattern of a family's name -> why it is not served."""
+LATER: Final = {
+    "etcd_server_healthcheck",
+    "etcd_server_healthchecks",
+    "etcd_network_known_peers",
+}
+COUNTED: Final = (
+    "grpc_server_started_total",
+    "grpc_server_handled_total",
+    "grpc_server_msg_received_total",
+    "grpc_server_msg_sent_total",
+    "etcd_mvcc_range_total",
+    "etcd_mvcc_put_total",
+    "etcd_mvcc_delete_total",
+    "etcd_mvcc_txn_total",
+    "etcd_debugging_mvcc_range_total",
+    "etcd_debugging_mvcc_total_put_size_in_bytes",
+    "etcd_debugging_mvcc_keys_total",
+    "etcd_debugging_mvcc_current_revision",
+    "etcd_debugging_mvcc_compact_revision",
+    "etcd_debugging_mvcc_db_compaction_keys_total",
+    "etcd_debugging_mvcc_watch_stream_total",
+    "etcd_debugging_mvcc_watcher_total",
+    "etcd_debugging_lease_granted_total",
+    "etcd_debugging_lease_revoked_total",
+    "etcd_debugging_lease_renewed_total",
+    "etcd_debugging_lease_ttl_total",
+    "etcd_debugging_auth_revision",
+    "etcd_server_proposals_failed_total",
+    "etcd_server_proposals_pending",
+    "etcd_server_read_indexes_failed_total",
+    "etcd_server_client_requests_total",
+    "etcd_server_is_leader",
+    "etcd_server_has_leader",
+    "etcd_server_quota_backend_bytes",
+    "etcd_disk_defrag_inflight",
+    "etcd_network_client_grpc_received_bytes_total",
+)
+"""Families whose numbers follow from what was asked."""
+
+Scraped = dict[str, dict[tuple[tuple[str, str], ...], float]]
+
+
+def scrape(member: Member) -> tuple[dict[str, str], Scraped, str]:
+    """(family -> type, sample -> labels -> value, the text)"""
+    with urllib.request.urlopen(f"{member.client_url}/metrics", timeout=20) as answer:
+        text = answer.read().decode()
+    kinds: dict[str, str] = {}
+    samples: Scraped = {}
+    for family in text_string_to_metric_families(text):
+        kinds[family.name] = family.type
+        for sample in family.samples:
+            samples.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
+    return kinds, samples, text
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> list[tuple[dict[str, str], Scraped, str]]:
+    """etcd's and the subject's, after the same work."""
+
+    def run(kind: type[Member], directory: Path) -> tuple[dict[str, str], Scraped, str]:
+        with kind(directory) as member:
+            do_work(member)
+            return scrape(member)
+
+    kinds = (RealEtcd, subject)
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(run, kinds, [tmp_path_factory.mktemp("scraped") for _ in kinds]))
+
+
+def do_work(member: Member) -> None:
+    """One call after the other."""
+    with open_channel(member.target) as channel:
+        grpc.channel_ready_future(channel).result(timeout=30)
+        _write(channel)
+        _transactions(channel)
+        _leases(channel)
+        _watch(channel)
+        _refused(channel)
+
+
+def _call(channel: grpc.Channel, path: str, request: Any, answer: Any, **options: Any) -> Any:
+    return unary(channel, path, answer)(request, timeout=20, **options)
+
+
+def _write(channel: grpc.Channel) -> None:
+    for number in range(12):
+        _call(channel, "KV/Put", pb.PutRequest(key=b"k%d" % (number % 5), value=b"v" * (number * 40)), pb.PutResponse)
+    version = (("client-api-version", "3.5.1"),)
+    _call(channel, "KV/Put", pb.PutRequest(key=b"k1", prev_kv=True), pb.PutResponse, metadata=version)
+    _call(channel, "KV/Put", pb.PutRequest(key=b"k1", ignore_value=True), pb.PutResponse)
+    _call(channel, "KV/Range", pb.RangeRequest(key=b"k1"), pb.RangeResponse)
+    _call(channel, "KV/Range", pb.RangeRequest(key=b"absent", serializable=True), pb.RangeResponse)
+    _call(channel, "KV/Range", pb.RangeRequest(key=b"k", range_end=b"l", limit=2), pb.RangeResponse)
+    _call(channel, "KV/DeleteRange", pb.DeleteRangeRequest(key=b"none"), pb.DeleteRangeResponse)
+    _call(channel, "KV/DeleteRange", pb.DeleteRangeRequest(key=b"k4", prev_kv=True), pb.DeleteRangeResponse)
+    _call(channel, "KV/Compact", pb.CompactionRequest(revision=8, physical=True), pb.CompactionResponse)
+    _call(channel, "Maintenance/Status", pb.StatusRequest(), pb.StatusResponse)
+    _call(channel, "Cluster/MemberList", pb.MemberListRequest(), pb.MemberListResponse)
+
+
+def _transactions(channel: grpc.Channel) -> None:
+    def op(**fields: Any) -> pb.RequestOp:
+        return pb.RequestOp(**fields)
+
+    put = op(request_put=pb.PutRequest(key=b"t1", value=b"a"))
+    shown = op(request_put=pb.PutRequest(key=b"t2", value=b"bb", prev_kv=True))
+    kept = op(request_put=pb.PutRequest(key=b"k2", ignore_value=True))
+    look = op(request_range=pb.RangeRequest(key=b"t", range_end=b"u"))
+    drop = op(request_delete_range=pb.DeleteRangeRequest(key=b"t1", prev_kv=True))
+    holds = pb.Compare(key=b"k1", target=pb.Compare.CREATE, result=pb.Compare.GREATER, create_revision=0)
+    fails = pb.Compare(key=b"k1", target=pb.Compare.CREATE, result=pb.Compare.EQUAL, create_revision=0)
+    nested = op(request_txn=pb.TxnRequest(compare=[holds], success=[put, look]))
+    for txn in (
+        pb.TxnRequest(success=[put]),
+        pb.TxnRequest(success=[put, shown]),
+        pb.TxnRequest(compare=[holds], success=[put], failure=[look]),
+        pb.TxnRequest(compare=[fails, holds], success=[put], failure=[look, look]),
+        pb.TxnRequest(compare=[holds, holds, fails], success=[put], failure=[drop]),
+        pb.TxnRequest(compare=[holds], success=[kept, look, drop]),
+        pb.TxnRequest(compare=[holds], success=[look], failure=[look]),
+        pb.TxnRequest(success=[look, look]),
+        pb.TxnRequest(success=[look]),
+        pb.TxnRequest(compare=[holds], success=[nested, op(request_put=pb.PutRequest(key=b"t3"))]),
+    ):
+        _call(channel, "KV/Txn", txn, pb.TxnResponse)
+    for refused in (
+        pb.TxnRequest(compare=[holds], success=[kept, op(request_put=pb.PutRequest(key=b"no", ignore_lease=True))]),
+        pb.TxnRequest(compare=[holds], success=[put, op(request_range=pb.RangeRequest(key=b"k", revision=999))]),
+    ):
+        with suppress(grpc.RpcError):
+            _call(channel, "KV/Txn", refused, pb.TxnResponse)
+
+
+def _leases(channel: grpc.Channel) -> None:
+    for lease_id, ttl_s in ((71, 60), (72, 3000), (73, 100)):
+        _call(channel, "Lease/LeaseGrant", pb.LeaseGrantRequest(ID=lease_id, TTL=ttl_s), pb.LeaseGrantResponse)
+    for number in range(3):
+        _call(channel, "KV/Put", pb.PutRequest(key=b"l%d" % number, lease=71), pb.PutResponse)
+    _call(channel, "KV/Put", pb.PutRequest(key=b"l4", lease=72), pb.PutResponse)
+    keep = channel.stream_stream(
+        "/etcdserverpb.Lease/LeaseKeepAlive",
+        request_serializer=lambda m: m.SerializeToString(),
+        response_deserializer=pb.LeaseKeepAliveResponse.FromString,
+    )
+    answers = list(keep(iter([pb.LeaseKeepAliveRequest(ID=71), pb.LeaseKeepAliveRequest(ID=72)]), timeout=20))
+    assert [answer.TTL for answer in answers] == [60, 3000]
+    for lease_id in (71, 73):
+        _call(channel, "Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=lease_id), pb.LeaseRevokeResponse)
+    _call(channel, "Lease/LeaseTimeToLive", pb.LeaseTimeToLiveRequest(ID=72, keys=True), pb.LeaseTimeToLiveResponse)
+
+
+def _watch(channel: grpc.Channel) -> None:
+    """A stream with two watchers, and four events for them; then the client gives it up."""
+    watch = channel.stream_stream(
+        "/etcdserverpb.Watch/Watch", lambda m: m.SerializeToString(), pb.WatchResponse.FromString
+    )
+    creates = [pb.WatchRequest(create_request=pb.WatchCreateRequest(key=key)) for key in (b"w1", b"w2")]
+    stream = watch(_then_wait(creates), timeout=60)
+    assert [next(stream).created for _ in creates] == [True, True]
+    for key in (b"w1", b"w2", b"w1"):
+        _call(channel, "KV/Put", pb.PutRequest(key=key), pb.PutResponse)
+        assert len(next(stream).events) == 1
+    stream.cancel()
+
+
+def _then_wait(requests: list[Any]) -> Iterator[Any]:
+    """The client does not close its half."""
+    yield from requests
+    threading.Event().wait(30)
+
+
+def _refused(channel: grpc.Channel) -> None:
+    for path, request, answer in (
+        ("KV/Put", pb.PutRequest(), pb.PutResponse),
+        ("KV/Put", pb.PutRequest(key=b"x", lease=999), pb.PutResponse),
+        ("KV/Put", pb.PutRequest(key=b"nothing", ignore_value=True), pb.PutResponse),
+        ("KV/Range", pb.RangeRequest(key=b"k1", revision=2), pb.RangeResponse),
+        ("KV/Range", pb.RangeRequest(key=b"k", range_end=b"l", revision=9999), pb.RangeResponse),
+        ("Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=404), pb.LeaseRevokeResponse),
+        ("Lease/LeaseGrant", pb.LeaseGrantRequest(ID=72, TTL=5), pb.LeaseGrantResponse),
+        ("Auth/AuthEnable", pb.AuthEnableRequest(), pb.AuthEnableResponse),
+        ("Auth/UserGet", pb.AuthUserGetRequest(name="nobody"), pb.AuthUserGetResponse),
+    ):
+        with suppress(grpc.RpcError):
+            _call(channel, path, request, answer)
+
+
+def test_families_are_those_of_etcd_or_left_out_for_a_reason(both: list[Any]) -> None:
+    (theirs, _, _), (ours, _, _) = both
+    missing = {name for name in theirs if name not in ours and not any(re.fullmatch(p, name) for p in LEFT_OUT)}
+    assert missing == set()
+    common = theirs.keys() & ours.keys()
+    assert {name: ours[name] for name in common} == {name: theirs[name] for name in common}
+    more = {name for name in ours if name not in theirs and not name.startswith("etcdz_")}
+    assert more <= LATER
+
+
+def test_what_is_left_out_is_not_served(both: list[Any]) -> None:
+    (_, _, _), (ours, _, _) = both
+    assert not [name for name in ours if any(re.fullmatch(pattern, name) for pattern in LEFT_OUT)]
+
+
+def test_series_have_the_labels_of_etcd(both: list[Any]) -> None:
+    (_, theirs, _), (_, ours, _) = both
+    for name in theirs.keys() & ours.keys():
+        names = [{tuple(key for key, _ in labels) for labels in found[name]} for found in (theirs, ours)]
+        assert names[0] == names[1], name
+
+
+def test_labels_of_calls_stand_in_etcds_order(both: list[Any]) -> None:
+    found = [set(re.findall(r"^(grpc_server_\w+\{.*\}) ", text, re.M)) for _, _, text in both]
+    assert found[0] <= found[1]
+
+
+@pytest.mark.parametrize("family", COUNTED)
+def test_the_same_work_gives_the_same_numbers(both: list[Any], family: str) -> None:
+    (_, theirs, _), (_, ours, _) = both
+    names = [name for name in theirs if name in (family, f"{family}_bucket", f"{family}_sum", f"{family}_count")]
+    assert names
+    for name in names:
+        numbers = [{key: value for key, value in found.get(name, {}).items() if value} for found in (theirs, ours)]
+        assert numbers[1] == numbers[0], name
