@@ -1,7 +1,7 @@
 """How long entries take to be applied, by what they ask for.
 
-A put without options is not timed by itself, which would cost as much as a fiftieth of it: a run of entries is, and
-what it took is shared out among those of them that nobody has timed.
+A put without options is not timed by itself, since two looks at the clock are work in the hottest place: a run of
+entries is, and what it took is shared out among those of them that nobody has timed.
 """
 
 from etcdz.telemetry.histogram import Doublings
