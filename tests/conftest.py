@@ -7,7 +7,9 @@ pytest --strict-skips    as in CI: a skip that tests/skips.py does not allow is 
 pytest -n 0              in this process, one test after the other: for a debugger
 """
 
+import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Generator
 
@@ -17,6 +19,10 @@ from tests.skips import why_allowed
 
 LEFT_OUT = ("process", "parity", "slow")
 """Markers of the tests that --fast leaves out."""
+
+# Hundreds of members are started, and each would compile all of the code anew: half of what its start takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # What a shell runs in the background ignores SIGINT, what nohup runs SIGHUP, and both hand that on to all programs to
 # which the tests send these signals.

@@ -213,7 +213,7 @@ class _Lines:
             exchange.end()
         self._owner.on_over()
 
-    def fail(self, stream_id: int, code: int, text: str) -> None:
+    def refuse(self, stream_id: int, code: int, text: str) -> None:
         """The call is refused before it has begun."""
         self.finish(stream_id, code, text)
 

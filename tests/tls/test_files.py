@@ -137,7 +137,7 @@ def test_of_several_lists_none_is_passed_over_when_the_file_is_cut_off_or_damage
     crl.write_bytes(first + second)
     side.later()
     assert "revoked" in str(refusal(side, side.as_client(side.client)))
-    for damaged in (first + second[:-40], first + second.replace(b"-----END", b"A\n-----END")):
+    for damaged in (first + second[:-40], first + second.replace(b"-----\nM", b"-----\n")):
         crl.write_bytes(damaged)
         side.later()
         assert "revoked" in str(refusal(side, side.as_client(side.client))), "by the lists that were whole"
@@ -224,7 +224,7 @@ def test_a_side_can_be_asked_what_is_in_force(tmp_path: Path) -> None:
     first = shown["certificates"][0]
     assert (first["path"], first["fingerprint"]) == (str(side.server.cert), hashlib.sha256(der).hexdigest())
     assert (shown["revoked_certificates"], shown["file_errors"]) == (3, [])
-    assert side.files.figures("client")["client_certificates"][0] == [
+    assert side.files.figures("client")["certificates"][0] == [
         ["client", "server", str(side.server.cert)],
         ssl.cert_time_to_seconds(end_of(side.server)),
     ]
