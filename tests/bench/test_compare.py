@@ -58,7 +58,11 @@ def test_etcd_against_itself_gives_every_asked_row_without_errors(capsys: pytest
 @pytest.mark.process
 @needs_etcd
 @needs_h2load
-def test_clusters_are_compared_at_a_follower_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_clusters_are_compared_at_a_follower_as_well(
+    capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--long"):
+        pytest.skip("only with --long")
     words = ["--subject=etcd", "--rows=put 1x1", "--rounds=1", "--requests=40", "--others-max=100", "--json"]
     assert compare.main([*words, "--members=3", "--at=follower", "--flag=--election-timeout=500"]) == 0
     said = json.loads(capsys.readouterr().out)

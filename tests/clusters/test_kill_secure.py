@@ -17,7 +17,7 @@ from tests.clusters.conftest import ClusterMaker
 from tests.clusters.test_kill_actor import LISTENER, RULES, End, end_each, end_one, table
 from tests.clusters.test_peer_tls import HERE, peer_flags
 from tests.clusters.trial import EXPECTED_TEXTS, ClusterLoad, ClusterTrial, unexpected
-from tests.secure_users import SIMPLE, WAYS, WRITER, Strangers, Users
+from tests.secure_users import WAYS, WRITER, Strangers, Users
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(3_600)]
 
@@ -40,7 +40,7 @@ class SecureClusterTrial(ClusterTrial):
 def trial(
     request: pytest.FixtureRequest, make_cluster: ClusterMaker, tmp_path: Path, is_long: bool
 ) -> Iterator[SecureClusterTrial]:
-    if not is_long and request.param != SIMPLE:
+    if not is_long:
         pytest.skip("all ways of being known only with --long")
     users = Users(tmp_path / "pki", request.param)
     tls = peer_flags(users.authority, users.authority.issue("member", ips=HERE))

@@ -79,7 +79,9 @@ def test_a_wall_clock_that_jumps(direction: int, trial: ClusterTrial, rounds: li
         suffer(trial, faults.set_clock(trial, victim(trial, role), direction * trial.random.uniform(1, 7_200)))
 
 
-def test_a_log_that_cannot_be_synced(trial: ClusterTrial, rounds: list[str]) -> None:
+def test_a_log_that_cannot_be_synced(trial: ClusterTrial, rounds: list[str], is_long: bool) -> None:
+    if not is_long:
+        pytest.skip("only with --long")
     if not can_inject():
         pytest.skip("strace may not trace here")
     for role in rounds:

@@ -61,6 +61,8 @@ def keys_after_the_next_start(top: Path) -> int:
 def test_a_migration_that_fails_loses_nothing(
     work: str, code: str, made: dict[type[Member], Path], tmp_path: Path, is_long: bool, seed: int
 ) -> None:
+    if not is_long and (code == "EIO") != (work == "a takeover"):
+        pytest.skip("the other error only with --long")
     kind, arguments = WORK[work]
 
     def run(name: str, *inject: str) -> tuple[Path, int, str, str]:

@@ -245,7 +245,11 @@ def taking_over(member: Member) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_at_once_and_cleanly(how: signal.Signals, large: tuple[Member, tuple[object, ...]]) -> None:
+def test_a_signal_stops_it_at_once_and_cleanly(
+    how: signal.Signals, large: tuple[Member, tuple[object, ...]], is_long: bool
+) -> None:
+    if how == signal.SIGINT and not is_long:
+        pytest.skip("SIGINT only with --long")
     theirs, expected = large
     ours = ours_on(theirs)
     with taking_over(ours):
@@ -263,6 +267,8 @@ def test_a_signal_stops_it_at_once_and_cleanly(how: signal.Signals, large: tuple
 
 @pytest.mark.parametrize("whom", ["all", "the supervisor", "the process"])
 def test_a_kill_at_any_moment(whom: str, large: tuple[Member, tuple[object, ...]], seed: int, is_long: bool) -> None:
+    if whom == "the process" and not is_long:
+        pytest.skip("the process alone only with --long")
     theirs, expected = large
     pristine = theirs.data_dir.with_name("pristine")
     shutil.copytree(theirs.data_dir, pristine)

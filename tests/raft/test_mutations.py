@@ -1,5 +1,7 @@
 """Every planted bug is caught, and is still where it is said to be."""
 
+import random
+
 import pytest
 
 from tests.raft.mutations import SEEDS, SEEDS_SHORT, examine_all, mutated, table
@@ -19,8 +21,10 @@ def test_a_text_that_is_gone_is_an_error() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_planted_bug_is_caught(request: pytest.FixtureRequest) -> None:
+    """The usual form takes a third of them, which the run's seed draws."""
     is_long = bool(request.config.getoption("--long"))
-    results = examine_all(MUTATIONS, SEEDS if is_long else SEEDS_SHORT, short=not is_long)
+    drawn = MUTATIONS if is_long else random.sample(MUTATIONS, len(MUTATIONS) // 3)
+    results = examine_all(drawn, SEEDS if is_long else SEEDS_SHORT, short=not is_long)
     print(table(results))
     missed = [one.mutation.name for one in results if not one.by_anything]
     assert not missed

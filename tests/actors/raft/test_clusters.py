@@ -151,7 +151,7 @@ def test_a_cluster_that_holds_members_of_etcd_applies_nothing_twice(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
-        slow = range(2, 100 if metafunc.config.getoption("--long") else 14)
+        slow = range(2, 100 if metafunc.config.getoption("--long") else 6)
         metafunc.parametrize("seed", [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in slow]])
 
 
