@@ -202,6 +202,7 @@ def test_garbage_is_refused_and_nothing_else(token: bytes) -> None:
         tokens_of("HS256").verify(token, NOW)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from(["HS256", "RS256", "ES256", "EdDSA"]))
 def test_a_token_with_a_byte_changed_is_refused(data: st.DataObject, method: str) -> None:

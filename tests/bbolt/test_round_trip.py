@@ -19,6 +19,7 @@ PAGE_SIZES = st.sampled_from([512, 1024, 4096, 16384])
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(buckets=BUCKETS, page_bytes=PAGE_SIZES)
 def test_round_trip(buckets: dict[bytes, list[tuple[bytes, bytes]]], page_bytes: int) -> None:

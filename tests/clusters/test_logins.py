@@ -3,11 +3,14 @@
 from typing import Any
 
 import grpc
+import pytest
 
 from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import FAST, Cluster, ClusterMember, until
 from tests.clusters.conftest import ClusterMaker
 from tests.process.load import open_channel, unary
+
+pytestmark = pytest.mark.process
 
 ROOT = pb.AuthenticateRequest(name="root", password="r")
 

@@ -50,6 +50,7 @@ def test_one_that_is_too_old_or_too_big_makes_room_in_order(
     )
 
 
+@pytest.mark.slow
 def test_an_endless_loop_is_told_from_work_by_its_length(start: Start, tmp_path: Path) -> None:
     trigger = tmp_path / "now"
     member = start(log={"options": {"spin_when": str(trigger)}, "hang_s": 1.2, "busy_s": 2.5})

@@ -61,6 +61,7 @@ def test_a_certificate_without_names_is_nobodys_but_where_all_may_come() -> None
     assert not is_allowed(certificate.NOBODY, (), ("a",))
 
 
+@pytest.mark.slow
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_text_matches_or_not(pattern: str, host: str) -> None:
     is_valid_for(PeerNames("", (pattern,), (pattern,)), host)

@@ -95,6 +95,7 @@ def check_books(conn: GrpcServerConnection) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @given(CONVERSATIONS, st.integers(0, 1 << 30))
 @settings(max_examples=300, deadline=None)
 def test_chunks_do_not_matter(conversation: bytes, seed: int) -> None:

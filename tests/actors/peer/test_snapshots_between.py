@@ -389,6 +389,7 @@ def test_an_unreachable_member_is_reported_and_where_no_store_is_none_is_taken(h
     assert take(host, nowhere).snapshot_index == 0
 
 
+@pytest.mark.slow
 def test_a_sender_that_is_killed_is_reported_and_the_next_one_begins_anew(
     host: Host, store: Path, tmp_path: Path
 ) -> None:
