@@ -430,6 +430,13 @@ class Etcdz(Member):
 
     kind = "etcdz"
 
+    def __init__(
+        self, tmp_dir: Path, *flags: str, env: dict[str, str] | None = None, start_timeout_s: float = 120
+    ) -> None:
+        super().__init__(tmp_dir, *flags, env=env, start_timeout_s=start_timeout_s)
+        self._left: set[str] = set()
+        """Run directories that its starts have made."""
+
     @classmethod
     def program(cls) -> list[str] | None:
         return [sys.executable, "-m", "etcdz.cli.main"]
@@ -438,13 +445,23 @@ class Etcdz(Member):
         self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(type_, error, trace)
-        self._remove_run_dir()
+        self._remove_run_dirs()
+
+    def start(self) -> Self:
+        super().start()
+        self._note_run_dir()
+        return self
 
     def discard(self) -> None:
         super().discard()
-        self._remove_run_dir()
+        self._remove_run_dirs()
 
-    def _remove_run_dir(self) -> None:
-        """A killed member's sockets are left to its next start, which does not come."""
+    def _note_run_dir(self) -> None:
         with suppress(OSError, ValueError, KeyError):  # there is no such record, or a test has damaged it
-            shutil.rmtree(json.loads((self.data_dir / "etcdz.json").read_text())["run_dir"], ignore_errors=True)
+            self._left.add(json.loads((self.data_dir / "etcdz.json").read_text())["run_dir"])
+
+    def _remove_run_dirs(self) -> None:
+        """A killed member's sockets are left to its next start, which does not come, or finds no record of them."""
+        self._note_run_dir()
+        for path in self._left:
+            shutil.rmtree(path, ignore_errors=True)
