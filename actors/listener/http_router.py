@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes
 
 from actors.listener.exchange import Exchange
 from actors.listener.http_access import HttpAccess
-from etcdz.wire.request_target import Target, decode_target
+from etcdz.wire.request_target import Target, clean_path, decode_target
 
 PLAIN_TEXT: Final = b"text/plain; charset=utf-8"
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
@@ -122,22 +122,10 @@ class Router:
     def _proper_path(self, path: bytes) -> bytes:
         """path as its route has it."""
         if b"//" in path or b"/." in path:
-            path = _clean(path)
+            path = clean_path(path)
         if path not in self._exact and path + b"/" in self._directories:
             path += b"/"
         return path
-
-
-def _clean(path: bytes) -> bytes:
-    """Without empty parts, `.` and `..`."""
-    parts: list[bytes] = []
-    for part in path.split(b"/"):
-        if part == b"..":
-            del parts[-1:]
-        elif part not in (b"", b"."):
-            parts.append(part)
-    is_directory = bool(parts) and path.endswith(b"/")
-    return b"/" + b"/".join(parts) + (b"/" if is_directory else b"")
 
 
 def _redirect(exchange: Exchange, path: bytes) -> None:

@@ -6,9 +6,9 @@ Source: etcd 3.5 v2http client (membersHandler, deprecatedMachinesHandler, stats
 from typing import Any, Final
 
 from actors.listener.calls import Calls
-from actors.listener.exchange import Exchange, Handler
+from actors.listener.exchange import Exchange
 from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
-from actors.listener.v2_keys import cluster_id_header, give
+from actors.listener.v2_call import V2Call, cluster_id_header, give
 from etcdz.api.methods import V2_STATISTICS
 from etcdz.cluster.membership import Member, encode_json
 from etcdz.v2.answers import JSON, HttpAnswer, message_answer
@@ -59,37 +59,12 @@ class V2Info:
         exchange.answer(200, ", ".join(urls).encode(), PLAIN_TEXT)
 
     def _statistics(self, exchange: Exchange) -> None:
-        waiting = _Statistics(exchange, self._calls)
-        exchange.handler = waiting
-        error = self._calls.read_v2(waiting, V2_STATISTICS, b"")
-        if error is not None:
-            waiting.reply(0, error.code, error.text.encode())
+        waiting = V2Call(exchange, self._calls, _encode_statistics)
+        waiting.begin(self._calls.read_v2(waiting, V2_STATISTICS, b""))
 
 
-class _Statistics(Handler):
-    """The Caller of one request."""
-
-    __slots__ = ("_calls", "_exchange")
-
-    def __init__(self, exchange: Exchange, calls: Calls) -> None:
-        self._exchange = exchange
-        self._calls = calls
-
-    def reply(self, stream_id: int, code: int, body: bytes) -> None:
-        """As Caller."""
-        answer = message_answer(500, body.decode()) if code else HttpAnswer(200, [("Content-Type", JSON)], body)
-        try:
-            give(self._exchange, answer)
-        except Exception as error:
-            self._exchange.fail(error)
-
-    def flush(self) -> None:
-        """As Caller."""
-        self._exchange.flush()
-
-    def on_gone(self) -> None:
-        """Nobody waits any more."""
-        self._calls.lose(self)
+def _encode_statistics(code: int, body: bytes) -> HttpAnswer:
+    return message_answer(500, body.decode()) if code else HttpAnswer(200, [("Content-Type", JSON)], body)
 
 
 def _described(member: Member) -> dict[str, Any]:

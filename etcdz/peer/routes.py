@@ -15,6 +15,7 @@ from etcdz.peer.directory import Directory
 from etcdz.peer.heads import Field, RequestHead
 from etcdz.peer.outbox import MESSAGE, MSGAPP
 from etcdz.peer.versions import are_compatible
+from etcdz.wire.request_target import clean_path
 
 STREAM: Final = "stream"
 RAFT: Final = "raft"
@@ -225,15 +226,8 @@ def _location(path: bytes) -> bytes:
     where the path stands for all below it. A path that is none (`*`, a whole URL) stays."""
     if not path.startswith(b"/"):
         return path
-    parts: list[bytes] = []
-    for part in path.split(b"/"):
-        if part == b"..":
-            del parts[-1:]
-        elif part not in (b"", b"."):
-            parts.append(part)
-    clean = b"/" + b"/".join(parts)
-    is_above = clean not in _BY_PATH and clean + b"/" in _BY_PATH
-    return clean + b"/" if is_above or (parts and path.endswith(b"/")) else clean
+    clean = clean_path(path)
+    return clean + b"/" if clean not in _BY_PATH and clean + b"/" in _BY_PATH else clean
 
 
 def _find(path: bytes) -> _Route | None:

@@ -23,6 +23,21 @@ class Target(NamedTuple):
     query: bytes
 
 
+def clean_path(path: bytes) -> bytes:
+    """path without empty parts, `.` and `..`, as Go's ServeMux sends its clients to. A slash at the end stays.
+
+    Requires: it begins with a slash
+    """
+    parts: list[bytes] = []
+    for part in path.split(b"/"):
+        if part == b"..":
+            del parts[-1:]
+        elif part not in (b"", b"."):
+            parts.append(part)
+    is_directory = bool(parts) and path.endswith(b"/")
+    return b"/" + b"/".join(parts) + (b"/" if is_directory else b"")
+
+
 def decode_target(method: bytes, target: bytes) -> Target | None:
     """None if this is no target of this method."""
     if method == b"CONNECT" or (method == b"OPTIONS" and target == b"*"):
