@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from actors.listener.calls import Calls
 from actors.listener.exchange import Exchange
-from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
+from actors.listener.http_router import PLAIN_TEXT, Route
 from actors.listener.v2_call import V2Call, cluster_id_header, give
 from etcdz.api.methods import V2_STATISTICS
 from etcdz.cluster.membership import Member, encode_json
@@ -26,17 +26,13 @@ class V2Info:
     def routes(self) -> list[Route]:
         """What is served here."""
         return [
-            Route(_MEMBERS, self._members, methods=ANY),
-            Route(_MEMBERS + b"/", self._members, methods=ANY, is_prefix=True),
+            Route(_MEMBERS, self._members),
+            Route(_MEMBERS + b"/", self._members, is_prefix=True),
             Route(b"/v2/machines", self._machines, methods=(b"GET", b"HEAD")),
             Route(b"/v2/stats/store", self._statistics),
         ]
 
     def _members(self, exchange: Exchange) -> None:
-        if exchange.request.method != b"GET":
-            allow = (b"allow", b"GET")
-            exchange.answer(405, b"Method Not Allowed\n", PLAIN_TEXT, NO_SNIFF, allow)
-            return
         below = exchange.request.path[len(_MEMBERS) :].strip(b"/")
         known = self._calls.members.known
         if not below:
