@@ -40,6 +40,8 @@ from actors.listener.snapshots import Snapshots
 from actors.listener.streams import Streams
 from actors.listener.v2_info import V2Info
 from actors.listener.v2_keys import V2Keys
+from actors.listener.v2_members import V2Members
+from actors.listener.v2_statistics import V2Statistics
 from actors.listener.v2_watches import V2Watches
 from actors.listener.watching import Watching
 from actors.runtime.link import Peer
@@ -49,6 +51,7 @@ from etcdz.api.methods import AUTH_PATHS, HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS,
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    AppendFigures,
     AuthHeard,
     AuthState,
     AuthTokens,
@@ -166,9 +169,11 @@ class ListenerActor(Actor):
         self.endpoints = HttpEndpoints(self.calls, self.scrapes)
         routes = self.endpoints.routes()
         self.v2_watches = V2Watches(self.links, boot.slot)
+        self.v2_statistics = V2Statistics(self.calls, self.links, boot)
         v2_keys = V2Keys(self.calls, self.v2_watches)
         if config.enable_v2:
-            routes += v2_keys.routes() + V2Info(self.calls).routes()
+            routes += v2_keys.routes() + V2Info(self.calls).routes() + self.v2_statistics.routes()
+            routes += V2Members(self.calls, lambda: v2_keys.is_guarded).routes()
         if config.enable_grpc_gateway:
             routes += Gateway(self, config).routes()
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
@@ -198,6 +203,7 @@ class ListenerActor(Actor):
             WatchChunk: self.watching.on_chunk,
             V2Events: self.v2_watches.on_events,
             V2Guard: v2_keys.on_guard,
+            AppendFigures: self.v2_statistics.on_figures,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
             AuthState: self.on_auth_state,
@@ -490,6 +496,7 @@ class ListenerActor(Actor):
         if peer.kind == "backend":
             self.watching.on_new_backend()
         self.v2_watches.on_peer_up(peer)
+        self.v2_statistics.on_peer_up(peer)
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_peer_down(self, peer: Peer) -> None:
@@ -537,6 +544,7 @@ class ListenerActor(Actor):
         """What raft grants; the first one starts the probe after which this listener is ready."""
         self.calls.on_leadership(message)
         self.streams.on_leader(bool(message.leader))
+        self.v2_statistics.on_leader(message.leader)
         self.ready_index = message.ready_index
         if message.incarnation and self.known_commit is None:
             self.known_commit = message.commit

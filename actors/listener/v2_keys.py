@@ -29,16 +29,16 @@ _ALLOW: Final = (b"allow", ",".join(METHODS).encode())
 
 
 class V2Keys:
-    """Of one listener."""
+    """Of one listener. is_guarded: whether users of the v2 API are in force, or may be"""
 
     def __init__(self, calls: Calls, watches: V2Watches) -> None:
         self._calls = calls
         self._watches = watches
-        self._is_guarded = True
+        self.is_guarded = True
 
     def on_guard(self, message: V2Guard) -> None:
         """Users of the v2 API are not known here: while they are in force, nobody is let in."""
-        self._is_guarded = message.is_on
+        self.is_guarded = message.is_on
 
     def routes(self) -> list[Route]:
         """What is served here."""
@@ -59,7 +59,7 @@ class V2Keys:
         cluster_id = cluster_id_header(self._calls)
         if isinstance(asked, V2Error):
             give(exchange, answers.error_answer(asked), cluster_id)
-        elif self._is_guarded:
+        elif self.is_guarded:
             refusal = V2Error(errors.UNAUTHORIZED, "Insufficient credentials")
             give(exchange, answers.error_answer(refusal), cluster_id)
         elif asked.is_watch:

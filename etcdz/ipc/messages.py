@@ -36,6 +36,8 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | PeerAnswer         | peer -> listener, lessor, raft, backend | -                    | as above                                         |
 | PeerAsk            | peer -> listener, lessor    | PeerReply            | HTTP 408 or 500 after the request's own deadline |
 | PeerReply          | listener, lessor -> peer    | -                    | as above                                         |
+| AppendFiguresAsk   | listener -> peer            | AppendFigures        | asked again of the next peer incarnation         |
+| AppendFigures      | peer -> listener            | -                    | as above                                         |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
 | ReadIndex          | listener, lessor, backend -> raft | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates         | raft -> listener, lessor, backend | -                    | the call times out                               |
@@ -858,6 +860,26 @@ class V2Events(NamedTuple):
     items: list[tuple[int, tuple[int, ...], list[tuple[int, bytes]], bytes]]
 
 
+class AppendFiguresAsk(NamedTuple):
+    """What have appends come to? asker: name of the actor that the answer goes to"""
+
+    asker: str
+    id: int
+
+
+class AppendFigures(NamedTuple):
+    """The answer to AppendFiguresAsk `id`, of what this process of the peer actor has seen.
+
+    sent, received  (appends, appends a second, bytes a second)
+    followers       (id, figures as etcdz.v2.append_statistics has them) of all other members
+    """
+
+    id: int
+    sent: tuple[int, float, float]
+    received: tuple[int, float, float]
+    followers: Sequence[tuple[int, Sequence[float]]]
+
+
 class V2Guard(NamedTuple):
     """Whether users of the v2 API are to be asked for their names."""
 
@@ -941,6 +963,8 @@ MESSAGES: dict[int, type[Any]] = {
     89: PeerAsk,
     90: PeerReply,
     91: Install,
+    92: AppendFiguresAsk,
+    93: AppendFigures,
     105: MoveLeader,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}
