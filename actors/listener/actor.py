@@ -38,6 +38,7 @@ from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
 from actors.listener.streams import Streams
+from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_info import V2Info
 from actors.listener.v2_keys import V2Keys
 from actors.listener.v2_members import V2Members
@@ -169,11 +170,12 @@ class ListenerActor(Actor):
         self.endpoints = HttpEndpoints(self.calls, self.scrapes)
         routes = self.endpoints.routes()
         self.v2_watches = V2Watches(self.links, boot.slot)
+        self.v2_auth = V2Auth(self.calls, self.log)
         self.v2_statistics = V2Statistics(self.calls, self.links, boot)
-        v2_keys = V2Keys(self.calls, self.v2_watches)
         if config.enable_v2:
-            routes += v2_keys.routes() + V2Info(self.calls).routes() + self.v2_statistics.routes()
-            routes += V2Members(self.calls, lambda: v2_keys.is_guarded).routes()
+            routes += V2Keys(self.calls, self.v2_watches, self.v2_auth).routes() + self.v2_auth.routes()
+            routes += V2Info(self.calls).routes() + self.v2_statistics.routes()
+            routes += V2Members(self.calls, self.v2_auth).routes()
         if config.enable_grpc_gateway:
             routes += Gateway(self, config).routes()
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
@@ -202,7 +204,7 @@ class ListenerActor(Actor):
             WatchChanges: self.watching.on_changes,
             WatchChunk: self.watching.on_chunk,
             V2Events: self.v2_watches.on_events,
-            V2Guard: v2_keys.on_guard,
+            V2Guard: self.on_v2_guard,
             AppendFigures: self.v2_statistics.on_figures,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
@@ -501,6 +503,8 @@ class ListenerActor(Actor):
 
     def on_peer_down(self, peer: Peer) -> None:
         self.calls.on_peer_down(peer)
+        if peer.kind == "backend":
+            self.v2_auth.on_backend_gone()
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_listen(self, listen: Listen) -> None:
@@ -535,6 +539,11 @@ class ListenerActor(Actor):
         if message.dropped != []:
             self.identities.on_news()
             self._say_heard(message.applied_index)
+
+    def on_v2_guard(self, message: V2Guard) -> None:
+        """Whether the v2 API's users are in force."""
+        self.v2_auth.on_guard(message)
+        self._say_heard(message.applied_index)
 
     def _say_heard(self, index: int) -> None:
         """Nothing that was before is acted by any more: who has made the change may have its answer."""

@@ -87,7 +87,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | V2Watch            | listener -> backend         | V2Events             | asked again of the next backend incarnation      |
 | V2WatchEnd         | listener -> backend         | -                    | the next backend is not asked again              |
 | V2Events           | backend -> listener         | -                    | the listener asks the next backend incarnation   |
-| V2Guard            | backend -> listener         | -                    | sent again when it changes, and to each new one  |
+| V2Guard            | backend -> listener         | AuthHeard            | sent again when it changes, and to each new one  |
 
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
@@ -750,7 +750,7 @@ class AuthHeard(NamedTuple):
     """This listener has taken what it was told of users, roles and tokens: it acts by nothing older.
 
     incarnation     of the listener
-    applied_index   of AuthState or AuthTokens
+    applied_index   of AuthState, AuthTokens or V2Guard
     """
 
     incarnation: int
@@ -881,9 +881,13 @@ class AppendFigures(NamedTuple):
 
 
 class V2Guard(NamedTuple):
-    """Whether users of the v2 API are to be asked for their names."""
+    """Whether users of the v2 API are to be asked for their names. The listener says AuthHeard.
+
+    applied_index   of the last entry that the backend has applied
+    """
 
     is_on: bool
+    applied_index: int = 0
 
 
 MESSAGES: dict[int, type[Any]] = {
