@@ -49,8 +49,8 @@ def test_one_login_counts_at_all_members_and_all_judge_alike(sides: list[Side], 
 
 
 def give_odd_names(sides: list[Side]) -> None:
-    """A user, its password and its role are not UTF-8, and etcd takes a permission for a range that is none; each member
-    is asked by this user, and all go on alike."""
+    """A user, its password and its role are not UTF-8, and etcd takes a permission for a range that is none. Each
+    member is asked by this user, and all go on alike."""
     user, role, password = (b"\x0a\x02u\xff", b"\x0a\x02r\xfe", b"\x12\x02\x80\x81")
     must(sides[0], "UserAdd", pb.AuthUserAddRequest.FromString(user + password), "root")
     must(sides[1], "RoleAdd", pb.AuthRoleAddRequest.FromString(role), "root")
