@@ -183,6 +183,8 @@ class BackendActor(Actor):
             log=log,
             warning_s=config.warning_apply_s,
         )
+        self.is_v2_guard_new = False
+        """Whether listeners are to be told that users of the v2 API are in force, or are not any more."""
         self.v2_expiry = V2Expiry(self.v2.store, links, mvcc.member_id)
         self.auth_reads = AuthReads(self.applier, self.raft)
         self.reads.guard(self.auth_reads)
@@ -299,7 +301,7 @@ class BackendActor(Actor):
     def _tell_v2_guard(self, listeners: list[str]) -> None:
         if self.config.enable_v2:
             for name in listeners:
-                self.links.send(name, V2Guard(self.v2.is_guarded))
+                self.links.send(name, V2Guard(self.v2.is_guarded, self.raft.applied_index))
 
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
@@ -447,8 +449,7 @@ class BackendActor(Actor):
                 was_guarded = self.v2.is_guarded
                 answered = self.v2.apply(data)
                 self.v2_expiry.look()
-                if self.v2.is_guarded is not was_guarded:
-                    self._tell_v2_guard([peer.name for peer in self.links.of_kind("listener")])
+                self.is_v2_guard_new |= self.config.enable_v2 and self.v2.is_guarded is not was_guarded
                 return answered
         except ValueError as problem:
             raise UndecodableEntry(f"it is nothing that a member says of itself: {problem}") from problem
@@ -491,7 +492,10 @@ class BackendActor(Actor):
             self.reads.guard(self.auth_reads)
             self.auth_news.tell()
         is_revoked = self.tokens.has_news and self.auth_news.tell_tokens()
-        if is_auth_changed or is_revoked:
+        if self.is_v2_guard_new:
+            self._tell_v2_guard([peer.name for peer in links.of_kind("listener")])
+        if is_auth_changed or is_revoked or self.is_v2_guard_new:
+            self.is_v2_guard_new = False
             links.flush()
             self.auth_barrier.note_told(applied_index)
             self.auth_barrier.hold(frames.items())

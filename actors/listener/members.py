@@ -72,6 +72,7 @@ class ClusterMembers:
         """Whole, after each change."""
         self.known = Membership.of_message(message.member_id, message.cluster_id, message.members)
         self.known.version = message.cluster_version or None
+        self.known.removed = set(message.removed)
 
     def on_peer_state(self, message: PeerState) -> None:
         """Whole, after each change."""
