@@ -81,8 +81,10 @@ from etcdz.ipc.messages import (
     WatchPosition,
 )
 from etcdz.tls.files import TlsFiles
+from etcdz.wire.answer_heads import AnswerHeads
 from etcdz.wire.call_tally import CallTally
 from etcdz.wire.keepalive import rules_of_flags
+from etcdz.wire.known_heads import KnownHeads
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.unfinished import UnfinishedRequests
@@ -184,6 +186,9 @@ class ListenerActor(Actor):
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
         self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
         self.metrics_router = Router([route for route in routes if route.monitors])
+        self.answer_heads = AnswerHeads()
+        self.heads = KnownHeads(self.router.takes_pieces)
+        self.metrics_heads = KnownHeads(self.metrics_router.takes_pieces)
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
@@ -290,8 +295,9 @@ class ListenerActor(Actor):
 
     def new_http1(self, connection: Connection) -> Http1Exchanges:
         """The protocol of a client that speaks HTTP/1."""
-        body_bytes_max = self.settings.body_bytes_max
-        return Http1Exchanges(connection, self._router_of(connection.offer), body_bytes_max, self.unfinished)
+        offer, body_bytes_max = connection.offer, self.settings.body_bytes_max
+        router, heads = self._router_of(offer), self._heads_of(offer)
+        return Http1Exchanges(connection, router, body_bytes_max, self.unfinished, heads, self.answer_heads)
 
     def new_http2(self, connection: Connection) -> Http2Exchanges:
         """What answers requests over HTTP/2 that are not gRPC."""
@@ -299,6 +305,9 @@ class ListenerActor(Actor):
 
     def _router_of(self, offer: Offer) -> Router:
         return self.metrics_router if offer.metrics_only else self.router
+
+    def _heads_of(self, offer: Offer) -> KnownHeads:
+        return self.metrics_heads if offer.metrics_only else self.heads
 
     def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of a connection that is accepted there."""
