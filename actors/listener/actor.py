@@ -184,8 +184,15 @@ class ListenerActor(Actor):
         if config.enable_grpc_gateway:
             routes += Gateway(self, config).routes()
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
+        monitoring = [route for route in routes if route.monitors]
+        if config.enable_dashboard:
+            from actors.listener.dashboard import Dashboard  # and etcdz.monitor, which few members need
+
+            (monitoring if config.listen_metrics_urls else routes).extend(
+                Dashboard(self.calls, self.looks, config.name).routes()
+            )
         self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
-        self.metrics_router = Router([route for route in routes if route.monitors])
+        self.metrics_router = Router(monitoring)
         self.answer_heads = AnswerHeads()
         self.heads = KnownHeads(self.router.takes_pieces)
         self.metrics_heads = KnownHeads(self.metrics_router.takes_pieces)

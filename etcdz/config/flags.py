@@ -551,6 +551,14 @@ _UNSAFE: Final[tuple[_Row, ...]] = (
 )
 
 _ETCDZ: Final[tuple[_Row, ...]] = (
+    (
+        "enable-dashboard",
+        BOOL,
+        "false",
+        WORKS,
+        "Serve a page for browsers, /dashboard, on listen-metrics-urls, or else on the client URLs.",
+        "enable_dashboard",
+    ),
     ("listeners", UINT, "0", WORKS, "Processes that talk to clients, up to 14; 0 chooses by the number of cores."),
     (
         "actor-placement",

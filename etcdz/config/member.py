@@ -155,6 +155,8 @@ class MemberConfig:
 
     enable_pprof: bool = False
     """Whether profiles are served under /debug/pprof/."""
+    enable_dashboard: bool = False
+    """Whether /dashboard is served: with the metrics where these have an address, else to clients."""
 
     listeners: int = 1
     """Listener processes, already worked out from the number of cores."""
