@@ -6,10 +6,10 @@ import time
 import pytest
 
 from etcdz.cli.actors import orders
-from etcdz.cli.actors.control_client import Refused
 from etcdz.cli.actors.diagnostics import seconds
 from etcdz.cli.actors.orders import signal_number, with_signals_as_words
 from etcdz.cli.actors.tables import duration, micros, print_rows, print_table, size, text
+from etcdz.control.client import Refused
 
 
 @pytest.mark.parametrize(("written", "number"), [("-9", 9), ("-KILL", 9), ("SIGTERM", 15), ("-stop", 19)])
