@@ -119,6 +119,10 @@ class Core:
         self._remotes = [kept.get(endpoint) or Remote(endpoint) for endpoint in endpoints]
         self._dial_all()
 
+    @property
+    def can_renew_token(self) -> bool:
+        return self.token.can_renew
+
     def renew_token(self, generation: int) -> bool:
         """That of this generation is not taken. return False: no other is to be had"""
         return self.token.renew(generation)

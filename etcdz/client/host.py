@@ -15,6 +15,9 @@ class Host(Protocol):
     options: Options
     closed: str
 
+    @property
+    def can_renew_token(self) -> bool: ...
+
     def now(self) -> float: ...
 
     def after(self, seconds: float, do: Callable[[], object]) -> None:

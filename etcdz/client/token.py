@@ -30,7 +30,7 @@ class _State(Enum):
 
 
 class Token:
-    """generation: counts the answers to logins. metadata: what calls carry."""
+    """generation: counts the answers to logins. metadata: what calls carry. can_renew: there is a user to log in."""
 
     def __init__(self, core: Host) -> None:
         self.generation = 0
@@ -38,8 +38,8 @@ class Token:
         self._core = core
         self._waiting: list[Any] = []
         options = core.options
-        self._can_renew = bool(options.user) and not options.token
-        self._state = _State.NONE if self._can_renew else _State.NOT_NEEDED
+        self.can_renew = bool(options.user) and not options.token
+        self._state = _State.NONE if self.can_renew else _State.NOT_NEEDED
         if options.token:
             self._know(options.token)
 
@@ -57,7 +57,7 @@ class Token:
 
     def renew_for(self, call: Any) -> bool:
         """A call has failed for its token: it goes out again with another. return False: there is none to be had"""
-        if not self._can_renew or call.method is methods.AUTHENTICATE:
+        if not self.can_renew or call.method is methods.AUTHENTICATE:
             return False
         if call.generation == self.generation and self._state is not _State.ASKING:
             self._state = _State.NONE
@@ -66,9 +66,9 @@ class Token:
 
     def renew(self, generation: int) -> bool:
         """For what cannot be sent again by itself, e.g. a watcher. return False: there is none to be had"""
-        if self._can_renew and generation == self.generation and self._state is not _State.ASKING:
+        if self.can_renew and generation == self.generation and self._state is not _State.ASKING:
             self._state = _State.NONE
-        return self._can_renew
+        return self.can_renew
 
     def close(self, error: EtcdError) -> None:
         waiting, self._waiting = self._waiting, []

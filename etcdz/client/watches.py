@@ -8,6 +8,7 @@ A watcher's life, by what comes for it:
     progress            the next revision is the one behind the header's
     canceled, compact   ends with Compacted(compact_revision)
     canceled, token     goes on at its next revision on a stream with another token
+    canceled, denied    likewise, once: etcd 3.5.1 says so of a token that it does not know, too
     canceled            ends with the error that the server names
     stream ended        goes on at its next revision on another stream, after 1 ms, then 1.25 times that, up to 100 ms
 
@@ -72,6 +73,7 @@ class Watcher:
         self.created: Pending[int] = Pending()
         """Done with the revision at which it was created first."""
         self.core: Host | None = None
+        self._was_denied = False
         self._fragments: list[Any] = []
         self._waiter: Pending[Event | None] | None = None
 
@@ -98,6 +100,7 @@ class Watcher:
         if response.canceled:
             return self._on_canceled(response)
         revision = response.header.revision
+        self._was_denied = False
         if response.created:
             if not self.next_revision:
                 self.next_revision = revision + 1
@@ -176,6 +179,9 @@ class Watcher:
             self.end(error)
         elif reason in TOKEN_TEXTS or reason == api.NO_LEADER.text:
             return reason
+        elif reason == api.PERMISSION_DENIED.text and not self._was_denied and self.core and self.core.can_renew_token:
+            self._was_denied = True
+            return reason
         else:
             row = api.WATCH_CANCELED
             known = next((each for each in api.BY_NAME.values() if each.text == reason), None)
@@ -226,6 +232,7 @@ class WatchStream:
         self._is_open = False
         self._pause_s = RESUME_FIRST_S
         self._last_id = 0
+        self._creating: deque[Watcher] = deque()  # asked for on this stream and not answered: answers come in order
 
     def add(self, options: WatchOptions) -> Watcher:
         if self._core.closed:
@@ -237,8 +244,12 @@ class WatchStream:
             if len(self.watchers) == 1:
                 self._open()
         elif self._is_open:
-            self._core.send(self._call, watcher.create_request())
+            self._create(self._call, watcher)
         return watcher
+
+    def _create(self, call: StreamCall, watcher: Watcher) -> None:
+        self._creating.append(watcher)
+        self._core.send(call, watcher.create_request())
 
     def remove(self, watcher: Watcher) -> None:
         from etcdz.proto import etcdserverpb as pb
@@ -286,20 +297,20 @@ class WatchStream:
         if call is None:
             return
         self._is_open = True
+        self._creating.clear()
         for watcher in self.watchers.values():
-            self._core.send(call, watcher.create_request())
+            self._create(call, watcher)
 
     def _on_message(self, message: bytes) -> None:
         from etcdz.proto import etcdserverpb as pb
 
         response = pb.WatchResponse.FromString(message)
-        watcher = self.watchers.get(response.watch_id)
+        if response.watch_id == -1 and not response.created:  # the answer to a request for progress
+            for each in list(self.watchers.values()):
+                each.on_response(response)
+            return
+        watcher = self._watcher_of(response)
         if watcher is None:
-            if response.watch_id == -1 and not response.canceled:  # the answer to a request for progress
-                for each in list(self.watchers.values()):
-                    each.on_response(response)
-            elif response.canceled and response.watch_id < 0:  # older servers refuse a watcher so, without its id
-                self._restart(_plain_reason(response.cancel_reason))
             return
         self._pause_s = RESUME_FIRST_S
         reason = watcher.on_response(response)
@@ -308,15 +319,28 @@ class WatchStream:
         elif watcher.ended:
             self.watchers.pop(watcher.watch_id, None)
 
+    def _watcher_of(self, response: Any) -> Watcher | None:
+        """NB: one that is refused may be answered without its id."""
+        watcher = self.watchers.get(response.watch_id)
+        if response.created and self._creating:
+            if response.watch_id < 0:
+                watcher = self._creating.popleft()
+            elif watcher is not None and watcher in self._creating:
+                self._creating.remove(watcher)
+            else:
+                self._creating.popleft()  # removed meanwhile
+        return None if watcher is None or watcher.ended else watcher
+
     def _restart(self, reason: str) -> None:
         """Another stream, if that may help; it ends all watchers if not."""
         call = self._call
         if call is None:
             return
-        if reason in TOKEN_TEXTS and not self._core.renew_token(call.generation):
-            self.close(error_of(_CODES.get(reason, 0), reason))
-            return
-        if reason not in TOKEN_TEXTS and reason != api.NO_LEADER.text:
+        if reason == api.PERMISSION_DENIED.text or reason in TOKEN_TEXTS:
+            if not self._core.renew_token(call.generation):
+                self.close(error_of(_CODES.get(reason, 0), reason))
+                return
+        elif reason != api.NO_LEADER.text:
             self.close(WatchCanceled(reason))
             return
         call.cancel()

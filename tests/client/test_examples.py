@@ -1,9 +1,11 @@
-"""What the client is promised to look like, by both shells, on etcdz and on etcd 3.5.1."""
+"""What the client is promised to look like, by both shells, on etcdz and on etcd 3.5.1; what docs/client.md shows."""
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -364,3 +366,20 @@ def test_after_a_fork_both_processes_go_on(db: Any) -> None:
     assert status == 0
     assert events.get(10).text == "child"
     assert db.put("k", "parent").revision
+
+
+# ---- docs ----
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "client.md"
+_CONNECT = 'etcdz.connect("https://a:2379,b:2379", ca="ca.pem", user="u", password="p")'
+
+
+def test_the_code_of_the_page_runs(db: Any, member: Member) -> None:
+    text = PAGE.read_text()
+    assert _CONNECT in text
+    text = text.replace(_CONNECT, "connect()").replace("127.0.0.1:2379", member.target)
+    scope: dict[str, Any] = {"connect": lambda: etcdz.connect(member.target)}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 8
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), scope)

@@ -195,6 +195,24 @@ def test_a_token_that_is_not_taken_is_renewed_and_the_watch_goes_on() -> None:
     assert _creates(world.server) == [(watcher.watch_id, 8)]
 
 
+def test_a_denial_is_believed_if_another_token_does_not_help() -> None:
+    world = _world("a:1", user="u", password="p")
+
+    def log_in(server: Server, stream_id: int, body: bytes) -> None:
+        server.conn.reply(stream_id, pb.AuthenticateResponse(token="t").SerializeToString())
+
+    def deny(server: Server, stream_id: int, body: bytes) -> None:
+        reason = api.PERMISSION_DENIED.text
+        response = _said(9, created=True, canceled=True, cancel_reason=reason)
+        server.conn.send_message(stream_id, response.SerializeToString())
+
+    world.server.answers |= {AUTHENTICATE.path: log_in, WATCH.path: deny}
+    watcher = _add(world)
+    world.advance(1)
+    assert isinstance(watcher.error, PermissionDenied)
+    assert world.server.paths().count(AUTHENTICATE.path) == 2
+
+
 def test_removing_the_last_watcher_ends_the_stream() -> None:
     world = _world("a:1")
     first, second = _add(world), _add(world)
