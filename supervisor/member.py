@@ -135,7 +135,7 @@ def _run_tree(
     signals = Signals()
     member = Member(settings, specs, data, clients.listen_sockets, peers.listen_sockets, first_zygote)
     operator = Operator(member)
-    server = ControlSocket(member, operator, verbs.table(operator))
+    server = ControlSocket(member, operator, verbs.table(operator), verbs.LOOKS)
     host = HostProcess(int(str(settings["stop_with_pid"])))
     loop = Loop(member, signals, server, host)
     try:

@@ -78,7 +78,7 @@ def test_an_event_is_a_line_with_its_time_level_actor_and_fields(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     happened = {"time": 1.25, "level": "info", "msg": "actor started", "child": "wal", "pid": 7}
-    monkeypatch.setattr(orders, "follow", lambda args, verb, request: iter([[happened]]))
-    orders.events(argparse.Namespace(follow=False, json=False))
+    monkeypatch.setattr(orders, "follow", lambda data_dir, verb, request: iter([[happened]]))
+    orders.events(argparse.Namespace(data_dir="here", follow=False, json=False))
     at = time.strftime("%H:%M:%S", time.localtime(1))
     assert capsys.readouterr().out == f"{at}.250 info  wal          actor started pid=7\n"
