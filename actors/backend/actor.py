@@ -87,6 +87,7 @@ from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import raftpb
+from etcdz.proto.text import encode_text
 from etcdz.store import received
 from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 from etcdz.telemetry.histogram import Doublings
@@ -227,7 +228,7 @@ class BackendActor(Actor):
         import bcrypt  # seldom needed, and not by those who have no users
 
         salt = bcrypt.gensalt(self.config.bcrypt_cost, b"2a")
-        return bcrypt.hashpw(password.encode()[:HASHED_BYTES_MAX], salt)
+        return bcrypt.hashpw(encode_text(password)[:HASHED_BYTES_MAX], salt)
 
     def _breathe(self) -> None:
         """An entry that takes long is being applied: the supervisor is told, else it would take this for a loop."""

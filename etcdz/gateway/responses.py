@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.proto.text import printable
 
 Write = Callable[[Any], bytes]
 """A value, or a message -> its JSON."""
@@ -70,8 +71,8 @@ def _value_writer(field: FieldDescriptor) -> Write:
     return _WRITE_VALUE[field.type]
 
 
-def _write_string(value: str) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+def _write_string(value: str | bytes) -> bytes:
+    return json.dumps(printable(value), ensure_ascii=False).encode()
 
 
 def _write_bytes(value: bytes) -> bytes:
