@@ -87,6 +87,7 @@ from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import raftpb
+from etcdz.proto.text import encode_text
 from etcdz.store import received
 from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 from etcdz.telemetry.histogram import Doublings
@@ -227,7 +228,7 @@ class BackendActor(Actor):
         import bcrypt  # seldom needed, and not by those who have no users
 
         salt = bcrypt.gensalt(self.config.bcrypt_cost, b"2a")
-        return bcrypt.hashpw(password.encode()[:HASHED_BYTES_MAX], salt)
+        return bcrypt.hashpw(encode_text(password)[:HASHED_BYTES_MAX], salt)
 
     def _breathe(self) -> None:
         """An entry that takes long is being applied: the supervisor is told, else it would take this for a loop."""
@@ -443,8 +444,9 @@ class BackendActor(Actor):
         raises  UndecodableEntry
         """
         try:
-            is_applied = self.membership.apply_entry(data)
-            if kind == "v2" and not is_applied:
+            is_v2 = kind == "v2"
+            is_applied = self.membership.apply_bare_v2(data) if is_v2 else self.membership.apply_entry(data)
+            if is_v2 and not is_applied:
                 was_guarded = self.v2.is_guarded
                 answered = self.v2.apply(data)
                 self.v2_expiry.look()
