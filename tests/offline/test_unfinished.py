@@ -65,7 +65,10 @@ def took_s(arguments: list[str], building: Path) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["log inside", "log elsewhere"])
+@pytest.mark.parametrize(
+    "elsewhere",
+    [pytest.param(False, id="log inside", marks=pytest.mark.long), pytest.param(True, id="log elsewhere")],
+)
 def test_a_killed_restore(
     elsewhere: bool, snapshot: tuple[Path, tuple[int, int, int]], tmp_path: Path, seed: int, is_long: bool
 ) -> None:

@@ -264,7 +264,7 @@ class Kept:
              passed since then has ended early; later, it is this process that was late
     """
 
-    TTL_S = 6
+    TTL_S = 4
 
     def __init__(self, client: Client, lease_ids: range) -> None:
         self.client = client
@@ -296,7 +296,8 @@ class Kept:
 @pytest.mark.usefixtures("needs_actors")
 def test_no_lease_that_is_kept_alive_ends_while_actors_are_killed(trial: Trial, client: Client, is_long: bool) -> None:
     kept = Kept(client, range(1, 21))
-    for name in ["lessor", "raft", "backend", "wal", "lessor"] * (4 if is_long else 1):
+    names = ["lessor", "raft", "backend", "wal", "lessor"]
+    for name in names * 4 if is_long else ("lessor", trial.random.choice(names[1:-1])):
         kept.renew()
         actors = trial.actors()
         os.kill(actors[name]["pid"], signal.SIGKILL)
