@@ -15,7 +15,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.examples import draw_fewer
+from tests.examples import choose_profile
 from tests.skips import why_allowed
 
 LEFT_OUT = ("process", "parity", "slow")
@@ -54,8 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--fast"):
-        draw_fewer()
+    choose_profile(bool(config.getoption("--fast")))
 
 
 @pytest.hookimpl(trylast=True)

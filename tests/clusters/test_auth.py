@@ -43,7 +43,7 @@ def test_one_login_counts_at_all_members_and_all_judge_alike(sides: list[Side], 
         assert others == {may}, (user, put, may, others)
         if number % 10 == 0:
             change(random.choice(sides), random)
-    hashes = [until(lambda at=side: state(at, sides), 20, lambda: "not the same everywhere") for side in sides]
+    hashes = [until(lambda at=side: state(at, sides), 60, lambda: "not the same everywhere") for side in sides]
     assert len(set(hashes)) == 1
 
 
@@ -54,7 +54,7 @@ def settled(side: Side, call: AuthCall) -> str:
         error = side.ask(call).text
         return None if error == OLD else (error,)
 
-    return str(until(asked, 20, lambda: f"{side.member.kind} stays behind")[0])
+    return str(until(asked, 60, lambda: f"{side.member.kind} stays behind")[0])
 
 
 def give_users(sides: list[Side], random: Random) -> None:

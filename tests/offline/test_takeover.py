@@ -248,13 +248,13 @@ def test_a_damaged_database_is_refused_and_nothing_changes(tmp_path: Path) -> No
 def large_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[object, ...]]:
     top = tmp_path_factory.mktemp("large")
     with RealEtcd(top) as theirs:
-        put_many(theirs, 20_000, 400, rounds=3)
+        put_many(theirs, 20_000, 400)
         return top, facts(theirs)
 
 
 @pytest.fixture
 def large(large_once: tuple[Path, tuple[object, ...]], tmp_path: Path) -> tuple[Member, tuple[object, ...]]:
-    """An etcd with some 25 MB that has ended, and its facts."""
+    """An etcd with some 8 MB that has ended, and its facts."""
     original, expected = large_once
     return copied(original, RealEtcd(tmp_path)), expected
 
@@ -300,7 +300,7 @@ def test_a_kill_at_any_moment(whom: str, large: tuple[Member, tuple[object, ...]
         shutil.copytree(pristine, theirs.data_dir)
         ours = ours_on(theirs)
         with taking_over(ours):
-            time.sleep(rng.uniform(0, 3))  # the moment, not something to wait for
+            time.sleep(rng.uniform(0, 1.5))  # the moment, not something to wait for
             victims = ours.processes()
             if whom != "all" and victims:
                 os.kill(victims[0 if whom == "the supervisor" else -1].pid, signal.SIGKILL)
