@@ -38,8 +38,11 @@ from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
 from actors.listener.streams import Streams
+from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_info import V2Info
 from actors.listener.v2_keys import V2Keys
+from actors.listener.v2_members import V2Members
+from actors.listener.v2_statistics import V2Statistics
 from actors.listener.v2_watches import V2Watches
 from actors.listener.watching import Watching
 from actors.runtime.link import Peer
@@ -49,6 +52,7 @@ from etcdz.api.methods import AUTH_PATHS, HEALTH_WATCH, LEASE_KEEP_ALIVE, PATHS,
 from etcdz.config import MemberConfig
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
+    AppendFigures,
     AuthHeard,
     AuthState,
     AuthTokens,
@@ -74,8 +78,10 @@ from etcdz.ipc.messages import (
     WatchPosition,
 )
 from etcdz.tls.files import TlsFiles
+from etcdz.wire.answer_heads import AnswerHeads
 from etcdz.wire.call_tally import CallTally
 from etcdz.wire.keepalive import rules_of_flags
+from etcdz.wire.known_heads import KnownHeads
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.unfinished import UnfinishedRequests
@@ -164,14 +170,20 @@ class ListenerActor(Actor):
         self.endpoints = HttpEndpoints(self.calls, self.scrapes)
         routes = self.endpoints.routes()
         self.v2_watches = V2Watches(self.links, boot.slot)
-        v2_keys = V2Keys(self.calls, self.v2_watches)
+        self.v2_auth = V2Auth(self.calls, self.log)
+        self.v2_statistics = V2Statistics(self.calls, self.links, boot)
         if config.enable_v2:
-            routes += v2_keys.routes() + V2Info(self.calls).routes()
+            routes += V2Keys(self.calls, self.v2_watches, self.v2_auth).routes() + self.v2_auth.routes()
+            routes += V2Info(self.calls).routes() + self.v2_statistics.routes()
+            routes += V2Members(self.calls, self.v2_auth).routes()
         if config.enable_grpc_gateway:
             routes += Gateway(self, config).routes()
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
         self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
         self.metrics_router = Router([route for route in routes if route.monitors])
+        self.answer_heads = AnswerHeads()
+        self.heads = KnownHeads(self.router.takes_pieces)
+        self.metrics_heads = KnownHeads(self.metrics_router.takes_pieces)
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
@@ -192,7 +204,8 @@ class ListenerActor(Actor):
             WatchChanges: self.watching.on_changes,
             WatchChunk: self.watching.on_chunk,
             V2Events: self.v2_watches.on_events,
-            V2Guard: v2_keys.on_guard,
+            V2Guard: self.on_v2_guard,
+            AppendFigures: self.v2_statistics.on_figures,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
             AuthState: self.on_auth_state,
@@ -276,8 +289,9 @@ class ListenerActor(Actor):
 
     def new_http1(self, connection: Connection) -> Http1Exchanges:
         """The protocol of a client that speaks HTTP/1."""
-        body_bytes_max = self.settings.body_bytes_max
-        return Http1Exchanges(connection, self._router_of(connection.offer), body_bytes_max, self.unfinished)
+        offer, body_bytes_max = connection.offer, self.settings.body_bytes_max
+        router, heads = self._router_of(offer), self._heads_of(offer)
+        return Http1Exchanges(connection, router, body_bytes_max, self.unfinished, heads, self.answer_heads)
 
     def new_http2(self, connection: Connection) -> Http2Exchanges:
         """What answers requests over HTTP/2 that are not gRPC."""
@@ -285,6 +299,9 @@ class ListenerActor(Actor):
 
     def _router_of(self, offer: Offer) -> Router:
         return self.metrics_router if offer.metrics_only else self.router
+
+    def _heads_of(self, offer: Offer) -> KnownHeads:
+        return self.metrics_heads if offer.metrics_only else self.heads
 
     def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of a connection that is accepted there."""
@@ -481,10 +498,13 @@ class ListenerActor(Actor):
         if peer.kind == "backend":
             self.watching.on_new_backend()
         self.v2_watches.on_peer_up(peer)
+        self.v2_statistics.on_peer_up(peer)
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_peer_down(self, peer: Peer) -> None:
         self.calls.on_peer_down(peer)
+        if peer.kind == "backend":
+            self.v2_auth.on_backend_gone()
         self.calls.share(1 + len(self.links.of_kind("listener")))
 
     def on_listen(self, listen: Listen) -> None:
@@ -520,6 +540,11 @@ class ListenerActor(Actor):
             self.identities.on_news()
             self._say_heard(message.applied_index)
 
+    def on_v2_guard(self, message: V2Guard) -> None:
+        """Whether the v2 API's users are in force."""
+        self.v2_auth.on_guard(message)
+        self._say_heard(message.applied_index)
+
     def _say_heard(self, index: int) -> None:
         """Nothing that was before is acted by any more: who has made the change may have its answer."""
         self.links.send("backend", AuthHeard(self.boot.incarnation, index))
@@ -528,6 +553,7 @@ class ListenerActor(Actor):
         """What raft grants; the first one starts the probe after which this listener is ready."""
         self.calls.on_leadership(message)
         self.streams.on_leader(bool(message.leader))
+        self.v2_statistics.on_leader(message.leader)
         self.ready_index = message.ready_index
         if message.incarnation and self.known_commit is None:
             self.known_commit = message.commit

@@ -41,6 +41,8 @@ from etcdz.config.urls import parse_url
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import (
     ACKNOWLEDGED,
+    AppendFigures,
+    AppendFiguresAsk,
     Members,
     PeerCall,
     PeerReply,
@@ -57,11 +59,12 @@ from etcdz.peer.appends import Append
 from etcdz.peer.dialling import REMOVED, Dialler, judge_post
 from etcdz.peer.directory import Directory
 from etcdz.peer.heads import RequestHead
-from etcdz.peer.outbox import MESSAGE, message_type
+from etcdz.peer.outbox import MESSAGE, MSGAPP, message_type
 from etcdz.peer.screen import Screen
 from etcdz.raft.codec import is_acknowledgement
-from etcdz.raft.messages import MSG_APP_RESP, MSG_SNAP
+from etcdz.raft.messages import MSG_APP, MSG_APP_RESP, MSG_SNAP
 from etcdz.tls.contexts import TlsError
+from etcdz.v2.append_statistics import AppendStatistics
 
 BACKLOG: Final = 512
 LEAVE_S: Final = 1.0
@@ -107,6 +110,7 @@ class PeerActor(EventLoopActor):
         self.connection_errors = self.refused_handshakes = 0
         self.bad_posts: dict[str, int] = {}
         """By address of the sender: so many POSTs were no messages."""
+        self.appends = AppendStatistics() if self.config.enable_v2 else None
         self._bodies_bytes = 0
         """Of requests that are not whole."""
         self._received: list[bytes] = []
@@ -118,6 +122,7 @@ class PeerActor(EventLoopActor):
             SnapshotWanted: self.outgoing_snapshots.on_wanted,
             PeerCall: self.calls.begin,
             PeerReply: self.asks.on_reply,
+            AppendFiguresAsk: self.on_append_figures_ask,
         }
 
     def _first_directory(self, config: MemberConfig) -> Directory:
@@ -174,6 +179,8 @@ class PeerActor(EventLoopActor):
                 remote.flush()
                 if remote.outbox.take_unreachable():
                     unreachable.append(remote.id)
+            if self.appends is not None:
+                self.appends.on_written(time.monotonic())
         if self._received:
             self._pass_on(self._received)
             self._received = []
@@ -230,6 +237,11 @@ class PeerActor(EventLoopActor):
 
     def deliver(self, messages: Sequence[bytes]) -> None:
         self._received += messages
+        if self.appends is not None:
+            now = time.monotonic()
+            for message in messages:
+                if message_type(message) == MSG_APP:
+                    self.appends.received.count(len(message), now)
         self.flush_soon()
 
     def take_to_raft(self, message: bytes) -> bool:
@@ -277,6 +289,8 @@ class PeerActor(EventLoopActor):
         """The directory may have changed."""
         directory, remotes = self.directory, self.remotes
         peers = {} if directory.is_removed else directory.peers
+        if self.appends is not None:
+            self.appends.meet(set(peers))
         for id_ in [id_ for id_ in remotes if id_ not in peers and id_ not in directory.remotes]:
             self._part_with(remotes.pop(id_))
             self.on_status()
@@ -341,6 +355,24 @@ class PeerActor(EventLoopActor):
             if remote is not None:
                 self.touched.add(remote)
                 remote.outbox.append(Append._make(append))
+                if self.appends is not None:
+                    self._count_append(remote, append)
+
+    def _count_append(self, remote: RemoteMember, append: list[Any]) -> None:
+        assert self.appends is not None
+        size = sum(map(len, Append._make(append).entries))
+        self.appends.on_append(remote.id, size, remote.outbox.is_attached(MSGAPP), time.monotonic())
+
+    def on_posted(self, to: int, message: bytes, taken_s: float | None) -> None:
+        if self.appends is not None and message_type(message) == MSG_APP:
+            self.appends.on_posted(to, taken_s)
+
+    def on_append_figures_ask(self, message: AppendFiguresAsk) -> None:
+        """For clients of the v2 API."""
+        appends, now = self.appends or AppendStatistics(), time.monotonic()
+        followers = [(id_, follower.figures) for id_, follower in appends.followers.items()]
+        sent, received = appends.sent.figure(now), appends.received.figure(now)
+        self.links.send(message.asker, AppendFigures(message.id, sent, received, followers))
 
     # ---- snapshots ----
 

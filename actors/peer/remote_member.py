@@ -36,6 +36,9 @@ class Host(ConnectionsHost, Protocol):
     def on_status(self) -> None:
         """One is heard of, or no more."""
 
+    def on_posted(self, to: int, message: bytes, taken_s: float | None) -> None:
+        """A message was POSTed to it. taken_s: None: it has not arrived"""
+
     def touch(self, remote: "RemoteMember") -> None:
         """Raft is to be told that something was lost."""
 
@@ -195,23 +198,25 @@ class RemoteMember:
             self._posting -= 1
 
     async def _post_one(self, message: bytes) -> None:
-        redial, dialler = self.redials[_POSTS], self._host.dialler
+        redial, dialler, began = self.redials[_POSTS], self._host.dialler, time.monotonic()
         try:
             answer = await self.exchanges.ask(
                 redial.url, lambda authority: dialler.message_request(authority, len(message)) + message, POST_TIMEOUT_S
             )
         except Failed as error:
-            self._on_post_failed(str(error))
+            self._on_post_failed(message, str(error))
             return
         verdict = judge_post(answer.status, answer.body)
         if verdict.kind == OK:
+            self._host.on_posted(self.id, message, time.monotonic() - began)
             self._activate()
             return
         if verdict.kind == REMOVED:
             self._host.on_removed()
-        self._on_post_failed(verdict.text)
+        self._on_post_failed(message, verdict.text)
 
-    def _on_post_failed(self, why: str) -> None:
+    def _on_post_failed(self, message: bytes, why: str) -> None:
+        self._host.on_posted(self.id, message, None)
         self.redials[_POSTS].on_failure()
         self.outbox.on_post_failed()
         if not (self.outgoing or self._read_from):  # else the post is of before, and nothing would activate it again

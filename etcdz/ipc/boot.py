@@ -26,6 +26,7 @@ class Boot(NamedTuple):
     fds             these sockets' file descriptors in this process, in the order of listen_sockets
     may_found       whether what it keeps on disk may be missing: none of this name was ready in this member's life
     memory          file in memory for all incarnations of this name, empty for the first; "": none
+    member_began_s  unix time at which the member's supervisor has begun; 0: not told
     """
 
     name: str
@@ -43,6 +44,7 @@ class Boot(NamedTuple):
     fds: Sequence[int] = ()
     may_found: bool = True
     memory: str = ""
+    member_began_s: float = 0.0
 
 
 def boot_from(fields: Mapping[str, Any], fds: Sequence[int]) -> Boot:

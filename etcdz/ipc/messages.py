@@ -36,6 +36,8 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | PeerAnswer         | peer -> listener, lessor, raft, backend | -                    | as above                                         |
 | PeerAsk            | peer -> listener, lessor    | PeerReply            | HTTP 408 or 500 after the request's own deadline |
 | PeerReply          | listener, lessor -> peer    | -                    | as above                                         |
+| AppendFiguresAsk   | listener -> peer            | AppendFigures        | asked again of the next peer incarnation         |
+| AppendFigures      | peer -> listener            | -                    | as above                                         |
 | Refused            | raft, wal -> listener, lessor | -                    | the call times out                               |
 | ReadIndex          | listener, lessor, backend -> raft | ReadStates           | asked again of the next raft incarnation         |
 | ReadStates         | raft -> listener, lessor, backend | -                    | the call times out                               |
@@ -85,7 +87,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | V2Watch            | listener -> backend         | V2Events             | asked again of the next backend incarnation      |
 | V2WatchEnd         | listener -> backend         | -                    | the next backend is not asked again              |
 | V2Events           | backend -> listener         | -                    | the listener asks the next backend incarnation   |
-| V2Guard            | backend -> listener         | -                    | sent again when it changes, and to each new one  |
+| V2Guard            | backend -> listener         | AuthHeard            | sent again when it changes, and to each new one  |
 
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
@@ -748,7 +750,7 @@ class AuthHeard(NamedTuple):
     """This listener has taken what it was told of users, roles and tokens: it acts by nothing older.
 
     incarnation     of the listener
-    applied_index   of AuthState or AuthTokens
+    applied_index   of AuthState, AuthTokens or V2Guard
     """
 
     incarnation: int
@@ -858,10 +860,34 @@ class V2Events(NamedTuple):
     items: list[tuple[int, tuple[int, ...], list[tuple[int, bytes]], bytes]]
 
 
+class AppendFiguresAsk(NamedTuple):
+    """What have appends come to? asker: name of the actor that the answer goes to"""
+
+    asker: str
+    id: int
+
+
+class AppendFigures(NamedTuple):
+    """The answer to AppendFiguresAsk `id`, of what this process of the peer actor has seen.
+
+    sent, received  (appends, appends a second, bytes a second)
+    followers       (id, figures as etcdz.v2.append_statistics has them) of all other members
+    """
+
+    id: int
+    sent: tuple[int, float, float]
+    received: tuple[int, float, float]
+    followers: Sequence[tuple[int, Sequence[float]]]
+
+
 class V2Guard(NamedTuple):
-    """Whether users of the v2 API are to be asked for their names."""
+    """Whether users of the v2 API are to be asked for their names. The listener says AuthHeard.
+
+    applied_index   of the last entry that the backend has applied
+    """
 
     is_on: bool
+    applied_index: int = 0
 
 
 MESSAGES: dict[int, type[Any]] = {
@@ -941,6 +967,8 @@ MESSAGES: dict[int, type[Any]] = {
     89: PeerAsk,
     90: PeerReply,
     91: Install,
+    92: AppendFiguresAsk,
+    93: AppendFigures,
     105: MoveLeader,
 }
 TAGS: dict[type[Any], int] = {kind: tag for tag, kind in MESSAGES.items()}

@@ -3,6 +3,7 @@
 import calendar
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
@@ -39,3 +40,33 @@ def decode_time(text: str) -> int:
         raise ValueError(f"no time: {text!r}")
     moment = datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00"))
     return calendar.timegm(moment.utctimetuple()) * SECOND_NS + int((found[2] or "").ljust(9, "0"))
+
+
+def encode_float(value: float) -> str:
+    """The shortest number that is read back as value; 1e-7 and 1e21 are where powers of ten begin."""
+    digits = repr(float(value)).removesuffix(".0")
+    if "e" not in digits:
+        return digits
+    if 1e-6 <= abs(value) < 1e21:
+        return f"{Decimal(digits):f}"
+    mantissa, _, exponent = digits.partition("e")
+    return f"{mantissa}e{exponent[0] if exponent[0] == '-' else '+'}{exponent.lstrip('+-0')}"
+
+
+def encode_duration(ns: int) -> str:
+    """As Go's time.Duration reads: 1h2m3.5s, 1.5ms, 0s. Requires: ns >= 0"""
+    if ns < SECOND_NS:
+        for unit, size in (("ms", 1_000_000), ("µs", 1_000), ("ns", 1)):
+            if ns >= size:
+                return f"{_plain(ns, size)}{unit}"
+        return "0s"
+    minutes, rest = divmod(ns, 60 * SECOND_NS)
+    hours, minutes = divmod(minutes, 60)
+    front = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{front}{_plain(rest, SECOND_NS)}s"
+
+
+def _plain(number: int, unit: int) -> str:
+    whole, rest = divmod(number, unit)
+    fraction = str(rest).rjust(len(str(unit)) - 1, "0").rstrip("0")
+    return f"{whole}.{fraction}" if fraction else str(whole)

@@ -60,6 +60,7 @@ class Member:
         already, with the modules of this tree"""
         self.settings = settings
         self.began_at = time.monotonic()
+        self.began_s = time.time()
         self.data = data
         self.spawner = Spawner([spec.kind for spec in tree], (data.lock_fd,), first_zygote)
         self.zmq: zmq.Context[Any] = zmq.Context()
@@ -128,6 +129,7 @@ class Member:
             flight=self.observations.on_spawn(child.name, action.incarnation),
             may_found=child.name not in self.was_ready,
             memory=self.memory.path(child.name) if child.spec.memory else "",
+            member_began_s=self.began_s,
         )
         caps = Caps(child.spec.nice, child.spec.memory_max_bytes)
         fds = [sock.fileno() for sockets in listen_sockets for sock in sockets.sockets]

@@ -28,6 +28,53 @@ def ask(member: ClusterMember, method: str, path: str, **fields: str | int) -> t
     return index, in_order(text)
 
 
+def about_members(
+    member: ClusterMember, method: str, path: str, urls: list[str] | None = None, root: str = "/v2/members"
+) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(urlsplit(member.client_url).netloc, timeout=30)
+    body = None if urls is None else json.dumps({"peerURLs": urls})
+    connection.request(method, root + path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text) if text else None
+
+
+def change_members(cluster: Cluster, member: ClusterMember) -> None:
+    """One that never starts comes and goes. Members that are connected for less than 5 s do not count."""
+
+    def added() -> Any:
+        status, told = about_members(member, "POST", "", ["http://127.0.0.1:9"])
+        return told if status == 201 else None
+
+    new = until(added, 60, lambda: str(about_members(member, "GET", "")))
+    assert (new["name"], new["peerURLs"], new["clientURLs"]) == ("", ["http://127.0.0.1:9"], [])
+    path = f"/{new['id']}"
+    assert about_members(member, "POST", "", ["http://127.0.0.1:9"])[0] in (409, 500), "refused by either check"
+    assert about_members(member, "PUT", path, ["http://127.0.0.1:7"]) == (204, None)
+    listed = {one["id"]: one for one in about_members(member, "GET", "")[1]["members"]}
+    assert listed[new["id"]]["peerURLs"] == ["http://127.0.0.1:7"] and len(listed) == len(list(cluster)) + 1
+    assert about_members(member, "DELETE", path) == (204, None)
+    gone = {"message": f"Member permanently removed: {new['id']}"}
+    assert about_members(member, "DELETE", path) == (410, gone)
+
+
+def check_statistics(cluster: Cluster, leader: ClusterMember) -> None:
+    """The leader has sent something to everybody."""
+    members = about_members(leader, "GET", "")[1]["members"]
+    told = about_members(leader, "GET", "/leader", root="/v2/stats")[1]
+    own = about_members(leader, "GET", "/self", root="/v2/stats")[1]
+    assert own["state"] == "StateLeader" and own["id"] == own["leaderInfo"]["leader"] == told["leader"]
+    assert own["sendAppendRequestCnt"] > 0
+    assert set(told["followers"]) | {told["leader"]} == {member["id"] for member in members}
+    for follower in told["followers"].values():
+        assert follower["counts"]["success"] > 0
+        assert 0 < follower["latency"]["minimum"] <= follower["latency"]["average"] <= follower["latency"]["maximum"]
+    other = next(member for member in cluster if member is not leader)
+    assert about_members(other, "GET", "/leader", root="/v2/stats") == (403, {"message": "not current leader"})
+    assert about_members(other, "GET", "/self", root="/v2/stats")[1]["recvAppendRequestCnt"] > 0
+
+
 def store(member: ClusterMember) -> tuple[int, Any]:
     """All of it, without what a clock says."""
     index, told = ask(member, "GET", "?recursive=true&sorted=true")
@@ -63,6 +110,8 @@ def test_whoever_leads_all_count_alike_and_one_that_joins_does_too(make_cluster:
                 ask(member, "DELETE", f"file/{round_}/{at - 1}")
             wait_expired(leader, round_)
             wait_equal(cluster)
+            check_statistics(cluster, leader)
+        change_members(cluster, list(cluster)[1])
         joined = cluster.add("etcdz", *FLAGS)
         wait_equal(cluster)
         assert ask(joined, "PUT", "last", value="1")[1]["action"] == "set"

@@ -173,7 +173,7 @@ def test_a_post_that_fails_late_does_not_make_a_member_inactive_whose_stream_is_
     dialling.says("message")
     remote = dialling.member.actor.remotes[dialling.other.id]
     dialling.world.until(lambda: remote.status.is_active)
-    remote._on_post_failed("refused")
+    remote._on_post_failed(b"\x08\x05", "refused")
     assert remote.status.is_active
 
 
