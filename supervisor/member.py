@@ -134,7 +134,7 @@ def _run_tree(
     signals = Signals()
     member = Member(settings, specs, data, clients.listen_sockets, peers.listen_sockets, first_zygote)
     operator = Operator(member)
-    server = ControlSocket(member, operator, verbs.table(operator))
+    server = ControlSocket(member, operator, verbs.table(operator), verbs.LOOKS)
     loop = Loop(member, signals, server)
     try:
         data.publish()

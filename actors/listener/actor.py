@@ -25,6 +25,7 @@ from actors.listener.call_figures import call_figures
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
+from actors.listener.debug_endpoints import DebugEndpoints
 from actors.listener.gateway import Gateway
 from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
@@ -33,6 +34,7 @@ from actors.listener.http2_exchanges import Http2Exchanges
 from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
+from actors.listener.member_looks import MemberLooks
 from actors.listener.ports import Offer, Port, ports_of
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
@@ -60,6 +62,7 @@ from etcdz.ipc.messages import (
     LeaseAnswers,
     Listen,
     LongReads,
+    Looked,
     Members,
     Metrics,
     PeerAnswer,
@@ -168,7 +171,9 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         self.endpoints = HttpEndpoints(self.calls, self.scrapes)
-        routes = self.endpoints.routes()
+        self.looks = MemberLooks(self.links, boot.incarnation)
+        serves_pprof = config.enable_pprof or config.log_level == "debug"
+        routes = self.endpoints.routes() + DebugEndpoints(self.calls, self.looks, serves_pprof).routes()
         self.v2_watches = V2Watches(self.links, boot.slot)
         self.v2_auth = V2Auth(self.calls, self.log)
         self.v2_statistics = V2Statistics(self.calls, self.links, boot)
@@ -208,6 +213,7 @@ class ListenerActor(Actor):
             AppendFigures: self.v2_statistics.on_figures,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
+            Looked: self.looks.on_looked,
             AuthState: self.on_auth_state,
             AuthTokens: self.on_auth_tokens,
         }
@@ -393,6 +399,7 @@ class ListenerActor(Actor):
             self.streams.expire(now)
             self.watching.on_timer(now)
             self.scrapes.expire(now)
+            self.looks.expire(now)
             self._relieve()
             waits = self._expire_deadlines(now)
             if self.handshakes is not None:
@@ -416,8 +423,12 @@ class ListenerActor(Actor):
         if self.stopping:
             self._leave_loop()
         waits = waits or len(self.calls.long_reads) > 0
-        self.idles = self.may_idle and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
+        self.idles = self.may_idle and not (waits or self.under_way or self._asks_supervisor) and self.streams.is_calm
         self._set_timer(IDLE_TIMER_S if self.idles else TIMER_S)
+
+    @property
+    def _asks_supervisor(self) -> bool:
+        return self.scrapes.under_way or self.looks.under_way
 
     def _set_timer(self, after_s: float) -> None:
         self.timer = self.event_loop.call_later(after_s, self._on_timer)

@@ -153,6 +153,9 @@ class MemberConfig:
     log_format: str = "json"
     log_outputs: tuple[str, ...] = ("default",)
 
+    enable_pprof: bool = False
+    """Whether profiles are served under /debug/pprof/."""
+
     listeners: int = 1
     """Listener processes, already worked out from the number of cores."""
     actor_placement: str = "auto"

@@ -16,6 +16,7 @@ from etcdz import limits
 from etcdz.ipc.messages import (
     Fault,
     Heartbeat,
+    Look,
     Metrics,
     QueryMetrics,
     QueryReply,
@@ -66,6 +67,9 @@ class Server(Protocol):
 
     def look(self, now: float) -> None:
         """Once a turn: answer what is done by now."""
+
+    def on_look(self, look: Look) -> None:
+        """Answer a listener, whose client wants to see something."""
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -253,6 +257,9 @@ class Loop:
             lambda text: member.links.send(query.incarnation, Metrics(query.seq, text)),
         )
 
+    def _on_look(self, look: Look, now: float) -> None:
+        self._server.on_look(look)
+
     def _on_unknown(self, message: Unknown, now: float) -> None:
         if message.tag not in self._unknown:
             self._unknown.add(message.tag)
@@ -329,5 +336,6 @@ MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {
     Removed: Loop._on_removed,
     QueryReply: Loop._on_reply,
     QueryMetrics: Loop._on_query_metrics,
+    Look: Loop._on_look,
     Unknown: Loop._on_unknown,
 }
