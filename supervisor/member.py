@@ -22,6 +22,7 @@ from supervisor.runtime.certificates import CertificateError
 from supervisor.runtime.client_addresses import ClientAddresses
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
+from supervisor.runtime.host_process import HostProcess
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.signals import Signals
 from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
@@ -135,7 +136,8 @@ def _run_tree(
     member = Member(settings, specs, data, clients.listen_sockets, peers.listen_sockets, first_zygote)
     operator = Operator(member)
     server = ControlSocket(member, operator, verbs.table(operator), verbs.LOOKS)
-    loop = Loop(member, signals, server)
+    host = HostProcess(int(str(settings["stop_with_pid"])))
+    loop = Loop(member, signals, server, host)
     try:
         data.publish()
         linux.trim_heap()
@@ -143,6 +145,7 @@ def _run_tree(
     finally:
         server.close()
         member.close()
+        host.close()
         signals.restore()
 
 

@@ -576,6 +576,14 @@ _ETCDZ: Final[tuple[_Row, ...]] = (
         "Make a data directory of etcd one of etcdz at the start; etcd's is kept beside it.",
         "takeover",
     ),
+    (
+        "stop-with-pid",
+        UINT32,
+        "0",
+        WORKS,
+        "Stop as if told to when the process with this id ends; 0: none.",
+        "stop_with_pid",
+    ),
 )
 
 SECTIONS: Final = {

@@ -1,6 +1,5 @@
 """What no restart can help: the member ends soon, says why, and has lost nothing."""
 
-import argparse
 import os
 import resource
 import signal
@@ -11,7 +10,7 @@ import grpc
 import pytest
 
 from etcdz.cli.actors import main as actors
-from etcdz.cli.actors.control_client import ask
+from etcdz.control.client import ask
 from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
 from supervisor.telemetry import crash_reports
@@ -31,7 +30,7 @@ def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
     member = trial.member
     trial.put(b"before")
     family = {process.pid for process in member.processes()} - {member.pid}
-    zygote = ask(argparse.Namespace(data_dir=str(member.data_dir)), "ps", {})["zygote"]["pid"]
+    zygote = ask(str(member.data_dir), "ps", {})["zygote"]["pid"]
     resource.prlimit(zygote, resource.RLIMIT_NOFILE, (8, 8))
     os.kill(trial.actors()[name]["pid"], signal.SIGKILL)
     assert member.wait(timeout_s=60) == 1

@@ -1,6 +1,5 @@
 """One member, everything that was written to it so far, and what it answered when it was last checked."""
 
-import argparse
 import os
 import random
 import select
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 import grpc
 
-from etcdz.cli.actors.control_client import ask
+from etcdz.control.client import ask
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member
 from tests.process import checker
@@ -107,7 +106,7 @@ class Trial:
 
 def actors_of(data_dir: Path) -> dict[str, dict[str, Any]]:
     """What `etcdz actors ps --json` says, by name, without its process. raises Refused: the member does not answer"""
-    found = ask(argparse.Namespace(data_dir=str(data_dir)), "ps", {}, answer_ms=_ANSWER_MS)
+    found = ask(str(data_dir), "ps", {}, answer_ms=_ANSWER_MS)
     return {row["name"]: row for row in found["actors"]}
 
 
