@@ -25,6 +25,8 @@ OVERHEAD_RATIO: Final = 16
 """Bytes of chunk sizes and extensions for each byte of a body, beyond as many as a head may have."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_UNREAD: Final = frozenset((413, 431, 503))
+"""Refusals of requests that are well-formed so far: their clients have more to say before they listen."""
 _NO_BODY_STATUS: Final = frozenset((204, 304))
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -117,6 +119,8 @@ class Http1Connection:
     """One client's connection.
 
     should_close    write what take_output gives, then close
+    is_unread       the client was refused in the midst of a request, and may still be sending it
+    dropped_bytes   what has come since then
     rest            what came behind a request that is_upgrade
     """
 
@@ -129,7 +133,8 @@ class Http1Connection:
         """hold          told how many bytes more, or less, an unfinished request keeps here
         takes_pieces  (method, target) -> whether the body is handed on as it comes
         """
-        self.should_close = False
+        self.should_close = self.is_unread = False
+        self.dropped_bytes = 0
         self.rest = b""
         self._limits = limits
         self._hold = hold
@@ -151,6 +156,7 @@ class Http1Connection:
         """The requests that data completes, and the pieces of an open one. Never raises."""
         events = self._events = []
         if self._ending:
+            self.dropped_bytes += len(data)
             self._keep_rest(data)
             return events
         self._overhead += len(data)
@@ -181,6 +187,7 @@ class Http1Connection:
     def receive_eof(self) -> list[Event]:
         """The client sends no more, and may still read: requests that are complete are answered."""
         events = self._events = []
+        self.is_unread = False
         if self._ending:
             return events
         self._ending = True
@@ -332,6 +339,7 @@ class Http1Connection:
             refused = self._next_id
             self._answers.append(_Answer(False, False))
             self._next_id += 1
+        self.is_unread = stop.status in _UNREAD
         self.respond(refused, stop.status, stop.text.encode() + b"\n", b"text/plain; charset=utf-8")
 
     # ---- answers ----

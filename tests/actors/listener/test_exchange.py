@@ -63,6 +63,7 @@ class World:
         self.failures: list[Exception] = []
         self.soon: list[Any] = []
         self.held: list[bool] = []
+        self.call_later = lambda seconds, do: None
         self.call_soon = self.soon.append
         self.hold_reading = self.held.append
         self.fail = self.failures.append
