@@ -18,6 +18,8 @@ import pytest
 from tests.examples import choose_profile
 from tests.skips import why_allowed
 
+pytest_plugins = ["pytester"]
+
 LEFT_OUT = ("process", "parity", "slow")
 """Markers of the tests that --fast leaves out."""
 

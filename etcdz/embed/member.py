@@ -181,7 +181,13 @@ class Member:
 
     def log_tail(self, count: int = 20) -> str:
         """The end of its log. raises RuntimeError: it is not started"""
-        return self._started().log_tail(count)
+        return self._started().log.tail(count)
+
+    @property
+    def log_lines(self) -> int:
+        """How many it has logged; 0 if it is not started."""
+        process = self._process
+        return process.log.count if process is not None else 0
 
     def __enter__(self) -> Self:
         try:

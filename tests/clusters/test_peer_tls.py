@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.certificates import Authority, Issued
+from etcdz.testing.certificates import Authority, Issued
 from tests.cluster_process import FAST, Cluster, until
 from tests.clusters.conftest import ClusterMaker
 from tests.clusters.test_snapshots import EVERY, flags_of, put_many, snapshots_installed

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.certificates import Authority, Issued
+from etcdz.testing.certificates import Authority, Issued
 from tests.cluster_process import Cluster, ClusterMember
 from tests.hostile.test_peer_port import CONNECTIONS, GROWTH_BYTES_MAX, mutated, peer_process
 from tests.process.load import open_channel, unary
