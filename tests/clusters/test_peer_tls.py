@@ -103,7 +103,7 @@ def test_certificates_and_ca_are_replaced_while_the_cluster_runs(
         issued.key.write_bytes(later.key.read_bytes())
         issued.cert.write_bytes(later.cert.read_bytes())
         for name in ("m0", "m1"):
-            until(lambda name=name: served_serial(cluster, name, later) == later.serial, 30, lambda: "not shown")
+            until(lambda name=name: served_serial(cluster, name, later) == later.serial, 60, lambda: "not shown")
         ca.ca.write_bytes(new)
         reconnect(cluster)
 
