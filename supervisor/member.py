@@ -24,6 +24,7 @@ from supervisor.runtime.certificates import CertificateError
 from supervisor.runtime.client_addresses import ClientAddresses
 from supervisor.runtime.context import Member
 from supervisor.runtime.data_dir import DataDir, DataDirError
+from supervisor.runtime.host_process import HostProcess
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.signals import Signals
 from supervisor.tree import PROXY_TREE, TREE, ChildSpec, TreeError, check, tree_for
@@ -170,8 +171,9 @@ def _run_tree(
     signals = Signals()
     member = Member(settings, specs, data, clients.listen_sockets, peers.listen_sockets, first_zygote)
     operator = Operator(member)
-    server = ControlSocket(member, operator, verbs.table(operator))
-    loop = Loop(member, signals, server)
+    server = ControlSocket(member, operator, verbs.table(operator), verbs.LOOKS)
+    host = HostProcess(int(str(settings["stop_with_pid"])))
+    loop = Loop(member, signals, server, host)
     try:
         data.publish()
         linux.trim_heap()
@@ -179,6 +181,7 @@ def _run_tree(
     finally:
         server.close()
         member.close()
+        host.close()
         signals.restore()
 
 

@@ -87,6 +87,7 @@ from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.proto import raftpb
+from etcdz.proto.text import encode_text
 from etcdz.store import received
 from etcdz.store.leveldb import LevelStore, StoreSyncFailed
 from etcdz.telemetry.histogram import Doublings
@@ -182,6 +183,8 @@ class BackendActor(Actor):
             log=log,
             warning_s=config.warning_apply_s,
         )
+        self.is_v2_guard_new = False
+        """Whether listeners are to be told that users of the v2 API are in force, or are not any more."""
         self.v2_expiry = V2Expiry(self.v2.store, links, mvcc.member_id)
         self.auth_reads = AuthReads(self.applier, self.raft)
         self.reads.guard(self.auth_reads)
@@ -225,7 +228,7 @@ class BackendActor(Actor):
         import bcrypt  # seldom needed, and not by those who have no users
 
         salt = bcrypt.gensalt(self.config.bcrypt_cost, b"2a")
-        return bcrypt.hashpw(password.encode()[:HASHED_BYTES_MAX], salt)
+        return bcrypt.hashpw(encode_text(password)[:HASHED_BYTES_MAX], salt)
 
     def _breathe(self) -> None:
         """An entry that takes long is being applied: the supervisor is told, else it would take this for a loop."""
@@ -298,7 +301,7 @@ class BackendActor(Actor):
     def _tell_v2_guard(self, listeners: list[str]) -> None:
         if self.config.enable_v2:
             for name in listeners:
-                self.links.send(name, V2Guard(self.v2.is_guarded))
+                self.links.send(name, V2Guard(self.v2.is_guarded, self.raft.applied_index))
 
     def on_peer_down(self, peer: Peer) -> None:
         if peer.kind == "listener":
@@ -441,13 +444,13 @@ class BackendActor(Actor):
         raises  UndecodableEntry
         """
         try:
-            is_applied = self.membership.apply_entry(data)
-            if kind == "v2" and not is_applied:
+            is_v2 = kind == "v2"
+            is_applied = self.membership.apply_bare_v2(data) if is_v2 else self.membership.apply_entry(data)
+            if is_v2 and not is_applied:
                 was_guarded = self.v2.is_guarded
                 answered = self.v2.apply(data)
                 self.v2_expiry.look()
-                if self.v2.is_guarded is not was_guarded:
-                    self._tell_v2_guard([peer.name for peer in self.links.of_kind("listener")])
+                self.is_v2_guard_new |= self.config.enable_v2 and self.v2.is_guarded is not was_guarded
                 return answered
         except ValueError as problem:
             raise UndecodableEntry(f"it is nothing that a member says of itself: {problem}") from problem
@@ -490,7 +493,10 @@ class BackendActor(Actor):
             self.reads.guard(self.auth_reads)
             self.auth_news.tell()
         is_revoked = self.tokens.has_news and self.auth_news.tell_tokens()
-        if is_auth_changed or is_revoked:
+        if self.is_v2_guard_new:
+            self._tell_v2_guard([peer.name for peer in links.of_kind("listener")])
+        if is_auth_changed or is_revoked or self.is_v2_guard_new:
+            self.is_v2_guard_new = False
             links.flush()
             self.auth_barrier.note_told(applied_index)
             self.auth_barrier.hold(frames.items())

@@ -28,6 +28,7 @@ from etcdz.mvcc.mvcc import Reading
 from etcdz.mvcc.steps import Steps
 from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import decode_text
 
 Reader = Callable[[bytes, AuthInfo | None], tuple[int, bytes] | None]
 """(request body, who asks) -> (gRPC code, encoded response or error text). None: not at once"""
@@ -118,11 +119,11 @@ class AuthReads:
     # ---- questions ----
 
     def _password_hash(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
-        found = self._auth.password_hash(body.decode())
+        found = self._auth.password_hash(decode_text(body))
         return (found.code, found.text.encode()) if isinstance(found, EtcdError) else (Code.OK, found.encode())
 
     def _token_owner(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
-        owner = self._auth.tokens.owners.get(body.decode(), "")
+        owner = self._auth.tokens.owners.get(decode_text(body), "")
         return Code.OK, Owner(self._raft.applied_index, owner).encode()
 
     def _lease_keys(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:

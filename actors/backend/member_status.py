@@ -16,6 +16,7 @@ from etcdz.config import MemberConfig
 from etcdz.mvcc import alarms
 from etcdz.mvcc.applier import Applier
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import printable
 from etcdz.store import buckets
 
 
@@ -85,7 +86,7 @@ class MemberStatus:
     def downgrade(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         """Whether a downgrade may begin or end; the listener proposes it then."""
         request, known = pb.DowngradeRequest.FromString(body), self._membership
-        error = downgrade.check(request.action, request.version, known.version, known.downgrade)
+        error = downgrade.check(request.action, printable(request.version), known.version, known.downgrade)
         if error is None:
             return Code.OK, self.downgrade_response()
         if request.action == downgrade.ENABLE:

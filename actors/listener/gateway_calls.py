@@ -51,6 +51,7 @@ class GatewayCall(GatewayExchange):
             return
         auth = host.identities.of_call(metadata, "") if host.identities.enabled else None
         self._is_waiting = True
+        self._tally.count_call(method.method, metadata, len(body))
         host.calls.begin(self, STREAM_ID, method.method, body, auth)
 
     def _fail(self, code: int, text: str) -> None:
@@ -60,9 +61,10 @@ class GatewayCall(GatewayExchange):
         else:
             refuse(self.exchange, code, text)
 
-    def _give_up(self) -> None:
+    def _give_up(self, code: int) -> None:
         if self._is_waiting:
             self._is_waiting = False
+            self._tally.ended[self._method.method, code] += 1
             self._host.streams.cancelled.setdefault(self, set()).add(STREAM_ID)
         self._pieces = None
         self._unsent_bytes = 0
@@ -89,11 +91,13 @@ class GatewayCall(GatewayExchange):
             return
         if code:
             self._is_waiting = False
+            self._tally.ended[self._method.method, code] += 1
             self._fail(code, body.decode())
         elif len(body) > LARGE_BYTES and self._method.method == RANGE:
             self._answer_in_pieces([body])
         else:
             self._is_waiting = False
+            self._tally.count_answer(self._method.method, len(body))
             self._stop_timer()
             self.exchange.answer(200, encode_response(self._method.response.FromString(body)), JSON, OF_GRPC)
 
@@ -102,6 +106,7 @@ class GatewayCall(GatewayExchange):
             return
         self._is_waiting = False
         self._unsent_bytes = sum(map(len, parts))
+        self._tally.count_answer(self._method.method, self._unsent_bytes)
         self._pieces = encode_range(self._take_parts(parts))
         self.exchange.begin(200, JSON, OF_GRPC)
         self.call_later(0, self._go_on)

@@ -25,6 +25,9 @@ from etcdz.api.errors import Code, EtcdError
 from etcdz.api.methods import AUTHENTICATE, PASSWORD_HASH
 from etcdz.auth.questions import HASHED, NO_PASSWORD, PasswordHash
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import bytes_field
+from etcdz.proto.tags import AUTHENTICATE_NAME, AUTHENTICATE_SIMPLE_TOKEN
+from etcdz.proto.text import decode_text, encode_text
 
 NO_PASSWORD_USER: Final = "auth: authentication failed, password was given for no password user"
 _WRONG: Final = "auth: authentication failed, invalid user ID or password"
@@ -53,7 +56,8 @@ class Logins:
     def _authenticate(self, caller: Caller, stream_id: int, body: bytes, auth: AuthInfo | None) -> EtcdError | None:
         """NB: whoever logs in need not be anybody yet, so that a token that comes along is not looked at."""
         request = pb.AuthenticateRequest.FromString(body)
-        login = Login(self, caller, stream_id, request.name, request.password.encode())
+        password = encode_text(decode_text(request.password))
+        login = Login(self, caller, stream_id, decode_text(request.name), password)
         self._under_way.setdefault(login.client, set()).add(login)
         login.read_hash()
         return None
@@ -109,7 +113,7 @@ class Login(ForClient):
     def read_hash(self) -> None:
         """The first step, and again the first one if the auth store has changed meanwhile."""
         self._step = PASSWORD_HASH
-        self._logins.routes.read(self, 0, PASSWORD_HASH, self.username.encode(), True, None)
+        self._logins.routes.read(self, 0, PASSWORD_HASH, encode_text(self.username), True, None)
 
     def reply(self, stream_id: int, code: int, body: bytes) -> None:
         """The answer to what it has asked."""
@@ -172,8 +176,9 @@ class Login(ForClient):
         self._step = AUTHENTICATE
         self._signed = signed
         prefix = "" if signed else "".join([secrets.choice(_LETTERS) for _ in range(_PREFIX_LETTERS)])
-        request = pb.InternalAuthenticateRequest(name=self.username, simple_token=prefix)
-        error = self._logins.routes.propose(self, 0, AUTHENTICATE, request.SerializeToString(), None)
+        request = bytes_field(AUTHENTICATE_NAME, encode_text(self.username))
+        request += bytes_field(AUTHENTICATE_SIMPLE_TOKEN, prefix.encode())
+        error = self._logins.routes.propose(self, 0, AUTHENTICATE, request, None)
         if error is not None:
             self._refuse(error)
 

@@ -28,6 +28,7 @@ from etcdz.cluster import downgrade
 from etcdz.ipc.messages import QuotaHeadroom
 from etcdz.mvcc import validate
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import printable
 
 _HEALTH_OF_ALL: Final = (b"", b"\x0a\x00")  # HealthCheckRequest: service 1, empty
 _HEALTH_LIST: Final = b"\x0a\x06\x0a\x00\x12\x02\x08\x01"  # HealthListResponse: status 1 of service ""
@@ -155,7 +156,7 @@ class Maintenance:
     ) -> EtcdError | None:
         if request.action not in (downgrade.VALIDATE, downgrade.ENABLE, downgrade.CANCEL):
             return errors.UNKNOWN_METHOD
-        target = downgrade.parse_target(request.version)
+        target = downgrade.parse_target(printable(request.version))
         if request.action != downgrade.CANCEL and isinstance(target, EtcdError):
             return target
         self._routes.read(caller, stream_id, DOWNGRADE, request.SerializeToString(), True, auth)
@@ -168,7 +169,7 @@ class Maintenance:
             return code, body
         change = pb.InternalRaftRequest().downgrade_info_set
         if request.action == downgrade.ENABLE:
-            change.enabled, change.ver = True, str(downgrade.parse_target(request.version))
+            change.enabled, change.ver = True, str(downgrade.parse_target(printable(request.version)))
         encoded = change.SerializeToString()
         error = self._routes.propose(call.caller, call.stream_id, SET_DOWNGRADE, encoded, call.auth)
         return None if error is None else (error.code, error.text.encode())

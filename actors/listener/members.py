@@ -26,6 +26,7 @@ from etcdz.config.urls import parse_member_url
 from etcdz.ipc.messages import Members, PeerAnswer, PeerState
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import raftpb
+from etcdz.proto.text import decode_text
 
 PROMOTE_PATH: Final = "/members/promote/"
 HTTP_OK, HTTP_NOT_FOUND, HTTP_PRECONDITION_FAILED = 200, 404, 412
@@ -289,9 +290,10 @@ CallLeader = Callable[[int, int, str, float], None]
 
 
 def _peer_urls(given: Any) -> list[str] | None:
-    """Sorted, in normal form. None: there is none, or a bad one among them"""
+    """Sorted, in normal form. None: there is none, or a bad one among them, such as one that is not UTF-8"""
     try:
-        return sorted(parse_member_url(url.strip()).text for url in given) or None
+        urls = sorted(parse_member_url(decode_text(url).strip()).text for url in given)
+        return urls if "".join(urls).encode() else None
     except ValueError:
         return None
 

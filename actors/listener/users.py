@@ -33,6 +33,7 @@ from etcdz.api.methods import (
 )
 from etcdz.auth.intervals import interval_of
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import decode_text, encode_text
 
 _PASSWORD_TOO_LONG: Final = EtcdError("PasswordTooLong", Code.UNKNOWN, TOO_LONG)
 _PLAIN: Final[dict[int, Any]] = {
@@ -101,7 +102,7 @@ class Users:
         self, caller: Caller, stream_id: int, method: int, request: Any, auth: AuthInfo | None
     ) -> EtcdError | None:
         """Proposes the request with the password's hash in its place; nothing is hashed for who may not."""
-        password = request.password.encode()
+        password = encode_text(decode_text(request.password))
         request.ClearField("password")
 
         def go_on(auth: AuthInfo | None) -> EtcdError | None:

@@ -14,14 +14,15 @@ from typing import Final
 from actors.listener.calls import Calls
 from actors.listener.exchange import Exchange
 from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
+from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_call import V2Call, cluster_id_header, give
 from actors.listener.v2_watches import V2Watches
 from etcdz.api.methods import V2_GET
-from etcdz.ipc.messages import V2Guard
+from etcdz.proto import etcdserverpb as pb
 from etcdz.v2 import answers, errors
 from etcdz.v2.answers import HttpAnswer
 from etcdz.v2.errors import V2Error
-from etcdz.v2.key_request import METHODS, PREFIX, KeyRequest, entry_of, parse
+from etcdz.v2.key_request import METHODS, PREFIX, KeyRequest, parse
 from etcdz.wire.http1 import Header
 
 _PATH: Final = PREFIX.encode()
@@ -29,16 +30,12 @@ _ALLOW: Final = (b"allow", ",".join(METHODS).encode())
 
 
 class V2Keys:
-    """Of one listener. is_guarded: whether users of the v2 API are in force, or may be"""
+    """Of one listener."""
 
-    def __init__(self, calls: Calls, watches: V2Watches) -> None:
+    def __init__(self, calls: Calls, watches: V2Watches, auth: V2Auth) -> None:
         self._calls = calls
         self._watches = watches
-        self.is_guarded = True
-
-    def on_guard(self, message: V2Guard) -> None:
-        """Users of the v2 API are not known here: while they are in force, nobody is let in."""
-        self.is_guarded = message.is_on
+        self._auth = auth
 
     def routes(self) -> list[Route]:
         """What is served here."""
@@ -59,19 +56,17 @@ class V2Keys:
         cluster_id = cluster_id_header(self._calls)
         if isinstance(asked, V2Error):
             give(exchange, answers.error_answer(asked), cluster_id)
-        elif self.is_guarded:
-            refusal = V2Error(errors.UNAUTHORIZED, "Insufficient credentials")
-            give(exchange, answers.error_answer(refusal), cluster_id)
-        elif asked.is_watch:
-            self._watches.begin(exchange, asked, cluster_id)
         else:
-            self._ask(exchange, asked, cluster_id)
+            self._auth.permit_key(exchange, asked.flags["recursive"], partial(self._ask, exchange, asked, cluster_id))
 
     def _ask(self, exchange: Exchange, asked: KeyRequest, cluster_id: Header) -> None:
+        if asked.is_watch:
+            self._watches.begin(exchange, asked, cluster_id)
+            return
         waiting = V2Call(exchange, self._calls, partial(_encode, asked.is_brief), cluster_id)
         if asked.is_read:
-            body = entry_of(0, "GET", asked.path)
-            body.Recursive, body.Sorted = asked.flags["recursive"], asked.flags["sorted"]
+            flags = asked.flags
+            body = pb.Request(Path=asked.path, Recursive=flags["recursive"], Sorted=flags["sorted"])
             waiting.begin(self._calls.read_v2(waiting, V2_GET, body.SerializeToString()))
         else:
             waiting.begin(self._calls.propose_v2(waiting, asked.entry))

@@ -9,11 +9,13 @@ Source: etcd 3.5 v2http client (membersHandler)
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from actors.listener.calls import Calls
 from actors.listener.exchange import Exchange
 from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
+from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_call import Encode, V2Call, cluster_id_header, give
 from etcdz.api import errors
 from etcdz.api.methods import MEMBER_ADD, MEMBER_REMOVE, MEMBER_UPDATE
@@ -35,11 +37,11 @@ _CONFLICTS: Final = {
 
 
 class V2Members:
-    """Of one listener. is_guarded: whether users of the v2 API are in force, so that nobody may change anything"""
+    """Of one listener."""
 
-    def __init__(self, calls: Calls, is_guarded: Callable[[], bool]) -> None:
+    def __init__(self, calls: Calls, auth: V2Auth) -> None:
         self._calls = calls
-        self._is_guarded = is_guarded
+        self._auth = auth
         self._serve_by_method: dict[bytes, Callable[[Exchange, str], None]] = {
             b"GET": self._tell,
             b"POST": self._add,
@@ -59,14 +61,17 @@ class V2Members:
         serve = self._serve_by_method.get(request.method)
         if serve is None:
             exchange.answer(405, _NOT_ALLOWED, PLAIN_TEXT, NO_SNIFF, _ALLOW)
-        elif request.method != b"GET" and self._is_guarded():
-            give(exchange, message_answer(401, "Insufficient credentials"))
+        elif request.method == b"GET":
+            self._do(serve, exchange)
         else:
-            below = request.path[len(_PATH) :].removeprefix(b"/").decode("utf-8", "replace")
-            try:
-                serve(exchange, below)
-            except Refused as refused:
-                give(exchange, message_answer(refused.status, str(refused)), cluster_id_header(self._calls))
+            self._auth.permit_root(exchange, partial(self._do, serve, exchange))
+
+    def _do(self, serve: Callable[[Exchange, str], None], exchange: Exchange) -> None:
+        below = exchange.request.path[len(_PATH) :].removeprefix(b"/").decode("utf-8", "replace")
+        try:
+            serve(exchange, below)
+        except Refused as refused:
+            give(exchange, message_answer(refused.status, str(refused)), cluster_id_header(self._calls))
 
     # ---- who they are ----
 

@@ -10,6 +10,7 @@ from etcdz.api.methods import RAFT_FIELD
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import SMALL_VARINTS, bytes_field, encode_varint, int_field, message_field
 from etcdz.proto.tags import RAFT_REQUEST_HEADER, REQUEST_AUTH_REVISION, REQUEST_ID, REQUEST_USERNAME
+from etcdz.proto.text import encode_text
 
 TAGS: Final[dict[int, bytes]] = {method: encode_varint(field << 3 | 2) for method, field in RAFT_FIELD.items()}
 """Method -> tag of the field that carries its request."""
@@ -28,7 +29,7 @@ def encode_request(request_id: int, tag: bytes, body: bytes, auth: AuthInfo | No
         return b"%b%b%b%b%b%b%b" % (
             tag, length, body, RAFT_REQUEST_HEADER, SMALL_VARINTS[len(number) + 1], REQUEST_ID, number
         )  # fmt: skip
-    username = bytes_field(REQUEST_USERNAME, auth.username.encode())
+    username = bytes_field(REQUEST_USERNAME, encode_text(auth.username))
     header = REQUEST_ID + number + username + int_field(REQUEST_AUTH_REVISION, auth.revision)
     return tag + length + body + message_field(RAFT_REQUEST_HEADER, header)
 

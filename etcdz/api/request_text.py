@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from etcdz.api.methods import DELETE_RANGE, PUT, RANGE, TXN
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import encode_text
 
 _U64: Final = (1 << 64) - 1
 _SECRETS: Final = frozenset(["password", "hashedPassword", "simple_token", "token"])
@@ -40,7 +41,7 @@ def _value_text(field: Any, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes | str):
-        return _quoted(value if isinstance(value, bytes) else value.encode())
+        return _quoted(value if isinstance(value, bytes) else encode_text(value))
     return str(value)
 
 

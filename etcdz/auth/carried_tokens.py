@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from etcdz.auth.tokens import BUCKET
 from etcdz.proto import authpb
+from etcdz.proto.text import encode_text
 from etcdz.store import buckets
 from etcdz.store.interface import Store
 
@@ -26,7 +27,7 @@ def carry_tokens(logins: Mapping[str, Login], store: Store) -> None:
     raises StoreBroken
     """
     rows: dict[bytes, bytes | None] = {
-        BUCKET + token.encode(): login.username.encode()
+        BUCKET + token.encode(): encode_text(login.username)
         for token, login in logins.items()
         if login.password is not None and login.password == _password(store, login.username)
     }
@@ -35,5 +36,5 @@ def carry_tokens(logins: Mapping[str, Login], store: Store) -> None:
 
 
 def _password(store: Store, username: str) -> bytes | None:
-    row = store.get(buckets.AUTH_USERS + username.encode())
+    row = store.get(buckets.AUTH_USERS + encode_text(username))
     return None if row is None else authpb.User.FromString(row).password

@@ -27,6 +27,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from jwt.algorithms import HMACAlgorithm
 
 from etcdz.api.auth_info import AuthInfo
+from etcdz.proto.text import encode_text
 
 TOKEN_BYTES_MAX: Final = 8 << 10
 """Longer ones are refused before anything is done with them."""
@@ -139,7 +140,7 @@ def _info(claims: dict[str, Any]) -> AuthInfo:
     if not _is_number(revision) or not 0 <= revision <= REVISION_MAX:
         raise TokenProblem("there is no revision claim")
     try:
-        username.encode()
+        encode_text(username)
     except UnicodeEncodeError:
         raise TokenProblem("the user claim is no text") from None
     return AuthInfo(username, int(revision))

@@ -12,6 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from etcdz.auth.access import READ, WRITE
+from etcdz.proto.text import decode_text, encode_text
 
 _hash = Struct(">QB")
 _index = Struct(">Q")
@@ -43,11 +44,11 @@ class Owner(NamedTuple):
     username: str
 
     def encode(self) -> bytes:
-        return _index.pack(self.applied_index) + self.username.encode()
+        return _index.pack(self.applied_index) + encode_text(self.username)
 
     @classmethod
     def decode(cls, body: bytes) -> "Owner":
-        return cls(_index.unpack_from(body)[0], body[_index.size :].decode())
+        return cls(_index.unpack_from(body)[0], decode_text(body[_index.size :]))
 
 
 def lease_question(lease_id: int, wants_write: bool) -> bytes:

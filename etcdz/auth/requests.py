@@ -14,6 +14,7 @@ from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
 from etcdz.auth.access import Access
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import decode_text
 
 KeysOf = Callable[[int], Iterable[bytes]]
 """Lease id -> the keys that are attached to it, none if there is no such lease."""
@@ -83,11 +84,13 @@ class RequestChecks:
 
     def _check_user_get(self, request: pb.AuthUserGetRequest, auth: AuthInfo) -> EtcdError | None:
         """Everybody may look at itself."""
-        return None if request.name == auth.username else self._access.check_admin(auth)
+        return None if decode_text(request.name) == auth.username else self._access.check_admin(auth)
 
     def _check_role_get(self, request: pb.AuthRoleGetRequest, auth: AuthInfo) -> EtcdError | None:
         """Everybody may look at the roles that it has."""
-        return None if self._access.has_role(auth.username, request.role) else self._access.check_admin(auth)
+        return (
+            None if self._access.has_role(auth.username, decode_text(request.role)) else self._access.check_admin(auth)
+        )
 
 
 _ADMIN = (

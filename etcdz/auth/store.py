@@ -25,6 +25,9 @@ from etcdz.auth.questions import HASHED, NO_PASSWORD, UNKNOWN, PasswordHash
 from etcdz.auth.tokens import TokenTable
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.fields import message_field
+from etcdz.proto.tags import ROLE_LIST_ROLES, USER_GET_ROLES, USER_LIST_USERS
+from etcdz.proto.text import decode_text, encode_text, printable
 from etcdz.store import buckets
 from etcdz.store.interface import Store
 
@@ -90,9 +93,9 @@ class AuthStore:
         self._hash_password = hash_password
         self._applied_index = applied_index
         self._log = NoLog() if log is None else log
-        self._users = {_text(name): authpb.User.FromString(row) for name, row in _rows(store, buckets.AUTH_USERS)}
-        self._roles = {_text(name): authpb.Role.FromString(row) for name, row in _rows(store, buckets.AUTH_ROLES)}
-        self._roles_of = {name: list(user.roles) for name, user in self._users.items()}
+        self._users = {decode_text(name): authpb.User.FromString(row) for name, row in _rows(store, buckets.AUTH_USERS)}
+        self._roles = {decode_text(name): authpb.Role.FromString(row) for name, row in _rows(store, buckets.AUTH_ROLES)}
+        self._roles_of = {name: _texts(user.roles) for name, user in self._users.items()}
         self._permissions_of = {name: _permissions(role) for name, role in self._roles.items()}
         revision = int.from_bytes(store.get(REVISION_ROW) or b"", "big")
         self._changed_rows: dict[bytes, bytes | None] = {}
@@ -183,43 +186,43 @@ class AuthStore:
         """NB: the password was checked by the member that was asked; what has changed since shows in the revision."""
         if not self.access.enabled:
             return errors.AUTH_NOT_ENABLED
-        user = self._users.get(request.name)
+        name = decode_text(request.name)
+        user = self._users.get(name)
         if user is None or user.options.no_password:
             return errors.AUTH_FAILED
         if not self._gives_tokens:
             return b""
-        token = f"{request.simple_token}.{self._applied_index()}"
-        self.tokens.assign(token, request.name)
+        token = f"{printable(request.simple_token)}.{self._applied_index()}"
+        self.tokens.assign(token, name)
         return pb.AuthenticateResponse(token=token).SerializeToString()
 
     # ---- users ----
 
     def _user_add(self, request: pb.AuthUserAddRequest) -> Found:
-        if not request.name:
+        name = decode_text(request.name)
+        if not name:
             return errors.USER_EMPTY
-        if request.name in self._users:
+        if name in self._users:
             return errors.USER_ALREADY_EXIST
         no_password = request.options.no_password
         password = b"" if no_password else self._password_of(request)
         if isinstance(password, EtcdError):
             return password
         options = authpb.UserAddOptions(no_password=no_password)
-        self._put_user(authpb.User(name=request.name.encode(), password=password, options=options))
+        self._put_user(authpb.User(name=encode_text(name), password=password, options=options))
         self._commit_revision()
-        self._log.info("added a user", user_name=request.name)
+        self._log.info("added a user", user_name=name)
         return b""
 
     def _user_get(self, request: pb.AuthUserGetRequest) -> Found:
-        roles = self._roles_of.get(request.name)
-        if roles is None:
-            return errors.USER_NOT_FOUND
-        return pb.AuthUserGetResponse(roles=roles).SerializeToString()
+        roles = self._roles_of.get(decode_text(request.name))
+        return errors.USER_NOT_FOUND if roles is None else _names(USER_GET_ROLES, roles)
 
     def _user_list(self, request: pb.AuthUserListRequest) -> Found:
-        return pb.AuthUserListResponse(users=sorted(self._users)).SerializeToString()
+        return _names(USER_LIST_USERS, self._users)
 
     def _user_delete(self, request: pb.AuthUserDeleteRequest) -> Found:
-        name = request.name
+        name = decode_text(request.name)
         if self.access.enabled and name == ROOT:
             self._log.error("cannot delete 'root' user", user_name=name)
             return errors.INVALID_AUTH_MGMT
@@ -227,7 +230,7 @@ class AuthStore:
             return errors.USER_NOT_FOUND
         roles = self._roles_of.pop(name)
         del self._users[name]
-        self._changed_rows[buckets.AUTH_USERS + name.encode()] = None
+        self._changed_rows[buckets.AUTH_USERS + encode_text(name)] = None
         self._commit_revision((name,))
         self.tokens.drop_user(name)
         self._log.info("deleted a user", user_name=name, user_roles=roles)
@@ -235,7 +238,8 @@ class AuthStore:
 
     def _user_change_password(self, request: pb.AuthUserChangePasswordRequest) -> Found:
         """NB: that of a user without a password changes nothing but the revision."""
-        user = self._users.get(request.name)
+        name = decode_text(request.name)
+        user = self._users.get(name)
         if user is None:
             return errors.USER_NOT_FOUND
         password = b"" if user.options.no_password else self._password_of(request)
@@ -244,47 +248,51 @@ class AuthStore:
         user.password = password
         self._put_user(user)
         self._commit_revision()
-        self.tokens.drop_user(request.name)
-        self._log.info("changed a password of a user", user_name=request.name, user_roles=list(user.roles))
+        self.tokens.drop_user(name)
+        self._log.info("changed a password of a user", user_name=name, user_roles=self._roles_of[name])
         return b""
 
     def _password_of(self, request: pb.AuthUserAddRequest | pb.AuthUserChangePasswordRequest) -> bytes | EtcdError:
         """What is kept of it."""
         if request.password and not request.hashedPassword:
-            return self._hash_password(request.password)
+            return self._hash_password(decode_text(request.password))
         try:
-            return base64.b64decode(request.hashedPassword.replace("\r", "").replace("\n", ""), validate=True)
+            return base64.b64decode(
+                decode_text(request.hashedPassword).replace("\r", "").replace("\n", ""), validate=True
+            )
         except (binascii.Error, ValueError):
             return errors.NO_PASSWORD_USER
 
     def _user_grant_role(self, request: pb.AuthUserGrantRoleRequest) -> Found:
         """NB: the role root may be granted without being there."""
-        user = self._users.get(request.user)
+        name, role = decode_text(request.user), decode_text(request.role)
+        user = self._users.get(name)
         if user is None:
             return errors.USER_NOT_FOUND
-        if request.role != ROOT and request.role not in self._roles:
+        if role != ROOT and role not in self._roles:
             return errors.ROLE_NOT_FOUND
-        name, role = request.user, request.role
-        if role in user.roles:
+        before = self._roles_of[name]
+        if role in before:
             text = "ignored grant role request to a user"
-            self._log.warn(text, user_name=name, user_roles=list(user.roles), duplicate_role_name=role)
+            self._log.warn(text, user_name=name, user_roles=before, duplicate_role_name=role)
             return b""
-        self._put_roles(user, sorted([*user.roles, role]))
+        self._put_roles(user, [*before, role])
         self._commit_revision((name,))
-        self._log.info("granted a role to a user", user_name=name, user_roles=list(user.roles), added_role_name=role)
+        roles = self._roles_of[name]
+        self._log.info("granted a role to a user", user_name=name, user_roles=roles, added_role_name=role)
         return b""
 
     def _user_revoke_role(self, request: pb.AuthUserRevokeRoleRequest) -> Found:
-        name, revoked = request.name, request.role
+        name, revoked = decode_text(request.name), decode_text(request.role)
         if self.access.enabled and name == ROOT and revoked == ROOT:
             self._log.error("'root' user cannot revoke 'root' role", user_name=name, role_name=revoked)
             return errors.INVALID_AUTH_MGMT
         user = self._users.get(name)
         if user is None:
             return errors.USER_NOT_FOUND
-        if revoked not in user.roles:
+        before = self._roles_of[name]
+        if revoked not in before:
             return errors.ROLE_NOT_GRANTED
-        before = list(user.roles)
         after = [role for role in before if role != revoked]
         self._put_roles(user, after)
         self._commit_revision((name,))
@@ -292,53 +300,55 @@ class AuthStore:
         self._log.info("revoked a role from a user", user_name=name, **told)
         return b""
 
-    def _put_roles(self, user: authpb.User, roles: list[str]) -> None:
-        del user.roles[:]
-        user.roles.extend(roles)
+    def _put_roles(self, user: authpb.User, roles: Iterable[str]) -> None:
+        """In the order of etcd, which compares bytes."""
+        user.roles[:] = sorted(map(encode_text, roles))
         self._put_user(user)
 
     def _put_user(self, user: authpb.User) -> None:
-        name = _text(user.name)
+        name = decode_text(user.name)
         self._users[name] = user
-        self._roles_of[name] = list(user.roles)
+        self._roles_of[name] = _texts(user.roles)
         self._changed_rows[buckets.AUTH_USERS + user.name] = user.SerializeToString()
 
     # ---- roles ----
 
     def _role_add(self, request: pb.AuthRoleAddRequest) -> Found:
-        if not request.name:
+        name = decode_text(request.name)
+        if not name:
             return errors.ROLE_EMPTY
-        if request.name in self._roles:
+        if name in self._roles:
             return errors.ROLE_ALREADY_EXIST
-        self._put_role(authpb.Role(name=request.name.encode()))
+        self._put_role(authpb.Role(name=encode_text(name)))
         self._commit_revision()
-        self._log.info("created a role", role_name=request.name)
+        self._log.info("created a role", role_name=name)
         return b""
 
     def _role_get(self, request: pb.AuthRoleGetRequest) -> Found:
-        role = self._roles.get(request.role)
+        name = decode_text(request.role)
+        role = self._roles.get(name)
         if role is None:
             return errors.ROLE_NOT_FOUND
-        shown = [_ROOT_PERMISSION] if request.role == ROOT else role.keyPermission
+        shown = [_ROOT_PERMISSION] if name == ROOT else role.keyPermission
         return pb.AuthRoleGetResponse(perm=shown).SerializeToString()
 
     def _role_list(self, request: pb.AuthRoleListRequest) -> Found:
-        return pb.AuthRoleListResponse(roles=sorted(self._roles)).SerializeToString()
+        return _names(ROLE_LIST_ROLES, self._roles)
 
     def _role_delete(self, request: pb.AuthRoleDeleteRequest) -> Found:
         """All users lose it."""
-        name = request.role
+        name = decode_text(request.role)
         if self.access.enabled and name == ROOT:
             self._log.error("cannot delete 'root' role", role_name=name)
             return errors.INVALID_AUTH_MGMT
         if name not in self._roles:
             return errors.ROLE_NOT_FOUND
         del self._roles[name], self._permissions_of[name]
-        self._changed_rows[buckets.AUTH_ROLES + name.encode()] = None
-        holders = [user for user in self._users.values() if name in user.roles]
-        for user in holders:
-            self._put_roles(user, [role for role in user.roles if role != name])
-        self._commit_revision([_text(user.name) for user in holders])
+        self._changed_rows[buckets.AUTH_ROLES + encode_text(name)] = None
+        holders = self._holders(name)
+        for holder in holders:
+            self._put_roles(self._users[holder], [role for role in self._roles_of[holder] if role != name])
+        self._commit_revision(holders)
         self._log.info("deleted a role", role_name=name)
         return b""
 
@@ -347,7 +357,8 @@ class AuthStore:
         3.5.1 lets in, is kept here as there, and covers nothing."""
         if not request.HasField("perm"):
             return errors.PERMISSION_NOT_GIVEN
-        role = self._roles.get(request.name)
+        name = decode_text(request.name)
+        role = self._roles.get(name)
         if role is None:
             return errors.ROLE_NOT_FOUND
         granted, kept = request.perm, list(role.keyPermission)
@@ -358,13 +369,14 @@ class AuthStore:
             new = authpb.Permission(permType=granted.permType, key=granted.key, range_end=granted.range_end)
             insort(kept, new, key=_key_of)
         self._put_role(authpb.Role(name=role.name, keyPermission=kept))
-        self._commit_revision(self._holders(request.name))
+        self._commit_revision(self._holders(name))
         kind = _PERMISSION_NAMES.get(granted.permType, "")
-        self._log.info("granted/updated a permission to a user", user_name=request.name, permission_name=kind)
+        self._log.info("granted/updated a permission to a user", user_name=name, permission_name=kind)
         return b""
 
     def _role_revoke_permission(self, request: pb.AuthRoleRevokePermissionRequest) -> Found:
-        role = self._roles.get(request.role)
+        name = decode_text(request.role)
+        role = self._roles.get(name)
         if role is None:
             return errors.ROLE_NOT_FOUND
         revoked = request.key, request.range_end
@@ -372,13 +384,13 @@ class AuthStore:
         if len(kept) == len(role.keyPermission):
             return errors.PERMISSION_NOT_GRANTED
         self._put_role(authpb.Role(name=role.name, keyPermission=kept))
-        self._commit_revision(self._holders(request.role))
+        self._commit_revision(self._holders(name))
         key, range_end = (part.decode("utf-8", "replace") for part in revoked)
-        self._log.info("revoked a permission on range", role_name=request.role, key=key, range_end=range_end)
+        self._log.info("revoked a permission on range", role_name=name, key=key, range_end=range_end)
         return b""
 
     def _put_role(self, role: authpb.Role) -> None:
-        name = _text(role.name)
+        name = decode_text(role.name)
         self._roles[name] = role
         self._permissions_of[name] = _permissions(role)
         self._changed_rows[buckets.AUTH_ROLES + role.name] = role.SerializeToString()
@@ -400,9 +412,13 @@ def _rows(store: Store, bucket: bytes) -> Iterable[tuple[bytes, bytes]]:
     return ((name[len(bucket) :], row) for name, row in store.iterate(bucket, buckets.bucket_end(bucket)))
 
 
-def _text(name: bytes) -> str:
-    """NB: etcd's names need not be UTF-8; whoever asks for one needs it."""
-    return name.decode("utf-8", "surrogateescape")
+def _names(tag: bytes, names: Iterable[str]) -> bytes:
+    """A repeated field of an answer, in the order of etcd, which compares bytes."""
+    return b"".join([message_field(tag, name) for name in sorted(map(encode_text, names))])
+
+
+def _texts(names: Iterable[bytes]) -> list[str]:
+    return [decode_text(name) for name in names]
 
 
 def _permissions(role: authpb.Role) -> list[Permission]:

@@ -7,6 +7,7 @@ and makes those again that the log still has; here they survive every restart, w
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from etcdz.proto.text import decode_text, encode_text
 from etcdz.store.interface import Store
 
 BUCKET: Final = b"etcdz_tokens\0"
@@ -23,7 +24,7 @@ class TokenTable:
         self._ttl_s = ttl_s
         self._clock = clock
         self.owners: dict[str, str] = {
-            name[len(BUCKET) :].decode(): value.decode() for name, value in store.iterate(BUCKET, _END)
+            name[len(BUCKET) :].decode(): decode_text(value) for name, value in store.iterate(BUCKET, _END)
         }
         self._used_s = dict.fromkeys(self.owners, clock())
         """Token -> when it was used last. Invariant: in this order."""
@@ -36,7 +37,7 @@ class TokenTable:
         self._used_s.pop(token, None)
         self.owners[token] = self._added[token] = username
         self._used_s[token] = self._clock()
-        self._rows[BUCKET + token.encode()] = username.encode()
+        self._rows[BUCKET + token.encode()] = encode_text(username)
         self.has_news = True
 
     def use(self, tokens: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from etcdz.config.member import parse_initial_cluster
 from etcdz.net.blocking_channel import Channel, RpcError, connect
 from etcdz.net.tls_socket import TlsDialler
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import printable
 from etcdz.telemetry import logs
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.settings import TlsSettings
@@ -163,7 +164,7 @@ class Discovery:
             return ()
         request_ = pb.AuthenticateRequest(name=self._user, password=self._password)
         answer = channel.unary(AUTHENTICATE, request_.SerializeToString(), self._request_s)
-        return ((b"token", pb.AuthenticateResponse.FromString(answer).token.encode()),)
+        return ((b"token", printable(pb.AuthenticateResponse.FromString(answer).token).encode()),)
 
     def _hang_up(self) -> None:
         if self._channel is not None:

@@ -19,6 +19,7 @@ from etcdz.config.literals import parse_bool
 from etcdz.net.blocking_channel import RpcError
 from etcdz.net.tls_socket import TlsDialler
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import printable
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.settings import TlsSettings
 
@@ -92,7 +93,7 @@ class Access(NamedTuple):
             if error.text == "etcdserver: authentication is not enabled":  # then nobody asks for a token
                 return endpoint
             raise
-        return endpoint._replace(token=pb.AuthenticateResponse.FromString(answer).token)
+        return endpoint._replace(token=printable(pb.AuthenticateResponse.FromString(answer).token))
 
 
 def take(said: dict[str, Any], environ: Mapping[str, str] = os.environ) -> Access:

@@ -26,6 +26,7 @@ from etcdz.api import errors
 from etcdz.api.errors import EtcdError
 from etcdz.proto import deep, raftpb
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import printable
 from etcdz.store.buckets import CLUSTER, MEMBERS, MEMBERS_REMOVED, META, bucket_end
 
 CLUSTER_VERSION_KEY = b"clusterVersion"
@@ -371,19 +372,22 @@ class Membership:
         try:
             request = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
         except DecodeError:
-            return self._apply_bare_v2(data)
+            return self.apply_bare_v2(data)
         if request.HasField("cluster_version_set"):
-            self._set_version(request.cluster_version_set.ver)
+            self._set_version(printable(request.cluster_version_set.ver))
         elif request.HasField("cluster_member_attr_set"):
             said = request.cluster_member_attr_set
-            self._set_attributes(said.member_ID, said.member_attributes.name, said.member_attributes.client_urls)
+            name, urls = said.member_attributes.name, said.member_attributes.client_urls
+            self._set_attributes(said.member_ID, printable(name), map(printable, urls))
         elif request.HasField("downgrade_info_set"):
-            self._set_downgrade(request.downgrade_info_set.ver if request.downgrade_info_set.enabled else "")
+            downgrade = request.downgrade_info_set
+            self._set_downgrade(printable(downgrade.ver) if downgrade.enabled else "")
         else:
             return False
         return True
 
-    def _apply_bare_v2(self, data: bytes) -> bool:
+    def apply_bare_v2(self, data: bytes) -> bool:
+        """As apply_v2. data: an encoded etcdserverpb.Request. raises ValueError: no member proposes such"""
         try:
             return self.apply_v2(pb.Request.FromString(data))
         except (DecodeError, TypeError, AttributeError) as problem:  # of JSON that is no object, the latter

@@ -75,7 +75,6 @@ _SUPPORTED: Final[dict[str, Callable[[Any], bool]]] = {
 """Flags that work in part."""
 
 MISSED: Final[dict[str, str]] = {
-    "enable-pprof": "there are no profiles under /debug/pprof/",
     "metrics": "there are no histograms of calls in the metrics",
     "memory-mlock": "memory is not kept from being swapped out",
     "experimental-memory-mlock": "memory is not kept from being swapped out",
@@ -351,7 +350,7 @@ _AUTH: Final[tuple[_Row, ...]] = (
 )
 
 _MONITORING: Final[tuple[_Row, ...]] = (
-    ("enable-pprof", BOOL, "false", WITHOUT_EFFECT, "Serve profiles under /debug/pprof/."),
+    ("enable-pprof", BOOL, "false", WORKS, "Serve profiles under /debug/pprof/.", "enable_pprof"),
     ("metrics", STRING, "basic", WITHOUT_EFFECT, "'extensive' adds histograms of all calls to the metrics."),
     (
         "listen-metrics-urls",
@@ -590,6 +589,14 @@ _ETCDZ: Final[tuple[_Row, ...]] = (
         WORKS,
         "Make a data directory of etcd one of etcdz at the start; etcd's is kept beside it.",
         "takeover",
+    ),
+    (
+        "stop-with-pid",
+        UINT32,
+        "0",
+        WORKS,
+        "Stop as if told to when the process with this id ends; 0: none.",
+        "stop_with_pid",
     ),
 )
 

@@ -161,6 +161,9 @@ class MemberConfig:
     log_format: str = "json"
     log_outputs: tuple[str, ...] = ("default",)
 
+    enable_pprof: bool = False
+    """Whether profiles are served under /debug/pprof/."""
+
     listeners: int = 1
     """Listener processes, already worked out from the number of cores."""
     actor_placement: str = "auto"
@@ -169,6 +172,8 @@ class MemberConfig:
     """Changes to the tree's table; grammar in supervisor/rules.py."""
     takeover: bool = True
     """Whether a start may make a data directory of etcd one of etcdz; else it is refused."""
+    stop_with_pid: int = 0
+    """Id of the process at whose end the member stops; 0: none."""
     without_meaning: tuple[str, ...] = ()
     """Names of given flags that tune bbolt and have nothing to act on here."""
 

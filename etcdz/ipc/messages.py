@@ -20,6 +20,8 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | QueryReply         | all -> supervisor           | -                    | the order or query fails: no answer came         |
 | QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
 | Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
+| Look               | listener -> supervisor      | Looked               | the request is answered with an error            |
+| Looked             | supervisor -> listener      | -                    | the request is answered with an error            |
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
 | Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
@@ -87,7 +89,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | V2Watch            | listener -> backend         | V2Events             | asked again of the next backend incarnation      |
 | V2WatchEnd         | listener -> backend         | -                    | the next backend is not asked again              |
 | V2Events           | backend -> listener         | -                    | the listener asks the next backend incarnation   |
-| V2Guard            | backend -> listener         | -                    | sent again when it changes, and to each new one  |
+| V2Guard            | backend -> listener         | AuthHeard            | sent again when it changes, and to each new one  |
 
 The lessor proposes with a slot of its own (etcdz.ipc.request_ids), so that its replies reach it as a listener's do.
 The backend and the compactor propose as well: they see by what is applied that it was done, and propose again if not.
@@ -202,6 +204,26 @@ class Metrics(NamedTuple):
 
     seq: int
     text: bytes
+
+
+class Look(NamedTuple):
+    """A client of this listener wants to see something of the whole member. seq: comes back with the answer.
+
+    verb, args  of supervisor/control/looks.py
+    """
+
+    incarnation: int
+    seq: int
+    verb: str
+    args: dict[str, Any]
+
+
+class Looked(NamedTuple):
+    """The answer to Look `seq`. result: JSON; of why not, where it is not ok"""
+
+    seq: int
+    ok: bool
+    result: bytes
 
 
 class Propose(NamedTuple):
@@ -750,7 +772,7 @@ class AuthHeard(NamedTuple):
     """This listener has taken what it was told of users, roles and tokens: it acts by nothing older.
 
     incarnation     of the listener
-    applied_index   of AuthState or AuthTokens
+    applied_index   of AuthState, AuthTokens or V2Guard
     """
 
     incarnation: int
@@ -881,9 +903,13 @@ class AppendFigures(NamedTuple):
 
 
 class V2Guard(NamedTuple):
-    """Whether users of the v2 API are to be asked for their names."""
+    """Whether users of the v2 API are to be asked for their names. The listener says AuthHeard.
+
+    applied_index   of the last entry that the backend has applied
+    """
 
     is_on: bool
+    applied_index: int = 0
 
 
 MESSAGES: dict[int, type[Any]] = {
@@ -898,6 +924,8 @@ MESSAGES: dict[int, type[Any]] = {
     9: QueryMetrics,
     15: Metrics,
     16: Removed,
+    19: Look,
+    37: Looked,
     10: Propose,
     11: Refused,
     12: ReadIndex,

@@ -29,6 +29,7 @@ from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import decode_varint, message_field
 from etcdz.proto.tags import ALARM_ALARMS, V2_REQUEST_ID, V2_REQUEST_METHOD
+from etcdz.proto.text import decode_text
 from etcdz.store import buckets
 
 Result = tuple[int, int, str | None, bytes | Answer]
@@ -171,7 +172,9 @@ class Applier:
             if self._capped and growth(kind, message):
                 return errors.NO_SPACE
         check = self._check(kind) if self.auth.access.enabled else None
-        return check(message, AuthInfo(header.username, header.auth_revision)) if check is not None else None
+        return (
+            check(message, AuthInfo(decode_text(header.username), header.auth_revision)) if check is not None else None
+        )
 
     def _over_quota(self, kind: str, message: Any, size: int) -> bool:
         """Whether a request of size bytes, just applied, has found the store full."""

@@ -2,6 +2,7 @@
 
 Each package of the schema becomes a module here; classes are upb's, about 1 us to parse or build a small message.
 What types their fields have is in the `.pyi` of each package, which tests/proto makes from the schema.
+NB: a string that is not UTF-8 reads as bytes, whatever its stub says, and cannot be set: etcdz.proto.text.
 """
 
 import sys
@@ -80,9 +81,8 @@ def _files(schema: str) -> list[Any]:
     def file_of(syntax: str) -> Any:
         key = (package, syntax)
         if key not in files:
-            files[key] = descriptor_pb2.FileDescriptorProto(
-                name=f"etcdz/{package}.{syntax}", package=package, syntax=syntax
-            )
+            file = files[key] = descriptor_pb2.FileDescriptorProto(name=f"etcdz/{package}.{syntax}", package=package)
+            _set_syntax(file, syntax)
         return files[key]
 
     for line in schema.splitlines():
@@ -101,6 +101,16 @@ def _files(schema: str) -> list[Any]:
         _add_enum(files, package, name, values)
     _add_imports(files)
     return list(files.values())
+
+
+def _set_syntax(file: Any, syntax: str) -> None:
+    """proto3 without its check that strings are UTF-8, which only an edition can say: etcd 3.5 does not look."""
+    if syntax == "proto2":
+        file.syntax = syntax
+        return
+    file.syntax, file.edition = "editions", descriptor_pb2.EDITION_2023
+    file.options.features.field_presence = descriptor_pb2.FeatureSet.IMPLICIT
+    file.options.features.utf8_validation = descriptor_pb2.FeatureSet.NONE
 
 
 def _add_enum(files: dict[tuple[str, str], Any], package: str, name: str, values: list[str]) -> None:

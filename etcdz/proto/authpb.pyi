@@ -15,7 +15,7 @@ class User(_Message):
     name: bytes
     password: bytes
     @property
-    def roles(self) -> RepeatedScalarFieldContainer[str]: ...
+    def roles(self) -> RepeatedScalarFieldContainer[bytes]: ...
     @property
     def options(self) -> UserAddOptions: ...
     def __init__(
@@ -23,7 +23,7 @@ class User(_Message):
         *,
         name: bytes | None = ...,
         password: bytes | None = ...,
-        roles: Iterable[str] | None = ...,
+        roles: Iterable[bytes] | None = ...,
         options: UserAddOptions | None = ...,
     ) -> None: ...
     def HasField(self, field_name: Literal["options"]) -> bool: ...

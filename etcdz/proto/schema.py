@@ -11,6 +11,7 @@ A table rather than generated modules: it needs no compiler at build time, and `
 private pool, so that a process which also imports another client's stubs of the same names does not clash.
 NB: etcd marks most proto2 fields non-nullable: it writes them even when they are zero. upb writes what was set,
 so whoever encodes a proto2 message for a disk or a peer sets every such field.
+NB: User's roles are strings in etcd. Bytes they are here, so that they can be set to what is not UTF-8: text.py.
 Source: etcd's api/*.proto, raft's raftpb.
 """
 
@@ -36,7 +37,7 @@ message UserAddOptions
 message User
   1 name bytes
   2 password bytes
-  3 roles string repeated
+  3 roles bytes repeated
   4 options UserAddOptions
 message Permission
   1 permType Type

@@ -94,6 +94,12 @@ TIME_TO_LIVE_KEYS: Final = tag_of(pb.LeaseTimeToLiveResponse, "keys")
 LEASES_LEASES: Final = tag_of(pb.LeaseLeasesResponse, "leases")
 LEASE_STATUS_ID: Final = tag_of(pb.LeaseStatus, "ID")
 
+AUTHENTICATE_NAME: Final = tag_of(pb.InternalAuthenticateRequest, "name")
+AUTHENTICATE_SIMPLE_TOKEN: Final = tag_of(pb.InternalAuthenticateRequest, "simple_token")
+USER_GET_ROLES: Final = tag_of(pb.AuthUserGetResponse, "roles")
+USER_LIST_USERS: Final = tag_of(pb.AuthUserListResponse, "users")
+ROLE_LIST_ROLES: Final = tag_of(pb.AuthRoleListResponse, "roles")
+
 RAFT_REQUEST_PUT: Final = tag_of(pb.InternalRaftRequest, "put")
 RAFT_REQUEST_TXN: Final = tag_of(pb.InternalRaftRequest, "txn")
 RAFT_REQUEST_HEADER: Final = tag_of(pb.InternalRaftRequest, "header")

@@ -13,6 +13,7 @@ Logging never raises. In processes that must go on whatever becomes of their log
 each output writes the lines (line_writer.py), and flush() is what their end waits for, for a limited time.
 """
 
+import codecs
 import json
 import os
 import sys
@@ -39,6 +40,15 @@ _DROPPED_BY: Final = "telemetry/line_writer.py"
 
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=lambda value: _plain(value)).encode
 _spaced = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "), default=lambda value: _plain(value)).encode
+
+
+def _no_character(error: UnicodeError) -> tuple[str, int]:
+    """Bytes of a path or of a user's name that are none of UTF-8's, in zap's form."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "\\ufffd" * (error.end - error.start), error.end
+
+
+codecs.register_error("etcdz.no_character", _no_character)
 
 
 class Logger:
@@ -171,7 +181,7 @@ class Destination:
         frame = sys._getframe(2)
         caller = f"{short_path(frame.f_code.co_filename)}:{frame.f_lineno}"
         line = (_console_line if self.console else _json_line)(level, ts, caller, msg, own | _dashed(fields))
-        data = line.encode("utf-8", "backslashreplace")
+        data = line.encode("utf-8", "etcdz.no_character")
         if LEVELS[level] >= LEVELS["error"]:
             self.last_error = {"ts": ts, "msg": msg}
         if _tap is not None:

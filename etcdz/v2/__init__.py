@@ -7,4 +7,5 @@ cluster_nodes.py    the membership as nodes of the store
 snapshot.py         the store as a .snap holds it; rows.py: as the backend's store holds it
 key_request.py      a request for keys; answers.py: what comes of it; member_request.py: one about members
 member_statistics.py  what is told of a member; append_statistics.py: counts of what members send each other
+auth_records.py     users and roles; auth_store.py: what is done with them; auth_access.py: who may; auth_requests.py
 """

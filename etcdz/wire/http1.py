@@ -352,13 +352,13 @@ class Http1Connection:
         if answer is None or answer.is_begun:
             return
         fields = list(headers)
-        if status not in _NO_BODY_STATUS:
+        if has_body(status):
             if content_type:
                 fields.append((b"Content-Type", content_type))
             fields.append((b"Content-Length", b"%d" % len(body)))
-        head = _encode_head(status, fields, answer.keep_alive)
         answer.is_begun = answer.is_done = True
-        answer.parts.append(head if answer.head_only or status in _NO_BODY_STATUS else head + body)
+        head = _encode_head(status, fields, answer.keep_alive)
+        answer.parts.append(head + body if has_body(status) and not answer.head_only else head)
         self._advance()
 
     def begin(self, request_id: int, status: int, content_type: bytes, headers: Iterable[Header] = ()) -> None:
@@ -411,12 +411,34 @@ class Http1Connection:
         Requires: the request is_upgrade, and the only one that waits for its answer
         return  what the client has said in it already
         """
-        self._out.append(b"HTTP/1.1 101 Switching Protocols\r\n" + _encode_fields(headers) + b"\r\n")
+        self._out.append(b"HTTP/1.1 101 Switching Protocols\r\n" + encode_fields(headers) + b"\r\n")
         self._answers.clear()
         self._first_id = self._next_id
         rest, self.rest = self.rest, b""
         self._is_upgrading = False
         return rest
+
+    # ---- beside the parser: KnownHeads ----
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of a request has come that is not answered, and more may come."""
+        return not (self._answers or self._is_partial or self._ending or self._out)
+
+    @property
+    def next_id(self) -> int:
+        """Id of the next request."""
+        return self._next_id
+
+    def pass_by(self) -> None:
+        """The next request is neither parsed nor answered here. Requires: is_idle"""
+        self._first_id += 1
+        self._next_id += 1
+
+    def take_up(self) -> None:
+        """The request that was passed by last is answered here after all. Requires: is_idle, and it is not answered"""
+        self._first_id -= 1
+        self._answers.append(_Answer(head_only=False, keep_alive=True))
 
     @property
     def is_busy(self) -> bool:
@@ -456,10 +478,20 @@ class Http1Connection:
             self.should_close = True
 
 
-def _encode_head(status: int, headers: list[Header], keep_alive: bool) -> bytes:
-    line = b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"Status"))
-    return line + _encode_fields(headers) + (b"\r\n" if keep_alive else b"Connection: close\r\n\r\n")
+def status_line(status: int) -> bytes:
+    """The line that an answer begins with."""
+    return b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"Status"))
 
 
-def _encode_fields(headers: Iterable[Header]) -> bytes:
+def encode_fields(headers: Iterable[Header]) -> bytes:
+    """Their lines."""
     return b"".join([b"%b: %b\r\n" % field for field in headers])
+
+
+def has_body(status: int) -> bool:
+    """Whether answers with this status have one."""
+    return status not in _NO_BODY_STATUS
+
+
+def _encode_head(status: int, headers: Iterable[Header], keep_alive: bool) -> bytes:
+    return status_line(status) + encode_fields(headers) + (b"\r\n" if keep_alive else b"Connection: close\r\n\r\n")

@@ -7,6 +7,7 @@ import pytest
 from etcdz.api import errors
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import decode_text, encode_text
 from etcdz.store import buckets
 from tests.auth.member import READ, READWRITE, WRITE, Member
 
@@ -300,3 +301,29 @@ def test_tokens_end_with_their_user_its_password_and_auth_and_when_they_are_not_
     assert tokens.take_news()[0] is None
     member.root(*ON)
     assert member.reopened().auth.tokens.owners == {}
+
+
+def test_names_need_not_be_utf8_and_are_ordered_by_their_bytes() -> None:
+    member = Member()
+    names = [b"\xed\xa0\x80", b"e\xcc", "\U0001f600".encode(), "\uffff".encode(), b"\x80"]
+    for name in names:
+        field = b"\x0a%c%b" % (len(name), name)
+        member.root("auth_role_add", pb.AuthRoleAddRequest.FromString(field))
+        member.root("auth_user_add", pb.AuthUserAddRequest.FromString(field))
+    for name in names[:3]:
+        request = b"\x0a\x02e\xcc\x12%c%b" % (len(name), name)
+        member.root("auth_user_grant_role", pb.AuthUserGrantRoleRequest.FromString(request))
+    member = member.reopened()
+    me = pb.AuthUserGetRequest.FromString(b"\x0a\x02e\xcc")
+    assert listed(member.root("auth_user_list", pb.AuthUserListRequest()).users) == sorted(names)
+    assert listed(member.root("auth_role_list", pb.AuthRoleListRequest()).roles) == sorted(names)
+    assert listed(member.root("auth_user_get", me).roles) == sorted(names[:3])
+    assert member.store.get(buckets.AUTH_USERS + b"e\xcc") is not None
+    member.root("auth_role_delete", pb.AuthRoleDeleteRequest.FromString(b"\x0a\x02e\xcc"))
+    assert listed(member.root("auth_user_get", me).roles) == sorted([names[0], names[2]])
+    member.root("auth_user_delete", pb.AuthUserDeleteRequest.FromString(b"\x0a\x02e\xcc"))
+    assert member.ask(None, "auth_user_get", me) == errors.USER_NOT_FOUND.text
+
+
+def listed(names: Any) -> list[bytes]:
+    return [encode_text(decode_text(name)) for name in names]

@@ -43,8 +43,28 @@ def test_one_login_counts_at_all_members_and_all_judge_alike(sides: list[Side], 
         assert others == {may}, (user, put, may, others)
         if number % 10 == 0:
             change(random.choice(sides), random)
+    give_odd_names(sides)
     hashes = [until(lambda at=side: state(at, sides), 20, lambda: "not the same everywhere") for side in sides]
     assert len(set(hashes)) == 1
+
+
+def give_odd_names(sides: list[Side]) -> None:
+    """A user, its password and its role are not UTF-8, and etcd takes a permission for a range that is none. Each
+    member is asked by this user, and all go on alike."""
+    user, role, password = (b"\x0a\x02u\xff", b"\x0a\x02r\xfe", b"\x12\x02\x80\x81")
+    must(sides[0], "UserAdd", pb.AuthUserAddRequest.FromString(user + password), "root")
+    must(sides[1], "RoleAdd", pb.AuthRoleAddRequest.FromString(role), "root")
+    permission = pb.AuthRoleGrantPermissionRequest(perm=authpb.Permission(permType=2, key=b"odd")).SerializeToString()
+    must(sides[2], "RoleGrantPermission", pb.AuthRoleGrantPermissionRequest.FromString(role + permission), "root")
+    must(sides[0], "UserGrantRole", pb.AuthUserGrantRoleRequest.FromString(user + b"\x12\x02r\xfe"), "root")
+    none = authpb.Permission(permType=2, key=b"b", range_end=b"a")
+    sides[0].ask(AuthCall("root", "RoleGrantPermission", pb.AuthRoleGrantPermissionRequest(name="a", perm=none)))
+    for side in sides:
+        login = AuthCall(NOBODY, "Authenticate", pb.AuthenticateRequest.FromString(user + password))
+        side.tokens["odd"] = pb.AuthenticateResponse.FromString(side.begin(login).result()).token
+        assert settled(side, AuthCall("odd", "Put", pb.PutRequest(key=b"odd"))) == ""
+        assert must(side, "UserGet", pb.AuthUserGetRequest.FromString(user), "odd").roles == [b"r\xfe"]
+        assert b"u\xff" in must(side, "UserList", pb.AuthUserListRequest(), "root").users
 
 
 def settled(side: Side, call: AuthCall) -> str:

@@ -28,12 +28,14 @@ pytestmark = [
 FAST = ("--heartbeat-interval=10", "--election-timeout=100", "--bcrypt-cost=4")
 OURS = (buckets.AUTH, buckets.AUTH_USERS, buckets.AUTH_ROLES)
 PROGRAM = [sys.executable, "-m", "etcdz.cli.main"]
+NOT_UTF8 = b"\xe9t\xe9"
+"""A name, such as a client on a Latin-1 terminal gives."""
 DENIED = "PERMISSION_DENIED: etcdserver: permission denied"
 
 
 def must(side: Side, name: str, request: Any, user: str = NOBODY) -> Any:
     answer = side.ask(AuthCall(user, name, request))
-    assert not answer.text, (name, answer.text)
+    assert not answer.text, (side.member.kind, name, answer.text)
     return answer.message
 
 
@@ -43,6 +45,7 @@ def give_users(side: Side) -> None:
         must(side, "UserAdd", pb.AuthUserAddRequest(name=name, password=f"password of {name}"))
         must(side, "RoleAdd", pb.AuthRoleAddRequest(name=name))
         must(side, "UserGrantRole", pb.AuthUserGrantRoleRequest(user=name, role=name))
+    must(side, "UserAdd", pb.AuthUserAddRequest.FromString(b"\x0a\x03" + NOT_UTF8 + b"\x12\x01p"))
     must(side, "UserAdd", pb.AuthUserAddRequest(name="open", options=authpb.UserAddOptions(no_password=True)))
     for key, end in ((b"a", b"b"), (b"x", b"\0")):
         permission = authpb.Permission(permType=0, key=key, range_end=end)
@@ -59,7 +62,7 @@ def check_users(member: Member) -> None:
     assert not side.log_in("u", "password of root")
     assert must(side, "Range", pb.RangeRequest(key=b"a"), "u").count == 1
     assert side.ask(AuthCall("u", "Put", pb.PutRequest(key=b"a"))).text == DENIED
-    assert must(side, "UserList", pb.AuthUserListRequest(), "root").users == ["open", "root", "u"]
+    assert must(side, "UserList", pb.AuthUserListRequest(), "root").users == ["open", "root", "u", NOT_UTF8]
     side.close()
 
 

@@ -1,6 +1,5 @@
 """What no restart can help: the member ends soon, says why, and has lost nothing."""
 
-import argparse
 import os
 import resource
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from etcdz.cli.actors.control_client import ask
+from etcdz.control.client import ask
 from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
 from supervisor.telemetry import crash_reports
@@ -36,7 +35,7 @@ def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
     member = trial.member
     trial.put(b"before")
     family = {process.pid for process in member.processes()} - {member.pid}
-    zygote = ask(argparse.Namespace(data_dir=str(member.data_dir)), "ps", {})["zygote"]["pid"]
+    zygote = ask(str(member.data_dir), "ps", {})["zygote"]["pid"]
     resource.prlimit(zygote, resource.RLIMIT_NOFILE, (8, 8))
     began = time.monotonic()
     os.kill(trial.actors()[name]["pid"], signal.SIGKILL)

@@ -1,6 +1,5 @@
 """Orders under load: clients see no error, and nothing is lost. No call is sent twice, not even by grpcio itself."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from etcdz.cli.actors.control_client import ask
+from etcdz.control.client import ask
 from etcdz.ipc.request_ids import LISTENER_SLOTS
 from supervisor.tree import COUNT_MAX
 from tests.etcd_process import Member, MemberFailed
@@ -143,7 +142,7 @@ def test_as_many_listeners_as_there_can_be_are_restarted_gracefully_twice(make_t
     """
     trial = make_trial(f"--listeners={COUNT_MAX}")
     before = listeners(trial)
-    where = argparse.Namespace(data_dir=str(trial.member.data_dir))
+    where = str(trial.member.data_dir)
 
     def restart(name: str) -> None:
         assert ask(where, "restart", {"actor": name, "graceful": True}, answer_ms=120_000)["done"]

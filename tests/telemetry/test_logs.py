@@ -76,7 +76,7 @@ def test_any_field_can_be_written(target: Path) -> None:
     logs.get().info("y", a=loop, b={(1, 2): 3})
     first, second = written(target)
     assert (first["a"], first["b"], first["c"], first["d"]) == ("\\xff", [1, 2], "no", '"\n')
-    assert (first["e"], first["g"]) == ("\udc80", [1, None])
+    assert (first["e"], first["g"]) == ("\ufffd", [1, None])
     assert second["a"] == "[[...]]"
 
 

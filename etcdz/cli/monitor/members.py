@@ -21,6 +21,7 @@ from etcdz.monitor.members import Members, MemberSample, MemberView, Status, as_
 from etcdz.monitor.paint import Line, Span, filled, line, plain
 from etcdz.net.blocking_channel import RpcError
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.text import printable
 
 ANSWER_S: Final = 2.0
 """Longest wait for one member, which holds up the next sample of the others."""
@@ -97,14 +98,14 @@ def _status(endpoint: Endpoint) -> Status:
         cluster_id=found.header.cluster_id,
         member_id=found.header.member_id,
         leader_id=found.leader,
-        version=found.version,
+        version=printable(found.version),
         term=found.raftTerm,
         revision=found.header.revision,
         raft_index=found.raftIndex,
         applied_index=found.raftAppliedIndex,
         db_bytes=found.dbSize,
         is_learner=found.isLearner,
-        errors=tuple(found.errors),
+        errors=tuple(map(printable, found.errors)),
     )
 
 

@@ -12,6 +12,7 @@ from etcdz.api.methods import V2_GET
 from etcdz.cluster.membership import attributes_request, bootstrap_entries, version_request
 from etcdz.ipc.messages import (
     Apply,
+    AuthHeard,
     BackendHello,
     Flush,
     Flushed,
@@ -127,9 +128,20 @@ def test_listeners_are_told_when_users_of_the_v2_api_are_in_force(start: Start) 
     calls = Calls(start(enable_v2=True))
     calls.one.links.peers = [Peer("listener-1", "listener", 1, 1, "")]
     enabled = pb.Request(ID=1, Method="PUT", Path="/2/enabled", Val="true").SerializeToString()
-    assert [m for _, m in calls.apply(enabled) if isinstance(m, V2Guard)] == [V2Guard(True)]
+    assert [m for _, m in calls.apply(enabled) if isinstance(m, V2Guard)] == [V2Guard(True, 1)]
     again = pb.Request(ID=2, Method="PUT", Path="/2/enabled", Val="true").SerializeToString()
     assert not [m for _, m in calls.apply(again) if isinstance(m, V2Guard)]
+
+
+def test_who_turns_users_of_the_v2_api_on_is_answered_when_no_listener_acts_without_them(start: Start) -> None:
+    calls = Calls(start(enable_v2=True))
+    calls.one.links.peers = [Peer(f"listener-{slot}", "listener", slot, slot, "") for slot in (1, 2)]
+    request = pb.Request(ID=calls.ids.next(), Method="PUT", Path="/2/enabled", Val="true")
+    sent = calls.apply(request.SerializeToString())
+    assert [name for name, m in sent if isinstance(m, V2Guard)] == ["listener-1", "listener-2"]
+    assert not [m for _, m in sent if isinstance(m, Replies)]
+    assert not [m for _, m in calls.one.turn(AuthHeard(1, 1)) if isinstance(m, Replies)]
+    assert result_of(calls.one.turn(AuthHeard(2, 1)), request.ID).status == 201
 
 
 def test_a_watch_is_told_what_is_committed_and_goes_on_with_the_next_backend(start: Start) -> None:

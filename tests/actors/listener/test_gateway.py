@@ -16,6 +16,7 @@ from etcdz.config import MemberConfig
 from etcdz.gateway.responses import encode_response
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.http1 import Header, Request
 from etcdz.wire.request_target import Target
 
@@ -72,7 +73,8 @@ class _Listener:
 
     def __init__(self) -> None:
         self.calls = _Calls()
-        self.streams = Streams(3)
+        self.tally = CallTally()
+        self.streams = Streams(3, self.tally)
         self.streams.on_leader(True)
         self.identities = SimpleNamespace(enabled=False, of_call=lambda metadata, common_name: (metadata, common_name))
         self.timers: list[tuple[float, Any]] = []

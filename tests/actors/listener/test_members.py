@@ -115,6 +115,11 @@ def test_bad_urls_are_refused(setup: Setup, method: int, urls: list[str]) -> Non
     assert is_error(error_of(setup, 1), errors.MEMBER_BAD_URLS)
 
 
+def test_urls_that_are_not_utf8_are_refused(setup: Setup) -> None:
+    setup.begin(1, MEMBER_ADD, b"\x0a\x0bhttp://a\xff:1")
+    assert is_error(error_of(setup, 1), errors.MEMBER_BAD_URLS)
+
+
 def test_what_is_judged_by_all_members_comes_back_as_they_have_judged(setup: Setup) -> None:
     setup.begin(1, MEMBER_ADD, add_body("http://m2:1"))
     request_id, _ = proposed(setup)
