@@ -182,8 +182,8 @@ class Member:
 
     @property
     def client(self) -> Client:
-        """Of this member alone, for threads: made when it is first asked for, closed with the member. One by TLS or with
-        a login is made by `etcdz.connect`."""
+        """Of this member alone, for threads: made when it is first asked for, closed with the member. One by TLS or
+        with a login is made by `etcdz.connect`."""
         with self._lock:
             if self._client is None:
                 self._client = connect(self.endpoints)
