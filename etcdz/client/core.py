@@ -104,6 +104,13 @@ class Core:
             line.grpc.send_message(stream.stream_id, message)
             self._writes[line] = None
 
+    def half_close(self, stream: StreamCall) -> None:
+        """Nothing more will be sent on it."""
+        line = stream.line
+        if line is not None:
+            line.grpc.half_close(stream.stream_id)
+            self._writes[line] = None
+
     def after(self, seconds: float, do: Callable[[], object]) -> None:
         """Once, from `expire`."""
         self._timer_number += 1

@@ -4,6 +4,8 @@ The core is entered under `lock` alone. The thread sleeps until bytes come or a 
 for a deadline that is earlier, or for bytes that the kernel does not take. After something has happened it sleeps
 for at most LAZY_S, so that calls in a row need not wake it for their deadlines.
 
+What the garbage collector ends is only noted (`soon`): it may come at any moment, in a thread that is in the core.
+
 After a fork the child's client begins anew: sockets are closed without a word, and nothing of the parent's goes on.
 """
 
@@ -16,6 +18,7 @@ import ssl
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -73,6 +76,7 @@ class Reactor:
         self.lock = threading.Lock()
         self._options = options
         self._is_closed = False
+        self._noted: deque[Callable[[Core], object]] = deque()
         self._begin_anew()
         _reactors.add(self)
 
@@ -136,13 +140,26 @@ class Reactor:
             self._flush()
         return result
 
+    def soon(self, do: Callable[[Core], object]) -> None:
+        """The same, a little later and in the client's thread; takes no lock."""
+        if self._thread is not None and not self._is_closed:
+            self._noted.append(do)
+            self._wake()
+
+    def close_soon(self) -> None:
+        """Nobody has the client any more."""
+        self.soon(lambda core: self._shut())
+
+    def _shut(self) -> None:
+        self._is_closed = True
+        self.core.close()
+
     def close(self) -> None:
         """All calls that are under way fail with ClientClosed. The thread has ended when this returns."""
         with self.lock:
             if self._is_closed:
                 return
-            self._is_closed = True
-            self.core.close()
+            self._shut()
             thread = self._thread
             if thread is None:
                 return
@@ -167,7 +184,7 @@ class Reactor:
 
     def _wake(self) -> None:
         if self._wake_fds is not None:
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(OSError):  # it is full, or its thread has just ended
                 os.write(self._wake_fds[1], b"\0")
         self._wakes_at = 0.0
 
@@ -235,6 +252,8 @@ class Reactor:
                     self._wakes_at = 0.0  # while it is awake nobody need wake it
                     for fd, flags in ready:
                         self._on_ready(core, fd, flags)
+                    while self._noted:
+                        self._noted.popleft()(core)
                     now = time.monotonic()
                     deadline = core.next_deadline()
                     if deadline is not None and deadline <= now:

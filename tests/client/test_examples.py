@@ -297,6 +297,21 @@ def test_a_lock_and_an_election_with_asyncio(run: Any) -> None:
 # ---- the cluster ----
 
 
+def test_a_snapshot_is_a_whole_file_or_none(db: Any, run: Any, tmp_path: Path) -> None:
+    for number in range(30):
+        db.put(f"k{number}", b"x" * 50_000)
+    size = db.maintenance.snapshot(tmp_path / "a.db")
+    assert size == (tmp_path / "a.db").stat().st_size > 1_000_000
+
+    async def work(db: Any) -> None:
+        assert await db.maintenance.snapshot(tmp_path / "b.db") > 1_000_000
+
+    run(work)
+    with etcdz.connect(f"127.0.0.1:{free_port()}") as nobody, pytest.raises(Unavailable):
+        nobody.maintenance.snapshot(tmp_path / "c.db")
+    assert sorted([path.name for path in tmp_path.iterdir()]) == ["a.db", "b.db"]
+
+
 def test_members_and_upkeep(db: Any, member: Member) -> None:
     (known,) = db.members.list()
     status = db.maintenance.status()
