@@ -309,6 +309,13 @@ class Core:
         if self._is_wanted():
             self._dial_all()
 
+    @property
+    def is_busy(self) -> bool:
+        """Something may come at any moment."""
+        if self._waiting or any([line.calls for line in (*self._up, *self._leaving)]):
+            return True
+        return any([remote.line is not None and not remote.line.is_up for remote in self._remotes])
+
     def _is_wanted(self) -> bool:
         return bool(self._waiting or self.watches.is_active or self.keep_alives.is_active)
 
