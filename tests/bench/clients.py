@@ -7,6 +7,7 @@ other's. Nothing here asserts anything about time.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ RIVALS = {0: "etcd3", 100: "aetcd"}
 
 def has(python: str, library: str) -> bool:
     """Whether this interpreter can import it."""
-    return subprocess.run([python, "-c", f"import {library}"], capture_output=True).returncode == 0
+    return shutil.which(python) is not None and not subprocess.run([python, "-c", f"import {library}"], capture_output=True).returncode
 
 
 def measure(python: str, library: str, target: str, operation: str, calls: int, tasks: int) -> tuple[float, float]:

@@ -24,6 +24,7 @@ from etcdz.client.errors import (
     Unavailable,
 )
 from etcdz.client.results import DELETE, PROGRESS, PUT
+from tests.bench import client_worker
 from tests.etcd_process import Member, free_port
 
 pytestmark = pytest.mark.process
@@ -381,6 +382,17 @@ def test_after_a_fork_both_processes_go_on(db: Any) -> None:
     assert status == 0
     assert events.get(10).text == "child"
     assert db.put("k", "parent").revision
+
+
+# ---- what is measured ----
+
+
+@pytest.mark.parametrize("tasks", [0, 10])
+def test_the_measurement_of_a_call_runs(member: Member, tasks: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for operation in ("put", "get"):
+        client_worker.main(["etcdz", member.target, operation, "20", str(tasks)])
+        per_second, cpu_us = map(float, capsys.readouterr().out.split())
+        assert per_second > 0 and cpu_us > 0
 
 
 # ---- docs ----
