@@ -1,8 +1,8 @@
 """What a call costs its client: `python -m tests.bench.clients --etcd3=/path/to/python --aetcd=...`.
 
 The client library beside python-etcd3 (one thread) and aetcd (100 tasks), put and get, alternating, against one member;
-each in a process of its own. Each of the others is in an interpreter of its own, since they want other versions of
-protobuf than this project and one another; what is not installed there is left out. Printed are medians of calls/s and of CPU time per call, and how many times less that is than the
+each in a process of its own. Each of the others is in an interpreter of its own, since they want other
+versions of protobuf than this project and one another; what is not installed there is left out. Printed are medians of calls/s and of CPU time per call, and how many times less that is than the
 other's. Nothing here asserts anything about time.
 """
 
@@ -25,7 +25,8 @@ RIVALS = {0: "etcd3", 100: "aetcd"}
 
 def has(python: str, library: str) -> bool:
     """Whether this interpreter can import it."""
-    return shutil.which(python) is not None and not subprocess.run([python, "-c", f"import {library}"], capture_output=True).returncode
+    command = [python, "-c", f"import {library}"]
+    return shutil.which(python) is not None and subprocess.run(command, capture_output=True).returncode == 0
 
 
 def measure(python: str, library: str, target: str, operation: str, calls: int, tasks: int) -> tuple[float, float]:
