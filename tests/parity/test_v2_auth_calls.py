@@ -1,12 +1,14 @@
 """Random calls for users, roles and keys of the v2 API, to a member and to a real etcd: every answer is the same,
 and so is what comes into the log."""
 
+import http.client
 import json
 import random
 import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,7 +16,6 @@ from etcdz.migration.log_state import read_log
 from etcdz.mvcc.applier import v2_request_of
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Etcdz, Member, RealEtcd
-from tests.parity.test_v2_calls import Client
 from tests.v2.recorded import FORM, in_order
 
 pytestmark = [
@@ -89,10 +90,10 @@ def _odd(rng: random.Random) -> tuple[str, str, str]:
 _MAKERS = {"key": _key, "user": _user, "role": _role, "enable": _enable, "list": _list, "odd": _odd}
 
 
-def told(client: Client, asked: Asked) -> tuple[int, str, str, str]:
+def told(connection: http.client.HTTPConnection, asked: Asked) -> tuple[int, str, str, str]:
     method, path, body, said = asked
-    client.connection.request(method, path, body.encode() or None, FORM | said)
-    answer = client.connection.getresponse()
+    connection.request(method, path, body.encode() or None, FORM | said)
+    answer = connection.getresponse()
     headers = answer.headers
     return (
         answer.status,
@@ -132,7 +133,7 @@ def test_random_calls_are_answered_alike(tmp_path: Path, request: pytest.Fixture
         RealEtcd(tmp_path / "theirs", "--enable-v2", "--unsafe-no-fsync") as etcd,
         Etcdz(tmp_path / "ours", "--enable-v2", "--unsafe-no-fsync") as ours,
     ):
-        clients = Client(ours), Client(etcd)
+        clients = [http.client.HTTPConnection(urlsplit(one.client_url).netloc, timeout=20) for one in (ours, etcd)]
         for number in range(CALLS_LONG if is_long else CALLS):
             asked = first[number] if number < len(first) else random_call(rng)
             answers = [told(client, asked) for client in clients]
