@@ -192,8 +192,8 @@ class _Lines:
     def send_parts(self, stream_id: int, head: bytes, body: bytes) -> None:
         self.send_message(stream_id, head + body)
 
-    def send_joined(self, stream_id: int, messages: bytes) -> None:
-        """Several messages, each behind its gRPC prefix: a byte without meaning here, and its size in four."""
+    def send_joined(self, stream_id: int, messages: bytes, count: int) -> None:
+        """So many messages, each behind its gRPC prefix: a byte without meaning here, and its size in four."""
         at = 0
         while at < len(messages):
             begin = at + GRPC_PREFIX_BYTES

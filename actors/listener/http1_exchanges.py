@@ -23,6 +23,10 @@ QUEUED_BYTES_MAX: Final = 64 << 10
 """Of what is pipelined behind a request that is under way: with more, nothing is read."""
 CLOGGED_BYTES: Final = 64 << 10
 """A streamed answer that keeps more than this back has no room."""
+LINGER_S: Final = 1.0
+LINGER_BYTES_MAX: Final = 16 << 20
+"""A client that is refused while it sends has so long to read that, and so much of what it sends is dropped: a socket
+that is closed with bytes unread is reset, and the answer may be lost with it."""
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 
 
@@ -142,6 +146,8 @@ class Http1Exchanges:
         self._queued_bytes = 0
         self._is_held = False
         """Invariant: whether _queued_bytes > QUEUED_BYTES_MAX, as the connection was told"""
+        self._lingers = False
+        """Whether all is written and the rest of what the client sends is dropped."""
         self._is_serving = False
         """Whether what waits in the queue is looked at again."""
         self._awaits_room: dict[int, Http1Exchange] = {}
@@ -361,9 +367,19 @@ class Http1Exchanges:
             if self._switched is not None:
                 return
             if self.http.should_close or (self._leaving and not self.http.is_busy):
-                self.transport.close()
+                self._close()
         except Exception as error:
             self._connection.fail(error)
+
+    def _close(self) -> None:
+        http, transport = self.http, self.transport
+        if not http.is_unread or self._leaving or http.dropped_bytes > LINGER_BYTES_MAX:
+            transport.close()
+        elif not self._lingers:
+            self._lingers = True
+            if transport.can_write_eof():
+                transport.write_eof()
+            self._connection.call_later(LINGER_S, transport.close)
 
     # ---- another protocol: websocket.Wire ----
 

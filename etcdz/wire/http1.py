@@ -23,8 +23,12 @@ Header = tuple[bytes, bytes]
 PIPELINED_MAX: Final = 64
 OVERHEAD_RATIO: Final = 16
 """Bytes of chunk sizes and extensions for each byte of a body, beyond as many as a head may have."""
+_BLANKS: Final = b" \t"
+"""Around a value, and not of it."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_UNREAD: Final = frozenset((413, 431, 503))
+"""Refusals of requests that are well-formed so far: their clients have more to say before they listen."""
 _NO_BODY_STATUS: Final = frozenset((204, 304))
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -117,6 +121,8 @@ class Http1Connection:
     """One client's connection.
 
     should_close    write what take_output gives, then close
+    is_unread       the client was refused in the midst of a request, and may still be sending it
+    dropped_bytes   what has come since then
     rest            what came behind a request that is_upgrade
     """
 
@@ -129,7 +135,8 @@ class Http1Connection:
         """hold          told how many bytes more, or less, an unfinished request keeps here
         takes_pieces  (method, target) -> whether the body is handed on as it comes
         """
-        self.should_close = False
+        self.should_close = self.is_unread = False
+        self.dropped_bytes = 0
         self.rest = b""
         self._limits = limits
         self._hold = hold
@@ -151,6 +158,7 @@ class Http1Connection:
         """The requests that data completes, and the pieces of an open one. Never raises."""
         events = self._events = []
         if self._ending:
+            self.dropped_bytes += len(data)
             self._keep_rest(data)
             return events
         self._overhead += len(data)
@@ -181,6 +189,7 @@ class Http1Connection:
     def receive_eof(self) -> list[Event]:
         """The client sends no more, and may still read: requests that are complete are answered."""
         events = self._events = []
+        self.is_unread = False
         if self._ending:
             return events
         self._ending = True
@@ -225,7 +234,7 @@ class Http1Connection:
             return  # of a trailer: nothing here asks for any, and headers that are checked are not to be changed
         name = name.lower()
         self._hosts += name == b"host"
-        headers = self._headers
+        headers, value = self._headers, value.strip(_BLANKS)
         headers[name] = headers[name] + b"," + value if name in headers else value
 
     def on_headers_complete(self) -> None:
@@ -332,6 +341,7 @@ class Http1Connection:
             refused = self._next_id
             self._answers.append(_Answer(False, False))
             self._next_id += 1
+        self.is_unread = stop.status in _UNREAD
         self.respond(refused, stop.status, stop.text.encode() + b"\n", b"text/plain; charset=utf-8")
 
     # ---- answers ----
