@@ -56,7 +56,7 @@ class Node:
                 directories += [child for child in directory._visible() if child.children is not None]
         views: dict[Node, NodeView] = {}
         for directory in reversed(directories):
-            below = [views.pop(child, None) or child._view(now_ns, ()) for child in directory._visible()]
+            below = [views[child] if child in views else child._view(now_ns, ()) for child in directory._visible()]
             if is_sorted:
                 below.sort(key=_key_of)
             views[directory] = directory._view(now_ns, tuple(below))
