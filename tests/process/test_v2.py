@@ -1,4 +1,4 @@
-"""The v2 API of a member: the recorded calls in order, and waits over a kill of the backend."""
+"""The v2 API of a member: the recorded calls in order, and what clients see when actors are killed."""
 
 import http.client
 import json
