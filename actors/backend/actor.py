@@ -444,8 +444,9 @@ class BackendActor(Actor):
         raises  UndecodableEntry
         """
         try:
-            is_applied = self.membership.apply_entry(data)
-            if kind == "v2" and not is_applied:
+            is_v2 = kind == "v2"
+            is_applied = self.membership.apply_bare_v2(data) if is_v2 else self.membership.apply_entry(data)
+            if is_v2 and not is_applied:
                 was_guarded = self.v2.is_guarded
                 answered = self.v2.apply(data)
                 self.v2_expiry.look()

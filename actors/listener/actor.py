@@ -25,6 +25,7 @@ from actors.listener.call_figures import call_figures
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
+from actors.listener.debug_endpoints import DebugEndpoints
 from actors.listener.gateway import Gateway
 from actors.listener.handshakes import Handshakes
 from actors.listener.health_watch import HealthWatch
@@ -33,6 +34,7 @@ from actors.listener.http2_exchanges import Http2Exchanges
 from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
+from actors.listener.member_looks import MemberLooks
 from actors.listener.ports import Offer, Port, ports_of
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
@@ -60,6 +62,7 @@ from etcdz.ipc.messages import (
     LeaseAnswers,
     Listen,
     LongReads,
+    Looked,
     Members,
     Metrics,
     PeerAnswer,
@@ -78,8 +81,10 @@ from etcdz.ipc.messages import (
     WatchPosition,
 )
 from etcdz.tls.files import TlsFiles
+from etcdz.wire.answer_heads import AnswerHeads
 from etcdz.wire.call_tally import CallTally
 from etcdz.wire.keepalive import rules_of_flags
+from etcdz.wire.known_heads import KnownHeads
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.unfinished import UnfinishedRequests
@@ -166,7 +171,9 @@ class ListenerActor(Actor):
         self.watching = Watching(self, self.config)
         self.scrapes = Scrapes(self.links, boot.incarnation)
         self.endpoints = HttpEndpoints(self.calls, self.scrapes)
-        routes = self.endpoints.routes()
+        self.looks = MemberLooks(self.links, boot.incarnation)
+        serves_pprof = config.enable_pprof or config.log_level == "debug"
+        routes = self.endpoints.routes() + DebugEndpoints(self.calls, self.looks, serves_pprof).routes()
         self.v2_watches = V2Watches(self.links, boot.slot)
         self.v2_auth = V2Auth(self.calls, self.log)
         self.v2_statistics = V2Statistics(self.calls, self.links, boot)
@@ -179,6 +186,9 @@ class ListenerActor(Actor):
         access = HttpAccess(config.cors, config.host_whitelist, self.log)
         self.router = Router(routes, access, WEBSOCKETS, limits.body_bytes_max(config.max_request_bytes))
         self.metrics_router = Router([route for route in routes if route.monitors])
+        self.answer_heads = AnswerHeads()
+        self.heads = KnownHeads(self.router.takes_pieces)
+        self.metrics_heads = KnownHeads(self.metrics_router.takes_pieces)
         self.streams.services[HEALTH_WATCH] = HealthWatch
         self.streams.services[WATCH] = self.watching.open
         self.streams.services |= Recipes(self, self.config.max_request_bytes).services()
@@ -203,6 +213,7 @@ class ListenerActor(Actor):
             AppendFigures: self.v2_statistics.on_figures,
             Listen: self.on_listen,
             Metrics: self.scrapes.on_metrics,
+            Looked: self.looks.on_looked,
             AuthState: self.on_auth_state,
             AuthTokens: self.on_auth_tokens,
         }
@@ -284,8 +295,9 @@ class ListenerActor(Actor):
 
     def new_http1(self, connection: Connection) -> Http1Exchanges:
         """The protocol of a client that speaks HTTP/1."""
-        body_bytes_max = self.settings.body_bytes_max
-        return Http1Exchanges(connection, self._router_of(connection.offer), body_bytes_max, self.unfinished)
+        offer, body_bytes_max = connection.offer, self.settings.body_bytes_max
+        router, heads = self._router_of(offer), self._heads_of(offer)
+        return Http1Exchanges(connection, router, body_bytes_max, self.unfinished, heads, self.answer_heads)
 
     def new_http2(self, connection: Connection) -> Http2Exchanges:
         """What answers requests over HTTP/2 that are not gRPC."""
@@ -293,6 +305,9 @@ class ListenerActor(Actor):
 
     def _router_of(self, offer: Offer) -> Router:
         return self.metrics_router if offer.metrics_only else self.router
+
+    def _heads_of(self, offer: Offer) -> KnownHeads:
+        return self.metrics_heads if offer.metrics_only else self.heads
 
     def _new_connections(self, port: Port) -> Callable[[], asyncio.Protocol]:
         """What makes the protocol of a connection that is accepted there."""
@@ -384,6 +399,7 @@ class ListenerActor(Actor):
             self.streams.expire(now)
             self.watching.on_timer(now)
             self.scrapes.expire(now)
+            self.looks.expire(now)
             self._relieve()
             waits = self._expire_deadlines(now)
             if self.handshakes is not None:
@@ -407,8 +423,12 @@ class ListenerActor(Actor):
         if self.stopping:
             self._leave_loop()
         waits = waits or len(self.calls.long_reads) > 0
-        self.idles = self.may_idle and not (waits or self.under_way or self.scrapes.under_way) and self.streams.is_calm
+        self.idles = self.may_idle and not (waits or self.under_way or self._asks_supervisor) and self.streams.is_calm
         self._set_timer(IDLE_TIMER_S if self.idles else TIMER_S)
+
+    @property
+    def _asks_supervisor(self) -> bool:
+        return self.scrapes.under_way or self.looks.under_way
 
     def _set_timer(self, after_s: float) -> None:
         self.timer = self.event_loop.call_later(after_s, self._on_timer)

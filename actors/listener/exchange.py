@@ -86,7 +86,7 @@ class Exchange:
                     where the route takes such
     common_name     of the client's certificate, if clients are known by that (--client-cert-auth); "": none
     is_secure       whether it came over TLS
-    handler         is told what the client does
+    handler         is told what the client does; let go of with the answer's end, for it holds the exchange
     common_headers  of every answer: those of CORS
     is_begun        whether a streamed answer has begun
     is_over         whether the answer is complete
@@ -123,6 +123,7 @@ class Exchange:
         if self.is_over or self.is_gone:
             return
         self.is_over = True
+        self.handler = NOBODY
         self._answer(status, body, kind, [*self.common_headers, *headers, (b"date", http_date())])
 
     def begin(self, status: int, kind: bytes, *headers: Header) -> None:
@@ -144,6 +145,7 @@ class Exchange:
         """
         if not (self.is_over or self.is_gone):
             self.is_over = True
+            self.handler = NOBODY
             self._end(status)
 
     def switch(self, headers: list[Header], make: Callable[[Any], SwitchedProtocol]) -> None:

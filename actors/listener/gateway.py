@@ -23,6 +23,7 @@ from etcdz.gateway.routes import BETA_PREFIX, CLIENT_STREAM, METHODS, PREFIX, SE
 from etcdz.wire.request_head import decode_timeout
 
 _METADATA: Final = b"grpc-metadata-"
+_METADATA_BYTES: Final = len(_METADATA)
 _COMMON_NAME: Final = (
     b"CommonName of client sending a request against gateway will be ignored and not used as expected\n"
 )
@@ -54,9 +55,9 @@ class Gateway:
                 refuse(exchange, Code.INVALID_ARGUMENT, f"invalid grpc-timeout: {timeout.decode('latin-1')}")
                 return
         metadata = {
-            name.removeprefix(_METADATA): value
-            for name, value in headers.items()
-            if name.startswith(_METADATA) or name == b"authorization"
+            name.removeprefix(_METADATA): headers[name]
+            for name in headers
+            if name[:_METADATA_BYTES] == _METADATA or name == b"authorization"
         }
         call = (GatewayCall if method.kind == UNARY else GatewayStream)(self._settings, method, exchange)
         call.begin(metadata, timeout_s or None)

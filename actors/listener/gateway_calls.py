@@ -1,7 +1,7 @@
 """A call over the gateway: one request, one answer.
 
-A large range is no long string that others wait for: its answer is written piece by piece, as the client takes it, and
-stays encoded until then.
+A large range, deletion or transaction is no long string that others wait for: its answer is written piece by piece, as
+the client takes it, and stays encoded until then.
 """
 
 import time
@@ -11,15 +11,14 @@ from typing import Final
 from actors.listener.exchange import Exchange
 from actors.listener.gateway_exchange import JSON, OF_GRPC, STREAM_ID, GatewayExchange, Settings, refuse
 from etcdz.api.errors import NO_LEADER, Code
-from etcdz.api.methods import RANGE
-from etcdz.gateway.range_response import encode_range
+from etcdz.gateway.large_responses import encode_large, may_be_large
 from etcdz.gateway.requests import BadJson, decode_request
 from etcdz.gateway.responses import encode_response
 from etcdz.gateway.routes import GatewayMethod
 from etcdz.wire.request_head import Metadata
 
 LARGE_BYTES: Final = 64 << 10
-"""Ranges beyond it are answered piece by piece."""
+"""Answers beyond it are written piece by piece."""
 TURN_S: Final = 0.002
 """What is written of one before others have their turn."""
 
@@ -51,6 +50,7 @@ class GatewayCall(GatewayExchange):
             return
         auth = host.identities.of_call(metadata, "") if host.identities.enabled else None
         self._is_waiting = True
+        self._tally.count_call(method.method, metadata, len(body))
         host.calls.begin(self, STREAM_ID, method.method, body, auth)
 
     def _fail(self, code: int, text: str) -> None:
@@ -60,9 +60,10 @@ class GatewayCall(GatewayExchange):
         else:
             refuse(self.exchange, code, text)
 
-    def _give_up(self) -> None:
+    def _give_up(self, code: int) -> None:
         if self._is_waiting:
             self._is_waiting = False
+            self._tally.ended[self._method.method, code] += 1
             self._host.streams.cancelled.setdefault(self, set()).add(STREAM_ID)
         self._pieces = None
         self._unsent_bytes = 0
@@ -77,7 +78,7 @@ class GatewayCall(GatewayExchange):
 
     def reply_parts(self, stream_id: int, parts: list[bytes]) -> None:
         try:
-            if self._method.method == RANGE:
+            if may_be_large(self._method.response):
                 self._answer_in_pieces(parts)
             else:
                 self._answer(Code.OK, b"".join(parts))
@@ -89,11 +90,13 @@ class GatewayCall(GatewayExchange):
             return
         if code:
             self._is_waiting = False
+            self._tally.ended[self._method.method, code] += 1
             self._fail(code, body.decode())
-        elif len(body) > LARGE_BYTES and self._method.method == RANGE:
+        elif len(body) > LARGE_BYTES and may_be_large(self._method.response):
             self._answer_in_pieces([body])
         else:
             self._is_waiting = False
+            self._tally.count_answer(self._method.method, len(body))
             self._stop_timer()
             self.exchange.answer(200, encode_response(self._method.response.FromString(body)), JSON, OF_GRPC)
 
@@ -102,7 +105,8 @@ class GatewayCall(GatewayExchange):
             return
         self._is_waiting = False
         self._unsent_bytes = sum(map(len, parts))
-        self._pieces = encode_range(self._take_parts(parts))
+        self._tally.count_answer(self._method.method, self._unsent_bytes)
+        self._pieces = encode_large(self._method.response, self._take_parts(parts))
         self.exchange.begin(200, JSON, OF_GRPC)
         self.call_later(0, self._go_on)
 

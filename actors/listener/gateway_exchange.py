@@ -15,6 +15,7 @@ from actors.listener.streams import Streams
 from etcdz.api.errors import Code
 from etcdz.gateway.routes import GatewayMethod
 from etcdz.gateway.statuses import error_body, http_status
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.request_head import Metadata
 
 JSON: Final = b"application/json"
@@ -33,27 +34,30 @@ class Host(Protocol):
     streams: Streams
     identities: Identities
     event_loop: asyncio.AbstractEventLoop
+    tally: CallTally
 
 
 class Settings:
     """message_bytes_max: of a request, encoded"""
 
-    __slots__ = ("host", "message_bytes_max")
+    __slots__ = ("host", "message_bytes_max", "tally")
 
     def __init__(self, host: Host, message_bytes_max: int) -> None:
         self.host = host
+        self.tally = host.tally
         self.message_bytes_max = message_bytes_max
 
 
 class GatewayExchange(Handler, ForClient, Client):
     """Base of GatewayCall and GatewayStream."""
 
-    __slots__ = ("_host", "_message_bytes_max", "_method", "_timer", "exchange")
+    __slots__ = ("_host", "_message_bytes_max", "_method", "_tally", "_timer", "exchange")
 
     def __init__(self, settings: Settings, method: GatewayMethod, exchange: Exchange) -> None:
         self._host = settings.host
         self._message_bytes_max = settings.message_bytes_max
         self._method = method
+        self._tally = settings.tally
         self._timer: asyncio.TimerHandle | None = None
         self.exchange = exchange
 
@@ -67,8 +71,8 @@ class GatewayExchange(Handler, ForClient, Client):
     def _begin(self, metadata: Metadata) -> None:
         raise NotImplementedError
 
-    def _give_up(self) -> None:
-        """Nobody waits for the answer any more."""
+    def _give_up(self, code: int) -> None:
+        """Nobody waits for the answer any more. code: gRPC's, for why"""
         raise NotImplementedError
 
     def _fail(self, code: int, text: str) -> None:
@@ -79,11 +83,11 @@ class GatewayExchange(Handler, ForClient, Client):
         self._timer = None
         if not self.exchange.is_over:
             self._fail(Code.DEADLINE_EXCEEDED, _TIMED_OUT)
-            self._give_up()
+            self._give_up(Code.DEADLINE_EXCEEDED)
 
     def on_gone(self) -> None:
         self._stop_timer()
-        self._give_up()
+        self._give_up(Code.CANCELED)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

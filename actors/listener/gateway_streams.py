@@ -22,6 +22,7 @@ from etcdz.gateway.responses import encode_response, encode_result
 from etcdz.gateway.routes import CLIENT_STREAM, WAITING, GatewayMethod
 from etcdz.gateway.statuses import error_line, http_status
 from etcdz.gateway.values import JsonValues
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.events import STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.frames import GRPC_PREFIX_BYTES
 from etcdz.wire.request_head import Metadata, Method
@@ -42,7 +43,7 @@ class GatewayStream(GatewayExchange):
 
     def __init__(self, settings: Settings, method: GatewayMethod, exchange: Exchange) -> None:
         super().__init__(settings, method, exchange)
-        self.grpc = _Lines(self, method, exchange)
+        self.grpc = _Lines(self, method, exchange, settings.tally)
         self.http2 = None
         self.common_name = ""
         self._metadata: Metadata = {}
@@ -88,7 +89,7 @@ class GatewayStream(GatewayExchange):
             return
         refuse(self.exchange, Code.UNKNOWN if self._method.kind == CLIENT_STREAM else Code.INVALID_ARGUMENT, text)
         self.on_over()
-        self._give_up()
+        self._give_up(Code.CANCELED)
 
     def _take(self, value: bytes) -> None:
         if self._ended:
@@ -101,17 +102,18 @@ class GatewayStream(GatewayExchange):
         if len(message) > self._message_bytes_max:
             text = f"grpc: received message larger than max ({len(message)} vs. {self._message_bytes_max})"
             self._fail(Code.RESOURCE_EXHAUSTED, text)
-            self._give_up()
+            self._give_up(Code.RESOURCE_EXHAUSTED)
             return
         if not self._is_open:
             self._open()
         self._is_asked = True
+        self._tally.count_received(self._method.method, len(message))
         self._tell(STREAM_MESSAGE, message)
         if self._method.kind != CLIENT_STREAM:
             self._end()
 
     def _open(self) -> None:
-        self._is_open = True
+        self._is_open = self.grpc.counts = True
         self._tell(STREAM_OPEN, b"")
         self._metadata = {}
 
@@ -131,7 +133,8 @@ class GatewayStream(GatewayExchange):
     def on_drain(self) -> None:
         self._host.streams.drain_connection(self)
 
-    def _give_up(self) -> None:
+    def _give_up(self, code: int) -> None:
+        self.grpc.count_end(code)
         self._host.streams.lose(self)
 
     # ---- as Connection ----
@@ -165,11 +168,17 @@ class GatewayStream(GatewayExchange):
 
 
 class _Lines:
-    """The answer of one stream: what its call sends, as JSON."""
+    """The answer of one stream: what its call sends, as JSON.
 
-    __slots__ = ("_exchange", "_is_waiting", "_owner", "_response")
+    counts  whether it has begun and not ended: its end is counted, once
+    """
 
-    def __init__(self, owner: GatewayStream, method: GatewayMethod, exchange: Exchange) -> None:
+    __slots__ = ("_exchange", "_is_waiting", "_owner", "_response", "_tag", "_tally", "counts")
+
+    def __init__(self, owner: GatewayStream, method: GatewayMethod, exchange: Exchange, tally: CallTally) -> None:
+        self.counts = False
+        self._tag = method.method
+        self._tally = tally
         self._owner = owner
         self._exchange = exchange
         self._response = method.response
@@ -177,13 +186,14 @@ class _Lines:
 
     def send_message(self, stream_id: int, message: bytes) -> None:
         self._begin()
+        self._tally.count_sent(self._tag, len(message))
         self._exchange.send(encode_result(self._response.FromString(message)))
 
     def send_parts(self, stream_id: int, head: bytes, body: bytes) -> None:
         self.send_message(stream_id, head + body)
 
-    def send_joined(self, stream_id: int, messages: bytes) -> None:
-        """Several messages, each behind its gRPC prefix: a byte without meaning here, and its size in four."""
+    def send_joined(self, stream_id: int, messages: bytes, count: int) -> None:
+        """So many messages, each behind its gRPC prefix: a byte without meaning here, and its size in four."""
         at = 0
         while at < len(messages):
             begin = at + GRPC_PREFIX_BYTES
@@ -193,13 +203,22 @@ class _Lines:
     def finish_with(self, message: bytes) -> None:
         """The last message and the end."""
         if self._is_waiting:
+            self._tally.count_sent(self._tag, len(message))
+            self.count_end(Code.OK)
             self._exchange.answer(200, encode_response(self._response.FromString(message)), JSON, OF_GRPC)
             self._owner.on_over()
         else:
             self.send_message(STREAM_ID, message)
             self.finish(STREAM_ID, Code.OK, "")
 
+    def count_end(self, code: int) -> None:
+        """The call is over, as far as its client is concerned."""
+        if self.counts:
+            self.counts = False
+            self._tally.ended[self._tag, code] += 1
+
     def finish(self, stream_id: int, code: int, text: str) -> None:
+        self.count_end(code)
         exchange = self._exchange
         if self._is_waiting and code:
             refuse(exchange, code, text)
@@ -215,6 +234,7 @@ class _Lines:
 
     def refuse(self, stream_id: int, code: int, text: str) -> None:
         """The call is refused before it has begun."""
+        self.counts = False
         self.finish(stream_id, code, text)
 
     def pending_stream_bytes(self, stream_id: int) -> int:

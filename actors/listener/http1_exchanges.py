@@ -2,21 +2,31 @@
 
 Requests that change nothing may be under way together, as they come; any other waits until those before it are
 answered, and those behind it wait for it. Source: RFC 9112, section 9.3.2
+
+Most clients ask one thing, in one piece, with a head that they have sent before, and wait for the answer. Such a *lone*
+request passes by the parser (etcdz/wire/known_heads.py), and its answer is written as it is made. When anything else
+comes while it is under way, or its answer is streamed, it is taken up among the others.
 """
 
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from actors.listener.exchange import Exchange, SwitchedProtocol
+from actors.listener.exchange import NOBODY, Exchange, SwitchedProtocol, http_date
 from actors.listener.http_router import Router
-from etcdz.wire.http1 import BodyPart, Event, Header, Http1Connection, Http1Limits, Request
+from etcdz.wire.answer_heads import AnswerHeads
+from etcdz.wire.http1 import BodyPart, Event, Header, Http1Connection, Http1Limits, Request, has_body
+from etcdz.wire.known_heads import KnownHeads
 from etcdz.wire.unfinished import UnfinishedRequests
 
 QUEUED_BYTES_MAX: Final = 64 << 10
 """Of what is pipelined behind a request that is under way: with more, nothing is read."""
 CLOGGED_BYTES: Final = 64 << 10
 """A streamed answer that keeps more than this back has no room."""
+LINGER_S: Final = 1.0
+LINGER_BYTES_MAX: Final = 16 << 20
+"""A client that is refused while it sends has so long to read that, and so much of what it sends is dropped: a socket
+that is closed with bytes unread is reset, and the answer may be lost with it."""
 _SAFE: Final = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 
 
@@ -45,11 +55,12 @@ class Connection(Protocol):
 class Http1Exchange(Exchange):
     """A request on an HTTP/1.1 connection."""
 
-    __slots__ = ("_owner",)
+    __slots__ = ("_is_written", "_owner")
 
     def __init__(self, owner: "Http1Exchanges", request: Request, connection: Connection) -> None:
         super().__init__(request, connection.common_name, connection.is_secure)
         self._owner = owner
+        self._is_written = False
 
     @property
     def client(self) -> Connection:
@@ -68,16 +79,30 @@ class Http1Exchange(Exchange):
         self._owner.switch(self, headers, make)
 
     def flush(self) -> None:
-        self._owner.flush()
+        if not self._is_written:
+            self._owner.flush()
 
     def fail(self, error: Exception) -> None:
         self._owner.fail(error)
 
+    def answer(self, status: int, body: bytes, kind: bytes, *headers: Header) -> None:
+        owner = self._owner
+        if owner.lone is not self or not has_body(status):
+            super().answer(status, body, kind, *headers)
+        elif not owner.transport.is_closing():
+            self.is_over = self._is_written = True
+            self.handler = NOBODY
+            head = owner.answer_heads.begin(http_date(), status, kind, self.common_headers, headers)
+            owner.write_lone(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+
     def _answer(self, status: int, body: bytes, kind: bytes, headers: list[Header]) -> None:
-        self._owner.http.respond(self.request.id, status, body, kind, headers)
-        self._owner.on_over(self)
+        owner = self._owner
+        owner.take_up_lone()
+        owner.http.respond(self.request.id, status, body, kind, headers)
+        owner.on_over(self)
 
     def _begin(self, status: int, kind: bytes, headers: list[Header]) -> None:
+        self._owner.take_up_lone()
         self._owner.http.begin(self.request.id, status, kind, headers)
 
     def _send(self, data: bytes) -> None:
@@ -89,24 +114,40 @@ class Http1Exchange(Exchange):
 
 
 class Http1Exchanges:
-    """under_way    exchanges that are served and not answered, by request id"""
+    """transport    the connection's
+    under_way    exchanges that are served and not answered, by request id
+    lone         the only one of them, if the parser has not seen it
+    """
 
     def __init__(
-        self, connection: Connection, router: Router, body_bytes_max: int, unfinished: UnfinishedRequests
+        self,
+        connection: Connection,
+        router: Router,
+        body_bytes_max: int,
+        unfinished: UnfinishedRequests,
+        heads: KnownHeads | None = None,
+        answer_heads: AnswerHeads | None = None,
     ) -> None:
         """router        what answers
         unfinished    shared by all connections of a listener
+        heads         shared by those that the router answers
+        answer_heads  as unfinished
         """
         self._connection = connection
-        self._transport = connection.transport
+        self.transport = connection.transport
         self._router = router
         self._unfinished = unfinished
+        self._heads = KnownHeads(router.takes_pieces) if heads is None else heads
+        self.answer_heads = AnswerHeads() if answer_heads is None else answer_heads
         self._leaving = False
         self.under_way: dict[int, Http1Exchange] = {}
+        self.lone: Http1Exchange | None = None
         self._queue: deque[Event] = deque()
         self._queued_bytes = 0
         self._is_held = False
         """Invariant: whether _queued_bytes > QUEUED_BYTES_MAX, as the connection was told"""
+        self._lingers = False
+        """Whether all is written and the rest of what the client sends is dropped."""
         self._is_serving = False
         """Whether what waits in the queue is looked at again."""
         self._awaits_room: dict[int, Http1Exchange] = {}
@@ -152,14 +193,46 @@ class Http1Exchanges:
         if self._switched is not None:
             self._switched.receive(data)
             return
-        self._take(self.http.receive(data))
+        http = self.http
+        if self.under_way or self._leaving or not http.is_idle:
+            self.take_up_lone()
+            self._take(http.receive(data))
+        else:
+            request = self._heads.read(data, http.next_id)
+            if request is not None:
+                self._serve_lone(request)
+                return
+            events = http.receive(data)
+            if len(events) == 1 and isinstance(events[0], Request):
+                self._heads.learn(data, events[0])
+            self._take(events)
         self.flush()
+
+    def _serve_lone(self, request: Request) -> None:
+        self.http.pass_by()
+        exchange = self.lone = self.under_way[request.id] = Http1Exchange(self, request, self._connection)
+        self._router.dispatch(exchange)
+        if exchange.is_over or exchange.is_begun:
+            exchange.flush()
+
+    def write_lone(self, output: bytes) -> None:
+        """The lone exchange is answered."""
+        self.under_way.clear()
+        self.lone = None
+        self.transport.write(output)
+
+    def take_up_lone(self) -> None:
+        """If there is one: it is answered as the others are, whose requests were parsed."""
+        if self.lone is not None:
+            self.lone = None
+            self.http.take_up()
 
     def receive_eof(self) -> None:
         """The client has closed its half; it still gets the answers to what it asked, but for those without end."""
         if self._switched is not None:
             self._switched.receive_eof()
             return
+        self.take_up_lone()
         self._take(self.http.receive_eof())
         for exchange in list(self.under_way.values()):
             if exchange.is_begun or exchange.is_endless:
@@ -173,6 +246,7 @@ class Http1Exchanges:
             self._switched.lose()
         self.forget_unfinished()
         self._queue.clear()
+        self.lone = None
         for exchange in list(self.under_way.values()):
             self._lose(exchange)
 
@@ -241,7 +315,7 @@ class Http1Exchanges:
             self._connection.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if not self._is_serving and not self._transport.is_closing():
+        if not self._is_serving and not self.transport.is_closing():
             self._serve_queue()
             self.flush()
 
@@ -251,6 +325,7 @@ class Http1Exchanges:
         if self._switched is not None:
             self._switched.drain()
             return
+        self.take_up_lone()
         for exchange in list(self.under_way.values()):
             exchange.handler.on_drain()
         self.flush()
@@ -259,7 +334,7 @@ class Http1Exchanges:
 
     def is_gone(self, exchange: Http1Exchange) -> bool:
         """As Exchange."""
-        return exchange.request.id not in self.under_way or self._transport.is_closing()
+        return exchange.request.id not in self.under_way or self.transport.is_closing()
 
     def has_room(self, exchange: Http1Exchange) -> bool:
         """As Exchange."""
@@ -286,15 +361,25 @@ class Http1Exchanges:
         try:
             output = self.http.take_output()
             if output:
-                self._transport.write(output)
+                self.transport.write(output)
                 if self._awaits_room and not self._connection.is_backed_up:
                     self._connection.call_soon(self.on_writable)
             if self._switched is not None:
                 return
             if self.http.should_close or (self._leaving and not self.http.is_busy):
-                self._transport.close()
+                self._close()
         except Exception as error:
             self._connection.fail(error)
+
+    def _close(self) -> None:
+        http, transport = self.http, self.transport
+        if not http.is_unread or self._leaving or http.dropped_bytes > LINGER_BYTES_MAX:
+            transport.close()
+        elif not self._lingers:
+            self._lingers = True
+            if transport.can_write_eof():
+                transport.write_eof()
+            self._connection.call_later(LINGER_S, transport.close)
 
     # ---- another protocol: websocket.Wire ----
 
@@ -315,12 +400,12 @@ class Http1Exchanges:
 
     def write(self, data: bytes) -> None:
         """Bytes of the other protocol."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def close(self) -> None:
         """The other protocol is at its end."""
-        self._transport.close()
+        self.transport.close()
 
     def hold(self, size: int) -> None:
         """An unfinished message keeps so many bytes more, or less."""

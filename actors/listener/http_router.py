@@ -90,14 +90,18 @@ class Router:
         request = exchange.request
         if self._access is not None and not self._access.admit(exchange):
             return
-        path = self._proper_path(request.path)
-        if path != request.path and request.method != b"CONNECT":
-            _redirect(exchange, path)
-            return
+        path = request.path
+        if path not in self._exact:  # a path of the table is a proper one
+            path = self._proper_path(path)
+            if path != request.path and request.method != b"CONNECT":
+                _redirect(exchange, path)
+                return
         if request.is_upgrade and path.startswith(self._websockets) and self.find(path) is not None:
             from actors.listener import websocket  # loads wsproto and h11, which few members need
 
             if websocket.is_asked_for(request):
+                if self._access is not None and not self._access.admits_socket(exchange):
+                    return
                 websocket.open_websocket(exchange, self, self._message_bytes_max)
                 return
         self.serve(exchange)

@@ -62,6 +62,10 @@ class TlsTransport(asyncio.Protocol):
             session.send(data)
             self._write(session.outgoing())
 
+    def can_write_eof(self) -> bool:
+        """NB: what comes behind a close_notify of ours could not be told from what is left of a session."""
+        return False
+
     def close(self) -> None:
         """Says so (close_notify), so that the client can tell an end from a cut, and closes when all is written."""
         if not self.is_closing():

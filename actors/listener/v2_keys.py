@@ -18,10 +18,11 @@ from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_call import V2Call, cluster_id_header, give
 from actors.listener.v2_watches import V2Watches
 from etcdz.api.methods import V2_GET
+from etcdz.proto import etcdserverpb as pb
 from etcdz.v2 import answers, errors
 from etcdz.v2.answers import HttpAnswer
 from etcdz.v2.errors import V2Error
-from etcdz.v2.key_request import METHODS, PREFIX, KeyRequest, entry_of, parse
+from etcdz.v2.key_request import METHODS, PREFIX, KeyRequest, parse
 from etcdz.wire.http1 import Header
 
 _PATH: Final = PREFIX.encode()
@@ -64,8 +65,8 @@ class V2Keys:
             return
         waiting = V2Call(exchange, self._calls, partial(_encode, asked.is_brief), cluster_id)
         if asked.is_read:
-            body = entry_of(0, "GET", asked.path)
-            body.Recursive, body.Sorted = asked.flags["recursive"], asked.flags["sorted"]
+            flags = asked.flags
+            body = pb.Request(Path=asked.path, Recursive=flags["recursive"], Sorted=flags["sorted"])
             waiting.begin(self._calls.read_v2(waiting, V2_GET, body.SerializeToString()))
         else:
             waiting.begin(self._calls.propose_v2(waiting, asked.entry))

@@ -6,7 +6,7 @@
     watched   {"after"}                               what was noted behind this number
     metrics   {}                                      its figures for /metrics
 
-and the verbs of actors/runtime/chaos.py. This file does not know the loop, which asks it.
+and the verbs of actors/runtime/profiling.py and chaos.py. This file does not know the loop, which asks it.
 """
 
 import time
@@ -17,6 +17,7 @@ from actors.runtime.chaos import Chaos
 from actors.runtime.key_watch import KeyWatch
 from actors.runtime.link import Links
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.profiling import Profiling
 from actors.runtime.statistics import Statistics
 from actors.runtime.switches import Switches, seconds_of
 from actors.runtime.tap import Tap, with_tap, without_tap
@@ -69,6 +70,7 @@ class Queries:
             "watch": self._watch,
             "watched": self._watched,
             "metrics": lambda args: self._host.metrics(),
+            **Profiling(self._switches).verbs,
             **Chaos(host, self._switches).verbs,
         }
 

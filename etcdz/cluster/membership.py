@@ -372,7 +372,7 @@ class Membership:
         try:
             request = deep.decode(pb.InternalRaftRequest, data, deep.LEVELS_MAX + 1)
         except DecodeError:
-            return self._apply_bare_v2(data)
+            return self.apply_bare_v2(data)
         if request.HasField("cluster_version_set"):
             self._set_version(printable(request.cluster_version_set.ver))
         elif request.HasField("cluster_member_attr_set"):
@@ -386,7 +386,8 @@ class Membership:
             return False
         return True
 
-    def _apply_bare_v2(self, data: bytes) -> bool:
+    def apply_bare_v2(self, data: bytes) -> bool:
+        """As apply_v2. data: an encoded etcdserverpb.Request. raises ValueError: no member proposes such"""
         try:
             return self.apply_v2(pb.Request.FromString(data))
         except (DecodeError, TypeError, AttributeError) as problem:  # of JSON that is no object, the latter

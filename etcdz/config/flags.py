@@ -75,7 +75,6 @@ _SUPPORTED: Final[dict[str, Callable[[Any], bool]]] = {
 """Flags that work in part."""
 
 MISSED: Final[dict[str, str]] = {
-    "enable-pprof": "there are no profiles under /debug/pprof/",
     "metrics": "there are no histograms of calls in the metrics",
     "memory-mlock": "memory is not kept from being swapped out",
     "experimental-memory-mlock": "memory is not kept from being swapped out",
@@ -351,7 +350,7 @@ _AUTH: Final[tuple[_Row, ...]] = (
 )
 
 _MONITORING: Final[tuple[_Row, ...]] = (
-    ("enable-pprof", BOOL, "false", WITHOUT_EFFECT, "Serve profiles under /debug/pprof/."),
+    ("enable-pprof", BOOL, "false", WORKS, "Serve profiles under /debug/pprof/.", "enable_pprof"),
     ("metrics", STRING, "basic", WITHOUT_EFFECT, "'extensive' adds histograms of all calls to the metrics."),
     (
         "listen-metrics-urls",
@@ -396,12 +395,26 @@ _TRACING: Final[tuple[_Row, ...]] = (
 )
 
 _PROXY: Final[tuple[_Row, ...]] = (
-    ("proxy", choice("off", "readonly", "on"), "off", DEFAULT_ONLY, "Be a v2 proxy and no member."),
-    ("proxy-failure-wait", UINT, "5000", WITHOUT_EFFECT, "Milliseconds before a failed endpoint is tried again."),
-    ("proxy-refresh-interval", UINT, "30000", WITHOUT_EFFECT, "Milliseconds between two looks at the endpoints."),
-    ("proxy-dial-timeout", UINT, "1000", WITHOUT_EFFECT, "Milliseconds to connect."),
-    ("proxy-write-timeout", UINT, "5000", WITHOUT_EFFECT, "Milliseconds to write."),
-    ("proxy-read-timeout", UINT, "0", WITHOUT_EFFECT, "Milliseconds to read."),
+    ("proxy", choice("off", "readonly", "on"), "off", WORKS, "Be a v2 proxy and no member.", "proxy"),
+    (
+        "proxy-failure-wait",
+        UINT,
+        "5000",
+        WORKS,
+        "Milliseconds before what has failed is tried again.",
+        "proxy_failure_ms",
+    ),
+    (
+        "proxy-refresh-interval",
+        UINT,
+        "30000",
+        WORKS,
+        "Milliseconds between two looks at the members.",
+        "proxy_refresh_ms",
+    ),
+    ("proxy-dial-timeout", UINT, "1000", WORKS, "Milliseconds to connect.", "proxy_dial_timeout_ms"),
+    ("proxy-write-timeout", UINT, "5000", WORKS, "Milliseconds to write.", "proxy_write_timeout_ms"),
+    ("proxy-read-timeout", UINT, "0", WORKS, "Milliseconds to read.", "proxy_read_timeout_ms"),
 )
 
 _FEATURES: Final[tuple[_Row, ...]] = (
@@ -576,6 +589,14 @@ _ETCDZ: Final[tuple[_Row, ...]] = (
         WORKS,
         "Make a data directory of etcd one of etcdz at the start; etcd's is kept beside it.",
         "takeover",
+    ),
+    (
+        "stop-with-pid",
+        UINT32,
+        "0",
+        WORKS,
+        "Stop as if told to when the process with this id ends; 0: none.",
+        "stop_with_pid",
     ),
 )
 

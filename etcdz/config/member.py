@@ -101,6 +101,14 @@ class MemberConfig:
     discovery_srv: str = ""
     """DNS domain whose SRV records name the members; empty: none does."""
     discovery_srv_name: str = ""
+    proxy: str = "off"
+    """"on" or "readonly": not to be a member, but to hand requests on to those of the initial cluster."""
+    proxy_failure_ms: int = 5000
+    proxy_refresh_ms: int = 30000
+    proxy_dial_timeout_ms: int = 1000
+    proxy_write_timeout_ms: int = 5000
+    proxy_read_timeout_ms: int = 0
+    """0: an answer may take as long as it takes."""
     founding: Founding | None = None
     """Who the member is and whom it begins with, decided before the tree starts; None: the flags alone say it."""
 
@@ -153,6 +161,9 @@ class MemberConfig:
     log_format: str = "json"
     log_outputs: tuple[str, ...] = ("default",)
 
+    enable_pprof: bool = False
+    """Whether profiles are served under /debug/pprof/."""
+
     listeners: int = 1
     """Listener processes, already worked out from the number of cores."""
     actor_placement: str = "auto"
@@ -161,6 +172,8 @@ class MemberConfig:
     """Changes to the tree's table; grammar in supervisor/rules.py."""
     takeover: bool = True
     """Whether a start may make a data directory of etcd one of etcdz; else it is refused."""
+    stop_with_pid: int = 0
+    """Id of the process at whose end the member stops; 0: none."""
     without_meaning: tuple[str, ...] = ()
     """Names of given flags that tune bbolt and have nothing to act on here."""
 

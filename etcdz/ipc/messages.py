@@ -11,7 +11,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 |--------------------|-----------------------------|----------------------|--------------------------------------------------|
 | Roster             | supervisor -> all           | -                    | sent again whole with every change               |
 | Stop               | supervisor -> all           | exit                 | SIGTERM, then SIGKILL after the deadline         |
-| Listen             | supervisor -> listener      | -                    | sent again with every change                     |
+| Listen             | supervisor -> listener, proxy | -                    | sent again with every change                     |
 | Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
 | Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |
@@ -20,6 +20,8 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 | QueryReply         | all -> supervisor           | -                    | the order or query fails: no answer came         |
 | QueryMetrics       | listener -> supervisor      | Metrics              | the scrape is answered with an error             |
 | Metrics            | supervisor -> listener      | -                    | the scrape is answered with an error             |
+| Look               | listener -> supervisor      | Looked               | the request is answered with an error            |
+| Looked             | supervisor -> listener      | -                    | the request is answered with an error            |
 | Propose            | listener, lessor, compactor, backend -> raft | Replies or Refused   | offered again to the next raft incarnation       |
 | Write              | listener, raft -> wal       | Replies or Refused   | offered to raft when the delegation ends         |
 | Reconfigure        | listener -> raft            | Replies or Refused   | offered again to the next raft incarnation       |
@@ -202,6 +204,26 @@ class Metrics(NamedTuple):
 
     seq: int
     text: bytes
+
+
+class Look(NamedTuple):
+    """A client of this listener wants to see something of the whole member. seq: comes back with the answer.
+
+    verb, args  of supervisor/control/looks.py
+    """
+
+    incarnation: int
+    seq: int
+    verb: str
+    args: dict[str, Any]
+
+
+class Looked(NamedTuple):
+    """The answer to Look `seq`. result: JSON; of why not, where it is not ok"""
+
+    seq: int
+    ok: bool
+    result: bytes
 
 
 class Propose(NamedTuple):
@@ -902,6 +924,8 @@ MESSAGES: dict[int, type[Any]] = {
     9: QueryMetrics,
     15: Metrics,
     16: Removed,
+    19: Look,
+    37: Looked,
     10: Propose,
     11: Refused,
     12: ReadIndex,

@@ -33,6 +33,10 @@ class Form:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def has_only(self, name: str) -> bool:
+        """Whether there are no values of other names."""
+        return not self._values or self._values.keys() == {name}
+
     def text(self, name: str) -> str:
         """ "" if it is not there"""
         return self._values.get(name, "")

@@ -18,6 +18,7 @@ WITH_BODY: Final = ("PUT", "POST", "PATCH")
 PARTS_MAX: Final = 200
 """Names in a path. etcd has no such bound, and cannot read its own snapshot again above 5,000."""
 _FLAGS: Final = ("recursive", "sorted", "wait", "dir", "quorum", "stream")
+_NO_FLAGS: Final = dict.fromkeys(_FLAGS, False)
 _INT64: Final = 1 << 64
 _INT64_SIGN: Final = 1 << 63
 
@@ -70,11 +71,21 @@ class KeyRequest(NamedTuple):
 
 def entry_of(request_id: int, method: str, path: str) -> Any:
     """pb.Request with all fields that etcd writes, also when they are zero: all but the two optional ones."""
-    request = pb.Request(ID=request_id, Method=method, Path=path)
+    request = pb.Request()
+    request.CopyFrom(_ZEROS)
+    request.ID, request.Method, request.Path = request_id, method, path
+    return request
+
+
+def _zeros() -> Any:
+    request = pb.Request()
     for field in request.DESCRIPTOR.fields:
-        if field.name not in ("ID", "Method", "Path", "PrevExist", "Refresh"):
+        if field.name not in ("PrevExist", "Refresh"):
             setattr(request, field.name, field.default_value)
     return request
+
+
+_ZEROS: Final = _zeros()
 
 
 def sync_entry(request_id: int, time_ns: int) -> bytes:
@@ -93,6 +104,8 @@ def parse(method: str, path: str, query: bytes, content_type: str, body: bytes, 
     node_path = clean(KEYS + path[len(PREFIX) :])
     if node_path.count("/") > PARTS_MAX:
         return V2Error(errors.INVALID_FIELD, f"the path has more than {PARTS_MAX} parts")
+    if form.has_only("value"):
+        return KeyRequest(method, node_path, form.text("value"), _NO_FLAGS, "", 0, 0, None, None, 0, False)
     return _checked(method, node_path, form, now_ns)
 
 

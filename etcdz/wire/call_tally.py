@@ -8,6 +8,7 @@ etcd, whose interceptors refuse these before the one that counts.
 from collections import Counter
 from typing import Final
 
+from etcdz.wire.frames import GRPC_PREFIX_BYTES
 from etcdz.wire.request_head import Metadata
 
 TAGS_MAX: Final = 128
@@ -29,7 +30,7 @@ class CallTally:
     ended       (tag, gRPC code) of those that ended otherwise
     unary, streams  by version: calls and streams that came with it
     versions    what clients say of their version -> where it stands in these lists
-    data_received, data_sent    bytes of DATA on connections that are gone
+    data_received, data_sent    bytes of DATA on connections that are gone, and of messages over HTTP
     bytes_received, bytes_sent  the most that was told of messages' bytes
     """
 
@@ -72,8 +73,36 @@ class CallTally:
             self.streams.append(0)
         return place
 
+    # ---- over HTTP ----
+    # NB: there are no prefixes of messages there, which are taken off what was received and sent.
+
+    def count_call(self, tag: int, metadata: Metadata, size: int) -> None:
+        """A call has begun. size: of its message"""
+        self.started[tag] += 1
+        self.data_received += size + GRPC_PREFIX_BYTES
+        version = metadata.get(VERSION_FIELD, NO_VERSION)
+        place = self.versions.get(version)
+        self.unary[self.place_of(version) if place is None else place] += 1
+
+    def count_answer(self, tag: int, size: int) -> None:
+        """A call has ended well with a message of this size."""
+        self.answered[tag] += 1
+        self.data_sent += size + GRPC_PREFIX_BYTES
+
+    def count_received(self, tag: int, size: int) -> None:
+        """A message of a stream has come."""
+        self.received[tag] += 1
+        self.data_received += size + GRPC_PREFIX_BYTES
+
+    def count_sent(self, tag: int, size: int) -> None:
+        """A message was sent to a stream."""
+        self.sent[tag] += 1
+        self.data_sent += size + GRPC_PREFIX_BYTES
+
+    # ---- over gRPC ----
+
     def count_stream(self, tag: int, metadata: Metadata) -> None:
-        """A stream has begun. NB: calls are counted in the loop of Connection, without a call of their own."""
+        """A stream has begun. NB: gRPC's calls are counted in the loop of Connection, without a call of their own."""
         self.started[tag] += 1
         version = metadata.get(VERSION_FIELD, NO_VERSION)
         place = self.versions.get(version)

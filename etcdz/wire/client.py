@@ -190,6 +190,11 @@ class GrpcClientConnection(Connection[ClientEvent]):
             self._out.append(f.encode_rst_stream(stream_id, f.CANCEL))
             self._remember_early_closed(stream_id)
 
+    def ping(self) -> None:
+        """Asks the server for a sign of life: any bytes that come are one."""
+        if not self.closed:
+            self._out.append(f.encode_frame(f.PING, 0, 0, b"\0" * 8))
+
     def expire(self, now: float) -> list[ClientEvent]:
         """Ends the calls whose timeout has run out: DONE with DEADLINE_EXCEEDED."""
         events = self._events = []

@@ -23,8 +23,12 @@ Header = tuple[bytes, bytes]
 PIPELINED_MAX: Final = 64
 OVERHEAD_RATIO: Final = 16
 """Bytes of chunk sizes and extensions for each byte of a body, beyond as many as a head may have."""
+_BLANKS: Final = b" \t"
+"""Around a value, and not of it."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_UNREAD: Final = frozenset((413, 431, 503))
+"""Refusals of requests that are well-formed so far: their clients have more to say before they listen."""
 _NO_BODY_STATUS: Final = frozenset((204, 304))
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%]+\])(?::[0-9]*)?")
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -117,6 +121,8 @@ class Http1Connection:
     """One client's connection.
 
     should_close    write what take_output gives, then close
+    is_unread       the client was refused in the midst of a request, and may still be sending it
+    dropped_bytes   what has come since then
     rest            what came behind a request that is_upgrade
     """
 
@@ -129,7 +135,8 @@ class Http1Connection:
         """hold          told how many bytes more, or less, an unfinished request keeps here
         takes_pieces  (method, target) -> whether the body is handed on as it comes
         """
-        self.should_close = False
+        self.should_close = self.is_unread = False
+        self.dropped_bytes = 0
         self.rest = b""
         self._limits = limits
         self._hold = hold
@@ -151,6 +158,7 @@ class Http1Connection:
         """The requests that data completes, and the pieces of an open one. Never raises."""
         events = self._events = []
         if self._ending:
+            self.dropped_bytes += len(data)
             self._keep_rest(data)
             return events
         self._overhead += len(data)
@@ -181,6 +189,7 @@ class Http1Connection:
     def receive_eof(self) -> list[Event]:
         """The client sends no more, and may still read: requests that are complete are answered."""
         events = self._events = []
+        self.is_unread = False
         if self._ending:
             return events
         self._ending = True
@@ -225,7 +234,7 @@ class Http1Connection:
             return  # of a trailer: nothing here asks for any, and headers that are checked are not to be changed
         name = name.lower()
         self._hosts += name == b"host"
-        headers = self._headers
+        headers, value = self._headers, value.strip(_BLANKS)
         headers[name] = headers[name] + b"," + value if name in headers else value
 
     def on_headers_complete(self) -> None:
@@ -332,6 +341,7 @@ class Http1Connection:
             refused = self._next_id
             self._answers.append(_Answer(False, False))
             self._next_id += 1
+        self.is_unread = stop.status in _UNREAD
         self.respond(refused, stop.status, stop.text.encode() + b"\n", b"text/plain; charset=utf-8")
 
     # ---- answers ----
@@ -352,13 +362,13 @@ class Http1Connection:
         if answer is None or answer.is_begun:
             return
         fields = list(headers)
-        if status not in _NO_BODY_STATUS:
+        if has_body(status):
             if content_type:
                 fields.append((b"Content-Type", content_type))
             fields.append((b"Content-Length", b"%d" % len(body)))
-        head = _encode_head(status, fields, answer.keep_alive)
         answer.is_begun = answer.is_done = True
-        answer.parts.append(head if answer.head_only or status in _NO_BODY_STATUS else head + body)
+        head = _encode_head(status, fields, answer.keep_alive)
+        answer.parts.append(head + body if has_body(status) and not answer.head_only else head)
         self._advance()
 
     def begin(self, request_id: int, status: int, content_type: bytes, headers: Iterable[Header] = ()) -> None:
@@ -411,12 +421,34 @@ class Http1Connection:
         Requires: the request is_upgrade, and the only one that waits for its answer
         return  what the client has said in it already
         """
-        self._out.append(b"HTTP/1.1 101 Switching Protocols\r\n" + _encode_fields(headers) + b"\r\n")
+        self._out.append(b"HTTP/1.1 101 Switching Protocols\r\n" + encode_fields(headers) + b"\r\n")
         self._answers.clear()
         self._first_id = self._next_id
         rest, self.rest = self.rest, b""
         self._is_upgrading = False
         return rest
+
+    # ---- beside the parser: KnownHeads ----
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of a request has come that is not answered, and more may come."""
+        return not (self._answers or self._is_partial or self._ending or self._out)
+
+    @property
+    def next_id(self) -> int:
+        """Id of the next request."""
+        return self._next_id
+
+    def pass_by(self) -> None:
+        """The next request is neither parsed nor answered here. Requires: is_idle"""
+        self._first_id += 1
+        self._next_id += 1
+
+    def take_up(self) -> None:
+        """The request that was passed by last is answered here after all. Requires: is_idle, and it is not answered"""
+        self._first_id -= 1
+        self._answers.append(_Answer(head_only=False, keep_alive=True))
 
     @property
     def is_busy(self) -> bool:
@@ -456,10 +488,20 @@ class Http1Connection:
             self.should_close = True
 
 
-def _encode_head(status: int, headers: list[Header], keep_alive: bool) -> bytes:
-    line = b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"Status"))
-    return line + _encode_fields(headers) + (b"\r\n" if keep_alive else b"Connection: close\r\n\r\n")
+def status_line(status: int) -> bytes:
+    """The line that an answer begins with."""
+    return b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, b"Status"))
 
 
-def _encode_fields(headers: Iterable[Header]) -> bytes:
+def encode_fields(headers: Iterable[Header]) -> bytes:
+    """Their lines."""
     return b"".join([b"%b: %b\r\n" % field for field in headers])
+
+
+def has_body(status: int) -> bool:
+    """Whether answers with this status have one."""
+    return status not in _NO_BODY_STATUS
+
+
+def _encode_head(status: int, headers: Iterable[Header], keep_alive: bool) -> bytes:
+    return status_line(status) + encode_fields(headers) + (b"\r\n" if keep_alive else b"Connection: close\r\n\r\n")

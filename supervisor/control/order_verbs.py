@@ -181,9 +181,14 @@ def _restart(operator: Operator, member: Member, request: Request) -> Any:
 def events(member: Member, request: Request) -> Any:
     """What has happened; with "follow" all that happens from now on, too."""
     if not request.args.get("follow"):
-        return list(member.events.kept)
+        return recall(member, request)
     member.events.follow(request.piece)
     return LATER
+
+
+def recall(member: Member, request: Request) -> Any:
+    """What has happened up to now, oldest first."""
+    return list(member.events.kept)
 
 
 def verbs(operator: Operator) -> dict[str, Verb]:

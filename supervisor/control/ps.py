@@ -1,6 +1,7 @@
 """Verbs that only look: which processes live, what they use, which child specs they have."""
 
 import os
+import resource
 import time
 from dataclasses import asdict
 from typing import Any, Final
@@ -30,6 +31,23 @@ def ps(member: Member, request: Request) -> dict[str, Any]:
 def tree(member: Member, request: Request) -> list[dict[str, Any]]:
     """The table that the member runs."""
     return [{**asdict(spec), "intensity": spec.intensity._asdict()} for spec in member.lifecycle.specs.values()]
+
+
+def variables(member: Member, request: Request) -> dict[str, Any]:
+    """What etcd has under /debug/vars of its process, and what the last heartbeat of raft said.
+
+    resident_bytes  of all processes
+    """
+    beats = [member.observations.heartbeats.last(c.incarnation) for c in member.lifecycle.listed()]
+    summaries = {beat.name: beat.summary for beat in beats if beat is not None}
+    pids = [os.getpid(), *member.pids()]
+    return {
+        "cmdline": process_usage.command_line(os.getpid()),
+        "open_files_max": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "resident_bytes": sum(process_usage.rss_bytes(pid) or 0 for pid in pids),
+        "raft": summaries.get("raft", {}),
+        "applied_index": summaries.get("backend", {}).get("applied_index", 0),
+    }
 
 
 VERBS: Final[dict[str, Verb]] = {"ping": ping, "ps": ps, "tree": tree}

@@ -12,10 +12,12 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol
 
 import zmq
 
+from etcdz.ipc.messages import Look, Looked
 from supervisor.runtime.context import Member
 
 REQUESTS_PER_TURN: Final = 16
@@ -33,13 +35,13 @@ class ControlError(Exception):
 class Request:
     """One request. A verb returns its result, or returns LATER and sooner or later calls `answer` or `refuse`."""
 
-    __slots__ = ("args", "verb", "_envelope", "_socket")
+    __slots__ = ("args", "verb", "_send")
 
-    def __init__(self, verb: str, args: Mapping[str, Any], envelope: list[bytes], socket: "zmq.Socket[bytes]") -> None:
+    def __init__(self, verb: str, args: Mapping[str, Any], send: Callable[[dict[str, Any]], bool]) -> None:
+        """send(answer) -> whether there is still somebody to send it to"""
         self.verb = verb
         self.args = args
-        self._envelope = envelope
-        self._socket = socket
+        self._send = send
 
     def answer(self, result: Any) -> bool:
         """The last that is sent. return False if the client is gone"""
@@ -52,13 +54,6 @@ class Request:
     def refuse(self, error: str) -> bool:
         """The last that is sent: a text for the user. return False if the client is gone"""
         return self._send({"ok": False, "error": error})
-
-    def _send(self, answer: dict[str, Any]) -> bool:
-        try:
-            self._socket.send_multipart([*self._envelope, _encode(answer)], zmq.NOBLOCK)
-        except zmq.ZMQError:  # the client is gone (EHOSTUNREACH), has stopped reading (EAGAIN), or the member ends
-            return False
-        return True
 
 
 Verb = Callable[[Member, Request], Any]
@@ -74,7 +69,10 @@ class Pending(Protocol):
 class ControlSocket:
     """Serves requests between the loop's other work."""
 
-    def __init__(self, member: Member, pending: Pending, verbs: Mapping[str, Verb]) -> None:
+    def __init__(
+        self, member: Member, pending: Pending, verbs: Mapping[str, Verb], looks: Mapping[str, Verb] | None = None
+    ) -> None:
+        """verbs: what this user may ask. looks: what clients may see, by way of a listener"""
         self.socket: zmq.Socket[bytes] = member.zmq.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -83,6 +81,7 @@ class ControlSocket:
         self.socket.bind(member.data.control)
         self._member = member
         self._verbs = verbs
+        self._looks = looks or {}
         self.look = pending.look
 
     def serve(self) -> None:
@@ -93,24 +92,50 @@ class ControlSocket:
                 self._serve_one(envelope, body)
 
     def _serve_one(self, envelope: list[bytes], body: bytes) -> None:
-        request = Request("", {}, envelope, self.socket)
+        request = Request("", {}, partial(self._send, envelope))
         try:
             content = json.loads(body)
             request.verb, request.args = content["verb"], dict(content.get("args", {}))
-            result = self._verbs[request.verb](self._member, request)
-        except ControlError as error:
-            request.refuse(str(error))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             request.refuse(f"bad request: {error!r}; known verbs: {', '.join(self._verbs)}")
         else:
-            if result is not LATER:
-                request.answer(result)
+            serve(self._verbs, self._member, request)
+
+    def _send(self, envelope: list[bytes], answer: dict[str, Any]) -> bool:
+        try:
+            self.socket.send_multipart([*envelope, encode(answer)], zmq.NOBLOCK)
+        except zmq.ZMQError:  # the client is gone (EHOSTUNREACH), has stopped reading (EAGAIN), or the member ends
+            return False
+        return True
+
+    def on_look(self, look: Look) -> None:
+        """The question of a listener's client."""
+
+        def send(answer: dict[str, Any]) -> bool:
+            told = answer["result"] if answer["ok"] else answer["error"]
+            self._member.links.send(look.incarnation, Looked(look.seq, answer["ok"], encode(told)))
+            return True
+
+        serve(self._looks, self._member, Request(look.verb, look.args, send))
 
     def close(self) -> None:
         """What is not sent yet is dropped."""
         self.socket.close(linger=0)
 
 
-def _encode(answer: dict[str, Any]) -> bytes:
+def serve(verbs: Mapping[str, Verb], member: Member, request: Request) -> None:
+    """Has a request answered, now or later; one that is wrong is refused."""
+    try:
+        result = verbs[request.verb](member, request)
+    except ControlError as error:
+        request.refuse(str(error))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        request.refuse(f"bad request: {error!r}; known verbs: {', '.join(verbs)}")
+    else:
+        if result is not LATER:
+            request.answer(result)
+
+
+def encode(answer: Any) -> bytes:
     """What JSON does not know, such as bytes in a heartbeat's summary, in Python's words."""
     return json.dumps(answer, default=str, skipkeys=True).encode()

@@ -49,6 +49,15 @@ def open_files(pid: int) -> int | None:
         return None
 
 
+def command_line(pid: int) -> list[str]:
+    """The words that it was started with."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [word.decode("utf-8", "replace") for word in file.read().split(b"\0")[:-1]]
+    except OSError:
+        return []
+
+
 def threads(pid: int) -> list[int]:
     """Its threads; none if it is gone."""
     try:

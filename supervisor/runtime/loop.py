@@ -16,6 +16,7 @@ from etcdz import limits
 from etcdz.ipc.messages import (
     Fault,
     Heartbeat,
+    Look,
     Metrics,
     QueryMetrics,
     QueryReply,
@@ -32,6 +33,7 @@ from supervisor.processes import process_usage
 from supervisor.processes.zygote import Spawned
 from supervisor.runtime import announcements, recycling, service_manager
 from supervisor.runtime.context import Member
+from supervisor.runtime.host_process import HostProcess
 from supervisor.runtime.signals import Signals, changed_children
 from supervisor.runtime.stack_report import StackReport
 from supervisor.telemetry import metrics
@@ -67,6 +69,9 @@ class Server(Protocol):
     def look(self, now: float) -> None:
         """Once a turn: answer what is done by now."""
 
+    def on_look(self, look: Look) -> None:
+        """Answer a listener, whose client wants to see something."""
+
     def close(self) -> None:
         """Let go of the socket."""
 
@@ -74,15 +79,18 @@ class Server(Protocol):
 class Loop:
     """From the start of the first actor to the end of the last."""
 
-    def __init__(self, member: Member, signals: Signals, server: Server) -> None:
+    def __init__(self, member: Member, signals: Signals, server: Server, host: HostProcess) -> None:
         self._member = member
         self._signals = signals
         self._server = server
+        self._host = host
         self._poller = zmq.Poller()
         self._poller.register(signals.fileno(), zmq.POLLIN)
         self._poller.register(member.links.mailbox, zmq.POLLIN)
         self._poller.register(server.socket, zmq.POLLIN)
         self._poller.register(member.worker.fileno(), zmq.POLLIN)
+        if (host_fd := host.fileno()) is not None:
+            self._poller.register(host_fd, zmq.POLLIN)
         self._zygote_fds: list[int] = []
         cpus = sorted(os.sched_getaffinity(0))
         self._placement = Placement(cpus, os.getpid(), str(member.settings.get("actor_placement", "auto")))
@@ -123,6 +131,8 @@ class Loop:
             self._on_message(message, now)
         for signum in signals:  # before the exits: what stops the member may have sent the signal to all of it
             self._on_signal(signum, now)
+        if self._host.has_ended():
+            self._on_end_of_host(now)
         for pid in changed.halted:
             if pid == member.spawner.pid:
                 member.spawner.on_halted()
@@ -253,6 +263,9 @@ class Loop:
             lambda text: member.links.send(query.incarnation, Metrics(query.seq, text)),
         )
 
+    def _on_look(self, look: Look, now: float) -> None:
+        self._server.on_look(look)
+
     def _on_unknown(self, message: Unknown, now: float) -> None:
         if message.tag not in self._unknown:
             self._unknown.add(message.tag)
@@ -271,14 +284,25 @@ class Loop:
         if signum not in STOP_SIGNALS:
             return
         if not self.stop_signal:
-            self.stop_signal = signum
-            self._stop_signal_at = now
             log.info("received signal; shutting down", signal=STOP_SIGNALS[signum])
-            announcements.closing(self._member.settings)
-            self._member.do(self._member.lifecycle.stop(now))
+            self._stop(signum, now)
         elif now - self._stop_signal_at > ECHO_S and self.stop_signal != signal.SIGQUIT:
             log.warn("received a second signal; killing all", signal=STOP_SIGNALS[signum])
             self._member.do(self._member.lifecycle.force())
+
+    def _on_end_of_host(self, now: float) -> None:
+        fd = self._host.fileno()
+        if fd is not None:  # it stays readable
+            self._poller.unregister(fd)
+        if not self.stop_signal:
+            log.info("the process of --stop-with-pid has ended; shutting down", pid=self._host.pid)
+            self._stop(signal.SIGTERM, now)
+
+    def _stop(self, signum: int, now: float) -> None:
+        self.stop_signal = signum
+        self._stop_signal_at = now
+        announcements.closing(self._member.settings)
+        self._member.do(self._member.lifecycle.stop(now))
 
     def _quit(self, now: float) -> None:
         member, self.stop_signal = self._member, int(signal.SIGQUIT)
@@ -329,5 +353,6 @@ MESSAGES: Final[dict[type[Any], Callable[[Loop, Any, float], None]]] = {
     Removed: Loop._on_removed,
     QueryReply: Loop._on_reply,
     QueryMetrics: Loop._on_query_metrics,
+    Look: Loop._on_look,
     Unknown: Loop._on_unknown,
 }

@@ -15,6 +15,7 @@ over the same. What follows from that, for whoever reads the numbers:
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -60,10 +61,20 @@ def grpc_body(message: bytes) -> bytes:
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
-def run(program: str, url: str, path: str, message: bytes, load: Load, work_dir: Path, answer_bytes: int) -> Measured:
+def run(
+    program: str,
+    url: str,
+    path: str,
+    message: bytes,
+    load: Load,
+    work_dir: Path,
+    answer_bytes: int,
+    headers: Iterable[str] = (),
+) -> Measured:
     """Sends `message` to path below url. NB: of https it checks no certificate
 
     answer_bytes    length of one good answer's message; 0 (bytes are not checked) where they differ in length
+    headers         further ones, as "name: value"
     raises          LoadFailed
     """
     body, log = work_dir / "h2load.body", work_dir / "h2load.log"
@@ -71,6 +82,7 @@ def run(program: str, url: str, path: str, message: bytes, load: Load, work_dir:
     log.unlink(missing_ok=True)
     command = [program, "-n", load.requests, "-c", load.connections, "-m", load.streams, "-t", 1, "-d", body]
     command += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+    command += [word for header in headers for word in ("-H", header)]
     command += [f"--log-file={log}", f"{url}{path}"]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=_TIMEOUT_S)
     if done.returncode != 0 or not log.exists():

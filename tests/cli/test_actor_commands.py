@@ -6,10 +6,10 @@ import time
 import pytest
 
 from etcdz.cli.actors import orders
-from etcdz.cli.actors.control_client import Refused
 from etcdz.cli.actors.diagnostics import seconds
 from etcdz.cli.actors.orders import signal_number, with_signals_as_words
 from etcdz.cli.actors.tables import duration, micros, print_rows, print_table, size, text
+from etcdz.control.client import Refused
 
 
 @pytest.mark.parametrize(("written", "number"), [("-9", 9), ("-KILL", 9), ("SIGTERM", 15), ("-stop", 19)])
@@ -78,7 +78,7 @@ def test_an_event_is_a_line_with_its_time_level_actor_and_fields(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     happened = {"time": 1.25, "level": "info", "msg": "actor started", "child": "wal", "pid": 7}
-    monkeypatch.setattr(orders, "follow", lambda args, verb, request: iter([[happened]]))
-    orders.events(argparse.Namespace(follow=False, json=False))
+    monkeypatch.setattr(orders, "follow", lambda data_dir, verb, request: iter([[happened]]))
+    orders.events(argparse.Namespace(data_dir="here", follow=False, json=False))
     at = time.strftime("%H:%M:%S", time.localtime(1))
     assert capsys.readouterr().out == f"{at}.250 info  wal          actor started pid=7\n"

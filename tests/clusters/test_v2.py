@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.cluster_process import FAST, Cluster, ClusterMember, until
+from tests.cluster_process import Cluster, ClusterMember, until
+from tests.clusters.test_membership import AT_ONCE
 from tests.v2.recorded import FORM, in_order
 
 pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(600)]
-FLAGS = (*FAST, "--enable-v2", "--snapshot-count=20")
+FLAGS = (*AT_ONCE, "--enable-v2", "--snapshot-count=20")
 NO_TTL = 100_000
 
 

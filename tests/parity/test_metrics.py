@@ -5,8 +5,10 @@ What etcd has and a member does not is in LEFT_OUT, each with its reason; what o
 LATER, and what is a member's own begins with "etcdz_".
 """
 
+import json
 import re
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +113,29 @@ def do_work(member: Member) -> None:
         _leases(channel)
         _watch(channel)
         _refused(channel)
+    _over_json(member)
+
+
+def _over_json(member: Member) -> None:
+    """The gateway's calls count as those of any client."""
+    key, value = {"key": "ag=="}, {"value": "aGVsbG8="}
+    for path, body, status in (
+        ("kv/put", key | value, 200),
+        ("kv/put", value, 400),
+        ("kv/range", key, 200),
+        ("kv/txn", {"success": [{"request_put": key}]}, 200),
+        ("kv/deleterange", key, 200),
+        ("kv/range", {"key": 1}, 400),
+        ("lease/leases", {}, 200),
+        ("lease/revoke", {"ID": 5}, 404),
+    ):
+        asked = urllib.request.Request(f"{member.client_url}/v3/{path}", json.dumps(body).encode())
+        try:
+            answer = urllib.request.urlopen(asked, timeout=20)
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        with answer:
+            assert answer.status == status, (path, body, answer.read())
 
 
 def _call(channel: grpc.Channel, path: str, request: Any, answer: Any, **options: Any) -> Any:

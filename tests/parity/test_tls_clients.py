@@ -4,9 +4,13 @@ Each is tried on an etcd and on an etcdz in the same mode. Where both refuse, th
 named here: etcd 3.5.1 says `failed to verify client certificate`, as Go did then, and adds the time to `expired`.
 """
 
+import json
 import re
 import shutil
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -205,6 +209,32 @@ def test_wrong_certificates(strict: list[SecureMember], pki: Pki, name: str | No
 def test_the_right_certificate(strict: list[SecureMember], pki: Pki) -> None:
     for flag in ("--http1.1", "--http2"):
         served(strict, lambda member, flag=flag: curl(member, pki, pki.alice, flag), '"etcdcluster"')
+
+
+def test_the_gateway_over_either_version_of_http(strict: list[SecureMember], pki: Pki, tmp_path: Path) -> None:
+    """A short answer, one that is written in pieces, and a refusal."""
+    key, value = (b64encode(text).decode() for text in (b"gateway", b"v" * 100_000))
+    for flag, version in (("--http1.1", "1.1"), ("--http2", "2")):
+        said = []
+        for member in strict:
+            put, found, refused = (
+                _ask_gateway(member, pki, tmp_path, flag, *call)
+                for call in (("put", {"key": key, "value": value}), ("range", {"key": key}), ("range", {"key": "?"}))
+            )
+            assert put[1:] == found[1:] == (version, "200") and refused[1:] == (version, "400")
+            said.append([(kv["key"], kv["value"]) for kv in found[0]["kvs"]])
+        assert said[0] == said[1] == [(key, value)]
+
+
+def _ask_gateway(
+    member: SecureMember, pki: Pki, directory: Path, flag: str, method: str, asked: dict[str, str]
+) -> tuple[Any, str, str]:
+    """return (JSON, version of HTTP, status)"""
+    body = directory / "asked.json"
+    body.write_text(json.dumps(asked))
+    said = curl(member, pki, pki.alice, flag, "--data-binary", f"@{body}", path=f"v3/kv/{method}").text
+    answer, version, status = said.rsplit(" ", 2)
+    return json.loads(answer), version, status
 
 
 def test_plain_text_where_tls_is_spoken(strict: list[SecureMember]) -> None:

@@ -1,6 +1,5 @@
 """Ways in which an actor can come to its end, and what its end was like for clients."""
 
-import argparse
 import os
 import select
 import signal
@@ -11,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from etcdz.cli.actors.control_client import ask
+from etcdz.control.client import ask
 from tests.process.load import Load
 from tests.process.trial import Trial
 
@@ -21,8 +20,7 @@ MEMORY_MAX: Final = "512MiB"
 
 
 def _chaos(trial: Trial, action: str, name: str) -> None:
-    args = argparse.Namespace(data_dir=str(trial.member.data_dir))
-    ask(args, "chaos", {"action": action, "actor": name})
+    ask(str(trial.member.data_dir), "chaos", {"action": action, "actor": name})
 
 
 WAYS: Final[dict[str, Callable[[Trial, str, int], None]]] = {
@@ -80,9 +78,14 @@ def end_one(
 
 def start_ms(trial: Trial, name: str, incarnation: int) -> float:
     """From the spawn of this incarnation to its Ready. Requires: it is ready"""
-    args = argparse.Namespace(data_dir=str(trial.member.data_dir))
     started = {"msg": "actor is ready", "child": name, "incarnation": incarnation}
-    return float(next(e["took_ms"] for e in reversed(ask(args, "events", {})) if started.items() <= e.items()))
+    return float(
+        next(
+            e["took_ms"]
+            for e in reversed(ask(str(trial.member.data_dir), "events", {}))
+            if started.items() <= e.items()
+        )
+    )
 
 
 def probe(trial: Trial, count: int, since_s: float) -> float:

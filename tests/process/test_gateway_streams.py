@@ -64,6 +64,31 @@ class _Upload:
         self._socket.close()
 
 
+def test_watches_of_one_key_on_one_stream_are_all_told(member: Member) -> None:
+    """Their messages leave the hub as one."""
+    upload, other = _Upload(member, "/v3/watch"), Gateway(member.target)
+    for _ in range(3):
+        upload.send(_create("together"))
+        assert upload.result()["created"]
+    other.call("/v3/kv/put", json.dumps({"key": _b64("together")}))
+    told = [upload.result() for _ in range(3)]
+    assert {one.get("watch_id", "0") for one in told} == {"0", "1", "2"}
+    assert [event["kv"]["key"] for one in told for event in one["events"]] == [_b64("together")] * 3
+    upload.close()
+    other.close()
+
+
+def test_a_client_whose_body_is_too_large_reads_why(member: Member) -> None:
+    """It sends on while it is answered: a connection that is reset would lose the answer."""
+    size = 8 << 20
+    with socket.create_connection(("127.0.0.1", member.client_port), timeout=20) as link:
+        link.sendall(f"POST /v3/kv/put HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n\r\n".encode())
+        link.sendall(bytes(size))
+        with link.makefile("rb") as answer:
+            assert answer.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+            assert answer.read().endswith(b"\r\n\r\nrequest body too large\n")
+
+
 def test_a_watch_answers_while_its_request_goes_on(member: Member) -> None:
     upload, other = _Upload(member, "/v3/watch"), Gateway(member.target)
     upload.send(_create("w1"))

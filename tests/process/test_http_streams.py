@@ -1,6 +1,5 @@
 """Watches over HTTP/1.1 and over a WebSocket: answered while the client still asks, and ended so that it asks again."""
 
-import argparse
 import base64
 import json
 import socket
@@ -12,7 +11,7 @@ import pytest
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Event, TextMessage
 
-from etcdz.cli.actors.control_client import ask
+from etcdz.control.client import ask
 from tests.etcd_process import Member
 from tests.hostile.raw_client import connect
 from tests.process.trial import Trial
@@ -122,7 +121,7 @@ def test_watches_are_told_what_happens_until_the_listener_is_restarted(make_tria
             other.read_head()
             other.socket.shutdown(socket.SHUT_WR)
             assert not other.read_rest().endswith(b"0\r\n\r\n"), "one that goes takes its watch with it"
-        where = argparse.Namespace(data_dir=str(member.data_dir), connect=None)
+        where = str(member.data_dir)
         assert ask(where, "restart", {"actor": "listener-1", "graceful": True}, answer_ms=120_000)["done"]
         while chunked.read_chunk():
             pass

@@ -1,6 +1,5 @@
 """The v2 API of a member: the recorded calls in order, and waits over a kill of the backend."""
 
-import argparse
 import http.client
 import json
 import os
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from etcdz.cli.actors.control_client import ask
+from etcdz.control.client import ask
 from tests.etcd_process import Etcdz
 from tests.v2.recorded import BEFORE, FORM, MEANWHILE, Call, in_order, masked, rows, timeless
 
@@ -121,7 +120,7 @@ def test_the_recorded_calls_are_answered_as_recorded(tmp_path: Path) -> None:
 
 
 def kill_backend(member: Etcdz) -> None:
-    rows_ = ask(argparse.Namespace(data_dir=str(member.data_dir)), "ps", {})["actors"]
+    rows_ = ask(str(member.data_dir), "ps", {})["actors"]
     os.kill(next(row["pid"] for row in rows_ if row["name"] == "backend"), signal.SIGKILL)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from etcdz.cli.actors import diagnostics, orders, ps
 from etcdz.cli.actors.command import Command
-from etcdz.cli.actors.control_client import Refused
+from etcdz.control.client import Refused
 
 COMMANDS: tuple[Command, ...] = (*ps.COMMANDS, *orders.COMMANDS, *diagnostics.COMMANDS)
 """In the order of the help text. Each module of this package has one kind of commands."""

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from etcdz.cli.actors.command import Command
-from etcdz.cli.actors.control_client import Refused, ask, data_dir_of, follow
+from etcdz.cli.actors.command import Command, data_dir_of
 from etcdz.cli.actors.tables import duration, frame_line, micros, print_rows, print_table, size
+from etcdz.control.client import Refused, ask, follow
 from supervisor.telemetry import crash_reports
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -25,7 +25,7 @@ def seconds(text: str) -> float:
 
 def inspect(args: argparse.Namespace) -> int:
     """Print everything about one actor."""
-    found = ask(args, "inspect", {"actor": args.actor})
+    found = ask(data_dir_of(args), "inspect", {"actor": args.actor})
     if args.json:
         print(json.dumps(found, indent=2))
         return 0
@@ -105,7 +105,9 @@ def _print_links(links: Sequence[Mapping[str, Any]]) -> None:
 
 def read_logs(args: argparse.Namespace) -> int:
     """Print the last lines that an actor logged; -f goes on, over its restarts."""
-    for piece in follow(args, "logs", {"actor": args.actor, "follow": args.follow}, None if args.follow else 5000):
+    for piece in follow(
+        data_dir_of(args), "logs", {"actor": args.actor, "follow": args.follow}, None if args.follow else 5000
+    ):
         for line in piece["lines"]:
             print(json.dumps({"line": line}) if args.json else line, flush=args.follow)
     return 0
@@ -114,12 +116,12 @@ def read_logs(args: argparse.Namespace) -> int:
 def loglevel(args: argparse.Namespace) -> int:
     """Change which lines an actor logs."""
     request = {"actor": args.actor, "level": args.level, "for_s": args.for_s, "dry_run": args.dry_run}
-    return _tell(args, ask(args, "loglevel", request))
+    return _tell(args, ask(data_dir_of(args), "loglevel", request))
 
 
 def stack(args: argparse.Namespace) -> int:
     """Print an actor's stacks. return exit status 1 if they could not be had"""
-    found = ask(args, "stack", {"actor": args.actor})
+    found = ask(data_dir_of(args), "stack", {"actor": args.actor})
     if args.json:
         print(json.dumps(found, indent=2))
     else:
@@ -132,7 +134,7 @@ def trace(args: argparse.Namespace) -> int:
     """Print frames as actors take them, until interrupted, or --count frames have come."""
     request = {"actor": args.actor, "types": args.type, "rate": args.rate, "key_prefix": args.key_prefix}
     left = args.count
-    for piece in follow(args, "trace", request):
+    for piece in follow(data_dir_of(args), "trace", request):
         for frame in piece["frames"][: left if args.count else None]:
             when = time.strftime("%H:%M:%S", time.localtime(frame["time"])) + f"{frame['time'] % 1:.4f}"[1:]
             print(json.dumps(frame) if args.json else frame_line(frame, when), flush=True)
@@ -180,7 +182,7 @@ def chaos(args: argparse.Namespace) -> int:
     if (args.time is None) == (args.action == "delay"):
         raise Refused("a delay needs a time" if args.time is None else f"{args.action} takes no time but --for")
     request = {"action": args.action, "actor": args.actor, "for_s": args.for_s, "dry_run": args.dry_run}
-    return _tell(args, ask(args, "chaos", {**request, "force": args.force, "ms": 1000 * (args.time or 0)}))
+    return _tell(args, ask(data_dir_of(args), "chaos", {**request, "force": args.force, "ms": 1000 * (args.time or 0)}))
 
 
 def _tell(args: argparse.Namespace, done: Mapping[str, Any]) -> int:

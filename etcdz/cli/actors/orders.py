@@ -9,15 +9,15 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from etcdz.cli.actors.command import Command
-from etcdz.cli.actors.control_client import Refused, follow
+from etcdz.cli.actors.command import Command, data_dir_of
+from etcdz.control.client import Refused, follow
 
 _SIGNAL: Final = re.compile(r"-([A-Z0-9]+)")
 
 
 def _act(args: argparse.Namespace, verb: str, **request: Any) -> int:
     """Gives an order and waits until it is carried out. return the exit status"""
-    *_, answer = follow(args, verb, {"force": args.force, "dry_run": args.dry_run, **request})
+    *_, answer = follow(data_dir_of(args), verb, {"force": args.force, "dry_run": args.dry_run, **request})
     if args.json:
         print(json.dumps(answer, indent=2))
         return 0
@@ -88,7 +88,7 @@ def scale(args: argparse.Namespace) -> int:
 
 def events(args: argparse.Namespace) -> int:
     """Print what has happened to the actors, a line each, the oldest first."""
-    answers = follow(args, "events", {"follow": args.follow})
+    answers = follow(data_dir_of(args), "events", {"follow": args.follow})
     for answer in answers:
         for event in [answer] if args.follow else answer:
             print(json.dumps(event) if args.json else _line(event), flush=args.follow)

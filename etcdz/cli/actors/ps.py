@@ -5,14 +5,14 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from etcdz.cli.actors.command import Command
-from etcdz.cli.actors.control_client import ask
+from etcdz.cli.actors.command import Command, data_dir_of
 from etcdz.cli.actors.tables import Column, age, duration, percentile, print_table, rate, size, text
+from etcdz.control.client import ask
 
 
 def ps(args: argparse.Namespace) -> int:
     """Print all actors; with --json as an array, else as a table with supervisor and zygote above."""
-    result = ask(args, "ps", {})
+    result = ask(data_dir_of(args), "ps", {})
     if args.json:
         print(json.dumps(result["actors"], indent=2))
         return 0
@@ -23,7 +23,7 @@ def ps(args: argparse.Namespace) -> int:
 
 def tree(args: argparse.Namespace) -> int:
     """Print the table of kinds of actors and their rules."""
-    rows = ask(args, "tree", {})
+    rows = ask(data_dir_of(args), "tree", {})
     if args.json:
         print(json.dumps(rows, indent=2))
         return 0

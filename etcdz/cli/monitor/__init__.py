@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from etcdz.cli.access import AccessError, add_flags, take, with_values
-from etcdz.cli.actors.control_client import Refused, ask, data_dir_of
+from etcdz.cli.actors.command import data_dir_of
 from etcdz.cli.actors.diagnostics import seconds
 from etcdz.cli.endpoints import Endpoint, parse_endpoints
 from etcdz.cli.monitor.terminal import ASCII
+from etcdz.control.client import Refused, ask
 from etcdz.monitor.sample import read_sample
 from etcdz.monitor.screen import texts
 from etcdz.monitor.view import History, View
@@ -68,7 +69,7 @@ def _live(args: argparse.Namespace, interval_s: float) -> int:
     from etcdz.cli.monitor.live import Live
     from etcdz.cli.monitor.terminal import Terminal
 
-    ask(args, "ping", {})
+    ask(data_dir_of(args), "ping", {})
     with Terminal(sys.stdin, sys.stdout, os.environ) as terminal:
         try:
             Live(terminal, data_dir_of(args), interval_s).run()
@@ -102,7 +103,7 @@ def _watch(args: argparse.Namespace, interval_s: float) -> int:
 
 
 def _look(args: argparse.Namespace, history: History) -> View:
-    answer = ask(args, "ps", {})
+    answer = ask(data_dir_of(args), "ps", {})
     return history.feed(read_sample(answer, time.monotonic()))
 
 

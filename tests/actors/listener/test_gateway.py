@@ -16,6 +16,7 @@ from etcdz.config import MemberConfig
 from etcdz.gateway.responses import encode_response
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.wire.call_tally import CallTally
 from etcdz.wire.http1 import Header, Request
 from etcdz.wire.request_target import Target
 
@@ -72,7 +73,8 @@ class _Listener:
 
     def __init__(self) -> None:
         self.calls = _Calls()
-        self.streams = Streams(3)
+        self.tally = CallTally()
+        self.streams = Streams(3, self.tally)
         self.streams.on_leader(True)
         self.identities = SimpleNamespace(enabled=False, of_call=lambda metadata, common_name: (metadata, common_name))
         self.timers: list[tuple[float, Any]] = []
@@ -192,6 +194,22 @@ def test_a_large_range_is_written_as_the_client_takes_it(listener: _Listener, in
         listener.run_timers()
     assert exchange.is_over and caller.unsent_bytes == 0
     assert exchange.body == encode_response(pb.RangeResponse.FromString(body))
+
+
+@pytest.mark.parametrize("path", ["/v3/kv/deleterange", "/v3/kv/txn"])
+def test_large_answers_of_others_than_ranges_give_others_their_turn(listener: _Listener, path: str) -> None:
+    kvs = [mvccpb.KeyValue(key=b"%d" % n, create_revision=2, mod_revision=2, version=1) for n in range(20_000)]
+    message: Any = pb.DeleteRangeResponse(deleted=20_000, prev_kvs=kvs)
+    if path.endswith("txn"):
+        message = pb.TxnResponse(succeeded=True, responses=[pb.ResponseOp(response_delete_range=message)])
+    exchange = listener.ask(path, b"{}")
+    exchange.room = 1_000
+    listener.calls.begun[0][0].reply(1, 0, message.SerializeToString())
+    turns = 0
+    while listener.timers:
+        listener.run_timers()
+        turns += 1
+    assert turns > 1 and exchange.is_over and exchange.body == encode_response(message)
 
 
 def test_a_client_that_leaves_a_large_answer_costs_nothing_more(listener: _Listener) -> None:

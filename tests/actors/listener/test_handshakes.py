@@ -13,10 +13,10 @@ from actors.listener import handshakes as module
 from actors.listener.handshakes import Handshakes
 from actors.listener.ports import PLAIN, Port
 from etcdz import limits
+from etcdz.testing.certificates import SERVER, Authority
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.settings import TlsSettings
 from etcdz.wire.tls_session import TlsSession
-from tests.certificates import SERVER, Authority
 
 SECURE = PLAIN._replace(http2=True)
 BOTH, ONLY_TLS = Port(True, True, PLAIN, SECURE), Port(False, True, PLAIN, SECURE)

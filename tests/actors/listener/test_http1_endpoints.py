@@ -1,13 +1,14 @@
 """What the client port answers over HTTP/1.1: paths, methods, health by the backend's answer, order, and the end."""
 
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from actors.listener.calls import Calls
-from actors.listener.http1_exchanges import Http1Exchanges
+from actors.listener.http1_exchanges import LINGER_BYTES_MAX, LINGER_S, Http1Exchanges
 from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
@@ -26,7 +27,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.written = b""
-        self.closed = False
+        self.closed = self.has_ended = False
 
     def write(self, data: bytes) -> None:
         assert not self.closed
@@ -34,6 +35,12 @@ class Transport:
 
     def close(self) -> None:
         self.closed = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.has_ended = True
 
     def is_closing(self) -> bool:
         return self.closed
@@ -53,12 +60,14 @@ class Client:
         scrapes: Any = SimpleNamespace(begin=self.scrapes.append)
         self.unfinished = UnfinishedRequests(1 << 20)
         self.failures: list[Exception] = []
+        self.later: list[tuple[float, Callable[[], None]]] = []
         connection: Any = SimpleNamespace(
             transport=self.transport,
             common_name="",
             is_secure=False,
             is_backed_up=False,
             call_soon=lambda do: do(),
+            call_later=lambda seconds, do: self.later.append((seconds, do)),
             fail=self.failures.append,
         )
         router = Router(HttpEndpoints(self.calls, scrapes).routes(), HttpAccess())
@@ -215,6 +224,30 @@ def test_a_body_that_is_too_large_is_refused_and_ends_the_connection() -> None:
     client = Client()
     client.send("/version", headers=f"Content-Length: {BODY_BYTES_MAX + 1}\r\n", body="x")
     assert client.answers() == [(413, b"request body too large\n")]
+    assert client.transport.has_ended and not client.transport.closed, "it may read that before it is cut off"
+    client.endpoints.receive(b"x" * 1_000)
+    assert client.answers() == []
+    [(seconds, end)] = client.later
+    end()
+    assert seconds == LINGER_S and client.transport.closed
+
+
+def test_of_what_a_refused_client_sends_on_so_much_is_dropped_and_not_more() -> None:
+    client = Client()
+    client.send("/version", headers=f"Content-Length: {1 << 30}\r\n")
+    for _ in range(LINGER_BYTES_MAX >> 20):
+        client.endpoints.receive(bytes(1 << 20))
+        assert not client.transport.closed
+    client.endpoints.receive(b"x")
+    assert client.transport.closed
+
+
+@pytest.mark.parametrize("end", ["receive_eof", "drain"])
+def test_a_refused_client_that_has_sent_all_is_let_go(end: str) -> None:
+    client = Client()
+    client.send("/version", headers=f"Content-Length: {BODY_BYTES_MAX + 1}\r\n", body="x")
+    assert not client.transport.closed
+    getattr(client.endpoints, end)()
     assert client.transport.closed
 
 
@@ -268,4 +301,4 @@ def test_an_unfinished_request_counts_until_it_is_given_up() -> None:
     assert client.unfinished.total > 5 and not client.endpoints.has_asked
     client.endpoints.give_up_unfinished()
     assert [status for status, _ in client.answers()] == [503]
-    assert client.unfinished.total == 0 and client.transport.closed
+    assert client.unfinished.total == 0 and client.transport.has_ended

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import zmq
 
+from etcdz.ipc.messages import Look, Looked
 from supervisor.control.socket import LATER, ControlError, ControlSocket, Request, Verb
 
 
@@ -29,8 +30,11 @@ class Asked:
         self.kept: list[Request] = []
         verbs: dict[str, Verb] = {"echo": self._echo, "keep": self._keep, "refuse": self._refuse}
         self.context: zmq.Context[Any] = zmq.Context()
-        member: Any = SimpleNamespace(zmq=self.context, data=SimpleNamespace(control=f"ipc://{path}"))
-        self.control = ControlSocket(member, NothingPending(), verbs)
+        self.looked: list[tuple[int, Looked]] = []
+        links = SimpleNamespace(send=lambda incarnation, message: self.looked.append((incarnation, message)))
+        member: Any = SimpleNamespace(zmq=self.context, data=SimpleNamespace(control=f"ipc://{path}"), links=links)
+        looks = {name: verbs[name] for name in ("echo", "keep")}
+        self.control = ControlSocket(member, NothingPending(), verbs, looks)
         self.asker: zmq.Socket[bytes] = self.context.socket(zmq.DEALER)
         self.asker.connect(f"ipc://{path}")
 
@@ -83,6 +87,16 @@ def test_a_verb_answers_at_once_or_later_or_in_pieces(asked: Asked) -> None:
 def test_a_refusal_is_the_text_of_the_error(asked: Asked) -> None:
     asked.ask(verb="refuse")
     assert asked.answer() == {"ok": False, "error": "no"}
+
+
+def test_a_listener_gets_what_its_clients_may_see_and_nothing_else(asked: Asked) -> None:
+    for number, verb in enumerate(("echo", "keep", "refuse")):
+        asked.control.on_look(Look(7, number, verb, {"a": 1}))
+    asked.kept[0].answer("later")
+    told = [(to, message.seq, message.ok, json.loads(message.result)) for to, message in asked.looked]
+    assert told[0] == (7, 0, True, {"a": 1})
+    assert told[2] == (7, 1, True, "later")
+    assert told[1][:3] == (7, 2, False) and "known verbs: echo, keep" in told[1][3]
 
 
 def test_who_has_gone_away_is_told_so_to_whoever_would_answer(asked: Asked) -> None:

@@ -13,6 +13,7 @@ import zmq
 from etcdz.ipc.messages import Applied, Fault, Heartbeat, Ready, Removed, encode_frame
 from supervisor.children.child import AskToStop
 from supervisor.runtime import loop as loop_module
+from supervisor.runtime.host_process import NO_HOST, HostProcess
 from supervisor.runtime.links import Links
 from supervisor.runtime.loop import Loop
 from tests.supervisor.fakes.member import FakeMember
@@ -33,7 +34,7 @@ class Heard:
         member.links = self.links
         signals: Any = SimpleNamespace(fileno=self.server.fileno)
         server: Any = SimpleNamespace(socket=self.server)
-        self.loop = Loop(member, signals, server)
+        self.loop = Loop(member, signals, server, HostProcess(NO_HOST))
         self.actor = self.context.socket(zmq.PUSH)
         self.actor.connect(self.links.endpoint)
 

@@ -1,8 +1,6 @@
 """Requests to the member that runs in a data directory; see supervisor/control/socket.py for their form."""
 
-import argparse
 import json
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -20,30 +18,22 @@ class Refused(Exception):
     """No member answers there, or it does not do it; the text is for the user."""
 
 
-def data_dir_of(args: argparse.Namespace) -> str:
-    """Data directory of the member that a command line names: --data-dir, else the environment's, else NAME.etcd."""
-    return str(args.data_dir or os.environ.get("ETCD_DATA_DIR") or f"{args.name}.etcd")
-
-
-def ask(args: argparse.Namespace, verb: str, request: Mapping[str, Any], answer_ms: int = ANSWER_MS) -> Any:
-    """The answer to one request.
+def ask(data_dir: str, verb: str, request: Mapping[str, Any], answer_ms: int = ANSWER_MS) -> Any:
+    """The answer to one request to the member that runs in data_dir.
 
     verb, request   of supervisor/control/verbs.py
     answer_ms       longest silence
     raises          Refused
     """
-    *_, answer = follow(args, verb, request, answer_ms)
+    *_, answer = follow(data_dir, verb, request, answer_ms)
     return answer
 
 
-def follow(
-    args: argparse.Namespace, verb: str, request: Mapping[str, Any], answer_ms: int | None = None
-) -> Iterator[Any]:
+def follow(data_dir: str, verb: str, request: Mapping[str, Any], answer_ms: int | None = None) -> Iterator[Any]:
     """Everything that the member says to a request, the answer last. raises Refused
 
     answer_ms   longest silence; None: as long as the member lives
     """
-    data_dir = data_dir_of(args)
     record = read_record(data_dir)
     if record is None:
         raise Refused(f"no member runs in data directory {data_dir}")

@@ -1,0 +1,58 @@
+"""One connection to one endpoint, from its dialling to its end, and the endpoint with the pace of its redialling."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from etcdz.client.endpoints import Endpoint
+from etcdz.client.options import Options
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+
+REDIAL_FIRST_S: Final = 0.05
+REDIAL_FACTOR: Final = 1.6
+REDIAL_MAX_S: Final = 1.0
+
+
+class Line:
+    """A connection.
+
+    is_up       the server has greeted: calls may go
+    is_ended    by either side; its shell has closed it, or will
+    calls       stream id -> Call or StreamCall
+    heard_at    bytes have come last; pinged: a sign of life was asked for since
+    transport   the shell's
+    """
+
+    __slots__ = ("calls", "grpc", "heard_at", "is_ended", "is_up", "pinged", "remote", "transport")
+
+    def __init__(self, remote: "Remote", options: Options, now: Callable[[], float]) -> None:
+        endpoint = remote.endpoint
+        scheme = b"https" if endpoint.is_secure else b"http"
+        settings = ClientSettings(authority=endpoint.authority, scheme=scheme, user_agent=options.user_agent.encode())
+        self.remote = remote
+        self.grpc = GrpcClientConnection(settings, now)
+        self.calls: dict[int, Any] = {}
+        self.is_up = False
+        self.is_ended = False
+        self.heard_at = 0.0
+        self.pinged = False
+        self.transport: Any = None
+
+
+class Remote:
+    """An endpoint. line: None between two; failures: dials in a row that came to nothing; error: of the last one."""
+
+    __slots__ = ("endpoint", "error", "failures", "line", "redial_at")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.line: Line | None = None
+        self.failures = 0
+        self.redial_at = 0.0
+        self.error = ""
+
+    def on_failure(self, text: str, now: float, random: float) -> None:
+        pause = min(REDIAL_MAX_S, REDIAL_FIRST_S * REDIAL_FACTOR**self.failures)
+        self.failures += 1
+        self.redial_at = now + pause * (0.8 + 0.4 * random)
+        self.error = text
+        self.line = None

@@ -1,0 +1,56 @@
+"""A streaming call, as the core carries it; who wants one says what is done with its messages."""
+
+from collections.abc import Callable
+from typing import Any
+
+from etcdz.client.errors import EtcdError
+from etcdz.client.methods import Method
+
+
+def _nothing(*_: Any) -> None: ...
+
+
+class StreamCall:
+    """open: it has just been sent, messages may follow. end: None, the server has ended it well; it is not sent again.
+
+    deadline    of waiting for a connection: none
+    """
+
+    __slots__ = (
+        "core", "deadline", "done", "end", "generation", "line", "message", "method", "open", "requires_leader",
+        "since", "stream_id", "tries",
+    )  # fmt: skip
+
+    def __init__(self, method: Method, requires_leader: bool = False) -> None:
+        self.method = method
+        self.requires_leader = requires_leader
+        self.open: Callable[[], None] = _nothing
+        self.message: Callable[[bytes], None] = _nothing
+        self.end: Callable[[EtcdError | None], None] = _nothing
+        self.core: Any = None
+        self.deadline: float | None = None
+        self.done = False
+        self.generation = 0
+        self.line: Any = None
+        self.since = 0.0
+        self.stream_id = 0
+        self.tries = 0
+
+    def on_open(self) -> None:
+        self.open()
+
+    def on_message(self, message: bytes) -> None:
+        self.message(message)
+
+    def on_end(self, error: EtcdError | None) -> None:
+        if not self.done:
+            self.done = True
+            self.end(error)
+
+    def fail(self, error: EtcdError) -> None:
+        self.on_end(error)
+
+    def cancel(self) -> None:
+        if not self.done and self.core is not None:
+            self.done = True
+            self.core.end_stream(self)

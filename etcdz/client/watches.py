@@ -1,0 +1,366 @@
+"""Watches: many watchers on one stream for each kind of it, resumed where they stood, or ended with an error.
+
+A watcher's life, by what comes for it:
+
+    created             it stands: without a start revision, it now is the one behind the header's
+    events              told; the next revision is the one behind the last event's
+    events, fragment    kept until the last fragment has come, so that a resumption begins at a whole revision
+    progress            the next revision is the one behind the header's
+    canceled, compact   ends with Compacted(compact_revision)
+    canceled, token     goes on at its next revision on a stream with another token
+    canceled, denied    likewise, once: etcd 3.5.1 says so of a token that it does not know, too
+    canceled            ends with the error that the server names
+    stream ended        goes on at its next revision on another stream, after 1 ms, then 1.25 times that, up to 100 ms
+
+Nothing is told twice: what lies below the next revision was told before.
+"""
+
+from collections import deque
+from typing import Any, Final
+
+from etcdz.api import errors as api
+from etcdz.client import methods
+from etcdz.client.errors import ClientClosed, Compacted, EtcdError, WatchCanceled, error_of
+from etcdz.client.host import Host
+from etcdz.client.pending import Pending
+from etcdz.client.results import DELETE, NO_KEY, PROGRESS, PUT, Event, key_value
+from etcdz.client.retries import TOKEN_TEXTS
+from etcdz.client.streams import StreamCall
+
+RESUME_FIRST_S: Final = 0.001
+RESUME_FACTOR: Final = 1.25
+RESUME_MAX_S: Final = 0.1
+NO_PUT: Final = 0
+NO_DELETE: Final = 1
+
+
+class WatchOptions:
+    """What is watched. filters: NO_PUT, NO_DELETE."""
+
+    __slots__ = ("filters", "fragment", "key", "prev", "progress", "range_end", "requires_leader", "start")
+
+    def __init__(
+        self,
+        key: bytes,
+        range_end: bytes = b"",
+        start: int = 0,
+        prev: bool = False,
+        progress: bool = False,
+        filters: tuple[int, ...] = (),
+        fragment: bool = True,
+        requires_leader: bool = False,
+    ) -> None:
+        self.key = key
+        self.range_end = range_end
+        self.start = start
+        self.prev = prev
+        self.progress = progress
+        self.filters = filters
+        self.fragment = fragment
+        self.requires_leader = requires_leader
+
+
+class Watcher:
+    """next_revision: where it would be resumed; 0: now. events: that nobody has taken yet."""
+
+    def __init__(self, options: WatchOptions, watch_id: int = 1) -> None:
+        self.options = options
+        self.watch_id = watch_id
+        self.next_revision = options.start
+        self.events: deque[Event] = deque()
+        self.error: EtcdError | None = None
+        self.ended = False
+        self.created: Pending[int] = Pending()
+        """Done with the revision at which it was created first."""
+        self.core: Host | None = None
+        self._was_denied = False
+        self._fragments: list[Any] = []
+        self._waiter: Pending[Event | None] | None = None
+
+    def create_request(self) -> bytes:
+        """As it is to be created now, the first time or anew."""
+        from etcdz.proto import etcdserverpb as pb
+
+        options = self.options
+        create = pb.WatchCreateRequest(
+            key=options.key,
+            range_end=options.range_end,
+            start_revision=self.next_revision,
+            progress_notify=options.progress,
+            filters=options.filters,
+            prev_kv=options.prev,
+            watch_id=self.watch_id,
+            fragment=options.fragment,
+        )
+        self._fragments.clear()
+        return pb.WatchRequest(create_request=create).SerializeToString()
+
+    def on_response(self, response: Any) -> str:
+        """return "" or, if it was canceled for a reason that a resumption heals, that reason"""
+        if response.canceled:
+            return self._on_canceled(response)
+        revision = response.header.revision
+        self._was_denied = False
+        if response.created:
+            if not self.next_revision:
+                self.next_revision = revision + 1
+            self.created.finish(revision)
+            return ""
+        if response.fragment:
+            self._fragments += response.events
+            return ""
+        if self._fragments:
+            events = [*self._fragments, *response.events]
+            self._fragments.clear()
+            self._tell(events)
+        elif response.events:
+            self._tell(response.events)
+        else:
+            self.next_revision = max(self.next_revision, revision + 1)
+            if self.options.progress:
+                self._add([Event(PROGRESS, NO_KEY, None, revision)])
+        return ""
+
+    def take(self) -> Pending[Event | None]:
+        """The next event, or None at the end; it fails with what ended the watch."""
+        pending: Pending[Event | None] = Pending()
+        if self.events:
+            pending.finish(self.events.popleft())
+        elif self.error is not None:
+            pending.fail(self.error)
+        elif self.ended:
+            pending.finish(None)
+        else:
+            self._waiter = pending
+        return pending
+
+    def end(self, error: EtcdError | None) -> None:
+        """What was told before can still be taken."""
+        if self.ended:
+            return
+        self.ended = True
+        self.error = error
+        if error is not None:
+            self.created.fail(error)
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return
+        if error is not None:
+            waiter.fail(error)
+        else:
+            waiter.finish(None)
+
+    def _tell(self, found: Any) -> None:
+        events, start = [], self.next_revision
+        for event in found:
+            kv = key_value(event.kv)
+            if kv.mod_revision < start:
+                continue
+            prev = key_value(event.prev_kv) if event.HasField("prev_kv") else None
+            events.append(Event(DELETE if event.type else PUT, kv, prev, kv.mod_revision))
+        if events:
+            self.next_revision = events[-1].revision + 1
+            self._add(events)
+
+    def _add(self, events: list[Event]) -> None:
+        self.events += events
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if waiter.done:  # its time was up
+                return
+            waiter.finish(self.events.popleft())
+
+    def _on_canceled(self, response: Any) -> str:
+        reason = _plain_reason(response.cancel_reason)
+        if response.compact_revision or reason == api.COMPACTED.text:
+            error = Compacted()
+            error.compact_revision = response.compact_revision
+            self.end(error)
+        elif reason in TOKEN_TEXTS or reason == api.NO_LEADER.text:
+            return reason
+        elif reason == api.PERMISSION_DENIED.text and not self._was_denied and self.core and self.core.can_renew_token:
+            self._was_denied = True
+            return reason
+        else:
+            row = api.WATCH_CANCELED
+            known = next((each for each in api.BY_NAME.values() if each.text == reason), None)
+            self.end(error_of(known.code, reason) if known else WatchCanceled(reason or row.text))
+        return ""
+
+
+def _plain_reason(reason: str) -> str:
+    """Without what Go puts before an error's text."""
+    return reason.partition(" desc = ")[2] if reason.startswith("rpc error: code = ") else reason
+
+
+class WatchStreams:
+    """All watchers of a client: on one stream, or two if some of them require a leader."""
+
+    def __init__(self, core: Host) -> None:
+        self._streams = {requires_leader: WatchStream(core, requires_leader) for requires_leader in (False, True)}
+
+    @property
+    def is_active(self) -> bool:
+        return any([stream.watchers for stream in self._streams.values()])
+
+    def add(self, options: WatchOptions) -> Watcher:
+        """raises ClientClosed"""
+        return self._streams[options.requires_leader].add(options)
+
+    def remove(self, watcher: Watcher) -> None:
+        """It is told nothing more."""
+        self._streams[watcher.options.requires_leader].remove(watcher)
+
+    def request_progress(self) -> None:
+        for stream in self._streams.values():
+            stream.request_progress()
+
+    def close(self, error: EtcdError) -> None:
+        for stream in self._streams.values():
+            stream.close(error)
+
+
+class WatchStream:
+    """call: None while there is no stream, or one is to come after its pause."""
+
+    def __init__(self, core: Host, requires_leader: bool) -> None:
+        self.watchers: dict[int, Watcher] = {}
+        self._core = core
+        self._requires_leader = requires_leader
+        self._call: StreamCall | None = None
+        self._is_open = False
+        self._pause_s = RESUME_FIRST_S
+        self._last_id = 0
+        self._creating: deque[Watcher] = deque()  # asked for on this stream and not answered: answers come in order
+
+    def add(self, options: WatchOptions) -> Watcher:
+        if self._core.closed:
+            raise ClientClosed(self._core.closed)
+        self._last_id += 1
+        watcher = self.watchers[self._last_id] = Watcher(options, self._last_id)
+        watcher.core = self._core
+        if self._call is None:
+            if len(self.watchers) == 1:
+                self._open()
+        elif self._is_open:
+            self._create(self._call, watcher)
+        return watcher
+
+    def _create(self, call: StreamCall, watcher: Watcher) -> None:
+        self._creating.append(watcher)
+        self._core.send(call, watcher.create_request())
+
+    def remove(self, watcher: Watcher) -> None:
+        from etcdz.proto import etcdserverpb as pb
+
+        if self.watchers.pop(watcher.watch_id, None) is None:
+            return
+        watcher.end(None)
+        call = self._call
+        if call is None:
+            return
+        if not self.watchers:
+            self._call = None
+            call.cancel()
+        elif self._is_open:
+            cancel = pb.WatchCancelRequest(watch_id=watcher.watch_id)
+            self._core.send(call, pb.WatchRequest(cancel_request=cancel).SerializeToString())
+
+    def request_progress(self) -> None:
+        from etcdz.proto import etcdserverpb as pb
+
+        if self._call is not None and self._is_open:
+            request = pb.WatchRequest(progress_request=pb.WatchProgressRequest())
+            self._core.send(self._call, request.SerializeToString())
+
+    def close(self, error: EtcdError) -> None:
+        for watcher in list(self.watchers.values()):
+            watcher.end(error)
+        self.watchers.clear()
+        call, self._call = self._call, None
+        if call is not None:
+            call.cancel()
+
+    def _open(self) -> None:
+        if self._core.closed or not self.watchers or self._call is not None:
+            return
+        call = self._call = StreamCall(methods.WATCH, self._requires_leader)
+        self._is_open = False
+        call.open = self._on_open
+        call.message = self._on_message
+        call.end = lambda error: self._on_end(call, error)
+        self._core.stream(call)
+
+    def _on_open(self) -> None:
+        call = self._call
+        if call is None:
+            return
+        self._is_open = True
+        self._creating.clear()
+        for watcher in self.watchers.values():
+            self._create(call, watcher)
+
+    def _on_message(self, message: bytes) -> None:
+        from etcdz.proto import etcdserverpb as pb
+
+        response = pb.WatchResponse.FromString(message)
+        if response.watch_id == -1 and not response.created:  # the answer to a request for progress
+            for each in list(self.watchers.values()):
+                each.on_response(response)
+            return
+        watcher = self._watcher_of(response)
+        if watcher is None:
+            return
+        self._pause_s = RESUME_FIRST_S
+        reason = watcher.on_response(response)
+        if reason:
+            self._restart(reason)
+        elif watcher.ended:
+            self.watchers.pop(watcher.watch_id, None)
+
+    def _watcher_of(self, response: Any) -> Watcher | None:
+        """NB: one that is refused may be answered without its id."""
+        watcher = self.watchers.get(response.watch_id)
+        if response.created and self._creating:
+            if response.watch_id < 0:
+                watcher = self._creating.popleft()
+            elif watcher is not None and watcher in self._creating:
+                self._creating.remove(watcher)
+            else:
+                self._creating.popleft()  # removed meanwhile
+        return None if watcher is None or watcher.ended else watcher
+
+    def _restart(self, reason: str) -> None:
+        """Another stream, if that may help; it ends all watchers if not."""
+        call = self._call
+        if call is None:
+            return
+        if reason == api.PERMISSION_DENIED.text or reason in TOKEN_TEXTS:
+            if not self._core.renew_token(call.generation):
+                self.close(error_of(_CODES.get(reason, 0), reason))
+                return
+        elif reason != api.NO_LEADER.text:
+            self.close(WatchCanceled(reason))
+            return
+        call.cancel()
+        self._resume()
+
+    def _on_end(self, call: StreamCall, error: EtcdError | None) -> None:
+        if call is not self._call:
+            return
+        if error is not None and not error.retriable and error.code not in _STREAM_ENDS:
+            self.close(error)
+        else:
+            self._resume()
+
+    def _resume(self) -> None:
+        self._call = None
+        self._is_open = False
+        pause, self._pause_s = self._pause_s, min(RESUME_MAX_S, self._pause_s * RESUME_FACTOR)
+        self._core.after(pause, self._open)
+
+
+_STREAM_ENDS: Final = (api.Code.INTERNAL, api.Code.CANCELED, api.Code.UNKNOWN)
+"""A stream that breaks for such a reason is tried again; e.g. a member that stops cancels its streams."""
+_CODES: Final = {row.text: row.code for row in api.BY_NAME.values()}
