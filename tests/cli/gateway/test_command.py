@@ -55,9 +55,7 @@ def test_there_are_no_records() -> None:
     def none(name: str) -> list[Weighted]:
         raise OSError(f"lookup {name}: no such host")
 
-    with pytest.raises(
-        OSError, match=r"^dns lookup errors: lookup _etcd-client-ssl\._tcp\.here: no such host and "
-    ):
+    with pytest.raises(OSError, match=r"^dns lookup errors: lookup _etcd-client-ssl\._tcp\.here: no such host and "):
         discover("here", "", "", True, none)
 
 
