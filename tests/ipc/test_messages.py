@@ -11,7 +11,7 @@ import pytest
 from etcdz.ipc import messages
 
 ROOT = Path(__file__).resolve().parents[2]
-ACTORS = ("listener", "raft", "wal", "backend", "lessor", "compactor", "peer")
+ACTORS = ("listener", "raft", "wal", "backend", "lessor", "compactor", "peer", "proxy")
 
 
 NAMES = {kind.__name__ for kind in messages.TAGS}
