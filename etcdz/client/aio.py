@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from types import TracebackType
@@ -21,6 +22,7 @@ from etcdz.client.pages import Pages
 from etcdz.client.pending import Ask, Now, Request, Work
 from etcdz.client.requests import LeaseId, lease_id
 from etcdz.client.results import Event, KeyValue, TimeToLive, TxnResult
+from etcdz.client.snapshots import SnapshotFile, SnapshotStream
 from etcdz.client.transactions import Compare, Transaction
 from etcdz.client.watches import NO_DELETE, NO_PUT, WatchOptions
 
@@ -99,6 +101,17 @@ class Maintenance:
     move_leader = awaited(maintenance.move_leader)
     alarms = awaited(maintenance.alarms)
     disarm = awaited(maintenance.disarm)
+
+    async def snapshot(self, path: str | os.PathLike[str]) -> int:
+        """Saves the store of the member that answers: the file is whole, or not there. return its size"""
+        stream, file = SnapshotStream(), SnapshotFile(path)
+        try:
+            while piece := await self._loop.do(stream.next()):
+                await asyncio.to_thread(file.write, piece)
+            return await asyncio.to_thread(file.finish)
+        finally:
+            file.discard()
+            self._loop.enter(stream.cancel)
 
 
 class Auth:

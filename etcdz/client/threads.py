@@ -1,5 +1,6 @@
 """The client for threads: every method blocks until it has its result. One client is for all threads of a process."""
 
+import os
 import random
 import threading
 import weakref
@@ -21,6 +22,7 @@ from etcdz.client.pending import Ask, Now, Pending, Request, Work
 from etcdz.client.reactor import Reactor
 from etcdz.client.requests import LeaseId, lease_id
 from etcdz.client.results import Event, KeyValue, TimeToLive, TxnResult
+from etcdz.client.snapshots import SnapshotFile, SnapshotStream
 from etcdz.client.transactions import Compare, Transaction
 from etcdz.client.watches import NO_DELETE, NO_PUT, Watcher, WatchOptions
 
@@ -66,6 +68,17 @@ class Maintenance:
     alarms = blocking(maintenance.alarms)
     disarm = blocking(maintenance.disarm)
 
+    def snapshot(self, path: str | os.PathLike[str]) -> int:
+        """Saves the store of the member that answers: the file is whole, or not there. return its size"""
+        stream, file = SnapshotStream(), SnapshotFile(path)
+        try:
+            while piece := self._reactor.do(stream.next()):
+                file.write(piece)
+            return file.finish()
+        finally:
+            file.discard()
+            self._reactor.enter(stream.cancel)
+
 
 class Auth:
     """Users and roles."""
@@ -97,14 +110,16 @@ class Client:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._reactor = Reactor(options)
-        self._finalizer = weakref.finalize(self, self._reactor.close)
+        self._finalizer = weakref.finalize(self, self._reactor.close_soon)
+        self._finalizer.atexit = False
         self.members = Members(self._reactor)
         self.maintenance = Maintenance(self._reactor)
         self.auth = Auth(self._reactor)
 
     def close(self) -> None:
         """Ends its connections and its thread; calls that are under way fail with ClientClosed."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._reactor.close()
 
     def __enter__(self) -> Self:
         return self
@@ -269,7 +284,8 @@ class Watch:
     def __init__(self, reactor: Reactor, options: WatchOptions, timeout_s: float) -> None:
         self._reactor = reactor
         self._watcher = watcher = reactor.enter(lambda core: core.watches.add(options))
-        self._close = weakref.finalize(self, _remove_watcher, reactor, watcher)
+        self._finalizer = weakref.finalize(self, _forget_watcher, reactor, watcher)
+        self._finalizer.atexit = False
         try:
             self.created_revision: int = reactor.do(Ask(lambda core: watcher.created, timeout_s or None))
         except TimeoutError:
@@ -297,7 +313,10 @@ class Watch:
 
     def close(self) -> None:
         """Ends it; an iteration that waits ends, too."""
-        self._close()
+        self._finalizer.detach()
+        watcher = self._watcher
+        if watcher.core is self._reactor.core and not watcher.core.closed:
+            self._reactor.enter(lambda core: core.watches.remove(watcher))
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -328,11 +347,10 @@ class Watch:
         self.close()
 
 
-def _remove_watcher(reactor: Reactor, watcher: Watcher) -> None:
-    if watcher.core is reactor.core and not watcher.core.closed:
-        reactor.enter(lambda core: core.watches.remove(watcher))
-    else:
-        watcher.end(None)
+def _forget_watcher(reactor: Reactor, watcher: Watcher) -> None:
+    """Of a watch that nobody has any more."""
+    if watcher.core is reactor.core:
+        reactor.soon(lambda core: core.watches.remove(watcher))
 
 
 class Lease:

@@ -24,6 +24,7 @@ from etcdz.client.errors import (
     Unavailable,
 )
 from etcdz.client.results import DELETE, PROGRESS, PUT
+from tests.bench import client_worker
 from tests.etcd_process import Member, free_port
 
 pytestmark = pytest.mark.process
@@ -297,6 +298,21 @@ def test_a_lock_and_an_election_with_asyncio(run: Any) -> None:
 # ---- the cluster ----
 
 
+def test_a_snapshot_is_a_whole_file_or_none(db: Any, run: Any, tmp_path: Path) -> None:
+    for number in range(30):
+        db.put(f"k{number}", b"x" * 50_000)
+    size = db.maintenance.snapshot(tmp_path / "a.db")
+    assert size == (tmp_path / "a.db").stat().st_size > 1_000_000
+
+    async def work(db: Any) -> None:
+        assert await db.maintenance.snapshot(tmp_path / "b.db") > 1_000_000
+
+    run(work)
+    with etcdz.connect(f"127.0.0.1:{free_port()}") as nobody, pytest.raises(Unavailable):
+        nobody.maintenance.snapshot(tmp_path / "c.db")
+    assert sorted([path.name for path in tmp_path.iterdir()]) == ["a.db", "b.db"]
+
+
 def test_members_and_upkeep(db: Any, member: Member) -> None:
     (known,) = db.members.list()
     status = db.maintenance.status()
@@ -366,6 +382,17 @@ def test_after_a_fork_both_processes_go_on(db: Any) -> None:
     assert status == 0
     assert events.get(10).text == "child"
     assert db.put("k", "parent").revision
+
+
+# ---- what is measured ----
+
+
+@pytest.mark.parametrize("tasks", [0, 10])
+def test_the_measurement_of_a_call_runs(member: Member, tasks: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for operation in ("put", "get"):
+        client_worker.main(["etcdz", member.target, operation, "20", str(tasks)])
+        per_second, cpu_us = map(float, capsys.readouterr().out.split())
+        assert per_second > 0 and cpu_us > 0
 
 
 # ---- docs ----
