@@ -1,9 +1,9 @@
 """What a call costs its client: `python -m tests.bench.clients --etcd3=/path/to/python --aetcd=...`.
 
 The client library beside python-etcd3 (one thread) and aetcd (100 tasks), put and get, alternating, against one member;
-each in a process of its own. Each of the others is in an interpreter of its own, since they want other
-versions of protobuf than this project and one another; what is not installed there is left out. Printed are medians of calls/s and of CPU time per call, and how many times less that is than the
-other's. Nothing here asserts anything about time.
+each in a process of its own. Each of the others is in an interpreter of its own, since they want other versions of
+protobuf than this project and one another; what is not installed there is left out. Printed are medians of calls/s and
+of CPU time per call, and how many times less that is than the other's. Nothing here asserts anything about time.
 """
 
 import argparse

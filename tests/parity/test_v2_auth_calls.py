@@ -3,12 +3,13 @@
 import json
 import random
 from base64 import b64encode
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.etcd_process import Etcdz, RealEtcd
-from tests.parity.test_v2_calls import Client
 from tests.v2.recorded import FORM, in_order
 
 pytestmark = [
@@ -83,10 +84,10 @@ def _odd(rng: random.Random) -> tuple[str, str, str]:
 _MAKERS = {"key": _key, "user": _user, "role": _role, "enable": _enable, "list": _list, "odd": _odd}
 
 
-def told(client: Client, asked: Asked) -> tuple[int, str, str, str]:
+def told(client: HTTPConnection, asked: Asked) -> tuple[int, str, str, str]:
     method, path, body, said = asked
-    client.connection.request(method, path, body.encode() or None, FORM | said)
-    answer = client.connection.getresponse()
+    client.request(method, path, body.encode() or None, FORM | said)
+    answer = client.getresponse()
     headers = answer.headers
     return (
         answer.status,
@@ -111,7 +112,7 @@ def test_random_calls_are_answered_alike(tmp_path: Path, request: pytest.Fixture
         RealEtcd(tmp_path / "theirs", "--enable-v2", "--unsafe-no-fsync") as etcd,
         Etcdz(tmp_path / "ours", "--enable-v2", "--unsafe-no-fsync") as ours,
     ):
-        clients = Client(ours), Client(etcd)
+        clients = [HTTPConnection(urlsplit(member.client_url).netloc, timeout=60) for member in (ours, etcd)]
         for number in range(CALLS_LONG if is_long else CALLS):
             asked = first[number] if number < len(first) else random_call(rng)
             answers = [told(client, asked) for client in clients]
