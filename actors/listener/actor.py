@@ -321,7 +321,7 @@ class ListenerActor(Actor):
         return Handshakes(
             self,
             settings,
-            TlsFiles(settings, self.log),
+            TlsFiles(settings, self.log, crl_behind=True),
             self.log,
             self.event_loop,
             hold=lambda full: self.acceptor.hold(secure if full else ()),

@@ -122,6 +122,7 @@ BAD_CLAIMS: list[Any] = [
     {"username": "\ud800", "revision": 7},
     {"username": "alice", "revision": 7, "exp": "soon"},
     {"username": "alice", "revision": 7, "exp": None},
+    {"username": "alice", "revision": 7, "exp": 10**400},
     {"username": "alice", "revision": 7, "exp": NOW - 1},
     {"username": "alice", "revision": 7, "nbf": NOW + 60},
     {"username": "alice", "revision": 7, "iat": NOW + 60},
