@@ -6,20 +6,21 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
 
 from etcdz.client import maintenance, operations, requests
 from etcdz.client.connecting import make_options
 from etcdz.client.core import Core
 from etcdz.client.endpoints import parse_endpoints
 from etcdz.client.errors import ClientClosed, DeadlineExceeded, EtcdError, LeaseNotFound, LockLost
-from etcdz.client.keys import Key, span
+from etcdz.client.keys import Key, as_bytes, span
 from etcdz.client.leases import KeptLease
 from etcdz.client.operations import Candidate, HeldLock, Observation
 from etcdz.client.options import Options
 from etcdz.client.pages import Pages
 from etcdz.client.pending import Ask, Now, Pending, Request, Work
 from etcdz.client.reactor import Reactor
+from etcdz.client.recipes import Attempt, QueuePlaces
 from etcdz.client.requests import LeaseId, lease_id
 from etcdz.client.results import Event, KeyValue, TimeToLive, TxnResult
 from etcdz.client.snapshots import SnapshotFile, SnapshotStream
@@ -28,6 +29,7 @@ from etcdz.client.watches import NO_DELETE, NO_PUT, Watcher, WatchOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 _system_random: Final = random.SystemRandom()
 
 
@@ -243,6 +245,24 @@ class Client:
         """An election: a context manager with a value to stand for it, without one to see who leads."""
         return Election(self, name, value, ttl, timeout)
 
+    def stm(
+        self, work: Callable[["Stm"], R], *, isolation: str = "serializable_snapshot", timeout: float | None = None
+    ) -> R:
+        """Runs work, which reads and writes by its argument, until nothing has come in between. return what it does
+
+        timeout     of each call
+        raises      what work raises: then nothing is written
+        """
+        while True:
+            attempt = Attempt(isolation)
+            result = work(Stm(self._reactor, attempt, timeout))
+            if self._reactor.do(attempt.commit().request(timeout)).succeeded:
+                return result
+
+    def queue(self, name: Key) -> "Queue":
+        """A queue of all clients."""
+        return Queue(self._reactor, name)
+
     # ---- the client itself ----
 
     @property
@@ -273,6 +293,44 @@ class Txn(Transaction):
     def commit(self, *, timeout: float | None = None) -> TxnResult:
         """Does it."""
         return self._reactor.do(self.request(timeout))
+
+
+class Stm:
+    """What the function of an STM reads and writes by."""
+
+    def __init__(self, reactor: Reactor, attempt: Attempt, timeout: float | None) -> None:
+        self._reactor = reactor
+        self._attempt = attempt
+        self._timeout = timeout
+        self.put = attempt.put
+        self.delete = attempt.delete
+
+    @overload
+    def get(self, name: Key) -> bytes | None: ...
+    @overload
+    def get(self, name: Key, default: D) -> bytes | D: ...
+    def get(self, name: Key, default: Any = None) -> Any:
+        """Its value, as this function has last written it, or as it was."""
+        key, attempt = as_bytes(name), self._attempt
+        if not attempt.known(key):
+            attempt.note(key, self._reactor.do(attempt.request(key, self._timeout)))
+        value = attempt.value(key)
+        return default if value is None else value
+
+
+class Queue:
+    """Entries in the order in which they were put; each is got once."""
+
+    def __init__(self, reactor: Reactor, name: Key) -> None:
+        self._reactor = reactor
+        self._places = QueuePlaces(name)
+
+    def put(self, value: Key) -> None:
+        self._reactor.run(self._places.put(value, _system_random.getrandbits(64)))
+
+    def get(self, timeout: float | None = None) -> bytes:
+        """The oldest entry; waits for one. raises TimeoutError"""
+        return self._reactor.run(self._places.get(timeout))
 
 
 class Watch:
