@@ -4,6 +4,7 @@
     etcdz actors ...         its processes
     etcdz monitor ...        the same, as a screen
     etcdz bench ...          a load generator
+    etcdz gateway ...        a TCP proxy in front of a cluster
 
 Commands are loaded when asked for, so that each costs only its own imports.
 """
@@ -23,9 +24,14 @@ from etcdz.config.notes import Note
 from etcdz.config.reading import ExitRequest, Host, read
 from etcdz.telemetry import logs
 
-COMMANDS = {"actors": "etcdz.cli.actors", "bench": "etcdz.cli.bench", "monitor": "etcdz.cli.monitor"}
+COMMANDS = {
+    "actors": "etcdz.cli.actors",
+    "bench": "etcdz.cli.bench",
+    "gateway": "etcdz.cli.gateway",
+    "monitor": "etcdz.cli.monitor",
+}
 """First word -> module with main(argv) -> exit status."""
-NOT_YET = ("gateway", "grpc-proxy")
+NOT_YET = ("grpc-proxy",)
 
 log = logs.get()
 
