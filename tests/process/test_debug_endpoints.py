@@ -25,6 +25,8 @@ def test_a_developer_sees_variables_stacks_and_a_profile(make_trial: Callable[..
         name: "debug" for name in actors if name not in ("supervisor", "zygote")
     }
     shown = json.loads(ask("/debug/vars"))
+    while shown["raft.status"]["lead"] == "0":  # as of raft's last heartbeat, which may be of before the election
+        shown = json.loads(ask("/debug/vars"))
     assert "--log-level=debug" in shown["cmdline"] and shown["memstats"]["Sys"] > 50 << 20
     assert shown["raft.status"]["raftState"] == "StateLeader"
     stacks = ask("/debug/pprof/goroutine?debug=2").decode()
