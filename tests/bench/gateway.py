@@ -182,6 +182,9 @@ def measure(names: list[str], rounds: int) -> dict[tuple[str, str], list[Figures
         members: dict[type[Member], Member] = {
             kind: held.enter_context(kind(Path(directory), "--enable-v2")) for kind in (RealEtcd, Etcdz)
         }
+        for member in members.values():
+            for name in ("put", "v2-put"):  # what other rows read
+                run_requests(program, member, ROWS[name]._replace(requests=CONNECTIONS), Path(directory), [])
         for name in names:
             for _, kind in in_turn(rounds):
                 target = found.setdefault((name, kind.kind), [])
