@@ -4,7 +4,9 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from etcdz.bootstrap import data_kind
 from etcdz.bootstrap.errors import BootstrapError, DiscoveryError
 from etcdz.config import MemberConfig
 from etcdz.migration.errors import MigrationError
@@ -25,7 +27,7 @@ from supervisor.runtime.data_dir import DataDir, DataDirError
 from supervisor.runtime.host_process import HostProcess
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.signals import Signals
-from supervisor.tree import TREE, ChildSpec, TreeError, check, tree_for
+from supervisor.tree import PROXY_TREE, TREE, ChildSpec, TreeError, check, tree_for
 
 log = logs.get("supervisor")
 
@@ -42,9 +44,43 @@ def run(config: MemberConfig, tree: tuple[ChildSpec, ...] = TREE, first_zygote: 
     settings = config.to_dict()
     logs.configure(settings, behind=True)
     try:
+        if config.proxy != data_kind.OFF:
+            return _run_proxy(config, settings)
         return _run(config, settings, tree, first_zygote)
     finally:
         logs.flush(logs.LAST_LINES_S)
+
+
+def _run_proxy(config: MemberConfig, settings: dict[str, object]) -> int:
+    """As run. NB: what it answers is no secret of this process: unix sockets are as open as the umask has them."""
+    log.info("v2 API proxy starting")
+    umask = os.umask(PRIVATE)
+    try:
+        specs = tree_for(settings, PROXY_TREE)
+        if config.is_discovered and not (Path(config.data_dir) / "proxy" / "cluster").exists():
+            raise DataDirError("a proxy finds the members by --initial-cluster; discovery is for members alone")
+        data = data_dir.take(config.data_dir)
+    except (TreeError, DataDirError) as error:
+        log.fatal("failed to start etcdz", error=str(error))
+        return 1
+    try:
+        (Path(config.data_dir) / "proxy").mkdir(exist_ok=True)
+        config = certificates.prepare(config)
+        with _claim_peers(config, specs, umask) as peers, _claim_clients(config, specs, umask) as clients:
+            settings = {**config.to_dict(), **clients.urls}
+            failure, stop_signal = _run_tree(settings, specs, data, peers, clients, None)
+    except CertificateError as error:
+        certificates.failed(error)
+        return 1
+    except (AddressError, OSError) as error:
+        log.fatal("failed to start the proxy", error=str(error))
+        return 1
+    finally:
+        data.release()
+    if failure:
+        log.fatal("the proxy has stopped", reason=failure)
+        return 1
+    return _end_by(stop_signal)
 
 
 def _run(

@@ -85,6 +85,9 @@ TREE: Final = (
     ChildSpec(name="listener", kind="actors.listener.actor", stage=5, numbered=True, overlap=True, listen_sockets=True),
 )
 
+PROXY_TREE: Final = (ChildSpec(name="proxy", kind="actors.proxy.actor", stage=1, listen_sockets=True),)
+"""Of `--proxy`, which is no member."""
+
 KILL_AFTER_S: Final = 1.0
 """From SIGTERM to SIGKILL."""
 

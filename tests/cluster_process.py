@@ -29,6 +29,8 @@ FAST: Final = ("--heartbeat-interval=50", "--election-timeout=500")
 """For tests in which members die: half of the usual, and enough for a busy machine with two CPUs."""
 _LOOK_EVERY_S: Final = 0.02
 _CALL_TIMEOUT_S: Final = 10.0
+_HASH_TIMEOUT_S: Final = 120.0
+"""A whole store is read for it, on a machine that may be slow."""
 _RECONFIG_TIMEOUT_S: Final = 60.0
 _TRANSIENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN)
 
@@ -76,6 +78,11 @@ class ClusterMember(Member):
     def status(self) -> Any:
         return self.call("Maintenance/Status", pb.StatusRequest(), pb.StatusResponse, 3)
 
+    def revision(self) -> int:
+        """Of its own store, which may be behind that of others."""
+        request = pb.RangeRequest(key=b"\0", count_only=True, serializable=True)
+        return int(self.call("KV/Range", request, pb.RangeResponse).header.revision)
+
     def put(self, key: bytes, value: bytes) -> Any:
         return self.call("KV/Put", pb.PutRequest(key=key, value=value), pb.PutResponse)
 
@@ -84,7 +91,8 @@ class ClusterMember(Member):
 
     def hash_kv(self, revision: int = 0) -> tuple[int, int, int]:
         """(revision that it has, hash up to the asked one, compact revision)"""
-        found = self.call("Maintenance/HashKV", pb.HashKVRequest(revision=revision), pb.HashKVResponse)
+        request = pb.HashKVRequest(revision=revision)
+        found = self.call("Maintenance/HashKV", request, pb.HashKVResponse, _HASH_TIMEOUT_S)
         return found.header.revision, found.hash, found.compact_revision
 
     def member_list(self) -> Any:
@@ -360,7 +368,7 @@ class Cluster:
         revision = members[0].get(b"\0", count_only=True).header.revision
 
         def all_there() -> bool:
-            return all(member.hash_kv()[0] >= revision for member in members)
+            return all(member.revision() >= revision for member in members)
 
         until(all_there, timeout_s, lambda: f"not all have come to {revision}: {_revisions(members)}")
         return {member.name: (revision, *member.hash_kv(revision)[1:]) for member in members}
@@ -373,7 +381,7 @@ class Cluster:
 
 
 def _revisions(members: Iterable[ClusterMember]) -> dict[str, int]:
-    return {member.name: member.hash_kv()[0] for member in members}
+    return {member.name: member.revision() for member in members}
 
 
 def _view(status: Any) -> tuple[str, int]:

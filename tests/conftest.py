@@ -15,7 +15,10 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.examples import choose_profile
 from tests.skips import why_allowed
+
+pytest_plugins = ["pytester"]
 
 LEFT_OUT = ("process", "parity", "slow")
 """Markers of the tests that --fast leaves out."""
@@ -37,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the extended form: more rounds, more data")
     parser.addoption("--strict-skips", action="store_true", help="fail for skips that tests/skips.py does not allow")
     group = parser.getgroup("parity", "random conversations with a real etcd and with etcdz (tests/parity)")
-    group.addoption("--parity-ops", type=int, default=2_400, help="how many random calls (default %(default)s)")
+    group.addoption("--parity-ops", type=int, default=1_000, help="how many random calls (default %(default)s)")
     group.addoption("--parity-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
     group.addoption(
         "--parity-subject",
@@ -46,10 +49,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what to hold against the real etcd; `etcd` itself proves the harness",
     )
     sim = parser.getgroup("sim", "simulated Raft clusters (tests/sim)")
-    sim.addoption("--sim-seeds", type=int, default=400, help="how many seeds to run (default %(default)s)")
+    sim.addoption("--sim-seeds", type=int, default=120, help="how many seeds to run (default %(default)s)")
 
 
 # ---- --fast ----
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    choose_profile(bool(config.getoption("--fast")))
 
 
 @pytest.hookimpl(trylast=True)
@@ -59,9 +66,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         gone = set(left_out)
         items[:] = [item for item in items if item not in gone]
-    # The longest files first, or one of them keeps a single worker busy when all others are done.
+    # The longest files first, or one of them keeps a single worker busy when all others are done. Left to itself, xdist
+    # would begin with those of the most tests, which are the fast ones: hence --no-loadscope-reorder in pyproject.toml.
     patient = {item.path for item in items if any(item.get_closest_marker(marker) for marker in LEFT_OUT)}
     items.sort(key=lambda item: item.path not in patient)
+
+
+# ---- --long ----
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before the fixtures, which may take seconds."""
+    if item.get_closest_marker("long") and not item.config.getoption("--long"):
+        pytest.skip("only with --long")
 
 
 # ---- skips ----

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from tests.certificates import SERVER, Authority, Issued
+from etcdz.testing.certificates import SERVER, Authority, Issued
 from tests.etcd_process import Etcdz, Member, MemberFailed, OldEtcd, RealEtcd, find_program
 
 HOST = "127.0.0.1"

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
-from tests.certificates import Authority, Issued
+from etcdz.testing.certificates import Authority, Issued
 from tests.process.load import open_channel, unary
 from tests.secure_members import HOST, PUBLIC_NAME, SecureMember, SecureTarget
 

@@ -89,13 +89,13 @@ class Http2Exchange(Exchange):
     def _answer(self, status: int, body: bytes, kind: bytes, headers: list[Header]) -> None:
         if self.connection.grpc is not None:
             length = (b"content-length", b"%d" % len(body))
-            fields = [*headers, *_kind(kind), length]
+            fields = [*_in_lower_case(headers), *_kind(kind), length]
             self.connection.grpc.respond(self.request.id, status, fields, body if self._has_body else b"")
         self._owner.under_way.pop(self.request.id, None)
 
     def _begin(self, status: int, kind: bytes, headers: list[Header]) -> None:
         if self.connection.grpc is not None:
-            self.connection.grpc.begin_response(self.request.id, status, [*headers, *_kind(kind)])
+            self.connection.grpc.begin_response(self.request.id, status, [*_in_lower_case(headers), *_kind(kind)])
 
     def _send(self, data: bytes) -> None:
         if self.connection.grpc is not None and self._has_body:
@@ -105,6 +105,11 @@ class Http2Exchange(Exchange):
         if self.connection.grpc is not None:
             self.connection.grpc.end_response(self.request.id)
         self._owner.under_way.pop(self.request.id, None)
+
+
+def _in_lower_case(headers: list[Header]) -> list[Header]:
+    """HTTP/2 knows no other names; with one, clients take the whole answer for malformed. Source: RFC 9113, 8.2.1"""
+    return [(name.lower(), value) for name, value in headers]
 
 
 def _kind(kind: bytes) -> list[Header]:

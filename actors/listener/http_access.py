@@ -59,6 +59,18 @@ class HttpAccess:
             return False
         return True
 
+    def admits_socket(self, exchange: Exchange) -> bool:
+        """Whether a WebSocket may be opened; if not, it is answered. Browsers do not ask --cors before they open one,
+        show what comes over it to whatever page has opened it, and send cookies along."""
+        request = exchange.request
+        origin = request.headers.get(b"origin")
+        if origin is None or self._for_all is not None or origin in self._origins:
+            return True
+        if origin.partition(b"://")[2] == request.headers.get(b"host"):
+            return True  # a page of this member's own
+        exchange.answer(403, b"Forbidden\n", b"text/plain; charset=utf-8", (b"x-content-type-options", b"nosniff"))
+        return False
+
     def _refuses(self, exchange: Exchange) -> bool:
         host = host_of(exchange.request.headers.get(b"host", b"").decode("latin-1"))
         if host in self._hosts:

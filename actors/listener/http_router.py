@@ -100,6 +100,8 @@ class Router:
             from actors.listener import websocket  # loads wsproto and h11, which few members need
 
             if websocket.is_asked_for(request):
+                if self._access is not None and not self._access.admits_socket(exchange):
+                    return
                 websocket.open_websocket(exchange, self, self._message_bytes_max)
                 return
         self.serve(exchange)

@@ -153,8 +153,12 @@ class V2Flow(Handler, ForClient):
 
     @property
     def username(self) -> str:
-        """NB: names of the v3 API are others: who guesses at these does not have those wait."""
-        return f"{AUTH}/{self._step.name}" if isinstance(self._step, Check) else ""
+        """Whose wrong passwords are counted together. NB: not those of other hosts: each request of the v2 API has a
+        password, and who guesses at one would have all clients of that user wait."""
+        if not isinstance(self._step, Check):
+            return ""
+        host = str(self._exchange.client.remote).rpartition(":")[0]
+        return f"{AUTH}/{self._step.name} {host}"
 
     def work(self) -> str | bool:
         """In a thread: the hash, or whether it is the password."""

@@ -40,14 +40,31 @@ class Lookup(Protocol):
     def __call__(self, name: str) -> list[Target]: ...
 
 
+class Weighted(NamedTuple):
+    """A target as its record has it: lower priorities first, more to greater weights."""
+
+    host: str
+    port: int
+    priority: int
+    weight: int
+
+
 def lookup(name: str) -> list[Target]:
     """By the system's name servers. raises OSError"""
+    return [Target(found.host, found.port) for found in lookup_weighted(name)]
+
+
+def lookup_weighted(name: str) -> list[Weighted]:
+    """As lookup."""
     try:
         answer = dns.resolver.resolve(name, dns.rdatatype.SRV, lifetime=LOOKUP_S)
     except dns.exception.DNSException as error:
         raise OSError(f"lookup {name}: {error}") from None
     records = sorted(answer, key=lambda record: (record.priority, -record.weight))
-    return [Target(str(record.target).removesuffix("."), record.port) for record in records]
+    return [
+        Weighted(str(record.target).removesuffix("."), record.port, record.priority, record.weight)
+        for record in records
+    ]
 
 
 def initial_cluster(

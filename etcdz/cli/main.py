@@ -4,6 +4,7 @@
     etcdz actors ...         its processes
     etcdz monitor ...        the same, as a screen
     etcdz bench ...          a load generator
+    etcdz gateway ...        a TCP proxy in front of a cluster
 
 Commands are loaded when asked for, so that each costs only its own imports.
 """
@@ -16,14 +17,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from etcdz.bootstrap import data_kind
+from etcdz.bootstrap.errors import BootstrapError
 from etcdz.config import MemberConfig, bootstrap, checks
 from etcdz.config.notes import Note
 from etcdz.config.reading import ExitRequest, Host, read
 from etcdz.telemetry import logs
 
-COMMANDS = {"actors": "etcdz.cli.actors", "bench": "etcdz.cli.bench", "monitor": "etcdz.cli.monitor"}
+COMMANDS = {
+    "actors": "etcdz.cli.actors",
+    "bench": "etcdz.cli.bench",
+    "gateway": "etcdz.cli.gateway",
+    "monitor": "etcdz.cli.monitor",
+}
 """First word -> module with main(argv) -> exit status."""
-NOT_YET = ("gateway", "grpc-proxy")
+NOT_YET = ("grpc-proxy",)
 
 log = logs.get()
 
@@ -54,14 +62,19 @@ def _run_member(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     outcome = reading.outcome
     if isinstance(outcome, ExitRequest):
         return _exit(outcome, argv)
+    try:
+        outcome = data_kind.decide(outcome)
+    except BootstrapError as problem:
+        return _exit(ExitRequest(1, error=str(problem)), argv)
+    is_proxy = outcome.proxy != data_kind.OFF
     if sink_error := _set_up_logging(outcome.to_dict()):
         return _exit(ExitRequest(1, error=sink_error), argv)
     # Forked before a line is logged, which starts a thread.
-    first_zygote = importlib.import_module("supervisor.processes.first_zygote").fork()
+    first_zygote = None if is_proxy else importlib.import_module("supervisor.processes.first_zygote").fork()
     with first_zygote or nullcontext():
         log.info("Running: ", args=list(argv))
         _write(reading.late)
-        if error := _start_error(outcome):
+        if not is_proxy and (error := _start_error(outcome)):
             log.warn("failed to start etcd", error=error)
             log.fatal("discovery failed", error=error)
             return 1

@@ -2,30 +2,34 @@
 
 import asyncio
 import inspect
+import os
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from etcdz.client import maintenance, operations, requests
 from etcdz.client.connecting import make_options
 from etcdz.client.core import Core
 from etcdz.client.endpoints import parse_endpoints
 from etcdz.client.errors import ClientClosed, DeadlineExceeded, EtcdError, LeaseNotFound, LockLost
-from etcdz.client.keys import Key, span
+from etcdz.client.keys import Key, as_bytes, span
 from etcdz.client.leases import KeptLease
 from etcdz.client.loop import Loop
 from etcdz.client.operations import Candidate, HeldLock, Observation
 from etcdz.client.options import Options
 from etcdz.client.pages import Pages
 from etcdz.client.pending import Ask, Now, Request, Work
+from etcdz.client.recipes import Attempt, QueuePlaces
 from etcdz.client.requests import LeaseId, lease_id
 from etcdz.client.results import Event, KeyValue, TimeToLive, TxnResult
+from etcdz.client.snapshots import SnapshotFile, SnapshotStream
 from etcdz.client.transactions import Compare, Transaction
 from etcdz.client.watches import NO_DELETE, NO_PUT, WatchOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 M = TypeVar("M", bound="Left")
 _system_random: Final = random.SystemRandom()
 
@@ -99,6 +103,17 @@ class Maintenance:
     move_leader = awaited(maintenance.move_leader)
     alarms = awaited(maintenance.alarms)
     disarm = awaited(maintenance.disarm)
+
+    async def snapshot(self, path: str | os.PathLike[str]) -> int:
+        """Saves the store of the member that answers: the file is whole, or not there. return its size"""
+        stream, file = SnapshotStream(), SnapshotFile(path)
+        try:
+            while piece := await self._loop.do(stream.next()):
+                await asyncio.to_thread(file.write, piece)
+            return await asyncio.to_thread(file.finish)
+        finally:
+            file.discard()
+            self._loop.enter(stream.cancel)
 
 
 class Auth:
@@ -270,6 +285,28 @@ class Client:
         """An election: a context manager with a value to stand for it, without one to see who leads."""
         return Election(self, name, value, ttl, timeout)
 
+    async def stm(
+        self,
+        work: Callable[["Stm"], Awaitable[R]],
+        *,
+        isolation: str = "serializable_snapshot",
+        timeout: float | None = None,
+    ) -> R:
+        """Runs work, which reads and writes by its argument, until nothing has come in between. return what it does
+
+        timeout     of each call
+        raises      what work raises: then nothing is written
+        """
+        while True:
+            attempt = Attempt(isolation)
+            result = await work(Stm(self._loop, attempt, timeout))
+            if (await self._loop.do(attempt.commit().request(timeout))).succeeded:
+                return result
+
+    def queue(self, name: Key) -> "Queue":
+        """A queue of all clients."""
+        return Queue(self._loop, name)
+
     # ---- the client itself ----
 
     @property
@@ -300,6 +337,44 @@ class Txn(Transaction):
     async def commit(self, *, timeout: float | None = None) -> TxnResult:
         """Does it."""
         return await self._loop.do(self.request(timeout))
+
+
+class Stm:
+    """What the function of an STM reads and writes by; only `get` is awaited."""
+
+    def __init__(self, loop: Loop, attempt: Attempt, timeout: float | None) -> None:
+        self._loop = loop
+        self._attempt = attempt
+        self._timeout = timeout
+        self.put = attempt.put
+        self.delete = attempt.delete
+
+    @overload
+    async def get(self, name: Key) -> bytes | None: ...
+    @overload
+    async def get(self, name: Key, default: D) -> bytes | D: ...
+    async def get(self, name: Key, default: Any = None) -> Any:
+        """Its value, as this function has last written it, or as it was."""
+        key, attempt = as_bytes(name), self._attempt
+        if not attempt.known(key):
+            attempt.note(key, await self._loop.do(attempt.request(key, self._timeout)))
+        value = attempt.value(key)
+        return default if value is None else value
+
+
+class Queue:
+    """Entries in the order in which they were put; each is got once."""
+
+    def __init__(self, loop: Loop, name: Key) -> None:
+        self._loop = loop
+        self._places = QueuePlaces(name)
+
+    async def put(self, value: Key) -> None:
+        await self._loop.run(self._places.put(value, _system_random.getrandbits(64)))
+
+    async def get(self, timeout: float | None = None) -> bytes:
+        """The oldest entry; waits for one. raises TimeoutError"""
+        return await self._loop.run(self._places.get(timeout))
 
 
 class Watch:

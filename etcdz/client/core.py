@@ -104,6 +104,13 @@ class Core:
             line.grpc.send_message(stream.stream_id, message)
             self._writes[line] = None
 
+    def half_close(self, stream: StreamCall) -> None:
+        """Nothing more will be sent on it."""
+        line = stream.line
+        if line is not None:
+            line.grpc.half_close(stream.stream_id)
+            self._writes[line] = None
+
     def after(self, seconds: float, do: Callable[[], object]) -> None:
         """Once, from `expire`."""
         self._timer_number += 1
@@ -301,6 +308,13 @@ class Core:
         self._take(line, line.grpc.connection_lost())
         if self._is_wanted():
             self._dial_all()
+
+    @property
+    def is_busy(self) -> bool:
+        """Something may come at any moment."""
+        if self._waiting or any([line.calls for line in (*self._up, *self._leaving)]):
+            return True
+        return any([remote.line is not None and not remote.line.is_up for remote in self._remotes])
 
     def _is_wanted(self) -> bool:
         return bool(self._waiting or self.watches.is_active or self.keep_alives.is_active)

@@ -16,7 +16,7 @@ from etcdz.client.requests import get as get_request
 from etcdz.client.requests import page
 from etcdz.client.results import DELETE, Grant, KeyValue, TimeToLive
 from etcdz.client.transactions import Compare, Op, delete, get, key, put, txn
-from etcdz.client.watches import NO_PUT, Watcher, WatchOptions
+from etcdz.client.watches import NO_DELETE, NO_PUT, Watcher, WatchOptions
 from etcdz.proto import etcdserverpb as pb
 
 # ---- leases ----
@@ -86,6 +86,15 @@ async def until_deleted(name: bytes, after: int, until: float | None) -> None:
             event = await Ask(lambda core: watcher.take(), left)
             if event is None or event.type == DELETE:
                 return
+    finally:
+        await _unwatch(watcher)
+
+
+async def until_put(name: bytes, range_end: bytes, after: int, until: float | None) -> None:
+    """A key of the range was put in a revision from `after` on. raises TimeoutError"""
+    watcher = await _watch(WatchOptions(name, range_end, after, filters=(NO_DELETE,)))
+    try:
+        await Ask(lambda core: watcher.take(), None if until is None else max(0.0, until - await Now()))
     finally:
         await _unwatch(watcher)
 

@@ -1,8 +1,15 @@
 """The shell of threads: one thread reads all connections of a client; who calls writes itself and waits on a lock.
 
-The core is entered under `lock` alone. The thread sleeps until bytes come or a deadline does; a caller wakes it only
-for a deadline that is earlier, or for bytes that the kernel does not take. After something has happened it sleeps
-for at most LAZY_S, so that calls in a row need not wake it for their deadlines.
+The core is entered under `lock` alone. Whoever reads sleeps until bytes come or a deadline does; a caller wakes it for
+a deadline that is earlier, or for bytes that the kernel does not take. After something has happened it sleeps for
+LAZY_S at most, so that calls in a row need not wake it for their deadlines.
+
+Calls in a row by one thread would each wait for two switches of threads. So the client's thread *parks* when an answer
+has left nothing under way: for GRACE_S it does not read, and who calls meanwhile *drives*: it reads in its place until
+it has its answer. Once nobody has driven for that time, or a driver leaves something under way, it reads again. What is
+to be written when a driver has its answer (to a PING of the server) goes with the next call, or after that time.
+
+What the garbage collector ends is only noted (`soon`): it may come at any moment, in a thread that is in the core.
 
 After a fork the child's client begins anew: sockets are closed without a word, and nothing of the parent's goes on.
 """
@@ -16,6 +23,7 @@ import ssl
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -24,10 +32,11 @@ from etcdz.client.dialling import open_socket
 from etcdz.client.errors import ClientClosed
 from etcdz.client.lines import Line
 from etcdz.client.options import Options
-from etcdz.client.pending import Step, Work
+from etcdz.client.pending import Call, Pending, Step, Work
 
 R = TypeVar("R")
 LAZY_S: Final = 0.5
+GRACE_S: Final = 0.02
 _FOREVER: Final = float("inf")
 _READ_BYTES: Final = 1 << 18
 _CLOSE_S: Final = 1.0
@@ -73,6 +82,7 @@ class Reactor:
         self.lock = threading.Lock()
         self._options = options
         self._is_closed = False
+        self._noted: deque[Callable[[Core], object]] = deque()
         self._begin_anew()
         _reactors.add(self)
 
@@ -83,7 +93,11 @@ class Reactor:
         self._thread: threading.Thread | None = None
         self._wake_fds: tuple[int, int] | None = None
         self._wakes_at = _FOREVER
-        self._pid = os.getpid()
+        self._park = threading.Lock()
+        self._park.acquire()
+        self._is_parked = False
+        self._is_driven = False
+        self._driven_at = 0.0
 
     # ---- for callers ----
 
@@ -94,22 +108,30 @@ class Reactor:
                 self._start()
             core = self.core
             pending = step.begin(core)
-            if not pending.done:
+            if pending.done:
+                self._flush()
+                return _result(step, pending)
+            drives = self._is_parked and not self._is_driven
+            if drives:
+                self._is_driven = True
+                self._push()
+                timeout = LAZY_S if _is_long(pending) else self._plan(core, LAZY_S)
+            else:
                 gate = threading.Lock()
                 gate.acquire()
                 pending.tell = gate.release
-            self._flush()
-        if not pending.done:
-            try:
+                self._flush()
+        try:
+            if drives:
+                self._drive(core, pending, timeout)
+            else:
                 gate.acquire()
-            except BaseException:
-                with self.lock:
-                    step.give_up(core, pending)
-                    self._flush()
-                raise
-        if pending.error is not None:
-            raise pending.error
-        return step.result(pending.value)
+        except BaseException:
+            with self.lock:
+                step.give_up(core, pending)
+                self._flush()
+            raise
+        return _result(step, pending)
 
     def run(self, work: Work[R]) -> R:
         """An operation's result. What interrupts it is thrown into it, so that it can tidy up."""
@@ -136,18 +158,32 @@ class Reactor:
             self._flush()
         return result
 
+    def soon(self, do: Callable[[Core], object]) -> None:
+        """The same, a little later and in the client's thread; takes no lock."""
+        if self._thread is not None and not self._is_closed:
+            self._noted.append(do)
+            self._wake()
+
+    def close_soon(self) -> None:
+        """Nobody has the client any more."""
+        self.soon(lambda core: self._shut())
+
+    def _shut(self) -> None:
+        self._is_closed = True
+        self.core.close()
+
     def close(self) -> None:
         """All calls that are under way fail with ClientClosed. The thread has ended when this returns."""
         with self.lock:
             if self._is_closed:
                 return
-            self._is_closed = True
-            self.core.close()
+            self._shut()
             thread = self._thread
             if thread is None:
                 return
             self._flush()
             self._wake()
+            self._unpark()
         if thread is not threading.current_thread():
             thread.join(_CLOSE_S)
 
@@ -167,11 +203,22 @@ class Reactor:
 
     def _wake(self) -> None:
         if self._wake_fds is not None:
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(OSError):  # it is full, or its thread has just ended
                 os.write(self._wake_fds[1], b"\0")
         self._wakes_at = 0.0
 
+    def _unpark(self) -> None:
+        if self._is_parked and self._park.locked():
+            self._park.release()
+
     def _flush(self) -> None:
+        """What the core wants done, and whoever reads is woken if that is due before it would wake by itself."""
+        self._push()
+        deadline = self.core.next_deadline()
+        if deadline is not None and deadline < self._wakes_at:
+            self._wake()
+
+    def _push(self) -> None:
         """What the core wants done: connections dialled, bytes written, connections closed."""
         core = self.core
         for line in core.take_dials():
@@ -190,9 +237,30 @@ class Reactor:
                     core.lost(line, str(error))
         for line in core.take_hangups():
             self._hang_up(line)
+
+    def _plan(self, core: Core, timeout: float | None) -> float | None:
+        """How long whoever reads may sleep. timeout: at most"""
+        deadline, now = core.next_deadline(), time.monotonic()
+        if deadline is not None:
+            left = max(0.0, deadline - now)
+            timeout = left if timeout is None else min(left, timeout)
+        self._wakes_at = _FOREVER if timeout is None else now + timeout
+        return timeout
+
+    def _turn(self, core: Core, ready: list[tuple[int, int]], driver: Pending[Any] | None = None) -> float | None:
+        """What has come, and what is due. return how long whoever reads may sleep. driver: what who reads waits for"""
+        self._wakes_at = 0.0  # while it is awake nobody need wake it
+        for fd, flags in ready:
+            self._on_ready(core, fd, flags)
+        while self._noted:
+            self._noted.popleft()(core)
+        if driver is not None and driver.done:
+            return None
         deadline = core.next_deadline()
-        if deadline is not None and deadline < self._wakes_at:
-            self._wake()
+        if deadline is not None and deadline <= time.monotonic():
+            core.expire()
+        self._push()
+        return self._plan(core, LAZY_S if ready else None)
 
     def _hang_up(self, line: Line) -> None:
         transport, line.transport = line.transport, None
@@ -232,22 +300,47 @@ class Reactor:
             while not self._is_closed:
                 ready = self._poll.poll(None if timeout is None else timeout * 1000)
                 with self.lock:
-                    self._wakes_at = 0.0  # while it is awake nobody need wake it
-                    for fd, flags in ready:
-                        self._on_ready(core, fd, flags)
-                    now = time.monotonic()
-                    deadline = core.next_deadline()
-                    if deadline is not None and deadline <= now:
-                        core.expire()
-                        deadline = core.next_deadline()
-                    self._flush()
-                    timeout = None if not ready and not core.closed else LAZY_S
-                    if deadline is not None:
-                        left = max(0.0, deadline - now)
-                        timeout = left if timeout is None else min(left, timeout)
-                    self._wakes_at = _FOREVER if timeout is None else now + timeout
+                    timeout = self._turn(core, ready)
+                    self._is_parked = bool(ready) and not self._is_closed and not core.is_busy
+                if self._is_parked:
+                    timeout = self._stay_parked(core)
         finally:
             self._end()
+
+    def _stay_parked(self, core: Core) -> float | None:
+        """Returns when it is to read again, and how long it may sleep then."""
+        while True:
+            self._park.acquire(timeout=GRACE_S)
+            with self.lock:
+                is_wanted = core.is_busy or time.monotonic() >= self._driven_at + GRACE_S
+                if self._is_closed or (is_wanted and not self._is_driven):
+                    self._is_parked = False
+                    self._push()
+                    return self._plan(core, LAZY_S)
+
+    def _drive(self, core: Core, pending: Pending[Any], timeout: float | None) -> None:
+        """Reads in place of the client's thread until pending is done."""
+        try:
+            if pending.done:
+                timeout = 0.0
+            while self._is_driven:
+                ready = self._poll.poll(None if timeout is None else timeout * 1000)
+                with self.lock:
+                    timeout = self._turn(core, ready, pending)
+                    if pending.done:
+                        self._stop_driving(core)
+        except BaseException:
+            with self.lock:
+                self._stop_driving(core)
+            raise
+
+    def _stop_driving(self, core: Core) -> None:
+        self._is_driven = False
+        self._driven_at = time.monotonic()
+        self._wakes_at = _FOREVER
+        if self._is_closed or core.is_busy:
+            self._push()
+            self._unpark()
 
     def _on_ready(self, core: Core, fd: int, flags: int) -> None:
         transport = self._transports.get(fd)
@@ -296,6 +389,20 @@ class Reactor:
         for fd in self._wake_fds or ():
             os.close(fd)
         self._begin_anew()
+
+
+def _is_long(pending: Pending[Any]) -> bool:
+    """A call that is on its way, and whose deadline is not near. NB: a connection may have ended under it."""
+    if pending.done or pending.__class__ is not Call or pending.line is None:
+        return False
+    deadline = pending.deadline
+    return deadline is None or deadline > time.monotonic() + LAZY_S
+
+
+def _result(step: Step[R], pending: Pending[Any]) -> R:
+    if pending.error is not None:
+        raise pending.error
+    return step.result(pending.value)
 
 
 _reactors: "weakref.WeakSet[Reactor]" = weakref.WeakSet()

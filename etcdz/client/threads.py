@@ -1,31 +1,35 @@
 """The client for threads: every method blocks until it has its result. One client is for all threads of a process."""
 
+import os
 import random
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
 
 from etcdz.client import maintenance, operations, requests
 from etcdz.client.connecting import make_options
 from etcdz.client.core import Core
 from etcdz.client.endpoints import parse_endpoints
 from etcdz.client.errors import ClientClosed, DeadlineExceeded, EtcdError, LeaseNotFound, LockLost
-from etcdz.client.keys import Key, span
+from etcdz.client.keys import Key, as_bytes, span
 from etcdz.client.leases import KeptLease
 from etcdz.client.operations import Candidate, HeldLock, Observation
 from etcdz.client.options import Options
 from etcdz.client.pages import Pages
 from etcdz.client.pending import Ask, Now, Pending, Request, Work
 from etcdz.client.reactor import Reactor
+from etcdz.client.recipes import Attempt, QueuePlaces
 from etcdz.client.requests import LeaseId, lease_id
 from etcdz.client.results import Event, KeyValue, TimeToLive, TxnResult
+from etcdz.client.snapshots import SnapshotFile, SnapshotStream
 from etcdz.client.transactions import Compare, Transaction
 from etcdz.client.watches import NO_DELETE, NO_PUT, Watcher, WatchOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 _system_random: Final = random.SystemRandom()
 
 
@@ -66,6 +70,17 @@ class Maintenance:
     alarms = blocking(maintenance.alarms)
     disarm = blocking(maintenance.disarm)
 
+    def snapshot(self, path: str | os.PathLike[str]) -> int:
+        """Saves the store of the member that answers: the file is whole, or not there. return its size"""
+        stream, file = SnapshotStream(), SnapshotFile(path)
+        try:
+            while piece := self._reactor.do(stream.next()):
+                file.write(piece)
+            return file.finish()
+        finally:
+            file.discard()
+            self._reactor.enter(stream.cancel)
+
 
 class Auth:
     """Users and roles."""
@@ -97,14 +112,16 @@ class Client:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._reactor = Reactor(options)
-        self._finalizer = weakref.finalize(self, self._reactor.close)
+        self._finalizer = weakref.finalize(self, self._reactor.close_soon)
+        self._finalizer.atexit = False
         self.members = Members(self._reactor)
         self.maintenance = Maintenance(self._reactor)
         self.auth = Auth(self._reactor)
 
     def close(self) -> None:
         """Ends its connections and its thread; calls that are under way fail with ClientClosed."""
-        self._finalizer()
+        self._finalizer.detach()
+        self._reactor.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,6 +245,24 @@ class Client:
         """An election: a context manager with a value to stand for it, without one to see who leads."""
         return Election(self, name, value, ttl, timeout)
 
+    def stm(
+        self, work: Callable[["Stm"], R], *, isolation: str = "serializable_snapshot", timeout: float | None = None
+    ) -> R:
+        """Runs work, which reads and writes by its argument, until nothing has come in between. return what it does
+
+        timeout     of each call
+        raises      what work raises: then nothing is written
+        """
+        while True:
+            attempt = Attempt(isolation)
+            result = work(Stm(self._reactor, attempt, timeout))
+            if self._reactor.do(attempt.commit().request(timeout)).succeeded:
+                return result
+
+    def queue(self, name: Key) -> "Queue":
+        """A queue of all clients."""
+        return Queue(self._reactor, name)
+
     # ---- the client itself ----
 
     @property
@@ -260,6 +295,44 @@ class Txn(Transaction):
         return self._reactor.do(self.request(timeout))
 
 
+class Stm:
+    """What the function of an STM reads and writes by."""
+
+    def __init__(self, reactor: Reactor, attempt: Attempt, timeout: float | None) -> None:
+        self._reactor = reactor
+        self._attempt = attempt
+        self._timeout = timeout
+        self.put = attempt.put
+        self.delete = attempt.delete
+
+    @overload
+    def get(self, name: Key) -> bytes | None: ...
+    @overload
+    def get(self, name: Key, default: D) -> bytes | D: ...
+    def get(self, name: Key, default: Any = None) -> Any:
+        """Its value, as this function has last written it, or as it was."""
+        key, attempt = as_bytes(name), self._attempt
+        if not attempt.known(key):
+            attempt.note(key, self._reactor.do(attempt.request(key, self._timeout)))
+        value = attempt.value(key)
+        return default if value is None else value
+
+
+class Queue:
+    """Entries in the order in which they were put; each is got once."""
+
+    def __init__(self, reactor: Reactor, name: Key) -> None:
+        self._reactor = reactor
+        self._places = QueuePlaces(name)
+
+    def put(self, value: Key) -> None:
+        self._reactor.run(self._places.put(value, _system_random.getrandbits(64)))
+
+    def get(self, timeout: float | None = None) -> bytes:
+        """The oldest entry; waits for one. raises TimeoutError"""
+        return self._reactor.run(self._places.get(timeout))
+
+
 class Watch:
     """An iterator of events, and a context manager. It resumes by itself where it stood.
 
@@ -269,7 +342,8 @@ class Watch:
     def __init__(self, reactor: Reactor, options: WatchOptions, timeout_s: float) -> None:
         self._reactor = reactor
         self._watcher = watcher = reactor.enter(lambda core: core.watches.add(options))
-        self._close = weakref.finalize(self, _remove_watcher, reactor, watcher)
+        self._finalizer = weakref.finalize(self, _forget_watcher, reactor, watcher)
+        self._finalizer.atexit = False
         try:
             self.created_revision: int = reactor.do(Ask(lambda core: watcher.created, timeout_s or None))
         except TimeoutError:
@@ -297,7 +371,10 @@ class Watch:
 
     def close(self) -> None:
         """Ends it; an iteration that waits ends, too."""
-        self._close()
+        self._finalizer.detach()
+        watcher = self._watcher
+        if watcher.core is self._reactor.core and not watcher.core.closed:
+            self._reactor.enter(lambda core: core.watches.remove(watcher))
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -328,11 +405,10 @@ class Watch:
         self.close()
 
 
-def _remove_watcher(reactor: Reactor, watcher: Watcher) -> None:
-    if watcher.core is reactor.core and not watcher.core.closed:
-        reactor.enter(lambda core: core.watches.remove(watcher))
-    else:
-        watcher.end(None)
+def _forget_watcher(reactor: Reactor, watcher: Watcher) -> None:
+    """Of a watch that nobody has any more."""
+    if watcher.core is reactor.core:
+        reactor.soon(lambda core: core.watches.remove(watcher))
 
 
 class Lease:

@@ -395,12 +395,26 @@ _TRACING: Final[tuple[_Row, ...]] = (
 )
 
 _PROXY: Final[tuple[_Row, ...]] = (
-    ("proxy", choice("off", "readonly", "on"), "off", DEFAULT_ONLY, "Be a v2 proxy and no member."),
-    ("proxy-failure-wait", UINT, "5000", WITHOUT_EFFECT, "Milliseconds before a failed endpoint is tried again."),
-    ("proxy-refresh-interval", UINT, "30000", WITHOUT_EFFECT, "Milliseconds between two looks at the endpoints."),
-    ("proxy-dial-timeout", UINT, "1000", WITHOUT_EFFECT, "Milliseconds to connect."),
-    ("proxy-write-timeout", UINT, "5000", WITHOUT_EFFECT, "Milliseconds to write."),
-    ("proxy-read-timeout", UINT, "0", WITHOUT_EFFECT, "Milliseconds to read."),
+    ("proxy", choice("off", "readonly", "on"), "off", WORKS, "Be a v2 proxy and no member.", "proxy"),
+    (
+        "proxy-failure-wait",
+        UINT,
+        "5000",
+        WORKS,
+        "Milliseconds before what has failed is tried again.",
+        "proxy_failure_ms",
+    ),
+    (
+        "proxy-refresh-interval",
+        UINT,
+        "30000",
+        WORKS,
+        "Milliseconds between two looks at the members.",
+        "proxy_refresh_ms",
+    ),
+    ("proxy-dial-timeout", UINT, "1000", WORKS, "Milliseconds to connect.", "proxy_dial_timeout_ms"),
+    ("proxy-write-timeout", UINT, "5000", WORKS, "Milliseconds to write.", "proxy_write_timeout_ms"),
+    ("proxy-read-timeout", UINT, "0", WORKS, "Milliseconds to read.", "proxy_read_timeout_ms"),
 )
 
 _FEATURES: Final[tuple[_Row, ...]] = (

@@ -101,6 +101,14 @@ class MemberConfig:
     discovery_srv: str = ""
     """DNS domain whose SRV records name the members; empty: none does."""
     discovery_srv_name: str = ""
+    proxy: str = "off"
+    """"on" or "readonly": not to be a member, but to hand requests on to those of the initial cluster."""
+    proxy_failure_ms: int = 5000
+    proxy_refresh_ms: int = 30000
+    proxy_dial_timeout_ms: int = 1000
+    proxy_write_timeout_ms: int = 5000
+    proxy_read_timeout_ms: int = 0
+    """0: an answer may take as long as it takes."""
     founding: Founding | None = None
     """Who the member is and whom it begins with, decided before the tree starts; None: the flags alone say it."""
 

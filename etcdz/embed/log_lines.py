@@ -22,12 +22,14 @@ _LEVELS: Final = {
 class LogLines:
     """Reads in a thread of its own until the member's last process has closed its end.
 
+    count     lines that have come
     logger    each line becomes a record: its level, its message, and all of its fields as `record.fields`
     """
 
     def __init__(self, source: Iterable[str], logger: logging.Logger) -> None:
         self._logger = logger
         self._kept: deque[str] = deque(maxlen=KEPT)
+        self.count = 0
         self._thread = threading.Thread(target=self._follow, args=[source], daemon=True, name="etcdz log")
         self._thread.start()
 
@@ -42,6 +44,7 @@ class LogLines:
     def _follow(self, source: Iterable[str]) -> None:
         for line in source:
             self._kept.append(line.rstrip("\n"))
+            self.count += 1
             self._hand_on(line.rstrip("\n"))
 
     def _hand_on(self, line: str) -> None:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+from etcdz.client import Client, connect
 from etcdz.embed import ports, settings
 from etcdz.embed.actors import Actors
 from etcdz.embed.process import OWN_PROGRAM, MemberProcess
@@ -57,6 +58,7 @@ class Member:
         self._on_exit = on_exit
         self._lock = threading.RLock()
         self._process: MemberProcess | None = None
+        self._client: Client | None = None
         self._held: list[socket.socket] = []
         self._running: list[MemberProcess] = []
         self.client_url = listen_client or self._own_url()
@@ -134,6 +136,10 @@ class Member:
 
     def close(self) -> None:
         """Stops it, and removes its data if they were temporary. It cannot be started again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
         self.stop()
         self._let_go()
 
@@ -175,13 +181,28 @@ class Member:
         return [url.netloc if url.scheme == "http" else self.client_url]
 
     @property
+    def client(self) -> Client:
+        """Of this member alone, for threads: made when it is first asked for, closed with the member. One by TLS or
+        with a login is made by `etcdz.connect`."""
+        with self._lock:
+            if self._client is None:
+                self._client = connect(self.endpoints)
+            return self._client
+
+    @property
     def actors(self) -> Actors:
         """Orders to its processes. Requires: it is an etcdz"""
         return Actors(self.data_dir)
 
     def log_tail(self, count: int = 20) -> str:
         """The end of its log. raises RuntimeError: it is not started"""
-        return self._started().log_tail(count)
+        return self._started().log.tail(count)
+
+    @property
+    def log_lines(self) -> int:
+        """How many it has logged; 0 if it is not started."""
+        process = self._process
+        return process.log.count if process is not None else 0
 
     def __enter__(self) -> Self:
         try:

@@ -116,8 +116,9 @@ class MemberProcess:
         state = "still running" if code is None else f"exit code {code}"
         return f"the member {what} ({state}); the end of its log:\n{self._log.tail()}"
 
-    def log_tail(self, count: int) -> str:
-        return self._log.tail(count)
+    @property
+    def log(self) -> LogLines:
+        return self._log
 
     def _wait(self) -> None:
         code = self._process.wait()

@@ -11,7 +11,7 @@ know (`Unknown`). etcdz/ipc/compatibility.py holds an upgrade to these rules bef
 |--------------------|-----------------------------|----------------------|--------------------------------------------------|
 | Roster             | supervisor -> all           | -                    | sent again whole with every change               |
 | Stop               | supervisor -> all           | exit                 | SIGTERM, then SIGKILL after the deadline         |
-| Listen             | supervisor -> listener      | -                    | sent again with every change                     |
+| Listen             | supervisor -> listener, proxy | -                    | sent again with every change                     |
 | Ready              | all -> supervisor           | Roster               | start deadline runs out, the actor is restarted  |
 | Heartbeat          | all -> supervisor           | -                    | the next one; none for long: killed as hung      |
 | Fault              | all -> supervisor           | -                    | the exit status still tells that it failed       |

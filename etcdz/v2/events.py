@@ -47,14 +47,26 @@ class NodeView(NamedTuple):
             if isinstance(part, str):
                 parts.append(part)
                 continue
+            if not part.nodes:
+                parts.append(part._json_alone(skip))
+                continue
             head, tail = part._fields_json(skip)
             parts.append(head)
             left.append(tail)
-            if part.nodes:
-                left.append("]")
-                left += [item for node in reversed(part.nodes) for item in (node, ",")][:-1]
-                parts.append(',"nodes":[' if len(head) > 1 else '"nodes":[')
+            left.append("]")
+            left += [item for node in reversed(part.nodes) for item in (node, ",")][:-1]
+            parts.append(',"nodes":[' if len(head) > 1 else '"nodes":[')
         return "".join(parts)
+
+    def _json_alone(self, skip: int) -> str:
+        """Without nodes. Files that never expire are most of a large listing, and are written at once."""
+        key, value, is_dir, expires_ns, ttl_s, _, modified, created = self
+        if value is None or is_dir or expires_ns or ttl_s or not modified or not created or len(key) <= skip:
+            return "".join(self._fields_json(skip))
+        return (
+            f'{{"key":{encode_text(key[skip:])},"value":{encode_text(value)},'
+            f'"modifiedIndex":{modified},"createdIndex":{created}}}'
+        )
 
     def _fields_json(self, skip: int) -> tuple[str, str]:
         """What stands before its nodes, and what behind."""

@@ -18,11 +18,14 @@ _ESCAPES: Final = {
     ord('"'): '\\"',
     ord("\\"): "\\\\",
 }
+_ESCAPED: Final = re.compile('[\\x00-\\x1f<>&\u2028\u2029"\\\\]')
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def encode_text(text: str) -> str:
     """A JSON string, quotes included."""
+    if _ESCAPED.search(text) is None:
+        return f'"{text}"'
     return f'"{text.translate(_ESCAPES)}"'
 
 

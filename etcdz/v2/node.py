@@ -1,7 +1,5 @@
 """A node of the tree: a file, which has a value, or a directory, which has children."""
 
-from collections.abc import Iterator
-
 from etcdz.v2.events import NodeView, ttl_of
 
 
@@ -52,37 +50,27 @@ class Node:
 
     def listing(self, now_ns: int, is_recursive: bool, is_sorted: bool) -> NodeView:
         """With its children, and with theirs if it is recursive; hidden ones are left out."""
-        nodes: dict[Node, list[NodeView]] = {}
-        for node in reversed(self._listed(is_recursive)):
-            found = nodes.pop(node, [])
-            if is_sorted:
-                found.sort(key=_key_of)
-            else:
-                found.reverse()
-            view = node._view(now_ns, tuple(found))
-            if node is self:
-                return view
-            assert node.parent is not None
-            nodes.setdefault(node.parent, []).append(view)
-        raise AssertionError("a listing ends with the node itself")
-
-    def _listed(self, is_recursive: bool) -> list["Node"]:
-        """The node and what is listed below it, each behind its parent."""
-        found = [self, *self._visible()]
+        directories = [self]
         if is_recursive:
-            at = 1
-            while at < len(found):
-                found += found[at]._visible()
-                at += 1
-        return found
+            for directory in directories:  # which grows meanwhile
+                directories += [child for child in directory._visible() if child.children is not None]
+        views: dict[Node, NodeView] = {}
+        for directory in reversed(directories):
+            below = [views[child] if child in views else child._view(now_ns, ()) for child in directory._visible()]
+            if is_sorted:
+                below.sort(key=_key_of)
+            views[directory] = directory._view(now_ns, tuple(below))
+        return views[self]
 
-    def _visible(self) -> Iterator["Node"]:
-        return (child for name, child in (self.children or {}).items() if not name.startswith("_"))
+    def _visible(self) -> list["Node"]:
+        return [child for name, child in (self.children or {}).items() if name[0] != "_"]
 
     def _view(self, now_ns: int, nodes: tuple[NodeView, ...]) -> NodeView:
         expires_ns = self.expires_ns
         ttl_s = ttl_of(expires_ns, now_ns) if expires_ns else 0
-        return NodeView(self.path, self.value, self.is_dir, expires_ns, ttl_s, nodes, self.modified, self.created)
+        return NodeView(
+            self.path, self.value, self.children is not None, expires_ns, ttl_s, nodes, self.modified, self.created
+        )
 
 
 def _key_of(view: NodeView) -> bytes:

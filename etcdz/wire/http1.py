@@ -23,6 +23,8 @@ Header = tuple[bytes, bytes]
 PIPELINED_MAX: Final = 64
 OVERHEAD_RATIO: Final = 16
 """Bytes of chunk sizes and extensions for each byte of a body, beyond as many as a head may have."""
+_BLANKS: Final = b" \t"
+"""Around a value, and not of it."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _UNREAD: Final = frozenset((413, 431, 503))
@@ -232,7 +234,7 @@ class Http1Connection:
             return  # of a trailer: nothing here asks for any, and headers that are checked are not to be changed
         name = name.lower()
         self._hosts += name == b"host"
-        headers = self._headers
+        headers, value = self._headers, value.strip(_BLANKS)
         headers[name] = headers[name] + b"," + value if name in headers else value
 
     def on_headers_complete(self) -> None:

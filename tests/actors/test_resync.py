@@ -8,7 +8,7 @@ from tests.actors.member_world import World
 
 CALM_STEPS = 20_000
 # 163: a listener hears of a new raft and of its delegation in one turn.
-SEEDS = [0, 163, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12)]]
+SEEDS = [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in (163, *range(1, 5))]]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from etcdz.bbolt import BoltFile, BoltWriter
 from tests.bbolt.files import Bytes, read, written
+from tests.examples import examples
 
 KEYS = st.binary(min_size=1, max_size=24)
 VALUES = st.one_of(st.binary(max_size=40), st.integers(0, 9000).map(bytes))
@@ -20,7 +21,7 @@ PAGE_SIZES = st.sampled_from([512, 1024, 4096, 16384])
 
 @pytest.mark.slow
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(buckets=BUCKETS, page_bytes=PAGE_SIZES)
 def test_round_trip(buckets: dict[bytes, list[tuple[bytes, bytes]]], page_bytes: int) -> None:
     assert read(written(buckets, page_bytes)) == buckets

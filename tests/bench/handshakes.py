@@ -21,10 +21,10 @@ from pathlib import Path
 from statistics import median
 
 from etcdz.proto import etcdserverpb as pb
+from etcdz.testing.certificates import Issued
 from etcdz.tls import contexts
 from etcdz.tls.settings import TlsSettings
 from etcdz.wire.tls_session import TlsSession
-from tests.certificates import Issued
 from tests.process.load import open_channel, unary
 from tests.secure_members import PUBLIC_NAME, Pki, SecureEtcd, SecureEtcdz, SecureMember, make_pki
 

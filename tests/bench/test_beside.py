@@ -18,12 +18,16 @@ pytestmark = [
 @pytest.mark.parametrize(
     ("main", "words"),
     [
-        (expiry.main, ["--leases=20", "--ttl=1", "--rounds=1"]),
-        (idle.main, ["--watchers=200", "--leases=100", "--settle=0.1", "--seconds=0.1"]),
-        (space.main, ["deletes", "--keys=300", "--rounds=1"]),
-        (stalled.main, ["--streams=10", "--connections=2", "--requests=1000", "--rounds=1"]),
+        pytest.param(expiry.main, ["--leases=20", "--ttl=1", "--rounds=1"], id="expiry", marks=pytest.mark.long),
+        pytest.param(idle.main, ["--watchers=200", "--leases=100", "--settle=0.1", "--seconds=0.1"], id="idle"),
+        pytest.param(space.main, ["deletes", "--keys=300", "--rounds=1"], id="deletes", marks=pytest.mark.long),
+        pytest.param(
+            stalled.main,
+            ["--streams=10", "--connections=2", "--requests=1000", "--rounds=1"],
+            id="stalled",
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=["expiry", "idle", "deletes", "stalled"],
 )
 def test_it_says_something_of_both(
     main: Callable[[list[str]], None], words: list[str], capsys: pytest.CaptureFixture[str]

@@ -14,9 +14,9 @@ from etcdz.config import MemberConfig
 from etcdz.net.blocking_channel import Channel, connect
 from etcdz.net.tls_socket import TlsDialler
 from etcdz.proto import etcdserverpb as pb
+from etcdz.testing.certificates import Authority
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.settings import TlsSettings
-from tests.certificates import Authority
 from tests.config.cases import resolve
 from tests.etcd_process import MEMBER_ID, RealEtcd, free_port
 

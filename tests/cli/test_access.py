@@ -9,7 +9,7 @@ import pytest
 
 from etcdz.cli.bench import main as bench
 from etcdz.cli.monitor import main as monitor
-from tests.certificates import Authority
+from etcdz.testing.certificates import Authority
 from tests.etcd_process import Etcdz, Member, RealEtcd, find_program, free_port
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]

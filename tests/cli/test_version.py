@@ -96,5 +96,5 @@ def test_an_initialized_member_does_not_look_at_the_initial_cluster(tmp_path: Pa
 
 
 def test_commands_that_are_to_come(tmp_path: Path) -> None:
-    ran = run("main", "gateway", cwd=tmp_path)
-    assert (ran.returncode, ran.stderr) == (1, "etcdz gateway is not supported yet\n")
+    ran = run("main", "grpc-proxy", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (1, "etcdz grpc-proxy is not supported yet\n")

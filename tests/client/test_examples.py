@@ -24,6 +24,7 @@ from etcdz.client.errors import (
     Unavailable,
 )
 from etcdz.client.results import DELETE, PROGRESS, PUT
+from tests.bench import client_worker
 from tests.etcd_process import Member, free_port
 
 pytestmark = pytest.mark.process
@@ -294,7 +295,81 @@ def test_a_lock_and_an_election_with_asyncio(run: Any) -> None:
     run(work)
 
 
+# ---- recipes ----
+
+
+@pytest.mark.parametrize("isolation", ["serializable_snapshot", "serializable", "repeatable_reads"])
+def test_stm_loses_no_increment(db: Any, isolation: str) -> None:
+    def work() -> None:
+        for _ in range(10):
+            db.stm(lambda t: t.put("n", str(int(t.get("n", "0")) + 1)), isolation=isolation)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert db.get("n").text == "40"
+
+
+def test_stm_reads_its_own_writes_and_writes_nothing_if_it_raises(db: Any) -> None:
+    def work(t: Any) -> Any:
+        t.put("a", "1")
+        t.delete("b")
+        return t.get("a"), t.get("b", "gone"), t.get("c")
+
+    db.put("b", "0")
+    assert db.stm(work) == (b"1", "gone", None)
+    assert (db.get("a").text, db.get("b")) == ("1", None)
+
+    def fail(t: Any) -> None:
+        t.put("a", "2")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        db.stm(fail)
+    assert db.get("a").text == "1"
+
+
+def test_a_queue(db: Any, run: Any) -> None:
+    queue = db.queue("q")
+    for number in range(3):
+        queue.put(f"{number}")
+    assert [queue.get() for _ in range(3)] == [b"0", b"1", b"2"]
+    with pytest.raises(TimeoutError):
+        queue.get(timeout=0.05)
+    threading.Timer(0.1, queue.put, [b"x"]).start()
+    assert queue.get(timeout=10) == b"x"
+
+    async def work(db: Any) -> None:
+        async def add(t: Any) -> None:
+            t.put("n", str(int(await t.get("n", "0")) + 1))
+
+        await asyncio.gather(*[db.stm(add) for _ in range(5)])
+        assert (await db.get("n")).text == "5"
+        waiting = asyncio.create_task(db.queue("q").get())
+        await db.queue("q").put("y")
+        assert await waiting == b"y"
+
+    run(work)
+
+
 # ---- the cluster ----
+
+
+def test_a_snapshot_is_a_whole_file_or_none(db: Any, run: Any, tmp_path: Path) -> None:
+    for number in range(30):
+        db.put(f"k{number}", b"x" * 50_000)
+    size = db.maintenance.snapshot(tmp_path / "a.db")
+    assert size == (tmp_path / "a.db").stat().st_size > 1_000_000
+
+    async def work(db: Any) -> None:
+        assert await db.maintenance.snapshot(tmp_path / "b.db") > 1_000_000
+
+    run(work)
+    with etcdz.connect(f"127.0.0.1:{free_port()}") as nobody, pytest.raises(Unavailable):
+        nobody.maintenance.snapshot(tmp_path / "c.db")
+    assert sorted([path.name for path in tmp_path.iterdir()]) == ["a.db", "b.db"]
 
 
 def test_members_and_upkeep(db: Any, member: Member) -> None:
@@ -366,6 +441,17 @@ def test_after_a_fork_both_processes_go_on(db: Any) -> None:
     assert status == 0
     assert events.get(10).text == "child"
     assert db.put("k", "parent").revision
+
+
+# ---- what is measured ----
+
+
+@pytest.mark.parametrize("tasks", [0, 10])
+def test_the_measurement_of_a_call_runs(member: Member, tasks: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for operation in ("put", "get"):
+        client_worker.main(["etcdz", member.target, operation, "20", str(tasks)])
+        per_second, cpu_us = map(float, capsys.readouterr().out.split())
+        assert per_second > 0 and cpu_us > 0
 
 
 # ---- docs ----

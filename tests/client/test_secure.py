@@ -9,7 +9,7 @@ import pytest
 import etcdz
 from etcdz.client import aio
 from etcdz.client.errors import AuthFailed, PermissionDenied, Unavailable
-from tests.certificates import Authority
+from etcdz.testing.certificates import Authority
 from tests.secure_members import SecureEtcd, SecureEtcdz
 
 pytestmark = pytest.mark.process

@@ -152,7 +152,7 @@ def test_a_member_judges_by_the_snapshot_that_it_is_sent_at_once(make_cluster: C
             assert response.canceled and not response.events and DENIED in response.cancel_reason
         revisions = {call(member, "Auth/AuthStatus", pb.AuthStatusRequest(), root).authRevision for member in cluster}
         assert len(revisions) == 1
-        until(lambda: hashes(cluster, root), 30, lambda: "the stores are not equal")
+        until(lambda: hashes(cluster, root), 60, lambda: "the stores are not equal")
 
 
 def hashes(cluster: Cluster, token: str) -> bool:

@@ -86,7 +86,7 @@ def test_the_cluster_version_is_that_of_the_oldest_member(cluster: Cluster) -> N
             return str(json.load(answer)["etcdcluster"])
 
     for member in cluster:
-        until(lambda at=member: said(at) == expected, 10, lambda: f"not {expected}")
+        until(lambda at=member: said(at) == expected, 60, lambda: f"not {expected}")
 
 
 def test_etcdctl_sees_one_leader_and_equal_indexes(cluster: Cluster) -> None:
@@ -113,7 +113,7 @@ def test_metrics_tell_of_the_other_members(cluster: Cluster) -> None:
         pairs = {
             frozenset({f"{member.member_id:x}", f"{other.member_id:x}"}): 1.0 for other in others_of(cluster, member)
         }
-        until(lambda m=member, p=pairs: active_peers(m) == p, 30, lambda m=member: f"connections of {m.name}")
+        until(lambda m=member, p=pairs: active_peers(m) == p, 60, lambda m=member: f"connections of {m.name}")
     leader = cluster.leader()
     sent = series_of(leader, "peer_sent_bytes_total")
     assert all(sent[frozenset({f"{other.member_id:x}"})] > 0 for other in others_of(cluster, leader))
@@ -126,7 +126,7 @@ def test_the_commands_that_look_inside_show_the_other_members(
     if member is None:
         pytest.skip("no etcdz among them")
     wanted = {f"{other.member_id:x}": "2 to, 2 from" for other in others_of(cluster, member)}
-    until(lambda: streams_of(member, capsys) == wanted, 30, lambda: f"streams are {streams_of(member, capsys)}")
+    until(lambda: streams_of(member, capsys) == wanted, 60, lambda: f"streams are {streams_of(member, capsys)}")
     assert monitor(["--once", "--json", f"--data-dir={member.data_dir}"]) == 0
     view = json.loads(capsys.readouterr().out)
     assert {peer["id"] for peer in view["peers"] if peer["is_heard"]} == set(wanted)
@@ -231,7 +231,7 @@ def test_a_lease_that_nobody_keeps_alive_ends_whoever_leads(cluster: Cluster) ->
         lease = member.call("Lease/LeaseGrant", pb.LeaseGrantRequest(TTL=1), pb.LeaseGrantResponse)
         follower = next(other for other in cluster if other is not member)
         follower.call("KV/Put", pb.PutRequest(key=b"short", value=b"", lease=lease.ID), pb.PutResponse)
-        until(lambda at=follower: not at.get(b"short").kvs, 20, lambda: "the lease does not end")
+        until(lambda at=follower: not at.get(b"short").kvs, 60, lambda: "the lease does not end")
         assert time.monotonic() - granted_s >= lease.TTL - 0.5
 
 
@@ -281,7 +281,7 @@ def test_without_a_quorum_only_serializable_reads_are_served(cluster: Cluster) -
     cluster.assert_equal_stores()
     for follower in cluster.followers():
         follower.kill9()
-    until(lambda: leader.status().leader == 0, 20, lambda: "it still believes in a leader")
+    until(lambda: leader.status().leader == 0, 60, lambda: "it still believes in a leader")
     assert leader.get(b"there", serializable=True).kvs[0].value == b"1"
     assert "etcdserver: no leader" in leader.status().errors
     for path, request, answer in (

@@ -60,7 +60,7 @@ def assert_refused(call: Callable[[], Any]) -> None:
 def test_the_leader_finds_the_member_with_other_data_and_nothing_is_written_then(make_cluster: Maker) -> None:
     cluster = make_cluster(None, *FAST, "--experimental-corrupt-check-time=1s")
     victim = falsified(cluster).wait_ready()
-    until(lambda: alarms(cluster["m0"]) == {victim.member_id}, 30, lambda: f"alarms: {alarms(cluster['m0'])}")
+    until(lambda: alarms(cluster["m0"]) == {victim.member_id}, 60, lambda: f"alarms: {alarms(cluster['m0'])}")
     for member in cluster:
         assert_refused(lambda member=member: member.put(b"a", b"b"))
         assert member.get(b"k1").kvs[0].value == b"true"
@@ -88,7 +88,7 @@ def test_the_hash_of_a_compaction_tells_who_is_wrong(make_cluster: Maker, is_lon
     revision = cluster["m0"].put(b"k7", b"newer").header.revision
     request = pb.CompactionRequest(revision=revision, physical=True)
     cluster["m0"].call("KV/Compact", request, pb.CompactionResponse)
-    until(lambda: alarms(cluster["m0"]) == {victim.member_id}, 30, lambda: f"alarms: {alarms(cluster['m0'])}")
+    until(lambda: alarms(cluster["m0"]) == {victim.member_id}, 60, lambda: f"alarms: {alarms(cluster['m0'])}")
 
 
 def test_a_member_with_other_data_does_not_start(make_cluster: Maker, is_long: bool) -> None:

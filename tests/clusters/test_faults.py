@@ -19,7 +19,7 @@ from tests.process.watch_lease_load import ALL, Witness, check_events, check_sam
 
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(3_600)]
 
-FAULTS, FAULTS_LONG = 4, 600
+FAULTS, FAULTS_LONG = 2, 600
 FAULT_S = (0.2, 2.5)
 CALM_S = (0.0, 1.0)
 FLAGS = (*FAST, "--snapshot-count=500")

@@ -8,6 +8,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import FAST, Cluster, ClusterMember, until
 from tests.clusters.conftest import ClusterMaker
+from tests.clusters.test_membership import AT_ONCE
 from tests.process.load import open_channel, unary
 
 pytestmark = pytest.mark.process
@@ -62,7 +63,7 @@ def test_a_token_is_known_at_once_at_all_members(make_cluster: ClusterMaker) -> 
 
 
 def test_a_learner_is_promoted_through_a_follower_pr_21494(make_cluster: ClusterMaker) -> None:
-    with make_cluster("etcdz,etcdz", *FAST, "--bcrypt-cost=4") as cluster:
+    with make_cluster("etcdz,etcdz", *AT_ONCE, "--bcrypt-cost=4") as cluster:
         learner = cluster.add("etcdz", is_learner=True)
         leader, follower, token = begin(cluster)
         u = call(leader, "Auth/Authenticate", pb.AuthenticateRequest(name="u", password="u")).token

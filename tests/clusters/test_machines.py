@@ -73,10 +73,11 @@ def test_a_full_disk(trial: ClusterTrial, rounds: list[str]) -> None:
             trial.cluster[name].wait_for_log("leadership transfer starting, the disk is full")
 
 
-@pytest.mark.parametrize("direction", [-1, 1], ids=["backwards", "forwards"])
-def test_a_wall_clock_that_jumps(direction: int, trial: ClusterTrial, rounds: list[str]) -> None:
+def test_a_wall_clock_that_jumps(trial: ClusterTrial, rounds: list[str]) -> None:
     for role in rounds:
-        suffer(trial, faults.set_clock(trial, victim(trial, role), direction * trial.random.uniform(1, 7_200)))
+        backwards_or_forwards = trial.random.choice((-1, 1))
+        jump_s = backwards_or_forwards * trial.random.uniform(1, 7_200)
+        suffer(trial, faults.set_clock(trial, victim(trial, role), jump_s))
 
 
 def test_a_log_that_cannot_be_synced(trial: ClusterTrial, rounds: list[str], is_long: bool) -> None:

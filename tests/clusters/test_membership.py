@@ -76,7 +76,7 @@ def test_one_becomes_three_and_one_again_and_its_clients_do_not_notice(
     first, *others = kinds.split(",")
     cluster = make_cluster(first, *AT_ONCE)
     cluster.start()
-    until(lambda: has_version(cluster["m0"]), 10, lambda: "no cluster version")
+    until(lambda: has_version(cluster["m0"]), 60, lambda: "no cluster version")
     with written_at(cluster["m0"]):
         for kind in others:
             cluster.promote(cluster.add(kind, is_learner=True).name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.certificates import Authority, Issued
+from etcdz.testing.certificates import Authority, Issued
 from tests.cluster_process import FAST, Cluster, until
 from tests.clusters.conftest import ClusterMaker
 from tests.clusters.test_snapshots import EVERY, flags_of, put_many, snapshots_installed
@@ -103,7 +103,7 @@ def test_certificates_and_ca_are_replaced_while_the_cluster_runs(
         issued.key.write_bytes(later.key.read_bytes())
         issued.cert.write_bytes(later.cert.read_bytes())
         for name in ("m0", "m1"):
-            until(lambda name=name: served_serial(cluster, name, later) == later.serial, 30, lambda: "not shown")
+            until(lambda name=name: served_serial(cluster, name, later) == later.serial, 60, lambda: "not shown")
         ca.ca.write_bytes(new)
         reconnect(cluster)
 

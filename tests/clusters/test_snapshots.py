@@ -35,9 +35,12 @@ def flags_of(kind: str) -> tuple[str, ...]:
 def put_many(member: ClusterMember, count: int = 250, prefix: bytes = b"key") -> None:
     with open_channel(member.target, long_running=True) as channel:
         put = unary(channel, "KV/Put", pb.PutResponse)
-        for number in range(count):
-            request = pb.PutRequest(key=b"%b/%d" % (prefix, number % 40), value=b"value %d " % number * 30)
-            put(request, timeout=10, wait_for_ready=True)
+        requests = [
+            pb.PutRequest(key=b"%b/%d" % (prefix, number % 40), value=b"value %d " % number * 30)
+            for number in range(count)
+        ]
+        for call in [put.future(request, timeout=60, wait_for_ready=True) for request in requests]:
+            call.result()
 
 
 def snapshots_installed(member: ClusterMember) -> int:

@@ -7,11 +7,8 @@ with trial.load(clients=8) as load:          # eight at each member
 trial.verify()
 """
 
-import json
 import os
 import random
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,6 +24,7 @@ from tests.etcd_process import Etcdz
 from tests.process import checker
 from tests.process.checker import Summary
 from tests.process.load import Load, Op, Record, open_channel
+from tests.process.trial import actors_of
 
 EXPECTED_TEXTS: Final = (
     "etcdserver: request timed out",  # and both of its "possibly due to"
@@ -82,15 +80,11 @@ class ClusterTrial:
     # ---- processes
 
     def actors(self, name: str) -> dict[str, dict[str, Any]]:
-        """What `etcdz actors ps --json` says of this member, by name; empty for a real etcd."""
+        """What `etcdz actors ps --json` says of this member, by name; empty for a real etcd. raises Refused"""
         member = self.cluster[name]
         if not isinstance(member, Etcdz):
             return {}
-        command = [sys.executable, "-m", "etcdz.cli.main", "actors", "ps", "--json", "--data-dir"]
-        done = subprocess.run([*command, str(member.data_dir)], capture_output=True, text=True, timeout=30)
-        if done.returncode:
-            raise RuntimeError(f"etcdz actors ps: exit status {done.returncode}: {done.stderr}")
-        return {row["name"]: row for row in json.loads(done.stdout)}
+        return actors_of(member.data_dir)
 
     def signal_actor(self, name: str, actor: str, how: int) -> dict[str, dict[str, Any]]:
         """return the member's actors as they were before"""

@@ -376,7 +376,6 @@ OURS = (
         "multiple discovery or bootstrap flags are set. Choose one of "
         '"initial-cluster", "discovery", "discovery-endpoints" or "discovery-srv"',
     ),
-    Case(("--proxy=on",), 2, "--proxy=on is not supported yet"),
     Case(
         ("--tls-min-version=TLS1.1",), 1, 'unexpected TLS version "TLS1.1" (must be one of: TLS1.2, TLS1.3)'
     ),  # these flags came with etcd 3.5.8
@@ -418,7 +417,6 @@ OURS = (
     ),
     Case(("--actor-placement=foo",), 2, 'invalid value "foo" for flag -actor-placement: invalid value'),
     Case(("--log-format=xml",), 1, "unknown log format: xml, supported values json, console"),
-    Case((), 1, "--proxy=on is not supported yet", {"ETCD_PROXY": "on"}),
     in_file(
         "peer-transport-security: {allowed-cn: a}\n",
         "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field "

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 
 from etcdz.config import MemberConfig
 from etcdz.config.reading import Host, read
+from etcdz.testing.certificates import Authority
 from etcdz.tls.settings import TlsSettings
-from tests.certificates import Authority
 from tests.config.cases import FILE, Case, verdict
 from tests.config.test_etcd_agrees import last_words
 from tests.etcd_process import find_program

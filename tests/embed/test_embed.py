@@ -99,7 +99,7 @@ def test_the_log_goes_into_logging(caplog: pytest.LogCaptureFixture, tmp_path: P
     made.close()
     assert exits == [-signal.SIGKILL], "a stop was taken for an end of its own"
     assert (tmp_path / "kept").is_dir()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(RuntimeError, match="is closed"):
         made.start()
 
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from etcdz.gateway.requests import BadJson, decode_request
 from etcdz.gateway.routes import METHODS
 from etcdz.proto import etcdserverpb as pb
+from tests.examples import examples
 from tests.gateway.messages import messages
 
 REQUESTS = sorted({method.request for method in METHODS.values()}, key=lambda kind: kind.DESCRIPTOR.full_name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.sampled_from(REQUESTS), st.booleans())
 def test_what_json_format_prints_is_read_as_the_same_message(
     data: st.DataObject, kind: type[Message], keeps_names: bool

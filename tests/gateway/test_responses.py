@@ -15,6 +15,7 @@ from etcdz.gateway.responses import encode_response, encode_result
 from etcdz.gateway.routes import METHODS
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from tests.examples import examples
 from tests.gateway.messages import messages
 
 RESPONSES = sorted({method.response for method in METHODS.values()}, key=lambda kind: kind.DESCRIPTOR.full_name)
@@ -25,14 +26,14 @@ def _slow(message: Message) -> bytes:
     return json.dumps(plain, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.sampled_from(RESPONSES))
 def test_a_response_is_printed_as_json_format_prints_it(data: st.DataObject, kind: type[Message]) -> None:
     message = data.draw(messages(kind))
     assert encode_response(message) == _slow(message)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.sampled_from([kind for kind in RESPONSES if may_be_large(kind)]).flatmap(messages), st.data())
 def test_a_response_in_pieces_is_what_it_is_in_one(message: Any, data: st.DataObject) -> None:
     body = message.SerializeToString()

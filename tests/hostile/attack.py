@@ -59,7 +59,7 @@ _ROWS: Final = [
     Attack(
         REQUESTS,
         _send_mutated,
-        100_000,
+        30_000,
         1_000_000,
         never=("lost", "unanswered"),
         beside=False,

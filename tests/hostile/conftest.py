@@ -15,7 +15,7 @@ _LOAD_TIMEOUT_S = 900
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hostile", "hostile clients (tests/hostile)")
     group.addoption("--hostile-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
-    group.addoption("--hostile-requests", type=int, default=0, help="mutated requests (default 100000; --long 1000000)")
+    group.addoption("--hostile-requests", type=int, default=0, help="mutated requests (default 30000; --long 1000000)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.certificates import Authority, Issued
+from etcdz.testing.certificates import Authority, Issued
 from tests.cluster_process import Cluster, ClusterMember
 from tests.hostile.test_peer_port import CONNECTIONS, GROWTH_BYTES_MAX, mutated, peer_process
 from tests.process.load import open_channel, unary
@@ -21,6 +21,8 @@ from tests.process.load import open_channel, unary
 HERE: Final = "127.0.0.1"
 SLOWEST_PUT_S_MAX: Final = 5.0
 """During a storm; the machine is shared with the storm itself."""
+ANSWER_S: Final = 0.2
+"""So long who speaks nonsense waits for an answer: often none comes."""
 _REQUEST: Final = b"GET /members HTTP/1.1\r\nHost: a\r\nX-Server-From: 5\r\n\r\n"
 
 
@@ -147,10 +149,12 @@ def test_nonsense_with_and_under_a_right_certificate(
             if number % 2:
                 sock.sendall(mutated(hello, rng))
                 sock.shutdown(socket.SHUT_WR)
+                sock.settimeout(ANSWER_S)
                 sock.recv(4096)
                 continue
             with context.wrap_socket(sock) as tls:
                 tls.sendall(mutated(_REQUEST, rng))
+                tls.settimeout(ANSWER_S)
                 tls.recv(4096)
 
 

@@ -74,7 +74,7 @@ def test_a_migration_that_fails_loses_nothing(
     top, status, said, trace = run("whole")
     assert (status, keys_after_the_next_start(top)) == (0, KEYS), said
     tried = 0
-    for call in CALLS:
+    for call in CALLS if is_long else random.Random(seed).sample(CALLS, 5):
         count = max(Counter(re.findall(rf"^(\d+) +{call}\(", trace, re.MULTILINE)).values(), default=0)
         chosen = range(1, count + 1)
         for at in chosen if is_long else random.Random(f"{seed}{call}").sample(chosen, min(count, 1)):
@@ -84,4 +84,4 @@ def test_a_migration_that_fails_loses_nothing(
             assert keys_after_the_next_start(top) == KEYS, what
             shutil.rmtree(top)
             tried += 1
-    assert tried >= 5
+    assert tried >= (5 if is_long else 1)

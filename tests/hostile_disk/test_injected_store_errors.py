@@ -17,7 +17,7 @@ from tests.process.injected import needs_strace, run_traced
 pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(900), needs_strace]
 
 CALLS = ("write", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "mkdir")
-SAMPLE = 6
+SAMPLE = 4
 """Of the calls of a kind, in the short form."""
 
 
@@ -30,7 +30,7 @@ def run(directory: Path, *inject: str) -> tuple[list[int], str, str]:
     return [int(line) for line in lines[:-1]], lines[-1], trace.read_text()
 
 
-@pytest.mark.parametrize("code", ["EIO", "ENOSPC"])
+@pytest.mark.parametrize("code", [pytest.param("EIO", marks=pytest.mark.long), "ENOSPC"])
 def test_no_call_that_fails_costs_a_batch_that_was_written(code: str, tmp_path: Path, is_long: bool, seed: int) -> None:
     told, end, trace = run(tmp_path / "whole")
     assert (told, end) == (list(range(store_run.BATCHES)), "closed")

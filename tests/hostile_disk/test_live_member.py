@@ -17,14 +17,15 @@ from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(120)]
 
-KEYS = 200
+KEYS = 120
 
 
 def put_all(member: Member) -> None:
     with open_channel(member.target) as channel:
         put = unary(channel, "KV/Put", pb.PutResponse)
-        for number in range(KEYS):
-            put(pb.PutRequest(key=b"k%04d" % number, value=os.urandom(300)), timeout=20, wait_for_ready=True)
+        requests = [pb.PutRequest(key=b"k%04d" % number, value=os.urandom(300)) for number in range(KEYS)]
+        for call in [put.future(request, timeout=60, wait_for_ready=True) for request in requests]:
+            call.result()
 
 
 def read_all(member: Member) -> tuple[int, list[tuple[bytes, bytes, int]]]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etcdz.lease.clocks import NEVER, RETRY_S, SPREAD_FROM_LEASES, SPREAD_PER_S, Clocks
+from tests.examples import examples
 
 EVERY_S = 20.0
 EXTEND_S = 1.0
@@ -83,7 +84,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(STEPS, max_size=60))
 def test_the_clocks_do_what_the_slow_twin_does(steps: list[tuple[str, Any, Any]]) -> None:
     clocks, twin, now = Clocks(True, EVERY_S), Twin(), 0.0

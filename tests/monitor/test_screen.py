@@ -8,6 +8,7 @@ from etcdz.monitor.detail import Page
 from etcdz.monitor.keys import PAGES, Dialog, State
 from etcdz.monitor.paint import Span, clean, cut, plain
 from etcdz.monitor.screen import compose
+from etcdz.monitor.view import View
 from tests.monitor.samples import cluster_member, member
 
 DIED = {"last_exit": {"reason": "was killed by signal 9"}}
@@ -59,11 +60,16 @@ def test_screens_are_as_reviewed(name: str, request: pytest.FixtureRequest) -> N
     assert text == path.read_text()
 
 
+@pytest.fixture(scope="module")
+def busy() -> View:
+    """Of a member with a long history."""
+    return member(200, **DIED)[1]
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (20, 3), (40, 10), (80, 24), (119, 60), (300, 100)])
 @pytest.mark.parametrize("name", CASES)
-def test_every_screen_fills_its_terminal_and_no_more(name: str, width: int, height: int) -> None:
-    _, view = member(200, **DIED)
-    screen = compose("a title", view, CASES[name][0], PAGE, width, height)
+def test_every_screen_fills_its_terminal_and_no_more(name: str, width: int, height: int, busy: View) -> None:
+    screen = compose("a title", busy, CASES[name][0], PAGE, width, height)
     assert len(screen.lines) == max(height, 1)
     assert all(len(plain(one)) <= width for one in screen.lines)
 

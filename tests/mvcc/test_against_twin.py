@@ -13,6 +13,7 @@ from etcdz.mvcc.hashes import HashKvJob
 from etcdz.mvcc.mvcc import Mvcc, Outcome
 from etcdz.proto import etcdserverpb as pb
 from etcdz.store.interface import MemoryStore
+from tests.examples import examples
 from tests.mvcc.requests import Draw
 from tests.mvcc.twin import CLUSTER_ID, MEMBER_ID, TERM, Twin
 
@@ -89,7 +90,7 @@ def _same(name: str, outcome: Outcome, expected: Any) -> None:
     assert response.SerializeToString() == body, "fields are in order, and none is there in vain"
 
 
-@settings(max_examples=80, deadline=None, phases=[Phase.generate])
+@settings(max_examples=examples(80), deadline=None, phases=[Phase.generate])
 @given(st.integers(0, 1 << 64))
 def test_every_answer_is_the_twins(seed: int) -> None:
     draw = Draw(Random(seed))

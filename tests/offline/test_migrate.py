@@ -36,8 +36,15 @@ def names(member: Member) -> list[str]:
     return sorted(p.name for p in member.data_dir.iterdir() if p.name.startswith("member"))
 
 
-@pytest.mark.parametrize("kind", [RealEtcd, OldEtcd])
-@pytest.mark.parametrize("flags", [FLAGS, ()], ids=["snapshots", "no snapshot"])
+@pytest.mark.parametrize(
+    ("kind", "flags"),
+    [
+        pytest.param(RealEtcd, FLAGS, id="etcd, snapshots"),
+        pytest.param(OldEtcd, (), id="etcd 3.4, no snapshot"),
+        pytest.param(RealEtcd, (), id="etcd, no snapshot", marks=pytest.mark.long),
+        pytest.param(OldEtcd, FLAGS, id="etcd 3.4, snapshots", marks=pytest.mark.long),
+    ],
+)
 def test_there_and_back(kind: type[Member], flags: tuple[str, ...], tmp_path: Path) -> None:
     if kind.why_absent():
         pytest.skip(str(kind.why_absent()))

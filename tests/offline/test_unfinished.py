@@ -21,13 +21,13 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(RealEtcd.why_absent() is not None, reason=RealEtcd.why_absent() or ""),
 ]
-KEYS = 20_000
+KEYS = 8_000
 SIZE = 200
 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[int, int, int]]:
-    """(a file of some 5 MB, its HashKV)"""
+    """(a file of some 2 MB, its HashKV)"""
     top = tmp_path_factory.mktemp("snapshot")
     with Etcdz(top) as member:
         put_many(member, KEYS, SIZE)
@@ -65,7 +65,10 @@ def took_s(arguments: list[str], building: Path) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["log inside", "log elsewhere"])
+@pytest.mark.parametrize(
+    "elsewhere",
+    [pytest.param(False, id="log inside", marks=pytest.mark.long), pytest.param(True, id="log elsewhere")],
+)
 def test_a_killed_restore(
     elsewhere: bool, snapshot: tuple[Path, tuple[int, int, int]], tmp_path: Path, seed: int, is_long: bool
 ) -> None:

@@ -6,6 +6,7 @@ that both stay alike; if not, their answers are compared as all others.
 
 import json
 from collections import Counter
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,10 +149,10 @@ class Side:
         self._channel.close()
 
     def logged(self, messages: frozenset[str]) -> list[dict[str, Any]]:
-        """These lines of its log, without what belongs to a process."""
+        """These lines of its log, without what belongs to a process: etcd adds to an error where in its code it was."""
         text = self.member.log_path.read_text()
         rows = [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
-        own = ("ts", "caller", "actor")
+        own = ("ts", "caller", "actor", "stacktrace")
         return [{n: row[n] for n in row if n not in own} for row in rows if row.get("msg") in messages]
 
     def begin(self, call: AuthCall) -> Any:
@@ -224,7 +225,7 @@ class AuthPair:
             etcd, subject = both()
             return etcd == subject
 
-        until(are_equal, 20, lambda: str([pair for pair in zip(*both(), strict=True) if pair[0] != pair[1]])[:4000])
+        until(are_equal, 20, lambda: "\n".join(_differences(*both())))
         return sum(map(len, both()[0]))
 
     def compare(self, call: AuthCall) -> Answer:
@@ -248,6 +249,12 @@ class AuthPair:
             last = "\n".join(map(str, self.before[-60:]))
             raise AssertionError(f"\n--- etcd\n{expected}\n--- {subject.member.kind}\n{got}\n--- last calls\n{last}")
         return expected
+
+
+def _differences(etcd: tuple[list[Any], list[str]], subject: tuple[list[Any], list[str]]) -> list[str]:
+    """The lines that only one of the two has, with what stands beside them."""
+    lines = [[str(line) for part in side for line in part] for side in (etcd, subject)]
+    return list(unified_diff(*lines, "etcd", "subject", lineterm="", n=2))
 
 
 def _alike(call: AuthCall, message: Any) -> Any:

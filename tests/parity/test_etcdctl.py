@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,12 +139,22 @@ class _Session:
 VERSIONS = ("3.5", "3.4")
 
 
+def only_long(version: str) -> Sequence[pytest.MarkDecorator]:
+    """Marks of a test with this etcdctl: in the usual form the newer one stands for both."""
+    return () if version == VERSIONS[0] else [pytest.mark.long]
+
+
+EACH_VERSION = [pytest.param(version, marks=only_long(version)) for version in VERSIONS]
+
+
 @pytest.fixture(scope="module")
 def sessions(
-    subject: type[Member], tmp_path_factory: pytest.TempPathFactory
+    subject: type[Member], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, list[tuple[Output, Output]]]]:
     found = {}
     for version, program in etcdctls().items():
+        if only_long(version) and not request.config.getoption("--long"):
+            continue
         pair = make_pair(tmp_path_factory.mktemp("etcdctl"), RealEtcd, subject)
         try:
             pair.start()
@@ -154,7 +164,7 @@ def sessions(
     yield found
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH_VERSION)
 @pytest.mark.parametrize("at", range(len(LINES)), ids=[f"{at:03d} {line[:50]}" for at, line in enumerate(LINES)])
 def test_prints_the_same(sessions: dict[str, list[tuple[Output, Output]]], version: str, at: int) -> None:
     if version not in sessions:
@@ -163,7 +173,7 @@ def test_prints_the_same(sessions: dict[str, list[tuple[Output, Output]]], versi
     assert got == expected, LINES[at]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH_VERSION)
 def test_lines_that_must_work_do(sessions: dict[str, list[tuple[Output, Output]]], version: str) -> None:
     """Both failing alike would be no proof: of these, etcd's own side must have been served."""
     if version not in sessions:

@@ -42,7 +42,7 @@ setdir /e --ttl 1000
 updatedir /none
 set /d/x 1
 set /d/y/z 1
-ls /
+ls --sort /
 ls --sort --recursive -p /
 ls /none
 get /d

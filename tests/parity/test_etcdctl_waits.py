@@ -10,7 +10,7 @@ import pytest
 
 from etcdz.proto import etcdserverpb as pb
 from tests.parity.pair import Pair, Side
-from tests.parity.test_etcdctl import VERSIONS, alike, environment, etcdctls
+from tests.parity.test_etcdctl import EACH_VERSION, alike, environment, etcdctls
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -77,7 +77,7 @@ class Terminal:
 Act = Callable[[Terminal], None]
 
 
-@pytest.fixture(params=VERSIONS)
+@pytest.fixture(params=EACH_VERSION)
 def both(request: pytest.FixtureRequest, pair: Pair) -> Iterator[Callable[[Act], None]]:
     """Runs the same on both, and compares."""
     program = etcdctls().get(request.param)

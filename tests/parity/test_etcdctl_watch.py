@@ -15,7 +15,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import RealEtcd
 from tests.parity.pair import Pair, Side, make_pair
-from tests.parity.test_etcdctl import VERSIONS, environment, etcdctls
+from tests.parity.test_etcdctl import EACH_VERSION, VERSIONS, environment, etcdctls, only_long
 
 TIMEOUT_S = 60
 HISTORY = ((b"w/a", b"1"), (b"w/b", b"2"), (b"w/c", b"3"), (b"w/b", None), (b"w/a", b"END"))
@@ -156,7 +156,13 @@ NEWER = [("3.4", "progress-notify")]
 
 
 @pytest.mark.parametrize(
-    ("version", "name"), [(version, name) for name in CASES for version in VERSIONS if (version, name) not in NEWER]
+    ("version", "name"),
+    [
+        pytest.param(version, name, marks=only_long(version))
+        for name in CASES
+        for version in VERSIONS
+        if (version, name) not in NEWER
+    ],
 )
 def test_prints_the_same_events(pair: Pair, version: str, name: str) -> None:
     program, case = program_of(version), CASES[name].begun_at(write_history(pair))
@@ -175,7 +181,7 @@ def test_prints_the_same_events(pair: Pair, version: str, name: str) -> None:
             watch.end()
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH_VERSION)
 def test_a_compacted_start_is_told_alike(pair: Pair, version: str) -> None:
     program = program_of(version)
     write_history(pair)

@@ -11,7 +11,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, RealEtcd
 from tests.parity.pair import FAST_ELECTION, Side
-from tests.parity.test_etcdctl import VERSIONS, environment, etcdctls
+from tests.parity.test_etcdctl import EACH_VERSION, environment, etcdctls
 
 KEYS = 1_100
 """More than make-mirror fetches at a time."""
@@ -72,7 +72,7 @@ def mirror(program: str, source: Side, target: Side, prefix: str) -> Iterator[No
 
 
 @pytest.mark.parametrize("from_etcd", [True, False], ids=["from etcd", "to etcd"])
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", EACH_VERSION)
 def test_a_mirror_follows(sides: tuple[Side, Side], version: str, from_etcd: bool) -> None:
     programs = etcdctls()
     if version not in programs:

@@ -106,7 +106,7 @@ def test_who_does_not_wait_any_more_leaves_the_line(talkers: list[Talker], how: 
         talker.ask("Lock", lock(b"n", 5))
         talker.ask("Campaign", ep.CampaignRequest(name=b"e", lease=5))
         other = Talker(talker.side, talker.base)
-        timeout_s = 3.0 if how == "out of time" else _WAIT_S
+        timeout_s = 1.0 if how == "out of time" else _WAIT_S
         waiting = [
             other.begin("Lock", lock(b"n", 6), timeout_s),
             other.begin("Campaign", ep.CampaignRequest(name=b"e", lease=6), timeout_s),

@@ -1,7 +1,7 @@
 """Options and fixtures of the crash and bounds tests.
 
 pytest tests/process                            the short form, as in CI
-pytest tests/process --long                     thirty rounds instead of four, and so on
+pytest tests/process --long                     thirty rounds instead of one, and so on
 pytest tests/process --process-subject etcd     a real etcd instead: proves the load and the checker
 """
 

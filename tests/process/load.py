@@ -49,14 +49,14 @@ READS: Final = (GET, PEEK)
 COUNTERS: Final = 4
 CALL_TIMEOUT_S: Final = 20.0
 """Beyond what a member takes to answer by itself (etcd's request timeout is 7 s)."""
-_AFTER_ERROR_S = 0.02
-"""A client whose call failed pauses this long, so that a dead member does not make it spin."""
+_REST_S = 0.02
+"""A client whose call failed rests for this long at most, so that a dead member does not make it spin."""
 _BIG = (16_384, 65_536)
 _SMALL = (0, 512)
 
 
 def open_channel(target: str, long_running: bool = False) -> grpc.Channel:
-    """patient: a connection has some seconds to come about, as it has by default; else 20 ms, and calls fail then"""
+    """long_running: a connection has some seconds to come about, as is the default; else 20 ms, and calls fail then"""
     patience = {"grpc.min_reconnect_backoff_ms": 5_000} if long_running else {}
     options = [*{**dict(CHANNEL_OPTIONS), **patience}.items()]
     if isinstance(target, SecureTarget):
@@ -162,10 +162,13 @@ class Load:
         big_one_in: int = 50,
         long_running: bool = False,
         reads: bool = False,
+        is_paced: bool = False,
     ) -> None:
         """big_one_in: one put of so many has a value of 16 to 64 KiB, so that segments fill; 0: none
         reads: two of five calls are reads, of both kinds
-        patient: see open_channel
+        long_running: see open_channel
+        is_paced: a client rests between its calls, so that what waits for something else, and for however long, does
+            not fill the store on the way
         """
         self._long_running = long_running
         self.weights = (36, 12, 6, 6, 20, 20) if reads else (60, 20, 10, 10, 0, 0)
@@ -185,6 +188,7 @@ class Load:
             for i in range(clients)
         ]
         self.big_one_in = big_one_in
+        self.is_paced = is_paced
         self.acknowledged = 0
         self.acknowledged_at: list[float] = []
         """When each acknowledgement of a write came, in seconds of time.monotonic()."""
@@ -277,6 +281,11 @@ class Load:
         with self._changed:
             self.errors.append(op)
             self._changed.notify_all()
+        self.rest(client)
+
+    def rest(self, client: "Client") -> None:
+        """It makes its next call a little later."""
+        with self._changed:
             if self.goes_on():
                 self._resting.append(client)
                 return
@@ -290,7 +299,7 @@ class Load:
     def _wake_resting(self) -> None:
         stopping = False
         while not stopping:
-            stopping = self._stopping.wait(_AFTER_ERROR_S)
+            stopping = self._stopping.wait(_REST_S)
             with self._changed:
                 woken = list(self._resting)
                 self._resting.clear()
@@ -404,7 +413,10 @@ class Client:
         op.revision = answer.header.revision
         self._learn(op, answer)
         self._load.note_acknowledged(op, answer.header.raft_term)
-        self.issue()
+        if self._load.is_paced:
+            self._load.rest(self)
+        else:
+            self.issue()
 
     def _learn(self, op: Op, answer: Any) -> None:
         if op.kind == COUNT:

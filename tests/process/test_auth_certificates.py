@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.certificates import Authority, Issued
+from etcdz.testing.certificates import Authority, Issued
 from tests.etcd_process import free_port
 from tests.process.auth_member import AuthMember, Outcome
 

@@ -1,5 +1,6 @@
 """Tokens: how long they live, where they are known, and those that are signed."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,8 +46,9 @@ def key(tmp_path: Path) -> Path:
 def test_a_token_lives_on_while_it_is_used_and_ends_when_it_is_not(make: Callable[..., AuthMember]) -> None:
     member = make("--auth-token-ttl=2")
     unused = member.log_in("guest")
-    until = time.monotonic() + 5
+    until = time.monotonic() + 4
     while time.monotonic() < until:
+        threading.Event().wait(0.05)  # its uses are not what takes the CPU
         assert member.must("KV/Range", GET, "u").count == 0
     assert member.call("KV/Range", GET, metadata=(("token", unused),)) == BAD_TOKEN
 
@@ -75,9 +77,9 @@ def test_a_signed_token_is_outdated_by_a_change_of_users(make: Callable[..., Aut
     ("options", "reason"),
     [
         ("jwt,sign-method=ES256", "missing key data"),
-        ("jwt,sign-method=ES256,priv-key=/nowhere", "auth: invalid auth options"),
+        pytest.param("jwt,sign-method=ES256,priv-key=/nowhere", "auth: invalid auth options", marks=pytest.mark.long),
         ("jwt,sign-method=RS256,priv-key={key}", "key is not a valid RSA private key"),
-        ("sipmle", "auth: invalid auth options"),
+        pytest.param("sipmle", "auth: invalid auth options", marks=pytest.mark.long),
     ],
 )
 def test_a_member_does_not_begin_without_a_way_to_give_tokens(

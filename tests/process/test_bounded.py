@@ -16,7 +16,7 @@ TOO_MANY = "8 etcdserver: too many requests"
 
 
 def test_log_mailboxes_and_memory_stay_bounded(make_trial: Callable[..., Trial], is_long: bool) -> None:
-    snapshot_count, puts = (10_000, 3_000_000) if is_long else (5_000, 60_000)
+    snapshot_count, puts = (10_000, 3_000_000) if is_long else (5_000, 40_000)
     trial = make_trial(f"--snapshot-count={snapshot_count}")
     curve = bounded.run(trial, puts, keys=10_000, every_s=5 if is_long else 0)
     bounded.check(curve, snapshot_count)

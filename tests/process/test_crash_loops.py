@@ -3,15 +3,13 @@
 import os
 import resource
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 
+from etcdz.cli.actors import main as actors
 from etcdz.control.client import ask
 from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
@@ -22,11 +20,8 @@ from tests.process.trial import Trial, wait_gone
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(120)]
 
-PROMPTLY_S = 15
-"""Some two seconds on a machine with nothing else to do: eleven starts and the waits between them."""
 
-
-@pytest.mark.parametrize("name", ["wal", "listener-1"])
+@pytest.mark.parametrize("name", ["wal", pytest.param("listener-1", marks=pytest.mark.long)])
 def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
     name: str, make_trial: Callable[..., Trial]
 ) -> None:
@@ -37,10 +32,8 @@ def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
     family = {process.pid for process in member.processes()} - {member.pid}
     zygote = ask(str(member.data_dir), "ps", {})["zygote"]["pid"]
     resource.prlimit(zygote, resource.RLIMIT_NOFILE, (8, 8))
-    began = time.monotonic()
     os.kill(trial.actors()[name]["pid"], signal.SIGKILL)
     assert member.wait(timeout_s=60) == 1
-    assert time.monotonic() - began < PROMPTLY_S
     last = member.log_tail(1)
     assert "the member has stopped" in last and f"{name}: more than 10 restarts within 5 s needed" in last
     assert wait_gone(family, timeout_s=0) == set()
@@ -92,29 +85,25 @@ def with_bug(tmp_path: Path, code: str) -> dict[str, str]:
 def test_a_poison_read_is_given_up_and_the_member_goes_on(tmp_path: Path, make_trial: Callable[..., Trial]) -> None:
     trial = make_trial(env=with_bug(tmp_path, READ_BUG))
     trial.put(b"users-key")
-    began = time.monotonic()
     with pytest.raises(grpc.RpcError) as failed:
         trial.get(b"users-key")
     assert failed.value.code() is grpc.StatusCode.INTERNAL
     assert "read given up, the backend ended each time it was asked" in failed.value.details()
-    assert time.monotonic() - began < PROMPTLY_S
     trial.put(b"another")
     assert trial.get(b"another").count == 1
     assert trial.actors()["backend"]["restarts"] == READ_AGAIN_MAX + 1
 
 
 def test_a_poison_message_does_not_loop_unnoticed_and_waits_for_better_code(
-    tmp_path: Path, make_member: Callable[..., Member]
+    tmp_path: Path, make_member: Callable[..., Member], capsys: pytest.CaptureFixture[str]
 ) -> None:
     buggy = make_member(env=with_bug(tmp_path, BUG)).start()
     with open_channel(buggy.target) as channel:
         put = unary(channel, "KV/Put", pb.PutResponse)
         put(pb.PutRequest(key=b"before"), timeout=20)
-        began = time.monotonic()
         with pytest.raises(grpc.RpcError):
             put(pb.PutRequest(key=b"users-key"), timeout=20)
         assert buggy.wait(timeout_s=60) == 1
-        assert time.monotonic() - began < PROMPTLY_S
     last = buggy.log_tail(1)
     assert "backend: more than 10 restarts within 5 s needed" in last and "RuntimeError" in last
     reports = crash_reports.read_all(str(buggy.data_dir), "backend")
@@ -122,9 +111,8 @@ def test_a_poison_message_does_not_loop_unnoticed_and_waits_for_better_code(
     assert all("write_put" in report["stack"] or "put_plain" in report["stack"] for report in reports)
     assert all("users-key" not in str(report) for report in reports), "keys are the users'"
     buggy.kill9()
-    command = [sys.executable, "-m", "etcdz.cli.main", "actors", "postmortem", "backend", "--data-dir"]
-    told = subprocess.run([*command, str(buggy.data_dir)], capture_output=True, text=True, timeout=30)
-    assert told.returncode == 0 and "RuntimeError" in told.stdout
+    assert actors(["postmortem", "backend", f"--data-dir={buggy.data_dir}"]) == 0
+    assert "RuntimeError" in capsys.readouterr().out
     healed = make_member(data_dir=buggy.data_dir).start()
     with open_channel(healed.target) as channel:
         get = unary(channel, "KV/Range", pb.RangeResponse)

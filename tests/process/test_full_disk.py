@@ -23,7 +23,10 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield disk
 
 
-@pytest.mark.parametrize("leave_bytes", [8 << 20, 0], ids=["below the reserve", "to the last byte"])
+@pytest.mark.parametrize(
+    "leave_bytes",
+    [pytest.param(8 << 20, id="below the reserve", marks=pytest.mark.long), pytest.param(0, id="to the last byte")],
+)
 def test_a_full_disk_refuses_writes_and_recovers_with_space(
     leave_bytes: int, small_disk: SmallDisk, make_trial: Callable[..., Trial]
 ) -> None:

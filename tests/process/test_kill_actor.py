@@ -31,10 +31,10 @@ SETTLED = (SETTLED_S, SETTLED_S + 0.2)
 
 
 def test_clients_do_not_notice_the_end_of_any(make_trial: Callable[..., Trial]) -> None:
-    """Each is killed and fails; one is stopped, since that is noticed by its silence alone and takes long."""
+    """Each is killed or fails; one is stopped, since that is noticed by its silence alone and takes long."""
     trial = make_trial(*FLAGS)
     actors = trial.actors()
-    ends = [(name, way) for name in NAMES for way in ("kill", "fail")]
+    ends = [(name, trial.random.choice(("kill", "fail"))) for name in NAMES]
     ends += [(name, "stop") for name in trial.random.sample(NAMES, 1)]
     trial.random.shuffle(ends)
     with trial.load(clients=32, reads=True) as load:
@@ -69,7 +69,7 @@ def test_clients_do_not_notice_that_several_were_killed_at_once(
     trial = make_trial(*FLAGS)
     stalls_ms = []
     with trial.load() as load:
-        for _ in range(20 if is_long else 2):
+        for _ in range(20 if is_long else 1):
             trial.random_moment(load)
             before = trial.actors()
             victims = trial.random.sample(["raft", "wal", "backend"], trial.random.randint(2, 3))

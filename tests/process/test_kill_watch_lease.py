@@ -136,25 +136,31 @@ def world(make_trial: Callable[..., Trial]) -> Iterator[World]:
     world.stop()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["kill", "stop"])
+@pytest.mark.parametrize(
+    "ways",
+    [
+        pytest.param([signal.SIGKILL], id="kill", marks=pytest.mark.long),
+        pytest.param([signal.SIGSTOP], id="stop", marks=pytest.mark.long),
+        pytest.param([signal.SIGKILL, signal.SIGSTOP], id="either"),
+    ],
+)
 def test_no_event_and_no_lease_suffers_from_the_death_of_an_actor(
-    world: World, how: signal.Signals, is_long: bool
+    world: World, ways: list[signal.Signals], is_long: bool
 ) -> None:
     """None of these is noticed by a client as an error: but for the listener's death, which is the last."""
     for _ in range(ROUNDS_LONG if is_long else 1):
         for name in world.trial.random.sample(ACTORS[:-1], len(ACTORS) - 1):
-            world.trouble(name, how)
+            world.trouble(name, world.trial.random.choice(ways))
     assert world.scribes.errors == [] and world.tenants.errors == []
     assert [witness.streams for witness in world.witnesses] == [1, 1, 1], "no stream has ended"
-    for _ in range(ROUNDS_LONG if is_long else 2):
-        world.trouble(ACTORS[-1], how)
+    for _ in range(ROUNDS_LONG if is_long else 1):
+        world.trouble(ACTORS[-1], world.trial.random.choice(ways))
     world.end()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ACTORS)
-def test_one_actor_that_dies_over_and_over(world: World, name: str, is_long: bool) -> None:
-    if not is_long:
-        pytest.skip("only with --long")
+def test_one_actor_that_dies_over_and_over(world: World, name: str) -> None:
     for turn in range(ROUNDS_LONG):
         world.trouble(name, (signal.SIGKILL, signal.SIGSTOP)[turn % 2])
     world.end()

@@ -1,12 +1,12 @@
 """Services and answers of etcd 3.7 and later, as one of them gave them; requests that end an etcd are refused."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from etcdz.net.blocking_channel import BlockingStream, Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
-from tests.etcd_process import Member
+from tests.etcd_process import Etcdz, Member
 from tests.process.conftest import MemberMaker
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors")]
@@ -16,14 +16,16 @@ SERVING, SERVICE_UNKNOWN = b"\x08\x01", b"\x08\x03"
 ANOTHER_SERVICE = b"\x0a\x01x"
 
 
-@pytest.fixture
-def member(make_member: MemberMaker) -> Member:
-    return make_member().start()
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
+    with Etcdz(tmp_path_factory.mktemp("shared")) as member:
+        yield member
 
 
 @pytest.fixture
-def channel(member: Member) -> Any:
-    with Channel(member.target) as channel:
+def channel(shared: Member, request: pytest.FixtureRequest) -> Iterator[Channel]:
+    request.node.members = [shared]
+    with Channel(shared.target) as channel:
         yield channel
 
 
@@ -38,18 +40,19 @@ def test_health_is_listed_and_watched(channel: Channel) -> None:
     assert channel.unary(f"{HEALTH}/List", b"") == b"\x0a\x06\x0a\x00\x12\x02" + SERVING
     for body, status in ((b"", SERVING), (ANOTHER_SERVICE, SERVICE_UNKNOWN)):
         stream = _open(channel, f"{HEALTH}/Watch", body)
-        assert stream.recv(5) == status
+        assert stream.recv(20) == status
         with pytest.raises(TimeoutError):
             stream.recv(0.2)
 
 
-def test_a_health_watch_ends_with_its_member_so_that_clients_come_again(member: Member) -> None:
+def test_a_health_watch_ends_with_its_member_so_that_clients_come_again(make_member: MemberMaker) -> None:
+    member = make_member().start()
     with Channel(member.target) as channel:
         stream = _open(channel, f"{HEALTH}/Watch", b"")
-        assert stream.recv(5) == SERVING
+        assert stream.recv(20) == SERVING
         member.stop()
         with pytest.raises(RpcError) as ended:
-            stream.recv(5)
+            stream.recv(20)
     assert ended.value.code == 14
 
 
@@ -71,7 +74,7 @@ def test_a_range_stream_with_a_target_alone_sorts_each_chunk_as_etcd_does(channe
     request = pb.RangeRequest(key=b"k", range_end=b"l", sort_target=4).SerializeToString()
     stream = _open(channel, "/etcdserverpb.KV/RangeStream", request)
     chunks = []
-    while (message := stream.recv(5)) is not None:
+    while (message := stream.recv(20)) is not None:
         chunks.append([int(kv.value) for kv in pb.RangeStreamResponse.FromString(message).range_response.kvs])
     # The first 11 keys by value, less the last of them (11); then what lies behind k10, whose value is 10.
     assert chunks == [[0, 1, 2, 3, 4, 5, 7, 8, 9, 10], [6]]

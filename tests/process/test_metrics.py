@@ -67,7 +67,7 @@ def test_metrics_say_what_the_member_says(make_trial: Callable[..., Trial]) -> N
 
 @pytest.mark.usefixtures("needs_actors")
 def test_a_scrape_does_not_wait_long_for_an_actor_that_hangs(make_trial: Callable[..., Trial]) -> None:
-    trial = make_trial("--listeners=1")
+    trial = make_trial("--listeners=1", "--actor-rules=raft:halt=60s")  # or it would soon be replaced
     trial.put()
     before = scrape(trial.member)
     raft = trial.actors()["raft"]["pid"]

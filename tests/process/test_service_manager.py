@@ -50,7 +50,15 @@ def test_a_service_manager_that_is_gone_stops_nothing(make_member: MemberMaker, 
     make_member(env={"NOTIFY_SOCKET": str(tmp_path / "nobody")}).start()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda how: how.name)
+@pytest.mark.parametrize(
+    "how",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
+    ids=lambda how: how.name,
+)
 def test_a_parent_that_blocked_it_does_not_keep_a_signal_from_ending_the_member(
     make_member: MemberMaker, how: signal.Signals
 ) -> None:

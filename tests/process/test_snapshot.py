@@ -103,7 +103,7 @@ def test_writes_go_on_and_the_snapshot_is_a_prefix_of_them(make_member: MemberMa
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        for _ in range(20 if is_long else 3):
+        for _ in range(20 if is_long else 1):
             before = len(written)
             with snapshot(member) as stream:
                 revisions = sorted(set(revisions_of(file_of(list(stream)))))

@@ -26,7 +26,7 @@ def test_sigquit_writes_the_stacks_of_all_and_ends_the_member_with_gos_status(ma
     stacks = {line["child"]: line["stack"] for line in lines if line["msg"] == "stacks of an actor"}
     assert set(stacks) == actors
     assert all("most recent call first" in stack and "run_actor" in stack for stack in stacks.values())
-    assert wait_gone(family, timeout_s=5) == set()
+    assert wait_gone(family, timeout_s=20) == set()
     member.kill9()
     member.start()
     assert trial.get(b"k").count == 1

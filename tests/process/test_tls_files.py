@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from etcdz.cli.actors import main
-from tests.certificates import Authority, Issued
+from etcdz.testing.certificates import Authority, Issued
 from tests.etcd_process import Etcdz
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]

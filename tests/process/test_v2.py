@@ -1,10 +1,14 @@
-"""The v2 API of a member: the recorded calls in order, and waits over a kill of the backend."""
+"""The v2 API of a member: the recorded calls in order, and what clients see when actors are killed."""
 
 import http.client
 import json
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +32,7 @@ LONGER = {"put ttl 0": {"body": "value=1&ttl=100"}}
 """What is to be there for as long as it was there on etcd, which looks every 500 ms."""
 LAST = "event index outdated"
 """Users and roles come behind it, which write as well."""
+LAST_KEY = "/m/last"
 MANY = "wait stream: two events"
 
 
@@ -119,9 +124,9 @@ def test_the_recorded_calls_are_answered_as_recorded(tmp_path: Path) -> None:
     assert [line for line in wrong if line.partition(":")[0] not in OTHERWISE] == []
 
 
-def kill_backend(member: Etcdz) -> None:
+def kill(member: Etcdz, name: str) -> None:
     rows_ = ask(str(member.data_dir), "ps", {})["actors"]
-    os.kill(next(row["pid"] for row in rows_ if row["name"] == "backend"), signal.SIGKILL)
+    os.kill(next(row["pid"] for row in rows_ if row["name"] == name and row["pid"]), signal.SIGKILL)
 
 
 def test_waits_and_streams_go_on_over_a_kill_of_the_backend(member: Etcdz) -> None:
@@ -131,12 +136,74 @@ def test_waits_and_streams_go_on_over_a_kill_of_the_backend(member: Etcdz) -> No
     stream = Client(member).begin("GET", "/v2/keys/k?wait=true&recursive=true&stream=true")
     client.ask("PUT", "/v2/keys/k/0", "value=0", FORM)
     assert json.loads(stream.readline())["node"]["key"] == "/k/0"
-    kill_backend(member)
+    kill(member, "backend")
     for number in range(1, 4):
         client.ask("PUT", f"/v2/keys/k/{number}", f"value={number}", FORM)
     assert json.loads(waiting.read())["node"]["value"] == "1"
     assert [json.loads(stream.readline())["node"]["value"] for _ in range(3)] == ["1", "2", "3"]
     index = client.ask("GET", "/v2/keys/k/3")[1]["X-Etcd-Index"]
-    kill_backend(member)
+    kill(member, "backend")
     again = client.ask("GET", "/v2/keys/k/3")
     assert (again[1]["X-Etcd-Index"], json.loads(again[2])["node"]["value"]) == (index, "3")
+
+
+class Streamer(threading.Thread):
+    """A client that waits for all below a directory, and asks again from behind what it was told last when its stream
+    ends, as etcd's clients do. told: (when, event)"""
+
+    def __init__(self, member: Etcdz, directory: str) -> None:
+        super().__init__(daemon=True)
+        self.member = member
+        self.path = f"/v2/keys/{directory}?wait=true&stream=true&recursive=true"
+        self.told: list[tuple[float, dict[str, Any]]] = []
+        self.next = int(Client(member).ask("GET", "/v2/keys/")[1]["X-Etcd-Index"]) + 1
+
+    def run(self) -> None:
+        while not self.told or self.told[-1][1]["node"]["key"] != LAST_KEY:
+            with suppress(OSError, http.client.HTTPException):
+                self.read(Client(self.member).begin("GET", f"{self.path}&waitIndex={self.next}"))
+
+    def read(self, stream: http.client.HTTPResponse) -> None:
+        while line := stream.readline():
+            event = json.loads(line)
+            self.next = event["node"]["modifiedIndex"] + 1
+            self.told.append((time.time(), event))
+            if event["node"]["key"] == LAST_KEY:
+                return
+
+
+def create(member: Etcdz, key: str, body: str) -> None:
+    """Asks until it is there: no answer does not say that it is not."""
+    while True:
+        try:
+            status, _, said = Client(member).ask("PUT", f"/v2/keys{key}?prevExist=false", body, FORM)
+        except (OSError, http.client.HTTPException):
+            continue
+        if status == 201 or json.loads(said)["errorCode"] == 105:
+            return
+        assert json.loads(said)["errorCode"] == 300, said
+
+
+def test_nothing_is_lost_doubled_or_early_whatever_is_killed(member: Etcdz, request: pytest.FixtureRequest) -> None:
+    """Every actor in turn, under a client that writes keys with a TTL and one that is told of them."""
+    streamer = Streamer(member, "m")
+    streamer.start()
+    rounds = 10 if request.config.getoption("--long", default=False) else 1
+    victims = [name for _ in range(rounds) for name in ("backend", "raft", "wal", "lessor", "peer", "listener-1")]
+    for number, victim in enumerate(victims):
+        kill(member, victim)
+        create(member, f"/m/{number}", f"value={victim}&ttl=1")
+    deadline = time.monotonic() + 60
+    while sum(event["action"] == "expire" for _, event in streamer.told) < len(victims):
+        assert time.monotonic() < deadline, streamer.told
+        streamer.join(0.05)
+    create(member, LAST_KEY, "value=1")
+    streamer.join(30)
+    keys = [f"/m/{number}" for number in range(len(victims))]
+    of_keys = [event for _, event in streamer.told[:-1]]
+    assert [event["node"]["key"] for event in of_keys if event["action"] == "create"] == keys
+    assert sorted(event["node"]["key"] for event in of_keys if event["action"] == "expire") == sorted(keys)
+    for at, event in streamer.told:
+        if event["action"] == "expire":
+            due = datetime.fromisoformat(event["prevNode"]["expiration"][:19] + "+00:00").timestamp()
+            assert at >= due, "before its time"

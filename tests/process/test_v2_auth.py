@@ -22,7 +22,7 @@ NO_AUTH = (
 
 @pytest.fixture(scope="module")
 def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcdz]:
-    with Etcdz(tmp_path_factory.mktemp("v2-auth"), "--enable-v2", "--listeners=2") as started:
+    with Etcdz(tmp_path_factory.mktemp("v2-auth"), "--enable-v2") as started:
         yield started
 
 

@@ -28,7 +28,16 @@ def revisions_until_it_ends(trial: Trial) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("killed", [["wal"], ["backend"], ["backend", "wal", "raft"], ["raft", "wal"]], ids="+".join)
+@pytest.mark.parametrize(
+    "killed",
+    [
+        ["wal"],
+        ["backend"],
+        pytest.param(["backend", "wal", "raft"], marks=pytest.mark.long),
+        pytest.param(["raft", "wal"], marks=pytest.mark.long),
+    ],
+    ids="+".join,
+)
 def test_it_stops_and_says_what_is_gone(killed: list[str], make_trial: Callable[..., Trial]) -> None:
     trial = make_trial()
     revision = [trial.put(b"a", b"%d" % number) for number in range(5)][-1].header.revision

@@ -1,25 +1,27 @@
 """One member, everything that was written to it so far, and what it answered when it was last checked."""
 
-import json
 import os
 import random
 import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import grpc
 
+from etcdz.control.client import ask
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member
 from tests.process import checker
 from tests.process.checker import Contents, Summary
 from tests.process.load import Load, Record, open_channel, unary
+
+_ANSWER_MS: Final = 30_000
+_LOOK_EVERY_S: Final = 0.02
 
 
 class Trial:
@@ -87,24 +89,25 @@ class Trial:
     # ---- processes
 
     def actors(self) -> dict[str, dict[str, Any]]:
-        """What `etcdz actors ps --json` says, by name."""
-        command = [sys.executable, "-m", "etcdz.cli.main", "actors", "ps", "--json"]
-        done = subprocess.run(
-            [*command, "--data-dir", str(self.member.data_dir)], capture_output=True, text=True, timeout=30
-        )
-        if done.returncode:
-            raise RuntimeError(f"etcdz actors ps: exit status {done.returncode}: {done.stderr}")
-        return {row["name"]: row for row in json.loads(done.stdout)}
+        """What `etcdz actors ps --json` says, by name. raises Refused: the member does not answer"""
+        return actors_of(self.member.data_dir)
 
     def wait_restarted(self, before: dict[str, dict[str, Any]], name: str) -> dict[str, dict[str, Any]]:
-        """The actors, once `name` is ready with a new process. Each look is a process of its own: no pause needed."""
-        give_up_at = time.monotonic() + 30
+        """The actors, once `name` is ready with a new process."""
+        give_up_at = time.monotonic() + 60
         while True:
             now = self.actors()
             if now[name]["state"] == "ready" and now[name]["pid"] != before[name]["pid"]:
                 return now
             if time.monotonic() > give_up_at:
                 raise TimeoutError(f"{name} is not back: {now[name]}")
+            threading.Event().wait(_LOOK_EVERY_S)
+
+
+def actors_of(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """What `etcdz actors ps --json` says, by name, without its process. raises Refused: the member does not answer"""
+    found = ask(str(data_dir), "ps", {}, answer_ms=_ANSWER_MS)
+    return {row["name"]: row for row in found["actors"]}
 
 
 def wait_gone(pids: Iterable[int], timeout_s: float) -> set[int]:

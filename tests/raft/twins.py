@@ -6,9 +6,10 @@ from itertools import combinations
 from hypothesis import HealthCheck, settings
 
 from etcdz.raft.quorum import INFINITE, VOTE_LOST, VOTE_PENDING, VOTE_WON
+from tests.examples import examples
 
 # For tests on random input: how often, and no clock, since the machine may be busy.
-RANDOMLY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RANDOMLY = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def slow_committed_index(voters: Collection[int], acked: Mapping[int, int]) -> int:

@@ -54,7 +54,7 @@ def test_what_is_left_is_the_state_after_some_raft_entry(tmp_path: Path, damage:
     index = _commit_puts(mvcc, 60, index, rng, sizes, log)
     assert _newest_log(origin) == log
     store.close()  # so that no background work goes on; it leaves the log as it is
-    for trial in range(12):
+    for trial in range(6):
         copy = tmp_path / f"copy-{trial}"
         shutil.copytree(origin, copy)
         kept = rng.randrange(synced_bytes, log.stat().st_size + 1)

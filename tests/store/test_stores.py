@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from etcdz.store.interface import MemoryStore, Store
 from etcdz.store.leveldb import LevelStore, StoreBroken, StoreSyncFailed
+from tests.examples import examples
 
 
 @pytest.fixture(params=["level", "memory"])
@@ -63,7 +64,7 @@ _batches = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=_batches, switch_bytes=st.sampled_from([500, 3000, 1 << 20]))
 def test_both_hold_the_same_over_switches_and_a_restart(
     tmp_path_factory: pytest.TempPathFactory, batches: list[dict[bytes, bytes | None]], switch_bytes: int

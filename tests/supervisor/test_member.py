@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,11 @@ def test_a_second_signal_kills_all_at_once(start: Start) -> None:
     member = start(server={"options": {"linger_on_stop": True}, "stop_s": 1000.0})
     member.wait_ready(*NAMES)
     pids = member.pids()
+    member.process.send_signal(signal.SIGTERM)
+    member.wait_said("server", "stop")
     while member.process.poll() is None:  # within 0.2 s the same signal counts as an echo of the first
         member.process.send_signal(signal.SIGTERM)
+        threading.Event().wait(0.02)
     assert member.wait_end() == -signal.SIGTERM
     assert events(member, "stop") == ["server"]
     wait_dead(pids)

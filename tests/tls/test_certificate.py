@@ -13,10 +13,10 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etcdz.testing.certificates import Authority, Issued
 from etcdz.tls import certificate, contexts
 from etcdz.tls.certificate import PeerNames, is_allowed, is_valid_for
 from etcdz.tls.settings import TlsSettings
-from tests.certificates import Authority, Issued
 from tests.tls.handshakes import Ends, shake
 
 HOSTS = [  # pattern in the certificate, host name, whether they match: as Go's VerifyHostname has it

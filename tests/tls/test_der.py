@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etcdz.testing.certificates import Authority
 from etcdz.tls import der, pem
 from etcdz.tls.certificate import NOBODY, names_in
 from etcdz.tls.revocation import read_crl
-from tests.certificates import Authority
 
 
 @pytest.fixture(scope="module")

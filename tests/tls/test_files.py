@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from etcdz.testing.certificates import CLIENT, SERVER, Authority, Issued
 from etcdz.tls import certificate, openssl
 from etcdz.tls.files import TlsError, TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.tls.in_force import DAY_S
 from etcdz.tls.settings import TlsSettings
-from tests.certificates import CLIENT, SERVER, Authority, Issued
 from tests.tls.handshakes import shake
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from etcdz.testing.certificates import Authority, Issued
 from etcdz.tls import contexts
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.tls.settings import TlsSettings
-from tests.certificates import Authority, Issued
 from tests.tls.handshakes import shake
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from etcdz.testing.certificates import Authority
 from etcdz.tls import openssl, refusal_alert
 from etcdz.tls.certificate import REFUSED
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.handshake_errors import handshake_error
 from etcdz.tls.settings import TlsSettings
 from etcdz.wire.tls_session import TlsSession
-from tests.certificates import Authority
 
 TOLD = "remote error: tls: bad certificate"
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from etcdz.wal.files import WalFull
 from etcdz.wal.log import Log, LogOptions, has_log
+from tests.examples import examples
 from tests.wal.fake_disk import FakeDisk
 from tests.wal.samples import entry, hard_state
 
@@ -103,7 +104,7 @@ def unsynced_write(log: Log) -> None:
     log._segments[-1].file.write(log._offset, pending)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @example(198407836, 23)  # a head whose length lies in the sector that is lost
 @given(st.integers(0, 2**32), st.integers(2, 40))
 def test_every_synced_entry_survives_and_nothing_is_half_there(seed: int, steps: int) -> None:

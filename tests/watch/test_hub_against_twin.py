@@ -8,6 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from etcdz.watch import history, hub
+from tests.examples import examples
 from tests.watch.world import Client, Event, World
 
 KEYS = [b"a", b"b", b"c", b"aa", b"ab"]
@@ -172,7 +173,7 @@ def check_progress(client: Client) -> None:
             assert response.events[0].kv.mod_revision > told
 
 
-@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(60), deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.integers(0, 1 << 32), st.integers(50, 250))
 def test_each_watcher_gets_its_part_of_history(seed: int, steps: int) -> None:
     play = Play(seed)

@@ -12,6 +12,7 @@ from etcdz.wire.events import CALL, DONE, STREAM_OPEN
 from etcdz.wire.http1 import Http1Connection, Http1Limits
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.stream import Stream
+from tests.examples import examples
 from tests.wire.conversation import (
     CALL_FIELDS,
     ECHO,
@@ -97,7 +98,7 @@ def check_books(conn: GrpcServerConnection) -> None:
 @pytest.mark.slow
 @pytest.mark.slow
 @given(CONVERSATIONS, st.integers(0, 1 << 30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_chunks_do_not_matter(conversation: bytes, seed: int) -> None:
     whole_output, whole_events, whole = run([conversation], reply=False)
     output, events, conn = run(cut(conversation, seed), reply=False)
@@ -107,7 +108,7 @@ def test_chunks_do_not_matter(conversation: bytes, seed: int) -> None:
 
 
 @given(CONVERSATIONS, st.integers(0, 1 << 30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_conversations_with_replies(conversation: bytes, seed: int) -> None:
     _, events, conn = run(cut(conversation, seed), reply=True)
     check_books(conn)
@@ -120,7 +121,7 @@ def test_conversations_with_replies(conversation: bytes, seed: int) -> None:
 
 
 @given(CONVERSATIONS, st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_mutated_conversations(conversation: bytes, flips: list[tuple[int, int]]) -> None:
     mutated = bytearray(conversation)
     for at, flip in flips:
@@ -148,7 +149,7 @@ def test_random_bytes(noise: bytes) -> None:
     st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), max_size=6),
     st.integers(0, 1 << 30),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_mutated_answers(bodies: list[bytes], flips: list[tuple[int, int]], seed: int) -> None:
     """The client, too, gets each call's end exactly once, whatever the server sends."""
     client = GrpcClientConnection(ClientSettings(), Clock())

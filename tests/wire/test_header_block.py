@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from etcdz.wire.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ProtocolError
 from etcdz.wire.header_block import HeaderDecoder, HeaderEncoder, plain_block
 from etcdz.wire.huffman import HuffmanError, decode_huffman
+from tests.examples import examples
 
 LIST_MAX = 65_536
 NAMES = st.sampled_from([b":method", b":path", b":status", b"content-type", b"grpc-timeout", b"token", b"x" * 200])
@@ -31,7 +32,7 @@ def test_decodes_what_hpack_encodes(blocks: list) -> None:
 
 
 @given(st.lists(st.binary(max_size=60), max_size=4))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_decodes_or_refuses_any_bytes_as_hpack_does(blocks: list[bytes]) -> None:
     slow, lean = hpack.Decoder(LIST_MAX), HeaderDecoder(LIST_MAX)
     for block in blocks:
@@ -46,7 +47,7 @@ def test_decodes_or_refuses_any_bytes_as_hpack_does(blocks: list[bytes]) -> None
 
 
 @given(st.binary(max_size=40))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_huffman_decodes_any_bytes_as_hpack_does(data: bytes) -> None:
     try:
         expected = decode_huffman_slowly(data)

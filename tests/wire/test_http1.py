@@ -166,6 +166,11 @@ def test_path_query_and_headers() -> None:
     assert request.headers == {b"host": b"h", b"x-a": b"1,2"}
 
 
+def test_blanks_around_a_value_are_no_part_of_it() -> None:
+    (request,) = Http1Connection(LIMITS).receive(b"GET / HTTP/1.1\r\nHost: a\r\nX:\t b c \t\r\n\r\n")
+    assert isinstance(request, Request) and request.headers[b"x"] == b"b c"
+
+
 def test_pipelined_requests_are_answered_in_their_order() -> None:
     conn = Http1Connection(LIMITS)
     first, second, third = conn.receive(GET * 3)

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etcdz.testing.certificates import Authority
 from etcdz.tls import contexts
 from etcdz.tls.settings import TlsSettings
 from etcdz.wire.client_hello import decode_client_hello
 from etcdz.wire.tls_session import TlsSession
-from tests.certificates import Authority
+from tests.examples import examples
 
 ANSWER_BYTES_MAX = 32 << 10
-CASES = settings(max_examples=60, deadline=None)
+CASES = settings(max_examples=examples(60), deadline=None)
 VERSIONS = st.sampled_from([ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from etcdz.testing.certificates import Authority
 from etcdz.tls import contexts
 from etcdz.tls.settings import TlsSettings
 from etcdz.wire.tls_session import (
@@ -14,7 +15,6 @@ from etcdz.wire.tls_session import (
     TlsSession,
     TooManyBarrenRecords,
 )
-from tests.certificates import Authority
 from tests.wire.key_updates import key_updates
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from actors.backend import long_reads
 from actors.backend.long_reads import HOLD_S, PART_BYTES, UNSENT_BYTES_MAX, LongReads
 from actors.backend.reads import OUT_OF_MEMORY, Reads
 from etcdz.api import errors
@@ -112,8 +113,9 @@ def test_reads_go_on_in_turn_and_show_what_was_there_when_they_began(bench: Benc
     assert bench.bodies() == {1: expected, 2: expected}
 
 
-def test_a_small_answer_leaves_whole_and_is_told_of_as_that_of_a_short_read() -> None:
+def test_a_small_answer_leaves_whole_and_is_told_of_as_that_of_a_short_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine makes any read of several keys a long one."""
+    monkeypatch.setattr(long_reads, "SLICE_S", 1_000)
     bench = Bench(warning_s=0.0)
     few = pb.RangeRequest(key=b"k00000", range_end=b"k00002").SerializeToString()
     bench.ask(1, few)

@@ -295,6 +295,17 @@ def test_over_http2_the_host_is_the_authority(http2: OverHttp2) -> None:
     assert request.headers == {b"host": b"h", b"x": b"y", b"grpc-timeout": b"1S"}
 
 
+def test_over_http2_the_names_of_headers_have_no_capitals(http2: OverHttp2) -> None:
+    """Clients take the answer for malformed otherwise."""
+    fields = [FIELDS[0], FIELDS[1], (b":path", b"/later"), FIELDS[3]]
+    for stream_id in (1, 3):
+        http2.send(headers(stream_id, fields, f.END_STREAM | f.END_HEADERS))
+    http2.waiting[0].answer(200, b"", b"", (b"X-Etcd-Index", b"7"))
+    http2.waiting[1].begin(200, b"", (b"X-Etcd-Index", b"8"))
+    told = [line for line in http2.lines() if line.startswith("HEADERS")]
+    assert ["x-etcd-index=7" in told[0], "x-etcd-index=8" in told[1]] == [True, True]
+
+
 def test_over_http2_a_client_that_resets_is_gone(http2: OverHttp2) -> None:
     http2.send(headers(1, FIELDS) + data(1, b"ab", 0) + rst_stream(1))
     assert http2.echo.events == ["gone"]

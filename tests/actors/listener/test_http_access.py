@@ -100,3 +100,23 @@ def test_options_are_answered_whatever_is_asked() -> None:
     asked = Asked(b"OPTIONS", host="a")
     assert not HttpAccess().admit(asked)
     assert (asked.status, asked.body) == (200, b"") and b"access-control-allow-origin" in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_admitted"),
+    [
+        ({}, True),
+        ({"origin": ORIGIN}, True),
+        ({"origin": "http://member:2379"}, True),
+        ({"origin": "http://evil"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": f"{ORIGIN},http://evil"}, False),
+        ({"origin": "http://evil/://member:2379"}, False),
+        ({"origin": ""}, False),
+    ],
+)
+def test_pages_of_origins_that_are_not_listed_open_no_websocket(fields: dict[str, str], is_admitted: bool) -> None:
+    asked = Asked(host="member:2379", **fields)
+    assert HttpAccess(origins=(ORIGIN,)).admits_socket(asked) is is_admitted
+    assert asked.status == (0 if is_admitted else 403)
+    assert HttpAccess().admits_socket(Asked(host="a", **fields))

@@ -10,10 +10,10 @@ import pytest
 
 from actors.listener import tls_transport
 from actors.listener.tls_transport import TlsTransport
+from etcdz.testing.certificates import Authority
 from etcdz.tls import contexts
 from etcdz.tls.settings import TlsSettings
 from etcdz.wire.tls_session import TlsSession
-from tests.certificates import Authority
 from tests.wire.key_updates import key_updates
 
 

@@ -135,7 +135,10 @@ def test_a_client_that_asks_and_does_not_read_loses_its_stream(world: World, unr
     )
 
 
-def test_a_client_that_asks_faster_than_it_can_be_served_loses_its_stream(world: World) -> None:
+def test_a_client_that_asks_faster_than_it_can_be_served_loses_its_stream(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WATCH_REQUESTS_PENDING", 100)
     call = Call()
     handler = world.open(call)
     for _ in range(limits.WATCH_REQUESTS_PENDING):

@@ -15,10 +15,10 @@ from actors.peer import peer_tls, tls_accepted
 from etcdz.ipc.messages import PeerAnswer, PeerCall
 from etcdz.raft.codec import decode_message
 from etcdz.raft.messages import MSG_VOTE, Message
+from etcdz.testing.certificates import Authority, Issued
 from etcdz.tls.peer_names import Resolver
 from etcdz.tls.settings import TlsSettings
 from tests.actors.peer.world import Member, World
-from tests.certificates import Authority, Issued
 
 MakeWorld = Callable[..., World]
 REJECTED = "rejected connection on peer endpoint"

@@ -96,6 +96,7 @@ def check(cluster: ClusterWorld) -> None:
     assert done and deaths > 3
 
 
+@pytest.mark.slow
 def test_a_leader_whose_raft_is_killed_leads_on_in_the_next_term(cluster: ClusterWorld) -> None:
     cluster.run_until(cluster.is_settled, STEPS_MAX)
     place = cluster.leader()
@@ -108,7 +109,9 @@ def test_a_leader_whose_raft_is_killed_leads_on_in_the_next_term(cluster: Cluste
         assert (cluster.leader(), cluster.raft(place).leadership.known.term) == (place, term)
 
 
-@pytest.mark.parametrize("actor", ["peer", "wal", "backend"])
+@pytest.mark.parametrize(
+    "actor", [*[pytest.param(name, marks=pytest.mark.slow) for name in ("peer", "wal")], "backend"]
+)
 def test_no_election_comes_of_the_end_of_another_actor(actor: str, cluster: ClusterWorld) -> None:
     cluster.run_until(cluster.is_settled, STEPS_MAX)
     before = [cluster.raft(place).leadership.known.term for place in range(3)]
@@ -120,6 +123,7 @@ def test_no_election_comes_of_the_end_of_another_actor(actor: str, cluster: Clus
     assert [cluster.raft(place).leadership.known.term for place in range(3)] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("actor", ["peer", "raft"])
 def test_clients_of_the_others_do_not_notice_the_end_of_an_actor_of_the_leaders(
     actor: str, cluster: ClusterWorld
@@ -152,7 +156,7 @@ def test_a_cluster_that_holds_members_of_etcd_applies_nothing_twice(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
-        slow = range(1, 100 if metafunc.config.getoption("--long") else 6)
+        slow = range(1, 100 if metafunc.config.getoption("--long") else 2)
         metafunc.parametrize("seed", [0, *[pytest.param(seed, marks=pytest.mark.slow) for seed in slow]])
 
 
@@ -186,6 +190,7 @@ def with_snapshots(tmp_path: Path, seed: int, patch: pytest.MonkeyPatch) -> tupl
     return cluster, Renames(patch, cluster.random)
 
 
+@pytest.mark.slow
 def test_whoever_dies_in_whichever_step_of_a_snapshots_way_nothing_is_lost(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
