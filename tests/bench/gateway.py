@@ -149,13 +149,13 @@ def count_events(watches: list[socket.socket], each: int) -> None:
             if not ready:
                 raise TimeoutError(f"{sum(missing.values())} events are missing")
             for key, _ in ready:
-                sock = key.fileobj
-                assert isinstance(sock, socket.socket)
-                data = rests[sock] + sock.recv(1 << 18)
-                missing[sock] -= data.count(mark)
-                rests[sock] = data[-len(mark) + 1 :]
-                if missing[sock] <= 0:
-                    selector.unregister(sock)
+                ready_one = key.fileobj
+                assert isinstance(ready_one, socket.socket)
+                data = rests[ready_one] + ready_one.recv(1 << 18)
+                missing[ready_one] -= data.count(mark)
+                rests[ready_one] = data[-len(mark) + 1 :]
+                if missing[ready_one] <= 0:
+                    selector.unregister(ready_one)
 
 
 def run_watch(program: str, member: Member, watchers: int, work_dir: Path, found: list[Figures]) -> None:
