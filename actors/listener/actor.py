@@ -39,6 +39,7 @@ from actors.listener.ports import Offer, Port, ports_of
 from actors.listener.recipes import Recipes
 from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
+from actors.listener.spokesman import Spokesman
 from actors.listener.streams import Streams
 from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_info import V2Info
@@ -143,6 +144,7 @@ class ListenerActor(Actor):
         self.ports = ports_of(
             self.addresses, config.listen_client_urls, config.listen_client_http_urls, config.listen_metrics_urls
         )
+        self.file_log = Spokesman(self.log, boot.name, lambda: [peer.name for peer in self.links.of_kind("listener")])
         self.handshakes: Handshakes | None = None
         """None: no address has TLS."""
         if any(port.is_secure for port in self.ports):
@@ -321,7 +323,7 @@ class ListenerActor(Actor):
         return Handshakes(
             self,
             settings,
-            TlsFiles(settings, self.log),
+            TlsFiles(settings, self.file_log, crl_behind=True),
             self.log,
             self.event_loop,
             hold=lambda full: self.acceptor.hold(secure if full else ()),
@@ -404,6 +406,8 @@ class ListenerActor(Actor):
             waits = self._expire_deadlines(now)
             if self.handshakes is not None:
                 self.handshakes.expire(now)
+                if self.file_log.may_speak:  # the others say nothing of what they find
+                    self.handshakes.files.refresh()
             if self.streams.cancelled:
                 self.calls.cancel(self.streams.cancelled)
             if now >= self.next_keepalive:

@@ -1,7 +1,7 @@
 """TLS handshakes of one listener: from a connection that was accepted to one that is served, or is refused.
 
     accepted    says nothing yet; where no TLS is spoken as well, the first byte tells
-    waiting     has begun, and HANDSHAKES_MAX others have: nothing is read of it
+    waiting     has begun, and HANDSHAKES_MAX others have, or many in this turn: nothing is read of it
     shaking     has a place, and a session
     served      its protocol is a TlsTransport with a Connection now, or a Connection alone
     refused     logged in etcd's words
@@ -32,7 +32,12 @@ from etcdz.wire.tls_session import HANDSHAKE_BYTES_MAX, TlsSession
 
 FEW: Final = 2
 """So many handshakes at a time the event loop does itself: it takes a millisecond for each, threads a little more."""
+ADMITTED_PER_TURN: Final = 16
+"""So many are given a place before clients that are connected have their turn: in a storm a hundred begin at once, and
+each takes 30 us."""
 _RESUME_BELOW: Final = limits.HANDSHAKES_MAX * 3 // 4
+_FILES_S: Final = 0.01
+"""Between two looks whether a revocation list has been read."""
 _TOLD_S: Final = 1.0
 """How long a client that is refused has to read why."""
 _TOLD_MAX: Final = 256
@@ -156,6 +161,7 @@ class Handshakes:
         self._log = log
         self._hold = hold
         self._is_leaving = is_leaving
+        self._event_loop = event_loop
         self._pool = HandshakePool(event_loop, self._on_worked)
         self._accepted: dict[Handshake, None] = {}
         """That have said nothing yet; the longest accepted first, as below."""
@@ -167,6 +173,8 @@ class Handshakes:
         self._freed_s = 0.0
         """When a place was given or got free last."""
         self._is_held = self._is_admitting = False
+        self._admitted = 0
+        """In this turn of the event loop."""
         self.done = 0
         self.refused = 0
 
@@ -199,14 +207,22 @@ class Handshakes:
     def begin(self, handshake: Handshake) -> None:
         """The client has said something: what was kept of it is worked on when there is a place."""
         self._accepted.pop(handshake, None)
-        if len(self._shaking) < limits.HANDSHAKES_MAX:
+        if self._may_admit():
             self._admit(handshake)
         elif handshake not in self._waiting:
             self._waiting[handshake] = None
             handshake.transport.pause_reading()
-            if not self._is_held:
+            if not self._is_held and len(self._shaking) >= limits.HANDSHAKES_MAX:
                 self._is_held = True
                 self._hold(True)
+
+    def _may_admit(self) -> bool:
+        return len(self._shaking) < limits.HANDSHAKES_MAX and self._admitted < ADMITTED_PER_TURN
+
+    def _begin_turn(self) -> None:
+        """Others have had their turn since the last ones were admitted."""
+        self._admitted = 0
+        self._admit_waiting()
 
     def _admit(self, handshake: Handshake) -> None:
         try:
@@ -214,6 +230,9 @@ class Handshakes:
         except TlsError as error:
             self._refuse(handshake, str(error), "warn")
             return
+        if not self._admitted:
+            self._event_loop.call_soon(self._begin_turn)
+        self._admitted += 1
         self._shaking[handshake] = None
         handshake.began_s = self._freed_s = time.monotonic()
         self.work(handshake, handshake.take_early())
@@ -226,20 +245,23 @@ class Handshakes:
         if handshake in self._shaking:
             del self._shaking[handshake]
             self._freed_s = time.monotonic()
-        if self._waiting and not self._is_admitting:
-            self._is_admitting = True
-            self._admit_waiting()
-            self._is_admitting = False
+        self._admit_waiting()
         if self._is_held and not self._waiting and len(self._shaking) < _RESUME_BELOW:
             self._is_held = False
             self._hold(False)
 
     def _admit_waiting(self) -> None:
-        while self._waiting and len(self._shaking) < limits.HANDSHAKES_MAX:
-            following = next(iter(self._waiting))
-            del self._waiting[following]
-            following.transport.resume_reading()
-            self._admit(following)
+        if self._is_admitting:
+            return
+        self._is_admitting = True
+        try:
+            while self._waiting and self._may_admit():
+                following = next(iter(self._waiting))
+                del self._waiting[following]
+                following.transport.resume_reading()
+                self._admit(following)
+        finally:
+            self._is_admitting = False
 
     # ---- work ----
 
@@ -283,6 +305,9 @@ class Handshakes:
             self.refuse(handshake, EOFError("EOF"))
 
     def _serve(self, handshake: Handshake, session: TlsSession, heard: list[bytes]) -> None:
+        if not self.files.is_settled:
+            self._wait_for_files(handshake, heard)
+            return
         refusal = self.files.check_certificate(session.ssl_object)
         if refusal is not None:
             self._refuse(handshake, refusal, "warn")
@@ -297,6 +322,13 @@ class Handshakes:
             connection.drain()
         transport.begin(heard, handshake.take_early(), handshake.has_ended)
         self._leave(handshake)
+
+    def _wait_for_files(self, handshake: Handshake, heard: list[bytes]) -> None:
+        if time.monotonic() - handshake.began_s >= limits.HANDSHAKE_S:
+            self.refuse(handshake, TimeoutError("i/o timeout"))
+            return
+        handshake.is_busy = True
+        self._event_loop.call_later(_FILES_S, self._on_worked, handshake, heard)
 
     # ---- the end ----
 

@@ -23,6 +23,8 @@ from etcdz.wire.tls_session import TlsSession
 STEPS_MAX: Final = 2
 LOOK_UP_S: Final = 4.0
 """For all names of one certificate; the other end waits for longer."""
+_FILES_S: Final = 0.01
+"""Between two looks whether a revocation list has been read."""
 LOOK_UPS_MAX: Final = 32
 """Certificates whose names are looked up at a time, the stuck ones included."""
 
@@ -34,7 +36,7 @@ class PeerTls:
         """Reads no file before it is needed."""
         self.settings = settings
         self.event_loop = event_loop
-        self._files = TlsFiles(settings, log, alpn=())
+        self._files = TlsFiles(settings, log, alpn=(), crl_behind=True)
         self._threads: ThreadPoolExecutor | None = None
         self._looking_up = 0
         self._is_closed = False
@@ -79,7 +81,7 @@ class PeerTls:
             error = await self._san_error(names_of(ssl_object), str(peer[0]).removeprefix("::ffff:"))
             if error is not None:
                 raise Refused(error)
-        self._check_certificate(ssl_object)
+        await self._check_certificate(ssl_object)
 
     async def _san_error(self, names: PeerNames, remote_ip: str) -> str | None:
         def found(resolver: Resolver) -> str | None:
@@ -127,9 +129,11 @@ class PeerTls:
 
     async def _check_dialled(self, connection: TlsConnection[Any]) -> None:
         """raises Refused"""
-        self._check_certificate(connection.session.ssl_object)
+        await self._check_certificate(connection.session.ssl_object)
 
-    def _check_certificate(self, ssl_object: ssl.SSLObject) -> None:
+    async def _check_certificate(self, ssl_object: ssl.SSLObject) -> None:
+        while not self._files.is_settled:
+            await asyncio.sleep(_FILES_S)
         error = self._files.check_certificate(ssl_object)
         if error is not None:
             raise Refused(error)

@@ -10,6 +10,7 @@ Source: etcd 3.5 auth (its claims, its rules for keys) and RFC 7519.
 
 import json
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Final
@@ -149,7 +150,7 @@ def _info(claims: dict[str, Any]) -> AuthInfo:
 def _check_times(claims: dict[str, Any], now_s: float) -> float:
     """When the token expires. raises TokenProblem"""
     expires_s = claims.get("exp", math.inf)
-    if not (_is_number(expires_s) or expires_s == math.inf):
+    if "exp" in claims and not _is_number(expires_s):
         raise TokenProblem("the time claims are no numbers")
     if now_s >= expires_s:
         raise TokenProblem("the token has expired")
@@ -164,9 +165,10 @@ def _check_times(claims: dict[str, Any], now_s: float) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
+    """One that a float can hold, as in Go, whose claims are float64."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 # ---- keys ----

@@ -49,11 +49,13 @@ class TlsFiles:
         alpn: tuple[str, ...] = ("h2",),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        crl_behind: bool = False,
     ) -> None:
         """Reads nothing yet.
 
-        log     logger with info() and warn()
-        alpn    protocols that a server chooses from; a client offers none
+        log         logger with info() and warn()
+        alpn        protocols that a server chooses from; a client offers none
+        crl_behind  new revocation lists are read by a thread: wait for is_settled before check_certificate()
         """
         self.settings = settings
         self._log = log
@@ -64,7 +66,8 @@ class TlsFiles:
         self._next_look = float("-inf")
         pairs = (settings.cert_file, settings.key_file, settings.client_cert_file, settings.client_key_file)
         self._contexts = Kept(tuple(filter(None, (*pairs, settings.trusted_ca_file))), self._load)
-        self._crl = Kept((settings.crl_file,), lambda: read_crl(settings.crl_file)) if settings.crl_file else None
+        crl = settings.crl_file
+        self._crl = Kept((crl,), lambda: read_crl(crl), crl_behind) if crl else None
 
     def server_context(self) -> ssl.SSLContext:
         """For connections that are accepted. raises TlsError: the files have never been good"""
@@ -107,10 +110,18 @@ class TlsFiles:
         self._next_look = now + LOOK_S
         if self._contexts.look():
             self._say_contexts()
-        if self._crl is not None and self._crl.look() and self._crl.error is not None:
-            self._log.warn("failed to load CRL", path=self.settings.crl_file, error=_text(self._crl.error))
+        self._look_at_crl()
         if self._contexts.value is not None:
             self._expiry.say(self._contexts.value.certificates, self._wall_clock())
+
+    @property
+    def is_settled(self) -> bool:
+        """False: a new revocation list is being read. Nobody is to be judged by the old one: ask again, soon."""
+        self.refresh()
+        if self._crl is None or not self._crl.is_loading:
+            return True
+        self._look_at_crl()
+        return not self._crl.is_loading
 
     def look_hourly(self, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
         """Looks now, and each hour from now on, so that warnings do not wait for connections. call_later: the loop's"""
@@ -157,6 +168,10 @@ class TlsFiles:
     def _is_allowed(self, leaf: bytes) -> bool:
         settings = self.settings
         return certificate.is_allowed(certificate.names_in(leaf), settings.allowed_cns, settings.allowed_hostnames)
+
+    def _look_at_crl(self) -> None:
+        if self._crl is not None and self._crl.look() and self._crl.error is not None:
+            self._log.warn("failed to load CRL", path=self.settings.crl_file, error=_text(self._crl.error))
 
     def _say_contexts(self) -> None:
         """etcd's words about a handshake without certificate, said once."""

@@ -2,7 +2,8 @@
 
     DATA-DIR/fixtures/client/cert.pem, key.pem     and fixtures/peer/
 
-Both are used again by later starts, also by etcd, unless the certificate has expired. Nobody else has signed it: a
+Both are used again by later starts, also by etcd, unless the certificate ends in RENEW_S. A member that runs on until
+then is warned (in_force.py). Nobody else has signed it: a
 member with such a certificate verifies no other as its client. Source: etcd 3.5 transport.SelfCert.
 """
 
@@ -24,6 +25,9 @@ from etcdz.tls import contexts, in_force
 from etcdz.tls.settings import TlsSettings
 
 INVALID_YEARS: Final = "selfSignedCertValidity is invalid,it should be greater than 0"
+RENEW_S: Final = in_force.WARN_DAYS[0] * in_force.DAY_S
+"""Before its end: from then on a running member warns of it, and a start makes another. Nobody trusts it for what it
+is, so that another one is as good."""
 _YEAR: Final = timedelta(days=365)
 _DIRECTORY_MODE: Final = 0o700
 _CERT_MODE: Final = 0o644
@@ -76,8 +80,10 @@ def _is_usable(cert: Path, key: Path, now: datetime, log: Any) -> bool:
     except ValueError as error:
         log.warn("replacing a self-signed certificate that cannot be used", path=str(cert), error=str(error))
         return False
-    if not_after_s <= now.timestamp():
-        log.warn("replacing a self-signed certificate that has expired", path=str(cert))
+    left_s = not_after_s - now.timestamp()
+    if left_s < RENEW_S:
+        what = "has expired" if left_s <= 0 else "expires soon"
+        log.warn(f"replacing a self-signed certificate that {what}", path=str(cert))
         return False
     return True
 

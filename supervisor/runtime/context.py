@@ -168,7 +168,8 @@ class Member:
 
     def _balance(self, listed: list[Child]) -> None:
         per_address = max((len(sockets.sockets) for sockets in self._listen_sockets), default=0)
-        for incarnation, order in self._accept_balancing.orders(listed, per_address):
+        known = [child.name for child in self.lifecycle.everyone()]
+        for incarnation, order in self._accept_balancing.orders(listed, per_address, known):
             self.links.send(incarnation, order)
 
     def _forget(self, action: actions.Forget) -> None:

@@ -122,6 +122,7 @@ BAD_CLAIMS: list[Any] = [
     {"username": "\ud800", "revision": 7},
     {"username": "alice", "revision": 7, "exp": "soon"},
     {"username": "alice", "revision": 7, "exp": None},
+    {"username": "alice", "revision": 7, "exp": 10**400},
     {"username": "alice", "revision": 7, "exp": NOW - 1},
     {"username": "alice", "revision": 7, "nbf": NOW + 60},
     {"username": "alice", "revision": 7, "iat": NOW + 60},
@@ -204,7 +205,7 @@ def test_garbage_is_refused_and_nothing_else(token: bytes) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data(), st.sampled_from(["HS256", "RS256", "ES256", "EdDSA"]))
 def test_a_token_with_a_byte_changed_is_refused(data: st.DataObject, method: str) -> None:
     tokens = tokens_of(method)

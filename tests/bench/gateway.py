@@ -149,13 +149,13 @@ def count_events(watches: list[socket.socket], each: int) -> None:
             if not ready:
                 raise TimeoutError(f"{sum(missing.values())} events are missing")
             for key, _ in ready:
-                sock = key.fileobj
-                assert isinstance(sock, socket.socket)
-                data = rests[sock] + sock.recv(1 << 18)
-                missing[sock] -= data.count(mark)
-                rests[sock] = data[-len(mark) + 1 :]
-                if missing[sock] <= 0:
-                    selector.unregister(sock)
+                ready_one = key.fileobj
+                assert isinstance(ready_one, socket.socket)
+                data = rests[ready_one] + ready_one.recv(1 << 18)
+                missing[ready_one] -= data.count(mark)
+                rests[ready_one] = data[-len(mark) + 1 :]
+                if missing[ready_one] <= 0:
+                    selector.unregister(ready_one)
 
 
 def run_watch(program: str, member: Member, watchers: int, work_dir: Path, found: list[Figures]) -> None:
@@ -182,6 +182,9 @@ def measure(names: list[str], rounds: int) -> dict[tuple[str, str], list[Figures
         members: dict[type[Member], Member] = {
             kind: held.enter_context(kind(Path(directory), "--enable-v2")) for kind in (RealEtcd, Etcdz)
         }
+        for member in members.values():
+            for name in ("put", "v2-put"):  # what other rows read
+                run_requests(program, member, ROWS[name]._replace(requests=CONNECTIONS), Path(directory), [])
         for name in names:
             for _, kind in in_turn(rounds):
                 target = found.setdefault((name, kind.kind), [])

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,6 +99,39 @@ def wait_expired(member: ClusterMember, round_: int) -> None:
     until(are_gone, 60, lambda: "keys that have expired are still there")
 
 
+def status_of(member: ClusterMember, method: str, path: str, body: str = "", by: str = "") -> int:
+    """by: "name:password" """
+    connection = http.client.HTTPConnection(urlsplit(member.client_url).netloc, timeout=30)
+    said = {"Authorization": f"Basic {b64encode(by.encode()).decode()}"} if by else {}
+    connection.request(method, f"/v2/{path}", body.encode() or None, said)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+def wait_told_strangers(member: ClusterMember, status: int) -> None:
+    """It may not have applied yet what others have."""
+    until(lambda: status_of(member, "GET", "keys/last") == status, 60, lambda: f"{member.name} never says {status}")
+
+
+def check_users(cluster: Cluster) -> None:
+    """What one kind has set is in force at the other, and at one that has joined by a snapshot."""
+    first, second = list(cluster)[:2]
+    root = "root:pw"
+    assert status_of(first, "PUT", "auth/users/root", '{"user":"root","password":"pw"}') == 201
+    assert status_of(second, "PUT", "auth/roles/guest", '{"role":"guest"}') == 201
+    assert status_of(second, "PUT", "auth/users/u", '{"user":"u","password":"u"}') == 201
+    assert status_of(second, "PUT", "auth/enable") == 200
+    for member in cluster:
+        wait_told_strangers(member, 401)
+        assert status_of(member, "GET", "keys/last", by="u:u") == 401
+        assert status_of(member, "GET", "keys/last", by=root) == 200
+    assert status_of(first, "DELETE", "auth/enable", by=root) == 200
+    for member in cluster:
+        wait_told_strangers(member, 200)
+
+
 def test_whoever_leads_all_count_alike_and_one_that_joins_does_too(make_cluster: Callable[..., Cluster]) -> None:
     with make_cluster("etcd,etcdz,etcdz", *FLAGS) as cluster:
         for round_, leader in enumerate(list(cluster)[:2]):
@@ -115,4 +149,6 @@ def test_whoever_leads_all_count_alike_and_one_that_joins_does_too(make_cluster:
         joined = cluster.add("etcdz", *FLAGS)
         wait_equal(cluster)
         assert ask(joined, "PUT", "last", value="1")[1]["action"] == "set"
+        wait_equal(cluster)
+        check_users(cluster)
         wait_equal(cluster)

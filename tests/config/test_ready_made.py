@@ -11,7 +11,7 @@ from etcdz.config.reading import Host, read
 from tests.config.cases import resolve
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
-NO_MEMBERS = {"prometheus.yml", "alerts.yml"}
+NO_MEMBERS = {"prometheus.yml", "alerts.yml", "compose.yml"}
 PKI = "/etc/etcdz/pki/"
 """Where the files of members under TLS lie, and do not here."""
 

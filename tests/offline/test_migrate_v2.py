@@ -75,7 +75,7 @@ def on(member: Member, kind: type[Member], directory: str, *flags: str) -> Membe
     return other
 
 
-@pytest.mark.parametrize("kind", [RealEtcd, OldEtcd])
+@pytest.mark.parametrize("kind", [RealEtcd, pytest.param(OldEtcd, marks=pytest.mark.long)])
 def test_there_and_back(kind: type[Member], tmp_path: Path) -> None:
     if kind.why_absent():
         pytest.skip(str(kind.why_absent()))

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(RealEtcd.why_absent() is not None, reason=RealEtcd.why_absent() or ""),
 ]
-ETCDS = [RealEtcd, OldEtcd]
+ETCDS = [RealEtcd, pytest.param(OldEtcd, marks=pytest.mark.long)]
 ENVIRONMENT = {**os.environ, "ETCDCTL_API": "3"}
 
 

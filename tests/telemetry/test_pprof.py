@@ -37,7 +37,8 @@ def profile_type() -> Any:
             repeated, kind = isinstance(kind, list), kind[0] if isinstance(kind, list) else kind
             row = message.field.add(name=field, number=number, label=3 if repeated else 1)
             row.type = MESSAGE if isinstance(kind, str) else kind
-            row.type_name = f".pprof.{kind}" if isinstance(kind, str) else ""
+            if isinstance(kind, str):
+                row.type_name = f".pprof.{kind}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("pprof.Profile"))

@@ -53,11 +53,17 @@ def test_it_is_used_again_until_it_expires_or_is_damaged(tmp_path: Path) -> None
     (tmp_path / "key.pem").write_text("damaged")
     assert Path(make(tmp_path, log).cert_file).read_bytes() != first
     second = (tmp_path / "cert.pem").read_bytes()
-    make(tmp_path, log, now=datetime.now(UTC) + timedelta(days=366))
-    assert (tmp_path / "cert.pem").read_bytes() != second
+    make(tmp_path, log, now=datetime.now(UTC) + timedelta(days=330))
+    assert (tmp_path / "cert.pem").read_bytes() == second
+    make(tmp_path, log, now=datetime.now(UTC) + timedelta(days=340))
+    third = (tmp_path / "cert.pem").read_bytes()
+    assert third != second
+    make(tmp_path, log, now=datetime.now(UTC) + timedelta(days=800))
+    assert (tmp_path / "cert.pem").read_bytes() != third
     replaced = [message for _, message, _ in log.lines if message.startswith("replacing")]
     assert replaced == [
         "replacing a self-signed certificate that cannot be used",
+        "replacing a self-signed certificate that expires soon",
         "replacing a self-signed certificate that has expired",
     ]
 

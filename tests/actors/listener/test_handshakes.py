@@ -16,6 +16,7 @@ from etcdz import limits
 from etcdz.testing.certificates import SERVER, Authority
 from etcdz.tls.files import TlsFiles
 from etcdz.tls.settings import TlsSettings
+from etcdz.wire.tls_session import TlsSession
 
 SECURE = PLAIN._replace(http2=True)
 BOTH, ONLY_TLS = Port(True, True, PLAIN, SECURE), Port(False, True, PLAIN, SECURE)
@@ -413,3 +414,33 @@ def test_a_mistake_ends_its_connection_alone(authority: Authority) -> None:
         world.mistakes.clear()
 
     world.run(test)
+
+
+def test_a_storm_begins_in_small_parts(authority: Authority) -> None:
+    """Clients that are connected have their turn between them."""
+    world = World(authority, ONLY_TLS)
+    hello = client_hello(world)
+    per_turn: list[int] = []
+
+    async def test() -> None:
+        before = 0
+        clients = [await world.connect(None) for _ in range(3 * module.ADMITTED_PER_TURN)]
+        shakes = world.handshakes
+        await world.until(lambda: len(shakes) == len(clients))
+        for handshake in list(shakes._accepted):
+            handshake.data_received(hello)
+        while sum(per_turn) < len(clients):
+            per_turn.append(len(shakes._shaking) - before)
+            before = len(shakes._shaking)
+            await asyncio.sleep(0)
+        for _, writer in clients:
+            writer.close()
+
+    world.run(test)
+    assert max(per_turn) <= module.ADMITTED_PER_TURN
+
+
+def client_hello(world: World) -> bytes:
+    session = TlsSession(world.context(), False, "localhost")
+    session.receive(b"")
+    return session.outgoing()

@@ -228,7 +228,7 @@ def test_what_is_sent_behind_a_request_that_waits_is_bounded_and_answered_later(
     port.post(client, b"\x08\x05", "/leases")
     port.world.until(lambda: bool(port.member.of(PeerAsk)))
     (connection,) = port.member.actor.connections
-    client.send(HEAD.format(path="/version", fields="") * 20_000)
+    client.send(HEAD.format(path="/version", fields="") * 8_000)
     port.world.until(lambda: connection._reader.waiting_bytes > accepted.PIPELINED_BYTES_MAX)
     assert connection._transport is not None and not connection._transport.is_reading()
     assert connection._reader.waiting_bytes < 1 << 20

@@ -32,7 +32,7 @@ def test_a_name_that_is_looked_up_in_vain_after_it_was_given_up_ends_nothing() -
     place, tls = place_of("http://nowhere.invalid:1"), PeerTls(NO_TLS, loop, None)
 
     async def dial_twice() -> None:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(OSError):  # the time is over, unless this process gets no CPU before the answer is there
             await dial(loop, place, asyncio.Protocol, 0.0, tls)
         with pytest.raises(OSError):
             await dial(loop, place, asyncio.Protocol, 20.0, tls)

@@ -38,6 +38,13 @@ def test_one_more_listener_gets_its_share_of_the_clients() -> None:
     assert told(accept_balancing, child(1, 1), child(2, 2)) == {1: (8, 0.5), 2: (8, 0.0)}
 
 
+def test_those_with_which_a_member_starts_send_none_of_each_others_clients_away() -> None:
+    accept_balancing = AcceptBalancing()
+    assert len(accept_balancing.orders([child(1, 1)], SOCKETS, ["listener-1", "listener-2"])) == 1
+    assert told(accept_balancing, child(1, 1), child(2, 2)) == {1: (8, 0.0), 2: (8, 0.0)}
+    assert told(accept_balancing, child(1, 1), child(2, 2), child(3, 3))[1][1] == 1 / 3
+
+
 def test_a_listener_that_died_and_came_back_sends_nobody_elses_clients_away() -> None:
     accept_balancing = AcceptBalancing()
     told(accept_balancing, child(1, 1), child(2, 2))
