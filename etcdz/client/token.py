@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from etcdz.api.errors import AUTH_NOT_ENABLED
 from etcdz.client import methods
-from etcdz.client.errors import EtcdError
+from etcdz.client.errors import DeadlineExceeded, EtcdError
 from etcdz.client.host import Host
 from etcdz.client.methods import Method
 from etcdz.client.pending import Call
@@ -52,8 +52,15 @@ class Token:
     def wait(self, call: Any) -> None:
         """Requires: is_wanted"""
         self._waiting.append(call)
+        if call.deadline is not None:
+            self._core.after(max(0.0, call.deadline - self._core.now()), lambda: self._expire(call))
         if self._state is _State.NONE:
             self._ask()
+
+    def _expire(self, call: Any) -> None:
+        if call in self._waiting:
+            self._waiting.remove(call)
+            call.fail(DeadlineExceeded())
 
     def renew_for(self, call: Any) -> bool:
         """A call has failed for its token: it goes out again with another. return False: there is none to be had"""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors as api
-from etcdz.client.errors import AuthFailed, InvalidAuthToken
+from etcdz.client.errors import AuthFailed, DeadlineExceeded, InvalidAuthToken
 from etcdz.client.methods import AUTHENTICATE, PUT, RANGE
 from etcdz.proto import etcdserverpb as pb
 from tests.client.scripted import Server, World, fails, replies
@@ -83,6 +83,16 @@ def test_a_login_that_fails_fails_the_calls_that_wait_and_the_next_call_tries_an
     assert all([isinstance(call.error, AuthFailed) for call in calls])
     world.server.answers[LOGIN] = log_in
     assert world.call(PUT).error is None
+
+
+def test_a_call_that_waits_for_a_login_has_its_own_deadline() -> None:
+    world = _world()
+    del world.server.answers[LOGIN]
+    call = world.call(PUT, timeout_s=0.5)
+    world.advance(0.4)
+    assert not call.done
+    world.advance(0.2)
+    assert isinstance(call.error, DeadlineExceeded) and not call.error.maybe_applied
 
 
 def test_without_authentication_calls_go_without_a_token_until_it_is_enabled() -> None:
