@@ -84,10 +84,12 @@ from etcdz.ipc.messages import (
 from etcdz.tls.files import TlsFiles
 from etcdz.wire.answer_heads import AnswerHeads
 from etcdz.wire.call_tally import CallTally
+from etcdz.wire.call_times import CallTimes
 from etcdz.wire.keepalive import rules_of_flags
 from etcdz.wire.known_heads import KnownHeads
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
+from etcdz.wire.timed_server import TimedServerConnection
 from etcdz.wire.unfinished import UnfinishedRequests
 
 TIMER_S = 0.1
@@ -160,7 +162,7 @@ class ListenerActor(Actor):
         )
         self.connections: set[Connection] = set()
         self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
-        self.tally = CallTally()
+        self.tally = CallTally(CallTimes() if config.metrics == "extensive" else None)
         self.connection_errors = 0
         self.auth_news = AuthNews()
         self.calls = Calls(self, self.config)
@@ -300,7 +302,10 @@ class ListenerActor(Actor):
         if offer.http2:
             takes_pieces = self._router_of(offer).takes_pieces_of
             settings = settings._replace(serves_http=True, serves_grpc=offer.grpc, takes_pieces=takes_pieces)
-        return GrpcServerConnection(self.methods, settings, time.monotonic, self.unfinished, self.tally)
+        tally, clock = self.tally, time.monotonic
+        if tally.times is not None:
+            return TimedServerConnection(self.methods, settings, clock, self.unfinished, tally, tally.times)
+        return GrpcServerConnection(self.methods, settings, clock, self.unfinished, tally)
 
     def new_http1(self, connection: Connection) -> Http1Exchanges:
         """The protocol of a client that speaks HTTP/1."""

@@ -6,6 +6,7 @@ from typing import Any
 from etcdz.api.errors import Code
 from etcdz.api.grpc_methods import CODE_NAMES, METHODS, UNARY
 from etcdz.wire.call_tally import CallTally
+from etcdz.wire.call_times import CallTimes
 from etcdz.wire.frames import GRPC_PREFIX_BYTES
 from etcdz.wire.server import GrpcServerConnection
 
@@ -22,7 +23,9 @@ def call_figures(tally: CallTally, living: Iterable[GrpcServerConnection]) -> di
     sent = {tag: tally.sent[tag] + tally.answered[tag] for tag in METHODS}
     handled = [[[CODE_NAMES[Code.OK], *METHODS[tag]], tally.answered[tag]] for tag in METHODS if tally.answered[tag]]
     ended = [[[CODE_NAMES.get(code, str(code)), *METHODS[tag]], count] for (tag, code), count in tally.ended.items()]
+    times = {} if tally.times is None else {"grpc_times": _times(tally.times)}
     return {
+        **times,
         "grpc_started": _series({tag: tally.started[tag] for tag in METHODS}),
         "grpc_msg_received": _series(received),
         "grpc_msg_sent": _series(sent),
@@ -34,6 +37,10 @@ def call_figures(tally: CallTally, living: Iterable[GrpcServerConnection]) -> di
 
 def _series(counts: dict[int, int]) -> list[Any]:
     return [[METHODS[tag], count] for tag, count in counts.items() if count]
+
+
+def _times(times: CallTimes) -> list[Any]:
+    return [[METHODS[tag], (counts, times.total_s[tag])] for tag, counts in times.counts.items() if tag in METHODS]
 
 
 def _joined(series: list[Any]) -> list[Any]:

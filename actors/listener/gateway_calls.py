@@ -26,11 +26,12 @@ TURN_S: Final = 0.002
 class GatewayCall(GatewayExchange):
     """A caller of Calls. _pieces: what is still to be written of a large answer; None: it is none, or all is"""
 
-    __slots__ = ("_is_waiting", "_pieces", "_unsent_bytes")
+    __slots__ = ("_begun_s", "_is_waiting", "_pieces", "_unsent_bytes")
 
     def __init__(self, settings: Settings, method: GatewayMethod, exchange: Exchange) -> None:
         super().__init__(settings, method, exchange)
         self._is_waiting = False
+        self._begun_s = 0.0
         self._pieces: Iterator[bytes] | None = None
         self._unsent_bytes = 0
 
@@ -50,6 +51,7 @@ class GatewayCall(GatewayExchange):
             return
         auth = host.identities.of_call(metadata, "") if host.identities.enabled else None
         self._is_waiting = True
+        self._begun_s = time.monotonic()
         self._tally.count_call(method.method, metadata, len(body))
         host.calls.begin(self, STREAM_ID, method.method, body, auth)
 
@@ -62,11 +64,16 @@ class GatewayCall(GatewayExchange):
 
     def _give_up(self, code: int) -> None:
         if self._is_waiting:
-            self._is_waiting = False
+            self._end_call()
             self._tally.ended[self._method.method, code] += 1
             self._host.streams.cancelled.setdefault(self, set()).add(STREAM_ID)
         self._pieces = None
         self._unsent_bytes = 0
+
+    def _end_call(self) -> None:
+        """It is over, as far as its client is concerned."""
+        self._is_waiting = False
+        self._tally.count_time(self._method.method, time.monotonic() - self._begun_s)
 
     # ---- the answer ----
 
@@ -89,13 +96,13 @@ class GatewayCall(GatewayExchange):
         if not self._is_waiting:
             return
         if code:
-            self._is_waiting = False
+            self._end_call()
             self._tally.ended[self._method.method, code] += 1
             self._fail(code, body.decode())
         elif len(body) > LARGE_BYTES and may_be_large(self._method.response):
             self._answer_in_pieces([body])
         else:
-            self._is_waiting = False
+            self._end_call()
             self._tally.count_answer(self._method.method, len(body))
             self._stop_timer()
             self.exchange.answer(200, encode_response(self._method.response.FromString(body)), JSON, OF_GRPC)
@@ -103,7 +110,7 @@ class GatewayCall(GatewayExchange):
     def _answer_in_pieces(self, parts: list[bytes]) -> None:
         if not self._is_waiting:
             return
-        self._is_waiting = False
+        self._end_call()
         self._unsent_bytes = sum(map(len, parts))
         self._tally.count_answer(self._method.method, self._unsent_bytes)
         self._pieces = encode_large(self._method.response, self._take_parts(parts))

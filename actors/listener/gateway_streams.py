@@ -12,6 +12,7 @@ The answer begins with the first line; an error before it has a status of its ow
 client does (Lock, Campaign) is a stream as well, and is answered as a whole.
 """
 
+import time
 from typing import Final
 
 from actors.listener.exchange import Exchange
@@ -113,7 +114,8 @@ class GatewayStream(GatewayExchange):
             self._end()
 
     def _open(self) -> None:
-        self._is_open = self.grpc.counts = True
+        self._is_open = True
+        self.grpc.count_begin()
         self._tell(STREAM_OPEN, b"")
         self._metadata = {}
 
@@ -168,15 +170,13 @@ class GatewayStream(GatewayExchange):
 
 
 class _Lines:
-    """The answer of one stream: what its call sends, as JSON.
+    """The answer of one stream: what its call sends, as JSON."""
 
-    counts  whether it has begun and not ended: its end is counted, once
-    """
-
-    __slots__ = ("_exchange", "_is_waiting", "_owner", "_response", "_tag", "_tally", "counts")
+    __slots__ = ("_exchange", "_is_waiting", "_owner", "_response", "_tag", "_tally", "_counts", "_begun_s")
 
     def __init__(self, owner: GatewayStream, method: GatewayMethod, exchange: Exchange, tally: CallTally) -> None:
-        self.counts = False
+        self._counts = False
+        self._begun_s = 0.0
         self._tag = method.method
         self._tally = tally
         self._owner = owner
@@ -211,11 +211,17 @@ class _Lines:
             self.send_message(STREAM_ID, message)
             self.finish(STREAM_ID, Code.OK, "")
 
+    def count_begin(self) -> None:
+        """The call has begun."""
+        self._counts = True
+        self._begun_s = time.monotonic()
+
     def count_end(self, code: int) -> None:
-        """The call is over, as far as its client is concerned."""
-        if self.counts:
-            self.counts = False
+        """The call is over, as far as its client is concerned. One that has not begun, or is over, is not counted."""
+        if self._counts:
+            self._counts = False
             self._tally.ended[self._tag, code] += 1
+            self._tally.count_time(self._tag, time.monotonic() - self._begun_s)
 
     def finish(self, stream_id: int, code: int, text: str) -> None:
         self.count_end(code)
@@ -234,7 +240,7 @@ class _Lines:
 
     def refuse(self, stream_id: int, code: int, text: str) -> None:
         """The call is refused before it has begun."""
-        self.counts = False
+        self._counts = False
         self.finish(stream_id, code, text)
 
     def pending_stream_bytes(self, stream_id: int) -> int:

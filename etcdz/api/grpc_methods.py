@@ -42,3 +42,5 @@ def _named(path: bytes, number: int) -> tuple[str, str, str]:
 METHODS: Final = {number: _named(path, number) for path, number in (PATHS | AUTH_PATHS | STREAM_PATHS).items()}
 PREREGISTERED: Final = tuple(number for number, (_, service, _) in METHODS.items() if service not in _LATE_SERVICES)
 """Those that have series before their first call."""
+TIME_BOUNDS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds of the buckets of how long calls take: Prometheus's usual ones, which etcd has here."""

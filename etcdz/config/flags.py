@@ -75,7 +75,6 @@ _SUPPORTED: Final[dict[str, Callable[[Any], bool]]] = {
 """Flags that work in part."""
 
 MISSED: Final[dict[str, str]] = {
-    "metrics": "there are no histograms of calls in the metrics",
     "memory-mlock": "memory is not kept from being swapped out",
     "experimental-memory-mlock": "memory is not kept from being swapped out",
     "enable-distributed-tracing": "no spans are sent",
@@ -351,7 +350,7 @@ _AUTH: Final[tuple[_Row, ...]] = (
 
 _MONITORING: Final[tuple[_Row, ...]] = (
     ("enable-pprof", BOOL, "false", WORKS, "Serve profiles under /debug/pprof/.", "enable_pprof"),
-    ("metrics", STRING, "basic", WITHOUT_EFFECT, "'extensive' adds histograms of all calls to the metrics."),
+    ("metrics", STRING, "basic", WORKS, "'extensive' adds histograms of all calls to the metrics.", "metrics"),
     (
         "listen-metrics-urls",
         URLS,

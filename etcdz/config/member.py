@@ -163,6 +163,8 @@ class MemberConfig:
 
     enable_pprof: bool = False
     """Whether profiles are served under /debug/pprof/."""
+    metrics: str = "basic"
+    """extensive: the metrics tell how long gRPC calls take as well."""
     enable_dashboard: bool = False
     """Whether /dashboard is served: with the metrics where these have an address, else to clients."""
 

@@ -15,6 +15,7 @@ Source: names, types, labels and buckets as etcd 3.5.1's /metrics has them; thos
 
 from typing import Any, Final, NamedTuple
 
+from etcdz.api.grpc_methods import TIME_BOUNDS_S
 from etcdz.telemetry.exposition import COUNTER, GAUGE, HISTOGRAM
 
 Figures = dict[str, Any]
@@ -23,6 +24,7 @@ Figures = dict[str, Any]
 
 class Row(NamedTuple):
     """first       upper bound of a histogram's first bucket; each further one is twice as wide
+    bounds      of a histogram whose buckets are others
     is_text     see above
     grows       a gauge that is a counter in truth; etcd's types are kept
     """
@@ -35,6 +37,7 @@ class Row(NamedTuple):
     first: float = 0.0
     is_text: bool = False
     grows: bool = False
+    bounds: tuple[float, ...] = ()
 
     @property
     def is_cumulative(self) -> bool:
@@ -169,6 +172,8 @@ _CALLS: Final = (
         ("grpc_code", *_METHOD)),
     Row("grpc_server_msg_received_total", COUNTER, "Messages of clients.", "grpc_msg_received", _METHOD),
     Row("grpc_server_msg_sent_total", COUNTER, "Messages to clients.", "grpc_msg_sent", _METHOD),
+    Row("grpc_server_handling_seconds", HISTOGRAM, "How long calls and streams take.", "grpc_times", _METHOD,
+        bounds=TIME_BOUNDS_S),
 )  # fmt: skip
 
 _OWN: Final = (

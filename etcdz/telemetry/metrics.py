@@ -6,7 +6,7 @@ Figures of several actors are added up (families.py). What nobody has told is le
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from etcdz.api.grpc_methods import CODE_NAMES, METHODS, PREREGISTERED
+from etcdz.api.grpc_methods import CODE_NAMES, METHODS, PREREGISTERED, TIME_BOUNDS_S
 from etcdz.telemetry import exposition
 from etcdz.telemetry.exposition import COUNTER, GAUGE, HISTOGRAM, Family
 from etcdz.telemetry.families import ROWS, Figures, Row, add_figures
@@ -72,7 +72,7 @@ def _family(row: Row, value: Any) -> Family:
     series = sorted((tuple(labels), one) for labels, one in value) if row.labels else [((), value)]
     if row.kind != HISTOGRAM:
         return Family(row.name, row.kind, row.help, row.labels, series)
-    bounds = [row.first * 2**n for n in range(len(series[0][1][0]) - 1)]
+    bounds = row.bounds or [row.first * 2**n for n in range(len(series[0][1][0]) - 1)]
     measured = [(labels, counts, total) for labels, (counts, total) in series]
     return Family(row.name, row.kind, row.help, row.labels, bounds=bounds, measured=measured)
 
@@ -86,6 +86,9 @@ def _preregister(found: Figures) -> None:
             series.append([list(METHODS[tag]), 0])
     handled = [[[name, *METHODS[tag]], 0] for tag in PREREGISTERED for name in CODE_NAMES.values()]
     add_figures(found, {**zeros, "grpc_handled": handled})
+    if "grpc_times" in found:
+        none = [0] * (len(TIME_BOUNDS_S) + 1), 0.0
+        add_figures(found, {"grpc_times": [[list(METHODS[tag]), none] for tag in PREREGISTERED]})
 
 
 def _actors(used: Sequence[ActorUse]) -> list[Family]:

@@ -8,6 +8,7 @@ etcd, whose interceptors refuse these before the one that counts.
 from collections import Counter
 from typing import Final
 
+from etcdz.wire.call_times import CallTimes
 from etcdz.wire.frames import GRPC_PREFIX_BYTES
 from etcdz.wire.request_head import Metadata
 
@@ -32,6 +33,7 @@ class CallTally:
     versions    what clients say of their version -> where it stands in these lists
     data_received, data_sent    bytes of DATA on connections that are gone, and of messages over HTTP
     bytes_received, bytes_sent  the most that was told of messages' bytes
+    times       how long calls and streams took; None: that is not asked for
     """
 
     __slots__ = (
@@ -45,11 +47,13 @@ class CallTally:
         "sent",
         "started",
         "streams",
+        "times",
         "unary",
         "versions",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, times: CallTimes | None = None) -> None:
+        self.times = times
         self.started = [0] * TAGS_MAX
         self.received = [0] * TAGS_MAX
         self.sent = [0] * TAGS_MAX
@@ -88,6 +92,11 @@ class CallTally:
         """A call has ended well with a message of this size."""
         self.answered[tag] += 1
         self.data_sent += size + GRPC_PREFIX_BYTES
+
+    def count_time(self, tag: int, took_s: float) -> None:
+        """A call or stream that took so long has ended, well or not."""
+        if self.times is not None:
+            self.times.add(tag, took_s)
 
     def count_received(self, tag: int, size: int) -> None:
         """A message of a stream has come."""

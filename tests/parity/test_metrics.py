@@ -95,7 +95,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> lis
     """etcd's and the subject's, after the same work."""
 
     def run(kind: type[Member], directory: Path) -> tuple[dict[str, str], Scraped, str]:
-        with kind(directory) as member:
+        with kind(directory, "--metrics=extensive") as member:
             do_work(member)
             return scrape(member)
 
@@ -270,6 +270,15 @@ def test_series_have_the_labels_of_etcd(both: list[Any]) -> None:
 def test_labels_of_calls_stand_in_etcds_order(both: list[Any]) -> None:
     found = [set(re.findall(r"^(grpc_server_\w+\{.*\}) ", text, re.M)) for _, _, text in both]
     assert found[0] <= found[1]
+
+
+def test_each_call_that_has_ended_is_timed(both: list[Any]) -> None:
+    (_, theirs, _), (_, ours, _) = both
+    name = "grpc_server_handling_seconds"
+    counts = [{labels: count for labels, count in found[f"{name}_count"].items() if count} for found in (theirs, ours)]
+    assert counts[1] == counts[0]
+    bounds = [{dict(labels)["le"] for labels in found[f"{name}_bucket"]} for found in (theirs, ours)]
+    assert bounds[1] == bounds[0]
 
 
 @pytest.mark.parametrize("family", COUNTED)
