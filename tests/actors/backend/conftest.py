@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.backend import reads
 from tests.actors.backend.started import Started
 
 
@@ -27,3 +28,10 @@ def start() -> Iterator[Callable[..., Started]]:
         finally:
             if alive:
                 alive.pop().close()
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No read is handed back as a long one for its time, whatever else the machine does meanwhile."""
+    monkeypatch.setattr(reads, "SHORT_S", 60.0)
+    monkeypatch.setattr(reads, "SHORT_READS_S", 60.0)
