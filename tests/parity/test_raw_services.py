@@ -127,6 +127,8 @@ def judge(case: Raw, expected: Reply, got: Reply) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=_id)
 def test_raw_request(pair: Pair, case: Raw) -> None:
+    if len({side.must("Range", pb.RangeRequest(key=b"-")).header.revision for side in pair.sides}) > 1:
+        pair.begin_conversation()  # whatever came before: this case is judged by its own answers
     expected, got = (ask(side, case) for side in pair.sides)
     judge(case, expected, got)
 
