@@ -18,8 +18,9 @@ from typing import Any, Final, Self
 import grpc
 
 from etcdz.cluster.identity import cluster_id, member_id
+from etcdz.embed import ports
 from etcdz.proto import etcdserverpb as pb
-from tests.etcd_process import Etcdz, Member, MemberFailed, OldEtcd, RealEtcd, reserve_port
+from tests.etcd_process import Etcdz, Member, MemberFailed, OldEtcd, RealEtcd
 from tests.peer_network import Network
 from tests.process.load import open_channel, unary
 from tests.secure_members import SecureMember
@@ -41,7 +42,7 @@ class ClusterMember(Member):
     def __init__(self, tmp_dir: Path, name: str, *flags: str, peer_scheme: str = "http", **options: Any) -> None:
         super().__init__(tmp_dir / name, *flags, **options)
         self.name = name
-        self._held = [reserve_port(), reserve_port()]
+        self._held = [ports.hold(), ports.hold()]
         self.client_port, self.peer_port = (held.getsockname()[1] for held in self._held)
         self.peer_scheme = peer_scheme
         self.peer_url = f"{peer_scheme}://127.0.0.1:{self.peer_port}"

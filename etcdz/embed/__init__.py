@@ -16,6 +16,7 @@
     cluster.py      Cluster
     aio.py          both, for asyncio
     actors.py       orders to the actors of a member
+    entered.py      `with` and `async with` of both
     settings.py     keyword arguments -> flags
     process.py      the child process: readiness, its end
     log_lines.py    its log -> `logging`

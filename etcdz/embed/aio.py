@@ -6,10 +6,10 @@ async with etcdz.embed.aio.Member() as member:
 
 import asyncio
 import signal
-from types import TracebackType
 from typing import Any, Self
 
 from etcdz.embed import actors, cluster, member
+from etcdz.embed.entered import AsyncEntered
 from etcdz.embed.member import READY_S, STOP_S
 
 
@@ -44,7 +44,7 @@ class Actors:
         return await asyncio.to_thread(self._orders.events)
 
 
-class Member:
+class Member(AsyncEntered):
     """As etcdz.embed.Member, with the same arguments. `blocking` is that one."""
 
     def __init__(self, **options: Any) -> None:
@@ -79,20 +79,8 @@ class Member:
     async def close(self) -> None:
         await asyncio.to_thread(self.blocking.close)
 
-    async def __aenter__(self) -> Self:
-        try:
-            return await self.start()
-        except BaseException:
-            await self.close()
-            raise
 
-    async def __aexit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-class Cluster:
+class Cluster(AsyncEntered):
     """As etcdz.embed.Cluster, with the same arguments. `blocking` is that one."""
 
     def __init__(self, size: int = 3, **options: Any) -> None:
@@ -111,15 +99,3 @@ class Cluster:
 
     async def close(self) -> None:
         await asyncio.to_thread(self.blocking.close)
-
-    async def __aenter__(self) -> Self:
-        try:
-            return await self.start()
-        except BaseException:
-            await self.close()
-            raise
-
-    async def __aexit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self.close()

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from etcdz.embed import ports
+from etcdz.embed.entered import Entered
 from etcdz.embed.member import READY_S, STOP_S, Member
 
 _HASTE_S: Final = 0.25
 """Long enough for a second signal to be taken for one."""
 
 
-class Cluster:
+class Cluster(Entered):
     """A context manager as Member is; iterates over its members. They are called m0, m1, ...
 
     size        how many members found it
@@ -86,15 +86,3 @@ class Cluster:
 
     def __len__(self) -> int:
         return len(self.members)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,20 +10,20 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from etcdz.client import Client, connect
 from etcdz.embed import ports, settings
 from etcdz.embed.actors import Actors
+from etcdz.embed.entered import Entered
 from etcdz.embed.process import OWN_PROGRAM, MemberProcess
 
 READY_S: Final = 60.0
 STOP_S: Final = 30.0
 
 
-class Member:
+class Member(Entered):
     """A context manager: started, and ready for clients, at its begin; stopped at its end.
 
     data_dir        where its data are, and stay; None: a temporary directory, removed at `close`
@@ -203,18 +203,6 @@ class Member:
         """How many it has logged; 0 if it is not started."""
         process = self._process
         return process.log.count if process is not None else 0
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<etcdz.embed.Member {self.name} at {self.client_url}, {'running' if self.running else 'not running'}>"
