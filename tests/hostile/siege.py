@@ -51,7 +51,8 @@ class Report(NamedTuple):
 
 
 class _Memory:
-    """The peak of the resident memory of a member's processes together."""
+    """The peak of the resident memory of a member's processes together, without the pages of files: LevelDB maps its
+    tables, each process that reads them would count them again, and the kernel takes them back when it likes."""
 
     def __init__(self, member: Member) -> None:
         self._member = member
@@ -64,7 +65,8 @@ class _Memory:
         total = 0
         for process in self._member.processes():
             with suppress(psutil.Error):
-                total += process.memory_info().rss
+                memory = process.memory_info()
+                total += memory.rss - memory.shared
         return total
 
     def _sample(self) -> None:

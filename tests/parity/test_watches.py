@@ -22,6 +22,8 @@ ENDS = [b"", b"", b"\0", b"b", b"c", b"a", b"\xff"]
 PROBE = 1_000
 MOURNER = 2_000
 """Watches the key by which the end of a lease is seen."""
+LISTENER = 4_000
+"""Watches all keys, from the first step to the last."""
 MORTAL_TTL_S = 2
 MORTAL, MORTAL_KEY = 4711, b"~mortal"
 """A lease that runs out, and a key that goes with it."""
@@ -277,6 +279,8 @@ def test_watchers_are_told_the_same(pair: Pair, seed: int, request: pytest.Fixtu
     share = int(request.config.getoption("--parity-ops")) // 120
     world = Listening(pair, Random(seed))
     try:
+        everything = pb.WatchCreateRequest(key=b"\0", range_end=b"\0", watch_id=LISTENER)
+        world.say(pb.WatchRequest(create_request=everything))
         for _ in range(max(60, 10 * share)):
             step(world)
         for key in KEYS:
@@ -284,8 +288,9 @@ def test_watchers_are_told_the_same(pair: Pair, seed: int, request: pytest.Fixtu
     finally:
         world.close()
     assert not request.config.getoption("--long") or str(world.ears[0].heard()[MOURNER]).count("type: DELETE")
-    told = [text for texts in world.ears[0].heard().values() for text in texts]
-    assert sum("mod_revision" in text for text in told) > 20
+    heard = world.ears[0].heard()
+    assert sum("the last" in text for text in heard[LISTENER]) == len(KEYS)
+    told = [text for texts in heard.values() for text in texts]
     print(f"--parity-seed {seed}: {len(world.said)} requests of all kinds, {len(told)} events and answers")
 
 
