@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--strict-skips", action="store_true", help="fail for skips that tests/skips.py does not allow")
     group = parser.getgroup("parity", "random conversations with a real etcd and with etcdz (tests/parity)")
     group.addoption("--parity-ops", type=int, default=1_000, help="how many random calls (default %(default)s)")
-    group.addoption("--parity-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
+    group.addoption("--parity-seed", type=int, default=None, help="of random choices (default: --randomly-seed)")
     group.addoption(
         "--parity-subject",
         choices=["etcdz", "etcd"],

@@ -5,13 +5,13 @@ pytest tests/clusters --long                                  more rounds, more 
 pytest tests/clusters --cluster-kinds etcd,etcd,etcd          clusters of these members instead: proves the tests
 """
 
-import random
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster_process import KINDS, Cluster, why_absent
+from tests.seeds import seed_of
 
 ClusterMaker = Callable[..., Cluster]
 
@@ -19,7 +19,7 @@ ClusterMaker = Callable[..., Cluster]
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("clusters", "clusters of real process trees (tests/clusters)")
     group.addoption("--cluster-kinds", default="", help=f"for all tests that leave it open, of {', '.join(KINDS)}")
-    group.addoption("--cluster-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
+    group.addoption("--cluster-seed", type=int, default=None, help="of random choices (default: --randomly-seed)")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -40,8 +40,7 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """Of this test's random choices; pytest shows it when the test fails."""
-    given = request.config.getoption("--cluster-seed", default=None)
-    chosen = int(given) if given is not None else random.SystemRandom().randrange(1 << 32)
+    chosen = seed_of(request.config, "--cluster-seed")
     print(f"--cluster-seed {chosen}")
     return chosen
 

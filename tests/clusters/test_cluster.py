@@ -33,7 +33,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     cluster = Cluster(tmp_path_factory.mktemp("cluster"), chosen_kinds(request.config), *FAST)
     try:
         names = [member.name for member in cluster]
-        random.SystemRandom().shuffle(names)
+        random.shuffle(names)
         yield cluster.start(names)
     finally:
         cluster.discard()

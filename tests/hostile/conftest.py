@@ -1,20 +1,20 @@
 """Options and the members under attack: one etcdz and one real etcd for the session, begun anew if one has ended."""
 
 from collections.abc import Callable, Iterator
-from random import SystemRandom
 from typing import Final
 
 import pytest
 
 from tests.etcd_process import Etcdz, Member, RealEtcd
 from tests.hostile.siege import Siege
+from tests.seeds import seed_of
 
 _LOAD_TIMEOUT_S = 900
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hostile", "hostile clients (tests/hostile)")
-    group.addoption("--hostile-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
+    group.addoption("--hostile-seed", type=int, default=None, help="of random choices (default: --randomly-seed)")
     group.addoption("--hostile-requests", type=int, default=0, help="mutated requests (default 30000; --long 1000000)")
 
 
@@ -32,8 +32,7 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def seed(request: pytest.FixtureRequest) -> int:
-    given = request.config.getoption("--hostile-seed")
-    return int(given) if given is not None else SystemRandom().randrange(1 << 32)
+    return seed_of(request.config, "--hostile-seed")
 
 
 _ROW: Final = "hostile row"

@@ -73,7 +73,7 @@ def _is_sorted_over_many(name: str, request: Any, answer: Any) -> bool:
 
 
 def test_answers_and_hashes_are_etcds(etcd: _Etcd) -> None:
-    seed = random.SystemRandom().randrange(1 << 32)
+    seed = random.randrange(1 << 32)
     print("seed", seed)
     draw = Draw(random.Random(seed))
     subject = Subject()
@@ -129,7 +129,7 @@ def test_the_hash_of_plain_history_is_etcds_before_and_after_compaction(tmp_path
 @pytest.mark.skipif(NewEtcd.why_absent() is not None, reason=NewEtcd.why_absent() or "")
 def test_at_the_compacted_revision_the_hash_is_that_of_a_newer_etcd_which_runs(tmp_path: Path) -> None:
     """After each finished compaction, and once more when more was written; from a restart on that of what is left."""
-    seed = random.SystemRandom().randrange(1 << 32)
+    seed = random.randrange(1 << 32)
     print("seed", seed)
     draw = Draw(random.Random(seed))
     subject, compactions = Subject(), 0

@@ -1,12 +1,12 @@
 """The two members, started once for all tests of a session."""
 
 from collections.abc import Iterator
-from random import SystemRandom
 
 import pytest
 
 from tests.etcd_process import Etcdz, Member, RealEtcd
 from tests.parity.pair import Pair, make_pair
+from tests.seeds import seed_of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,8 +25,7 @@ def subject(request: pytest.FixtureRequest) -> type[Member]:
 @pytest.fixture(scope="session")
 def seed(request: pytest.FixtureRequest) -> int:
     """The same for all tests of a run, so that the number that a failure prints repeats it."""
-    given = request.config.getoption("--parity-seed")
-    return int(given) if given is not None else SystemRandom().randrange(1 << 32)
+    return seed_of(request.config, "--parity-seed")
 
 
 class _Holder:

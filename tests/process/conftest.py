@@ -5,7 +5,6 @@ pytest tests/process --long                     thirty rounds instead of one, an
 pytest tests/process --process-subject etcd     a real etcd instead: proves the load and the checker
 """
 
-import random
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -13,13 +12,14 @@ import pytest
 
 from tests.etcd_process import Etcdz, Member, RealEtcd
 from tests.process.trial import Trial
+from tests.seeds import seed_of
 
 MemberMaker = Callable[..., Member]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("process", "crashes and bounds of real process trees (tests/process)")
-    group.addoption("--process-seed", type=int, default=None, help="repeat the run with this seed (default: a new one)")
+    group.addoption("--process-seed", type=int, default=None, help="of random choices (default: --randomly-seed)")
     group.addoption("--process-subject", choices=["etcdz", "etcd"], default="etcdz", help="which member to crash")
 
 
@@ -41,8 +41,7 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """Of this test's random choices; pytest shows it when the test fails."""
-    given = request.config.getoption("--process-seed", default=None)
-    chosen = int(given) if given is not None else random.SystemRandom().randrange(1 << 32)
+    chosen = seed_of(request.config, "--process-seed")
     print(f"--process-seed {chosen}")
     return chosen
 
