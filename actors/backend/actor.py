@@ -447,10 +447,9 @@ class BackendActor(Actor):
             is_v2 = kind == "v2"
             is_applied = self.membership.apply_bare_v2(data) if is_v2 else self.membership.apply_entry(data)
             if is_v2 and not is_applied:
-                was_guarded = self.v2.is_guarded
                 answered = self.v2.apply(data)
                 self.v2_expiry.look()
-                self.is_v2_guard_new |= self.config.enable_v2 and self.v2.is_guarded is not was_guarded
+                self.is_v2_guard_new |= self.v2.has_guard_changed() and self.config.enable_v2
                 return answered
         except ValueError as problem:
             raise UndecodableEntry(f"it is nothing that a member says of itself: {problem}") from problem
@@ -469,6 +468,7 @@ class BackendActor(Actor):
         applied_index = raft.applied_index
         frames = self._encode(replies)
         extra = self.membership.take_rows()
+        self.v2.keep()
         is_auth_changed = self.auth.is_changed
         if self.auth.has_rows:
             state.pending |= self.auth.take_rows()

@@ -23,6 +23,7 @@ from etcdz.v2.cluster_nodes import follow, store_of
 from etcdz.v2.store import AUTH, KEYS
 
 _NAMESPACE: Final = len(KEYS)
+_GUARD: Final = f"{AUTH}/enabled"
 
 
 class V2State:
@@ -39,7 +40,8 @@ class V2State:
             raise FatalError(f"the v2 store cannot be read: {error}") from error
         self.store = store_of(membership) if kept is None else kept
         self.watches = V2Watches(self.store, raft)
-        self._keep()
+        self.keep()
+        self._was_guarded = self.is_guarded
 
     @property
     def has_keys(self) -> bool:
@@ -50,7 +52,14 @@ class V2State:
     @property
     def is_guarded(self) -> bool:
         """Whether the v2 API's own users and roles are in force."""
-        return self.store.value_at(f"{AUTH}/enabled") == "true"
+        return self.store.value_at(_GUARD) == "true"
+
+    def has_guard_changed(self) -> bool:
+        """Whether is_guarded is not what it was at the last call."""
+        if _GUARD not in self.store.changes:
+            return False
+        was_guarded, self._was_guarded = self._was_guarded, self.is_guarded
+        return was_guarded is not self._was_guarded
 
     def readers(self) -> dict[int, Reader]:
         """Method tag -> what answers it."""
@@ -66,7 +75,6 @@ class V2State:
         """An entry may have changed who the members are."""
         if self._membership.changes:
             follow(self.store, self._membership)
-            self._keep()
 
     def apply(self, data: bytes) -> bytes | None:
         """An encoded etcdserverpb.Request. return what its client is answered; None: nobody asks
@@ -75,11 +83,10 @@ class V2State:
         """
         request = pb.Request.FromString(data)
         found = applying.apply(self.store, request, time.time_ns())
-        self._keep()
         return None if found is None else self._encode(found, request)
 
-    def _keep(self) -> None:
-        """What has changed is written with the batch of this turn."""
+    def keep(self) -> None:
+        """What the entries of this turn have changed is written with their batch."""
         pending = self._state.pending
         for bucket, key, value in rows.take_rows(self.store):
             pending[bucket + key] = value

@@ -187,7 +187,7 @@ class Actor:
                 received,
                 self.batches,
                 self.busy_ns // 1000,
-                self.recorder.last_tag,
+                self.recorder.last_tag(),
                 self.summary(),
                 self.statistics.show(self.mailbox, self.links),
             )

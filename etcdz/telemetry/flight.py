@@ -44,7 +44,7 @@ _LINK: Final = struct.Struct(">BQQQ")
 _LOG_END: Final = struct.Struct("<Q")
 _LOG_END_AT: Final = len(MAGIC)
 _ONE: Final = {**{kind: bytes([tag]) for kind, tag in TAGS.items()}, Unknown: b"\0"}
-_TYPES: Final = {kind.__name__: kind for kind in TAGS}
+_TAGS_AT: Final = RECORD_BYTES - TAGS_MAX - 1
 
 assert _RECORD.size == RECORD_BYTES and _LINK.size == 25 and TEXT_AT % PAGE == 0
 
@@ -68,7 +68,7 @@ class Header(NamedTuple):
 class Recorder:
     """The writing end, in the actor. Without a file it writes to memory that no other process sees."""
 
-    __slots__ = ("_log_end", "_map", "fd", "note")
+    __slots__ = ("_log_end", "_map", "fd", "last_tag", "note")
 
     def __init__(self, path: str = "") -> None:
         """path: of the supervisor's file, "" for none. An actor runs without, rather than not at all."""
@@ -80,14 +80,7 @@ class Recorder:
             self._map = mmap.mmap(self.fd, TEXT_AT) if self.fd >= 0 else mmap.mmap(-1, TEXT_AT)
         except (OSError, ValueError):
             self._map = mmap.mmap(-1, TEXT_AT)
-        self.note = _make_note(self._map)
-
-    @property
-    def last_tag(self) -> int:
-        """Of the first message of the last frame; 0 before the first, and for a tag that this version does not know."""
-        headers = decode_headers(self._map[HEADERS_AT:LOG_AT])
-        kind = _TYPES.get(headers[-1].types[0]) if headers and headers[-1].types else None
-        return TAGS[kind] if kind is not None else 0
+        self.note, self.last_tag = _make_note(self._map)
 
     def log(self, line: bytes) -> None:
         """A line of the log, which the actor writes elsewhere as well."""
@@ -109,10 +102,13 @@ class Recorder:
 Note = Callable[[bytes | memoryview, list[Any], int], None]
 
 
-def _make_note(target: mmap.mmap) -> Note:
-    """note(frame, messages, now_ns): write down a frame as the mailbox hands it out, before its messages are handled.
+def _make_note(target: mmap.mmap) -> tuple[Note, Callable[[], int]]:
+    """
+    note(frame, messages, now_ns)  write down a frame as the mailbox hands it out, before its messages are handled
+    last_tag()                     of the first message of the last frame; 0 before the first, and for a tag that this
+                                   version does not know
 
-    now_ns: when it was taken out. A closure, because it runs for every frame and attributes cost half of its time.
+    now_ns: when it was taken out. Closures, because note runs for every frame and attributes cost half of its time.
     """
     pack, one = _RECORD.pack_into, _ONE
     seq = 0
@@ -133,7 +129,10 @@ def _make_note(target: mmap.mmap) -> Note:
             seq & 255,
         )
 
-    return note
+    def last_tag() -> int:
+        return target[HEADERS_AT + seq % RECORDS * RECORD_BYTES + _TAGS_AT] if seq else 0
+
+    return note, last_tag
 
 
 class Box:

@@ -117,7 +117,7 @@ def test_an_actor_without_a_recorder_runs_all_the_same() -> None:
         recorder.note(frame_of(b""), [Flush(1)], 1)
         recorder.log(b"line\n")
         recorder.text("words")
-        assert recorder.last_tag == 34
+        assert recorder.last_tag() == 34
 
 
 def test_the_text_of_an_error_holds_no_values() -> None:

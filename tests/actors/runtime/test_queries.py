@@ -202,4 +202,4 @@ def test_the_last_error_of_the_log_is_told(bench: Bench) -> None:
 def test_a_message_that_kills_is_in_the_recorder_before_it_is_handled(bench: Bench) -> None:
     with pytest.raises(KeyError):
         bench.turn(Flush(1))
-    assert bench.actor.recorder.last_tag == 34
+    assert bench.actor.recorder.last_tag() == 34
