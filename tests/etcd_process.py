@@ -32,8 +32,10 @@ READY = "ready to serve client requests"
 PEER_URL = "http://localhost:2380"  # advertised, never listened on
 MEMBER_ID = 0x8E9E05C52164694D
 CLUSTER_ID = 0xCDF818194E3A8C32
-_PORTS = (20_000, 32_000)  # below the range from which Linux takes the local ports of outgoing connections
+_PORTS = (20_000, 32_000)  # none that etcdz.embed.ports holds, and below those of outgoing connections
 _TAIL_LINES = 2_000
+_READER_S = 20
+"""How long the last lines of a member that has ended may be on their way here."""
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -190,14 +192,17 @@ class Member:
             return []
 
     def log_tail(self, count: int = 40) -> str:
+        """Of a member that has ended: with all that it has said."""
+        if self._reader is not None and not self.running:
+            self._reader.join(timeout=_READER_S)
         return self._log.tail(count)
 
-    def wait_for_log(self, text: str, timeout_s: float = 30) -> None:
+    def wait_for_log(self, text: str, timeout_s: float = 60) -> None:
         """Returns once a log line of this run holds `text`; raises MemberFailed otherwise."""
         if not self._log.wait_for(text, timeout_s):
             raise MemberFailed(self.report(f"did not log {text!r}"))
 
-    def wait(self, timeout_s: float = 30) -> int:
+    def wait(self, timeout_s: float = 60) -> int:
         """Waits for the member to end by itself; its exit code (negative: the signal)."""
         if self._process is None:
             raise MemberFailed(f"{self.kind} is not running")
@@ -292,13 +297,13 @@ class Member:
             f"--initial-cluster=default={PEER_URL}",
         ]
 
-    def stop(self, timeout_s: float = 15) -> int | None:
+    def stop(self, timeout_s: float = 60) -> int | None:
         """SIGTERM, and SIGKILL for whatever is left when the time is over; the exit code, None if not running."""
         return self._end(signal.SIGTERM, timeout_s)
 
     def kill9(self) -> None:
         """SIGKILL for every process of the member at once: a crash of the machine, but for the disk's cache."""
-        self._end(signal.SIGKILL, 15)
+        self._end(signal.SIGKILL, 60)
 
     def discard(self) -> None:
         """It is not needed any more, in whatever state it is: nothing of it but its data stays."""
@@ -327,7 +332,7 @@ class Member:
             with suppress(psutil.NoSuchProcess):  # ended meanwhile
                 child.kill()
         if self._reader is not None:
-            self._reader.join(timeout=5)
+            self._reader.join(timeout=_READER_S)
         self._process = None
         return code
 
