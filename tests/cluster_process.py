@@ -27,12 +27,23 @@ from tests.secure_members import SecureMember
 
 TOKEN: Final = "tok"
 FAST: Final = ("--heartbeat-interval=50", "--election-timeout=500")
-"""For tests in which members die: half of the usual, and enough for a busy machine with two CPUs."""
+"""For tests in which leaders are lost and time would pass until there is another: half of the usual."""
+STEADY: Final = ("--heartbeat-interval=100", "--election-timeout=3000")
+"""For tests in which leaders stay or hand over: a member that gets no CPU for a second or two is not taken for dead."""
 _LOOK_EVERY_S: Final = 0.02
-_CALL_TIMEOUT_S: Final = 10.0
+_CALL_TIMEOUT_S: Final = 30.0
+_STATUS_TIMEOUT_S: Final = 3.0
+"""Where whoever does not answer is left out: it may be stopped."""
+_PATIENCE_S: Final = 60.0
 _HASH_TIMEOUT_S: Final = 120.0
 """A whole store is read for it, on a machine that may be slow."""
 _RECONFIG_TIMEOUT_S: Final = 60.0
+_DONE_BEFORE: Final = {
+    "Cluster/MemberAdd": "Peer URLs already exists",
+    "Cluster/MemberPromote": "can only promote a learner member",
+    "Cluster/MemberRemove": "member not found",
+}
+"""What a change of the membership is refused with that has been made already."""
 _TRANSIENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN)
 
 
@@ -76,8 +87,12 @@ class ClusterMember(Member):
         with open_channel(self.target, long_running=True) as channel:
             return unary(channel, path, answer)(request, timeout=timeout_s, wait_for_ready=True)
 
-    def status(self) -> Any:
-        return self.call("Maintenance/Status", pb.StatusRequest(), pb.StatusResponse, 3)
+    def ask(self, path: str, request: Any, answer: Any) -> Any:
+        """As `call`, of what may be done twice: again while an election is in its way. raises grpc.RpcError"""
+        return patiently(lambda: self.call(path, request, answer))
+
+    def status(self, timeout_s: float = _CALL_TIMEOUT_S) -> Any:
+        return self.call("Maintenance/Status", pb.StatusRequest(), pb.StatusResponse, timeout_s)
 
     def revision(self) -> int:
         """Of its own store, which may be behind that of others."""
@@ -85,10 +100,11 @@ class ClusterMember(Member):
         return int(self.call("KV/Range", request, pb.RangeResponse).header.revision)
 
     def put(self, key: bytes, value: bytes) -> Any:
-        return self.call("KV/Put", pb.PutRequest(key=key, value=value), pb.PutResponse)
+        """NB: it may be done twice, as `ask` says."""
+        return self.ask("KV/Put", pb.PutRequest(key=key, value=value), pb.PutResponse)
 
     def get(self, key: bytes, **fields: Any) -> Any:
-        return self.call("KV/Range", pb.RangeRequest(key=key, **fields), pb.RangeResponse)
+        return self.ask("KV/Range", pb.RangeRequest(key=key, **fields), pb.RangeResponse)
 
     def hash_kv(self, revision: int = 0) -> tuple[int, int, int]:
         """(revision that it has, hash up to the asked one, compact revision)"""
@@ -97,7 +113,7 @@ class ClusterMember(Member):
         return found.header.revision, found.hash, found.compact_revision
 
     def member_list(self) -> Any:
-        return self.call("Cluster/MemberList", pb.MemberListRequest(linearizable=True), pb.MemberListResponse)
+        return self.ask("Cluster/MemberList", pb.MemberListRequest(linearizable=True), pb.MemberListResponse)
 
 
 class ClusterEtcdz(ClusterMember, Etcdz):
@@ -137,7 +153,7 @@ class Cluster:
         *flags: str,
         proxied: bool = False,
         seed: int = 0,
-        start_timeout_s: float = 60,
+        start_timeout_s: float = 120,
         peer_scheme: str = "http",
     ) -> None:
         """kinds of KINDS, one for each member; flags are for all of them"""
@@ -255,12 +271,12 @@ class Cluster:
         found = {}
         for member in self.running() if names is None else [self[name] for name in names]:
             try:
-                found[member.name] = member.status()
+                found[member.name] = member.status(_STATUS_TIMEOUT_S)
             except grpc.RpcError:
                 continue
         return found
 
-    def leader(self, among: Iterable[str] | None = None, timeout_s: float = 30) -> ClusterMember:
+    def leader(self, among: Iterable[str] | None = None, timeout_s: float = _PATIENCE_S) -> ClusterMember:
         """The one of these (None: of all that run) whom all of them take for leader in one term. raises TimeoutError"""
         names = [member.name for member in self.running()] if among is None else list(among)
         seen: dict[str, Any] = {}
@@ -285,7 +301,7 @@ class Cluster:
         """That all running members are in. raises TimeoutError"""
         return int(self.leader().status().raftTerm)
 
-    def move_leader(self, name: str, timeout_s: float = 30) -> None:
+    def move_leader(self, name: str, timeout_s: float = _PATIENCE_S) -> None:
         """Returns once all running members take it for the leader."""
         target = self[name]
         give_up_at = time.monotonic() + timeout_s
@@ -314,9 +330,11 @@ class Cluster:
         old = list(self)
         member = self._new_member(kind, *flags)
         request = pb.MemberAddRequest(peerURLs=[member.peer_url], isLearner=is_learner)
-        answer = self.reconfigure("Cluster/MemberAdd", request, pb.MemberAddResponse, via, without=member.name)
-        member.member_id = answer.member.ID
-        known = {each.ID for each in answer.members}
+        self.reconfigure("Cluster/MemberAdd", request, pb.MemberAddResponse, via, without=member.name)
+        asked = self[via] if via else next(each for each in self.running() if each is not member)
+        found = asked.member_list().members
+        (member.member_id,) = (each.ID for each in found if list(each.peerURLs) == [member.peer_url])
+        known = {each.ID for each in found}
         member.initial_cluster = self._initial_cluster([each for each in [*old, member] if each.member_id in known])
         member.is_joining = True
         return member
@@ -346,7 +364,11 @@ class Cluster:
         return new
 
     def reconfigure(self, path: str, request: Any, answer: Any, via: str | None, without: str = "") -> Any:
-        """Asks again while the cluster says that it is not healthy enough yet. raises grpc.RpcError, TimeoutError"""
+        """Asks again while the cluster says that it is not healthy enough yet.
+
+        return  the answer; an empty one if an earlier attempt was done although its answer was an error
+        raises  grpc.RpcError, TimeoutError
+        """
         refused: list[grpc.RpcError] = []
 
         def done() -> Any:
@@ -354,6 +376,8 @@ class Cluster:
             try:
                 return (self[via] if via else others[0]).call(path, request, answer)
             except grpc.RpcError as error:
+                if any(map(_is_of_an_election, refused)) and str(error.details()).endswith(_DONE_BEFORE[path]):
+                    return answer()
                 if not _will_pass(error):
                     raise
                 refused.append(error)
@@ -363,7 +387,7 @@ class Cluster:
 
     # ---- what they hold
 
-    def hashes(self, timeout_s: float = 30) -> dict[str, tuple[int, int, int]]:
+    def hashes(self, timeout_s: float = _PATIENCE_S) -> dict[str, tuple[int, int, int]]:
         """HashKV of all running members, once all have come to the revision of a linearizable read."""
         members = self.running()
         revision = members[0].get(b"\0", count_only=True).header.revision
@@ -389,10 +413,31 @@ def _view(status: Any) -> tuple[str, int]:
     return f"{status.leader:x}", status.raftTerm
 
 
+def _is_of_an_election(error: grpc.RpcError) -> bool:
+    """Whether the call came while the members had no leader, or another one; it may have been done all the same."""
+    texts = ("leader changed", "timed out", "no leader", "not leader", "raft proposal dropped")
+    return any(text in str(error.details()) for text in texts)
+
+
 def _will_pass(error: grpc.RpcError) -> bool:
     """Whether the same request may succeed a little later."""
-    texts = ("unhealthy cluster", "not enough started members", "in sync with leader", "leader changed", "timed out")
-    return any(text in str(error.details()) for text in texts)
+    texts = ("unhealthy cluster", "not enough started members", "in sync with leader")
+    return _is_of_an_election(error) or any(text in str(error.details()) for text in texts)
+
+
+def patiently(call: Callable[[], Any], timeout_s: float = _PATIENCE_S) -> Any:
+    """What a call returns that may be made twice: on a busy machine leaders are lost and found at any moment.
+
+    raises  what the call raises, but for what an election is to blame for; that as well when the time is over
+    """
+    give_up_at = time.monotonic() + timeout_s
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            if not _is_of_an_election(error) or time.monotonic() > give_up_at:
+                raise
+        threading.Event().wait(_LOOK_EVERY_S)
 
 
 def until(look: Callable[[], Any], timeout_s: float, problem: Callable[[], str], every_s: float = _LOOK_EVERY_S) -> Any:
@@ -406,4 +451,4 @@ def until(look: Callable[[], Any], timeout_s: float, problem: Callable[[], str],
         threading.Event().wait(every_s)
 
 
-__all__ = ["Cluster", "ClusterMember", "MemberFailed", "until", "why_absent"]
+__all__ = ["Cluster", "ClusterMember", "MemberFailed", "patiently", "until", "why_absent"]

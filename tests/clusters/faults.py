@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import grpc
 import psutil
 
+from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import Cluster, MemberFailed, until
 from tests.clusters.trial import ClusterTrial
 from tests.etcd_process import Etcdz
@@ -28,6 +29,8 @@ ACTORS: Final = ("raft", "wal", "backend", "peer", "lessor", "compactor", "liste
 PAUSABLE: Final = ("raft", "peer", "wal", "backend")
 LEFT_BYTES: Final = (0, 0, 8 << 20)
 """On a full disk: nothing, or less than the reserve."""
+_LOOK_TIMEOUT_S: Final = 10.0
+"""Of a read at a member that may end meanwhile, and is started again then."""
 SLOW: Final = {"delay_s": 0.035, "jitter_s": 0.03}
 
 
@@ -190,12 +193,12 @@ def recover(trial: ClusterTrial, name: str) -> None:
             member.stop()  # what is left of it
             trial.cluster.launch(name)
         try:
-            member.get(b"\0", count_only=True)
+            member.call("KV/Range", pb.RangeRequest(key=b"\0", count_only=True), pb.RangeResponse, _LOOK_TIMEOUT_S)
         except grpc.RpcError:
             return False
         return True
 
-    until(answers, 60, lambda: f"{name} does not answer: {member.log_tail(5)}", 0.1)
+    until(answers, 120, lambda: f"{name} does not answer: {member.log_tail(5)}", 0.1)
 
 
 def links(trial: ClusterTrial, name: str, order: Callable[[], None]) -> Fault:

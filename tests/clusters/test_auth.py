@@ -7,7 +7,7 @@ import pytest
 
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
-from tests.cluster_process import FAST, Cluster, until
+from tests.cluster_process import STEADY, Cluster, until
 from tests.offline.test_auth import must
 from tests.parity.auth_calls import KEYS, USERS
 from tests.parity.auth_pair import NOBODY, AuthCall, Side
@@ -23,7 +23,7 @@ MIXES = ("old-etcd,etcd,etcdz", "etcdz,etcdz,etcdz")
 
 @pytest.fixture(params=[MIXES[0], pytest.param(MIXES[1], marks=pytest.mark.long)])
 def sides(request: pytest.FixtureRequest, make_cluster: Callable[..., Cluster]) -> Iterator[list[Side]]:
-    with make_cluster(request.param, *FAST, "--bcrypt-cost=4") as cluster:
+    with make_cluster(request.param, *STEADY, "--bcrypt-cost=4") as cluster:
         found = [Side(member) for member in cluster]
         yield found
         for side in found:

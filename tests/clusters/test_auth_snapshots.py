@@ -13,13 +13,13 @@ import pytest
 
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
-from tests.cluster_process import FAST, Cluster, ClusterMember, until
+from tests.cluster_process import STEADY, Cluster, ClusterMember, until
 from tests.clusters.conftest import ClusterMaker
 from tests.clusters.test_logins import begin, call, error_of
-from tests.clusters.test_snapshots import EVERY, KEPT, snapshots_installed
+from tests.clusters.test_snapshots import EVERY, KEPT, wait_installed
 from tests.process.load import open_channel, unary
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 READ: Final = 0
 FOO, BAR = pb.RangeRequest(key=b"foo", serializable=True), pb.RangeRequest(key=b"bar", serializable=True)
@@ -43,14 +43,14 @@ class Reader:
         get = unary(self._channel, "KV/Range", pb.RangeResponse)
         while not self.ended:
             try:
-                self.revisions.append(get(FOO, timeout=20, metadata=self._metadata).header.revision)
+                self.revisions.append(get(FOO, timeout=60, metadata=self._metadata).header.revision)
             except grpc.RpcError as error:
                 if error.details() != OLD:  # a read that was under way at the change, as with etcd
                     self.ended = str(error.details())
 
     def error(self) -> str:
         """Returns when it is refused."""
-        self._thread.join(60)
+        self._thread.join(120)
         self._channel.close()
         return self.ended
 
@@ -116,7 +116,7 @@ def begin_with_users(cluster: Cluster) -> tuple[ClusterMember, ClusterMember, di
 
 
 def test_a_member_judges_by_the_snapshot_that_it_is_sent_at_once(make_cluster: ClusterMaker) -> None:
-    flags = (*FAST, EVERY, KEPT, "--bcrypt-cost=4")
+    flags = (*STEADY, EVERY, KEPT, "--bcrypt-cost=4")
     with make_cluster("etcdz,etcdz,etcdz", *flags, proxied=True) as cluster:
         leader, behind, tokens = begin_with_users(cluster)
         root = tokens["root"]
@@ -136,7 +136,7 @@ def test_a_member_judges_by_the_snapshot_that_it_is_sent_at_once(make_cluster: C
             cluster.network.heal()
             assert reader.error() == DENIED
             assert max(reader.revisions) < first, "what was written after the permission went was read"
-            assert snapshots_installed(behind) == 1
+            assert wait_installed(behind) == 1
 
             assert error_of(behind, "KV/Range", BAR, tokens["reader"]) is None
             assert error_of(behind, "KV/Range", FOO, tokens["gone"]) == BAD_TOKEN
@@ -148,7 +148,7 @@ def test_a_member_judges_by_the_snapshot_that_it_is_sent_at_once(make_cluster: C
             for name in ("gone", "changed"):
                 login = pb.AuthenticateRequest(name=name, password=name)
                 assert error_of(behind, "Auth/Authenticate", login) == FAILED
-            response = responses.get(timeout=20)
+            response = responses.get(timeout=60)
             assert response.canceled and not response.events and DENIED in response.cancel_reason
         revisions = {call(member, "Auth/AuthStatus", pb.AuthStatusRequest(), root).authRevision for member in cluster}
         assert len(revisions) == 1

@@ -12,9 +12,9 @@ from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
 from etcdz.store import buckets
 from etcdz.store.leveldb import LevelStore
-from tests.cluster_process import FAST, Cluster, ClusterMember, until
+from tests.cluster_process import STEADY, Cluster, ClusterMember, until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 Maker = Callable[..., Cluster]
 
@@ -32,7 +32,7 @@ def falsify(member: ClusterMember, key: bytes) -> None:
 
 def alarms(member: ClusterMember) -> set[int]:
     """Members for which CORRUPT is raised."""
-    found = member.call("Maintenance/Alarm", pb.AlarmRequest(), pb.AlarmResponse)
+    found = member.ask("Maintenance/Alarm", pb.AlarmRequest(), pb.AlarmResponse)
     return {alarm.memberID for alarm in found.alarms if alarm.alarm == CORRUPT}
 
 
@@ -58,7 +58,7 @@ def assert_refused(call: Callable[[], Any]) -> None:
 
 
 def test_the_leader_finds_the_member_with_other_data_and_nothing_is_written_then(make_cluster: Maker) -> None:
-    cluster = make_cluster(None, *FAST, "--experimental-corrupt-check-time=1s")
+    cluster = make_cluster(None, *STEADY, "--experimental-corrupt-check-time=1s")
     victim = falsified(cluster).wait_ready()
     until(lambda: alarms(cluster["m0"]) == {victim.member_id}, 60, lambda: f"alarms: {alarms(cluster['m0'])}")
     for member in cluster:
@@ -69,7 +69,7 @@ def test_the_leader_finds_the_member_with_other_data_and_nothing_is_written_then
 def test_members_that_have_the_same_data_raise_no_alarm(make_cluster: Maker, is_long: bool) -> None:
     if not is_long:
         pytest.skip("only with --long")
-    cluster = make_cluster(None, *FAST, "--experimental-corrupt-check-time=300ms").start()
+    cluster = make_cluster(None, *STEADY, "--experimental-corrupt-check-time=300ms").start()
     leader = cluster.leader()
     for number in range(600):
         cluster[f"m{number % 3}"].put(b"k%d" % (number % 50), b"%d" % number)
@@ -83,7 +83,7 @@ def test_the_hash_of_a_compaction_tells_who_is_wrong(make_cluster: Maker, is_lon
     if not is_long:
         pytest.skip("only with --long")
     flags = "--experimental-compact-hash-check-enabled", "--experimental-compact-hash-check-time=1s"
-    cluster = make_cluster(None, *FAST, *flags)
+    cluster = make_cluster(None, *STEADY, *flags)
     victim = falsified(cluster).wait_ready()
     revision = cluster["m0"].put(b"k7", b"newer").header.revision
     request = pb.CompactionRequest(revision=revision, physical=True)
@@ -94,7 +94,7 @@ def test_the_hash_of_a_compaction_tells_who_is_wrong(make_cluster: Maker, is_lon
 def test_a_member_with_other_data_does_not_start(make_cluster: Maker, is_long: bool) -> None:
     if not is_long:
         pytest.skip("only with --long")
-    cluster = make_cluster(None, *FAST)
+    cluster = make_cluster(None, *STEADY)
     victim = falsified(cluster, "--experimental-initial-corrupt-check")
     assert victim.wait() != 0
     assert f"{victim.member_id:x} found data inconsistency with peers" in victim.log_tail(60)
@@ -103,7 +103,7 @@ def test_a_member_with_other_data_does_not_start(make_cluster: Maker, is_long: b
 def test_a_member_with_the_same_data_starts(make_cluster: Maker, is_long: bool) -> None:
     if not is_long:
         pytest.skip("only with --long")
-    cluster = make_cluster(None, *FAST, "--experimental-initial-corrupt-check").start()
+    cluster = make_cluster(None, *STEADY, "--experimental-initial-corrupt-check").start()
     cluster["m0"].put(b"k", b"v")
     cluster.restart("m1")
     cluster["m1"].wait_for_log("initial corruption checking passed; no corruption")

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.cluster_process import Cluster
+from tests.cluster_process import STEADY, Cluster
 from tests.clusters.conftest import chosen_kinds
 from tests.clusters.trial import ClusterLoad, ClusterTrial, unexpected
 from tests.process.load import Op
@@ -31,11 +31,16 @@ RULES: Final = "--actor-rules=" + ";".join(f"{actor.partition('-')[0]}:intensity
 
 
 @pytest.fixture(scope="module")
-def trial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterTrial]:
+def trial(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, is_long: bool
+) -> Iterator[ClusterTrial]:
+    """NB: etcd's usual timeouts only in the long form, for quiet machines: on a busy one an actor takes a second and
+    more to be there again."""
     kinds = chosen_kinds(request.config)
     if "etcdz" not in kinds:
         pytest.skip("a real etcd has no actors")
-    with Cluster(tmp_path_factory.mktemp("kill"), kinds, "--snapshot-count=1000", RULES) as cluster:
+    timeouts = () if is_long else STEADY
+    with Cluster(tmp_path_factory.mktemp("kill"), kinds, *timeouts, "--snapshot-count=1000", RULES) as cluster:
         yield ClusterTrial(cluster, 0)
 
 
@@ -45,7 +50,7 @@ def with_logs(request: pytest.FixtureRequest, trial: ClusterTrial) -> None:
 
 
 class End(NamedTuple):
-    """What one kill was like, with etcd's usual timeouts.
+    """What one kill was like.
 
     elections   terms that have passed
     stalls_ms   at each member, the victim's first
@@ -101,9 +106,14 @@ def end_each(trial: ClusterTrial, role: str, how: int, rounds: int) -> dict[str,
             trial.random.shuffle(others)
             for actor in (*others, LISTENER):
                 ends[actor].append(end_one(trial, load, actor, role, how))
-        if any(map(has_split, ends["raft"])):
-            ends["raft"] += [end_one(trial, load, "raft", role, how) for _ in range(2 * rounds)]
+        while are_split_often(ends["raft"]) and len(ends["raft"]) < 9 * rounds:
+            ends["raft"].append(end_one(trial, load, "raft", role, how))
     return ends
+
+
+def are_split_often(ends: list[End]) -> bool:
+    """Whether more than a third of them. NB: one alone says nothing"""
+    return 3 * sum(map(has_split, ends)) > len(ends)
 
 
 def has_split(end: End) -> bool:
@@ -118,7 +128,7 @@ def check_ends(trial: ClusterTrial, role: str, ends: dict[str, list[End]]) -> No
     print(trial.verify())
     for actor, found in ends.items():
         if actor == "raft":
-            assert 3 * sum(map(has_split, found)) <= len(found), "seldom more than one election when raft is killed"
+            assert not are_split_often(found), "seldom more than one election when raft is killed"
         else:
             assert not any(end.elections for end in found), f"an election when {actor} was killed"
         assert not unexpected(

@@ -6,12 +6,12 @@ import grpc
 import pytest
 
 from etcdz.proto import etcdserverpb as pb
-from tests.cluster_process import FAST, Cluster, ClusterMember, until
+from tests.cluster_process import STEADY, Cluster, ClusterMember, until
 from tests.clusters.conftest import ClusterMaker
 from tests.clusters.test_membership import AT_ONCE
 from tests.process.load import open_channel, unary
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 ROOT = pb.AuthenticateRequest(name="root", password="r")
 
@@ -20,7 +20,7 @@ def call(member: ClusterMember, path: str, request: Any, token: str = "") -> Any
     answer = getattr(pb, f"{type(request).__name__.removesuffix('Request')}Response")
     metadata = (("token", token),) if token else ()
     with open_channel(member.target, long_running=True) as channel:
-        return unary(channel, path, answer)(request, timeout=20, metadata=metadata, wait_for_ready=True)
+        return unary(channel, path, answer)(request, timeout=60, metadata=metadata, wait_for_ready=True)
 
 
 def begin(cluster: Cluster) -> tuple[ClusterMember, ClusterMember, str]:
@@ -43,7 +43,7 @@ def error_of(member: ClusterMember, path: str, request: Any, token: str = "") ->
 
 
 def test_a_token_is_known_at_once_at_all_members(make_cluster: ClusterMaker) -> None:
-    with make_cluster("etcdz,etcdz", *FAST, "--bcrypt-cost=4") as cluster:
+    with make_cluster("etcdz,etcdz", *STEADY, "--bcrypt-cost=4") as cluster:
         leader, follower, token = begin(cluster)
         for _ in range(10):
             token = call(leader, "Auth/Authenticate", ROOT).token

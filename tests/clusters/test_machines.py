@@ -6,10 +6,11 @@ Each for a few seconds here; at random among other faults in test_faults.py.
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from tests.cluster_process import FAST, Cluster, ClusterEtcdz
+from tests.cluster_process import FAST, Cluster, ClusterEtcdz, until
 from tests.clusters import faults
 from tests.clusters.conftest import chosen_kinds
 from tests.clusters.faults import Fault
@@ -49,15 +50,16 @@ def victim(trial: ClusterTrial, role: str) -> str:
     return leader.name if role == LEADER else trial.random.choice(trial.cluster.followers()).name
 
 
-def suffer(trial: ClusterTrial, fault: Fault) -> None:
-    """Under load at all members, from before it begins until all have recovered."""
+def suffer(trial: ClusterTrial, fault: Fault, until_seen: Callable[[], None] = lambda: None) -> None:
+    """Under load at all members, from before it begins until all have recovered. until_seen: returns when it may end"""
     print(fault.name, flush=True)
     with trial.load(clients=2) as load:
         load.wait_more(5)
         fault.begin()
         trial.wait(FAULT_S)
+        until_seen()
         fault.end()
-        trial.cluster.leader(timeout_s=60)
+        trial.cluster.leader()
         load.wait_more(5)
     print(trial.verify())
     assert not unexpected(trial.record.errors(), connection_lost=True, disk_full=True)
@@ -68,9 +70,15 @@ def test_a_full_disk(trial: ClusterTrial, rounds: list[str]) -> None:
         pytest.skip("only root can mount file systems")
     for role in rounds:
         name = victim(trial, role)
-        suffer(trial, faults.fill_disk(trial, name, trial.random.choice(faults.LEFT_BYTES)))
-        if role == LEADER:
-            trial.cluster[name].wait_for_log("leadership transfer starting, the disk is full")
+        fault = faults.fill_disk(trial, name, trial.random.choice(faults.LEFT_BYTES))
+        suffer(trial, fault, partial(wait_handing_over, trial, name) if role == LEADER else lambda: None)
+
+
+def wait_handing_over(trial: ClusterTrial, name: str) -> None:
+    """Returns once a leader says so whose disk is full, or it is not the leader any more: that may come of itself."""
+    member = trial.cluster[name]
+    line = "leadership transfer starting, the disk is full"
+    until(lambda: line in member.log_tail(1_000) or trial.cluster.leader() is not member, 60, lambda: f"no {line!r}")
 
 
 def test_a_wall_clock_that_jumps(trial: ClusterTrial, rounds: list[str]) -> None:

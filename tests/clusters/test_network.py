@@ -10,7 +10,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import FAST, Cluster, until, why_absent
 
-pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(600)]
 KINDS = ["etcd", "etcd", "etcd"]
 
 

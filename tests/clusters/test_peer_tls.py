@@ -9,11 +9,11 @@ import pytest
 from cryptography import x509
 
 from etcdz.testing.certificates import Authority, Issued
-from tests.cluster_process import FAST, Cluster, until
+from tests.cluster_process import STEADY, Cluster, until
 from tests.clusters.conftest import ClusterMaker
-from tests.clusters.test_snapshots import EVERY, flags_of, put_many, snapshots_installed
+from tests.clusters.test_snapshots import EVERY, flags_of, put_many, wait_installed
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
 HERE = ["127.0.0.1"]
 
@@ -46,7 +46,7 @@ def test_members_of_all_kinds_lead_and_send_snapshots(
 ) -> None:
     if not is_long and kinds != "old-etcd,etcd,etcdz":
         pytest.skip("all mixes only with --long")
-    flags = (*FAST, EVERY, *peer_flags(ca, ca.issue("member", ips=HERE)))
+    flags = (*STEADY, EVERY, *peer_flags(ca, ca.issue("member", ips=HERE)))
     cluster = make_cluster(kinds, *flags, peer_scheme="https")
     for member in cluster:
         member.flags += flags_of(member.kind)
@@ -61,7 +61,7 @@ def test_members_of_all_kinds_lead_and_send_snapshots(
         cluster.promote(new.name)
         put_many(new, 20, b"after")
         cluster.assert_equal_stores()
-        assert snapshots_installed(new) == 1
+        assert wait_installed(new) == 1
 
 
 def served_serial(cluster: Cluster, name: str, own: Issued) -> int:
@@ -96,7 +96,7 @@ def test_certificates_and_ca_are_replaced_while_the_cluster_runs(
     after = Authority(tmp_path / "after", "next authority")
     later = after.issue("member", ips=HERE)
     old, new = ca.ca.read_bytes(), after.ca.read_bytes()
-    with make_cluster("etcdz,etcdz", *FAST, *peer_flags(ca, issued), peer_scheme="https", proxied=True) as cluster:
+    with make_cluster("etcdz,etcdz", *STEADY, *peer_flags(ca, issued), peer_scheme="https", proxied=True) as cluster:
         assert served_serial(cluster, "m0", issued) == issued.serial
         ca.ca.write_bytes(old + new)
         reconnect(cluster)
@@ -116,7 +116,7 @@ def test_a_certificate_that_expires_ends_no_connection_and_a_new_one_brings_thos
     lasts_s = 60
     ends_at = time.monotonic() + lasts_s
     issued = ca.issue("member", ips=HERE, days=lasts_s / 86_400)
-    with make_cluster("etcdz,etcdz", *FAST, *peer_flags(ca, issued), peer_scheme="https", proxied=True) as cluster:
+    with make_cluster("etcdz,etcdz", *STEADY, *peer_flags(ca, issued), peer_scheme="https", proxied=True) as cluster:
         until(lambda: time.monotonic() > ends_at + 1, lasts_s + 30, lambda: "")
         put_many(cluster.leader(), 20)
         cluster.assert_equal_stores()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from etcdz.cli.utl import main as etcdzutl
-from tests.cluster_process import FAST, Cluster
+from tests.cluster_process import STEADY, Cluster
 from tests.clusters.trial import ClusterTrial, unexpected
 
 pytestmark = [pytest.mark.process, pytest.mark.parity, pytest.mark.timeout(600)]
@@ -15,7 +15,7 @@ def test_members_change_their_program_under_load(
     make_cluster: Callable[..., Cluster], seed: int, is_long: bool
 ) -> None:
     steps = [("m0", "etcdz"), ("m1", "etcdz"), ("m0", "etcd")]
-    with make_cluster("etcd,etcd,etcd", *FAST, "--snapshot-count=200") as cluster:
+    with make_cluster("etcd,etcd,etcd", *STEADY, "--snapshot-count=200") as cluster:
         trial = ClusterTrial(cluster, seed)
         for name, kind in steps if is_long else (steps[0], steps[-1]):
             others = [member.name for member in cluster if member.name != name]
