@@ -5,6 +5,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from etcdz.client.errors import (
     Unavailable,
 )
 from etcdz.client.results import DELETE, PROGRESS, PUT
+from etcdz.embed import ports
 from tests.bench import client_worker
-from tests.etcd_process import Member, free_port
+from tests.cluster_process import until
+from tests.etcd_process import Member
 
 pytestmark = pytest.mark.process
 
@@ -45,12 +48,19 @@ def run(member: Member, db: Any) -> Any:
     def run(work: Any) -> None:
         async def main() -> None:
             async with aio.connect(member.target) as client:
-                await asyncio.wait_for(work(client), 30)
+                await asyncio.wait_for(work(client), 120)
             assert len(asyncio.all_tasks()) == 1
 
         asyncio.run(main())
 
     return run
+
+
+@contextmanager
+def nobodys_address() -> Iterator[str]:
+    """host:port where nobody listens meanwhile."""
+    with ports.hold() as held:
+        yield f"127.0.0.1:{ports.port_of(held)}"
 
 
 # ---- keys ----
@@ -119,12 +129,12 @@ def test_keys_with_asyncio(run: Any) -> None:
 
 
 def test_the_next_endpoint_is_tried(member: Member) -> None:
-    dead = f"127.0.0.1:{free_port()}"
-    with etcdz.connect([dead, member.target]) as db:
-        for _ in range(5):
-            db.put("k", "v")
-    with etcdz.connect(dead) as db, pytest.raises(Unavailable) as caught:
-        db.get("k")
+    with nobodys_address() as dead:
+        with etcdz.connect([dead, member.target]) as db:
+            for _ in range(5):
+                db.put("k", "v")
+        with etcdz.connect(dead) as db, pytest.raises(Unavailable) as caught:
+            db.get("k")
     assert dead in caught.value.text
 
 
@@ -136,7 +146,7 @@ def test_a_watch(db: Any) -> None:
     with db.watch(prefix="svc/", start=revision, prev=True, progress=True) as events:
         db.put("svc/a", "1")
         db.delete("svc/a")
-        found = [events.get(10) for _ in range(3)]
+        found = [events.get(60) for _ in range(3)]
         assert [(event.type, event.key, event.value) for event in found] == [
             (PUT, b"svc/a", b"0"),
             (PUT, b"svc/a", b"1"),
@@ -144,7 +154,7 @@ def test_a_watch(db: Any) -> None:
         ]
         assert found[2].prev.value == b"1"
         events.request_progress()
-        assert events.get(10).type == PROGRESS
+        assert events.get(60).type == PROGRESS
         with pytest.raises(TimeoutError):
             events.get(0.01)
 
@@ -159,7 +169,7 @@ def test_a_watch_from_what_is_compacted_raises(db: Any) -> None:
     revision = [db.put("k", "v").revision for _ in range(3)][1]
     db.compact(revision)
     with pytest.raises(Compacted) as caught, db.watch("k", start=1) as events:
-        events.get(10)
+        events.get(60)
     assert caught.value.compact_revision == revision
 
 
@@ -167,8 +177,8 @@ def test_filters_and_large_batches(db: Any) -> None:
     with db.watch(prefix="", puts=False) as deletes, db.watch(prefix="", deletes=False) as puts:
         db.txn().then(*[put(f"k{number:03}", b"x" * 10_000) for number in range(100)]).commit()
         db.delete(prefix="")
-        assert {puts.get(10).type for _ in range(100)} == {PUT}
-        assert {deletes.get(10).type for _ in range(100)} == {DELETE}
+        assert {puts.get(60).type for _ in range(100)} == {PUT}
+        assert {deletes.get(60).type for _ in range(100)} == {DELETE}
 
 
 def test_a_watch_with_asyncio(run: Any) -> None:
@@ -204,16 +214,18 @@ def test_a_lease_is_revoked_at_the_end(db: Any) -> None:
 def test_who_holds_a_lease_is_told_when_it_is_lost(db: Any) -> None:
     told = threading.Event()
     with db.lease(ttl=2, on_lost=told.set) as lease:
-        db.revoke(lease)
-        assert told.wait(10) and lease.lost.is_set()
+        with suppress(LeaseNotFound):  # a machine that stood still for a moment: then it is lost of itself
+            db.revoke(lease)
+        assert told.wait(60) and lease.lost.is_set()
 
 
 def test_a_lease_with_asyncio(run: Any) -> None:
     async def work(db: Any) -> None:
         told = asyncio.Event()
         async with db.lease(ttl=2, on_lost=told.set) as lease:
-            await db.put("me", "up", lease=lease)
-            await db.revoke(lease)
+            with suppress(LeaseNotFound):  # as above
+                await db.put("me", "up", lease=lease)
+                await db.revoke(lease)
             await told.wait()
             assert lease.lost.is_set()
         assert await db.get("me") is None
@@ -241,7 +253,7 @@ def test_a_lock_excludes_others_and_fences_writes(db: Any) -> None:
 def test_a_lock_whose_lease_is_gone_is_lost(db: Any) -> None:
     with pytest.raises(LockLost), db.lock("job", ttl=2) as lock:
         db.revoke(db.get(lock.key).lease)
-        assert lock.lost.wait(10)
+        assert lock.lost.wait(60)
         with pytest.raises(LockLost):
             _ = lock.held
 
@@ -250,7 +262,7 @@ def test_who_waits_for_a_lock_gets_it_in_turn(db: Any) -> None:
     order: list[int] = []
 
     def work(number: int) -> None:
-        with db.lock("job", timeout=30):
+        with db.lock("job", timeout=120):
             order.append(number)
             order.append(number)
 
@@ -259,7 +271,7 @@ def test_who_waits_for_a_lock_gets_it_in_turn(db: Any) -> None:
         for thread in threads:
             thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(150)
     assert sorted(order[::2]) == [0, 1, 2, 3] and order[::2] == order[1::2]
 
 
@@ -339,7 +351,7 @@ def test_a_queue(db: Any, run: Any) -> None:
     with pytest.raises(TimeoutError):
         queue.get(timeout=0.05)
     threading.Timer(0.1, queue.put, [b"x"]).start()
-    assert queue.get(timeout=10) == b"x"
+    assert queue.get(timeout=60) == b"x"
 
     async def work(db: Any) -> None:
         async def add(t: Any) -> None:
@@ -367,7 +379,7 @@ def test_a_snapshot_is_a_whole_file_or_none(db: Any, run: Any, tmp_path: Path) -
         assert await db.maintenance.snapshot(tmp_path / "b.db") > 1_000_000
 
     run(work)
-    with etcdz.connect(f"127.0.0.1:{free_port()}") as nobody, pytest.raises(Unavailable):
+    with nobodys_address() as dead, etcdz.connect(dead) as nobody, pytest.raises(Unavailable):
         nobody.maintenance.snapshot(tmp_path / "c.db")
     assert sorted([path.name for path in tmp_path.iterdir()]) == ["a.db", "b.db"]
 
@@ -407,12 +419,13 @@ def test_close_ends_the_thread_the_connections_and_calls_that_wait(member: Membe
         waiting = threading.Thread(target=wait)
         waiting.start()
         db.close()
-        waiting.join(10)
+        waiting.join(60)
         with pytest.raises(ClientClosed):
             db.put("k", "v")
     assert len(caught) == 20
     assert {thread for thread in threading.enumerate() if "dial" not in thread.name} <= before
-    assert len(os.listdir("/proc/self/fd")) <= fds
+    # Those of dials that a close has overtaken end when their threads do.
+    until(lambda: len(os.listdir("/proc/self/fd")) <= fds, 60, lambda: f"{fds} before")
 
 
 def test_a_client_that_is_forgotten_is_closed(member: Member) -> None:
@@ -421,7 +434,7 @@ def test_a_client_that_is_forgotten_is_closed(member: Member) -> None:
     db.put("k", "v")
     (thread,) = [each for each in set(threading.enumerate()) - before if each.name == "etcdz-client"]
     del db
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -433,13 +446,13 @@ def test_after_a_fork_both_processes_go_on(db: Any) -> None:
         try:
             assert db.put("k", "child").revision
             with pytest.raises(ClientClosed):
-                events.get(5)
+                events.get(60)
             code = 0
         finally:
             os._exit(code)
     _, status = os.waitpid(pid, 0)
     assert status == 0
-    assert events.get(10).text == "child"
+    assert events.get(60).text == "child"
     assert db.put("k", "parent").revision
 
 

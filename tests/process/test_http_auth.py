@@ -47,7 +47,7 @@ class Users:
 
     def connect(self) -> socket.socket:
         host, _, port = self.address.partition(":")
-        return socket.create_connection((host, int(port)), timeout=20)
+        return socket.create_connection((host, int(port)), timeout=60)
 
 
 @pytest.fixture(scope="module")

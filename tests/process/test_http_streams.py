@@ -36,7 +36,7 @@ class Chunked:
     """A request whose body goes on while its answer comes."""
 
     def __init__(self, member: Member, path: str) -> None:
-        self.socket = connect(member.target, 20)
+        self.socket = connect(member.target, 60)
         self._file = self.socket.makefile("rb")
         self.socket.sendall(f"POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
 
@@ -62,7 +62,7 @@ class Socket:
     """A WebSocket."""
 
     def __init__(self, member: Member, path: str) -> None:
-        self.socket = connect(member.target, 20)
+        self.socket = connect(member.target, 60)
         self.socket.sendall(_UPGRADE % path.encode())
         head = b""
         while b"\r\n\r\n" not in head:

@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 
 from etcdz.cli.gateway.relay import Relay
 from etcdz.cli.gateway.remotes import Record, Remotes
+from etcdz.embed import ports
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMIT_S = 60
@@ -24,6 +25,13 @@ async def server(serve: Serve, port: int = 0) -> AsyncIterator[Record]:
     made = await asyncio.start_server(serve, "127.0.0.1", port)
     async with made:
         yield Record("127.0.0.1", made.sockets[0].getsockname()[1])
+
+
+@contextmanager
+def nobody() -> Iterator[Record]:
+    """Where nobody listens but who is told to."""
+    with ports.hold() as held:
+        yield Record("127.0.0.1", ports.port_of(held))
 
 
 @asynccontextmanager
@@ -68,10 +76,8 @@ def test_a_client_that_has_said_all_still_gets_its_answer() -> None:
 
 def test_a_dead_member_is_left_out_until_it_is_back() -> None:
     async def story() -> None:
-        async with server(shout) as alive:
-            async with server(shout) as dead:
-                pass
-            async with gateway(dead, alive, retry_s=0.01) as (remotes, port):
+        with nobody() as dead:
+            async with server(shout) as alive, gateway(dead, alive, retry_s=0.01) as (remotes, port):
                 assert [await talk(port, b"a") for _ in range(3)] == [b"A"] * 3
                 assert remotes.inactive == [dead]
                 async with server(shout, dead.port):
@@ -83,11 +89,10 @@ def test_a_dead_member_is_left_out_until_it_is_back() -> None:
 
 def test_with_no_member_left_the_connection_ends() -> None:
     async def story() -> None:
-        async with server(shout) as dead:
-            pass
-        async with gateway(dead) as (_, port):
-            with suppress(ConnectionError):
-                assert await talk(port, b"a") == b""
+        with nobody() as dead:
+            async with gateway(dead) as (_, port):
+                with suppress(ConnectionError):
+                    assert await talk(port, b"a") == b""
 
     run(story)
 
