@@ -18,7 +18,9 @@ from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, RealEtcd, find_program
 from tests.parity.pair import Pair, make_pair
 
-_TIMEOUT_S = 60
+_TIMEOUT_S = 120
+_PATIENCE = {"ETCDCTL_DIAL_TIMEOUT": "60s", "ETCDCTL_COMMAND_TIMEOUT": "60s"}
+"""etcdctl's own are 2 and 5 seconds, which a busy machine may need."""
 
 
 class Line(NamedTuple):
@@ -56,7 +58,8 @@ def etcdctls() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("ETCDCTL_")} | {"ETCDCTL_API": "3"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ETCDCTL_")}
+    return kept | _PATIENCE | {"ETCDCTL_API": "3"}
 
 
 def _run(program: str, member: Member, line: Line) -> Output:

@@ -38,7 +38,7 @@ def members(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> 
 def frames_until_the_end(member: Member, sent: bytes) -> list[str]:
     """Kinds of the frames that came; the last line is the connection's end."""
     reader, lines = Reader(), []
-    with socket.create_connection(("127.0.0.1", member.client_port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", member.client_port), timeout=60) as client:
         client.sendall(sent)
         while True:
             try:
