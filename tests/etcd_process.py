@@ -219,12 +219,14 @@ class Member:
             raise MemberFailed(self.report(f"did not log {text!r}"))
 
     def wait(self, timeout_s: float = 30) -> int:
-        """Waits for the member to end by itself; its exit code (negative: the signal)."""
+        """Waits for the member to end by itself; its exit code (negative: the signal). Its log is whole then."""
         if self._process is None:
             raise MemberFailed(f"{self.kind} is not running")
         code = self._exit_code(timeout_s)
         if code is None:
             raise MemberFailed(self.report(f"did not end within {timeout_s:g} s"))
+        if self._reader is not None:
+            self._reader.join(timeout=5)
         return code
 
     def _exit_code(self, timeout_s: float = 0) -> int | None:

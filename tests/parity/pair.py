@@ -68,6 +68,14 @@ class Side:
         restarted, and raft then leads in a new term. Less for what it has left."""
         return min(1, term + 1 - self.term_base)
 
+    def alike_body(self, body: bytes) -> bytes:
+        """An answer as it came off the wire, with plain_term in its header, which is field 1 of all of them."""
+        if not body:
+            return body
+        answer = pb.CompactionResponse.FromString(body[5:])  # what is no header it keeps as it is
+        answer.header.raft_term = self.plain_term(answer.header.raft_term)
+        return bytes(answer.SerializeToString())
+
     def open(self) -> None:
         self.close()
         self._channel = grpc.insecure_channel(self.member.target, options=_CHANNEL_OPTIONS)
@@ -158,8 +166,9 @@ class Pair:
         return base
 
     def level(self) -> None:
-        """Begins a conversation if the revisions differ."""
-        if len(set(self._heads())) > 1:
+        """Begins a conversation if the revisions differ, or there are leases: each has its own clock for them."""
+        leases = [side.must("LeaseLeases", pb.LeaseLeasesRequest()).leases for side in self.sides]
+        if any(leases) or len(set(self._heads())) > 1:
             self.begin_conversation()
 
     def _heads(self) -> list[int]:
