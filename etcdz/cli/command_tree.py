@@ -11,8 +11,13 @@ from typing import NamedTuple
 
 from etcdz.config.literals import parse_bool, quote
 
-Values = Mapping[str, str]
-"""Flag name -> value; of a boolean flag "true" or "false"."""
+
+class Values(dict[str, str]):
+    """Flag name -> value; of a boolean flag "true" or "false". given: those that the command line names."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.given: set[str] = set()
 
 
 class UsageError(Exception):
@@ -28,7 +33,7 @@ class CommandError(Exception):
 
 
 class Flag(NamedTuple):
-    """One flag. required: the command fails without it, in cobra's words"""
+    """One flag. required: the command fails without it, in cobra's words. check: raises ValueError, says why not"""
 
     name: str
     help: str
@@ -36,6 +41,7 @@ class Flag(NamedTuple):
     short: str = ""
     is_bool: bool = False
     required: bool = False
+    check: Callable[[str], object] | None = None
 
     @property
     def head(self) -> str:
@@ -67,7 +73,7 @@ _HELP = "help"
 
 def execute(root: Command, argv: Sequence[str]) -> int:
     """Runs what argv asks for. return the exit status."""
-    path, words = _descend(root, argv)
+    path, words = descend(root, argv)
     command = path[-1]
     try:
         arguments, values = _parse(command, root, words)
@@ -97,7 +103,7 @@ def _unknown(root: Command, arguments: Sequence[str]) -> int:
     return 1
 
 
-def _descend(root: Command, argv: Sequence[str]) -> tuple[list[Command], list[str]]:
+def descend(root: Command, argv: Sequence[str]) -> tuple[list[Command], list[str]]:
     """(the way to the command that argv names, all other words)"""
     path, words = [root], list(argv)
     at = 0
@@ -131,10 +137,10 @@ def _is_glued(word: str) -> bool:
     return not word.startswith("--") and len(word) > 2
 
 
-def _parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def _parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[str], Values]:
     """(arguments, value of every flag). raises UsageError"""
     flags = _flags(command, root)
-    values = {flag.name: flag.default or ("false" if flag.is_bool else "") for flag in flags}
+    values = Values({flag.name: flag.default or ("false" if flag.is_bool else "") for flag in flags})
     arguments: list[str] = []
     rest = list(words)
     while rest:
@@ -158,14 +164,27 @@ def _parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[
         else:
             shown = word if word.startswith("--") else f"'{word[1]}' in {word}"
             raise UsageError(f"flag needs an argument: {shown}")
+        values.given.add(flag.name)
+        _check(flag, values[flag.name])
     return arguments, values
+
+
+def _check(flag: Flag, value: str) -> None:
+    if flag.check is None:
+        return
+    try:
+        flag.check(value)
+    except ValueError as error:
+        short = f"-{flag.short}, " if flag.short else ""
+        raise UsageError(f'invalid argument {quote(value)} for "{short}--{flag.name}" flag: {error}') from None
 
 
 def _bool(flag: Flag, value: str) -> str:
     try:
         return "true" if parse_bool(value) else "false"
-    except ValueError as error:
-        raise UsageError(f'invalid argument {quote(value)} for "--{flag.name}" flag: {error}') from None
+    except ValueError:
+        text = f"strconv.ParseBool: parsing {quote(value)}: invalid syntax"
+        raise UsageError(f'invalid argument {quote(value)} for "--{flag.name}" flag: {text}') from None
 
 
 # ---- usage ----
