@@ -13,11 +13,16 @@ from etcdz.config.literals import parse_bool, quote
 
 
 class Values(dict[str, str]):
-    """Flag name -> value; of a boolean flag "true" or "false". given: those that the command line names."""
+    """Flag name -> value; of a boolean flag "true" or "false".
+
+    given           those that the command line names
+    after_dashes    the arguments behind `--`; None: there is none
+    """
 
     def __init__(self, values: Mapping[str, str]) -> None:
         super().__init__(values)
         self.given: set[str] = set()
+        self.after_dashes: list[str] | None = None
 
 
 class UsageError(Exception):
@@ -56,8 +61,12 @@ class Flag(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command. use: its line of usage without the commands that lead to it. run: (arguments, flags) -> exit
-    status"""
+    """One command.
+
+    use         its line of usage without the commands that lead to it
+    run         (arguments, flags) -> exit status
+    by_prefix   of a root: a command may be named by its first letters, if no other has the same
+    """
 
     name: str
     short: str
@@ -66,6 +75,7 @@ class Command(NamedTuple):
     flags: tuple[Flag, ...] = ()
     children: "tuple[Command, ...]" = ()
     is_hidden: bool = False
+    by_prefix: bool = False
 
 
 _HELP = "help"
@@ -76,7 +86,7 @@ def execute(root: Command, argv: Sequence[str]) -> int:
     path, words = descend(root, argv)
     command = path[-1]
     try:
-        arguments, values = _parse(command, root, words)
+        arguments, values = parse(command, root, words)
         if values[_HELP] == "true" or (command.run is None and command is not root) or not argv:
             sys.stdout.write(usage(path))
             return 0
@@ -113,12 +123,20 @@ def descend(root: Command, argv: Sequence[str]) -> tuple[list[Command], list[str
             flag = _find(word.partition("=")[0], _flags(path[-1], root))
             at += 1 if flag is None or flag.is_bool or "=" in word or _is_glued(word) else 2
             continue
-        child = next((c for c in path[-1].children if c.name == word), None)
+        child = _child(path[-1], word, root.by_prefix)
         if child is None:
             break
         path.append(child)
         del words[at]
     return path, words
+
+
+def _child(command: Command, word: str, by_prefix: bool) -> Command | None:
+    exact = next((child for child in command.children if child.name == word), None)
+    if exact is not None or not by_prefix:
+        return exact
+    alike = [child for child in command.children if child.name.startswith(word)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _flags(command: Command, root: Command) -> tuple[Flag, ...]:
@@ -137,8 +155,8 @@ def _is_glued(word: str) -> bool:
     return not word.startswith("--") and len(word) > 2
 
 
-def _parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[str], Values]:
-    """(arguments, value of every flag). raises UsageError"""
+def parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[str], Values]:
+    """(arguments, value of every flag), out of what `descend` has left. raises UsageError"""
     flags = _flags(command, root)
     values = Values({flag.name: flag.default or ("false" if flag.is_bool else "") for flag in flags})
     arguments: list[str] = []
@@ -146,6 +164,7 @@ def _parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[
     while rest:
         word = rest.pop(0)
         if word == "--":
+            values.after_dashes = rest
             return arguments + rest, values
         if not word.startswith("-") or word == "-":
             arguments.append(word)

@@ -4,9 +4,20 @@ tree.py          the commands and their flags; what a command needs is loaded wh
 flags.py         the flags of every command
 environment.py   ETCDCTL_* variables
 numbers.py       numbers as Go's strconv reads them
+quoting.py       strings in quotes as Go writes and reads them
+exits.py         exit statuses
 session.py       what a command has: its flags, a client, a printer
+discovery.py     endpoints by SRV records
+passwords.py     what is typed unseen
 keys.py          put, get, del, compaction
+transactions.py  txn
 leases.py        lease ...
+watching.py      watch
+locks.py         lock, elect
+endpoints.py     endpoint ..., defrag, move-leader
+cluster.py       member ..., alarm ...
+users.py         auth, user, role
+snapshots.py     snapshot ...
 printers/        one file per output
 """
 

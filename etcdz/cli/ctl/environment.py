@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,19 +19,35 @@ class Refused(Exception):
     """The reason is in the log already."""
 
 
-def apply(values: Values, flags: Sequence[Flag], environ: Mapping[str, str]) -> None:
-    """Sets the flags that variables name; says which variables name none. raises Refused: flag and variable at once"""
+def apply(values: Values, flags: Sequence[Flag], environ: Mapping[str, str], own: Collection[str] = ()) -> None:
+    """Sets the flags that variables name; says which variables name none. own: those that the command itself reads
+
+    raises  Refused: flag and variable at once
+    """
     names = {_PREFIX + flag.name.upper().replace("-", "_"): flag for flag in flags}
     for name, text in environ.items():
         flag = names.get(name)
         if flag is None:
-            if name.startswith(_PREFIX):
+            if name.startswith(_PREFIX) and name not in own:
                 _log("warn", "unrecognized environment variable", f"{name}={text}")
         elif flag.name in values.given:
             _log("fatal", _SHADOWED, name)
             raise Refused
         elif text and _is_good(flag, text):
             values[flag.name] = text
+
+
+def show(values: Values, flags: Sequence[Flag]) -> None:
+    """On stderr: each variable with what holds now, for --debug."""
+    from etcdz.config.literals import format_duration, parse_duration
+
+    for flag in sorted(flags, key=lambda flag: flag.name):
+        value = values[flag.name]
+        if flag.name == "endpoints":
+            value = f"[{value.replace(',', ' ')}]"
+        elif flag.check is not None:
+            value = format_duration(parse_duration(value))
+        sys.stderr.write(f"{_PREFIX}{flag.name.upper().replace('-', '_')}={value}\n")
 
 
 def _is_good(flag: Flag, text: str) -> bool:

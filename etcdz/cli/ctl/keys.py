@@ -4,8 +4,9 @@ import sys
 from typing import Final
 
 from etcdz.cli.command_tree import CommandError, Values
+from etcdz.cli.ctl.exits import BAD_ARGUMENTS, BAD_FEATURE
 from etcdz.cli.ctl.numbers import flag_integer, integer
-from etcdz.cli.ctl.session import BAD_ARGUMENTS, BAD_FEATURE, Session, as_given
+from etcdz.cli.ctl.session import Session, as_given
 from etcdz.client import methods
 from etcdz.client.keys import prefix_end
 from etcdz.client.requests import put_body, range_body
@@ -17,14 +18,15 @@ _TARGETS: Final = {"": "key", "CREATE": "create", "KEY": "key", "MODIFY": "mod",
 
 
 def put(arguments: list[str], values: Values) -> int:
-    body = _put_body(arguments, values)
+    body = put_body_of(arguments, values)
     session = Session(values)
     answer = session.ask(methods.PUT, body.SerializeToString(), pb.PutResponse.FromString)
     session.show(session.printer.put(answer))
     return 0
 
 
-def _put_body(arguments: list[str], values: Values) -> "pb.PutRequest":
+def put_body_of(arguments: list[str], values: Values) -> "pb.PutRequest":
+    """What the command line asks for; a value that it lacks is read from stdin. raises CommandError"""
     ignores_value = values["ignore-value"] == "true"
     if not arguments:
         raise CommandError(_PUT_ARGUMENTS, BAD_ARGUMENTS)
@@ -49,7 +51,7 @@ def _value(arguments: list[str]) -> bytes:
 
 
 def get(arguments: list[str], values: Values) -> int:
-    body = _get_body(arguments, values)
+    body = get_body(arguments, values)
     session = Session(values)
     answer = session.ask(methods.RANGE, body.SerializeToString(), pb.RangeResponse.FromString)
     if values["count-only"] == "true" and session.printer.name != "fields":
@@ -61,7 +63,8 @@ def get(arguments: list[str], values: Values) -> int:
     return 0
 
 
-def _get_body(arguments: list[str], values: Values) -> "pb.RangeRequest":
+def get_body(arguments: list[str], values: Values) -> "pb.RangeRequest":
+    """What the command line asks for. raises CommandError"""
     if not arguments:
         text = "get command needs one argument as key and an optional argument as range_end"
         raise CommandError(text, BAD_ARGUMENTS)
@@ -89,16 +92,21 @@ def _get_body(arguments: list[str], values: Values) -> "pb.RangeRequest":
 
 
 def delete(arguments: list[str], values: Values) -> int:
+    body = delete_body(arguments, values)
+    session = Session(values)
+    answer = session.ask(methods.DELETE_RANGE, body.SerializeToString(), pb.DeleteRangeResponse.FromString)
+    session.show(session.printer.delete(answer))
+    return 0
+
+
+def delete_body(arguments: list[str], values: Values) -> "pb.DeleteRangeRequest":
+    """What the command line asks for. raises CommandError"""
     if not 1 <= len(arguments) <= 2:
         text = "del command needs one argument as key and an optional argument as range_end"
         raise CommandError(text, BAD_ARGUMENTS)
     _refuse_both(values, "prefix", "from-key")
     key, end = _span(arguments, values)
-    body = pb.DeleteRangeRequest(key=key, range_end=end, prev_kv=values["prev-kv"] == "true")
-    session = Session(values)
-    answer = session.ask(methods.DELETE_RANGE, body.SerializeToString(), pb.DeleteRangeResponse.FromString)
-    session.show(session.printer.delete(answer))
-    return 0
+    return pb.DeleteRangeRequest(key=key, range_end=end, prev_kv=values["prev-kv"] == "true")
 
 
 def compaction(arguments: list[str], values: Values) -> int:

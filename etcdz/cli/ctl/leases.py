@@ -1,12 +1,19 @@
-"""lease grant, revoke, timetolive, list, keep-alive --once."""
+"""lease grant, revoke, timetolive, list, keep-alive."""
 
 import random
+import time
+from typing import Final
 
 from etcdz.cli.command_tree import CommandError, Values
+from etcdz.cli.ctl.exits import BAD_ARGUMENTS, BAD_CONNECTION
 from etcdz.cli.ctl.numbers import integer
-from etcdz.cli.ctl.session import BAD_ARGUMENTS, BAD_CONNECTION, Session
+from etcdz.cli.ctl.session import Session
 from etcdz.client import methods
+from etcdz.client.errors import EtcdError
+from etcdz.client.pending import Request
 from etcdz.proto import etcdserverpb as pb
+
+_AGAIN_S: Final = 0.5
 
 
 def grant(arguments: list[str], values: Values) -> int:
@@ -59,15 +66,37 @@ def list_all(arguments: list[str], values: Values) -> int:
 
 def keep_alive(arguments: list[str], values: Values) -> int:
     lease = _lease(arguments, "lease keep-alive command needs lease ID as argument")
-    if values["once"] != "true":
-        raise CommandError("etcdzctl lease keep-alive without --once is not supported yet")
     session = Session(values)
+    if values["once"] != "true":
+        return _keep(session, lease)
     body = pb.LeaseKeepAliveRequest(ID=lease).SerializeToString()
     decode = pb.LeaseKeepAliveResponse.FromString
     answer = session.ask(methods.LEASE_KEEP_ALIVE, body, decode, status=BAD_CONNECTION, is_bounded=False)
     if answer.TTL <= 0:
         raise CommandError("etcdserver: requested lease not found", BAD_CONNECTION)
     session.show(session.printer.keep_alive(answer))
+    return 0
+
+
+def _keep(session: Session, lease: int) -> int:
+    """Every third of its TTL, for as long as it lives."""
+    body = pb.LeaseKeepAliveRequest(ID=lease).SerializeToString()
+    with session:
+        ends_at = time.monotonic() + session.options.dial_timeout_s + 1
+        while (left := ends_at - time.monotonic()) > 0:
+            try:
+                step = Request(methods.LEASE_KEEP_ALIVE, body, pb.LeaseKeepAliveResponse.FromString, left)
+                answer = session.do(step)
+            except EtcdError:
+                time.sleep(_AGAIN_S)
+                continue
+            if answer.TTL <= 0:
+                break
+            ends_at = time.monotonic() + answer.TTL
+            session.show(session.printer.keep_alive(answer))
+            time.sleep(answer.TTL / 3)
+    if session.printer.name == "simple":
+        session.show(b"lease %016x expired or revoked.\n" % lease)
     return 0
 
 

@@ -18,6 +18,16 @@ def integer(text: str, base: int = 10) -> int:
     return value
 
 
+def unsigned(text: str) -> int:
+    """An id in hexadecimal. raises ValueError: strconv's words"""
+    if not _DIGITS[16].fullmatch(text) or text[0] in "+-":
+        raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: invalid syntax")
+    value = int(text, 16)
+    if value >= 2**64:
+        raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: value out of range")
+    return value
+
+
 def flag_integer(text: str) -> int:
     """Of a flag: 0x, 0o and 0b are understood. raises ValueError: strconv's words"""
     try:

@@ -71,21 +71,174 @@ _LEASE: Final = (
         (Flag("keys", "Get keys attached to this lease", is_bool=True),),
     ),
 )
-_TO_COME: Final = (
-    "alarm auth check completion defrag elect endpoint lock make-mirror member move-leader role snapshot txn user watch"
+_PEER_URLS: Final = Flag("peer-urls", "comma separated peer URLs of the member")
+_MEMBER: Final = (
+    Command(
+        "add",
+        "Adds a member into the cluster",
+        "<memberName> [options]",
+        _client_command("cluster", "add"),
+        (Flag("learner", "indicates if the new member is raft learner", is_bool=True), _PEER_URLS),
+    ),
+    Command("list", "Lists all members in the cluster", "", _client_command("cluster", "list_all")),
+    Command(
+        "promote", "Promotes a non-voting member in the cluster", "<memberID>", _client_command("cluster", "promote")
+    ),
+    Command("remove", "Removes a member from the cluster", "<memberID>", _client_command("cluster", "remove")),
+    Command(
+        "update",
+        "Updates a member in the cluster",
+        "<memberID> [options]",
+        _client_command("cluster", "update"),
+        (_PEER_URLS,),
+    ),
 )
+_CLUSTER: Final = Flag("cluster", "use all endpoints from the cluster member list", is_bool=True)
+_ENDPOINT: Final = (
+    Command(
+        "hashkv",
+        "Prints the KV history hash for each endpoint in --endpoints",
+        "",
+        _client_command("endpoints", "hash_kv"),
+        (_CLUSTER, Flag("rev", "maximum revision to hash (default: all revisions)", "0", check=flag_integer)),
+    ),
+    Command(
+        "health",
+        "Checks the healthiness of endpoints specified in `--endpoints` flag",
+        "",
+        _client_command("endpoints", "health"),
+        (_CLUSTER,),
+    ),
+    Command(
+        "status",
+        "Prints out the status of endpoints specified in `--endpoints` flag",
+        "",
+        _client_command("endpoints", "status"),
+        (_CLUSTER,),
+    ),
+)
+_ALARM: Final = (
+    Command("disarm", "Disarms all alarms", "", _client_command("cluster", "disarm")),
+    Command("list", "Lists all alarms", "", _client_command("cluster", "alarms")),
+)
+_AUTH: Final = (
+    Command("disable", "Disables authentication", "", _client_command("users", "disable")),
+    Command("enable", "Enables authentication", "", _client_command("users", "enable")),
+    Command("status", "Returns authentication status", "", _client_command("users", "auth_status")),
+)
+_ASKS: Final = Flag("interactive", "ask for the password; false: its first line of stdin", "true", is_bool=True)
+_USER: Final = (
+    Command(
+        "add",
+        "Adds a new user",
+        "<user name or user:password> [options]",
+        _client_command("users", "user_add"),
+        (
+            _ASKS,
+            Flag("new-user-password", "Supply password from the command line flag"),
+            Flag("no-password", "Create a user without password (CN based auth only)", is_bool=True),
+        ),
+    ),
+    Command("delete", "Deletes a user", "<user name>", _client_command("users", "user_delete")),
+    Command(
+        "get",
+        "Gets detailed information of a user",
+        "<user name> [options]",
+        _client_command("users", "user_get"),
+        (Flag("detail", "Show permissions of roles granted to the user", is_bool=True),),
+    ),
+    Command("grant-role", "Grants a role to a user", "<user name> <role name>", _client_command("users", "grant_role")),
+    Command("list", "Lists all users", "", _client_command("users", "user_list")),
+    Command(
+        "passwd",
+        "Changes password of user",
+        "<user name> [options]",
+        _client_command("users", "user_password"),
+        (_ASKS,),
+    ),
+    Command(
+        "revoke-role", "Revokes a role from a user", "<user name> <role name>", _client_command("users", "revoke_role")
+    ),
+)
+_ROLE: Final = (
+    Command("add", "Adds a new role", "<role name>", _client_command("users", "role_add")),
+    Command("delete", "Deletes a role", "<role name>", _client_command("users", "role_delete")),
+    Command("get", "Gets detailed information of a role", "<role name>", _client_command("users", "role_get")),
+    Command(
+        "grant-permission",
+        "Grants a key to a role",
+        "[options] <role name> <permission type> <key> [endkey]",
+        _client_command("users", "grant_permission"),
+        (_FROM_KEY, _PREFIX),
+    ),
+    Command("list", "Lists all roles", "", _client_command("users", "role_list")),
+    Command(
+        "revoke-permission",
+        "Revokes a key from a role",
+        "<role name> <key> [endkey]",
+        _client_command("users", "revoke_permission"),
+        (_FROM_KEY, _PREFIX),
+    ),
+)
+_SNAPSHOT: Final = (
+    Command(
+        "restore",
+        "Restores an etcd member snapshot to an etcd directory",
+        "<filename> [options]",
+        _client_command("snapshots", "restore"),
+        (
+            Flag("data-dir", "Path to the data directory"),
+            Flag("initial-advertise-peer-urls", "Peer URLs of this member", "http://localhost:2380"),
+            Flag("initial-cluster", "Initial cluster configuration", "default=http://localhost:2380"),
+            Flag("initial-cluster-token", "Initial cluster token", "etcd-cluster"),
+            Flag("name", "Human-readable name for this member", "default"),
+            Flag("skip-hash-check", "Ignore snapshot integrity hash value", is_bool=True),
+            Flag("wal-dir", "Path to the WAL directory (use --data-dir if none given)"),
+        ),
+    ),
+    Command(
+        "save",
+        "Stores an etcd node backend snapshot to a given file",
+        "<filename>",
+        _client_command("snapshots", "save"),
+    ),
+    Command(
+        "status",
+        "[deprecated] Gets backend snapshot status of a given file",
+        "<filename>",
+        _client_command("snapshots", "status"),
+    ),
+)
+_WATCH: Final = (
+    Flag("interactive", "Interactive mode", short="i", is_bool=True),
+    Flag("prefix", "Watch on a prefix if prefix is set", is_bool=True),
+    Flag("prev-kv", "get the previous key-value pair before the event happens", is_bool=True),
+    Flag("progress-notify", "get periodic watch progress notification from server", is_bool=True),
+    Flag("rev", "Revision to start watching", "0", check=flag_integer),
+)
+_TO_COME: Final = "check completion make-mirror"
 
 ROOT: Final = Command(
     "etcdctl",
     "A simple command line client for etcd3.",
     flags=GLOBAL,
+    by_prefix=True,
     children=(
+        Command("alarm", "Alarm related commands", children=_ALARM),
+        Command("auth", "Enable or disable authentication", children=_AUTH),
         Command(
             "compaction",
             "Compacts the event history in etcd",
             "[options] <revision>",
             _client_command("keys", "compaction"),
             (Flag("physical", "wait until all old revisions are physically removed", is_bool=True),),
+        ),
+        Command(
+            "defrag",
+            "Defragments the storage of the etcd members with given endpoints",
+            "",
+            _client_command("endpoints", "defrag"),
+            (_CLUSTER, Flag("data-dir", "not supported: a member that runs is defragmented by its endpoint")),
         ),
         Command(
             "del",
@@ -95,6 +248,14 @@ ROOT: Final = Command(
             (_FROM_KEY, _PREFIX, _PREV),
         ),
         Command(
+            "elect",
+            "Observes and participates in leader election",
+            "<election-name> [proposal]",
+            _client_command("locks", "elect"),
+            (Flag("listen", "observation mode", short="l", is_bool=True),),
+        ),
+        Command("endpoint", "Endpoint related commands", children=_ENDPOINT),
+        Command(
             "get",
             "Gets the key or a range of keys",
             "[options] <key> [range_end]",
@@ -103,13 +264,44 @@ ROOT: Final = Command(
         ),
         Command("lease", "Lease related commands", children=_LEASE),
         Command(
+            "lock",
+            "Acquires a named lock",
+            "<lockname> [exec-command arg1 arg2 ...]",
+            _client_command("locks", "lock"),
+            (Flag("ttl", "timeout for session", "10", check=flag_integer),),
+        ),
+        Command("member", "Membership related commands", children=_MEMBER),
+        Command(
+            "move-leader",
+            "Transfers leadership to another etcd cluster member.",
+            "<transferee-member-id>",
+            _client_command("endpoints", "move_leader"),
+        ),
+        Command(
             "put",
             "Puts the given key into the store",
             "[options] <key> <value> (<value> can also be given from stdin)",
             _client_command("keys", "put"),
             _PUT,
         ),
+        Command("role", "Role related commands", children=_ROLE),
+        Command("snapshot", "Manages etcd node snapshots", children=_SNAPSHOT),
+        Command(
+            "txn",
+            "Txn processes all the requests in one transaction",
+            "[options]",
+            _client_command("transactions", "txn"),
+            (Flag("interactive", "Input transaction in interactive mode", short="i", is_bool=True),),
+        ),
+        Command("user", "User related commands", children=_USER),
         Command("version", "Prints the version of etcdctl", "", _version),
+        Command(
+            "watch",
+            "Watches events stream on keys or prefixes",
+            "[options] [key or prefix] [range_end] [--] [exec-command arg1 arg2 ...]",
+            _client_command("watching", "watch"),
+            _WATCH,
+        ),
         *[Command(name, "Not supported yet", run=_not_yet, is_hidden=True) for name in _TO_COME.split()],
     ),
 )

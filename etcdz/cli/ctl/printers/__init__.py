@@ -1,26 +1,8 @@
 """Outputs: each answer of a member as --write-out asks for. An answer is the protobuf message; the text is bytes."""
 
-from typing import TYPE_CHECKING, Protocol
-
 from etcdz.cli.command_tree import CommandError
-
-if TYPE_CHECKING:
-    from etcdz.proto import etcdserverpb as pb
-
-
-class Printer(Protocol):
-    """name: of the output, as --write-out has it."""
-
-    name: str
-
-    def put(self, answer: "pb.PutResponse") -> bytes: ...
-    def get(self, answer: "pb.RangeResponse", value_only: bool) -> bytes: ...
-    def delete(self, answer: "pb.DeleteRangeResponse") -> bytes: ...
-    def grant(self, answer: "pb.LeaseGrantResponse") -> bytes: ...
-    def revoke(self, lease: int, answer: "pb.LeaseRevokeResponse") -> bytes: ...
-    def keep_alive(self, answer: "pb.LeaseKeepAliveResponse") -> bytes: ...
-    def time_to_live(self, answer: "pb.LeaseTimeToLiveResponse", keys: bool) -> bytes: ...
-    def leases(self, answer: "pb.LeaseLeasesResponse") -> bytes: ...
+from etcdz.cli.ctl.exits import BAD_FEATURE
+from etcdz.cli.ctl.printers.printer import Printer
 
 
 def make_printer(name: str, is_hex: bool) -> Printer:
@@ -36,7 +18,16 @@ def make_printer(name: str, is_hex: bool) -> Printer:
     if name == "json":
         from etcdz.cli.ctl.printers.json import Json
 
-        return Json()
-    if name in ("protobuf", "table"):
-        raise CommandError(f"etcdzctl --write-out={name} is not supported yet")
-    raise CommandError("unsupported output format", 4)
+        return Json(is_hex)
+    if name == "protobuf":
+        from etcdz.cli.ctl.printers.protobuf import Protobuf
+
+        return Protobuf()
+    if name == "table":
+        from etcdz.cli.ctl.printers.table import Table
+
+        return Table()
+    raise CommandError("unsupported output format", BAD_FEATURE)
+
+
+__all__ = ["Printer", "make_printer"]
