@@ -13,15 +13,18 @@ from pathlib import Path
 
 import pytest
 
+import etcdz
 from etcdz.cli.command_tree import CommandError
-from etcdz.cli.ctl import main
+from etcdz.cli.ctl import check, main
 from etcdz.cli.ctl.discovery import discover
+from etcdz.client import delete, put
 from tests.etcd_process import RealEtcd, find_program
 
 ETCDCTL = find_program("etcdctl")
 pytestmark = pytest.mark.skipif(ETCDCTL is None, reason="no etcdctl")
 
 ROOT = Path(__file__).parents[2]
+PATIENT = "--command-timeout=60s"  # a slow machine is no reason to say something else
 PROGRAM = [sys.executable, "-m", "etcdz.cli.ctl"]
 OUTPUTS = ("--hex", "-w=fields", "-w=json")
 
@@ -107,8 +110,8 @@ Said = tuple[int, bytes, list[str]]
 def real(endpoint: str, words: list[str], stdin: bytes = b"", **env: str) -> Said:
     assert ETCDCTL is not None
     environ = {"PATH": os.environ["PATH"], **env}
-    argv = [ETCDCTL, *([endpoint] if endpoint else []), *words]
-    ran = subprocess.run(argv, input=stdin, capture_output=True, env=environ, timeout=30)
+    argv = [ETCDCTL, *([endpoint] if endpoint else []), PATIENT, *words]
+    ran = subprocess.run(argv, input=stdin, capture_output=True, env=environ, timeout=90)
     return ran.returncode, steady(ran.stdout), complaints(ran.stderr)
 
 
@@ -118,7 +121,7 @@ class Ours:
 
     def __call__(self, words: list[str], stdin: bytes = b"") -> Said:
         self._patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        status = main([*([self._endpoint] if self._endpoint else []), *words])
+        status = main([*([self._endpoint] if self._endpoint else []), PATIENT, *words])
         out, err = self._capture.readouterr()
         return status, steady(out), complaints(err)
 
@@ -208,7 +211,7 @@ def test_health_says_who_is_not(ours: Ours, endpoint: str) -> None:
         assert (status, said) == (1, ["Error: unhealthy cluster"])
         assert [(each["endpoint"], each["health"]) for each in found] == [(url, True), (nobody, False)]
         assert "refused" in found[1]["error"]
-        assert ours(["endpoint", "status", f"--endpoints={nobody}", "--command-timeout=1s"])[0] == 1
+        assert ours(["endpoint", "status", f"--endpoints={nobody}"])[0] == 1
 
 
 def test_a_snapshot_is_saved_and_read(ours: Ours, endpoint: str, tmp_path: Path) -> None:
@@ -319,7 +322,7 @@ def test_watches_that_stdin_asks_for(endpoint: str) -> None:
             running.stdin.flush()
             told = running.stdout.readline()
             running.stdin.close()
-            found.append((running.wait(30), events, told.split(b":")[0], running.stderr.read().splitlines()[:4]))
+            found.append((running.wait(60), events, told.split(b":")[0], running.stderr.read().splitlines()[:4]))
     assert found[0] == found[1]
     assert found[0][1] == [b"PUT\n", b"seen\n", b"1\n", b"DELETE\n", b"seen\n", b"1\n", b"seen\n", b"\n"]
 
@@ -327,15 +330,68 @@ def test_watches_that_stdin_asks_for(endpoint: str) -> None:
 def test_a_lock_is_held_while_a_command_runs_or_until_a_signal(ours: Ours, endpoint: str) -> None:
     assert ours(["lock", "l", "--", "sh", "-c", "exit 3"]) == (3, b"", ["Error: exit status 3"])
     assert ours(["lock", "l", "nobody-has-this"])[0] == 1
-    for words, number in ((["lock", "l"], signal.SIGINT), (["elect", "e", "me"], signal.SIGTERM)):
+    for words, number in ((["lock", "l", "--ttl=120"], signal.SIGINT), (["elect", "e", "me"], signal.SIGTERM)):
         with subprocess.Popen([*PROGRAM, endpoint, *words], stdout=subprocess.PIPE, cwd=ROOT) as running:
             assert running.stdout is not None
             key, value = running.stdout.readline()[:-1], running.stdout.readline()[:-1]
             assert ours(["get", key.decode()]) == (0, b"%s\n%s\n" % (key, value), [])
             running.send_signal(number)
-            assert running.wait(30) == 0
+            assert running.wait(60) == 0
         assert key.startswith(words[1].encode() + b"/") and value == (b"me" if "me" in words else b"")
         assert ours(["get", key.decode()]) == (0, b"", []), "it is gone with who held it"
+
+
+def test_a_mirror_has_what_is_there_and_what_changes(ours: Ours, endpoint: str) -> None:
+    url = endpoint.partition("=")[2]
+    assert ours(["make-mirror"]) == real(endpoint, ["make-mirror"])
+    assert ours(["make-mirror", url, "--no-dest-prefix", "--dest-prefix=x"])[0] == 128
+    with etcdz.connect(url) as db:
+        start = db.put("from/a", "1").revision
+        with db.watch(prefix="to/", start=start) as events:
+            words = ["make-mirror", url, "--prefix=from/", "--dest-prefix=to/"]
+            with subprocess.Popen([*PROGRAM, endpoint, *words], cwd=ROOT) as running:
+                try:
+                    assert events.get(60).key == b"to/a"
+                    db.txn().then(put("from/b", "2"), delete("from/a")).commit()
+                    found = [events.get(60) for _ in range(2)]
+                    assert {(event.type, event.key, event.value) for event in found} == {
+                        ("put", b"to/b", b"2"),
+                        ("delete", b"to/a", b""),
+                    }
+                    assert found[0].revision == found[1].revision, "what was changed at once is so in the mirror"
+                finally:
+                    running.kill()
+
+
+def test_the_cluster_is_checked(ours: Ours, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(check.PERF, "s", check.Load(20, 3, 0.2))
+    monkeypatch.setitem(check.DATASCALE, "m", check.Load(30, 3))
+    status, out, _ = ours(["check", "perf"])
+    lines = out.decode().splitlines()
+    assert (lines[-1], status) in (("PASS", 0), ("FAIL", 1)) and "writes/s" in lines[0], "a slow machine fails it"
+    status, out, _ = ours(["check", "datascale", "--load=medium", "--auto-compact", "--auto-defrag"])
+    assert status == 0
+    assert re.search(rb"\nPASS: Approximate system memory used : -?[0-9.]+ MB\.\n$", out), out
+    assert b"Compacted with revision" in out and b"Defragmented" in out
+    assert ours(["get", "--prefix", "/etcdctl-check", "--keys-only"]) == (0, b"", []), "it cleans up"
+    assert ours(["check", "perf", "--load=x"]) == real(endpoint, ["check", "perf", "--load=x"])
+    assert ours(["check", "perf", "--prefix=a"]) == real(endpoint, ["check", "perf", "--prefix=a"])
+
+
+def test_bash_completes_commands_and_flags(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = capfdbinary.readouterr().out
+    for words, expected in (
+        ("etcdzctl mem", b"member"),
+        ("etcdzctl member pro", b"promote"),
+        ("x get --lim", b"--limit"),
+    ):
+        at = words.count(" ")
+        ask = f'COMP_WORDS=({words}); COMP_CWORD={at}; _etcdzctl; echo "${{COMPREPLY[@]}}"'.encode()
+        assert subprocess.run(["bash"], input=script + ask, capture_output=True, timeout=60).stdout == expected + b"\n"
+    for shell in ("zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        assert b"promote" in capfdbinary.readouterr().out
 
 
 def test_it_starts_as_a_program(endpoint: str) -> None:

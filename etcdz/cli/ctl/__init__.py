@@ -14,6 +14,9 @@ transactions.py  txn
 leases.py        lease ...
 watching.py      watch
 locks.py         lock, elect
+mirror.py        make-mirror
+check.py         check perf, check datascale
+completion.py    completion
 endpoints.py     endpoint ..., defrag, move-leader
 cluster.py       member ..., alarm ...
 users.py         auth, user, role
@@ -21,12 +24,24 @@ snapshots.py     snapshot ...
 printers/        one file per output
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """return the exit status."""
+    """return the exit status. NB: who is interrupted, or whose reader has gone, ends by that signal, as etcdctl does"""
     from etcdz.cli.ctl.tree import run
 
-    return run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        return run(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        return _end_by(signal.SIGINT)
+    except BrokenPipeError:
+        return _end_by(signal.SIGPIPE)
+
+
+def _end_by(number: signal.Signals) -> int:
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    return 128 + number

@@ -1,9 +1,7 @@
 """ETCDCTL_* variables: each is a global flag that was not given; one that was given twice is refused."""
 
-import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from etcdz.cli.command_tree import Flag, Values
@@ -65,6 +63,9 @@ def _is_good(flag: Flag, text: str) -> bool:
 
 
 def _log(level: str, text: str, variable: str) -> None:
+    import json
+    from datetime import UTC, datetime
+
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record = {"level": level, "ts": now, "caller": "flags/flag.go", "msg": text, "environment-variable": variable}
     sys.stderr.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")

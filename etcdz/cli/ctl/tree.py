@@ -1,11 +1,10 @@
 """The commands of etcdctl with their flags. What a command does is loaded when it runs."""
 
-import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
-from etcdz.cli.command_tree import Command, Flag, Values, descend, execute
+from etcdz.cli.command_tree import Command, Flag, Values, execute
 from etcdz.cli.ctl.environment import Refused
 from etcdz.cli.ctl.flags import GLOBAL
 from etcdz.cli.ctl.numbers import flag_integer
@@ -24,10 +23,6 @@ def _client_command(module: str, name: str) -> Callable[[list[str], Values], int
 
 def _version(arguments: list[str], values: Values) -> int:
     return show_version("etcdctl")
-
-
-def _not_yet(arguments: list[str], values: Values) -> int:
-    raise NotImplementedError  # `run` has answered before a flag is looked at
 
 
 _PREFIX: Final = Flag("prefix", "keys with matching prefix", is_bool=True)
@@ -216,7 +211,43 @@ _WATCH: Final = (
     Flag("progress-notify", "get periodic watch progress notification from server", is_bool=True),
     Flag("rev", "Revision to start watching", "0", check=flag_integer),
 )
-_TO_COME: Final = "check completion make-mirror"
+_MIRROR: Final = (
+    Flag("dest-cacert", "Verify certificates of TLS enabled secure servers using this CA bundle"),
+    Flag("dest-cert", "Identify secure client using this TLS certificate file for the destination cluster"),
+    Flag("dest-insecure-transport", "Disable transport security for client connections", "true", is_bool=True),
+    Flag("dest-key", "Identify secure client using this TLS key file"),
+    Flag("dest-password", "Destination password for authentication"),
+    Flag("dest-prefix", "destination prefix to mirror a prefix to a different prefix in the destination cluster"),
+    Flag("dest-user", "Destination username[:password] for authentication (prompt if password is not supplied)"),
+    Flag("no-dest-prefix", "mirror key-values to the root of the destination cluster", is_bool=True),
+    Flag("prefix", "Key-value prefix to mirror"),
+)
+_COMPLETION: Final = (
+    Command("bash", "Prints a script for bash", "", _client_command("completion", "bash")),
+    Command("fish", "Prints a script for fish", "", _client_command("completion", "fish")),
+    Command("zsh", "Prints a script for zsh", "", _client_command("completion", "zsh")),
+)
+_LOAD: Final = (
+    Flag("auto-compact", "Compact storage with last revision after test is finished.", is_bool=True),
+    Flag("auto-defrag", "Defragment storage after test is finished.", is_bool=True),
+    Flag("load", "The workload: s(small), m(medium), l(large), xl(xLarge)", "s"),
+)
+_CHECK: Final = (
+    Command(
+        "datascale",
+        "Check the memory usage of holding data for different workloads on a given server endpoint.",
+        "[options]",
+        _client_command("check", "datascale"),
+        (*_LOAD, Flag("prefix", "The prefix for writing the keys.", "/etcdctl-check-datascale/")),
+    ),
+    Command(
+        "perf",
+        "Check the performance of the etcd cluster",
+        "[options]",
+        _client_command("check", "perf"),
+        (*_LOAD, Flag("prefix", "The prefix for writing the keys.", "/etcdctl-check-perf/")),
+    ),
+)
 
 ROOT: Final = Command(
     "etcdctl",
@@ -233,6 +264,8 @@ ROOT: Final = Command(
             _client_command("keys", "compaction"),
             (Flag("physical", "wait until all old revisions are physically removed", is_bool=True),),
         ),
+        Command("check", "commands for checking properties of the etcd cluster", children=_CHECK),
+        Command("completion", "Prints what a shell needs to complete commands", children=_COMPLETION),
         Command(
             "defrag",
             "Defragments the storage of the etcd members with given endpoints",
@@ -270,6 +303,13 @@ ROOT: Final = Command(
             _client_command("locks", "lock"),
             (Flag("ttl", "timeout for session", "10", check=flag_integer),),
         ),
+        Command(
+            "make-mirror",
+            "Makes a mirror at the destination etcd cluster",
+            "[options] <destination>",
+            _client_command("mirror", "make_mirror"),
+            _MIRROR,
+        ),
         Command("member", "Membership related commands", children=_MEMBER),
         Command(
             "move-leader",
@@ -302,7 +342,6 @@ ROOT: Final = Command(
             _client_command("watching", "watch"),
             _WATCH,
         ),
-        *[Command(name, "Not supported yet", run=_not_yet, is_hidden=True) for name in _TO_COME.split()],
     ),
 )
 
@@ -311,10 +350,6 @@ def run(argv: Sequence[str]) -> int:
     """return the exit status."""
     if argv and argv[0] == "--version":
         return _version([], Values({}))
-    command = descend(ROOT, argv)[0][-1]
-    if command.run is _not_yet:
-        sys.stderr.write(f"Error: etcdzctl {command.name} is not supported yet; etcd's own etcdctl works with etcdz\n")
-        return 1
     try:
         return execute(ROOT, argv)
     except Refused:
