@@ -204,9 +204,7 @@ def test_health_says_who_is_not(ours: Ours, endpoint: str) -> None:
     with socket.socket() as deaf:  # bound, and nobody listens
         deaf.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{deaf.getsockname()[1]}"
-        status, out, said = ours(
-            ["endpoint", "health", f"--endpoints={url},{nobody}", "--command-timeout=1s", "-w=json"]
-        )
+        status, out, said = ours(["endpoint", "health", f"--endpoints={url},{nobody}", "-w=json"])
         found = json.loads(out)
         assert (status, said) == (1, ["Error: unhealthy cluster"])
         assert [(each["endpoint"], each["health"]) for each in found] == [(url, True), (nobody, False)]
