@@ -325,6 +325,20 @@ def test_who_says_nothing_or_stops_in_between_is_cut(port: Port, monkeypatch: py
     port.world.until(lambda: not port.member.actor.connections)
 
 
+def test_requests_that_wait_until_this_process_gets_to_them_are_no_silence(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepted, "REQUESTS_PER_TURN", 1)
+    client = port.connect()
+    port.world.until(lambda: bool(port.member.actor.connections))
+    (connection,) = port.member.actor.connections
+    connection.data_received(HEAD.format(path="/version", fields="").encode() * 3)
+    monkeypatch.setattr(accepted, "READ_S", 1e6)
+    assert [client.answer()[0] for _ in range(3)] == [200] * 3
+    connection.check(port.world.loop.time() + 1e5)
+    assert port.is_well() and connection in port.member.actor.connections
+
+
 def test_a_flood_of_connections_does_not_keep_a_member_out(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actor, "CONNECTIONS_MAX", 8)
     stream = port.stream("message")
