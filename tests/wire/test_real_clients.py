@@ -79,15 +79,16 @@ def test_grpcio_gzip_requests(channel: grpc.Channel) -> None:
 
 
 def test_grpcio_deadline_and_cancellation_reach_the_server(echo: EchoServer, channel: grpc.Channel) -> None:
-    unary, before = channel.unary_unary(UNARY), echo.cancelled
-    with pytest.raises(grpc.RpcError) as caught:
-        unary(b"never", timeout=0.05)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    future = unary.future(b"never", timeout=120)
-    future.cancel()
-    assert unary(b"still here", timeout=120) == b"still here"
-    while echo.cancelled == before:  # by its own clock or the client's word, which need not have come yet
-        assert unary(b"again", timeout=120) == b"again"
+    unary = channel.unary_unary(UNARY)
+    timeout_s = 0.05
+    while not echo.cancelled:  # on a busy machine the time may be over before the call has left
+        with pytest.raises(grpc.RpcError) as caught:
+            unary(b"never", timeout=timeout_s)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        future = unary.future(b"never", timeout=120)
+        future.cancel()
+        assert unary(b"still here", timeout=120) == b"still here"
+        timeout_s *= 4
 
 
 def test_grpcio_streams(channel: grpc.Channel) -> None:
@@ -177,7 +178,7 @@ def test_h2load(echo: EchoServer, tmp_path: Path, clients: int, streams: int) ->
         f"http://127.0.0.1:{echo.port}{UNARY}".split(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=60,
     )
     assert "2000 succeeded, 0 failed, 0 errored" in run.stdout, run.stdout + run.stderr
 
@@ -198,7 +199,7 @@ def test_nghttp(echo: EchoServer, tmp_path: Path) -> None:
             f"http://127.0.0.1:{echo.port}{UNARY}",
         ],
         capture_output=True,
-        timeout=240,
+        timeout=60,
     )
     assert b"grpc-status: 0" in run.stdout and b"hello" in run.stdout, run.stdout
 
