@@ -11,7 +11,7 @@ from etcdz.cli.gateway.remotes import Record, Remotes
 from etcdz.embed import ports
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-LIMIT_S = 60
+LIMIT_S = 240
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
