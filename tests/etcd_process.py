@@ -9,6 +9,7 @@ polls: a thread reads the member's log, and whoever waits is woken by its lines 
 """
 
 import functools
+import glob
 import importlib.util
 import json
 import os
@@ -18,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
 from contextlib import suppress
@@ -33,6 +35,7 @@ PEER_URL = "http://localhost:2380"  # advertised, never listened on
 MEMBER_ID = 0x8E9E05C52164694D
 CLUSTER_ID = 0xCDF818194E3A8C32
 _PORTS = (20_000, 32_000)  # below the range from which Linux takes the local ports of outgoing connections
+_PORTS_HELD = 128
 _TAIL_LINES = 2_000
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,8 +44,13 @@ class MemberFailed(Exception):
     """The member did not start or ended too soon; the text holds the last lines of its log."""
 
 
+_held: deque[socket.socket] = deque(maxlen=_PORTS_HELD)
+"""Bound to the ports that were given last, and do not listen: a member is down between two of its runs, and a neighbour
+who looks for a port must not be given its then. Servers that set SO_REUSEADDR can listen there all the same."""
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now.
+    """A port of 127.0.0.1 that nobody listens on, and that nobody else is given for as long as a test takes.
 
     NB: not the kernel's choice (bind to 0): a client that reconnects to a port of the ephemeral range, while its
     member is down, can connect to itself. SystemRandom, because pytest-randomly seeds the other one alike everywhere.
@@ -50,12 +58,17 @@ def free_port() -> int:
     random = SystemRandom()
     while True:
         port = random.randrange(*_PORTS)
-        with socket.socket() as probe:
-            try:
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            with socket.socket() as probe:  # without SO_REUSEADDR: what another one holds is not free
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+            held.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        _held.append(held)
+        return port
 
 
 def find_program(name: str) -> str | None:
@@ -116,6 +129,11 @@ class _Log:
             self._wanted.add(text)
             self._changed.wait_for(lambda: is_reached() or self.ended, timeout_s)
             return is_reached()
+
+    def wait_end(self, timeout_s: float) -> None:
+        """Returns once all is read that was written, or the time is over: some child may hold the output open."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.ended, timeout_s)
 
     def tail(self, count: int) -> str:
         with self._changed:
@@ -192,18 +210,19 @@ class Member:
     def log_tail(self, count: int = 40) -> str:
         return self._log.tail(count)
 
-    def wait_for_log(self, text: str, timeout_s: float = 30) -> None:
+    def wait_for_log(self, text: str, timeout_s: float = 60) -> None:
         """Returns once a log line of this run holds `text`; raises MemberFailed otherwise."""
         if not self._log.wait_for(text, timeout_s):
             raise MemberFailed(self.report(f"did not log {text!r}"))
 
-    def wait(self, timeout_s: float = 30) -> int:
-        """Waits for the member to end by itself; its exit code (negative: the signal)."""
+    def wait(self, timeout_s: float = 60) -> int:
+        """Waits for the member to end by itself; its exit code (negative: the signal). Its log is whole then."""
         if self._process is None:
             raise MemberFailed(f"{self.kind} is not running")
         code = self._exit_code(timeout_s)
         if code is None:
             raise MemberFailed(self.report(f"did not end within {timeout_s:g} s"))
+        self._log.wait_end(timeout_s)
         return code
 
     def _exit_code(self, timeout_s: float = 0) -> int | None:
@@ -242,7 +261,8 @@ class Member:
                 problem = str(error)
             self.kill9()
             # Between the choice of a port and the bind, a neighbour may have taken it.
-            if not fresh or "address already in use" not in problem.lower():
+            own = [f":{port}: bind: address already in use" for port in (self.client_port, self.peer_port)]
+            if not fresh or not any(text in problem for text in own):
                 break
         raise MemberFailed(problem)
 
@@ -292,13 +312,13 @@ class Member:
             f"--initial-cluster=default={PEER_URL}",
         ]
 
-    def stop(self, timeout_s: float = 15) -> int | None:
+    def stop(self, timeout_s: float = 60) -> int | None:
         """SIGTERM, and SIGKILL for whatever is left when the time is over; the exit code, None if not running."""
         return self._end(signal.SIGTERM, timeout_s)
 
     def kill9(self) -> None:
         """SIGKILL for every process of the member at once: a crash of the machine, but for the disk's cache."""
-        self._end(signal.SIGKILL, 15)
+        self._end(signal.SIGKILL, 60)
 
     def discard(self) -> None:
         """It is not needed any more, in whatever state it is: nothing of it but its data stays."""
@@ -445,7 +465,11 @@ class Etcdz(Member):
             self._left.add(json.loads((self.data_dir / "etcdz.json").read_text())["run_dir"])
 
     def _remove_run_dirs(self) -> None:
-        """A killed member's sockets are left to its next start, which does not come, or finds no record of them."""
+        """A killed member's sockets are left to its next start, which does not come, or finds no record of them. Of one
+        that was killed before it served there is none: the directory's name tells whose it is."""
         self._note_run_dir()
+        with suppress(OSError):  # it has never begun, or its data directory is gone
+            lock = (self.data_dir / "etcdz.lock").stat()
+            self._left |= set(glob.glob(f"{tempfile.gettempdir()}/etcdz-{lock.st_dev:x}-{lock.st_ino:x}-*"))
         for path in self._left:
             shutil.rmtree(path, ignore_errors=True)

@@ -20,7 +20,7 @@ MEMORY_MAX: Final = "512MiB"
 
 
 def _chaos(trial: Trial, action: str, name: str) -> None:
-    ask(str(trial.member.data_dir), "chaos", {"action": action, "actor": name})
+    ask(str(trial.member.data_dir), "chaos", {"action": action, "actor": name}, answer_ms=30_000)
 
 
 WAYS: Final[dict[str, Callable[[Trial, str, int], None]]] = {
@@ -82,7 +82,7 @@ def start_ms(trial: Trial, name: str, incarnation: int) -> float:
     return float(
         next(
             e["took_ms"]
-            for e in reversed(ask(str(trial.member.data_dir), "events", {}))
+            for e in reversed(ask(str(trial.member.data_dir), "events", {}, answer_ms=30_000))
             if started.items() <= e.items()
         )
     )

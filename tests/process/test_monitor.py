@@ -102,7 +102,7 @@ def test_members_stand_side_by_side_an_etcd_among_them(
     if RealEtcd.why_absent():
         pytest.skip(str(RealEtcd.why_absent()))
     trial = make_trial()
-    with RealEtcd(tmp_path) as etcd, trial.load(clients=4, channels=1) as load:
+    with RealEtcd(tmp_path) as etcd, trial.load(clients=4, channels=1, is_paced=True) as load:
         load.wait_acknowledged(100)
         endpoints = f"{trial.member.target},http://{etcd.target},127.0.0.1:1"
         assert monitor(["--endpoints", endpoints, "--once", "--json"]) == 0
