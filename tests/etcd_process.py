@@ -8,9 +8,11 @@ so that member and cluster id are the ones of every default member: 8e9e05c52164
 polls: a thread reads the member's log, and whoever waits is woken by its lines or by its end.
 """
 
+import fcntl
 import functools
 import glob
 import importlib.util
+import itertools
 import json
 import os
 import select
@@ -35,7 +37,8 @@ PEER_URL = "http://localhost:2380"  # advertised, never listened on
 MEMBER_ID = 0x8E9E05C52164694D
 CLUSTER_ID = 0xCDF818194E3A8C32
 _PORTS = (20_000, 32_000)  # below the range from which Linux takes the local ports of outgoing connections
-_PORTS_HELD = 128
+_PORTS_FILE = "ports-of-tests.lock"
+_PORT_ATTEMPTS = 1_000
 _TAIL_LINES = 2_000
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,31 +47,54 @@ class MemberFailed(Exception):
     """The member did not start or ended too soon; the text holds the last lines of its log."""
 
 
-_held: deque[socket.socket] = deque(maxlen=_PORTS_HELD)
-"""Bound to the ports that were given last, and do not listen: a member is down between two of its runs, and a neighbour
-who looks for a port must not be given its then. Servers that set SO_REUSEADDR can listen there all the same."""
-
-
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and that nobody else is given for as long as a test takes.
+    """A port of 127.0.0.1 that nobody listens on, and that no test is given again.
 
     NB: not the kernel's choice (bind to 0): a client that reconnects to a port of the ephemeral range, while its
     member is down, can connect to itself. SystemRandom, because pytest-randomly seeds the other one alike everywhere.
     """
     random = SystemRandom()
-    while True:
+    for attempt in itertools.count():
         port = random.randrange(*_PORTS)
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            with socket.socket() as probe:  # without SO_REUSEADDR: what another one holds is not free
+        with socket.socket() as probe:
+            try:
                 probe.bind(("127.0.0.1", port))
-            held.bind(("127.0.0.1", port))
-        except OSError:
-            held.close()
-            continue
-        _held.append(held)
-        return port
+            except OSError:
+                continue
+        if _TAKEN.take(port) or attempt >= _PORT_ATTEMPTS:
+            break
+    return port
+
+
+class _TakenPorts:
+    """Ports that this process and its neighbours were given, as long as they live. A member is down between two of its
+    runs, and nobody may begin to listen where it will again; to hold the port by a socket would change what is tested.
+
+    A byte of a file for each port, with a lock of the process that has it.
+    """
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()  # a process does not keep itself off
+        self._fd = -1
+
+    def take(self, port: int) -> bool:
+        """return False: somebody has it"""
+        if port in self._given:
+            return False
+        self._given.add(port)
+        try:
+            if self._fd < 0:
+                self._fd = os.open(Path(tempfile.gettempdir(), _PORTS_FILE), os.O_RDWR | os.O_CREAT, 0o600)
+        except PermissionError:  # another user's: then chance has to do
+            return True
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except BlockingIOError:
+            return False
+        return True
+
+
+_TAKEN = _TakenPorts()
 
 
 def find_program(name: str) -> str | None:

@@ -41,9 +41,13 @@ class Console:
         return status, *self._capsys.readouterr()
 
     def ask(self, *words: str) -> Any:
-        status, out, error = self.run(*words, "--json")
-        assert status == 0, error
-        return json.loads(out)
+        """Again, if an actor gets no CPU time, or sleeps. NB: not for what ends one, which may come to it later."""
+        give_up_at = time.monotonic() + WAIT_S
+        while True:
+            status, out, error = self.run(*words, "--json")
+            if status == 0:
+                return json.loads(out)
+            assert "did not answer within" in error and time.monotonic() < give_up_at, error
 
     def row(self, name: str) -> dict[str, Any]:
         return next(row for row in self.ask("ps") if row["name"] == name)
@@ -153,24 +157,20 @@ def test_a_hung_actor_tells_where_it_is_and_what_waits_for_it(console: Console) 
             console.wait_row("wal", lambda row: row["heartbeat_age_s"] > 1.2 and row["oldest_us"])
             found = until(lambda: in_its_sleep(console.ask("stack", "wal")), WAIT_S, lambda: "it does not sleep")
             assert found["pid"] == wal["pid"]
-            inside = until(lambda: unanswered(console.ask("inspect", "wal")), WAIT_S, lambda: "it answers")
-            assert "did not answer" in inside["why_not"]
     finally:
         console.ask("chaos", "delay", "wal", "0ms")
     os.kill(wal["pid"], signal.SIGSTOP)
     try:
+        inside = console.ask("inspect", "wal")
         status, out, _ = console.run("stack", "wal")
     finally:
         os.kill(wal["pid"], signal.SIGCONT)
+    assert not inside["answered"] and "did not answer" in inside["why_not"]
     assert status == 1 and "stopped" in out
 
 
 def in_its_sleep(found: dict[str, Any]) -> dict[str, Any]:
     return found if "actors/runtime/chaos.py" in found["stack"] else {}
-
-
-def unanswered(found: dict[str, Any]) -> dict[str, Any]:
-    return {} if found["answered"] else found
 
 
 def test_a_death_leaves_a_report_without_users_keys_or_values(own: Console) -> None:
@@ -316,7 +316,11 @@ def test_the_monitor_shows_the_flow_and_all_actors(own: Console, capsys: pytest.
 def test_an_exception_on_order_leaves_its_traceback(own: Console) -> None:
     before = own.trial.actors()
     assert own.ask("chaos", "fail", "compactor", "--dry-run")["dry_run"]
-    assert own.ask("chaos", "fail", "compactor")["pid"] == before["compactor"]["pid"]
+    status, out, error = own.run("chaos", "fail", "compactor", "--json")
+    if status == 0:
+        assert json.loads(out)["pid"] == before["compactor"]["pid"]
+    else:
+        assert "did not answer within" in error, "it gets no CPU time: the order comes to it all the same"
     own.trial.wait_restarted(before, "compactor")
     (report,) = own.ask("postmortem", "compactor")
     assert report["status"] == 1 and "an exception on order" in report["stack"]
