@@ -477,8 +477,8 @@ class Etcdz(Member):
         super().__exit__(type_, error, trace)
         self._remove_run_dirs()
 
-    def start(self) -> Self:
-        super().start()
+    def wait_ready(self) -> Self:
+        super().wait_ready()
         self._note_run_dir()
         return self
 
