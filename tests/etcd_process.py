@@ -8,7 +8,6 @@ so that member and cluster id are the ones of every default member: 8e9e05c52164
 polls: a thread reads the member's log, and whoever waits is woken by its lines or by its end.
 """
 
-import fcntl
 import functools
 import glob
 import importlib.util
@@ -24,6 +23,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
@@ -36,9 +36,8 @@ READY = "ready to serve client requests"
 PEER_URL = "http://localhost:2380"  # advertised, never listened on
 MEMBER_ID = 0x8E9E05C52164694D
 CLUSTER_ID = 0xCDF818194E3A8C32
-_PORTS = (20_000, 32_000)  # below the range from which Linux takes the local ports of outgoing connections
-_PORTS_FILE = "ports-of-tests.lock"
-_PORT_ATTEMPTS = 1_000
+_PORTS = (20_000, 32_000)
+"""Below the range from which Linux takes the local ports of outgoing connections, above etcdz.embed's own."""
 _TAIL_LINES = 2_000
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,54 +46,39 @@ class MemberFailed(Exception):
     """The member did not start or ended too soon; the text holds the last lines of its log."""
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and that no test is given again.
+def _own_ports(worker: int, workers: int) -> Iterator[int]:
+    """All ports of this process of the tests, one after the other from anywhere on, for ever."""
+    lo, hi = _PORTS
+    share = (hi - lo) // workers
+    own = range(lo + worker * share, lo + (worker + 1) * share)
+    begin = SystemRandom().randrange(
+        share
+    )  # not `random`, which pytest-randomly seeds: another run would have the same
+    return itertools.cycle([*own[begin:], *own[:begin]])
 
+
+_ports = _own_ports(
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now.
+
+    Each process of a run of tests has its own, and gives none twice for as long as it can: nobody takes the port of a
+    member that is not started yet or is down for a moment, and no client of a member of the past finds another there.
     NB: not the kernel's choice (bind to 0): a client that reconnects to a port of the ephemeral range, while its
-    member is down, can connect to itself. SystemRandom, because pytest-randomly seeds the other one alike everywhere.
+    member is down, can connect to itself.
     """
-    random = SystemRandom()
-    for attempt in itertools.count():
-        port = random.randrange(*_PORTS)
+    while True:
+        port = next(_ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if _TAKEN.take(port) or attempt >= _PORT_ATTEMPTS:
-            break
-    return port
-
-
-class _TakenPorts:
-    """Ports that this process and its neighbours were given, as long as they live. A member is down between two of its
-    runs, and nobody may begin to listen where it will again; to hold the port by a socket would change what is tested.
-
-    A byte of a file for each port, with a lock of the process that has it.
-    """
-
-    def __init__(self) -> None:
-        self._given: set[int] = set()  # a process does not keep itself off
-        self._fd = -1
-
-    def take(self, port: int) -> bool:
-        """return False: somebody has it"""
-        if port in self._given:
-            return False
-        self._given.add(port)
-        try:
-            if self._fd < 0:
-                self._fd = os.open(Path(tempfile.gettempdir(), _PORTS_FILE), os.O_RDWR | os.O_CREAT, 0o600)
-        except PermissionError:  # another user's: then chance has to do
-            return True
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-        except BlockingIOError:
-            return False
-        return True
-
-
-_TAKEN = _TakenPorts()
+            return port
 
 
 def find_program(name: str) -> str | None:
@@ -155,11 +139,6 @@ class _Log:
             self._wanted.add(text)
             self._changed.wait_for(lambda: is_reached() or self.ended, timeout_s)
             return is_reached()
-
-    def wait_end(self, timeout_s: float) -> None:
-        """Returns once all is read that was written, or the time is over: some child may hold the output open."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.ended, timeout_s)
 
     def tail(self, count: int) -> str:
         with self._changed:
@@ -248,7 +227,8 @@ class Member:
         code = self._exit_code(timeout_s)
         if code is None:
             raise MemberFailed(self.report(f"did not end within {timeout_s:g} s"))
-        self._log.wait_end(timeout_s)
+        if self._reader is not None:
+            self._reader.join(timeout_s)
         return code
 
     def _exit_code(self, timeout_s: float = 0) -> int | None:
