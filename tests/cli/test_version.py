@@ -20,7 +20,7 @@ def run(module: str, *argv: str, cwd: Path, **env: str) -> subprocess.CompletedP
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
 
 

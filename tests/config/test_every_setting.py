@@ -138,7 +138,7 @@ def test_a_gate_and_its_old_name_exclude_each_other() -> None:
 def test_a_real_etcd_starts_with_all_of_them(program: object, tmp_path: Path) -> None:
     if program is None:
         pytest.skip("no newer etcd here: NEW_ETCD=/path/to/etcd")
-    known = subprocess.run([str(program), "--help"], capture_output=True, text=True, timeout=30).stdout
+    known = subprocess.run([str(program), "--help"], capture_output=True, text=True, timeout=120).stdout
     flags = [
         f"--{name}={value}"
         for name, value in WITHOUT_EFFECT.items()

@@ -450,6 +450,7 @@ class Clock:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.listener.connection.time", Clock())
+    monkeypatch.setattr("actors.listener.connection._TURN_S", 0.005)
 
 
 @pytest.mark.usefixtures("slow")

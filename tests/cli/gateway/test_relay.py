@@ -10,7 +10,7 @@ from etcdz.cli.gateway.relay import Relay
 from etcdz.cli.gateway.remotes import Record, Remotes
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-LIMIT_S = 60
+LIMIT_S = 240
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
