@@ -9,6 +9,7 @@ polls: a thread reads the member's log, and whoever waits is woken by its lines 
 """
 
 import functools
+import glob
 import importlib.util
 import itertools
 import json
@@ -19,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -213,12 +215,12 @@ class Member:
     def log_tail(self, count: int = 40) -> str:
         return self._log.tail(count)
 
-    def wait_for_log(self, text: str, timeout_s: float = 30) -> None:
+    def wait_for_log(self, text: str, timeout_s: float = 60) -> None:
         """Returns once a log line of this run holds `text`; raises MemberFailed otherwise."""
         if not self._log.wait_for(text, timeout_s):
             raise MemberFailed(self.report(f"did not log {text!r}"))
 
-    def wait(self, timeout_s: float = 30) -> int:
+    def wait(self, timeout_s: float = 60) -> int:
         """Waits for the member to end by itself; its exit code (negative: the signal). Its log is whole then."""
         if self._process is None:
             raise MemberFailed(f"{self.kind} is not running")
@@ -226,7 +228,7 @@ class Member:
         if code is None:
             raise MemberFailed(self.report(f"did not end within {timeout_s:g} s"))
         if self._reader is not None:
-            self._reader.join(timeout=5)
+            self._reader.join(timeout_s)
         return code
 
     def _exit_code(self, timeout_s: float = 0) -> int | None:
@@ -265,7 +267,8 @@ class Member:
                 problem = str(error)
             self.kill9()
             # Between the choice of a port and the bind, a neighbour may have taken it.
-            if not fresh or "address already in use" not in problem.lower():
+            own = [f":{port}: bind: address already in use" for port in (self.client_port, self.peer_port)]
+            if not fresh or not any(text in problem for text in own):
                 break
         raise MemberFailed(problem)
 
@@ -315,13 +318,13 @@ class Member:
             f"--initial-cluster=default={PEER_URL}",
         ]
 
-    def stop(self, timeout_s: float = 15) -> int | None:
+    def stop(self, timeout_s: float = 60) -> int | None:
         """SIGTERM, and SIGKILL for whatever is left when the time is over; the exit code, None if not running."""
         return self._end(signal.SIGTERM, timeout_s)
 
     def kill9(self) -> None:
         """SIGKILL for every process of the member at once: a crash of the machine, but for the disk's cache."""
-        self._end(signal.SIGKILL, 15)
+        self._end(signal.SIGKILL, 60)
 
     def discard(self) -> None:
         """It is not needed any more, in whatever state it is: nothing of it but its data stays."""
@@ -454,8 +457,8 @@ class Etcdz(Member):
         super().__exit__(type_, error, trace)
         self._remove_run_dirs()
 
-    def start(self) -> Self:
-        super().start()
+    def wait_ready(self) -> Self:
+        super().wait_ready()
         self._note_run_dir()
         return self
 
@@ -468,7 +471,11 @@ class Etcdz(Member):
             self._left.add(json.loads((self.data_dir / "etcdz.json").read_text())["run_dir"])
 
     def _remove_run_dirs(self) -> None:
-        """A killed member's sockets are left to its next start, which does not come, or finds no record of them."""
+        """A killed member's sockets are left to its next start, which does not come, or finds no record of them. Of one
+        that was killed before it served there is none: the directory's name tells whose it is."""
         self._note_run_dir()
+        with suppress(OSError):  # it has never begun, or its data directory is gone
+            lock = (self.data_dir / "etcdz.lock").stat()
+            self._left |= set(glob.glob(f"{tempfile.gettempdir()}/etcdz-{lock.st_dev:x}-{lock.st_ino:x}-*"))
         for path in self._left:
             shutil.rmtree(path, ignore_errors=True)
