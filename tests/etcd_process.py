@@ -9,6 +9,7 @@ polls: a thread reads the member's log, and whoever waits is woken by its lines 
 """
 
 import functools
+import glob
 import importlib.util
 import itertools
 import json
@@ -19,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -228,7 +230,7 @@ class Member:
         if code is None:
             raise MemberFailed(self.report(f"did not end within {timeout_s:g} s"))
         if self._reader is not None:
-            self._reader.join(timeout=_READER_S)
+            self._reader.join(timeout_s)
         return code
 
     def _exit_code(self, timeout_s: float = 0) -> int | None:
@@ -267,7 +269,8 @@ class Member:
                 problem = str(error)
             self.kill9()
             # Between the choice of a port and the bind, a neighbour may have taken it.
-            if not fresh or "address already in use" not in problem.lower():
+            own = [f":{port}: bind: address already in use" for port in (self.client_port, self.peer_port)]
+            if not fresh or not any(text in problem for text in own):
                 break
         raise MemberFailed(problem)
 
@@ -456,8 +459,8 @@ class Etcdz(Member):
         super().__exit__(type_, error, trace)
         self._remove_run_dirs()
 
-    def start(self) -> Self:
-        super().start()
+    def wait_ready(self) -> Self:
+        super().wait_ready()
         self._note_run_dir()
         return self
 
@@ -470,7 +473,11 @@ class Etcdz(Member):
             self._left.add(json.loads((self.data_dir / "etcdz.json").read_text())["run_dir"])
 
     def _remove_run_dirs(self) -> None:
-        """A killed member's sockets are left to its next start, which does not come, or finds no record of them."""
+        """A killed member's sockets are left to its next start, which does not come, or finds no record of them. Of one
+        that was killed before it served there is none: the directory's name tells whose it is."""
         self._note_run_dir()
+        with suppress(OSError):  # it has never begun, or its data directory is gone
+            lock = (self.data_dir / "etcdz.lock").stat()
+            self._left |= set(glob.glob(f"{tempfile.gettempdir()}/etcdz-{lock.st_dev:x}-{lock.st_ino:x}-*"))
         for path in self._left:
             shutil.rmtree(path, ignore_errors=True)

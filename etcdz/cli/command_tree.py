@@ -38,7 +38,12 @@ class CommandError(Exception):
 
 
 class Flag(NamedTuple):
-    """One flag. required: the command fails without it, in cobra's words. check: raises ValueError, says why not"""
+    """One flag.
+
+    required    the command fails without it, in cobra's words
+    check       raises ValueError: says why not
+    is_list     given more than once it has all values, joined by commas
+    """
 
     name: str
     help: str
@@ -47,6 +52,7 @@ class Flag(NamedTuple):
     is_bool: bool = False
     required: bool = False
     check: Callable[[str], object] | None = None
+    is_list: bool = False
 
     @property
     def head(self) -> str:
@@ -174,6 +180,7 @@ def parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[s
         if flag is None:
             is_long = word.startswith("--")
             raise UsageError(f"unknown flag: {name}" if is_long else f"unknown shorthand flag: '{word[1]}' in {word}")
+        before = f"{values[flag.name]}," if flag.is_list and flag.name in values.given else ""
         if flag.is_bool:
             values[flag.name] = _bool(flag, value) if equals else "true"
         elif equals or _is_glued(word):
@@ -183,6 +190,7 @@ def parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[s
         else:
             shown = word if word.startswith("--") else f"'{word[1]}' in {word}"
             raise UsageError(f"flag needs an argument: {shown}")
+        values[flag.name] = before + values[flag.name]
         values.given.add(flag.name)
         _check(flag, values[flag.name])
     return arguments, values

@@ -6,9 +6,7 @@
 "actor" "" means all.
 """
 
-import os
 import time
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -17,10 +15,9 @@ from supervisor.children.child import Child
 from supervisor.control import diagnostics
 from supervisor.control.socket import LATER, ControlError, Request, Verb
 from supervisor.runtime.context import Member
+from supervisor.telemetry.stack_round import StackRound
 
 SECONDS_MAX: Final = 300.0
-STACKS_S: Final = 0.3
-"""A process that can write its stacks does so within milliseconds."""
 
 
 def profile(member: Member, request: Request) -> Any:
@@ -72,26 +69,22 @@ class Profile:
 
 def stacks(member: Member, request: Request) -> Any:
     """return  by actor {"pid", "kernel", "stack"}; an empty stack: it wrote nothing in time"""
-    chosen = [(child.name, child.incarnation, child.pid or 0) for child in _chosen(member, request)]
-    observations, until = member.observations, time.monotonic() + STACKS_S
-    states = {name: diagnostics.kernel_state(pid) for name, _, pid in chosen}
-    before = {name: len(observations.stack(name, incarnation)) for name, incarnation, _ in chosen}
-    for _, _, pid in chosen:
-        if diagnostics.catches(pid, STACK_SIGNAL):
-            _signal(pid, STACK_SIGNAL)
+    chosen = _chosen(member, request)
+    states = {child.name: diagnostics.kernel_state(child.pid or 0) for child in chosen}
+    pids = {child.name: child.pid for child in chosen}
+    able = [child for child in chosen if child.pid and diagnostics.catches(child.pid, STACK_SIGNAL)]
+    asked = StackRound(member.observations, able, time.monotonic())
 
     def follow(now: float) -> bool:
-        if now < until:
+        if not asked.is_over(now):
             return True
+        texts = asked.texts()
         request.answer(
-            {
-                name: {"pid": pid, "kernel": states[name], "stack": observations.stack(name, number)[before[name] :]}
-                for name, number, pid in chosen
-            }
+            {name: {"pid": pid, "kernel": states[name], "stack": texts.get(name, "")} for name, pid in pids.items()}
         )
         return False
 
-    observations.follow(follow)
+    member.observations.follow(follow)
     return LATER
 
 
@@ -100,11 +93,6 @@ def _chosen(member: Member, request: Request) -> list[Child]:
     if request.args.get("actor"):
         return [diagnostics.find(member, request)]
     return [child for child in member.lifecycle.listed() if child.pid is not None]
-
-
-def _signal(pid: int, signum: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signum)
 
 
 VERBS: Final[dict[str, Verb]] = {"profile": profile, "stacks": stacks}

@@ -5,8 +5,9 @@ from typing import Any, Final, NamedTuple
 
 from etcdz.ipc.messages import Query, QueryReply
 
-ANSWER_S: Final = 1.0
-"""An actor answers in its next turn; one that takes longer hangs, or is about to."""
+ANSWER_S: Final = 3.0
+"""An actor answers in its next turn; one that takes longer hangs, or is about to, or gets no CPU time. Less than the
+clients of the supervisor wait: etcdz.control.client.ANSWER_MS, actors.listener.scrapes.TIMEOUT_S."""
 
 ENDED: Final = "has ended before it answered"
 

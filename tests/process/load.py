@@ -39,7 +39,7 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),  # one connection per channel, shared with nobody
     ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
+    ("grpc.min_reconnect_backoff_ms", 1_000),  # what a connection has to come about
     ("grpc.max_reconnect_backoff_ms", 100),
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -56,7 +56,7 @@ _SMALL = (0, 512)
 
 
 def open_channel(target: str, long_running: bool = False) -> grpc.Channel:
-    """long_running: a connection has some seconds to come about, as is the default; else 20 ms, and calls fail then"""
+    """long_running: a connection has five seconds to come about; else one, and calls that do not wait fail then"""
     patience = {"grpc.min_reconnect_backoff_ms": 5_000} if long_running else {}
     options = [*{**dict(CHANNEL_OPTIONS), **patience}.items()]
     if isinstance(target, SecureTarget):
@@ -130,6 +130,12 @@ class Op:
         """Answered by an error that says that nothing was done, not now and not later."""
         return self.code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT)
 
+    @property
+    def is_unsent(self) -> bool:
+        """Its connection had to be left (GOAWAY) before it was sent. grpcio fails such a call itself, unless it may
+        retry, which clients here may not; the less CPU time it gets, the more of them there are."""
+        return "Stream removed (GOAWAY received" in self.text
+
     def __repr__(self) -> str:
         end = f"revision {self.revision}" if self.revision else f"{self.code} {self.text!r}"
         name = (*self.keys, self.victim)[0].decode()
@@ -146,7 +152,8 @@ class Record:
         """The highest that any answer named."""
 
     def errors(self, since: int = 0) -> list[Op]:
-        return [op for op in self.ops[since:] if op.code is not None]
+        """Of calls that a server may have seen."""
+        return [op for op in self.ops[since:] if op.code is not None and not op.is_unsent]
 
 
 class Load:
@@ -179,8 +186,8 @@ class Load:
         """Where this load's calls begin in record.ops, once it has ended."""
         self.name = b"%d" % record.loads
         self.channels: list[grpc.Channel] = []
-        self.ports: list[int] = []
-        """Local port of each channel's connection as it began."""
+        self.ports: list[set[int]] = []
+        """Local port of each channel's connection as it began; more than one if it was tried again."""
         for _ in range(channels):
             self._connect(target)
         self.clients = [
@@ -208,7 +215,7 @@ class Load:
         before = _local_ports(remote)
         self.channels.append(open_channel(target, self._long_running))
         grpc.channel_ready_future(self.channels[-1]).result(timeout=30)
-        self.ports.extend(_local_ports(remote) - before)
+        self.ports.append(_local_ports(remote) - before)
 
     def __enter__(self) -> Self:
         self._active = len(self.clients)

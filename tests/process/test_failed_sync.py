@@ -28,7 +28,7 @@ def test_a_sync_that_fails_ends_the_member_and_nothing_is_lost(
             for number in range(1000):
                 trial.put(b"%d" % number)
                 acknowledged += 1
-        assert member.wait(timeout_s=30) == 1
+        assert member.wait(timeout_s=60) == 1
     last = member.log_tail(1)
     assert reason in last and "Input/output error" in last
     assert actor == "backend" or acknowledged == 0

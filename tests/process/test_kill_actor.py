@@ -120,4 +120,4 @@ def assert_snapshots_go_on(trial: Trial, load: Load) -> None:
 def channels_of(load: Load, pid: int) -> set[int]:
     """Numbers of the load's channels whose connection ends in this process."""
     peers = {c.raddr.port for c in psutil.Process(pid).net_connections("tcp") if c.raddr}
-    return {number for number, port in enumerate(load.ports) if port in peers}
+    return {number for number, ports in enumerate(load.ports) if ports & peers}

@@ -31,8 +31,8 @@ def test_answers_do_not_fill_the_quota_and_cost_a_new_backend_nothing(make_trial
         for number in range(WRITES):
             if number == WRITES // 2:
                 os.kill(int(trial.actors()["backend"]["pid"]), signal.SIGKILL)
-            answer = write(pb.TxnRequest(success=ops), timeout=20)
+            answer = write(pb.TxnRequest(success=ops), timeout=60, wait_for_ready=True)
             assert len(answer.responses[1].response_range.kvs) == KEYS
-        status = unary(channel, "Maintenance/Status", pb.StatusResponse)(pb.StatusRequest(), timeout=20)
+        status = unary(channel, "Maintenance/Status", pb.StatusResponse)(pb.StatusRequest(), timeout=60)
     assert list(status.errors) == []
     assert status.dbSize < QUOTA // 2

@@ -40,7 +40,7 @@ def test_health_is_listed_and_watched(channel: Channel) -> None:
     assert channel.unary(f"{HEALTH}/List", b"") == b"\x0a\x06\x0a\x00\x12\x02" + SERVING
     for body, status in ((b"", SERVING), (ANOTHER_SERVICE, SERVICE_UNKNOWN)):
         stream = _open(channel, f"{HEALTH}/Watch", body)
-        assert stream.recv(20) == status
+        assert stream.recv(60) == status
         with pytest.raises(TimeoutError):
             stream.recv(0.2)
 
@@ -49,10 +49,10 @@ def test_a_health_watch_ends_with_its_member_so_that_clients_come_again(make_mem
     member = make_member().start()
     with Channel(member.target) as channel:
         stream = _open(channel, f"{HEALTH}/Watch", b"")
-        assert stream.recv(20) == SERVING
+        assert stream.recv(60) == SERVING
         member.stop()
         with pytest.raises(RpcError) as ended:
-            stream.recv(20)
+            stream.recv(60)
     assert ended.value.code == 14
 
 
@@ -74,7 +74,7 @@ def test_a_range_stream_with_a_target_alone_sorts_each_chunk_as_etcd_does(channe
     request = pb.RangeRequest(key=b"k", range_end=b"l", sort_target=4).SerializeToString()
     stream = _open(channel, "/etcdserverpb.KV/RangeStream", request)
     chunks = []
-    while (message := stream.recv(20)) is not None:
+    while (message := stream.recv(60)) is not None:
         chunks.append([int(kv.value) for kv in pb.RangeStreamResponse.FromString(message).range_response.kvs])
     # The first 11 keys by value, less the last of them (11); then what lies behind k10, whose value is 10.
     assert chunks == [[0, 1, 2, 3, 4, 5, 7, 8, 9, 10], [6]]

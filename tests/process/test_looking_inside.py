@@ -16,13 +16,14 @@ import pytest
 from etcdz.cli.actors import main
 from etcdz.cli.monitor import main as monitor
 from supervisor.telemetry import crash_reports
+from tests.cluster_process import until
 from tests.etcd_process import Etcdz, Member, MemberFailed
 from tests.process.trial import Trial
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(300)]
 
 KEY, VALUE = b"users-key", b"users-value"
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Console:
@@ -40,9 +41,13 @@ class Console:
         return status, *self._capsys.readouterr()
 
     def ask(self, *words: str) -> Any:
-        status, out, error = self.run(*words, "--json")
-        assert status == 0, error
-        return json.loads(out)
+        """Again, if an actor gets no CPU time, or sleeps. NB: not for what ends one, which may come to it later."""
+        give_up_at = time.monotonic() + WAIT_S
+        while True:
+            status, out, error = self.run(*words, "--json")
+            if status == 0:
+                return json.loads(out)
+            assert "did not answer within" in error and time.monotonic() < give_up_at, error
 
     def row(self, name: str) -> dict[str, Any]:
         return next(row for row in self.ask("ps") if row["name"] == name)
@@ -81,15 +86,22 @@ def own(make_trial: Callable[..., Trial], capsys: pytest.CaptureFixture[str]) ->
 def test_ps_tells_what_the_kernel_says_and_what_the_actors_say(console: Console) -> None:
     for _ in range(20):
         console.trial.put(KEY, VALUE)
-    raft = console.wait_row("raft", lambda row: row["turn_us"] and row["turn_us"]["count"] and row["received_per_s"])
+    process = psutil.Process(console.row("raft")["pid"])
+
+    def is_told(row: dict[str, Any]) -> bool:
+        console.trial.put(KEY, VALUE)  # the figures are those of the last seconds
+        return bool(row["turn_us"] and row["turn_us"]["count"] and row["received_per_s"])
+
+    def is_as_the_kernel_says(row: dict[str, Any]) -> bool:
+        rss = pytest.approx(process.memory_info().rss, rel=0.05)
+        return is_told(row) and row["rss_bytes"] == rss and row["fds"] == process.num_fds()
+
+    raft = console.wait_row("raft", is_as_the_kernel_says)
     counted = console.wait_row("wal", lambda row: _counted(row, "received", "Write") >= 20)
-    process = psutil.Process(raft["pid"])
-    assert raft["rss_bytes"] == pytest.approx(process.memory_info().rss, rel=0.05)
-    assert raft["fds"] == process.num_fds()
     assert 0 < raft["turn_us"]["p50"] <= raft["turn_us"]["p99"] <= raft["turn_us"]["max"]
     assert _counted(counted, "sent", "Durable") >= 20
+    wal = console.wait_row("wal", lambda row: is_told(row) and row["fsync_us"] and row["batch"])
     assert raft["last_error"] is None and raft["last_exit"] is None and raft["log_level"] == "info"
-    wal = console.row("wal")
     assert wal["fsync_us"]["count"] > 0 and wal["batch"]["count"] > 0
     assert main(["ps", "--data-dir", console.directory]) == 0
 
@@ -109,8 +121,9 @@ def test_inspect_logs_and_loglevel(console: Console) -> None:
     assert "became leader" in lines
     told = console.ask("loglevel", "raft", "debug", "--for", "5m", "--dry-run")
     assert told["dry_run"] and console.row("raft")["log_level"] == "info"
-    console.ask("loglevel", "raft", "debug", "--for", "1s")
+    console.ask("loglevel", "raft", "debug", "--for", "5m")
     console.wait_row("raft", lambda row: row["log_level"] == "debug")
+    console.ask("loglevel", "raft", "debug", "--for", "1s")
     console.wait_row("raft", lambda row: row["log_level"] == "info")
     assert "no actor 'nobody'" in console.run("inspect", "nobody")[2]
     assert "no level 'loud'" in console.run("loglevel", "raft", "loud")[2]
@@ -129,36 +142,35 @@ def test_a_slow_actor_shows_in_its_own_mailbox_and_a_delay_ends(console: Console
         return bool(row["oldest_us"] >= 50_000 and row["turn_us"]["max"] >= 50_000)
 
     console.wait_row("wal", is_slow)
-    others = [console.row(name)["turn_us"]["p50"] for name in ("raft", "backend", "listener-1")]
-    assert max(others) < 50_000
+    for name in ("raft", "backend", "listener-1"):
+        other = console.wait_row(name, lambda row: is_slow(console.row("wal")) and row["turn_us"])
+        assert other["turn_us"]["p50"] < 50_000, name
     console.ask("chaos", "delay", "wal", "0ms")
     console.wait_row("wal", lambda row: row["oldest_us"] < 50_000)
 
 
 def test_a_hung_actor_tells_where_it_is_and_what_waits_for_it(console: Console) -> None:
     wal = console.row("wal")
-    console.ask("chaos", "delay", "wal", "4s")
-    with subprocess.Popen([sys.executable, "-c", PUT, console.trial.member.target]) as put:
-        silent = console.wait_row("wal", lambda row: row["heartbeat_age_s"] > 1.2 and row["mailbox_depth"])
-        assert silent["oldest_us"] > 0
-        found = console.ask("stack", "wal")
-        assert "actors/runtime/chaos.py" in found["stack"] and found["pid"] == wal["pid"]
-        inside = console.ask("inspect", "wal")
-        assert not inside["answered"] and "did not answer" in inside["why_not"]
-        assert put.wait(WAIT_S) == 0
+    console.ask("chaos", "delay", "wal", "4s")  # before each of its turns: it is asleep nearly all the time
+    try:
+        with Puts(console.trial):
+            console.wait_row("wal", lambda row: row["heartbeat_age_s"] > 1.2 and row["oldest_us"])
+            found = until(lambda: in_its_sleep(console.ask("stack", "wal")), WAIT_S, lambda: "it does not sleep")
+            assert found["pid"] == wal["pid"]
+    finally:
+        console.ask("chaos", "delay", "wal", "0ms")
     os.kill(wal["pid"], signal.SIGSTOP)
-    status, out, _ = console.run("stack", "wal")
+    try:
+        inside = console.ask("inspect", "wal")
+        status, out, _ = console.run("stack", "wal")
+    finally:
+        os.kill(wal["pid"], signal.SIGCONT)
+    assert not inside["answered"] and "did not answer" in inside["why_not"]
     assert status == 1 and "stopped" in out
-    os.kill(wal["pid"], signal.SIGCONT)
 
 
-PUT = f"""
-import sys, grpc
-from etcdz.proto import etcdserverpb as pb
-from tests.process.load import open_channel, unary
-with open_channel(sys.argv[1]) as channel:
-    unary(channel, "KV/Put", pb.PutResponse)(pb.PutRequest(key={KEY!r}), timeout=20, wait_for_ready=True)
-"""
+def in_its_sleep(found: dict[str, Any]) -> dict[str, Any]:
+    return found if "actors/runtime/chaos.py" in found["stack"] else {}
 
 
 def test_a_death_leaves_a_report_without_users_keys_or_values(own: Console) -> None:
@@ -251,11 +263,15 @@ class Puts:
 
 def test_a_trace_shows_each_hop_of_a_put_and_no_values(console: Console, follow: Callable[..., Followed]) -> None:
     trace = follow("trace", "--rate", "10000")
+    missing = {("Write", "listener-1", "wal"), ("Durable", "wal", "backend"), ("Replies", "backend", "listener-1")}
+
+    def is_whole(frame: dict[str, Any]) -> bool:
+        """All hops of the fast path, which is that of the only voter, were seen."""
+        missing.difference_update((kind, frame["from"], frame["to"]) for kind in frame["types"])
+        return not missing
+
     with Puts(console.trial):
-        lines = [line for _ in range(3) for line in trace.until(lambda frame: "Replies" in frame["types"])]
-    hops = {(kind, line["from"], line["to"]) for line in lines for kind in line["types"]}
-    fast_path = {("Write", "listener-1", "wal"), ("Durable", "wal", "backend"), ("Replies", "backend", "listener-1")}
-    assert fast_path <= hops, "of the only voter"
+        lines = trace.until(is_whole)
     assert all(line["size"] > 0 and line["age_us"] >= 0 for line in lines if line["from"] != "supervisor")
     assert VALUE.decode() not in json.dumps(lines) and KEY.decode() not in json.dumps(lines)
 
@@ -277,12 +293,17 @@ def test_a_trace_of_keys_shows_keys_and_never_values(console: Console, follow: C
 
 
 def test_the_monitor_shows_the_flow_and_all_actors(own: Console, capsys: pytest.CaptureFixture[str]) -> None:
-    with Puts(own.trial):
+    def flowing() -> dict[str, Any]:
+        """The view, once puts have gone all the way: the figures are those of the last heartbeats."""
         assert monitor(["--once", "--json", "--data-dir", own.directory]) == 0
-        view = json.loads(capsys.readouterr().out)
+        view: dict[str, Any] = json.loads(capsys.readouterr().out)
+        flow = {(edge["source"], edge["target"]): edge["per_s"] for edge in view["flow"]}
+        way = (("listener", "wal"), ("wal", "backend"), ("backend", "listener"))
+        return view if all(flow[hop] > 0 for hop in way) else {}
+
+    with Puts(own.trial):
+        view = until(flowing, WAIT_S, lambda: "nothing flows")
         assert monitor(["--once", "--data-dir", own.directory]) == 0
-    flow = {(edge["source"], edge["target"]): edge["per_s"] for edge in view["flow"]}
-    assert flow["listener", "wal"] > 0 and flow["wal", "backend"] > 0 and flow["backend", "listener"] > 0
     assert {actor["name"] for actor in view["actors"]} >= {"supervisor", "raft", "wal", "backend", "listener-1"}
     assert "clients ─▶ listener" in capsys.readouterr().out
     own.trial.member.kill9()
@@ -295,7 +316,11 @@ def test_the_monitor_shows_the_flow_and_all_actors(own: Console, capsys: pytest.
 def test_an_exception_on_order_leaves_its_traceback(own: Console) -> None:
     before = own.trial.actors()
     assert own.ask("chaos", "fail", "compactor", "--dry-run")["dry_run"]
-    assert own.ask("chaos", "fail", "compactor")["pid"] == before["compactor"]["pid"]
+    status, out, error = own.run("chaos", "fail", "compactor", "--json")
+    if status == 0:
+        assert json.loads(out)["pid"] == before["compactor"]["pid"]
+    else:
+        assert "did not answer within" in error, "it gets no CPU time: the order comes to it all the same"
     own.trial.wait_restarted(before, "compactor")
     (report,) = own.ask("postmortem", "compactor")
     assert report["status"] == 1 and "an exception on order" in report["stack"]

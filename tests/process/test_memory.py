@@ -24,7 +24,10 @@ def pss_mb(member: Member) -> float:
     """Of all processes of a member that runs."""
     total = 0
     for process in member.processes():
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        try:
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total / 1024
 

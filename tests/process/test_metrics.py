@@ -22,7 +22,7 @@ KIND = "text/plain; version=0.0.4; charset=utf-8"
 
 def scrape(member: Member) -> dict[str, float]:
     """Sample name, with its labels if it has some, -> value."""
-    with urllib.request.urlopen(f"{member.client_url}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"{member.client_url}/metrics", timeout=60) as answer:
         assert answer.headers["Content-Type"] == KIND
         families = text_string_to_metric_families(answer.read().decode())
         return {
@@ -46,10 +46,12 @@ def test_metrics_say_what_the_member_says(make_trial: Callable[..., Trial]) -> N
 
         watch = channel.stream_stream(
             "/etcdserverpb.Watch/Watch", lambda m: m.SerializeToString(), pb.WatchResponse.FromString
-        )(ask())
+        )(ask(), wait_for_ready=True)
         assert [next(watch).created for _ in requests] == [True] * 3
-        found = scrape(trial.member)
-        status = unary(channel, "Maintenance/Status", pb.StatusResponse)(pb.StatusRequest(), timeout=20)
+        ask_status = unary(channel, "Maintenance/Status", pb.StatusResponse)
+        status = None
+        while status != (status := ask_status(pb.StatusRequest(), timeout=60)):  # the member has entries of its own
+            found = scrape(trial.member)
         asked.set()
         watch.cancel()
     assert found["etcd_server_has_leader"] == found["etcd_server_is_leader"] == 1

@@ -14,10 +14,12 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etcdz.cli.monitor import main as monitor
+from tests.cluster_process import until
 from tests.etcd_process import Member, RealEtcd
 from tests.process.trial import Trial
 
@@ -102,11 +104,17 @@ def test_members_stand_side_by_side_an_etcd_among_them(
     if RealEtcd.why_absent():
         pytest.skip(str(RealEtcd.why_absent()))
     trial = make_trial()
-    with RealEtcd(tmp_path) as etcd, trial.load(clients=4, channels=1) as load:
+    with RealEtcd(tmp_path) as etcd, trial.load(clients=4, channels=1, is_paced=True) as load:
         load.wait_acknowledged(100)
         endpoints = f"{trial.member.target},http://{etcd.target},127.0.0.1:1"
-        assert monitor(["--endpoints", endpoints, "--once", "--json"]) == 0
-        ours, theirs, nobody = json.loads(capsys.readouterr().out)["members"]
+
+        def looked() -> list[dict[str, Any]]:
+            """The members, once both have answered: on a busy machine that may take longer than a monitor waits."""
+            assert monitor(["--endpoints", endpoints, "--once", "--json"]) == 0
+            members: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["members"]
+            return members if members[0]["status"] and members[1]["status"] else []
+
+        ours, theirs, nobody = until(looked, WAIT_S, lambda: "they do not answer")
         assert monitor(["--endpoints", endpoints, "--once"]) == 0
         page = capsys.readouterr().out
     assert [member["role"] for member in (ours, theirs, nobody)] == ["leader", "leader", "-"]

@@ -60,7 +60,7 @@ def check_works(trial: Trial) -> None:
     assert trial.get(b"a").kvs[0].value == b"1"
     with grpc.insecure_channel(trial.member.target) as channel:
         stream = channel.unary_stream("/etcdserverpb.Maintenance/Snapshot", bytes, pb.SnapshotResponse.FromString)
-        assert sum([len(piece.blob) for piece in stream(b"", timeout=20)]) > 8192
+        assert sum([len(piece.blob) for piece in stream(b"", timeout=60, wait_for_ready=True)]) > 8192
 
 
 def left_in(member: Member) -> set[str]:
@@ -103,7 +103,7 @@ def test_names_that_are_not_utf_8(make_member: Callable[..., Member], tmp_path: 
     check_works(Trial(member.start(), seed))
     with grpc.insecure_channel(member.target) as channel:
         ask = channel.unary_unary("/etcdserverpb.Cluster/MemberList", bytes, pb.MemberListResponse.FromString)
-        assert [one.name for one in ask(b"", timeout=20).members] == ["a\ufffd b"]
+        assert [one.name for one in ask(b"", timeout=60, wait_for_ready=True).members] == ["a\ufffd b"]
     member.restart()
     assert Trial(member, seed).get(b"a").kvs[0].value == b"1"
     wal = next((tmp_path / f"wal{ODD}").iterdir())

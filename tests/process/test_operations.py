@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from typing import Any
 
@@ -14,14 +14,16 @@ from etcdz.cli.actors import main as actors_main
 from etcdz.control.client import ask
 from etcdz.ipc.request_ids import LISTENER_SLOTS
 from supervisor.tree import COUNT_MAX
+from tests.cluster_process import until
 from tests.etcd_process import Member, MemberFailed
-from tests.process.load import Load, Op
+from tests.process.load import Load
 from tests.process.test_kill_actor import channels_of
 from tests.process.trial import Trial
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(900)]
 
 FLAGS = ("--snapshot-count=700", "--listeners=1")
+WAIT_S = 60
 
 
 def run_actors(trial: Trial, *argv: str) -> tuple[int, str, str]:
@@ -73,28 +75,45 @@ def test_listeners_are_scaled_from_1_to_4_to_2_without_an_error_and_share_the_co
     trial = make_trial(*FLAGS)
     with trial.load(clients=64, channels=32, long_running=True) as load:
         trial.random_moment(load)
-        assert connections(trial) == [32]
+        assert wait_connections(trial, 1, 32) == [32]
         for count in (4, 2):
             order(trial, "scale", f"listener={count}")
             go_on(load)
-            found = connections(trial)
-            assert len(found) == count and sum(found) == 32, found
+            found = wait_connections(trial, count, 32)
             assert max(found) <= 32 / count + 12, "with even chances, this is exceeded once in ten thousand times"
     print(f"longest stall {round(load.longest_stall_s() * 1000)} ms, {trial.verify()}")
     assert trial.record.errors() == []
 
 
-def connections(trial: Trial) -> list[int]:
-    """Of each listener that takes clients."""
-    actors = trial.actors()
-    assert all(actor["state"] == "ready" for actor in actors.values()), actors
-    return [held(actor["pid"], trial) for name, actor in actors.items() if name.startswith("listener")]
+def wait_connections(trial: Trial, listeners: int, total: int) -> list[int]:
+    """How many each listener has, once so many take clients and all clients are connected: whoever was sent elsewhere
+    comes back in its own time."""
+
+    def all_are_there() -> list[int]:
+        found = list(connections(trial).values())
+        return found if len(found) == listeners and sum(found) == total else []
+
+    return list(until(all_are_there, WAIT_S, lambda: str(connections(trial))))
+
+
+def wait_held(trial: Trial, name: str, count: int) -> None:
+    """Until this listener has so many connections."""
+    until(lambda: connections(trial).get(name) == count, WAIT_S, lambda: str(connections(trial)))
+
+
+def connections(trial: Trial) -> dict[str, int]:
+    """Of each listener that is ready or draining."""
+    pids = {name: actor["pid"] for name, actor in trial.actors().items() if name.startswith("listener")}
+    return {name: held(pid, trial) for name, pid in pids.items() if pid}
 
 
 def held(pid: int, trial: Trial) -> int:
+    """0 also of a process that has ended."""
     port = trial.member.client_port
-    found = psutil.Process(pid).net_connections("tcp")
-    return sum(c.laddr.port == port and c.status == "ESTABLISHED" for c in found)
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(pid).net_connections("tcp")
+        return sum(c.laddr.port == port and c.status == "ESTABLISHED" for c in found)
+    return 0
 
 
 def test_a_restart_in_order_is_not_noticed(make_trial: Callable[..., Trial]) -> None:
@@ -116,12 +135,13 @@ def test_a_drained_listener_has_no_clients_until_it_is_started_again(make_trial:
         order(trial, "drain", "listener-1")
         go_on(load)
         pids = {name: actor["pid"] for name, actor in trial.actors().items()}
-        assert held(pids["listener-1"], trial) == 0
-        assert held(pids["listener-2"], trial) == 16
+        wait_held(trial, "listener-1", 0)
+        wait_held(trial, "listener-2", 16)
         order(trial, "start", "listener-1")
         order(trial, "drain", "listener-2")
         go_on(load)
-        assert held(pids["listener-1"], trial) == 16
+        wait_held(trial, "listener-1", 16)
+        wait_held(trial, "listener-2", 0)
         assert channels_of(load, pids["listener-2"]) == set()
     assert trial.record.errors() == []
 
@@ -140,11 +160,7 @@ def test_an_upgrade_runs_in_a_new_zygote(make_trial: Callable[..., Trial], is_lo
 
 
 def test_as_many_listeners_as_there_can_be_are_restarted_gracefully_twice(make_trial: Callable[..., Trial]) -> None:
-    """All at once, so that each has a successor while it still answers calls: twice as many slots of request ids.
-
-    NB: 33 processes that begin at once leave this client little CPU time. A call that grpcio has not sent when GOAWAY
-    arrives it fails itself, unless it may retry, which this client does not let it.
-    """
+    """All at once, so that each has a successor while it still answers calls: twice as many slots of request ids."""
     trial = make_trial(f"--listeners={COUNT_MAX}")
     before = listeners(trial)
     where = str(trial.member.data_dir)
@@ -163,13 +179,8 @@ def test_as_many_listeners_as_there_can_be_are_restarted_gracefully_twice(make_t
     slots = [listener["slot"] for listener in after.values()]
     assert len(set(slots)) == COUNT_MAX and set(slots) <= set(LISTENER_SLOTS)
     assert {listener["restarts"] for listener in after.values()} == {0}
-    assert [error for error in trial.record.errors() if not is_of_grpcio(error)] == []
+    assert trial.record.errors() == []
     print(f"longest stall {round(load.longest_stall_s() * 1000)} ms, {trial.verify()}")
-
-
-def is_of_grpcio(error: Op) -> bool:
-    """Whether no server has seen this call: its connection had to be left before it was sent."""
-    return "Stream removed (GOAWAY received" in str(error)
 
 
 def listeners(trial: Trial) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ Once on a real file system whose power is cut (needs root), and once by tearing 
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,10 @@ def write_back_some(disk: ShakyDisk, trial: Trial) -> None:
     for directory in (damage.leveldb_dir(trial.member.data_dir), damage.wal_dir(trial.member.data_dir)):
         newest = sorted(directory.glob("*.log") if directory.name == "leveldb" else directory.glob("*.wal"))[-1:]
         for path in newest:
-            pages = max(1, path.stat().st_size // 4096)
-            for _ in range(4):
-                disk.write_back(path, trial.random.randrange(pages) * 4096, trial.random.randint(1, 8) * 4096)
+            with suppress(FileNotFoundError):  # it is released meanwhile
+                pages = max(1, path.stat().st_size // 4096)
+                for _ in range(4):
+                    disk.write_back(path, trial.random.randrange(pages) * 4096, trial.random.randint(1, 8) * 4096)
 
 
 @pytest.mark.usefixtures("needs_actors")

@@ -36,7 +36,7 @@ def snapshot(member: Member, window: int = 1 << 16) -> Iterator[Any]:
             request_serializer=lambda m: m.SerializeToString(),
             response_deserializer=pb.SnapshotResponse.FromString,
         )
-        yield stream(pb.SnapshotRequest(), timeout=60)
+        yield stream(pb.SnapshotRequest(), timeout=240, wait_for_ready=True)
 
 
 def file_of(answers: list[Any]) -> BoltFile:
@@ -153,7 +153,7 @@ def test_a_client_that_stalls_or_goes_costs_nothing_that_lasts(make_member: Memb
         resident = listener.memory_info().rss
         assert resident < 200 << 20
         stream.cancel()
-        psutil.wait_procs([sender], timeout=20)
+        psutil.wait_procs([sender], timeout=60)
     assert not senders(member)
     with snapshot(member) as stream:
         file_of(list(stream))
@@ -196,7 +196,7 @@ def test_no_sender_outlives_its_member(make_member: MemberMaker) -> None:
         next(stream)
         (sender,) = senders(member)
         member.kill9()
-        assert psutil.wait_procs([sender], timeout=20)[1] == []
+        assert psutil.wait_procs([sender], timeout=60)[1] == []
     member.start()
     assert not list((member.data_dir / "member" / "snap").glob("checkpoint-*"))
     assert len(keys_of(member)) == 24

@@ -11,7 +11,7 @@ import pytest
 from tests.etcd_process import RealEtcd
 from tests.process.trial import Trial, wait_gone
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("needs_actors"), pytest.mark.timeout(120)]
 
 
 def test_sigquit_writes_the_stacks_of_all_and_ends_the_member_with_gos_status(make_trial: Callable[..., Trial]) -> None:
@@ -26,7 +26,7 @@ def test_sigquit_writes_the_stacks_of_all_and_ends_the_member_with_gos_status(ma
     stacks = {line["child"]: line["stack"] for line in lines if line["msg"] == "stacks of an actor"}
     assert set(stacks) == actors
     assert all("most recent call first" in stack and "run_actor" in stack for stack in stacks.values())
-    assert wait_gone(family, timeout_s=20) == set()
+    assert wait_gone(family, timeout_s=60) == set()
     member.kill9()
     member.start()
     assert trial.get(b"k").count == 1

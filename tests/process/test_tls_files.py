@@ -17,9 +17,9 @@ from etcdz.cli.actors import main
 from etcdz.testing.certificates import Authority, Issued
 from tests.etcd_process import Etcdz
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
-WAIT_S = 30
+WAIT_S = 60
 
 
 class SecureMember(Etcdz):

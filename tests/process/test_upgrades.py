@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 
 import etcdz
-from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import until
-from tests.process.load import open_channel, unary
 from tests.process.test_operations import go_on, order, try_order
 from tests.process.trial import Trial
 
@@ -211,6 +209,5 @@ def test_an_upgrade_that_older_actors_would_not_understand_changes_nothing(
         assert "nothing was changed" in refused and why in refused, refused
         code.put_back()
     assert {name: actor["pid"] for name, actor in trial.actors().items()} == before
-    with open_channel(trial.member.target) as channel:
-        unary(channel, "KV/Put", pb.PutResponse)(pb.PutRequest(key=b"after"), timeout=20)
+    trial.put(b"after")
     upgrade(trial, "raft")

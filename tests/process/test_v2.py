@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from etcdz.control.client import ask
+from tests.cluster_process import until
 from tests.etcd_process import Etcdz
+from tests.process.trial import actors_of
 from tests.v2.recorded import BEFORE, FORM, MEANWHILE, Call, in_order, masked, rows, timeless
 
 pytestmark = pytest.mark.process
@@ -46,7 +47,7 @@ class Client:
     """A connection that is kept."""
 
     def __init__(self, member: Etcdz) -> None:
-        self.connection = http.client.HTTPConnection(urlsplit(member.client_url).netloc, timeout=20)
+        self.connection = http.client.HTTPConnection(urlsplit(member.client_url).netloc, timeout=60)
 
     def begin(
         self, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
@@ -125,8 +126,9 @@ def test_the_recorded_calls_are_answered_as_recorded(tmp_path: Path) -> None:
 
 
 def kill(member: Etcdz, name: str) -> None:
-    rows_ = ask(str(member.data_dir), "ps", {})["actors"]
-    os.kill(next(row["pid"] for row in rows_ if row["name"] == name and row["pid"]), signal.SIGKILL)
+    """As soon as it is there: it may have been killed before."""
+    pid = until(lambda: actors_of(member.data_dir)[name]["pid"], 60, lambda: f"{name} is not there")
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_waits_and_streams_go_on_over_a_kill_of_the_backend(member: Etcdz) -> None:
@@ -164,7 +166,7 @@ class Streamer(threading.Thread):
                 self.read(Client(self.member).begin("GET", f"{self.path}&waitIndex={self.next}"))
 
     def read(self, stream: http.client.HTTPResponse) -> None:
-        while line := stream.readline():
+        while stream.status == 200 and (line := stream.readline()):
             event = json.loads(line)
             self.next = event["node"]["modifiedIndex"] + 1
             self.told.append((time.time(), event))
@@ -193,12 +195,12 @@ def test_nothing_is_lost_doubled_or_early_whatever_is_killed(member: Etcdz, requ
     for number, victim in enumerate(victims):
         kill(member, victim)
         create(member, f"/m/{number}", f"value={victim}&ttl=1")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while sum(event["action"] == "expire" for _, event in streamer.told) < len(victims):
         assert time.monotonic() < deadline, streamer.told
         streamer.join(0.05)
     create(member, LAST_KEY, "value=1")
-    streamer.join(30)
+    streamer.join(120)
     keys = [f"/m/{number}" for number in range(len(victims))]
     of_keys = [event for _, event in streamer.told[:-1]]
     assert [event["node"]["key"] for event in of_keys if event["action"] == "create"] == keys

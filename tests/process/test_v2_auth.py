@@ -33,14 +33,15 @@ def by(name: str, password: str) -> dict[str, str]:
 @pytest.mark.skipif(ETCDCTL is None, reason="no etcdctl 3.4 here: the package etcd-client")
 def test_etcdctl_of_3_4_makes_users_and_what_it_has_set_is_in_force(member: Etcdz) -> None:
     def ctl(*words: str, fails: bool = False, says: str = "") -> str:
-        command = [str(ETCDCTL), f"--endpoints={member.client_url}", *words]
+        patience = ["--timeout=60s", "--total-timeout=60s"]
+        command = [str(ETCDCTL), f"--endpoints={member.client_url}", *patience, *words]
         done = subprocess.run(
             command,
             env={**os.environ, "ETCDCTL_API": "2"},
             input=says,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert (done.returncode != 0) is fails, done

@@ -41,8 +41,8 @@ class Trial:
 
     def verify(self) -> Summary:
         """Holds the store against the record, and against what it answered the last time. raises CheckFailed"""
-        with open_channel(self.member.target) as channel:
-            grpc.channel_ready_future(channel).result(timeout=30)
+        with open_channel(self.member.target, long_running=True) as channel:
+            grpc.channel_ready_future(channel).result(timeout=60)
             contents = checker.read_all(channel, self.random)
             before, self.contents = self.contents, contents
             if before is not None:
@@ -71,18 +71,18 @@ class Trial:
         os.killpg(self.member.pid, signal.SIGKILL)
         load.stop()
         self.member.kill9()
-        assert wait_gone(family, timeout_s=30) == set()
+        assert wait_gone(family, timeout_s=60) == set()
 
     # ---- single calls
 
     def put(self, key: bytes = b"put/probe", value: bytes = b"") -> Any:
         """One put by a client of its own. NB: not in the record; for stores that are not checked afterwards."""
-        with open_channel(self.member.target) as channel:
+        with open_channel(self.member.target, long_running=True) as channel:
             call = unary(channel, "KV/Put", pb.PutResponse)
             return call(pb.PutRequest(key=key, value=value), timeout=20, wait_for_ready=True)
 
     def get(self, key: bytes) -> Any:
-        with open_channel(self.member.target) as channel:
+        with open_channel(self.member.target, long_running=True) as channel:
             call = unary(channel, "KV/Range", pb.RangeResponse)
             return call(pb.RangeRequest(key=key), timeout=20, wait_for_ready=True)
 
@@ -123,8 +123,11 @@ def wait_gone(pids: Iterable[int], timeout_s: float) -> set[int]:
             open_fds[fd] = pid
             poll.register(fd, select.POLLIN)
     give_up_at = time.monotonic() + timeout_s
-    while open_fds and (left_s := give_up_at - time.monotonic()) > 0:
-        for fd, _ in poll.poll(left_s * 1000):
+    is_over = False
+    while open_fds and not is_over:  # looks at least once
+        left_s = give_up_at - time.monotonic()
+        is_over = left_s <= 0
+        for fd, _ in poll.poll(max(0.0, left_s * 1000)):
             poll.unregister(fd)
             os.close(fd)
             del open_fds[fd]

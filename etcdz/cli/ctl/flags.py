@@ -13,7 +13,7 @@ GLOBAL: Final = (
     Flag("dial-timeout", "dial timeout for client connections", "2s", check=seconds),
     Flag("discovery-srv", "domain name to query for SRV records describing cluster endpoints", short="d"),
     Flag("discovery-srv-name", "service name to query when using DNS discovery"),
-    Flag("endpoints", "gRPC endpoints", "127.0.0.1:2379"),
+    Flag("endpoints", "gRPC endpoints", "127.0.0.1:2379", is_list=True),
     Flag("hex", "print byte strings as hex encoded strings", is_bool=True),
     Flag("insecure-discovery", "accept insecure SRV records describing cluster endpoints", "true", is_bool=True),
     Flag("insecure-skip-tls-verify", "skip server certificate verification (for tests only)", is_bool=True),

@@ -7,6 +7,7 @@ import pytest
 from etcdz.telemetry.flight import Recorder
 from supervisor.control import diagnostics
 from supervisor.control.socket import LATER
+from supervisor.telemetry.queries import ANSWER_S
 from tests.supervisor.fakes.member import FakeMember
 
 
@@ -32,7 +33,7 @@ def test_inspect_tells_what_the_actor_says_or_why_it_says_nothing(member: FakeMe
     _, asked = member.ask("inspect", actor="log")
     member.observations.queries.expire(1e12)
     assert asked.answers[0]["answered"] is False
-    assert asked.answers[0]["why_not"] == "log did not answer within 1 s"
+    assert asked.answers[0]["why_not"] == f"log did not answer within {ANSWER_S:g} s"
 
 
 def test_logs_are_followed_over_a_restart_until_the_client_is_gone(member: FakeMember) -> None:

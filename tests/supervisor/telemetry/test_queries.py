@@ -35,7 +35,7 @@ def test_silence_is_an_answer_after_a_while() -> None:
     asked.queries.expire(100.0 + ANSWER_S / 2)
     assert asked.answers == []
     asked.queries.expire(100.0 + ANSWER_S)
-    assert asked.answers == [(False, "wal did not answer within 1 s")]
+    assert asked.answers == [(False, f"wal did not answer within {ANSWER_S:g} s")]
     assert asked.queries.next_deadline() is None
 
 
