@@ -434,7 +434,7 @@ class Watch:
         events = self._watcher.events
         if events:
             return events.popleft()
-        return await self._loop.do(Ask(lambda core: self._watcher.take(), timeout))
+        return await self._loop.do(Ask(lambda core: self._watcher.take(), timeout, self._watcher.put_back))
 
 
 class Lease:
