@@ -163,7 +163,7 @@ class BackendActor(Actor):
         config, links, log, mvcc = self.config, self.links, self.log, self.mvcc
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
-        self.v2 = V2State(mvcc.state, self.membership, self.raft)
+        self.v2 = V2State(mvcc.state, self.membership, self.raft, self.applier.times)
         if self.v2.has_keys and config.v2_deprecation != "not-yet":
             stage = config.v2_deprecation
             raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
@@ -446,7 +446,9 @@ class BackendActor(Actor):
         try:
             is_v2 = kind == "v2"
             is_applied = self.membership.apply_bare_v2(data) if is_v2 else self.membership.apply_entry(data)
-            if is_v2 and not is_applied:
+            if is_v2 and is_applied:
+                self.applier.times.count_v2("PUT", True)
+            elif is_v2:
                 answered = self.v2.apply(data)
                 self.v2_expiry.look()
                 self.is_v2_guard_new |= self.v2.has_guard_changed() and self.config.enable_v2
@@ -662,6 +664,7 @@ class BackendActor(Actor):
             "applies": self.applier.times.figure(),
             "applies_slow": self.slow_applies,
             "commits": self.commits.figure(),
+            **self.v2.metrics(),
             "installing": int(self.installing.index > 0),
             "learners_promoted": self.promotions,
             "long_reads": len(self.long_reads),

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from actors.backend.compaction_times import CompactionTimes
 from actors.runtime.link import Links
 from etcdz import limits
 from etcdz.api import errors
@@ -88,6 +89,7 @@ class Upkeep:
         self._hash_times, self._hash_kv_times = Doublings(10_000_000, 15), Doublings(10_000_000, 15)
         self._defrag_times = Doublings(100_000_000, 13)
         self._compacted_at_s = 0
+        self._compaction_times = CompactionTimes()
         self._check_every_s = check_every_s
         self._check_at = time.monotonic() + check_every_s if check_every_s > 0 else _NEVER
         self._known_hash: KvHash | None = None
@@ -132,7 +134,10 @@ class Upkeep:
             self._compact_at = now + limits.HELD_COMPACTION_LOOK_S
             return
         self._compact_slice = None
-        if self._host.mvcc.compaction.step(message.records):
+        began_ns = time.monotonic_ns()
+        is_done = self._host.mvcc.compaction.step(message.records)
+        self._compaction_times.add_slice(began_ns, time.monotonic_ns(), is_done)
+        if is_done:
             self._compacted_at_s = int(time.time())
             self._end_compaction()
         self.tell_compactor()
@@ -259,6 +264,7 @@ class Upkeep:
             "defrags": self._defrag_times.figure(),
             "defrag_under_way": int(self._defrag_at != _NEVER),
             "compacted_at_s": self._compacted_at_s,
+            **self._compaction_times.figures(),
         }
 
     # the turn

@@ -6,7 +6,7 @@ files and applies the log behind them again; here the log may be cut below what 
 """
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from actors.backend.auth_reads import Reader
 from actors.backend.raft_link import RaftLink
@@ -16,10 +16,13 @@ from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code
 from etcdz.api.methods import V2_GET, V2_STATISTICS
 from etcdz.cluster.membership import Membership
+from etcdz.mvcc.apply_times import ApplyTimes
 from etcdz.mvcc.state import KvState
 from etcdz.proto import etcdserverpb as pb
+from etcdz.telemetry.histogram import Doublings
 from etcdz.v2 import answers, applying, rows, snapshot
 from etcdz.v2.cluster_nodes import follow, store_of
+from etcdz.v2.errors import V2Error
 from etcdz.v2.store import AUTH, KEYS
 
 _NAMESPACE: Final = len(KEYS)
@@ -29,11 +32,14 @@ _GUARD: Final = f"{AUTH}/enabled"
 class V2State:
     """store: as the last applied entry has left it. watches: who waits for what happens to it"""
 
-    def __init__(self, state: KvState, membership: Membership, raft: RaftLink) -> None:
-        """raises FatalError: its rows are not as they were written"""
+    def __init__(self, state: KvState, membership: Membership, raft: RaftLink, times: ApplyTimes) -> None:
+        """times: where requests are counted. raises FatalError: its rows are not as they were written"""
         self._state = state
         self._membership = membership
         self._raft = raft
+        self._times = times
+        self.encodings = Doublings()
+        """How long it took to encode the store for .snap files."""
         try:
             kept = rows.load(state.store)
         except ValueError as error:
@@ -67,7 +73,20 @@ class V2State:
 
     def snapshot(self) -> bytes:
         """For a .snap file."""
-        return snapshot.encode(self.store)
+        began_ns = time.monotonic_ns()
+        data = snapshot.encode(self.store)
+        self.encodings.add(max(1, time.monotonic_ns() - began_ns))
+        return data
+
+    def metrics(self) -> dict[str, Any]:
+        """Figures for /metrics, by the names in etcdz.telemetry.families."""
+        hub = self.store.hub
+        return {
+            **self.store.statistics.figures(),
+            "v2_watch_requests": hub.requests,
+            "v2_watchers": hub.count,
+            "snap_encodings": self.encodings.figure(),
+        }
 
     # ---- apply ----
 
@@ -83,6 +102,7 @@ class V2State:
         """
         request = pb.Request.FromString(data)
         found = applying.apply(self.store, request, time.time_ns())
+        self._times.count_v2(request.Method, not isinstance(found, V2Error))
         return None if found is None else self._encode(found, request)
 
     def keep(self) -> None:

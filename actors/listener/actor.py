@@ -46,6 +46,7 @@ from actors.listener.v2_info import V2Info
 from actors.listener.v2_keys import V2Keys
 from actors.listener.v2_members import V2Members
 from actors.listener.v2_statistics import V2Statistics
+from actors.listener.v2_tally import V2Tally
 from actors.listener.v2_watches import V2Watches
 from actors.listener.watching import Watching
 from actors.runtime.link import Peer
@@ -179,10 +180,12 @@ class ListenerActor(Actor):
         serves_pprof = config.enable_pprof or config.log_level == "debug"
         routes = self.endpoints.routes() + DebugEndpoints(self.calls, self.looks, serves_pprof).routes()
         self.v2_watches = V2Watches(self.links, boot.slot)
+        self.v2_tally = V2Tally()
         self.v2_auth = V2Auth(self.calls, self.log)
         self.v2_statistics = V2Statistics(self.calls, self.links, boot)
         if config.enable_v2:
-            routes += V2Keys(self.calls, self.v2_watches, self.v2_auth).routes() + self.v2_auth.routes()
+            routes += V2Keys(self.calls, self.v2_watches, self.v2_auth, self.v2_tally).routes()
+            routes += self.v2_auth.routes()
             routes += V2Info(self.calls).routes() + self.v2_statistics.routes()
             routes += V2Members(self.calls, self.v2_auth).routes()
         if config.enable_grpc_gateway:
@@ -703,6 +706,8 @@ class ListenerActor(Actor):
             **call_figures(self.tally, living),
             **self.calls.metrics(),
             **self.endpoints.tally.metrics(),
+            **self.scrapes.metrics(),
+            **self.v2_tally.metrics(),
             "snapshots_for_clients": self.snapshots.times.figure(),
             **certificates,
         }

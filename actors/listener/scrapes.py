@@ -5,7 +5,7 @@ Figures are counted, or added up, when they are asked for; between two scrapes t
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from actors.runtime.link import Links
 from etcdz.ipc.messages import Metrics, QueryMetrics
@@ -25,6 +25,7 @@ class Scrapes:
         self._incarnation = incarnation
         self._seq = 0
         self._waiting: list[Answer] = []
+        self._ended = {"200": 0, "500": 0, "503": 0}
         self._give_up_at = 0.0
 
     def begin(self, answer: Answer) -> None:
@@ -53,7 +54,13 @@ class Scrapes:
         if self._waiting and now >= self._give_up_at:
             self._answer(None)
 
+    def metrics(self) -> dict[str, Any]:
+        """Of the scrapes themselves, by the names in etcdz.telemetry.families. The codes are those that etcd has."""
+        ended = [([code], count) for code, count in self._ended.items()]
+        return {"scrapes": ended, "scrapes_under_way": len(self._waiting)}
+
     def _answer(self, text: bytes | None) -> None:
         waiting, self._waiting = self._waiting, []
+        self._ended["503" if text is None else "200"] += len(waiting)
         for answer in waiting:
             answer(text)

@@ -16,6 +16,7 @@ from actors.listener.exchange import Exchange
 from actors.listener.http_router import ANY, NO_SNIFF, PLAIN_TEXT, Route
 from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_call import V2Call, cluster_id_header, give
+from actors.listener.v2_tally import V2Tally
 from actors.listener.v2_watches import V2Watches
 from etcdz.api.methods import V2_GET
 from etcdz.proto import etcdserverpb as pb
@@ -32,7 +33,8 @@ _ALLOW: Final = (b"allow", ",".join(METHODS).encode())
 class V2Keys:
     """Of one listener."""
 
-    def __init__(self, calls: Calls, watches: V2Watches, auth: V2Auth) -> None:
+    def __init__(self, calls: Calls, watches: V2Watches, auth: V2Auth, tally: V2Tally) -> None:
+        self._tally = tally
         self._calls = calls
         self._watches = watches
         self._auth = auth
@@ -52,18 +54,23 @@ class V2Keys:
             return
         path = request.path.decode("utf-8", "replace")
         content_type = request.headers.get(b"content-type", b"").decode("latin-1")
-        asked = parse(method, path, request.query, content_type, request.body, time.time_ns())
+        now_ns = time.time_ns()
+        asked = parse(method, path, request.query, content_type, request.body, now_ns)
         cluster_id = cluster_id_header(self._calls)
         if isinstance(asked, V2Error):
             give(exchange, answers.error_answer(asked), cluster_id)
         else:
-            self._auth.permit_key(exchange, asked.flags["recursive"], partial(self._ask, exchange, asked, cluster_id))
+            ask = partial(self._ask, exchange, asked, cluster_id, now_ns)
+            self._auth.permit_key(exchange, asked.flags["recursive"], ask)
 
-    def _ask(self, exchange: Exchange, asked: KeyRequest, cluster_id: Header) -> None:
+    def _ask(self, exchange: Exchange, asked: KeyRequest, cluster_id: Header, began_ns: int) -> None:
         if asked.is_watch:
             self._watches.begin(exchange, asked, cluster_id)
             return
-        waiting = V2Call(exchange, self._calls, partial(_encode, asked.is_brief), cluster_id)
+        method = "QGET" if asked.method == "GET" and asked.flags["quorum"] else asked.method
+        self._tally.receive(method)
+        encode = partial(self._encode, asked.is_brief, method, began_ns)
+        waiting = V2Call(exchange, self._calls, encode, cluster_id)
         if asked.is_read:
             flags = asked.flags
             body = pb.Request(Path=asked.path, Recursive=flags["recursive"], Sorted=flags["sorted"])
@@ -71,8 +78,13 @@ class V2Keys:
         else:
             waiting.begin(self._calls.propose_v2(waiting, asked.entry))
 
+    def _encode(self, is_brief: bool, method: str, began_ns: int, code: int, body: bytes) -> HttpAnswer:
+        answer = _answer(is_brief, code, body)
+        self._tally.end(method, answer.status, time.time_ns() - began_ns)
+        return answer
 
-def _encode(is_brief: bool, code: int, body: bytes) -> HttpAnswer:
+
+def _answer(is_brief: bool, code: int, body: bytes) -> HttpAnswer:
     """body: a Result, or the text of an error of this member"""
     if code:
         return answers.error_answer(V2Error(errors.RAFT_INTERNAL, body.decode()))

@@ -155,13 +155,18 @@ class Watching:
         return WatchCall(self, call)
 
     def metrics(self) -> dict[str, int]:
-        """Figures for /metrics, counted when they are asked for: they cost a watch nothing."""
+        """Figures for /metrics. Watchers are counted when they are asked for: that costs a watch nothing.
+
+        NB: no event is pending, since no watcher has a queue: one that is behind keeps its next revision alone.
+        """
         calls = [handler for handler in self._host.streams.handlers() if isinstance(handler, WatchCall)]
         states = [state for call in calls for state in call.states()]
         return {
             "watch_streams": len(calls),
             "watchers": len(states),
             "slow_watchers": sum(state in (UNSYNCED, VICTIM) for state in states),
+            "events_sent": self.hub.events_sent,
+            "events_pending": 0,
         }
 
     # ---- who may watch what ----

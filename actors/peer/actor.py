@@ -444,7 +444,11 @@ class PeerActor(EventLoopActor):
             self.bad_posts,
         )
         of_snapshots = snapshot_figures(self.outgoing_snapshots.tally, self.incoming_snapshots.tally)
-        return of_members | of_snapshots | self.tls.figures()
+        stores = {
+            "received_stores": self.incoming_snapshots.tally.durations(),
+            "received_store_syncs": self.incoming_snapshots.syncs.figure(),
+        }
+        return of_members | of_snapshots | stores | self.tls.figures()
 
 
 def _members_of(founding: Founding) -> Members:

@@ -21,6 +21,7 @@ from actors.peer.snapshot_process import SnapshotProcess
 from actors.runtime.link import Links
 from etcdz.ipc.messages import SnapshotArrived
 from etcdz.peer.snapshot_tally import SnapshotTally
+from etcdz.telemetry.histogram import Doublings
 
 PROCESSES_MAX: Final = 2
 """One that receives, and one that is ending."""
@@ -54,6 +55,8 @@ class IncomingSnapshots:
         self._directory = directory
         self._identity = identity
         self.tally = SnapshotTally()
+        self.syncs = Doublings()
+        """How long the stores that have arrived took to be synced."""
         self._now: _Incoming | None = None
         self._processes = 0
         """Those that are ending included."""
@@ -94,7 +97,8 @@ class IncomingSnapshots:
         if self._now is not None:
             self._now.end()
 
-    def arrived(self, message: SnapshotArrived) -> None:
+    def arrived(self, message: SnapshotArrived, synced_ns: int) -> None:
+        self.syncs.add(max(1, synced_ns))
         self.host.links.send("raft", message)
         self.host.links.flush()
 
@@ -129,7 +133,7 @@ class _Incoming:
     def _on_message(self, said: dict[str, Any]) -> None:
         if "arrived" in said:
             self.has_arrived = True
-            self._service.arrived(SnapshotArrived(*said["arrived"]))
+            self._service.arrived(SnapshotArrived(*said["arrived"]), said.get("synced_ns", 0))
             self._process.say(answer=self._service.answer(204, ""))
         else:
             status, text = said["refused"]

@@ -7,7 +7,8 @@
     length     of the body in bytes; negative: it is chunked
 
     stdin    {"begin": what was read of the body}, later {"answer": what to answer}; when it ends so does this process
-    stdout   {"arrived": [index, term, path of the store, encoded MsgSnap]}, or {"refused": [status, text]}
+    stdout   {"arrived": [index, term, path of the store, encoded MsgSnap], "synced_ns": how long its sync took}, or
+             {"refused": [status, text]}
     stderr   one line that says why it failed, with exit status 1
 
     body     := length of the message (8, BE), the message, a bbolt file to the end
@@ -153,15 +154,15 @@ def check_space(file: BinaryIO, path: Path) -> None:
         raise Refused(500, f"failed to save KV snapshot (no space left on device, {needed} bytes are needed)")
 
 
-def receive(body: Body, directory: Path, member_id: int, cluster_id: int) -> list[Any]:
-    """return [index, term, path of the store, encoded MsgSnap]. raises Refused, OSError, ProtocolError"""
+def receive(body: Body, directory: Path, member_id: int, cluster_id: int) -> dict[str, Any]:
+    """return what it says on stdout. raises Refused, OSError, ProtocolError"""
     encoded, message = read_message(body, member_id)
     assert message.snapshot is not None
     store, index = directory / STORE, message.snapshot.index
     working, lock = working_directory.make(directory, received.PREFIX)
     try:
         save(body, working / "db")
-        make_store(working / "db", message.snapshot, member_id, cluster_id, working / STORE)
+        synced_ns = make_store(working / "db", message.snapshot, member_id, cluster_id, working / STORE)
         path = received.keep(working / STORE, store, index)
     except (BoltCorrupt, MigrationError, ValueError) as error:
         raise Refused(500, f"failed to save KV snapshot ({error})") from error
@@ -169,7 +170,7 @@ def receive(body: Body, directory: Path, member_id: int, cluster_id: int) -> lis
         worker_process.hold_signals()
         working_directory.remove(working, lock)
         worker_process.release_signals()
-    return [index, message.snapshot.term, str(path), encoded]
+    return {"arrived": [index, message.snapshot.term, str(path), encoded], "synced_ns": synced_ns}
 
 
 def answer(connection: socket.socket, data: bytes) -> None:
@@ -190,7 +191,7 @@ def work(
     connection.settimeout(READ_S)
     try:
         body = Body(connection, orders.get()["begin"], length)
-        worker_process.say(arrived=receive(body, directory, *ids))
+        worker_process.say(**receive(body, directory, *ids))
     except Refused as error:
         worker_process.say(refused=[error.status, error.text])
     answer(connection, orders.get()["answer"])

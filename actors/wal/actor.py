@@ -118,6 +118,7 @@ class WalActor(Actor):
         self.written_since_check = True
         self.fsyncs = self.statistics.times["fsync"] = Histogram()
         self.all_fsyncs = Doublings()
+        self.writes = Doublings()
         self.snap_saves = Doublings()
         self.marked = (0, 0)
         """Position of the resume point."""
@@ -347,6 +348,7 @@ class WalActor(Actor):
             return
         self.written_since_check = True
         log = self.log_file
+        writing_ns = time.monotonic_ns()
         try:
             sync = False
             for append in batch:
@@ -360,11 +362,12 @@ class WalActor(Actor):
                     log.append(append.entries, append.first_index, append.hard_state or None)
                     sync = sync or append.sync
             if sync:
-                began = time.monotonic_ns()
+                began_ns = time.monotonic_ns()
                 log.sync()
-                took_ns = time.monotonic_ns() - began
+                took_ns = time.monotonic_ns() - began_ns
                 self.fsyncs.add(took_ns)
                 self.all_fsyncs.add(took_ns)
+                self.writes.add(began_ns - writing_ns)
         except WalFull as error:
             self._on_full(error)
             return
@@ -527,6 +530,7 @@ class WalActor(Actor):
     def metrics(self) -> dict[str, Any]:
         return {
             "fsync": self.all_fsyncs.figure(),
+            "wal_writes": self.writes.figure(),
             "snap_saves": self.snap_saves.figure(),
             "wal_bytes": self.log_file.written_bytes,
         }

@@ -175,6 +175,8 @@ class Lessor:
         self._held.extend(self.forwarding.take_back())
         if self._led_term and ((leader.alone and before.alone) or leader.term == self._led_term):
             self._led_term = leader.term
+            if leader.alone:  # there is nobody to be certain of any more, and nobody is asked
+                self._held.extend(self.confirmation.take_back())
             self._serve_held(now)
         elif not (self._promoting and leader.term == before.term):
             self._led_term = 0

@@ -7,6 +7,7 @@ every entry in the database, and one without a row for the term is of 3.4 as wel
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import monotonic_ns
 
 from etcdz.bbolt import BoltFile
 from etcdz.cluster.membership import CONF_STATE_KEY, Membership
@@ -23,10 +24,11 @@ _OF_THE_MESSAGE = (buckets.MEMBERS, buckets.MEMBERS_REMOVED)
 _INDEX_BYTES = 8
 
 
-def make_store(database: Path, snapshot: Snapshot, member_id: int, cluster_id: int, target: Path) -> None:
+def make_store(database: Path, snapshot: Snapshot, member_id: int, cluster_id: int, target: Path) -> int:
     """A whole store, synced, in a directory that does not exist yet.
 
     database    nothing in it is trusted
+    return      for how many ns it was synced
     raises      MigrationError, BoltCorrupt, ValueError: it is no snapshot that this member can take. StoreBroken,
                 OSError: the disk
     """
@@ -41,7 +43,9 @@ def make_store(database: Path, snapshot: Snapshot, member_id: int, cluster_id: i
             store.close()
     finally:
         source.close()
+    began_ns = monotonic_ns()
     sync_tree(target)
+    return monotonic_ns() - began_ns
 
 
 def _rows(file: BoltFile, index: int) -> Iterator[tuple[bytes, bytes]]:

@@ -48,6 +48,12 @@ class SnapshotTally:
         found.total_s += took_s
         found.counts[_bucket(took_s)] += 1
 
+    def durations(self) -> tuple[list[int], float]:
+        """Of all that arrived, as etcdz.telemetry.families has a histogram."""
+        rows = list(self.by_member.values())
+        columns = zip(*[row.counts for row in rows], strict=True) if rows else [[0]] * (BUCKETS + 1)
+        return [sum(column) for column in columns], sum(row.total_s for row in rows)
+
 
 def _bucket(took_s: float) -> int:
     bounds = (BUCKET_S * (1 << number) for number in range(BUCKETS))

@@ -82,6 +82,6 @@ class Doublings:
         self.counts[min(((took_ns - 1) // self._first_ns).bit_length(), self._bounds)] += count
         self.total_ns += took_ns * count
 
-    def figure(self) -> tuple[list[int], float]:
-        """As etcdz.telemetry.families has a histogram."""
-        return self.counts, self.total_ns / 1e9
+    def figure(self, unit_ns: float = 1e9) -> tuple[list[int], float]:
+        """As etcdz.telemetry.families has a histogram. unit_ns: what the sum is told in; the seconds of most of them"""
+        return self.counts, self.total_ns / unit_ns

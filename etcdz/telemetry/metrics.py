@@ -4,7 +4,7 @@ Figures of several actors are added up (families.py). What nobody has told is le
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from etcdz.api.grpc_methods import CODE_NAMES, METHODS, PREREGISTERED, TIME_BOUNDS_S
 from etcdz.telemetry import exposition
@@ -48,6 +48,19 @@ class ActorUse(NamedTuple):
     turn_s: dict[float, float]
 
 
+_GRPC_PROXY: Final = [
+    Family(f"etcd_grpc_proxy_{name}", kind, text, samples=[((), 0)])
+    for name, kind, text in (
+        ("cache_hits_total", GAUGE, "Total number of cache hits"),
+        ("cache_keys_total", GAUGE, "Total number of keys/ranges cached"),
+        ("cache_misses_total", GAUGE, "Total number of cache misses"),
+        ("events_coalescing_total", COUNTER, "Total number of events coalescing"),
+        ("watchers_coalescing_total", GAUGE, "Total number of current watchers coalescing"),
+    )
+]
+"""Every server of etcd tells them, and only its gRPC proxy counts anything."""
+
+
 def encode(whole: Whole, actors: Iterable[Figures], used: Sequence[ActorUse] = ()) -> bytes:
     """The text that Prometheus reads.
 
@@ -63,7 +76,7 @@ def encode(whole: Whole, actors: Iterable[Figures], used: Sequence[ActorUse] = (
         _preregister(found)
     rows = [row for row in ROWS if row.figure in found and (found[row.figure] or not row.labels)]
     families = [_family(row, found[row.figure]) for row in rows]
-    return exposition.encode([*families, *_actors(used), *_process(whole)])
+    return exposition.encode([*families, *_GRPC_PROXY, *_actors(used), *_process(whole)])
 
 
 def _family(row: Row, value: Any) -> Family:
@@ -121,14 +134,20 @@ def _process(whole: Whole) -> list[Family]:
         return Family(name, kind, text, samples=[((), value)])
 
     used, most = "Number of open file descriptors.", "Maximum number of open file descriptors."
+    virtual_most = "Maximum amount of virtual memory available in bytes."
     return [
-        family("os_fd_used", GAUGE, used, whole.open_files),
-        family("os_fd_limit", GAUGE, most, whole.open_files_max),
+        family("os_fd_used", GAUGE, "The number of used file descriptors.", whole.open_files),
+        family("os_fd_limit", GAUGE, "The file descriptor limit.", whole.open_files_max),
         family("process_cpu_seconds_total", COUNTER, "Total user and system CPU time spent in seconds.", whole.cpu_s),
         family("process_resident_memory_bytes", GAUGE, "Resident memory size in bytes.", whole.rss_bytes),
         family("process_virtual_memory_bytes", GAUGE, "Virtual memory size in bytes.", whole.virtual_bytes),
-        family("process_virtual_memory_max_bytes", GAUGE, "Maximum of virtual memory.", whole.virtual_bytes_max),
+        family("process_virtual_memory_max_bytes", GAUGE, virtual_most, whole.virtual_bytes_max),
         family("process_open_fds", GAUGE, used, whole.open_files),
         family("process_max_fds", GAUGE, most, whole.open_files_max),
-        family("process_start_time_seconds", GAUGE, "Start time since unix epoch in seconds.", whole.started_s),
+        family(
+            "process_start_time_seconds",
+            GAUGE,
+            "Start time of the process since unix epoch in seconds.",
+            whole.started_s,
+        ),
     ]

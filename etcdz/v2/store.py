@@ -56,6 +56,8 @@ class V2Store:
     def get(self, path: str, is_recursive: bool, is_sorted: bool, now_ns: int) -> Event | V2Error:
         found = self._find(clean(path))
         self.statistics.count(statistics.GETS, isinstance(found, Node))
+        if is_recursive:
+            self.statistics.recursive_gets += 1
         if isinstance(found, V2Error):
             return found
         return Event(events.GET, found.listing(now_ns, is_recursive, is_sorted), None, self.index)
@@ -213,6 +215,8 @@ class V2Store:
         directory = self._make_directory(directory_path)
         if isinstance(directory, V2Error):
             self.statistics.count(statistics.SETS, False)  # whatever it was that failed, as in etcd
+            if action == events.CREATE:
+                self.statistics.failed_creates += 1
             return directory
         assert directory.children is not None
         before: NodeView | None = None

@@ -41,12 +41,12 @@ class Watcher:
 
 
 class WatcherHub:
-    """The watchers that have not ended."""
+    """The watchers that have not ended. requests: how many have wanted to watch"""
 
     def __init__(self, history: EventHistory) -> None:
         self.history = history
         self._by_path: dict[str, dict[Watcher, None]] = {}
-        self.count = 0
+        self.count = self.requests = 0
 
     def add(self, watcher: Watcher, index: int) -> V2Error | None:
         """Tells it what was, and has it wait for more if that is not all it wants.
@@ -55,6 +55,7 @@ class WatcherHub:
         return  why it is not added
         """
         history, since = self.history, watcher.since
+        self.requests += 1
         if history.is_cleared(since):
             cause = f"the requested history has been cleared [{history.first}/{since}]"
             return V2Error(EVENT_INDEX_CLEARED, cause, index)

@@ -81,12 +81,14 @@ class Hub:
     permit           whether a stream may watch what it asks for; None: it may. To be set by what knows permissions
     revision         everything up to it has come
     streams          all that are open: a dict as an ordered set
+    events_sent      each as often as there are watchers that it was sent to
     """
 
     def __init__(self, backend: Backend, fragment_bytes: int, progress: ProgressClock) -> None:
         self.permit: Permit = lambda stream, request: None
         self.revision = 0
         self.streams: dict[WatchStream, None] = {}
+        self.events_sent = 0
         self._backend = backend
         self._fragment_bytes = fragment_bytes
         self._progress = progress
@@ -264,6 +266,7 @@ class Hub:
             stream.spend(len(messages))
             done += count
         if done:
+            self.events_sent += done * len(fields)
             stream.client.touch()
         for watcher in bundle.watchers[done:]:
             self._unsync(watcher)
@@ -275,6 +278,7 @@ class Hub:
             send_events(watcher, header, fields, body, self._fragment_bytes)
             stream.spend(len(body))
             stream.client.touch()
+            self.events_sent += len(fields)
             if watcher.quiet:
                 watcher.quiet = False
 

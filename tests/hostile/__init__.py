@@ -14,8 +14,9 @@ Three processes take part in each attack, so that none waits for another's inter
     the attacker    one function of the table in attack.py
 
 siege.py brings them together and says what became of the victim and how much memory the member took. Asserted is what
-must never happen: an error or a lost event of the victim, a stall longer than a generous bound, a process of the
-member that ends, memory above a cap. Latencies are printed beside etcd's and not asserted: machines are noisy.
+must never happen: an error or a lost event of the victim, a call that waits while the member does much other work (in
+seconds of CPU: time in which a machine was busy with others, or stood still, says nothing of the member), a process of
+the member that ends, memory above a cap. Latencies are printed beside etcd's and not asserted: machines are noisy.
 
 A new attack is a function and a row in `attack.ATTACKS`; the row says what it may cost.
 """

@@ -14,6 +14,8 @@ _PUT = b"/etcdserverpb.KV/Put"
 _RANGE = b"/etcdserverpb.KV/Range"
 _WATCH = b"/etcdserverpb.Watch/Watch"
 _GRANT = b"/etcdserverpb.Lease/LeaseGrant"
+CONVERSATIONS, CONNECTIONS = 10, 50
+"""So many there are at least, however slow the machine."""
 _SMALL_RANGE = pb.RangeRequest(key=b"none").SerializeToString()
 
 
@@ -35,7 +37,7 @@ def flood_mutated_frames(target: str, rng: Random, seconds: float) -> dict[str, 
     until = time.monotonic() + seconds
     count = 0
     body = pb.PutRequest(key=b"k/frames", value=b"v" * 40).SerializeToString()
-    while time.monotonic() < until:
+    while time.monotonic() < until or count < CONVERSATIONS:
         parts = [f.PREFACE, f.encode_settings(((f.SETTING_INITIAL_WINDOW_SIZE, 65_535),))]
         for stream_id in range(1, 41, 2):
             parts.append(encode_headers(stream_id, head_fields(rng.choice((_PUT, _RANGE, _WATCH)))))
@@ -65,7 +67,7 @@ def flood_connections(target: str, rng: Random, seconds: float) -> dict[str, int
     """Connections opened and dropped, some by a reset, some in the middle of the preface."""
     until = time.monotonic() + seconds
     count = 0
-    while time.monotonic() < until:
+    while time.monotonic() < until or count < CONNECTIONS:
         batch = []
         with suppress(OSError):
             for _ in range(50):
@@ -116,7 +118,7 @@ def flood_http1(target: str, rng: Random, seconds: float) -> dict[str, int]:
     until = time.monotonic() + seconds
     count = 0
     socks = [connect(target) for _ in range(10)]
-    while time.monotonic() < until:
+    while time.monotonic() < until or not count:
         for at, sock in enumerate(socks):
             path = rng.choice((b"/health", b"/health", b"/version", b"/metrics", b"/%ff", b"/" + b"a" * 3000))
             request = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path

@@ -6,6 +6,7 @@ from etcdz.net.blocking_channel import Channel, RpcError
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member
 from tests.hostile import nesting
+from tests.hostile.siege import lasting
 
 _DEPTHS = [1, 2, 3, 10, 24, 25, 31, 32, 33, *range(46, 53), 63, 64, 65, *range(95, 105), 120, 127, 128, 129, 200]
 """Those where etcd, the library or an entry ends, and their neighbours; --long has all."""
@@ -30,7 +31,7 @@ def _version(member: Member) -> int:
 def test_nested_transactions_are_answered_and_applied_as_etcd_does(
     shape: str, etcdz: Member, etcd: Member, is_long: bool
 ) -> None:
-    pids = {process.pid for process in etcdz.processes()}
+    before = lasting(etcdz)
     offset = _version(etcdz) - _version(etcd)
     for depth in range(1, 201) if is_long else _DEPTHS:
         body = nesting.TXNS[shape](depth)
@@ -38,7 +39,7 @@ def test_nested_transactions_are_answered_and_applied_as_etcd_does(
         found = _ask(etcdz, "/etcdserverpb.KV/Txn", body)
         assert (depth, found[:2]) == (depth, wanted[:2])
         assert _version(etcdz) - _version(etcd) == offset, depth
-    assert pids <= {process.pid for process in etcdz.processes()}, "a process of the member has ended"
+    assert before.keys() <= lasting(etcdz).keys(), "a process of the member has ended"
 
 
 @pytest.mark.parametrize("depth", [1, 48, 49, 50, 98, 99, 100, 120, 1000])

@@ -4,7 +4,8 @@ Prints "ready" when its watch and its lease stand. A line on its stdin sends it 
 print one JSON line; when its stdin ends it looks at its lease and prints a last one.
 
     {"puts": {"count", "p50_ms", "p99_ms", "max_ms"}, "gets": the same,
-     "events": seen by the watch, "events_missing", "event_lag_ms_max", "renewals", "errors": [text]}
+     "events": seen by the watch, "events_missing", "event_lag_ms_max", "renewals", "errors": [text],
+     "longest": {"puts": [from, to], "gets": the same, "events": the same}: waits, on the monotonic clock}
 """
 
 import json
@@ -21,7 +22,7 @@ PREFIX: Final = b"victim/"
 _PAUSE_S: Final = 0.002
 """Between two rounds: a client that is not itself a load."""
 _CALL_S: Final = 60.0
-_EVENTS_S: Final = 15.0
+_EVENTS_S: Final = 60.0
 """How long the watch may lag behind the last put."""
 _LEASE_TTL_S: Final = 20
 _RENEW_S: Final = 0.5
@@ -31,11 +32,19 @@ _LINE_BYTES: Final = 3
 """Of a line on stdin: "go" or "ok", and its end."""
 
 
-def summarize(latencies_s: list[float]) -> dict[str, float]:
+Wait = tuple[float, float]
+"""From when to when, on the monotonic clock."""
+
+
+def _seconds(wait: Wait) -> float:
+    return wait[1] - wait[0]
+
+
+def summarize(waits: list[Wait]) -> dict[str, float]:
     """count and the percentiles in ms; zeros for nothing."""
-    if not latencies_s:
+    if not waits:
         return {"count": 0, "p50_ms": 0.0, "p99_ms": 0.0, "max_ms": 0.0}
-    found = sorted(latencies_s)
+    found = sorted(map(_seconds, waits))
     last = len(found) - 1
     points = {"p50_ms": found[last // 2], "p99_ms": found[last * 99 // 100], "max_ms": found[last]}
     return {"count": len(found), **{name: round(value * 1e3, 2) for name, value in points.items()}}
@@ -47,8 +56,8 @@ class Victim:
     def __init__(self, target: str) -> None:
         self.target = target
         self.errors: list[str] = []
-        self.puts_s: list[float] = []
-        self.gets_s: list[float] = []
+        self.puts: list[Wait] = []
+        self.gets: list[Wait] = []
         self.put_at: dict[int, float] = {}  # by revision
         self.seen_at: dict[int, float] = {}
         self.renewals = 0
@@ -70,6 +79,7 @@ class Victim:
             self.watches.wait(_CALL_S)
             print("ready", flush=True)
             while sys.stdin.buffer.raw.read(_LINE_BYTES):  # type: ignore[attr-defined]  # unbuffered: select must see it
+                self._round(channel)
                 while not select.select([sys.stdin], [], [], _PAUSE_S)[0]:
                     self._round(channel)
                 if not sys.stdin.buffer.raw.read(_LINE_BYTES):  # type: ignore[attr-defined]
@@ -94,10 +104,10 @@ class Victim:
             began = time.monotonic()
             answer = channel.unary("/etcdserverpb.KV/Put", put, _CALL_S)
             ended = time.monotonic()
-            self.puts_s.append(ended - began)
+            self.puts.append((began, ended))
             self.put_at[pb.PutResponse.FromString(answer).header.revision] = ended
             answer = channel.unary("/etcdserverpb.KV/Range", get, _CALL_S)
-            self.gets_s.append(time.monotonic() - ended)
+            self.gets.append((ended, time.monotonic()))
             # NB: an attack may delete all keys between put and get; what it cannot do is to write another value.
             if any(kv.value != value for kv in pb.RangeResponse.FromString(answer).kvs):
                 raise ValueError(f"{key!r} has another value than was put")
@@ -160,17 +170,19 @@ class Victim:
 
     def _result(self) -> dict[str, Any]:
         """Of what has happened since the last one."""
-        lags = [self.seen_at[revision] - at for revision, at in self.put_at.items() if revision in self.seen_at]
+        lags = [(at, self.seen_at[revision]) for revision, at in self.put_at.items() if revision in self.seen_at]
+        waits = {"puts": self.puts, "gets": self.gets, "events": lags}
         found = {
-            "puts": summarize(self.puts_s),
-            "gets": summarize(self.gets_s),
+            "puts": summarize(self.puts),
+            "gets": summarize(self.gets),
             "events": len(lags),
             "events_missing": len(self._missing()),
-            "event_lag_ms_max": round(max(lags, default=0.0) * 1e3, 2),
+            "event_lag_ms_max": round(max(map(_seconds, lags), default=0.0) * 1e3, 2),
             "renewals": self.renewals,
             "errors": self.errors,
+            "longest": {what: max(each, key=_seconds) for what, each in waits.items() if each},
         }
-        self.errors, self.puts_s, self.gets_s = [], [], []
+        self.errors, self.puts, self.gets = [], [], []
         self.put_at, self.seen_at = {}, {}
         return found
 

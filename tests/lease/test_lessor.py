@@ -364,6 +364,23 @@ def test_what_waits_for_certainty_goes_to_the_new_leader() -> None:
     assert desk.ttl(number) == 10
 
 
+@pytest.mark.parametrize("progress", ["waits", "raft is asked", "the backend is asked"])
+def test_what_waits_for_certainty_is_answered_when_the_others_are_gone(progress: str) -> None:
+    """While a change of the members is under way the only voter may not be it for a moment."""
+    desk = leading({7: (10, 0)})
+    number = desk.ask(KEEP_ALIVE, 7, 4.0)
+    confirmation = desk.lessor.confirmation
+    if progress != "waits":
+        confirmation.begin(4.0)
+        assert confirmation.ask_index is not None
+    if progress == "the backend is asked":
+        desk.lessor.on_index([confirmation.ask_index or 0], 9, 4.1)
+        assert confirmation.ask_applied == 9
+    assert desk.answers() == {}
+    desk.lessor.on_leader(Leader(4, 5, True), 4.2)
+    assert desk.ttl(number) == 10
+
+
 def test_a_keep_alive_that_waits_for_a_revoke_goes_to_the_new_leader() -> None:
     desk = leading({7: (10, 0)})
     desk.sweep(11.0)

@@ -62,7 +62,10 @@ def _holder(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> 
 
 @pytest.fixture
 def pair(_holder: _Holder, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """Both at the same revision, whatever a test before has asked of one of them alone."""
     failed_before = request.session.testsfailed
-    yield _holder.get()
+    found = _holder.get()
+    found.level()
+    yield found
     if request.session.testsfailed > failed_before:
         _holder.drop()

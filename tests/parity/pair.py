@@ -146,8 +146,8 @@ class Pair:
             side.must("DeleteRange", pb.DeleteRangeRequest(key=b"\0", range_end=b"\0"))
             for lease in side.must("LeaseLeases", pb.LeaseLeasesRequest()).leases:
                 side.must("LeaseRevoke", pb.LeaseRevokeRequest(ID=lease.ID))
-        heads = [side.must("Range", pb.RangeRequest(key=b"-")).header.revision for side in self.sides]
-        base = int(max(heads)) + 2
+        heads = self._heads()
+        base = max(heads) + 2
         for side, head in zip(self.sides, heads, strict=True):
             for _ in range(base - 1 - head):
                 side.must("Put", pb.PutRequest(key=b"-"))
@@ -156,6 +156,14 @@ class Pair:
             side.index_base = side.settled_status().raftIndex
         self.compactions = {1}
         return base
+
+    def level(self) -> None:
+        """Begins a conversation if the revisions differ."""
+        if len(set(self._heads())) > 1:
+            self.begin_conversation()
+
+    def _heads(self) -> list[int]:
+        return [int(side.must("Range", pb.RangeRequest(key=b"-")).header.revision) for side in self.sides]
 
     def ask(self, call: Call, base: int) -> tuple[Answer, Answer]:
         """Both answers, with what must differ made alike."""

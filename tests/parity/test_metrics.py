@@ -25,21 +25,20 @@ from tests.etcd_process import Member, RealEtcd
 from tests.process.load import open_channel, unary
 
 LEFT_OUT: Final = {
-    r"go_.*|promhttp_.*": "of Go's runtime and of its handler of scrapes",
+    r"go_.*": "of Go's runtime",
     r"etcd_debugging_disk_backend_commit_(rebalance|spill|write)_duration_seconds": "parts of a commit of bbolt",
-    r"etcd_debugging_mvcc_(index|db)_compaction_(pause|total)_duration_milliseconds": "a compaction goes on in slices",
-    r"etcd_debugging_snap_save_marshalling_duration_seconds": "another process encodes it than the one that saves it",
-    r"etcd_snap_db_.*": "of the form in which etcd keeps a received snapshot; etcd_network_snapshot_receive_* has it",
-    r"etcd_grpc_proxy_.*": "of etcd's gRPC proxy, which is another program; always 0 in a server",
-    r"etcd_debugging_store_.*": "of the v2 API",
-    r"etcd_debugging_mvcc_(events|pending_events)(_total)?": "it would be work for each watcher of each event",
 }
 """Pattern of a family's name -> why it is not served."""
 LATER: Final = {
     "etcd_server_healthcheck",
     "etcd_server_healthchecks",
     "etcd_network_known_peers",
+    "etcd_disk_wal_write_duration_seconds",
 }
+OWN_HELP: Final = {
+    "etcd_server_go_version": "it says which Python runs",
+}
+"""Families whose help is not etcd's, and why."""
 COUNTED: Final = (
     "grpc_server_started_total",
     "grpc_server_handled_total",
@@ -57,6 +56,16 @@ COUNTED: Final = (
     "etcd_debugging_mvcc_db_compaction_keys_total",
     "etcd_debugging_mvcc_watch_stream_total",
     "etcd_debugging_mvcc_watcher_total",
+    "etcd_debugging_mvcc_events_total",
+    "etcd_debugging_mvcc_pending_events_total",
+    "etcd_debugging_store_writes_total",
+    "etcd_debugging_store_expires_total",
+    "etcd_debugging_store_watch_requests_total",
+    "etcd_debugging_store_watchers",
+    "etcd_http_received_total",
+    "etcd_http_failed_total",
+    "promhttp_metric_handler_requests_total",
+    "promhttp_metric_handler_requests_in_flight",
     "etcd_debugging_lease_granted_total",
     "etcd_debugging_lease_revoked_total",
     "etcd_debugging_lease_renewed_total",
@@ -95,7 +104,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> lis
     """etcd's and the subject's, after the same work."""
 
     def run(kind: type[Member], directory: Path) -> tuple[dict[str, str], Scraped, str]:
-        with kind(directory, "--metrics=extensive") as member:
+        with kind(directory, "--metrics=extensive", "--enable-v2") as member:
             do_work(member)
             return scrape(member)
 
@@ -114,6 +123,7 @@ def do_work(member: Member) -> None:
         _watch(channel)
         _refused(channel)
     _over_json(member)
+    _over_v2(member)
 
 
 def _over_json(member: Member) -> None:
@@ -136,6 +146,45 @@ def _over_json(member: Member) -> None:
             answer = refusal
         with answer:
             assert answer.status == status, (path, body, answer.read())
+
+
+def _over_v2(member: Member) -> None:
+    for method, path, status in (
+        ("PUT", "a?value=1", 201),
+        ("PUT", "a?value=2&prevExist=true", 200),
+        ("PUT", "a?value=3&prevValue=9", 412),
+        ("PUT", "a?value=3&prevExist=false", 412),
+        ("PUT", "a/b?value=3&prevExist=false", 400),
+        ("PUT", "a/b?value=3", 400),
+        ("POST", "a?value=1", 400),
+        ("POST", "queue?value=1", 201),
+        ("GET", "a", 200),
+        ("GET", "a?quorum=true", 200),
+        ("GET", "none", 404),
+        ("GET", "?recursive=true", 200),
+        ("GET", "a?wait=true&waitIndex=1", 200),
+        ("DELETE", "queue", 403),
+        ("DELETE", "queue?recursive=true", 200),
+        ("DELETE", "a?prevValue=7", 412),
+        ("DELETE", "a?prevValue=2", 200),
+    ):
+        asked = urllib.request.Request(f"{member.client_url}/v2/keys/{path}", method=method)
+        try:
+            answer = urllib.request.urlopen(asked, timeout=20)
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        with answer:
+            assert answer.status == status, (method, path, answer.read())
+    _watch_one_expire(member)
+
+
+def _watch_one_expire(member: Member) -> None:
+    asked = urllib.request.Request(f"{member.client_url}/v2/keys/gone?value=1&ttl=0", method="PUT")
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        index = json.load(answer)["node"]["createdIndex"]
+    path = f"v2/keys/gone?wait=true&waitIndex={index + 1}"
+    with urllib.request.urlopen(f"{member.client_url}/{path}", timeout=60) as answer:
+        assert json.load(answer)["action"] == "expire"
 
 
 def _call(channel: grpc.Channel, path: str, request: Any, answer: Any, **options: Any) -> Any:
@@ -210,16 +259,17 @@ def _leases(channel: grpc.Channel) -> None:
 
 
 def _watch(channel: grpc.Channel) -> None:
-    """A stream with two watchers, and four events for them; then the client gives it up."""
+    """A stream with watchers of two keys and two of their range, and events for them; then the client gives it up."""
     watch = channel.stream_stream(
         "/etcdserverpb.Watch/Watch", lambda m: m.SerializeToString(), pb.WatchResponse.FromString
     )
-    creates = [pb.WatchRequest(create_request=pb.WatchCreateRequest(key=key)) for key in (b"w1", b"w2")]
+    spans = (b"w1", b""), (b"w2", b""), (b"w", b"x"), (b"w", b"x")
+    creates = [pb.WatchRequest(create_request=pb.WatchCreateRequest(key=lo, range_end=hi)) for lo, hi in spans]
     stream = watch(_then_wait(creates), timeout=60)
-    assert [next(stream).created for _ in creates] == [True, True]
+    assert all([next(stream).created for _ in creates])
     for key in (b"w1", b"w2", b"w1"):
         _call(channel, "KV/Put", pb.PutRequest(key=key), pb.PutResponse)
-        assert len(next(stream).events) == 1
+        assert [len(next(stream).events) for _ in range(3)] == [1, 1, 1]
     stream.cancel()
 
 
@@ -258,6 +308,41 @@ def test_families_are_those_of_etcd_or_left_out_for_a_reason(both: list[Any]) ->
 def test_what_is_left_out_is_not_served(both: list[Any]) -> None:
     (_, _, _), (ours, _, _) = both
     assert not [name for name in ours if any(re.fullmatch(pattern, name) for pattern in LEFT_OUT)]
+
+
+def test_the_help_is_that_of_etcd(both: list[Any]) -> None:
+    theirs, ours = [dict(re.findall(r"^# HELP (\S+) (.*)$", text, re.M)) for _, _, text in both]
+    assert {name for name in theirs.keys() & ours.keys() if theirs[name] != ours[name]} == OWN_HELP.keys()
+
+
+def test_reads_of_the_v2_api_count_by_their_kind(both: list[Any]) -> None:
+    """NB: etcd looks through its members when it starts, and reads for each request whether users are in force."""
+    theirs, ours = [found["etcd_debugging_store_reads_total"] for _, found, _ in both]
+    one, all_below = (("action", "get"),), (("action", "getRecursive"),)
+    assert ours == {one: 3, all_below: theirs[all_below] - 1}
+
+
+def test_requests_for_keys_of_the_v2_api_are_timed(both: list[Any]) -> None:
+    counts, bounds = [
+        [found[f"etcd_http_successful_duration_seconds_{what}"] for _, found, _ in both] for what in ("count", "bucket")
+    ]
+    assert counts[1] == counts[0]
+    assert bounds[1].keys() == bounds[0].keys()
+
+
+def test_requests_of_the_v2_api_are_timed(both: list[Any]) -> None:
+    theirs, ours = [
+        {
+            key: count
+            for key, count in found["etcd_server_apply_duration_seconds_count"].items()
+            if ("version", "v2") in key
+        }
+        for _, found, _ in both
+    ]
+    syncs = {key for key in theirs.keys() | ours.keys() if ("op", "SYNC") in key}
+    assert {key: count for key, count in ours.items() if key not in syncs} == {
+        key: count for key, count in theirs.items() if key not in syncs
+    }
 
 
 def test_series_have_the_labels_of_etcd(both: list[Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from etcdz.api import errors
+from etcdz.proto import etcdserverpb as pb
 from etcdz.watch.hub import CHANGES, CHANGES_AND_PREV_KV, NOTHING, SERVED_AT_ONCE
 from tests.watch.world import CLUSTER_ID, MEMBER_ID, TERM, Client, World
 
@@ -394,3 +395,20 @@ def test_a_watcher_that_starts_in_the_future_is_not_told_with_the_others() -> No
     first = revisions(client.of(0))[0]
     told = [revisions(client.of(number)) for number in range(5)]
     assert told == [list(range(lo, 6)) for lo in (first, 4, first, 3, 4)]
+
+
+def test_an_event_counts_as_often_as_it_is_sent() -> None:
+    world = World()
+    client, other = Client(world), Client(world)
+    for _ in range(3):  # alike: their messages leave together
+        client.create(b"a", range_end=b"\0")
+    client.create(b"a", range_end=b"\0", filters=[pb.WatchCreateRequest.NOPUT])
+    other.create(b"b")
+    world.settle()
+    world.put(b"b")
+    world.put(b"c")
+    world.settle()
+    other.create(b"b", start_revision=1)
+    world.settle()
+    sent = [event for one in (client, other) for response in one.responses for event in response.events]
+    assert len(sent) == world.hub.events_sent == 3 * 2 + 1 + 1

@@ -260,7 +260,7 @@ def test_a_flipped_bit_in_the_database_is_refused_or_does_not_matter(at: int, tm
     ours, its = socket.socketpair()
     ours.close()
     with its, suppress(Refused):
-        path = receive(Body(its, bytes(body), len(body)), tmp_path, ETCDS_LEARNER, CLUSTER)[2]
+        path = receive(Body(its, bytes(body), len(body)), tmp_path, ETCDS_LEARNER, CLUSTER)["arrived"][2]
         assert Path(path).is_dir()
     assert list(tmp_path.glob("receiving-*")) == []
 
