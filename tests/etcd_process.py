@@ -10,6 +10,7 @@ polls: a thread reads the member's log, and whoever waits is woken by its lines 
 
 import functools
 import importlib.util
+import itertools
 import json
 import os
 import select
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
@@ -32,7 +34,8 @@ READY = "ready to serve client requests"
 PEER_URL = "http://localhost:2380"  # advertised, never listened on
 MEMBER_ID = 0x8E9E05C52164694D
 CLUSTER_ID = 0xCDF818194E3A8C32
-_PORTS = (20_000, 32_000)  # below the range from which Linux takes the local ports of outgoing connections
+_PORTS = (20_000, 32_000)
+"""Below the range from which Linux takes the local ports of outgoing connections, above etcdz.embed's own."""
 _TAIL_LINES = 2_000
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,15 +44,33 @@ class MemberFailed(Exception):
     """The member did not start or ended too soon; the text holds the last lines of its log."""
 
 
+def _own_ports(worker: int, workers: int) -> Iterator[int]:
+    """All ports of this process of the tests, one after the other from anywhere on, for ever."""
+    lo, hi = _PORTS
+    share = (hi - lo) // workers
+    own = range(lo + worker * share, lo + (worker + 1) * share)
+    begin = SystemRandom().randrange(
+        share
+    )  # not `random`, which pytest-randomly seeds: another run would have the same
+    return itertools.cycle([*own[begin:], *own[:begin]])
+
+
+_ports = _own_ports(
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on now.
 
+    Each process of a run of tests has its own, and gives none twice for as long as it can: nobody takes the port of a
+    member that is not started yet or is down for a moment, and no client of a member of the past finds another there.
     NB: not the kernel's choice (bind to 0): a client that reconnects to a port of the ephemeral range, while its
-    member is down, can connect to itself. SystemRandom, because pytest-randomly seeds the other one alike everywhere.
+    member is down, can connect to itself.
     """
-    random = SystemRandom()
     while True:
-        port = random.randrange(*_PORTS)
+        port = next(_ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -198,12 +219,14 @@ class Member:
             raise MemberFailed(self.report(f"did not log {text!r}"))
 
     def wait(self, timeout_s: float = 30) -> int:
-        """Waits for the member to end by itself; its exit code (negative: the signal)."""
+        """Waits for the member to end by itself; its exit code (negative: the signal). Its log is whole then."""
         if self._process is None:
             raise MemberFailed(f"{self.kind} is not running")
         code = self._exit_code(timeout_s)
         if code is None:
             raise MemberFailed(self.report(f"did not end within {timeout_s:g} s"))
+        if self._reader is not None:
+            self._reader.join(timeout=5)
         return code
 
     def _exit_code(self, timeout_s: float = 0) -> int | None:

@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 PUBLIC_NAME = "localhost"
 REJECTED = "rejected connection"
 REQUEST = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-CLIENT_TIMEOUT_S = 30
+CLIENT_TIMEOUT_S = 90
 
 
 class Pki(NamedTuple):
@@ -170,13 +170,15 @@ def curl(member: Member, pki: Pki, issued: Issued | None = None, *flags: str, pa
     return run(["curl", "-sS", "--noproxy", "*", *ca, *own, *flags, f"https://{member.target}/{path}"])
 
 
-def etcdctl(member: Member, pki: Pki, issued: Issued | None, *words: str, old: bool = False) -> Ended:
-    """etcdctl 3.5.1, or 3.4."""
+def etcdctl(
+    member: Member, pki: Pki, issued: Issued | None, *words: str, old: bool = False, patience: str = "60s"
+) -> Ended:
+    """etcdctl 3.5.1, or 3.4. patience: how long it tries to be served"""
     program = shutil.which("etcdctl", path="/usr/bin") if old else find_program("etcdctl")
     assert program is not None
     own = certificate_flags(issued, "--cert", "--key")
     command = ["env", "ETCDCTL_API=3", program, f"--endpoints={member.client_url}", f"--cacert={pki.authority.ca}"]
-    return run([*command, *own, "--dial-timeout=3s", "--command-timeout=3s", *words])
+    return run([*command, *own, f"--dial-timeout={patience}", f"--command-timeout={patience}", *words])
 
 
 def has_old_etcdctl() -> bool:

@@ -8,7 +8,7 @@ import socket
 from random import SystemRandom
 from typing import Final
 
-_RANGE: Final = (10_000, 32_000)
+_RANGE: Final = (10_000, 20_000)
 """Below the kernel's ephemeral ports: a client that connects again and again to one of those, while its member is down,
 can come to be connected to itself."""
 _ATTEMPTS: Final = 1_000

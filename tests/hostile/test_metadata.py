@@ -19,16 +19,16 @@ def _call_beside_a_watch(member: Member, size: int) -> tuple[int, int]:
             response_deserializer=pb.WatchResponse.FromString,
         )
         create = pb.WatchRequest(create_request=pb.WatchCreateRequest(key=b"metadata"))
-        events = watch(iter([create]), timeout=20)
+        events = watch(iter([create]), timeout=60)
         assert next(events).created
         code = 0
         try:
             ask = channel.unary_unary("/etcdserverpb.KV/Range")
-            ask(pb.RangeRequest(key=b"a").SerializeToString(), metadata=[("x", "t" * size)], timeout=20)
+            ask(pb.RangeRequest(key=b"a").SerializeToString(), metadata=[("x", "t" * size)], timeout=60)
         except grpc.RpcError as error:
             code = error.code().value[0]
         put = channel.unary_unary("/etcdserverpb.KV/Put")
-        put(pb.PutRequest(key=b"metadata").SerializeToString(), timeout=20)
+        put(pb.PutRequest(key=b"metadata").SerializeToString(), timeout=60)
         seen = len(next(events).events)
         events.cancel()
     return code, seen

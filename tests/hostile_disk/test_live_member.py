@@ -31,7 +31,7 @@ def put_all(member: Member) -> None:
 def read_all(member: Member) -> tuple[int, list[tuple[bytes, bytes, int]]]:
     with open_channel(member.target) as channel:
         read = unary(channel, "KV/Range", pb.RangeResponse)
-        found = read(pb.RangeRequest(key=b"\0", range_end=b"\0"), timeout=20, wait_for_ready=True)
+        found = read(pb.RangeRequest(key=b"\0", range_end=b"\0"), timeout=60, wait_for_ready=True)
         return found.header.revision, [(kv.key, kv.value, kv.mod_revision) for kv in found.kvs]
 
 

@@ -40,7 +40,7 @@ class _Etcd:
     def ask(self, name: str, request: Any) -> Outcome:
         call = self.channel.unary_unary(f"/etcdserverpb.{METHODS[name]}")
         try:
-            return 0, None, call(request.SerializeToString(), timeout=20, wait_for_ready=True)
+            return 0, None, call(request.SerializeToString(), timeout=60, wait_for_ready=True)
         except grpc.RpcError as error:
             return error.code().value[0], error.details(), b""
 

@@ -1,5 +1,6 @@
 """A restore or a migration that was killed: no member starts as an empty cluster on what it has left."""
 
+import itertools
 import random
 import signal
 import subprocess
@@ -78,10 +79,12 @@ def test_a_killed_restore(
     first = Etcdz(tmp_path / "whole")
     limit_s = took_s(restore(path, first, None), first.data_dir / RESTORING)
     refused = 0
-    for number in range(20 if is_long else 2):
+    for number in itertools.count():
+        if refused and number >= (20 if is_long else 2):
+            break
         wal_dir = tmp_path / f"{number}.wal" if elsewhere else None
         member = Etcdz(tmp_path / str(number), *([f"--wal-dir={wal_dir}"] if wal_dir else []))
-        after_s = rng.uniform(0, 1.1) * limit_s if number else 0
+        after_s = rng.uniform(0, 1.1) * limit_s if refused else 0  # on a busy machine even that may be too late
         killed(restore(path, member, wal_dir), member.data_dir / RESTORING, after_s)
         if (member.data_dir / RESTORING).exists():
             with pytest.raises(MemberFailed, match=r"member\.restoring is what a `snapshot restore`"):
@@ -91,18 +94,22 @@ def test_a_killed_restore(
             assert etcdzutl(restore(path, member, wal_dir)) == 0
         with member:
             assert hash_kv(member) == expected
-    assert refused, "at least the first was killed before it was whole"
 
 
 def test_a_restore_goes_nowhere_near_one_that_is_at_work(
     snapshot: tuple[Path, tuple[int, int, int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, expected = snapshot
-    member = Etcdz(tmp_path)
-    at_work = subprocess.Popen([sys.executable, "-m", "etcdz.cli.utl", *restore(path, member, None)])
-    while not (member.data_dir / RESTORING / "snap").exists():
-        assert at_work.poll() is None
-    at_work.send_signal(signal.SIGSTOP)
+    for number in itertools.count():
+        member = Etcdz(tmp_path / str(number))
+        at_work = subprocess.Popen([sys.executable, "-m", "etcdz.cli.utl", *restore(path, member, None)])
+        while not (member.data_dir / RESTORING / "snap").exists() and at_work.poll() is None:
+            pass
+        at_work.send_signal(signal.SIGSTOP)
+        if (member.data_dir / RESTORING).exists():
+            break
+        at_work.send_signal(signal.SIGCONT)  # it was done before it was stopped
+        assert at_work.wait() == 0
     assert etcdzutl(restore(path, member, None)) == 1
     assert "another restore is at work in" in capsys.readouterr().err
     at_work.send_signal(signal.SIGCONT)

@@ -16,7 +16,7 @@ from etcdz.proto import etcdserverpb as pb
 from tests.cluster_process import until
 from tests.etcd_process import Etcdz, Member, RealEtcd
 
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 REFUSALS = (
     "PERMISSION_DENIED",
     "etcdserver: user name is empty",
@@ -225,7 +225,7 @@ class AuthPair:
             etcd, subject = both()
             return etcd == subject
 
-        until(are_equal, 20, lambda: "\n".join(_differences(*both())))
+        until(are_equal, 60, lambda: "\n".join(_differences(*both())))
         return sum(map(len, both()[0]))
 
     def compare(self, call: AuthCall) -> Answer:

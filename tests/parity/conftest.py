@@ -62,7 +62,7 @@ def _holder(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> 
 
 @pytest.fixture
 def pair(_holder: _Holder, request: pytest.FixtureRequest) -> Iterator[Pair]:
-    """Both at the same revision, whatever a test before has asked of one of them alone."""
+    """Both at the same revision and without leases, whatever a test before has asked of them or of one of them."""
     failed_before = request.session.testsfailed
     found = _holder.get()
     found.level()

@@ -14,7 +14,7 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _CONTINUATION = 0, 1, 3, 4, 6, 7, 9
 _END_STREAM, _ACK, _END_HEADERS = 0x1, 0x1, 0x4
 _STREAM = 1
-_TIMEOUT_S = 20
+_TIMEOUT_S = 60
 
 
 class Reply(NamedTuple):

@@ -32,7 +32,7 @@ class Gateway:
         self._connection = self._connect()
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.target, timeout=20)
+        return http.client.HTTPConnection(self.target, timeout=60)
 
     def call(
         self, path: str, body: str | bytes | None, headers: dict[str, str] | None = None, method: str = "POST"

@@ -32,7 +32,7 @@ class PipelinedClient:
 
     def __init__(self, url: str) -> None:
         place = urlsplit(url)
-        self._socket = socket.create_connection((place.hostname, place.port), timeout=30)
+        self._socket = socket.create_connection((place.hostname, place.port), timeout=60)
         self._read = b""
 
     def send(self, requests: bytes) -> None:

@@ -70,9 +70,10 @@ OTHERWISE = ("member remove 272e204152",)
 
 def told_by(member: Member, command: str) -> str:
     """What a command prints, without what differs between members."""
-    words = [str(ETCDCTL), "--no-sync", f"--endpoints={member.client_url}", *command.split(" ")]
+    patience = "--timeout=60s", "--total-timeout=60s"
+    words = [str(ETCDCTL), "--no-sync", *patience, f"--endpoints={member.client_url}", *command.split(" ")]
     done = subprocess.run(
-        words, env={**os.environ, "ETCDCTL_API": "2"}, capture_output=True, text=True, timeout=30, check=False
+        words, env={**os.environ, "ETCDCTL_API": "2"}, capture_output=True, text=True, timeout=120, check=False
     )
     text = f"{done.stdout}{done.stderr}exit status {done.returncode}"
     text = text.replace(member.client_url, "<url>")

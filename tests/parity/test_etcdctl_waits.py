@@ -10,9 +10,9 @@ import pytest
 
 from etcdz.proto import etcdserverpb as pb
 from tests.parity.pair import Pair, Side
-from tests.parity.test_etcdctl import EACH_VERSION, alike, environment, etcdctls
+from tests.parity.test_etcdctl import EACH_VERSION, PATIENCE, alike, environment, etcdctls
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 _WAIT_S = 60
 
@@ -28,7 +28,7 @@ class Terminal:
 
     def begin(self, *words: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            [self._program, f"--endpoints={self.side.member.target}", *words],
+            [self._program, *PATIENCE, f"--endpoints={self.side.member.target}", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

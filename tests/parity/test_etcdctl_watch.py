@@ -15,7 +15,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import RealEtcd
 from tests.parity.pair import Pair, Side, make_pair
-from tests.parity.test_etcdctl import EACH_VERSION, VERSIONS, environment, etcdctls, only_long
+from tests.parity.test_etcdctl import EACH_VERSION, PATIENCE, VERSIONS, environment, etcdctls, only_long
 
 TIMEOUT_S = 60
 HISTORY = ((b"w/a", b"1"), (b"w/b", b"2"), (b"w/c", b"3"), (b"w/b", None), (b"w/a", b"END"))
@@ -63,7 +63,7 @@ class Watch:
 
     def __init__(self, program: str, side: Side, case: Case) -> None:
         self._process = subprocess.Popen(
-            [program, f"--endpoints={side.member.target}", "watch", *case.words],
+            [program, *PATIENCE, f"--endpoints={side.member.target}", "watch", *case.words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -32,7 +32,7 @@ REQUESTS = {
 
 def _ask(member: Member, line: str, *headers: str) -> tuple[bytes, set[bytes], bytes]:
     """(status line, headers in lower case without Date, body)"""
-    with connect(member.target, 10) as sock:
+    with connect(member.target) as sock:
         sock.sendall("\r\n".join([f"{line} HTTP/1.1", *headers, CLOSE, "", ""]).encode())
         sock.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: sock.recv(1 << 16), b""))

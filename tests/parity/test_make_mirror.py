@@ -11,7 +11,7 @@ import pytest
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, RealEtcd
 from tests.parity.pair import FAST_ELECTION, Side
-from tests.parity.test_etcdctl import EACH_VERSION, environment, etcdctls
+from tests.parity.test_etcdctl import EACH_VERSION, PATIENCE, environment, etcdctls
 
 KEYS = 1_100
 """More than make-mirror fetches at a time."""
@@ -60,8 +60,9 @@ def events(side: Side, key: bytes) -> Iterator[Any]:
 
 @contextmanager
 def mirror(program: str, source: Side, target: Side, prefix: str) -> Iterator[None]:
-    words = [program, f"--endpoints={source.member.target}", "make-mirror", f"--prefix={prefix}", target.member.target]
-    process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    words = ["make-mirror", f"--prefix={prefix}", target.member.target]
+    command = [program, *PATIENCE, f"--endpoints={source.member.target}", *words]
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         yield
         assert process.poll() is None, "it goes on until it is told to stop"

@@ -88,7 +88,7 @@ Scraped = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 def scrape(member: Member) -> tuple[dict[str, str], Scraped, str]:
     """(family -> type, sample -> labels -> value, the text)"""
-    with urllib.request.urlopen(f"{member.client_url}/metrics", timeout=20) as answer:
+    with urllib.request.urlopen(f"{member.client_url}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     kinds: dict[str, str] = {}
     samples: Scraped = {}
@@ -116,7 +116,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> lis
 def do_work(member: Member) -> None:
     """One call after the other."""
     with open_channel(member.target) as channel:
-        grpc.channel_ready_future(channel).result(timeout=30)
+        grpc.channel_ready_future(channel).result(timeout=60)
         _write(channel)
         _transactions(channel)
         _leases(channel)
@@ -141,7 +141,7 @@ def _over_json(member: Member) -> None:
     ):
         asked = urllib.request.Request(f"{member.client_url}/v3/{path}", json.dumps(body).encode())
         try:
-            answer = urllib.request.urlopen(asked, timeout=20)
+            answer = urllib.request.urlopen(asked, timeout=60)
         except urllib.error.HTTPError as refusal:
             answer = refusal
         with answer:
@@ -188,7 +188,7 @@ def _watch_one_expire(member: Member) -> None:
 
 
 def _call(channel: grpc.Channel, path: str, request: Any, answer: Any, **options: Any) -> Any:
-    return unary(channel, path, answer)(request, timeout=20, **options)
+    return unary(channel, path, answer)(request, timeout=60, **options)
 
 
 def _write(channel: grpc.Channel) -> None:
@@ -251,7 +251,7 @@ def _leases(channel: grpc.Channel) -> None:
         request_serializer=lambda m: m.SerializeToString(),
         response_deserializer=pb.LeaseKeepAliveResponse.FromString,
     )
-    answers = list(keep(iter([pb.LeaseKeepAliveRequest(ID=71), pb.LeaseKeepAliveRequest(ID=72)]), timeout=20))
+    answers = list(keep(iter([pb.LeaseKeepAliveRequest(ID=71), pb.LeaseKeepAliveRequest(ID=72)]), timeout=60))
     assert [answer.TTL for answer in answers] == [60, 3000]
     for lease_id in (71, 73):
         _call(channel, "Lease/LeaseRevoke", pb.LeaseRevokeRequest(ID=lease_id), pb.LeaseRevokeResponse)

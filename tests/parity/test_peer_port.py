@@ -102,7 +102,7 @@ def ask(port: int, method: str, path: str, headers: dict[str, str], body: bytes)
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
     request = "\r\n".join([*lines, "", ""]).encode() + body
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sock.sendall(request)
         return read_answer(sock, method == "HEAD")
 

@@ -11,7 +11,7 @@ from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Member, RealEtcd
 from tests.wire.conversation import HELLO, Reader, call, changed, ping, window_update
 
-FLAGS = ("--grpc-keepalive-interval=1s", "--grpc-keepalive-timeout=500ms", "--grpc-keepalive-min-time=1h")
+FLAGS = ("--grpc-keepalive-interval=5s", "--grpc-keepalive-timeout=500ms", "--grpc-keepalive-min-time=1h")
 PUT = changed((b":path", b"/etcdserverpb.KV/Put"))
 BODY = pb.PutRequest(key=b"ping").SerializeToString()
 
@@ -38,7 +38,7 @@ def members(tmp_path_factory: pytest.TempPathFactory, subject: type[Member]) -> 
 def frames_until_the_end(member: Member, sent: bytes) -> list[str]:
     """Kinds of the frames that came; the last line is the connection's end."""
     reader, lines = Reader(), []
-    with socket.create_connection(("127.0.0.1", member.client_port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", member.client_port), timeout=60) as client:
         client.sendall(sent)
         while True:
             try:
@@ -55,10 +55,19 @@ def comparable(lines: list[str]) -> list[str]:
     return [line.removesuffix(" grpc-message=") for line in lines if line != BANDWIDTH_PROBE]
 
 
+@pytest.fixture(scope="module")
+def heard(members: list[Member]) -> dict[str, list[list[str]]]:
+    """What each has said to each client. All at once: most of it is the time until a member breaks the silence. That is
+    long enough for a busy machine to have answered the call."""
+    with ThreadPoolExecutor(len(SENT) * len(members)) as pool:
+        under_way = {
+            name: [pool.submit(frames_until_the_end, member, sent) for member in members] for name, sent in SENT.items()
+        }
+        return {name: [comparable(each.result()) for each in both] for name, both in under_way.items()}
+
+
 @pytest.mark.parametrize("name", SENT)
-def test_pings(name: str, members: list[Member]) -> None:
-    with ThreadPoolExecutor(len(members)) as pool:  # most of it is the time until a member says something
-        found = pool.map(lambda member: comparable(frames_until_the_end(member, SENT[name])), members)
-        expected, ours = found
+def test_pings(name: str, heard: dict[str, list[list[str]]]) -> None:
+    expected, ours = heard[name]
     assert ours == expected
     assert "PING" in expected[0]

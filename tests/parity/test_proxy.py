@@ -44,7 +44,7 @@ class ProxyOfEtcd(RealEtcd):
 
 
 def asked(proxy: Member, method: str, path: str, body: str | None = None) -> tuple[object, ...]:
-    connection = http.client.HTTPConnection(urlsplit(proxy.client_url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(proxy.client_url).netloc, timeout=60)
     connection.request(method, path, None if body is None else body.encode(), FORM)
     answer = connection.getresponse()
     told = answer.status, [answer.headers.get(name) for name in HEADERS], answer.read().decode()
@@ -54,7 +54,7 @@ def asked(proxy: Member, method: str, path: str, body: str | None = None) -> tup
 
 def streamed(proxy: Member) -> list[str]:
     """What a client that waits is told, as soon as it is there."""
-    connection = http.client.HTTPConnection(urlsplit(proxy.client_url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(proxy.client_url).netloc, timeout=60)
     connection.request("GET", "/v2/keys/s?wait=true&stream=true&recursive=true")
     answer = connection.getresponse()
     lines = []
@@ -68,12 +68,13 @@ def streamed(proxy: Member) -> list[str]:
 def test_a_proxy_answers_as_etcds_does(tmp_path: Path) -> None:
     with Cluster(tmp_path, ["etcdz"], "--enable-v2", *FAST) as cluster:
         member = cluster["m0"]
-        flags = "--proxy-failure-wait=600000", f"--initial-cluster=m0={member.peer_url}"
+        times = "--proxy-failure-wait=600000", "--proxy-dial-timeout=30000", "--proxy-write-timeout=30000"
+        flags = *times, f"--initial-cluster=m0={member.peer_url}"
         with (
             ProxyOfEtcdz(tmp_path / "ours", "--proxy=on", *flags) as ours,
             ProxyOfEtcd(tmp_path / "theirs", "--proxy=on", "--enable-v2", *flags) as etcds,
         ):
-            until(lambda: member.client_url in str(asked(etcds, "GET", "/v2/config/local/proxy")), 30, ours.log_tail)
+            until(lambda: member.client_url in str(asked(etcds, "GET", "/v2/config/local/proxy")), 60, ours.log_tail)
             told = []
             for proxy in (ours, etcds):
                 answers = [asked(proxy, *call) for call in CALLS]

@@ -159,7 +159,7 @@ def test_raw_request(pair: Pair, case: Raw) -> None:
         assert got.grpc_status == expected.grpc_status, got
         if case.measure == ALL:
             assert (got.grpc_message or "") == expected.grpc_message
-            assert got.body == expected.body
+            assert pair.sides[1].alike_body(got.body) == pair.sides[0].alike_body(expected.body)
     revisions = [_revision(side.member.target) for side in pair.sides]
     assert revisions[0] == revisions[1], "what was refused must leave nothing behind, what was served must be there"
 
@@ -191,6 +191,9 @@ def test_size_of_a_request(pair: Pair, size: int) -> None:
     pair.begin_conversation()
     request = pb.PutRequest(key=b"big", value=b"v" * size)
     expected, got = (side.ask("Put", request) for side in pair.sides)
+    for side, answer in zip(pair.sides, (expected, got), strict=True):
+        if answer.message is not None:
+            answer.message.header.raft_term = side.plain_term(answer.message.header.raft_term)
     assert got == expected
 
 
@@ -216,5 +219,7 @@ def test_a_large_answer_arrives_whole(pair: Pair) -> None:
         for side in pair.sides:
             side.must("Put", pb.PutRequest(key=b"large/%d" % at, value=bytes([at]) * _MIB))
     expected, got = (side.must("Range", pb.RangeRequest(key=b"large/", range_end=b"large0")) for side in pair.sides)
+    for side, answer in zip(pair.sides, (expected, got), strict=True):
+        answer.header.raft_term = side.plain_term(answer.header.raft_term)
     assert got == expected
     assert (got.count, got.header.revision) == (6, base + 6)

@@ -133,7 +133,7 @@ def test_random_calls_are_answered_alike(tmp_path: Path, request: pytest.Fixture
         RealEtcd(tmp_path / "theirs", "--enable-v2", "--unsafe-no-fsync") as etcd,
         Etcdz(tmp_path / "ours", "--enable-v2", "--unsafe-no-fsync") as ours,
     ):
-        clients = [http.client.HTTPConnection(urlsplit(one.client_url).netloc, timeout=20) for one in (ours, etcd)]
+        clients = [http.client.HTTPConnection(urlsplit(one.client_url).netloc, timeout=60) for one in (ours, etcd)]
         for number in range(CALLS_LONG if is_long else CALLS):
             asked = first[number] if number < len(first) else random_call(rng)
             answers = [told(client, asked) for client in clients]

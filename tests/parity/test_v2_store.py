@@ -55,7 +55,7 @@ def checked(call: Call) -> KeyRequest | V2Error:
 
 def told_by_etcd(etcd: RealEtcd, seed: int, count: int) -> list[Told]:
     rng, told, index = random.Random(seed), [], 0
-    connection = http.client.HTTPConnection(urlsplit(etcd.client_url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(etcd.client_url).netloc, timeout=60)
     for _ in range(count):
         answer = ask(connection, random_call(rng, index))
         index = int(answer[2] or 0) or index
