@@ -41,6 +41,7 @@ from actors.listener.scrapes import Scrapes
 from actors.listener.snapshots import Snapshots
 from actors.listener.spokesman import Spokesman
 from actors.listener.streams import Streams
+from actors.listener.tracing import ConnectionTracer, Tracing
 from actors.listener.v2_auth import V2Auth
 from actors.listener.v2_info import V2Info
 from actors.listener.v2_keys import V2Keys
@@ -91,6 +92,7 @@ from etcdz.wire.known_heads import KnownHeads
 from etcdz.wire.request_head import Method
 from etcdz.wire.server import GrpcServerConnection, ServerSettings
 from etcdz.wire.timed_server import TimedServerConnection
+from etcdz.wire.traced_server import TracedServerConnection
 from etcdz.wire.unfinished import UnfinishedRequests
 
 TIMER_S = 0.1
@@ -165,6 +167,7 @@ class ListenerActor(Actor):
         self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
         self.tally = CallTally(CallTimes() if config.metrics == "extensive" else None)
         self.connection_errors = 0
+        self.tracing = Tracing(self, config) if config.tracing else None
         self.auth_news = AuthNews()
         self.calls = Calls(self, self.config)
         self.identities = self.calls.identities
@@ -299,13 +302,16 @@ class ListenerActor(Actor):
         text = "".join(traceback.format_exception(error))
         self.log.error("a defect ended a connection", remote=connection.remote, error=repr(error), stack=text)
 
-    def new_grpc(self, offer: Offer) -> GrpcServerConnection:
+    def new_grpc(self, connection: Connection) -> GrpcServerConnection:
         """The protocol of a client that speaks HTTP/2."""
-        settings = self.settings
+        settings, offer = self.settings, connection.offer
         if offer.http2:
             takes_pieces = self._router_of(offer).takes_pieces_of
             settings = settings._replace(serves_http=True, serves_grpc=offer.grpc, takes_pieces=takes_pieces)
         tally, clock = self.tally, time.monotonic
+        if self.tracing is not None:
+            tracer = ConnectionTracer(self.tracing, connection.remote)
+            return TracedServerConnection(self.methods, settings, clock, self.unfinished, tally, tracer)
         if tally.times is not None:
             return TimedServerConnection(self.methods, settings, clock, self.unfinished, tally, tally.times)
         return GrpcServerConnection(self.methods, settings, clock, self.unfinished, tally)
@@ -662,6 +668,8 @@ class ListenerActor(Actor):
     def on_stop(self) -> None:
         """Refuses new connections and streams, and lets the calls under way finish."""
         self.event_loop.run_until_complete(self._drain_connections())
+        if self.tracing is not None:
+            self.tracing.close()
         self.tell_last_figures()
 
     async def _drain_connections(self) -> None:

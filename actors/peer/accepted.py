@@ -186,6 +186,8 @@ class AcceptedConnection(asyncio.Protocol):
             if not self._may_go_on():
                 return
             if not left:
+                if self.deadline is not None:  # what has come and waits for us is no silence of its sender
+                    self.deadline = self._host.event_loop.time() + READ_S
                 self._host.event_loop.call_soon(self._take_more)
                 return
             events = self._reader.proceed()

@@ -11,8 +11,18 @@ from typing import NamedTuple
 
 from etcdz.config.literals import parse_bool, quote
 
-Values = Mapping[str, str]
-"""Flag name -> value; of a boolean flag "true" or "false"."""
+
+class Values(dict[str, str]):
+    """Flag name -> value; of a boolean flag "true" or "false".
+
+    given           those that the command line names
+    after_dashes    the arguments behind `--`; None: there is none
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.given: set[str] = set()
+        self.after_dashes: list[str] | None = None
 
 
 class UsageError(Exception):
@@ -28,7 +38,7 @@ class CommandError(Exception):
 
 
 class Flag(NamedTuple):
-    """One flag. required: the command fails without it, in cobra's words"""
+    """One flag. required: the command fails without it, in cobra's words. check: raises ValueError, says why not"""
 
     name: str
     help: str
@@ -36,6 +46,7 @@ class Flag(NamedTuple):
     short: str = ""
     is_bool: bool = False
     required: bool = False
+    check: Callable[[str], object] | None = None
 
     @property
     def head(self) -> str:
@@ -50,8 +61,12 @@ class Flag(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command. use: its line of usage without the commands that lead to it. run: (arguments, flags) -> exit
-    status"""
+    """One command.
+
+    use         its line of usage without the commands that lead to it
+    run         (arguments, flags) -> exit status
+    by_prefix   of a root: a command may be named by its first letters, if no other has the same
+    """
 
     name: str
     short: str
@@ -60,6 +75,7 @@ class Command(NamedTuple):
     flags: tuple[Flag, ...] = ()
     children: "tuple[Command, ...]" = ()
     is_hidden: bool = False
+    by_prefix: bool = False
 
 
 _HELP = "help"
@@ -67,10 +83,10 @@ _HELP = "help"
 
 def execute(root: Command, argv: Sequence[str]) -> int:
     """Runs what argv asks for. return the exit status."""
-    path, words = _descend(root, argv)
+    path, words = descend(root, argv)
     command = path[-1]
     try:
-        arguments, values = _parse(command, root, words)
+        arguments, values = parse(command, root, words)
         if values[_HELP] == "true" or (command.run is None and command is not root) or not argv:
             sys.stdout.write(usage(path))
             return 0
@@ -97,7 +113,7 @@ def _unknown(root: Command, arguments: Sequence[str]) -> int:
     return 1
 
 
-def _descend(root: Command, argv: Sequence[str]) -> tuple[list[Command], list[str]]:
+def descend(root: Command, argv: Sequence[str]) -> tuple[list[Command], list[str]]:
     """(the way to the command that argv names, all other words)"""
     path, words = [root], list(argv)
     at = 0
@@ -107,12 +123,20 @@ def _descend(root: Command, argv: Sequence[str]) -> tuple[list[Command], list[st
             flag = _find(word.partition("=")[0], _flags(path[-1], root))
             at += 1 if flag is None or flag.is_bool or "=" in word or _is_glued(word) else 2
             continue
-        child = next((c for c in path[-1].children if c.name == word), None)
+        child = _child(path[-1], word, root.by_prefix)
         if child is None:
             break
         path.append(child)
         del words[at]
     return path, words
+
+
+def _child(command: Command, word: str, by_prefix: bool) -> Command | None:
+    exact = next((child for child in command.children if child.name == word), None)
+    if exact is not None or not by_prefix:
+        return exact
+    alike = [child for child in command.children if child.name.startswith(word)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _flags(command: Command, root: Command) -> tuple[Flag, ...]:
@@ -131,15 +155,16 @@ def _is_glued(word: str) -> bool:
     return not word.startswith("--") and len(word) > 2
 
 
-def _parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """(arguments, value of every flag). raises UsageError"""
+def parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[str], Values]:
+    """(arguments, value of every flag), out of what `descend` has left. raises UsageError"""
     flags = _flags(command, root)
-    values = {flag.name: flag.default or ("false" if flag.is_bool else "") for flag in flags}
+    values = Values({flag.name: flag.default or ("false" if flag.is_bool else "") for flag in flags})
     arguments: list[str] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
         if word == "--":
+            values.after_dashes = rest
             return arguments + rest, values
         if not word.startswith("-") or word == "-":
             arguments.append(word)
@@ -158,14 +183,27 @@ def _parse(command: Command, root: Command, words: Sequence[str]) -> tuple[list[
         else:
             shown = word if word.startswith("--") else f"'{word[1]}' in {word}"
             raise UsageError(f"flag needs an argument: {shown}")
+        values.given.add(flag.name)
+        _check(flag, values[flag.name])
     return arguments, values
+
+
+def _check(flag: Flag, value: str) -> None:
+    if flag.check is None:
+        return
+    try:
+        flag.check(value)
+    except ValueError as error:
+        short = f"-{flag.short}, " if flag.short else ""
+        raise UsageError(f'invalid argument {quote(value)} for "{short}--{flag.name}" flag: {error}') from None
 
 
 def _bool(flag: Flag, value: str) -> str:
     try:
         return "true" if parse_bool(value) else "false"
-    except ValueError as error:
-        raise UsageError(f'invalid argument {quote(value)} for "--{flag.name}" flag: {error}') from None
+    except ValueError:
+        text = f"strconv.ParseBool: parsing {quote(value)}: invalid syntax"
+        raise UsageError(f'invalid argument {quote(value)} for "--{flag.name}" flag: {text}') from None
 
 
 # ---- usage ----

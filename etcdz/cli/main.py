@@ -10,6 +10,7 @@ Commands are loaded when asked for, so that each costs only its own imports.
 """
 
 import importlib
+import importlib.util
 import os
 import socket
 import sys
@@ -48,6 +49,13 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     return run_member(argv, os.environ if environ is None else environ)
 
 
+def _can_trace() -> bool:
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.grpc") is not None
+    except ModuleNotFoundError:  # a package above it is missing
+        return False
+
+
 def run_member(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Read the configuration, say how that went as etcd does, and run the member. return the exit status."""
     try:
@@ -57,7 +65,7 @@ def run_member(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _run_member(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    reading = read(argv[1:], environ, Host(_read_file, len(os.sched_getaffinity(0)), _default_host))
+    reading = read(argv[1:], environ, Host(_read_file, len(os.sched_getaffinity(0)), _default_host, _can_trace))
     _write(reading.early)
     outcome = reading.outcome
     if isinstance(outcome, ExitRequest):

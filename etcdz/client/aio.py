@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
@@ -161,6 +162,10 @@ class Client:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def do(self, request: Request[R]) -> R:
+        """A request that has no method of its own here."""
+        return await self._loop.do(request)
 
     # ---- keys ----
 
@@ -431,10 +436,11 @@ class Watch:
         return event
 
     async def _next(self, timeout: float | None) -> Event | None:
-        events = self._watcher.events
+        events: deque[Event] = self._watcher.events
         if events:
             return events.popleft()
-        return await self._loop.do(Ask(lambda core: self._watcher.take(), timeout, self._watcher.put_back))
+        ask: Ask[Event | None] = Ask(lambda core: self._watcher.take(), timeout, self._watcher.put_back)
+        return await self._loop.do(ask)
 
 
 class Lease:

@@ -4,6 +4,7 @@ import os
 import random
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
@@ -130,6 +131,10 @@ class Client:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def do(self, request: Request[R]) -> R:
+        """A request that has no method of its own here."""
+        return self._reactor.do(request)
 
     # ---- keys ----
 
@@ -386,8 +391,9 @@ class Watch:
         return event
 
     def _next(self, timeout: float | None) -> Event | None:
+        events: deque[Event] = self._watcher.events
         try:
-            return self._watcher.events.popleft()
+            return events.popleft()
         except IndexError:
             return self._reactor.do(Ask(self._take, timeout, self._watcher.put_back))
 

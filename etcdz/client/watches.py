@@ -35,9 +35,13 @@ NO_DELETE: Final = 1
 
 
 class WatchOptions:
-    """What is watched. filters: NO_PUT, NO_DELETE."""
+    """What is watched. filters: NO_PUT, NO_DELETE.
 
-    __slots__ = ("filters", "fragment", "key", "prev", "progress", "range_end", "requires_leader", "start")
+    whole   what is taken are WatchResponse messages, their fragments put together, not single events; those that tell
+            how far the watch is come whenever a server sends them
+    """
+
+    __slots__ = ("filters", "fragment", "key", "prev", "progress", "range_end", "requires_leader", "start", "whole")
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class WatchOptions:
         filters: tuple[int, ...] = (),
         fragment: bool = True,
         requires_leader: bool = False,
+        whole: bool = False,
     ) -> None:
         self.key = key
         self.range_end = range_end
@@ -58,6 +63,7 @@ class WatchOptions:
         self.filters = filters
         self.fragment = fragment
         self.requires_leader = requires_leader
+        self.whole = whole
 
 
 class Watcher:
@@ -67,7 +73,7 @@ class Watcher:
         self.options = options
         self.watch_id = watch_id
         self.next_revision = options.start
-        self.events: deque[Event] = deque()
+        self.events: deque[Any] = deque()
         self.error: EtcdError | None = None
         self.ended = False
         self.created: Pending[int] = Pending()
@@ -75,7 +81,7 @@ class Watcher:
         self.core: Host | None = None
         self._was_denied = False
         self._fragments: list[Any] = []
-        self._waiters: deque[Pending[Event | None]] = deque()
+        self._waiters: deque[Pending[Any]] = deque()
 
     def create_request(self) -> bytes:
         """As it is to be created now, the first time or anew."""
@@ -112,18 +118,20 @@ class Watcher:
         if self._fragments:
             events = [*self._fragments, *response.events]
             self._fragments.clear()
-            self._tell(events)
+            self._tell(response, events)
         elif response.events:
-            self._tell(response.events)
+            self._tell(response, response.events)
         else:
             self.next_revision = max(self.next_revision, revision + 1)
-            if self.options.progress:
+            if self.options.whole:
+                self._add([response])
+            elif self.options.progress:
                 self._add([Event(PROGRESS, NO_KEY, None, revision)])
         return ""
 
-    def take(self) -> Pending[Event | None]:
-        """The next event, or None at the end; it fails with what ended the watch."""
-        pending: Pending[Event | None] = Pending()
+    def take(self) -> Pending[Any]:
+        """The next event (of `whole`: message), or None at the end; it fails with what ended the watch."""
+        pending: Pending[Any] = Pending()
         if self.events:
             pending.finish(self.events.popleft())
         elif self.error is not None:
@@ -154,8 +162,12 @@ class Watcher:
             else:
                 waiter.finish(None)
 
-    def _tell(self, found: Any) -> None:
+    def _tell(self, response: Any, found: Any) -> None:
+        """found: all events of the response and of its fragments"""
         events, start = [], self.next_revision
+        if self.options.whole:
+            self._tell_whole(response, [event for event in found if event.kv.mod_revision >= start])
+            return
         for event in found:
             kv = key_value(event.kv)
             if kv.mod_revision < start:
@@ -166,7 +178,14 @@ class Watcher:
             self.next_revision = events[-1].revision + 1
             self._add(events)
 
-    def _add(self, events: list[Event], in_front: bool = False) -> None:
+    def _tell_whole(self, response: Any, found: list[Any]) -> None:
+        from etcdz.proto import etcdserverpb as pb
+
+        if found:
+            self.next_revision = found[-1].kv.mod_revision + 1
+            self._add([pb.WatchResponse(header=response.header, events=found)])
+
+    def _add(self, events: list[Any], in_front: bool = False) -> None:
         if in_front:
             self.events.extendleft(events)
         else:
@@ -183,6 +202,8 @@ class Watcher:
     def _on_canceled(self, response: Any) -> str:
         reason = _plain_reason(response.cancel_reason)
         if response.compact_revision or reason == api.COMPACTED.text:
+            if self.options.whole:
+                self._add([response])
             error = Compacted()
             error.compact_revision = response.compact_revision
             self.end(error)

@@ -13,6 +13,7 @@ from etcdz.config.kinds import BOOLEAN
 from etcdz.config.literals import format_duration, quote
 from etcdz.config.retention import PERIODIC, REVISION
 from etcdz.telemetry.logs import LEVELS
+from etcdz.telemetry.trace_context import SAMPLES_MAX
 from etcdz.tls.settings import TLS_VERSIONS
 
 ELECTION_MS_MAX: Final = 50_000
@@ -182,6 +183,21 @@ def _tls_versions(settings: Settings) -> str | None:
     return None
 
 
+def _tracing(settings: Settings) -> str | None:
+    if not is_traced(settings):
+        return None
+    rate = settings["experimental-distributed-tracing-sampling-rate"] or settings["distributed-tracing-sampling-rate"]
+    if rate < 0:
+        return "tracing sampling rate must be positive"
+    return f"tracing sampling rate must be less than {SAMPLES_MAX}" if rate > SAMPLES_MAX else None
+
+
+def is_traced(settings: Settings) -> bool:
+    """Whether spans of calls are to be exported."""
+    names = ("experimental-enable-distributed-tracing", "enable-distributed-tracing")
+    return any(settings[name] for name in names)
+
+
 _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _bind,
     _advertise,
@@ -195,6 +211,7 @@ _CHECKS: Final[tuple[Callable[[Settings], str | None], ...]] = (
     _compact_hash_check,
     _compaction_mode,
     _tls_versions,
+    _tracing,
 )
 
 

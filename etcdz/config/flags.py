@@ -77,8 +77,6 @@ _SUPPORTED: Final[dict[str, Callable[[Any], bool]]] = {
 MISSED: Final[dict[str, str]] = {
     "memory-mlock": "memory is not kept from being swapped out",
     "experimental-memory-mlock": "memory is not kept from being swapped out",
-    "enable-distributed-tracing": "no spans are sent",
-    "experimental-enable-distributed-tracing": "no spans are sent",
     "experimental-stop-grpc-service-on-defrag": "clients are served while the member defragments",
 }
 """What a user may expect of a flag without effect, and does not get: the log says so."""
@@ -386,11 +384,32 @@ _LOGGING: Final[tuple[_Row, ...]] = (
 )
 
 _TRACING: Final[tuple[_Row, ...]] = (
-    ("enable-distributed-tracing", BOOL, "false", WITHOUT_EFFECT, "Send spans to an OpenTelemetry collector."),
-    ("distributed-tracing-address", STRING, "localhost:4317", WITHOUT_EFFECT, "Where the collector listens."),
-    ("distributed-tracing-service-name", STRING, "etcd", WITHOUT_EFFECT, "Name of the service, for all members."),
-    ("distributed-tracing-instance-id", STRING, "", WITHOUT_EFFECT, "Name of this member in the traces."),
-    ("distributed-tracing-sampling-rate", INT, "0", WITHOUT_EFFECT, "Spans to send out of a million."),
+    (
+        "enable-distributed-tracing",
+        BOOL,
+        "false",
+        WORKS,
+        "Export spans of calls to an OpenTelemetry collector; needs etcdz[tracing].",
+        "tracing",
+    ),
+    ("distributed-tracing-address", STRING, "localhost:4317", WORKS, "Where the collector listens.", "tracing_address"),
+    (
+        "distributed-tracing-service-name",
+        STRING,
+        "etcd",
+        WORKS,
+        "Name of the service, for all members.",
+        "tracing_service_name",
+    ),
+    ("distributed-tracing-instance-id", STRING, "", WORKS, "Name of this member in the traces.", "tracing_instance_id"),
+    (
+        "distributed-tracing-sampling-rate",
+        INT,
+        "0",
+        WORKS,
+        "How many out of a million calls without a trace are sampled.",
+        "tracing_sampling_rate",
+    ),
 )
 
 _PROXY: Final[tuple[_Row, ...]] = (
@@ -538,17 +557,35 @@ _EXPERIMENTAL: Final[tuple[_Row, ...]] = (
     ("experimental-memory-mlock", BOOL, "false", WITHOUT_EFFECT, "See memory-mlock."),
     ("experimental-snapshot-catchup-entries", UINT64, "5000", WORKS, "See snapshot-catchup-entries; wins over it."),
     ("experimental-stop-grpc-service-on-defrag", BOOL, "false", WITHOUT_EFFECT, "Serve no client while defragmenting."),
-    ("experimental-enable-distributed-tracing", BOOL, "false", WITHOUT_EFFECT, "See enable-distributed-tracing."),
+    ("experimental-enable-distributed-tracing", BOOL, "false", WORKS, "See enable-distributed-tracing; wins over it."),
     (
         "experimental-distributed-tracing-address",
         STRING,
         "localhost:4317",
-        WITHOUT_EFFECT,
-        "See the flag of this name.",
+        WORKS,
+        "See distributed-tracing-address; wins over it.",
     ),
-    ("experimental-distributed-tracing-service-name", STRING, "etcd", WITHOUT_EFFECT, "See the flag of this name."),
-    ("experimental-distributed-tracing-instance-id", STRING, "", WITHOUT_EFFECT, "See the flag of this name."),
-    ("experimental-distributed-tracing-sampling-rate", INT, "0", WITHOUT_EFFECT, "See the flag of this name."),
+    (
+        "experimental-distributed-tracing-service-name",
+        STRING,
+        "etcd",
+        WORKS,
+        "See distributed-tracing-service-name; wins over it.",
+    ),
+    (
+        "experimental-distributed-tracing-instance-id",
+        STRING,
+        "",
+        WORKS,
+        "See distributed-tracing-instance-id; wins over it.",
+    ),
+    (
+        "experimental-distributed-tracing-sampling-rate",
+        INT,
+        "0",
+        WORKS,
+        "See distributed-tracing-sampling-rate; wins over it.",
+    ),
 )
 
 _UNSAFE: Final[tuple[_Row, ...]] = (

@@ -162,6 +162,13 @@ class MemberConfig:
     log_outputs: tuple[str, ...] = ("default",)
 
     enable_pprof: bool = False
+    tracing: bool = False
+    """Whether spans of calls are exported."""
+    tracing_address: str = "localhost:4317"
+    tracing_service_name: str = "etcd"
+    tracing_instance_id: str = ""
+    tracing_sampling_rate: int = 0
+    """Of calls that belong to no trace, so many out of a million."""
     """Whether profiles are served under /debug/pprof/."""
     metrics: str = "basic"
     """extensive: the metrics tell how long gRPC calls take as well."""

@@ -45,11 +45,13 @@ class Host(NamedTuple):
 
     read_file       path -> text; raises OSError
     default_host    -> the address that the default route leaves from; raises OSError
+    can_trace       -> whether the packages are installed that export spans
     """
 
     read_file: Callable[[str], str] = _no_file
     cores: int = 1
     default_host: Callable[[], str] = lambda: ""
+    can_trace: Callable[[], bool] = lambda: True
 
 
 NO_HOST: Final = Host()
@@ -159,7 +161,7 @@ def _decide(sources: _Sources, host: Host) -> Reading:
             return Reading(ExitRequest(1, error=error), sources.early)
     except checks.BadLogLevel as why:
         return Reading(ExitRequest(2, stderr=f"{why}\n"), sources.early)
-    if error := checks.member_error(settings):
+    if error := checks.member_error(settings) or _tracing_error(settings, host):
         # NB: with a file etcd has given up its logger by now and falls back to stderr.
         logging = None if sources.config_path else _logging_of(settings)
         return Reading(ExitRequest(1, error=error, logging=logging), sources.early)
@@ -172,6 +174,12 @@ def _decide(sources: _Sources, host: Host) -> Reading:
         early.append(Note("info", text, {"path": sources.config_path}))
     late = _detect_default_host(settings, host)
     return Reading(_member_config(settings, sources.given, host, late), early, late)
+
+
+def _tracing_error(settings: Mapping[str, Any], host: Host) -> str:
+    if not checks.is_traced(settings) or host.can_trace():
+        return ""
+    return "distributed tracing is enabled and OpenTelemetry is not installed: install etcdz[tracing]"
 
 
 def _complete(given: Mapping[str, Any]) -> dict[str, Any]:

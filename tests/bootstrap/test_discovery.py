@@ -135,7 +135,7 @@ def found_together(settings: dict[str, Any]) -> list[Any]:
 def test_two_members_find_each_other_by_either_service(etcd: RunningEtcd) -> None:
     url = etcd.client
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert request(url, "/v2/keys/two/_config/size", 5.0, "PUT", b"value=2", form).status == 201
+    assert request(url, "/v2/keys/two/_config/size", 60.0, "PUT", b"value=2", form).status == 201
     put = pb.PutRequest(key=b"/_etcd/registry/two/_config/size", value=b"2")
     with Channel(url) as channel:
         channel.unary("/etcdserverpb.KV/Put", put.SerializeToString())

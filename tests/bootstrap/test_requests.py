@@ -19,20 +19,20 @@ from tests.bootstrap.other_member import OtherMember
 def test_an_answer_comes_with_status_headers_and_body() -> None:
     with OtherMember() as other:
         other.says("/x", b"abc", headers="X-Etcd-Cluster-Id: 77\r\n", status="412 Precondition Failed")
-        assert request(other.url, "/x", 5.0) == (412, {"x-etcd-cluster-id": "77", "content-length": "3"}, b"abc")
+        assert request(other.url, "/x", 60.0) == (412, {"x-etcd-cluster-id": "77", "content-length": "3"}, b"abc")
 
 
 def test_a_chunked_answer_is_joined() -> None:
     with OtherMember(
         {"/": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"}
     ) as other:
-        assert request(other.url, "/", 5.0).body == b"abc"
+        assert request(other.url, "/", 60.0).body == b"abc"
 
 
 def test_a_redirect_is_not_followed() -> None:
     with OtherMember() as other:
         other.says("/x", b"", headers="Location: /y\r\n", status="307 Temporary Redirect")
-        assert request(other.url, "/x", 5.0).status == 307
+        assert request(other.url, "/x", 60.0).status == 307
         assert other.asked == ["/x"]
 
 
@@ -48,7 +48,7 @@ def test_a_redirect_is_not_followed() -> None:
 )
 def test_what_is_no_answer_is_none(answer: bytes, why: str) -> None:
     with OtherMember({"/": answer}) as other, pytest.raises(RequestFailed, match=f"(?i){why}"):
-        request(other.url, "/", 5.0)
+        request(other.url, "/", 60.0)
 
 
 def test_one_who_is_silent_and_one_who_sends_bit_by_bit_are_given_up_in_time() -> None:
@@ -78,16 +78,16 @@ def test_an_endless_answer_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None
     with OtherMember() as other:
         other.says("/", b"x" * 11)
         with pytest.raises(RequestFailed, match="more than 10 bytes"):
-            request(other.url, "/", 5.0)
+            request(other.url, "/", 60.0)
 
 
 def test_nobody_there_and_urls_that_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(RequestFailed, match="connection refused"):
-        request("http://127.0.0.1:1", "/", 5.0)
+        request("http://127.0.0.1:1", "/", 60.0)
     with pytest.raises(RequestFailed, match="no such file"):
-        request(f"unix://{tmp_path}/none", "/", 5.0)
+        request(f"unix://{tmp_path}/none", "/", 60.0)
     with pytest.raises(RequestFailed, match="connection refused"):
-        request("https://127.0.0.1:1", "/", 5.0, tls=TlsDialler(TlsFiles(TlsSettings(), None)))
+        request("https://127.0.0.1:1", "/", 60.0, tls=TlsDialler(TlsFiles(TlsSettings(), None)))
 
 
 def test_a_unix_url_leads_to_its_socket(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_unix_url_leads_to_its_socket(tmp_path: Path) -> None:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
         threading.Thread(target=_answer, args=(listener, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")).start()
-        assert request(f"unix://{tmp_path}/s", "/", 5.0).body == b"ok"
+        assert request(f"unix://{tmp_path}/s", "/", 60.0).body == b"ok"
 
 
 def _answer(listener: socket.socket, answer: bytes) -> None:

@@ -20,7 +20,7 @@ from etcdz.tls.settings import TlsSettings
 from tests.config.cases import resolve
 from tests.etcd_process import MEMBER_ID, RealEtcd, free_port
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.process
 
 
 class Secure(NamedTuple):
@@ -54,16 +54,16 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
 
 
 def test_its_members_are_asked_by_tls(secure: Secure) -> None:
-    assert [member.id for member in running_cluster([secure.peer], 5.0, secure.dialler()).members] == [MEMBER_ID]
+    assert [member.id for member in running_cluster([secure.peer], 60.0, secure.dialler()).members] == [MEMBER_ID]
     with pytest.raises(BootstrapError, match="could not retrieve cluster information"):
-        running_cluster([secure.peer], 5.0, is_silent=True)
+        running_cluster([secure.peer], 60.0, is_silent=True)
 
 
 def test_who_is_not_let_in_is_told_why(secure: Secure) -> None:
     trusting = TlsSettings(insecure_skip_verify=True)
     for settings, why in ((TlsSettings(), "unknown authority"), (trusting, "bad certificate")):
         with pytest.raises(RequestFailed, match=why):
-            request(secure.peer, "/members", 5.0, tls=TlsDialler(TlsFiles(settings, None)))
+            request(secure.peer, "/members", 60.0, tls=TlsDialler(TlsFiles(settings, None)))
 
 
 def test_members_find_each_other_in_a_key_space_behind_tls(secure: Secure) -> None:
@@ -71,7 +71,7 @@ def test_members_find_each_other_in_a_key_space_behind_tls(secure: Secure) -> No
     dialler = secure.dialler("h2")
     with Channel(address, lambda target, wait_s: dialler.wrap(connect(target, wait_s), "127.0.0.1")) as channel:
         size = pb.PutRequest(key=b"/_etcd/registry/tok/_config/size", value=b"1")
-        channel.unary("/etcdserverpb.KV/Put", size.SerializeToString(), 5.0)
+        channel.unary("/etcdserverpb.KV/Put", size.SerializeToString(), 60.0)
     for endpoint, url in ((secure.client, "http://10.0.0.1:2380"), (address, "http://10.0.0.1:2380")):
         config = MemberConfig(
             name="a",

@@ -12,7 +12,7 @@ from etcdz.cli.monitor import main as monitor
 from etcdz.testing.certificates import Authority
 from tests.etcd_process import Etcdz, Member, RealEtcd, find_program, free_port
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.process
 
 HERE = ["127.0.0.1"]
 Say = Callable[..., tuple[int, str]]

@@ -3,12 +3,13 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etcdz.config import MemberConfig
 from etcdz.config.flags import MISSED, SETTINGS, Status
-from etcdz.config.reading import Host, read
+from etcdz.config.reading import ExitRequest, Host, read
 from tests.config.cases import FILE
 from tests.etcd_process import find_program
 
@@ -29,23 +30,13 @@ WITHOUT_EFFECT = {  # a value other than the default, as somebody might give it
     "discovery-keepalive-timeout": "3s",
     "discovery-fallback": "exit",
     "log-rotation-config-json": '{"maxsize": 1}',
-    "enable-distributed-tracing": "true",
-    "distributed-tracing-address": "a:1",
-    "distributed-tracing-service-name": "s",
-    "distributed-tracing-instance-id": "i",
-    "distributed-tracing-sampling-rate": "5",
     "experimental-txn-mode-write-with-shared-buffer": "false",
     "experimental-memory-mlock": "true",
     "experimental-stop-grpc-service-on-defrag": "true",
-    "experimental-enable-distributed-tracing": "true",
-    "experimental-distributed-tracing-address": "a:1",
-    "experimental-distributed-tracing-service-name": "s",
-    "experimental-distributed-tracing-instance-id": "i",
-    "experimental-distributed-tracing-sampling-rate": "5",
 }
-UNTRIED = ("tracing", "mlock", "discovery-proxy")
-"""Parts of names of those for which a real etcd looks for a collector, or wants a right that tests may not have; the
-last is only in the help of 3.8."""
+UNTRIED = ("mlock", "discovery-proxy")
+"""Parts of names of those for which a real etcd wants a right that tests may not have; the last
+is only in the help of 3.8."""
 
 REFUSED = {
     # A member without them would not do what it is for.
@@ -147,7 +138,7 @@ def test_a_gate_and_its_old_name_exclude_each_other() -> None:
 def test_a_real_etcd_starts_with_all_of_them(program: object, tmp_path: Path) -> None:
     if program is None:
         pytest.skip("no newer etcd here: NEW_ETCD=/path/to/etcd")
-    known = subprocess.run([str(program), "--help"], capture_output=True, text=True, timeout=30).stdout
+    known = subprocess.run([str(program), "--help"], capture_output=True, text=True, timeout=120).stdout
     flags = [
         f"--{name}={value}"
         for name, value in WITHOUT_EFFECT.items()
@@ -166,3 +157,23 @@ def test_a_real_etcd_starts_with_all_of_them(program: object, tmp_path: Path) ->
             raise AssertionError("".join(seen[-3:]))
         finally:
             etcd.kill()
+
+
+@pytest.mark.parametrize("prefix", ["", "experimental-"])
+def test_tracing_needs_its_packages_and_a_rate_that_is_one(prefix: str) -> None:
+    enabled = f"--{prefix}enable-distributed-tracing"
+
+    def error_of(*flags: str, **host: Any) -> str:
+        outcome = read([*PORTS, *flags], {}, Host(**host)).outcome
+        return outcome.error if isinstance(outcome, ExitRequest) else ""
+
+    missing = "distributed tracing is enabled and OpenTelemetry is not installed: install etcdz[tracing]"
+    assert error_of(enabled, can_trace=lambda: False) == missing
+    assert error_of(can_trace=lambda: False) == error_of(enabled, can_trace=lambda: True) == ""
+    rate = f"--{prefix}distributed-tracing-sampling-rate"
+    assert error_of(enabled, f"{rate}=-1") == "tracing sampling rate must be positive"
+    assert error_of(enabled, f"{rate}=1000001") == "tracing sampling rate must be less than 1000000"
+    assert error_of(enabled, f"{rate}=1000000") == error_of(f"{rate}=-1") == ""
+    config = read([*PORTS, enabled, f"{rate}=7", f"--{prefix}distributed-tracing-address=h:1"], {}).outcome
+    assert isinstance(config, MemberConfig)
+    assert (config.tracing, config.tracing_sampling_rate, config.tracing_address) == (True, 7, "h:1")

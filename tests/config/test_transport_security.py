@@ -117,7 +117,7 @@ def test_a_member_says_why_it_cannot_serve_tls(
 def test_so_does_etcd(argv: tuple[str, ...], error: str, directory: Path, tmp_path: Path) -> None:
     ran = subprocess.run(
         [str(ETCD), *argv, f"--data-dir={tmp_path}"],
-        cwd=directory, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=30,
+        cwd=directory, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert (ran.returncode, last_words(ran.stderr)) == (1, error)
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import termios
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ def test_only_what_has_changed_is_drawn_and_modes_come_back(ends: tuple[int, int
         terminal.draw([line("one"), line("three")])
         assert os.read(ours, 1000) == b"\x1b[2;1Hthree\x1b[K"
         os.write(ours, b"\x1b[B\x03")
+        assert select.select([theirs], [], [], 60)[0]
         assert terminal.read_keys() == ["down", "^C"]
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 9, 40, 0, 0))
         terminal.draw([line("one"), line("three")])

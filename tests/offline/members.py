@@ -44,7 +44,7 @@ def call(member: Member, method: str, request: Any, answer: Any) -> Any:
             request_serializer=lambda m: m.SerializeToString(),
             response_deserializer=answer.FromString,
         )
-        return unary(request, timeout=20, wait_for_ready=True)
+        return unary(request, timeout=120, wait_for_ready=True)
 
 
 def put(member: Member, key: bytes, value: bytes, lease: int = 0) -> None:

@@ -30,7 +30,7 @@ def v2(member: Member, method: str, path: str, **fields: str) -> Any:
         query, body = "", query.encode()
     url = f"{member.client_url}/v2/{path}" + (f"?{query}" if query else "")
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=120) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         return json.load(error)

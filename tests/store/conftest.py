@@ -12,7 +12,7 @@ def in_other_process() -> Callable[[str], str]:
 
     def run(source: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, timeout=240, check=True
         )
         return done.stdout.strip()
 

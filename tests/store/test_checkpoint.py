@@ -44,21 +44,25 @@ def test_it_holds_all_that_was_written_before(tmp_path: Path) -> None:
 def test_checkpoints_while_the_owner_writes_switches_and_compacts(tmp_path: Path) -> None:
     store = LevelStore(tmp_path / "db", switch_bytes=60_000)
     write(store, 1)
-    done = threading.Event()
+    done, taking = threading.Event(), threading.Event()
     counts: list[int] = []
 
     def take() -> None:
         try:
             for _ in range(6):
+                taking.set()
                 with open_checkpoint(tmp_path / "db") as copy:
+                    taking.clear()  # or what is written while a copy is read would double with each of them
                     counts.append(count_of(copy))
         finally:
             done.set()
+            taking.set()
 
     thread = threading.Thread(target=take)
     thread.start()
     number = 1
     while not done.is_set():
+        taking.wait()
         number += 1
         write(store, number)
         if number % 1000 == 0:

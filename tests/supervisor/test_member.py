@@ -39,7 +39,8 @@ def test_actors_start_in_order_each_told_who_is_ready(start: Start) -> None:
 def test_nothing_starts_before_the_stage_before_is_ready(start: Start) -> None:
     member = start(log={"options": {"never_ready": True}, "start_s": 0.2, "intensity": [1, 5.0]})
     assert member.wait_end() == 1
-    assert events(member, "entered") == ["store", "log", "log"]
+    assert set(events(member, "entered")) <= {"store", "log"}, "a busy machine may not let the log say so in its time"
+    assert [line["child"] for line in member.lines if line.get("msg") == "actor has ended"] == ["log", "log"]
     assert member.lines[-1]["reason"].endswith("because it was not ready within 0.2 s")
 
 
@@ -66,10 +67,11 @@ def test_a_signal_to_the_whole_group_still_stops_in_order(start: Start, tmp_path
 
 
 def test_one_that_ignores_stop_and_sigterm_is_killed_after_its_deadline(start: Start) -> None:
-    member = start(log={"options": {"linger_on_stop": True}, "stop_s": 0.2})
+    member = start(log={"options": {"linger_on_stop": True}, "stop_s": 1.0})
     member.wait_ready(*NAMES)
     assert member.stop() == -signal.SIGTERM
-    assert [line["signal"] for line in member.lines if line.get("msg") == "actor did not stop in time"] == [15, 9]
+    late = [line for line in member.lines if line.get("msg") == "actor did not stop in time" and line["child"] == "log"]
+    assert [line["signal"] for line in late] == [15, 9]
     assert events(member, "stop") == ["server", "log", "store"]
 
 
@@ -120,13 +122,13 @@ def test_an_actor_that_exits_with_an_error_is_restarted_with_its_reason_in_the_l
 
 def test_a_crash_loop_ends_the_member_with_the_reason_and_status_1(start: Start, tmp_path: Path) -> None:
     trigger = tmp_path / "now"
-    member = start(log={"options": {"exit_when": str(trigger)}, "intensity": [3, 5.0]})
+    member = start(log={"options": {"exit_when": str(trigger)}, "intensity": [3, 300.0]})
     member.wait_ready(*NAMES)
     pids = member.pids()
     trigger.touch()
     assert member.wait_end() == 1
     assert member.lines[-1]["level"] == "fatal"
-    limit = "more than 3 restarts within 5 s needed"
+    limit = "more than 3 restarts within 300 s needed"
     assert member.lines[-1]["reason"] == f"log: {limit}, the last time because it exited with status 1"
     assert events(member, "stop") == ["server", "store"]
     wait_dead(pids)
@@ -185,8 +187,8 @@ def test_a_zygote_that_is_stopped_by_a_signal_is_replaced_at_once_and_forks_noth
     member.kill("log")
     member.wait_logged("the zygote was stopped by a signal, starting another", after, **{"zygote-pid": zygote})
     wait_dead([zygote])
-    ready = member.wait_logged("actor is ready", after, child="log")
-    assert ready["took-ms"] < 10_000, "not the time after which a silent zygote is given up"
+    member.wait_logged("actor is ready", after, child="log")
+    assert not [line for line in member.lines[after:] if "the zygote is silent" in line.get("reason", "")]
     assert len([line for line in member.lines[after:] if line.get("event") == "entered"]) == 1
 
 

@@ -1,6 +1,7 @@
 """Rules of rows on real processes: caps, recycling, hangs, and code that is replaced while the member runs."""
 
 import os
+import re
 import resource
 import signal
 from pathlib import Path
@@ -30,7 +31,7 @@ def test_a_row_says_what_its_process_may_use(start: Start) -> None:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"max_age_s": 0.2}, "has lived for 0 s"),
+        ({"max_age_s": 0.2}, r"^has lived for \d+ s$"),
         ({"max_rss_bytes": MIB, "max_rss_after_s": 0.01}, "MiB of memory"),
     ],
 )
@@ -41,7 +42,7 @@ def test_one_that_is_too_old_or_too_big_makes_room_in_order(
     member.wait_ready(*NAMES)
     first = member.pid_of("log")
     found = member.wait_logged("recycling actor", child="log")
-    assert reason in found["reason"] or found["reason"] == "has lived for 1 s"
+    assert re.search(reason, found["reason"])
     member.wait_said("log", "stop")
     again = member.wait_for(lambda line: line.get("fake") == "log" and line.get("pid", first) != first)
     member.wait_roster("server", log=again["incarnation"])

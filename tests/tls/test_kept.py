@@ -23,7 +23,6 @@ def put_device(path: Path) -> None:
 
 
 @pytest.mark.parametrize("put", [put_fifo, put_loop, put_device, Path.mkdir, Path.touch, lambda path: None])
-@pytest.mark.timeout(20)
 def test_what_is_no_file_of_its_kind_leaves_the_old_one_in_force(put: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("1")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from etcdz.cli import ctl
 from etcdz.cli.command_tree import Command, CommandError, Flag, Values, execute
 from etcdz.cli.utl import migrate, restore, status
+from etcdz.cli.version import show_version
 
 BAD_ARGUMENTS = 128
 """Exit status of etcd's tools for a wrong number of arguments."""
@@ -18,7 +18,7 @@ def _one_file(arguments: list[str], command: str) -> str:
 
 
 def _version(arguments: list[str], flags: Values) -> int:
-    return ctl.main(["version"], program="etcdutl")
+    return show_version("etcdutl")
 
 
 def _save(arguments: list[str], flags: Values) -> int:

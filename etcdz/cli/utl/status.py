@@ -11,12 +11,12 @@ import google_crc32c
 
 from etcdz.bbolt import BoltCorrupt, BoltFile
 from etcdz.cli.command_tree import CommandError
+from etcdz.cli.sizes import human_size
 from etcdz.cli.utl.files import open_file
 
 BAD_FORMAT = 4
 """Exit status of etcd's tools for an unknown -w."""
 _PARTS_MAX = 4096
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 class Status(NamedTuple):
@@ -61,19 +61,6 @@ def status_of(file: BoltFile) -> Status:
                 parts.clear()
         crc = google_crc32c.extend(crc, b"".join(parts))
     return Status(crc, revision, keys, file.size)
-
-
-def human_size(size: int) -> str:
-    """As go-humanize's Bytes: 20 kB, 2.3 MB."""
-    unit = 0
-    scaled = 1
-    while unit + 1 < len(_UNITS) and size >= scaled * 1000:
-        scaled *= 1000
-        unit += 1
-    if size < 10:
-        return f"{size} B"
-    tenths = (size * 10 + scaled // 2) // scaled
-    return f"{tenths // 10}.{tenths % 10} {_UNITS[unit]}" if tenths < 100 else f"{(tenths + 5) // 10} {_UNITS[unit]}"
 
 
 def _simple(status: Status) -> None:

@@ -14,6 +14,7 @@ from actors.listener.connection import Connection
 from actors.runtime.link import Peer
 from etcdz.api.methods import PUT
 from etcdz.config import MemberConfig
+from etcdz.embed import ports
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import AuthState, Leadership, Listen, Read, Replies
 from etcdz.net.address import Address
@@ -21,8 +22,9 @@ from etcdz.net.listen_sockets import bind_tcp
 from etcdz.proto import etcdserverpb as pb
 from etcdz.wire.client import ClientSettings, GrpcClientConnection
 from etcdz.wire.events import DONE, GOAWAY, ClientEvent
-from tests.etcd_process import free_port
 
+PATIENCE_S = 240.0
+"""Only how long a broken test takes."""
 READY_INDEX = 3
 COMMIT = 5
 
@@ -41,8 +43,9 @@ class World:
     """A listener with one address of two sockets. `until` runs its event loop."""
 
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
-        self.port = free_port()
-        self.sockets = [bind_tcp(Address("127.0.0.1", self.port)) for _ in range(2)]
+        with ports.hold() as held:
+            self.port = ports.port_of(held)
+            self.sockets = [bind_tcp(Address("127.0.0.1", self.port)) for _ in range(2)]
         fds = [sock.dup().detach() for sock in self.sockets]
         urls = (f"http://127.0.0.1:{self.port}",)
         config = MemberConfig(data_dir=str(directory / "data"), listen_client_urls=urls).to_dict()
@@ -61,7 +64,7 @@ class World:
             while not is_true():
                 await asyncio.sleep(0.001)
 
-        self.actor.event_loop.run_until_complete(asyncio.wait_for(wait(), 5))
+        self.actor.event_loop.run_until_complete(asyncio.wait_for(wait(), PATIENCE_S))
         assert self.actor.failure is None
 
     def listen(self, sockets: list[int], drain_share: float = 0.0) -> None:
@@ -237,7 +240,7 @@ async def _stop_beside_client(world: World, wire: GrpcClientConnection, client: 
     client.setblocking(False)
     ending = asyncio.ensure_future(world.actor._drain_connections())
     running = asyncio.get_running_loop()
-    while data := await asyncio.wait_for(running.sock_recv(client, 65_536), 5):
+    while data := await asyncio.wait_for(running.sock_recv(client, 65_536), PATIENCE_S):
         told += [event[0] for event in wire.receive(data)]
         await running.sock_sendall(client, wire.take_output())
     await ending

@@ -16,7 +16,6 @@ from actors.listener.http2_exchanges import Http2Exchanges
 from actors.listener.http_access import HttpAccess
 from actors.listener.http_endpoints import HttpEndpoints
 from actors.listener.http_router import Router
-from actors.listener.ports import Offer
 from actors.listener.streams import StreamCall, Streams
 from etcdz.api.errors import NO_LEADER
 from etcdz.api.methods import PUT, WATCH
@@ -103,7 +102,7 @@ class World:
     def on_lost(self, connection: Connection) -> None:
         self.connected.remove(connection)
 
-    def new_grpc(self, offer: Offer) -> GrpcServerConnection:
+    def new_grpc(self, connection: Connection) -> GrpcServerConnection:
         methods = {PATH: Method(PATH, True, PUT), STREAM: Method(STREAM, False, WATCH)}
         return GrpcServerConnection(methods, ServerSettings(), lambda: 0.0)
 
@@ -451,6 +450,7 @@ class Clock:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.listener.connection.time", Clock())
+    monkeypatch.setattr("actors.listener.connection._TURN_S", 0.005)
 
 
 @pytest.mark.usefixtures("slow")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.listener import gateway_calls
 from actors.listener.exchange import Exchange
 from actors.listener.gateway import Gateway
 from actors.listener.gateway_calls import LARGE_BYTES
@@ -197,7 +198,10 @@ def test_a_large_range_is_written_as_the_client_takes_it(listener: _Listener, in
 
 
 @pytest.mark.parametrize("path", ["/v3/kv/deleterange", "/v3/kv/txn"])
-def test_large_answers_of_others_than_ranges_give_others_their_turn(listener: _Listener, path: str) -> None:
+def test_large_answers_of_others_than_ranges_give_others_their_turn(
+    listener: _Listener, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_calls, "TURN_S", 0.0)
     kvs = [mvccpb.KeyValue(key=b"%d" % n, create_revision=2, mod_revision=2, version=1) for n in range(20_000)]
     message: Any = pb.DeleteRangeResponse(deleted=20_000, prev_kvs=kvs)
     if path.endswith("txn"):

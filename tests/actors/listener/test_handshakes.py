@@ -114,7 +114,7 @@ class World:
                 served.transport.abort()
             await asyncio.sleep(0)
 
-        self.loop.run_until_complete(asyncio.wait_for(whole(), 20))
+        self.loop.run_until_complete(asyncio.wait_for(whole(), 240))
         self.loop.close()
         assert self.mistakes == []
 
@@ -262,14 +262,14 @@ def test_silence_has_an_end(authority: Authority) -> None:
     world = World(authority, ONLY_TLS)
 
     async def test() -> None:
+        began = world.loop.time()
         silent, _ = await world.connect(None)
         stuck, writer = await world.connect(None)
         writer.write(b"\x16\x03\x01\x02\x00\x01")
         await world.until(lambda: world.handshakes.is_serving)
-        now = world.loop.time()
-        world.handshakes.expire(now + limits.HANDSHAKE_S / 4)
+        world.handshakes.expire(began + limits.HANDSHAKE_S / 4)
         assert len(world.handshakes) == 2
-        world.handshakes.expire(now + limits.HANDSHAKE_S + 1)
+        world.handshakes.expire(world.loop.time() + limits.HANDSHAKE_S + 1)
         assert (await silent.read(), await stuck.read()) == (b"", b"")
         assert len(world.handshakes) == 0
 

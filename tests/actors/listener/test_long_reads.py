@@ -178,7 +178,10 @@ def test_who_takes_nothing_for_long_loses_its_answers_when_others_wait(setup: Se
     assert reads.find_stalled(now + limits.UNSENT_STALL_S + 1) == [stalled], "the other one is slow, but takes it"
 
 
-def test_who_takes_its_answer_bit_by_bit_does_not_hold_up_others_for_ever(setup: Setup) -> None:
+def test_who_takes_its_answer_bit_by_bit_does_not_hold_up_others_for_ever(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1_000.0)
     trickle, slow, waits = Connection(), Connection(), Connection()
     reads = setup.calls.long_reads
     setup.begin(trickle, 1)

@@ -121,7 +121,7 @@ class World:
             while not is_true():
                 await asyncio.sleep(0.001)
 
-        self.event_loop.run_until_complete(asyncio.wait_for(wait(), 5))
+        self.event_loop.run_until_complete(asyncio.wait_for(wait(), 240))
 
 
 @pytest.fixture

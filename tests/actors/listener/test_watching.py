@@ -156,8 +156,13 @@ def test_a_listener_that_ends_tells_clients_to_watch_elsewhere(world: World) -> 
 
 def test_streams_and_watchers_are_counted_when_they_are_asked_for(world: World) -> None:
     world.open(Call())
-    counted = {"watch_streams": 1, "watchers": 0, "slow_watchers": 0, "events_sent": 0, "events_pending": 0}
-    assert world.watching.metrics() == counted
+    assert world.watching.metrics() == {
+        "watch_streams": 1,
+        "watchers": 0,
+        "slow_watchers": 0,
+        "events_sent": 0,
+        "events_pending": 0,
+    }
 
 
 def test_events_wait_for_all_watchers_that_are_to_be_looked_at_again(

@@ -109,12 +109,6 @@ class World:
         return stream
 
 
-@pytest.fixture(autouse=True)
-def endless_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine is."""
-    monkeypatch.setattr(websocket, "TURN_S", 1e9)
-
-
 def texts(events: list[Event]) -> list[str]:
     assert all(isinstance(event, TextMessage) for event in events), events
     return [event.data for event in events]  # type: ignore[attr-defined]

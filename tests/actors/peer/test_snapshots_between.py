@@ -41,7 +41,7 @@ SENDER, LEARNER, CLUSTER = 1, 2, 7
 INDEX, TERM = 40, 3
 FROM_ETCD = Path(__file__).with_name("etcd-3.5.1-snapshot.gz")
 ETCDS_LEARNER = 0x764EC28664B3AD9D
-PATIENCE_S = 30.0
+PATIENCE_S = 240.0
 
 
 class Log:

@@ -13,6 +13,7 @@ from actors.runtime import event_loop as module
 from actors.runtime.link import Peer
 from etcdz.cluster.founding import Founding, found
 from etcdz.config import MemberConfig
+from etcdz.embed import ports
 from etcdz.ipc.boot import Boot
 from etcdz.ipc.messages import Send
 from etcdz.net.address import Address
@@ -20,9 +21,10 @@ from etcdz.net.listen_sockets import bind_tcp
 from etcdz.raft.codec import encode_message
 from etcdz.raft.messages import Message
 from etcdz.tls.settings import NO_TLS, TlsSettings
-from tests.etcd_process import free_port
 
 TOKEN = "t"
+PATIENCE_S = 240.0
+"""Only how long a broken test takes: every wait ends with the event that it waits for."""
 NOT_SECURE: Mapping[str, TlsSettings] = {}
 LISTENER, LESSOR, RAFT = (Peer(name, name, 0, number, "") for number, name in enumerate(("listener", "lessor", "raft")))
 
@@ -62,7 +64,8 @@ class World:
         self._patch = patch
         self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         patch.setattr(module.uvloop, "new_event_loop", lambda: self.loop)
-        self.ports = {name: free_port() for name in names}
+        self._held = {name: ports.hold() for name in names}
+        self.ports = {name: ports.port_of(held) for name, held in self._held.items()}
         scheme = "https" if tls else "http"
         self.urls = {name: f"{scheme}://127.0.0.1:{port}" for name, port in self.ports.items()}
         self.members: dict[str, Member] = {}
@@ -86,25 +89,27 @@ class World:
         member.actor.open()
         return member
 
-    def until(self, is_true: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    def until(self, is_true: Callable[[], bool]) -> None:
         async def wait() -> None:
             while not is_true():
                 await asyncio.sleep(0.001)
 
-        self.loop.run_until_complete(asyncio.wait_for(wait(), timeout_s))
+        self.loop.run_until_complete(asyncio.wait_for(wait(), PATIENCE_S))
         for member in self.members.values():
             if member.actor.failure is not None:
                 raise member.actor.failure
 
     def run(self, work: Any) -> Any:
         """The result of a coroutine."""
-        return self.loop.run_until_complete(asyncio.wait_for(work, 5))
+        return self.loop.run_until_complete(asyncio.wait_for(work, PATIENCE_S))
 
     def close(self) -> None:
         for member in self.members.values():
             member.actor.on_stop()
             member.actor.close(0)
         self.loop.run_until_complete(asyncio.sleep(0))
+        for held in self._held.values():
+            held.close()
 
 
 class Member:

@@ -76,6 +76,6 @@ def test_etcdctl_through_it(etcdz_server: Member) -> None:
         assert gateway.stderr is not None
         assert any("ready to proxy client requests" in line for line in gateway.stderr)
         command = [etcdctl, f"--endpoints={address}", "put", "a", "b"]
-        assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "OK\n"
+        assert subprocess.run(command, capture_output=True, text=True, timeout=240).stdout == "OK\n"
         gateway.terminate()
-        assert gateway.wait(60) == -signal.SIGTERM
+        assert gateway.wait(240) == -signal.SIGTERM

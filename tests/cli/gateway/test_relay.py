@@ -14,7 +14,7 @@ from etcdz.cli.gateway.relay import KEEP_ALIVE_S, Relay, keep_alive
 from etcdz.cli.gateway.remotes import Record, Remotes
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-LIMIT_S = 60
+LIMIT_S = 240
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

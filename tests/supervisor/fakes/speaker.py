@@ -42,7 +42,7 @@ def run(boot: Boot) -> int:
     try:
         return live(boot, context, options)
     finally:
-        context.destroy(linger=500)
+        context.destroy(linger=30_000)  # until the supervisor has it
 
 
 def live(boot: Boot, context: "zmq.Context[Any]", options: dict[str, Any]) -> int:

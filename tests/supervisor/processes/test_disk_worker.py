@@ -19,11 +19,11 @@ class Frozen:
         self.found: list[Any] = []
         self._thawed, self._begun = threading.Event(), threading.Event()
         self.worker.submit(self._wait, self.found.append)
-        self._begun.wait(10)
+        self._begun.wait(60)
 
     def _wait(self) -> str:
         self._begun.set()
-        assert self._thawed.wait(10)
+        assert self._thawed.wait(60)
         return "thawed"
 
     def thaw(self) -> None:
@@ -47,8 +47,8 @@ def test_work_is_done_in_order_and_handed_out_by_a_look(frozen: Frozen) -> None:
     worker.look(0.0)
     assert found == []
     frozen.thaw()
-    select.select([worker.fileno()], [], [], 10)
-    assert worker.finish(10.0)
+    select.select([worker.fileno()], [], [], 60)
+    assert worker.finish(60.0)
     assert found == ["thawed", 2, "no"]
     assert select.select([worker.fileno()], [], [], 0) == ([], [], [])
 

@@ -77,7 +77,7 @@ def supervise(directory: Path, mode: str) -> list[list[str]]:
     environment = {**os.environ, "PYTHONPATH": f"{directory}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(
         [sys.executable, "-c", SUPERVISOR, str(directory), mode],
-        stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60, env=environment,
+        stdin=subprocess.PIPE, capture_output=True, text=True, timeout=240, env=environment,
     )  # fmt: skip
     assert "Traceback" not in ran.stderr, ran.stderr
     return [line.split() for line in ran.stdout.splitlines()]

@@ -16,7 +16,7 @@ from supervisor.processes.zygote import Caps, Failed, Spawned
 
 pytestmark = pytest.mark.process
 
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 ACTOR = """
 import os

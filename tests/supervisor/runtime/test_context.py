@@ -126,7 +126,7 @@ def test_the_files_of_a_dead_process_go_after_its_stacks_were_logged(
     stack = Path(stack_path(watched.member.links.endpoint_of("wal", 11)))
     stack.write_text("where it was")
     watched.member.do([Forget("wal", 11)])
-    assert watched.member.worker.finish(10.0)
+    assert watched.member.worker.finish(60.0)
     assert not stack.exists() and [fields["stack"] for fields in logged] == ["where it was"]
 
 

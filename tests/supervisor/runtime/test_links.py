@@ -40,7 +40,7 @@ def test_what_is_sent_to_an_incarnation_reaches_its_mailbox(wired: Wired) -> Non
     wired.links.connect("wal", 7)
     wired.links.send(7, Roster(1, []))
     wired.links.send(7, Stop(5.0))
-    assert wired.mailbox.poll(10_000)
+    assert wired.mailbox.poll(60_000)
     frames = [wired.mailbox.recv(), wired.mailbox.recv()]
     assert [decode_frame(frame) for frame in frames] == [[Roster(1, [])], [Stop(5.0)]]
 
@@ -60,7 +60,7 @@ def test_frames_are_received_in_turns(wired: Wired) -> None:
         sender.send(encode_frame([Roster(number, [])]))
     found: list[bytes] = []
     while len(found) < 3:
-        assert wired.links.mailbox.poll(10_000)
+        assert wired.links.mailbox.poll(60_000)
         found += wired.links.receive()
     assert [decode_frame(frame)[0].version for frame in found] == [0, 1, 2]
     assert wired.links.receive() == []

@@ -40,7 +40,7 @@ class Heard:
 
     def hear(self, frame: bytes) -> None:
         self.actor.send(frame)
-        assert self.links.mailbox.poll(10_000)
+        assert self.links.mailbox.poll(60_000)
         for message in self.loop._messages():
             self.loop._on_message(message, 1.0)
 

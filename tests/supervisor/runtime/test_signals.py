@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,16 @@ def signals() -> Iterator[Signals]:
 
 
 def test_a_signal_makes_the_socket_readable_and_is_received_once(signals: Signals) -> None:
-    assert signals.received() == []
+    def received() -> list[int]:
+        """Without what is said of children that other tests have left."""
+        return [signum for signum in signals.received() if signum != signal.SIGCHLD]
+
+    assert received() == []
     signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGINT)
-    assert select.select([signals.fileno()], [], [], 10)[0]
-    assert signals.received() == [signal.SIGTERM, signal.SIGINT]
-    assert signals.received() == []
+    assert select.select([signals.fileno()], [], [], 60)[0]
+    assert received() == [signal.SIGTERM, signal.SIGINT]
+    assert received() == []
 
 
 def test_restore_gives_the_handlers_back() -> None:
@@ -35,6 +40,9 @@ def test_restore_gives_the_handlers_back() -> None:
     assert signal.getsignal(signal.SIGTERM) is not before
     made.restore()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+NOTHING = ([], [], [])
 
 
 def about(pid: int, changed: Changed) -> tuple[list[tuple[int, int]], list[int], list[int]]:
@@ -51,8 +59,11 @@ def test_children_that_halt_continue_and_end_are_seen(signals: Signals) -> None:
         (signal.SIGKILL, ([(child.pid, -9)], [], [])),
     ):
         os.kill(child.pid, signum)
-        assert select.select([signals.fileno()], [], [], 10)[0]
-        assert signal.SIGCHLD in signals.received()
-        assert about(child.pid, changed_children()) == expected
-    assert about(child.pid, changed_children()) == ([], [], []), "it is said once"
+        found: Any = NOTHING
+        while found == NOTHING:  # it may be another child of the test process that something is said of first
+            assert select.select([signals.fileno()], [], [], 60)[0]
+            assert signal.SIGCHLD in signals.received()
+            found = about(child.pid, changed_children())
+        assert found == expected
+    assert about(child.pid, changed_children()) == NOTHING, "it is said once"
     child.returncode = -9

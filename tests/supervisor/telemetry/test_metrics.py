@@ -75,8 +75,9 @@ def test_what_an_actor_had_counted_stays_in_the_sums_while_it_does_not_answer() 
 
 def test_what_all_processes_use_is_summed_and_ended_ones_do_not_count_memory() -> None:
     parent = os.getppid()
+    cpu_s, earliest_s = sum(psutil.Process().cpu_times()[:2]), time.time() - 100.0
     whole = metrics.use_of_all([parent, 2**22 + 1], time.monotonic() - 100.0)
     memory = psutil.Process().memory_info().rss + psutil.Process(parent).memory_info().rss
     assert whole.rss_bytes == pytest.approx(memory, rel=0.1)
-    assert whole.cpu_s >= sum(psutil.Process().cpu_times()[:2]) - 0.1
-    assert time.time() - whole.started_s == pytest.approx(100.0, abs=1.0)
+    assert whole.cpu_s >= cpu_s - 0.1
+    assert earliest_s - 1.0 <= whole.started_s <= time.time() - 99.0

@@ -50,7 +50,7 @@ def test_the_end_of_a_process_closes_its_queries_and_leaves_a_report_with_names(
     assert answers == [(False, "wal has ended before it answered")]
     assert crash_reports.read_all(str(observed.directory)) == [], "first comes the restart"
     observations.look(2.0)
-    observed.worker.finish(10.0)
+    observed.worker.finish(60.0)
     (report,) = crash_reports.read_all(str(observed.directory))
     assert (report["summary"], report["log"], report["stack"]) == ({"term": 3}, "last line\n", "where it was")
     shown = observations.shown(observed.child, 2.0)
@@ -61,7 +61,7 @@ def test_the_end_of_a_process_closes_its_queries_and_leaves_a_report_with_names(
 def test_a_member_that_ends_writes_what_is_not_written_yet(observed: Observed) -> None:
     observed.observations.on_exit(observed.child, 1, 2.0)
     observed.observations.close()
-    observed.worker.close(10.0)
+    observed.worker.close(60.0)
     assert len(crash_reports.read_all(str(observed.directory))) == 1
 
 
