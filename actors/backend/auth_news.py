@@ -52,4 +52,5 @@ class AuthNews:
             access.revision,
             [(name, list(held)) for name, held in users],
             [(name, list(permissions)) for name, permissions in roles],
+            True,
         )

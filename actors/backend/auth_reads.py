@@ -21,6 +21,7 @@ from etcdz.api.methods import (
     TOKEN_OWNER,
     TXN,
 )
+from etcdz.auth.access import EVERYTHING, READ
 from etcdz.auth.questions import Owner, decode_lease_question, encode_revision
 from etcdz.lease.question import CLOCK
 from etcdz.mvcc.applier import Applier
@@ -68,7 +69,7 @@ class AuthReads:
             method: self._behind(self._check_of[method], read) if method in self._check_of else read
             for method, read in plain.items()
         }
-        return {**guarded, **self._questions}
+        return {**guarded, RANGE: self._lone_keys(guarded[RANGE]), **self._questions}
 
     def guard_begin(self, plain: Mapping[int, BeginRead]) -> dict[int, BeginRead]:
         """The same of reads that may take several turns."""
@@ -82,6 +83,25 @@ class AuthReads:
             return (error.code, error.text.encode()) if error is not None else read(body, auth)
 
         return guarded
+
+    def _lone_keys(self, others: Reader) -> Reader:
+        """What may be read is looked up once for all reads of the same asker, one after the other. NB: the revision is
+        compared with each: users may have changed since `guard_readers`, in this very turn."""
+        access, get = self._access, self._mvcc.get_bytes
+        asker: AuthInfo | None = None
+        revision, may_read = 0, None
+
+        def read(body: bytes, auth: AuthInfo | None) -> tuple[int, bytes] | None:
+            nonlocal asker, revision, may_read
+            if auth is not asker or access.revision != revision:
+                asker, revision = auth, access.revision
+                may_read = access.permitted(auth, READ) if access.check_revision(auth) is None else None
+            if may_read is None:
+                return others(body, auth)
+            answer = get(body) if may_read is EVERYTHING else get(body, may_read)
+            return None if answer is None else (0, answer)
+
+        return read
 
     def _begin_behind(self, check: _Check, begin: BeginRead) -> BeginRead:
         def guarded(body: bytes, auth: AuthInfo | None) -> Reading | EtcdError:

@@ -105,11 +105,13 @@ class Reads:
         answers = self.answers.setdefault(slot, [])
         before = len(answers)
         began = time.monotonic()
+        auth = AuthInfo(*message.asker) if message.asker else None
         askers = (
             {asked: AuthInfo(name, revision) for asked, name, revision in message.askers} if message.askers else None
         )
         for request_id, method, body, index in message.items:
-            auth = askers.get(request_id) if askers else None
+            if askers:
+                auth = askers.get(request_id)
             if method in long:
                 long[method](slot, request_id, body)
             elif index > applied:

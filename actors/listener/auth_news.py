@@ -10,9 +10,10 @@ class AuthNews:
     used            tokens that were used here since the backend was told: they live on by that
     applied_index   of the entry up to which all this holds, at least
     is_told         whether the backend has said anything at all
+    takes_asker     incarnation of the backend, if it knows Read.asker; else 0
     """
 
-    __slots__ = ("access", "applied_index", "is_told", "owners", "used")
+    __slots__ = ("access", "applied_index", "is_told", "owners", "takes_asker", "used")
 
     def __init__(self) -> None:
         self.access = Access()
@@ -20,9 +21,11 @@ class AuthNews:
         self.used: set[str] = set()
         self.applied_index = 0
         self.is_told = False
+        self.takes_asker = 0
 
     def on_state(self, message: AuthState) -> None:
         self.is_told = True
+        self.takes_asker = message.incarnation if message.takes_asker else 0
         self.access = Access.decode(message.enabled, message.revision, message.users, message.roles)
         self.applied_index = max(self.applied_index, message.applied_index)
 

@@ -16,7 +16,7 @@ Which way a request goes, and whether it may, is decided beside this file (actor
 import time
 from collections import Counter
 from collections.abc import Callable, Container
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -106,6 +106,8 @@ from etcdz.proto import deep
 
 NO_LEADER = b"RAFT NO LEADER"
 """What /health says then."""
+_SEVERAL: Final = AuthInfo("", -1)
+"""Not one asks for a turn's reads, or it is not known whether one does."""
 _RESERVED = frozenset((ALARM, STATUS, HEALTH, HEALTH_LIST, MEMBER_LIST))
 """Methods that are admitted beyond the bound on calls, so that an overloaded member can still be operated."""
 
@@ -164,8 +166,8 @@ class Calls:
         """The latest that an answer of the backend has shown."""
         self._answered: set[Caller] = set()
         """Callers that were answered in this turn, and are to be flushed."""
-        self._knows_callers = False
-        """Whether a call has ever said who asks."""
+        self._asker: AuthInfo | None = None
+        """Who asks for all that is in `_reads`, or _SEVERAL."""
         self._leadership = Leadership(0, 0, 0, 0, None, 0, 0)
         self._delegation = 0
         """While not 0, writes go to the wal."""
@@ -240,8 +242,6 @@ class Calls:
             if not self._admission.wait(waiting):
                 _refuse(caller, stream_id, errors.REQUEST_TOO_MANY_REQUESTS)
             return
-        if auth is not None:
-            self._knows_callers = True
         try:
             error = self._begin[method](caller, stream_id, body, auth)
         except DecodeError as problem:
@@ -290,6 +290,7 @@ class Calls:
     def begin_ready(self, caller: Caller, index: int) -> None:
         """Answered once the backend has applied index."""
         request_id = self._ids.next()
+        self._note_asker(None)
         self._reads.append((request_id, HEALTH, b"", index))
         self._calls[request_id] = Call(caller, 0, HEALTH, READ, b"", time.monotonic(), None, index)
 
@@ -371,6 +372,8 @@ class Calls:
             state = WAIT_INDEX
             self._read_index.append(request_id)
         else:
+            if auth is not self._asker:
+                self._note_asker(auth)
             self._reads.append((request_id, method, body, index))
         self._calls[request_id] = Call(caller, stream_id, method, state, body, time.monotonic(), auth, index or 0)
         self._host.flush_soon()
@@ -394,6 +397,7 @@ class Calls:
 
     def _wait_long_running(self, request_id: int, call: Call) -> None:
         self._long_running[request_id] = call
+        self._note_asker(call.auth)
         self._reads.append((request_id, call.method, call.payload, 0))
         self._host.flush_soon()
 
@@ -423,10 +427,9 @@ class Calls:
 
     def _ask_about_users(self, caller: Caller, method: int, body: bytes, index: int, auth: AuthInfo | None) -> int:
         request_id = self._ids.next()
+        self._note_asker(auth)
         self._reads.append((request_id, method, body, index))
         self._calls[request_id] = Call(caller, 0, method, READ, body, time.monotonic(), auth, index)
-        if auth is not None:
-            self._knows_callers = True
         self._host.flush_soon()
         return request_id
 
@@ -552,6 +555,7 @@ class Calls:
             if call.method == LEASE_TIME_TO_LIVE:
                 body = with_keys_wanted(call.payload, body)
             calls[request_id] = call._replace(state=READ, payload=body)
+            self._note_asker(call.auth)
             self._reads.append((request_id, call.method, body, 0))
         for request_id, body in message.final:
             call = calls.get(request_id)
@@ -603,6 +607,8 @@ class Calls:
             call = self._calls.get(request_id)
             if call is not None and call.state == WAIT_INDEX:
                 self._calls[request_id] = call._replace(state=READ, read_index=message.read_index)
+                if call.auth is not self._asker:
+                    self._note_asker(call.auth)
                 self._reads.append((request_id, call.method, call.payload, message.read_index))
 
     def on_leadership(self, message: Leadership) -> None:
@@ -672,6 +678,7 @@ class Calls:
             self._read_index = [i for i, c in self._calls.items() if c.state == WAIT_INDEX]
         elif peer.kind == "backend":
             self._end_poison_reads()
+            self._asker = _SEVERAL
             self._reads = [(i, c.method, c.payload, c.read_index) for i, c in self._calls.items() if c.state == READ]
             self._reads += [(i, c.method, c.payload, 0) for i, c in self._long_running.items()]
             self.long_reads.ask_again()
@@ -729,10 +736,19 @@ class Calls:
         self._proposals = self._unanswered_writes()
         self._fence = fence
 
-    def _askers(self) -> list[tuple[int, str, int]]:
-        """Who asks for this turn's reads, as Read has it."""
+    def _note_asker(self, auth: AuthInfo | None) -> None:
+        """Who asks for the read that is queued next."""
+        if auth != self._asker:
+            self._asker = _SEVERAL if self._reads else auth
+
+    def _read_with_askers(self) -> Read:
+        """This turn's reads, with who asks for them."""
+        asker, taken_by = self._asker, self._host.auth_news.takes_asker
+        if asker is not _SEVERAL and taken_by and taken_by == self._host.links.incarnation_of("backend"):
+            return Read(self._slot, self._reads, (), asker)
         waiting = [(i, self._calls.get(i) or self._long_running.get(i)) for i, _, _, _ in self._reads]
-        return [(i, *call.auth) for i, call in waiting if call is not None and call.auth is not None]
+        askers = [(i, *call.auth) for i, call in waiting if call is not None and call.auth is not None]
+        return Read(self._slot, self._reads, askers or ())
 
     # ---- the turn ----
 
@@ -749,7 +765,7 @@ class Calls:
                 self._fence = 0
             self._proposals = []
         if self._reads:
-            links.send("backend", Read(self._slot, self._reads, self._askers() if self._knows_callers else ()))
+            links.send("backend", Read(self._slot, self._reads) if self._asker is None else self._read_with_askers())
             self._reads = []
         if self.long_reads.waiting or self.long_reads.cancelled:
             self._ask_long_reads()

@@ -232,6 +232,7 @@ class Connection(Client, asyncio.Protocol):
         host.affinity.latest = self
         tally = host.tally
         started, versions, unary = tally.started, tally.versions, tally.unary
+        auth = asked = None
         for event in grpc.receive(data):
             kind, stream_id, method, body, _, metadata = event
             if kind == CALL and method.unary:
@@ -244,7 +245,9 @@ class Connection(Client, asyncio.Protocol):
                     place = tally.place_of(metadata[VERSION_FIELD]) if found is None else found
                 started[method.tag] += 1
                 unary[place] += 1
-                auth = identities.of_call(metadata, self.common_name) if identities.enabled else None
+                if identities.enabled and metadata is not asked:
+                    auth = identities.of_call(metadata, self.common_name)
+                    asked = metadata if auth.revision else None  # who is nobody is told so with each call
                 calls.begin(self, stream_id, method.tag, body, auth)
             else:
                 streams.take(self, event)

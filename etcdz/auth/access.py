@@ -18,6 +18,7 @@ READ, WRITE, READWRITE = range(3)
 Permission = tuple[int, bytes, bytes]
 """(READ, WRITE or READWRITE, key, range_end) as stored."""
 _NOTHING = Intervals(())
+EVERYTHING: Final = Intervals(((b"", None),))
 
 
 class Access:
@@ -116,6 +117,19 @@ class Access:
         if auth is None or auth.revision in (0, self.revision, THE_MEMBER.revision) or not self.enabled:
             return None
         return errors.AUTH_OLD_REVISION
+
+    def permitted(self, auth: AuthInfo | None, kind: int) -> Intervals | None:
+        """All that check_read (kind READ) or check_write (WRITE) permits, as long as the revision is this one and auth
+        is on. None: nothing, or auth is off."""
+        if auth is None or not auth.revision or auth.revision < self.revision or not self.enabled:
+            return None
+        username = auth.username
+        roles = self.roles_of.get(username)
+        if roles is None:
+            return None
+        if ROOT in roles:
+            return EVERYTHING
+        return (self._unions.get(username) or self._unions_of(username))[kind]
 
     def _check(self, auth: AuthInfo | None, key: bytes, range_end: bytes, kind: int) -> EtcdError | None:
         if auth is None or not auth.revision:

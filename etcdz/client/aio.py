@@ -439,7 +439,7 @@ class Watch:
         events: deque[Event] = self._watcher.events
         if events:
             return events.popleft()
-        ask: Ask[Event | None] = Ask(lambda core: self._watcher.take(), timeout)
+        ask: Ask[Event | None] = Ask(lambda core: self._watcher.take(), timeout, self._watcher.put_back)
         return await self._loop.do(ask)
 
 

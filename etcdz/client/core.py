@@ -77,7 +77,8 @@ class Core:
             raise ClientClosed(self.closed)
         if timeout_s is None:
             timeout_s = self.options.timeout_s
-        call = Call(method, body, self.now() + timeout_s if timeout_s else None)
+        is_bounded = timeout_s and timeout_s < float("inf")  # it goes to the server as a number of digits
+        call = Call(method, body, self.now() + timeout_s if is_bounded else None)
         self._begin(call)
         return call
 
@@ -363,7 +364,7 @@ class Core:
             else:
                 self._begin(call)
         else:
-            maybe = is_maybe_applied(failure, code, repeatable)
+            maybe = is_maybe_applied(failure, code, text, repeatable)
             if failure is Failure.LOST:
                 text = f"the connection to {line.remote.endpoint.text} was lost: {line.remote.error or text}"
                 call.fail(Unavailable(text, code, maybe))

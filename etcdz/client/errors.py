@@ -90,6 +90,11 @@ class NotLeading(EtcdError):
     """Who proclaims or resigns is no longer the leader of this election."""
 
 
+def undecodable(problem: Exception, maybe_applied: bool = False) -> EtcdError:
+    """An answer that is no message."""
+    return EtcdError(f"grpc: failed to unmarshal the received message: {problem}", Code.INTERNAL, maybe_applied)
+
+
 # ---- etcd's, by their names ----
 
 

@@ -1,12 +1,13 @@
 """Leases that are kept alive, on one stream for all of them.
 
     sent        TTL / 3 after the last answer, and again 500 ms after a stream has ended
-    answered    with a TTL: it has that long from now on; with 0: it is lost
+    answered    with a TTL: it has that long from when this was asked for; with 0: it is lost
     deadline    no answer in its TTL: it is lost; if its TTL is not known yet, in the time to dial and 1 s more
 
 A lease is lost once, and is told so once.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -23,9 +24,10 @@ class KeptLease:
     """A lease that is being kept alive. send_at, deadline: on the core's clock. on_lost: called once
 
     plan        number of its last plan: timers of earlier ones do nothing
+    asked       when each keep-alive was sent that this stream has not answered: answers come in order
     """
 
-    __slots__ = ("deadline", "id", "is_lost", "on_lost", "plan", "send_at", "sent", "ttl")
+    __slots__ = ("asked", "deadline", "id", "is_lost", "on_lost", "plan", "send_at", "sent", "ttl")
 
     def __init__(self, lease_id: int, ttl: float, now: float, on_lost: Callable[[], None]) -> None:
         self.id = lease_id
@@ -36,20 +38,23 @@ class KeptLease:
         self.on_lost = on_lost
         self.is_lost = False
         self.sent = False
+        self.asked: deque[float] = deque()
 
     def on_answer(self, ttl: int, now: float) -> bool:
-        """return False: it is lost"""
+        """return False: it is lost, or may be: the answer was read so late (this process may have been stopped)"""
         self.sent = False
+        asked_at = self.asked.popleft() if self.asked else now
         if ttl <= 0:
             return False
         self.ttl = ttl
         self.send_at = now + ttl / PARTS
-        self.deadline = now + ttl
-        return True
+        self.deadline = asked_at + ttl
+        return now < self.deadline
 
     def on_sent(self, now: float) -> None:
         """NB: if no answer comes it is asked again in time."""
         self.sent = True
+        self.asked.append(now)
         self.send_at = now + self.ttl / PARTS
 
 
@@ -143,6 +148,7 @@ class KeepAlives:
         self._is_open = True
         now = self._core.now()
         for lease in list(self.leases.values()):
+            lease.asked.clear()
             if lease.sent or lease.send_at - now <= REOPEN_S:
                 self._send(lease, now)
 

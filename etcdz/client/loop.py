@@ -6,7 +6,6 @@ What callers begin in one turn of the loop leaves in one write per connection.
 import asyncio
 import contextlib
 import random
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -174,7 +173,7 @@ class Loop:
                 else:
                     host, port = endpoint.host, endpoint.port
                     await self.loop.create_connection(lambda: _Protocol(self, line), host, port, **secure)
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that is none
             self.core.dial_failed(line, str(error) or type(error).__name__)
             with contextlib.suppress(RuntimeError):  # the loop is being closed
                 self.flush()

@@ -7,6 +7,9 @@ out of it (`send`), beginning it in its core, and waiting for the Pending in its
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import DecodeError
+
+from etcdz.client.errors import Canceled, undecodable
 from etcdz.client.methods import Method
 
 R = TypeVar("R")
@@ -116,7 +119,11 @@ class Request(Step[R]):
             core.cancel(pending)
 
     def result(self, value: bytes) -> R:
-        return self.decode(value)
+        """raises EtcdError: what was answered is no message"""
+        try:
+            return self.decode(value)
+        except DecodeError as problem:
+            raise undecodable(problem, not self.method.repeatable) from None
 
 
 class Sleep(Step[None]):
@@ -151,19 +158,33 @@ class Now(Step[float]):
 
 
 class Ask(Step[T]):
-    """Something of the core: `ask` gets it and says what is awaited. timeout_s: at most that long, then TimeoutError"""
+    """Something of the core: `ask` gets it and says what is awaited. timeout_s: at most that long, then TimeoutError.
+    put_back: takes what came for somebody who does not wait any more"""
 
-    __slots__ = ("ask", "timeout_s")
+    __slots__ = ("ask", "put_back", "timeout_s")
 
-    def __init__(self, ask: Callable[[Any], Pending[T]], timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        ask: Callable[[Any], Pending[T]],
+        timeout_s: float | None = None,
+        put_back: Callable[[T], object] | None = None,
+    ) -> None:
         self.ask = ask
         self.timeout_s = timeout_s
+        self.put_back = put_back
 
     def begin(self, core: Any) -> Pending[T]:
         pending = self.ask(core)
         if self.timeout_s is not None and not pending.done:
             core.after(self.timeout_s, lambda: pending.fail(TimeoutError()))
         return pending
+
+    def give_up(self, core: Any, pending: Pending[Any]) -> None:
+        if not pending.done:
+            pending.fail(Canceled())
+        elif self.put_back is not None and pending.error is None:
+            came: Any = pending.value
+            self.put_back(came)
 
     def result(self, value: T) -> T:
         return value

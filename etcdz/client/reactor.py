@@ -40,6 +40,8 @@ GRACE_S: Final = 0.02
 _FOREVER: Final = float("inf")
 _READ_BYTES: Final = 1 << 18
 _CLOSE_S: Final = 1.0
+_SLEEP_MAX_S: Final = 86_400.0
+"""The kernel takes no more than 24 days; a lease may have years."""
 
 
 class _Transport:
@@ -168,9 +170,9 @@ class Reactor:
         """Nobody has the client any more."""
         self.soon(lambda core: self._shut())
 
-    def _shut(self) -> None:
+    def _shut(self, text: str = "the client is closed") -> None:
         self._is_closed = True
-        self.core.close()
+        self.core.close(text)
 
     def close(self) -> None:
         """All calls that are under way fail with ClientClosed. The thread has ended when this returns."""
@@ -242,7 +244,7 @@ class Reactor:
         """How long whoever reads may sleep. timeout: at most"""
         deadline, now = core.next_deadline(), time.monotonic()
         if deadline is not None:
-            left = max(0.0, deadline - now)
+            left = min(max(0.0, deadline - now), _SLEEP_MAX_S)
             timeout = left if timeout is None else min(left, timeout)
         self._wakes_at = _FOREVER if timeout is None else now + timeout
         return timeout
@@ -277,7 +279,7 @@ class Reactor:
         options = core.options
         try:
             sock = open_socket(line.remote.endpoint, options.tls, options.dial_timeout_s)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that is none
             with self.lock:
                 core.dial_failed(line, str(error))
                 if core is self.core:
@@ -372,6 +374,8 @@ class Reactor:
 
     def _end(self) -> None:
         with self.lock:
+            if not self._is_closed:  # by a mistake, which its traceback tells: nobody may wait for answers any more
+                self._shut("the client's thread has failed")
             for transport in list(self._transports.values()):
                 self._hang_up(transport.line)
             fds, self._wake_fds = self._wake_fds, None

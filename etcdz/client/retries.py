@@ -10,7 +10,8 @@
     TOKEN      the token is not taken              with a new one  with a new one
     LOST       the connection ended meanwhile      again           no: maybe applied
     BUSY       any other UNAVAILABLE               again           no: maybe applied
-    FINAL      everything else                     no              no
+    FINAL      everything else                     no              no: maybe applied, if
+                                                                   etcd has not said so
 
 So a write is never sent a second time unless the first surely was not applied. The pace is that of etcd's own client:
 up to 100 tries, and a pause of 25 ms, give or take 10 %, after each round of as many tries as a majority of the
@@ -31,6 +32,18 @@ RENEWALS_MAX: Final = 3
 _TRANSPORT_TEXTS: Final = ("transport is closing",)
 _REFUSED_TEXTS: Final = (api.NOT_SUPPORTED_FOR_LEARNER.text, api.NO_LEADER.text)
 TOKEN_TEXTS: Final = (api.INVALID_AUTH_TOKEN.text, api.AUTH_OLD_REVISION.text, api.USER_EMPTY.text)
+_UNDECIDED: Final = (
+    Code.CANCELED, Code.UNKNOWN, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.INTERNAL,
+    Code.DATA_LOSS,
+)  # fmt: skip
+_DECIDED_TEXTS: Final = frozenset(
+    [
+        row.text
+        for row in api.BY_NAME.values()
+        # etcd applies the write that finds the store full, and says that it is full all the same.
+        if row.code not in (Code.CANCELED, Code.DEADLINE_EXCEEDED) and row is not api.NO_SPACE
+    ]
+)
 _RESET_REFUSED: Final = "stream terminated by RST_STREAM with error code: 7"
 
 
@@ -70,11 +83,12 @@ def is_sent_again(failure: Failure, repeatable: bool) -> bool:
     return _AGAIN[failure][0 if repeatable else 1]
 
 
-def is_maybe_applied(failure: Failure, code: int, repeatable: bool) -> bool:
-    """Of a call that is not sent again."""
+def is_maybe_applied(failure: Failure, code: int, text: str, repeatable: bool) -> bool:
+    """Of a call that is not sent again. NB: what ends one without a word of etcd's may be a proxy that has lost the
+    answer, a stream that was reset, or an answer that is too large."""
     if repeatable or failure in (Failure.NOT_SENT, Failure.REFUSED, Failure.TOKEN):
         return False
-    return failure in (Failure.LOST, Failure.BUSY) or code in (Code.DEADLINE_EXCEEDED, Code.CANCELED)
+    return failure in (Failure.LOST, Failure.BUSY) or (code in _UNDECIDED and text not in _DECIDED_TEXTS)
 
 
 def pause_s(tries: int, endpoints: int, random: float) -> float:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from etcdz.client.errors import EtcdError
+from google.protobuf.message import DecodeError
+
+from etcdz.client.errors import EtcdError, undecodable
 from etcdz.client.methods import Method
 
 
@@ -40,7 +42,12 @@ class StreamCall:
         self.open()
 
     def on_message(self, message: bytes) -> None:
-        self.message(message)
+        """NB: what is no message ends this stream alone: who waits for it, and all else on its connection, goes on."""
+        try:
+            self.message(message)
+        except DecodeError as problem:
+            self.core.end_stream(self)
+            self.on_end(undecodable(problem))
 
     def on_end(self, error: EtcdError | None) -> None:
         if not self.done:

@@ -395,7 +395,7 @@ class Watch:
         try:
             return events.popleft()
         except IndexError:
-            return self._reactor.do(Ask(self._take, timeout))
+            return self._reactor.do(Ask(self._take, timeout, self._watcher.put_back))
 
     def _take(self, core: Core) -> Pending[Event | None]:
         if self._watcher.core is not core:

@@ -11,9 +11,11 @@ A token that was given (a JWT) is KNOWN for good: what fails for it fails.
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from etcdz.api.errors import AUTH_NOT_ENABLED
 from etcdz.client import methods
-from etcdz.client.errors import DeadlineExceeded, EtcdError
+from etcdz.client.errors import DeadlineExceeded, EtcdError, undecodable
 from etcdz.client.host import Host
 from etcdz.client.methods import Method
 from etcdz.client.pending import Call
@@ -101,8 +103,12 @@ class Token:
         self.generation += 1
         error = call.error
         waiting, self._waiting = self._waiting, []
+        try:
+            token = pb.AuthenticateResponse.FromString(call.value or b"").token
+        except DecodeError as problem:
+            error = undecodable(problem)
         if error is None:
-            self._know(pb.AuthenticateResponse.FromString(call.value or b"").token)
+            self._know(token)
         elif isinstance(error, EtcdError) and error.text == AUTH_NOT_ENABLED.text:
             self._state = _State.NOT_NEEDED
         else:

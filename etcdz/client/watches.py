@@ -81,7 +81,7 @@ class Watcher:
         self.core: Host | None = None
         self._was_denied = False
         self._fragments: list[Any] = []
-        self._waiter: Pending[Any] | None = None
+        self._waiters: deque[Pending[Any]] = deque()
 
     def create_request(self) -> bytes:
         """As it is to be created now, the first time or anew."""
@@ -139,8 +139,13 @@ class Watcher:
         elif self.ended:
             pending.finish(None)
         else:
-            self._waiter = pending
+            self._waiters.append(pending)
         return pending
+
+    def put_back(self, event: Event | None) -> None:
+        """It was taken for somebody who does not wait any more: who takes next has it."""
+        if event is not None:
+            self._add([event], True)
 
     def end(self, error: EtcdError | None) -> None:
         """What was told before can still be taken."""
@@ -150,13 +155,12 @@ class Watcher:
         self.error = error
         if error is not None:
             self.created.fail(error)
-        waiter, self._waiter = self._waiter, None
-        if waiter is None:
-            return
-        if error is not None:
-            waiter.fail(error)
-        else:
-            waiter.finish(None)
+        waiters, self._waiters = self._waiters, deque()
+        for waiter in waiters:
+            if error is not None:
+                waiter.fail(error)
+            else:
+                waiter.finish(None)
 
     def _tell(self, response: Any, found: Any) -> None:
         """found: all events of the response and of its fragments"""
@@ -181,14 +185,19 @@ class Watcher:
             self.next_revision = found[-1].kv.mod_revision + 1
             self._add([pb.WatchResponse(header=response.header, events=found)])
 
-    def _add(self, events: list[Any]) -> None:
-        self.events += events
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
+    def _add(self, events: list[Any], in_front: bool = False) -> None:
+        if in_front:
+            self.events.extendleft(events)
+        else:
+            self.events += events
+        while self._waiters and self.events:
+            waiter = self._waiters.popleft()
             if waiter.done:  # its time was up
-                return
-            waiter.finish(self.events.popleft())
+                continue
+            try:
+                waiter.finish(self.events.popleft())
+            except IndexError:  # another thread, which takes what is there without the core, has just had it
+                self._waiters.appendleft(waiter)
 
     def _on_canceled(self, response: Any) -> str:
         reason = _plain_reason(response.cancel_reason)
@@ -333,7 +342,10 @@ class WatchStream:
         watcher = self._watcher_of(response)
         if watcher is None:
             return
-        self._pause_s = RESUME_FIRST_S
+        if not (
+            response.created or response.canceled
+        ):  # else a stream that is always refused would be asked for at once
+            self._pause_s = RESUME_FIRST_S
         reason = watcher.on_response(response)
         if reason:
             self._restart(reason)

@@ -625,11 +625,14 @@ class Flushed(NamedTuple):
 
 class Read(NamedTuple):
     """items: (request id, method tag, request body, index that must be applied first). askers: (request id, user name,
-    auth revision) of those items of which it is known who asks; empty while auth is off."""
+    auth revision) of those items of which it is known who asks; empty while auth is off. asker: (user name, auth
+    revision) of all items, in place of askers. NB: only for a backend that has said that it takes it (AuthState): an
+    older one would see nobody there."""
 
     slot: int
     items: list[tuple[int, int, bytes, int]]
     askers: Sequence[tuple[int, str, int]] = ()
+    asker: tuple[str, int] | None = None
 
 
 class LongReads(NamedTuple):
@@ -745,6 +748,7 @@ class AuthState(NamedTuple):
     applied_index   of the entry up to which this holds
     users           (name, its roles), and roles: (name, its permissions as (type, key, range_end)), as
                     etcdz.auth.access.Access.decode takes them; both empty while auth is off
+    takes_asker     this backend knows Read.asker
     """
 
     incarnation: int
@@ -753,6 +757,7 @@ class AuthState(NamedTuple):
     revision: int
     users: list[tuple[str, list[str]]]
     roles: list[tuple[str, list[tuple[int, bytes, bytes]]]]
+    takes_asker: bool = False
 
 
 class AuthTokens(NamedTuple):

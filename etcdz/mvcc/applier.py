@@ -15,6 +15,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from etcdz.api import errors
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import EtcdError
+from etcdz.auth.access import WRITE
+from etcdz.auth.intervals import Intervals
 from etcdz.auth.requests import RequestChecks
 from etcdz.auth.store import AuthStore
 from etcdz.cluster.membership import MEMBERSHIP_REQUESTS
@@ -24,7 +26,7 @@ from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.apply_times import ApplyTimes
 from etcdz.mvcc.growth import PUT_OVERHEAD_BYTES, growth
 from etcdz.mvcc.mvcc import LargeOutcome, Mvcc, Outcome, failed
-from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_put, decode_txn
+from etcdz.mvcc.put_entry import PUT_TAG, TXN_TAG, decode_asked_put, decode_put, decode_txn
 from etcdz.proto import deep
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto.fields import decode_varint, message_field
@@ -67,6 +69,7 @@ class Applier:
     auth          users and roles
     checks        what is asked of who asks
     Invariant: `_plain` is true exactly while no alarm is raised and auth is off: a put needs no checks but its own.
+    Invariant: `_judged` is true exactly while no alarm is raised and auth is on: a put needs no checks but of who asks.
     Invariant: the store may grow by `_headroom` bytes before its size has to be looked at again.
 
     exceeded      a request was applied that the store had no room for, and no alarm was raised: set here, for others
@@ -91,7 +94,11 @@ class Applier:
         self._check = self.checks.by_kind.get
         self.quota_bytes = quota_bytes
         self._capped = self._corrupt = False
-        self._plain = True
+        self._plain, self._judged = True, False
+        self._writer: AuthInfo | None = None
+        self._writer_revision = 0
+        self._may_write: Intervals | None = None
+        """What the last asker of a put may write, at that revision of the auth store."""
         self._headroom = 0 if quota_bytes else _NO_QUOTA
         self.exceeded = False
         self.alarm_news: list[tuple[bool, int, int, bool]] = []
@@ -130,7 +137,20 @@ class Applier:
                 self._headroom -= len(data) + PUT_OVERHEAD_BYTES
                 self.times.plain_txns += 1
                 return txn[0], 0, None, self.mvcc.put_plain_txn(txn[1])
+        elif data[0] == PUT_TAG and self._judged and self._headroom > 0:
+            asked = decode_asked_put(data)
+            if asked is not None and self._may_put(asked[1], asked[2]):
+                self._headroom -= len(data) + PUT_OVERHEAD_BYTES
+                return asked[0], 0, None, self._put_plain(asked[2], asked[3], asked[4])
         return self._apply(data)
+
+    def _may_put(self, auth: AuthInfo, key: bytes) -> bool:
+        """False: perhaps not."""
+        access = self.auth.access
+        if auth is not self._writer or access.revision != self._writer_revision:
+            self._writer, self._writer_revision = auth, access.revision
+            self._may_write = access.permitted(auth, WRITE)
+        return self._may_write is not None and self._may_write.cover(key)
 
     # everything else
 
@@ -233,7 +253,10 @@ class Applier:
     def _note_gates(self) -> None:
         self._capped = self.alarms.has(alarms.NOSPACE)
         self._corrupt = self.alarms.has(alarms.CORRUPT)
-        self._plain = not (self._capped or self._corrupt or self.auth.access.enabled)
+        is_unrestricted = not (self._capped or self._corrupt)
+        self._plain = is_unrestricted and not self.auth.access.enabled
+        self._judged = is_unrestricted and self.auth.access.enabled
+        self._writer = None
 
 
 def is_replayable(data: bytes) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from etcdz.api import errors
 from etcdz.api.errors import EtcdError
+from etcdz.auth.intervals import Intervals
 from etcdz.lease.question import CLOCK, NOT_KNOWN
 from etcdz.mvcc import hashes, index_pages, ranges, transaction, writes
 from etcdz.mvcc.answer import Answer
@@ -284,16 +285,22 @@ class Mvcc:
 
     # reads
 
-    def get_bytes(self, body: bytes) -> bytes | None:
+    def get_bytes(self, body: bytes, may_read: Intervals | None = None) -> bytes | None:
         """The answer to a RangeRequest as it came, validated, if that is one key without options (or serializable
-        alone): the hot case. None: it is another, or the value is large."""
+        alone): the hot case. None: it is another, or the value is large, or the key is not in may_read.
+
+        may_read    the keys that are answered; None: all
+        """
         size = len(body)
         if 2 < size < 130 and body[0] == _RANGE_KEY:
             key_size = body[1]
             if key_size == size - 2:
-                return self._get(body[2:])
-            if key_size == size - 4 and body[-2:] == RANGE_SERIALIZABLE_TRUE:
-                return self._get(body[2:-2])
+                key = body[2:]
+            elif key_size == size - 4 and body[-2:] == RANGE_SERIALIZABLE_TRUE:
+                key = body[2:-2]
+            else:
+                return None
+            return self._get(key) if may_read is None or may_read.cover(key) else None
         return None
 
     def _get(self, key: bytes) -> bytes | None:

@@ -2,10 +2,12 @@
 
     entry   22 len PUT  a2 06 len ID        InternalRaftRequest: put 4, header 100
           | 32 len TXN  a2 06 len ID        txn 6
+          | 22 len PUT  a2 06 len ID ASKER  with users: who asks
     TXN     { 12 len OP }                   TxnRequest: success 2, and nothing else
     OP      12 len PUT                      RequestOp: request_put 2
     PUT     0a len key [12 len value]
     ID      08 varint                       RequestHeader: the request id alone
+    ASKER   12 len name 18 varint           username 2, auth_revision 3
 
 Key and value go into the record as they are encoded here; only what stands between them is new. Puts of one workload
 have few shapes (lengths), so what the lengths imply is worked out once per shape and afterwards only compared.
@@ -15,6 +17,7 @@ A parser of compiled code and message objects would cost three times as much.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from etcdz.api.auth_info import AuthInfo
 from etcdz.proto.fields import LOW_GROUPS, decode_varint, encode_varint
 from etcdz.proto.tags import (
     KV_VALUE,
@@ -24,13 +27,16 @@ from etcdz.proto.tags import (
     RAFT_REQUEST_HEADER,
     RAFT_REQUEST_PUT,
     RAFT_REQUEST_TXN,
+    REQUEST_AUTH_REVISION,
     REQUEST_ID,
+    REQUEST_USERNAME,
     TXN_SUCCESS,
 )
+from etcdz.proto.text import decode_text
 
 PUT_TAG, TXN_TAG = RAFT_REQUEST_PUT[0], RAFT_REQUEST_TXN[0]
 _KEY_TAG = PUT_KEY[0]
-_ID_TAG = REQUEST_ID[0]
+_ID_TAG, _REVISION_TAG = REQUEST_ID[0], REQUEST_AUTH_REVISION[0]
 _SHAPE_BYTES = 5
 _SHAPES_MAX = 4096
 _OP_SHAPE_BYTES, _LONG_OP_SHAPE_BYTES = 6, 8  # with lengths of one byte, and of two
@@ -93,6 +99,24 @@ class _High(dict[bytes, int]):
         return found
 
 
+class _Asked(dict[bytes, tuple[int, AuthInfo]]):
+    """The same for what follows in a header that says who asks: one object for all requests of an asker."""
+
+    def __missing__(self, tail: bytes) -> tuple[int, AuthInfo]:
+        value, at = decode_varint(tail, 0)
+        name_at = at + 2
+        name_end = name_at + tail[at + 1]
+        if tail[at : at + 1] != REQUEST_USERNAME or tail[at + 1] > 127 or tail[name_end] != _REVISION_TAG:
+            raise ValueError("no user's name and revision")
+        revision, behind = decode_varint(tail, name_end + 1)
+        if behind != len(tail):
+            raise ValueError("bytes behind the revision")
+        if len(self) >= 4096:
+            self.clear()
+        found = self[tail] = value << 28, AuthInfo(decode_text(tail[name_at:name_end]), revision)
+        return found
+
+
 def _op_shape(front: bytes) -> Shape | None:
     """Of an operation in a transaction: the put's, with one more tag and length in front."""
     try:
@@ -109,6 +133,7 @@ def _op_shape(front: bytes) -> Shape | None:
 _shapes = Shapes(_shape)
 _op_shapes = Shapes(_op_shape)
 _high = _High()
+_asked = _Asked()
 _low = {group: n for n, group in enumerate(LOW_GROUPS)}
 
 
@@ -128,6 +153,30 @@ def decode_put(data: bytes) -> tuple[int, bytes, bytes, bytes] | None:
         return None
     value_field = KV_VALUE + data[key_end + 1 : end] if value_head else b""
     return request_id, data[key_at:key_end], data[key_field_at:key_end], value_field
+
+
+def decode_asked_put(data: bytes) -> tuple[int, AuthInfo, bytes, bytes, bytes] | None:
+    """As decode_put, of an entry that says who asks: that stands behind the request id."""
+    shape = _shapes[data[:_SHAPE_BYTES]]
+    if shape is None:
+        return None
+    key_field_at, key_at, key_end, end, value_head = shape
+    if not data.startswith(value_head, key_end):
+        return None
+    try:
+        if (
+            data[end : end + 2] != RAFT_REQUEST_HEADER
+            or data[end + 3] != _ID_TAG
+            or data[end + 2] + end + 3 != len(data)
+        ):
+            return None
+        id_at = end + 4
+        high, auth = _asked[data[id_at + 4 :]]
+        request_id = _low[data[id_at : id_at + 2]] | _low[data[id_at + 2 : id_at + 4]] << 14 | high
+    except (IndexError, KeyError, ValueError):
+        return None
+    value_field = KV_VALUE + data[key_end + 1 : end] if value_head else b""
+    return request_id & 0xFFFFFFFFFFFFFFFF, auth, data[key_at:key_end], data[key_field_at:key_end], value_field
 
 
 def decode_id(data: bytes, at: int) -> int | None:

@@ -13,6 +13,8 @@ from etcdz.store.interface import MemoryStore
 
 READ, WRITE, READWRITE = range(3)
 TTL_S = 300.0
+FIRST_ID = 0x694D0199_9AAB0C00
+"""As members number their requests."""
 
 
 class Lines(list[tuple[str, str, dict[str, Any]]]):
@@ -50,12 +52,12 @@ class Member:
     def ask(self, auth: AuthInfo | None, kind: str, request: Any) -> Any:
         """The answer to an entry, or the text of its error."""
         self.index += 1
-        header = pb.RequestHeader(ID=self.index)
+        header = pb.RequestHeader(ID=FIRST_ID + self.index)
         if auth is not None:
             header.username, header.auth_revision = auth.username, auth.revision
         entry = pb.InternalRaftRequest(header=header, **{kind: request}).SerializeToString()
         result = self.applier.apply(entry)
-        assert result is not None and result[0] == self.index
+        assert result is not None and result[0] == header.ID
         _, code, text, body = result
         if text is not None:
             return text

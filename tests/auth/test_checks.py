@@ -216,6 +216,36 @@ def test_what_a_user_may_do_changes_with_its_roles_and_their_permissions() -> No
     assert member.ask(member.now("u"), "range", pb.RangeRequest(key=b"a")) == DENIED
 
 
+def test_puts_are_judged_anew_after_each_change() -> None:
+    member = Member()
+    member.enable()
+    member.add_role("r", (READWRITE, b"a", b"c"))
+    member.add_user("u", "r")
+
+    def may(key: bytes) -> bool:
+        found = member.ask(member.now("u"), "put", pb.PutRequest(key=key, value=b"v"))
+        assert found == DENIED or not isinstance(found, str)
+        return bool(found != DENIED)
+
+    assert [may(key) for key in (b"a", b"b\xff", b"c", b"a")] == [True, True, False, True]
+    old = member.now("u")
+    member.root("auth_role_revoke_permission", pb.AuthRoleRevokePermissionRequest(role="r", key=b"a", range_end=b"c"))
+    assert member.ask(old, "put", pb.PutRequest(key=b"a")) == OLD
+    assert not may(b"a")
+    member.root("auth_disable", pb.AuthDisableRequest())
+    assert may(b"a")
+    member.root("auth_enable", pb.AuthEnableRequest())
+    assert not may(b"a")
+    assert member.ask(AuthInfo("ghost", member.access.revision), "put", pb.PutRequest(key=b"a")) == DENIED
+
+
+def test_with_users_the_store_is_full_for_puts_as_well() -> None:
+    member = Member()
+    member.enable()
+    member.root("alarm", pb.AlarmRequest(action=1, alarm=1, memberID=1))
+    assert member.ask(member.now("root"), "put", pb.PutRequest(key=b"a", value=b"v")) == errors.NO_SPACE.text
+
+
 # ---- at the door ----
 
 DOOR = {

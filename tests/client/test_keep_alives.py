@@ -1,5 +1,7 @@
 """When leases are kept alive, and when they are lost."""
 
+import pytest
+
 from etcdz.client.leases import KeptLease
 from etcdz.client.methods import LEASE_KEEP_ALIVE
 from etcdz.proto import etcdserverpb as pb
@@ -97,3 +99,34 @@ def test_what_is_removed_is_told_nothing() -> None:
     world.core.keep_alives.remove(kept)
     world.advance(30)
     assert not lost and PATH not in world.server.paths()
+
+
+def _answer_late(world: World, until: float) -> None:
+    """As if this process had been stopped: an answer has come in time, and is read when that is over."""
+    stream_id, body = next(iter(world.server.streams)), world.server.seen[-1][1]
+    world.now = until
+    _answer(world.server, stream_id, body)
+    world.turn()
+
+
+@pytest.mark.parametrize(("read_s", "is_lost"), [(5, False), (9.5, True), (60, True)])
+def test_an_answer_counts_from_when_it_was_asked_for(read_s: float, is_lost: bool) -> None:
+    world, lost = _world(), []
+    kept = _add(world, lost)
+    del world.server.answers[PATH]
+    world.advance(3.01)
+    asked_at = kept.asked[0]
+    _answer_late(world, asked_at + read_s)
+    assert lost == ([1] if is_lost else [])
+    assert is_lost or kept.deadline == asked_at + 9
+
+
+def test_what_is_no_message_is_no_answer() -> None:
+    world, lost = _world(), []
+    _add(world, lost)
+    world.server.answers[PATH] = lambda server, stream_id, body: server.conn.send_message(stream_id, b"\xff\xff")
+    world.advance(8)
+    assert not lost
+    world.server.answers[PATH] = _answer
+    world.advance(30)
+    assert not lost

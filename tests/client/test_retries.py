@@ -14,7 +14,9 @@ from etcdz.client.errors import (
     Unavailable,
     error_of,
 )
-from etcdz.client.methods import PUT, RANGE, Method
+from etcdz.client.methods import AUTHENTICATE, PUT, RANGE, Method
+from etcdz.client.pending import Request
+from etcdz.proto import etcdserverpb as pb
 from tests.client.scripted import Server, World, fails, replies
 
 
@@ -59,7 +61,8 @@ def test_what_is_sent_again(method: Method, end: Any, read_again: bool, write_ag
 
 
 @pytest.mark.parametrize(
-    ("row", "maybe"), [(api.TIMEOUT, True), (api.STOPPED, True), (api.NO_SPACE, False), (api.EMPTY_KEY, False)]
+    ("row", "maybe"),
+    [(api.TIMEOUT, True), (api.STOPPED, True), (api.NO_SPACE, True), (api.CORRUPT, False), (api.EMPTY_KEY, False)],
 )
 def test_a_write_that_may_have_been_applied_says_so(row: api.EtcdError, maybe: bool) -> None:
     world = World("a:1")
@@ -200,3 +203,46 @@ def test_what_is_no_error_of_etcd_is_told_by_its_code() -> None:
     assert type(error_of(14, "no such thing")) is Unavailable
     assert type(error_of(4, "late")) is DeadlineExceeded
     assert type(error_of(2, "?")) is EtcdError
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "maybe"),
+    [
+        (api.Code.INTERNAL, "stream terminated by RST_STREAM with error code: 2", True),
+        (api.Code.UNKNOWN, "unexpected HTTP status code received from server: 500", True),
+        (api.Code.RESOURCE_EXHAUSTED, "grpc: received message larger than max (5 vs. 4)", True),
+        (api.Code.CANCELED, "context canceled", True),
+        (api.Code.RESOURCE_EXHAUSTED, api.REQUEST_TOO_MANY_REQUESTS.text, False),
+        (api.Code.INVALID_ARGUMENT, "grpc: what is not valid", False),
+    ],
+)
+def test_only_etcd_itself_says_that_nothing_was_applied(code: int, text: str, maybe: bool) -> None:
+    world = World("a:1")
+    for method in (PUT, RANGE):
+        world.server.answers[method.path] = lambda server, stream_id, body: server.conn.fail(stream_id, code, text)
+    write, read = world.call(PUT).error, world.call(RANGE).error
+    assert isinstance(write, EtcdError) and write.maybe_applied is maybe
+    assert isinstance(read, EtcdError) and not read.maybe_applied
+
+
+@pytest.mark.parametrize(("method", "maybe"), [(PUT, True), (RANGE, False)])
+def test_an_answer_that_is_no_message_is_an_error(method: Method, maybe: bool) -> None:
+    request = Request(method, b"", pb.PutResponse.FromString)
+    with pytest.raises(EtcdError) as caught:
+        request.result(b"\xff\xff")
+    assert (caught.value.code, caught.value.maybe_applied) == (api.Code.INTERNAL, maybe)
+
+
+def test_a_login_that_is_answered_by_no_message_fails_who_waits() -> None:
+    world = World("a:1", user="u", password="p")
+    world.server.answers[AUTHENTICATE.path] = replies(b"\xff\xff")
+    call = world.call(PUT)
+    assert isinstance(call.error, EtcdError) and call.error.code == api.Code.INTERNAL
+
+
+@pytest.mark.parametrize("timeout_s", [float("inf"), float("nan")])
+def test_a_timeout_without_an_end_is_none(timeout_s: float) -> None:
+    world = World("a:1")
+    world.server.answers[PUT.path] = replies()
+    for _ in range(3):
+        assert world.call(PUT, timeout_s=timeout_s).error is None

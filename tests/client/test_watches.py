@@ -6,7 +6,8 @@ import pytest
 
 from etcdz.api import errors as api
 from etcdz.client.errors import ClientClosed, Compacted, PermissionDenied, WatchCanceled
-from etcdz.client.methods import AUTHENTICATE, WATCH
+from etcdz.client.methods import AUTHENTICATE, RANGE, WATCH
+from etcdz.client.pending import Ask
 from etcdz.client.results import Event
 from etcdz.client.watches import Watcher, WatchOptions
 from etcdz.proto import etcdserverpb as pb
@@ -234,3 +235,56 @@ def test_who_waits_is_told_of_an_event_and_of_the_end() -> None:
     waiting = watcher.take()
     world.core.close()
     assert isinstance(waiting.error, ClientClosed)
+
+
+def test_two_that_wait_have_an_event_each_and_both_are_told_of_the_end() -> None:
+    world = _world("a:1")
+    watcher = _add(world)
+    waiting = [watcher.take(), watcher.take(), watcher.take(), watcher.take()]
+    _tell(world, world.server, _events(9, 10))
+    assert [each.value.revision for each in waiting[:2] if each.value] == [9, 10]
+    world.core.close()
+    assert all(isinstance(each.error, ClientClosed) for each in waiting[2:])
+
+
+@pytest.mark.parametrize("came_first", [False, True])
+def test_an_event_for_who_has_given_up_waiting_goes_to_the_next(came_first: bool) -> None:
+    world = _world("a:1")
+    watcher = _add(world)
+    step = Ask(lambda core: watcher.take(), None, watcher.put_back)
+    given_up = step.begin(world.core)
+    if came_first:
+        _tell(world, world.server, _events(9, 10))
+        step.give_up(world.core, given_up)
+    else:
+        step.give_up(world.core, given_up)
+        _tell(world, world.server, _events(9, 10))
+    taken = [watcher.take().value for _ in range(2)]
+    assert [event.revision for event in taken if event] == [9, 10]
+
+
+def test_what_is_no_message_ends_its_stream_alone() -> None:
+    world = _world("a:1")
+    watcher = _add(world)
+    other = world.call(RANGE)
+    world.server.conn.send_message(next(iter(world.server.streams)), b"\xff\xff")
+    world.turn()
+    assert not other.done and not watcher.ended
+    world.advance(0.2)
+    assert _creates(world.server)[-1] == (watcher.watch_id, 8)
+
+
+def test_one_that_is_refused_whenever_it_is_created_is_not_created_at_once_again() -> None:
+    world = _world("a:1")
+
+    def refuse(server: Server, stream_id: int, body: bytes) -> None:
+        _confirm(server, stream_id, body)
+        response = _said(9, canceled=True, cancel_reason=api.NO_LEADER.text)
+        server.conn.send_message(stream_id, response.SerializeToString())
+
+    world.server.answers[WATCH.path] = refuse
+    _add(world, requires_leader=True)
+    world.advance(1)
+    world.server.seen.clear()
+    world.advance(10)
+    assert 90 <= len(world.server.seen) <= 110

@@ -5,16 +5,21 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etcdz.mvcc.put_entry import PUT_TAG, decode_put, decode_txn, keys_of_puts
+from etcdz.mvcc.put_entry import PUT_TAG, decode_asked_put, decode_put, decode_txn, keys_of_puts
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
+from etcdz.proto.text import decode_text
 
 ID = 0x694D0199_9AAB0C01
 
 
 def _entry(key: bytes, value: bytes, request_id: int = ID, **options: object) -> bytes:
+    return _asked_entry(key, value, pb.RequestHeader(ID=request_id), **options)
+
+
+def _asked_entry(key: bytes, value: bytes, header: pb.RequestHeader, **options: object) -> bytes:
     put = pb.PutRequest(key=key, value=value, **options)
-    entry: bytes = pb.InternalRaftRequest(header=pb.RequestHeader(ID=request_id), put=put).SerializeToString()
+    entry: bytes = pb.InternalRaftRequest(header=header, put=put).SerializeToString()
     return entry
 
 
@@ -110,6 +115,64 @@ def test_no_bytes_are_misread(data: st.DataObject) -> None:
     again.put.MergeFromString(found[2] + (b"\x12" + found[3][1:] if found[3] else b""))
     assert (again.put, again.header.ID) == (request.put, request.header.ID)
     assert entry[0] == PUT_TAG
+
+
+# who asks
+
+
+@given(
+    key=st.binary(min_size=1, max_size=127),
+    size=sizes,
+    request_id=st.integers(1 << 28, (1 << 64) - 1),
+    name=st.text(min_size=1, max_size=20),
+    revision=st.integers(1, (1 << 63) - 1),
+)
+def test_who_asks_stands_behind_the_id(key: bytes, size: int, request_id: int, name: str, revision: int) -> None:
+    header = pb.RequestHeader(ID=request_id, username=name, auth_revision=revision)
+    value = b"v" * size
+    found = decode_asked_put(_asked_entry(key, value, header))
+    alone = decode_put(_entry(key, value, request_id))
+    assert (found is None) == (alone is None)
+    if found is not None and alone is not None:
+        assert (found[0], *found[2:]) == alone
+        assert found[1] == (name, revision)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        _entry(b"a", b"v"),
+        _asked_entry(b"a", b"v", pb.RequestHeader(ID=ID, username="root")),
+        _asked_entry(b"a", b"v", pb.RequestHeader(ID=ID, auth_revision=3)),
+        _asked_entry(b"a", b"v", pb.RequestHeader(username="root", auth_revision=3)),
+        _asked_entry(b"a", b"v", pb.RequestHeader(ID=ID, username="n" * 200, auth_revision=3)),
+        _asked_entry(b"a", b"v", pb.RequestHeader(ID=ID, username="root", auth_revision=3), lease=1),
+        _asked_entry(b"a", b"v", pb.RequestHeader(ID=ID, username="root", auth_revision=3), prev_kv=True),
+    ],
+)
+def test_leaves_what_is_no_plain_put_of_somebody_to_the_parser(entry: bytes) -> None:
+    assert decode_asked_put(entry) is None
+
+
+@given(st.data())
+def test_nobody_is_taken_for_somebody_else(data: st.DataObject) -> None:
+    header = pb.RequestHeader(
+        ID=ID, username=data.draw(st.text(max_size=5)), auth_revision=data.draw(st.integers(0, 300))
+    )
+    entry = bytearray(_asked_entry(b"a", b"v", header))
+    if not _damage(entry, data):
+        return
+    found = decode_asked_put(bytes(entry))
+    if found is None:
+        return
+    request = _parse(entry)
+    assert (found[0], *found[1]) == (
+        request.header.ID,
+        decode_text(request.header.username),
+        request.header.auth_revision,
+    )
+    again = pb.PutRequest.FromString(found[3] + (b"\x12" + found[4][1:] if found[4] else b""))
+    assert again == request.put
 
 
 # transactions

@@ -40,6 +40,8 @@ def start(arguments: list[str], values: Values) -> int:
         is_insecure = parse_bool(values["insecure-discovery"])
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if retry_s < 0:
+        raise UsageError(f"retry-delay is less than nothing: {values['retry-delay']}")
     log.info("Running: ", args=list(sys.argv))
     try:
         records = _records(values, is_insecure)
@@ -69,32 +71,36 @@ def _records(values: Values, is_insecure: bool) -> list[Record]:
 def record_of(endpoint: str) -> Record:
     """Of an endpoint with or without a scheme. raises GatewayError"""
     host, port = _split(endpoint)
-    if host is None or not port.isdigit():
+    if host is None:
         raise GatewayError(f"error parsing endpoint {quote(endpoint)}")
-    return Record(host, int(port))
+    return Record(host, port)
 
 
-def _split(address: str) -> tuple[str | None, str]:
+def _split(address: str) -> tuple[str | None, int]:
     """(host, port); no host: it is no address"""
-    url = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        url = urlsplit(address if "://" in address else f"//{address}")
+    except ValueError:  # a bracket is missing
+        return None, 0
     host, colon, port = url.netloc.rpartition(":")
-    return (host.strip("[]") if colon else None), port
+    is_number = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 1 << 16
+    return (host.strip("[]"), int(port)) if colon and is_number else (None, 0)
 
 
 def _listen(address: str, records: list[Record]) -> socket.socket:
     """raises GatewayError, OSError"""
     host, port = _split(address)
-    if host is None or not port.isdigit():
+    if host is None:
         raise GatewayError(f"failed to validate listen address: {address}")
     own = _addresses(host, "failed to resolve listen host")
     for record in records:
         theirs = _addresses(record.host, "failed to resolve endpoint host")
-        if record.port == int(port) and own & theirs:
+        if record.port == port and own & theirs:
             raise GatewayError(
                 f"SRV or endpoint ({record}->{min(own & theirs)}:{port}) should not resolve to the gateway listen addr "
                 f"({address})"
             )
-    made = socket.create_server((host, int(port)), family=_family(host, int(port)), backlog=_BACKLOG)
+    made = socket.create_server((host, port), family=_family(host, port), backlog=_BACKLOG)
     made.setblocking(False)
     return made
 
@@ -107,7 +113,7 @@ def _addresses(host: str, what: str) -> set[str]:
     """raises GatewayError"""
     try:
         return {str(info[4][0]) for info in socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM)}
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: no name of a host can be so
         raise GatewayError(f"{what}: {host}") from None
 
 

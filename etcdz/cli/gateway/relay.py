@@ -4,6 +4,7 @@ NB: one end that is done is told to the other, which may go on; etcd's gateway d
 """
 
 import asyncio
+import errno
 import socket
 from contextlib import suppress
 from typing import Final
@@ -16,6 +17,11 @@ log = logs.get()
 CHUNK_BYTES: Final = 64 << 10
 DIAL_S: Final = 5.0
 """etcd has no limit but the kernel's of minutes, in which a client waits for a host that is gone."""
+
+
+KEEP_ALIVE_S: Final = 15
+_OWN_ERRORS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+"""They say nothing of the member that was dialled, which goes on to be asked."""
 
 
 class Relay:
@@ -59,6 +65,7 @@ class Relay:
         task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        keep_alive(writer)
         remote = await self._connect()
         if remote is None:
             writer.transport.abort()
@@ -79,6 +86,9 @@ class Relay:
             try:
                 return await self._dial(record)
             except OSError as error:
+                if error.errno in _OWN_ERRORS:
+                    log.warn("failed to dial for want of this process's own resources", error=str(error))
+                    return None
                 self._remotes.deactivate(record)
                 address, interval = str(record), _duration(self._retry_s)
                 log.warn("deactivated endpoint", address=address, interval=interval, error=str(error))
@@ -88,9 +98,20 @@ class Relay:
         """raises OSError"""
         try:
             async with asyncio.timeout(DIAL_S):
-                return await asyncio.open_connection(record.host, record.port, limit=CHUNK_BYTES)
+                remote = await asyncio.open_connection(record.host, record.port, limit=CHUNK_BYTES)
         except TimeoutError:
             raise OSError(f"dial tcp {record}: i/o timeout") from None
+        keep_alive(remote[1])
+        return remote
+
+
+def keep_alive(end: asyncio.StreamWriter) -> None:
+    """An end whose host is gone without a word is noticed, as by Go's: else its connection would stay for ever."""
+    sock = end.get_extra_info("socket")
+    with suppress(OSError):  # it has just ended
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            sock.setsockopt(socket.IPPROTO_TCP, option, KEEP_ALIVE_S)
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

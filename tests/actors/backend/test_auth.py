@@ -65,10 +65,15 @@ class World:
         return [message for name, message in sent if name == "listener-1"]
 
     def read(self, method: int, body: bytes, auth: AuthInfo | None) -> Any:
-        """The answer to a read, or the text of its error."""
+        """The answer to a read, or the text of its error, whichever way it is said who asks."""
         request_id = self.ids.next()
-        askers = [] if auth is None else [(request_id, *auth)]
-        sent = self.one.turn(Read(1, [(request_id, method, body, 0)], askers))
+        items = [(request_id, method, body, 0)]
+        of_each = self._answer(Read(1, items, [] if auth is None else [(request_id, *auth)]))
+        assert auth is None or self._answer(Read(1, items, (), auth)) == of_each
+        return of_each
+
+    def _answer(self, read: Read) -> Any:
+        sent = self.one.turn(read)
         [reply] = [message for _, message in sent if isinstance(message, Replies)]
         [(_, code, answer)] = reply.items
         return answer.decode() if code else answer
@@ -106,6 +111,38 @@ def test_reads_are_judged_whatever_their_way(world: World, method: int, end: byt
     assert world.read(method, body, None) == errors.USER_EMPTY.text
     assert world.read(method, body, AuthInfo("root", world.revision - 1)) == errors.AUTH_OLD_REVISION.text
     assert b"secret" in world.read(method, body, world.now("root"))
+
+
+def lone(key: bytes, *, serializable: bool = False) -> bytes:
+    return pb.RangeRequest(key=key, serializable=serializable).SerializeToString()
+
+
+def test_one_asker_of_many_reads_is_judged_for_each_and_anew_when_users_change(world: World) -> None:
+    def answers(auth: AuthInfo) -> list[bool]:
+        keys = [lone(b"foo"), lone(b"secret"), lone(b"foo", serializable=True), lone(b"fo"), lone(b"foo")]
+        items = [(world.ids.next(), RANGE, key, 0) for key in keys]
+        sent = world.one.turn(Read(1, items, (), auth))
+        codes = {reply[0]: reply[1] for _, message in sent if isinstance(message, Replies) for reply in message.items}
+        return [codes[request_id] == 0 for request_id, *_ in items]
+
+    assert answers(world.now("u")) == [True, False, True, False, True]
+    assert answers(world.now("root")) == [True] * 5
+    before = world.now("u")
+    world.apply(auth_user_revoke_role=pb.AuthUserRevokeRoleRequest(name="u", role="u"))
+    assert answers(before) == answers(world.now("u")) == [False] * 5
+    assert answers(AuthInfo("root", world.revision + 1)) == [False] * 5
+
+
+def test_a_read_behind_a_revocation_in_the_same_turn_is_judged_by_it(world: World) -> None:
+    before, request_ids = world.now("u"), [world.ids.next(), world.ids.next()]
+    header = pb.RequestHeader(ID=world.ids.next(), username="root", auth_revision=world.revision)
+    revoke = pb.AuthUserRevokeRoleRequest(name="u", role="u")
+    entry = pb.InternalRaftRequest(header=header, auth_user_revoke_role=revoke).SerializeToString()
+    reads = [Read(1, [(request_id, RANGE, lone(b"foo"), 0)], (), before) for request_id in request_ids]
+    sent = world.one.turn(reads[0], Apply(RAFT, world.index + 1, TERM, [entry], b""), reads[1])
+    codes = {reply[0]: reply[1:] for _, message in sent if isinstance(message, Replies) for reply in message.items}
+    assert codes[request_ids[0]][0] == 0
+    assert codes[request_ids[1]][1].decode() == errors.AUTH_OLD_REVISION.text
 
 
 def test_keys_of_leases_are_judged(world: World) -> None:

@@ -16,6 +16,7 @@ from etcdz.api.methods import PUT, RANGE, STATUS, TXN
 from etcdz.config import MemberConfig
 from etcdz.ipc.messages import (
     FIRST_OFFER,
+    AuthState,
     Leadership,
     LongReads,
     Propose,
@@ -32,7 +33,7 @@ from tests.actors.listener.host import make_host
 
 PUT_BODY = pb.PutRequest(key=b"k", value=b"v").SerializeToString()
 RANGE_BODY = pb.RangeRequest(key=b"k").SerializeToString()
-ALICE = AuthInfo("alice", 7)
+ALICE, BOB = AuthInfo("alice", 7), AuthInfo("bob", 7)
 RAFT = Peer("raft", "raft", 0, 2, "")
 PEER = Peer("peer", "peer", 0, 5, "")
 BACKEND = Peer("backend", "backend", 0, 2, "")
@@ -58,6 +59,9 @@ class Sent(list[tuple[str, Any]]):
 
     def send(self, name: str, message: Any) -> None:
         self.append((name, message))
+
+    def incarnation_of(self, name: str) -> int:
+        return {"backend": BACKEND.incarnation}.get(name, 0)
 
     def take(self) -> list[tuple[str, Any]]:
         taken = list(self)
@@ -297,6 +301,44 @@ def test_a_read_that_waited_for_its_index_says_who_asks(setup: Setup) -> None:
     setup.calls.on_read_states(ReadStates(17, asked.ids))
     [(_, message)] = setup.turn()
     assert message.askers == [(asked.ids[0], "alice", 7)]
+
+
+def told_by(incarnation: int, takes_asker: bool) -> AuthState:
+    return AuthState(incarnation, 1, True, 7, [], [], takes_asker)
+
+
+def test_one_asker_is_said_once_to_a_backend_that_has_said_that_it_takes_it(setup: Setup) -> None:
+    setup.grant(5)
+    setup.host.auth_news.on_state(told_by(BACKEND.incarnation, True))
+    for stream_id in (1, 3):
+        setup.begin(stream_id, RANGE, RANGE_BODY, AuthInfo(*ALICE))
+    [(_, message)] = setup.turn()
+    assert (message.asker, message.askers, len(message.items)) == (ALICE, (), 2)
+    setup.begin(5, RANGE, RANGE_BODY)
+    assert setup.turn()[0][1][2:] == ((), None)
+
+
+@pytest.mark.parametrize("told", [(BACKEND.incarnation, False), (BACKEND.incarnation - 1, True)])
+def test_a_backend_that_may_be_an_older_version_is_told_of_each_read_who_asks(
+    setup: Setup, told: tuple[int, bool]
+) -> None:
+    setup.grant(5)
+    setup.host.auth_news.on_state(told_by(*told))
+    setup.begin(1, RANGE, RANGE_BODY, ALICE)
+    [(_, message)] = setup.turn()
+    assert (message.asker, message.askers) == (None, [(message.items[0][0], "alice", 7)])
+
+
+@pytest.mark.parametrize("askers", [(ALICE, BOB), (ALICE, None), (None, ALICE), (ALICE, BOB, ALICE)])
+def test_of_several_askers_none_is_taken_for_another(setup: Setup, askers: tuple[AuthInfo | None, ...]) -> None:
+    setup.grant(5)
+    setup.host.auth_news.on_state(told_by(BACKEND.incarnation, True))
+    for place, asker in enumerate(askers):
+        setup.begin(2 * place + 1, RANGE, RANGE_BODY, asker)
+    [(_, message)] = setup.turn()
+    said = {request_id: AuthInfo(name, revision) for request_id, name, revision in message.askers}
+    assert message.asker is None
+    assert [said.get(request_id) for request_id, *_ in message.items] == list(askers)
 
 
 def test_nobody_asks_while_no_call_says_who_does(setup: Setup) -> None:

@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[3]
         (["--endpoints=foo"], 'error parsing endpoint "foo"'),
         (["--endpoints="], "no endpoints found"),
         (["--listen-addr=127.0.0.1"], "failed to validate listen address: 127.0.0.1"),
+        (["--listen-addr=127.0.0.1:65536"], "failed to validate listen address: 127.0.0.1:65536"),
+        (["--endpoints=127.0.0.1:65536"], 'error parsing endpoint "127.0.0.1:65536"'),
+        (["--endpoints=127.0.0.1:²"], 'error parsing endpoint "127.0.0.1:²"'),
+        (["--endpoints=http://[::1"], 'error parsing endpoint "http://[::1"'),
+        (["--listen-addr=127.0.0.1:1", "--endpoints=a..b:1"], "failed to resolve endpoint host: a..b"),
         (
             ["--listen-addr=127.0.0.1:2379", "--endpoints=http://localhost:2379"],
             "SRV or endpoint (localhost:2379->127.0.0.1:2379) should not resolve to the gateway listen addr "
@@ -35,7 +40,7 @@ def test_what_it_refuses(flags: list[str], said: str, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.strip() == said
 
 
-@pytest.mark.parametrize("flag", ["--retry-delay=soon", "--insecure-discovery=perhaps", "--what"])
+@pytest.mark.parametrize("flag", ["--retry-delay=soon", "--retry-delay=-1s", "--insecure-discovery=perhaps", "--what"])
 def test_flags_that_are_none(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["start", flag]) == 1
     assert "Usage:" in capsys.readouterr().err

@@ -1,12 +1,16 @@
 """Connections through the gateway, between sockets of this process."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
+from typing import Any
 
-from etcdz.cli.gateway.relay import Relay
+import pytest
+
+from etcdz.cli.gateway.relay import KEEP_ALIVE_S, Relay, keep_alive
 from etcdz.cli.gateway.remotes import Record, Remotes
 from etcdz.embed import ports
 
@@ -109,5 +113,37 @@ def test_what_ends_badly_on_one_side_ends_on_the_other() -> None:
             with suppress(ConnectionError):
                 assert await reader.read() == b""
             writer.close()
+
+    run(story)
+
+
+def test_ends_that_are_gone_without_a_word_are_noticed() -> None:
+    async def story() -> None:
+        async with server(shout) as record:
+            _, writer = await asyncio.open_connection(record.host, record.port)
+            keep_alive(writer)
+            sock = writer.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEP_ALIVE_S
+            writer.close()
+
+    run(story)
+
+
+def test_a_want_of_descriptors_is_not_laid_at_a_members_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        dial = asyncio.open_connection
+        async with server(shout) as record, gateway(record) as (remotes, port):
+
+            async def dial_others(host: str, to: int, **options: Any) -> Any:
+                if to == record.port:
+                    raise OSError(errno.EMFILE, "Too many open files")
+                return await dial(host, to, **options)
+
+            with monkeypatch.context() as patched, suppress(ConnectionError):
+                patched.setattr(asyncio, "open_connection", dial_others)
+                assert await talk(port, b"a") == b""
+            assert not remotes.inactive
+            assert await talk(port, b"a") == b"A"
 
     run(story)
