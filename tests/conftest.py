@@ -52,6 +52,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     sim.addoption("--sim-seeds", type=int, default=120, help="how many seeds to run (default %(default)s)")
 
 
+# ---- -n auto ----
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are CPUs: tests of real processes wait for disks and clocks. --fast computes."""
+    cpus = len(os.sched_getaffinity(0))
+    return cpus if config.getoption("--fast") else cpus + 1
+
+
 # ---- --fast ----
 
 
