@@ -123,7 +123,10 @@ class Access:
         is on. None: nothing, or auth is off."""
         if auth is None or not auth.revision or auth.revision < self.revision or not self.enabled:
             return None
-        username = auth.username
+        return self._held(auth.username, kind)
+
+    def _held(self, username: str, kind: int) -> Intervals | None:
+        """What a user's roles permit. None: there is no such user"""
         roles = self.roles_of.get(username)
         if roles is None:
             return None
@@ -136,14 +139,10 @@ class Access:
             return errors.USER_EMPTY
         if auth.revision < self.revision:
             return errors.AUTH_OLD_REVISION
-        username = auth.username
-        roles = self.roles_of.get(username)
-        if roles is None:
-            return errors.PERMISSION_DENIED
-        if ROOT in roles:
+        held = self._held(auth.username, kind)
+        if held is EVERYTHING or (held is not None and held.cover(key, range_end)):
             return None
-        union = (self._unions.get(username) or self._unions_of(username))[kind]
-        return None if union.cover(key, range_end) else errors.PERMISSION_DENIED
+        return errors.PERMISSION_DENIED
 
     def _unions_of(self, username: str) -> tuple[Intervals, Intervals]:
         """(what it may read, what it may write)"""

@@ -1,6 +1,9 @@
 """auth, user and role."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.protobuf.message import Message
 
 from etcdz.cli.command_tree import CommandError, Values
 from etcdz.cli.ctl.exits import BAD_ARGUMENTS, BAD_CONNECTION
@@ -10,20 +13,31 @@ from etcdz.client import maintenance, methods
 from etcdz.client.errors import AuthFailed, EtcdError, RootRoleNotExist
 from etcdz.client.keys import prefix_end
 from etcdz.client.maintenance import PERMISSIONS
+from etcdz.client.methods import Method
 from etcdz.proto import authpb
 from etcdz.proto import etcdserverpb as pb
+
+
+def _arguments(arguments: list[str], number: int, text: str) -> list[str]:
+    if len(arguments) != number:
+        raise CommandError(text, BAD_ARGUMENTS)
+    return arguments
+
+
+def _change(values: Values, method: Method, request: Message, decode: Callable[[bytes], Any], text: bytes) -> int:
+    """Has it done, and says so. decode: of the answer. text: what --write-out=simple says"""
+    session = Session(values)
+    answer = session.ask(method, request.SerializeToString(), decode, is_bounded=False)
+    session.show(session.printer.done(answer, text))
+    return 0
+
 
 # ---- auth ----
 
 
-def _no_arguments(arguments: list[str], text: str) -> None:
-    if arguments:
-        raise CommandError(text, BAD_ARGUMENTS)
-
-
 def enable(arguments: list[str], values: Values) -> int:
     """A role root is made if there is none."""
-    _no_arguments(arguments, "auth enable command does not accept any arguments")
+    _arguments(arguments, 0, "auth enable command does not accept any arguments")
     with Session(values) as session:
         bounded = session.timeout_s
         try:
@@ -41,7 +55,7 @@ def enable(arguments: list[str], values: Values) -> int:
 
 
 def disable(arguments: list[str], values: Values) -> int:
-    _no_arguments(arguments, "auth disable command does not accept any arguments")
+    _arguments(arguments, 0, "auth disable command does not accept any arguments")
     session = Session(values)
     session.ask(methods.AUTH_DISABLE, b"", bytes)
     session.show(b"Authentication Disabled\n")
@@ -49,7 +63,7 @@ def disable(arguments: list[str], values: Values) -> int:
 
 
 def auth_status(arguments: list[str], values: Values) -> int:
-    _no_arguments(arguments, "auth status command does not accept any arguments")
+    _arguments(arguments, 0, "auth status command does not accept any arguments")
     session = Session(values)
     answer = session.ask(methods.AUTH_STATUS, b"", pb.AuthStatusResponse.FromString)
     session.show(session.printer.auth_status(answer))
@@ -59,21 +73,13 @@ def auth_status(arguments: list[str], values: Values) -> int:
 # ---- users ----
 
 
-def _arguments(arguments: list[str], number: int, text: str) -> list[str]:
-    if len(arguments) != number:
-        raise CommandError(text, BAD_ARGUMENTS)
-    return arguments
-
-
 def user_add(arguments: list[str], values: Values) -> int:
     (given,) = _arguments(arguments, 1, "user add command requires user name as its argument")
     name, password = _new_user(given, values)
     options = authpb.UserAddOptions(no_password=values["no-password"] == "true")
-    session = Session(values)
-    body = pb.AuthUserAddRequest(name=name, password=password, options=options).SerializeToString()
-    answer = session.ask(methods.USER_ADD, body, pb.AuthUserAddResponse.FromString, is_bounded=False)
-    session.show(session.printer.done(answer, b"User %s created\n" % as_given(name)))
-    return 0
+    request = pb.AuthUserAddRequest(name=name, password=password, options=options)
+    news = b"User %s created\n" % as_given(name)
+    return _change(values, methods.USER_ADD, request, pb.AuthUserAddResponse.FromString, news)
 
 
 def _new_user(given: str, values: Values) -> tuple[str, str]:
@@ -92,11 +98,9 @@ def _new_user(given: str, values: Values) -> tuple[str, str]:
 
 def user_delete(arguments: list[str], values: Values) -> int:
     (name,) = _arguments(arguments, 1, "user delete command requires user name as its argument")
-    session = Session(values)
-    body = pb.AuthUserDeleteRequest(name=name).SerializeToString()
-    answer = session.ask(methods.USER_DELETE, body, pb.AuthUserDeleteResponse.FromString, is_bounded=False)
-    session.show(session.printer.done(answer, b"User %s deleted\n" % as_given(name)))
-    return 0
+    request = pb.AuthUserDeleteRequest(name=name)
+    news = b"User %s deleted\n" % as_given(name)
+    return _change(values, methods.USER_DELETE, request, pb.AuthUserDeleteResponse.FromString, news)
 
 
 def user_get(arguments: list[str], values: Values) -> int:
@@ -114,7 +118,7 @@ def user_get(arguments: list[str], values: Values) -> int:
 
 
 def user_list(arguments: list[str], values: Values) -> int:
-    _no_arguments(arguments, "user list command requires no arguments")
+    _arguments(arguments, 0, "user list command requires no arguments")
     session = Session(values)
     answer = session.ask(methods.USER_LIST, b"", pb.AuthUserListResponse.FromString, is_bounded=False)
     session.show(session.printer.users(answer))
@@ -124,32 +128,25 @@ def user_list(arguments: list[str], values: Values) -> int:
 def user_password(arguments: list[str], values: Values) -> int:
     (name,) = _arguments(arguments, 1, "user passwd command requires user name as its argument")
     password = read_word() if values["interactive"] == "false" else ask_twice(name)
-    session = Session(values)
-    body = pb.AuthUserChangePasswordRequest(name=name, password=password).SerializeToString()
-    decode = pb.AuthUserChangePasswordResponse.FromString
-    answer = session.ask(methods.USER_CHANGE_PASSWORD, body, decode, is_bounded=False)
-    session.show(session.printer.done(answer, b"Password updated\n"))
-    return 0
+    request = pb.AuthUserChangePasswordRequest(name=name, password=password)
+    news = b"Password updated\n"
+    return _change(values, methods.USER_CHANGE_PASSWORD, request, pb.AuthUserChangePasswordResponse.FromString, news)
 
 
 def grant_role(arguments: list[str], values: Values) -> int:
     text = "user grant command requires user name and role name as its argument"
     name, role = _arguments(arguments, 2, text)
-    session = Session(values)
-    body = pb.AuthUserGrantRoleRequest(user=name, role=role).SerializeToString()
-    answer = session.ask(methods.USER_GRANT_ROLE, body, pb.AuthUserGrantRoleResponse.FromString, is_bounded=False)
-    session.show(session.printer.done(answer, b"Role %s is granted to user %s\n" % (as_given(role), as_given(name))))
-    return 0
+    request = pb.AuthUserGrantRoleRequest(user=name, role=role)
+    news = b"Role %s is granted to user %s\n" % (as_given(role), as_given(name))
+    return _change(values, methods.USER_GRANT_ROLE, request, pb.AuthUserGrantRoleResponse.FromString, news)
 
 
 def revoke_role(arguments: list[str], values: Values) -> int:
     text = "user revoke-role requires user name and role name as its argument"
     name, role = _arguments(arguments, 2, text)
-    session = Session(values)
-    body = pb.AuthUserRevokeRoleRequest(name=name, role=role).SerializeToString()
-    answer = session.ask(methods.USER_REVOKE_ROLE, body, pb.AuthUserRevokeRoleResponse.FromString, is_bounded=False)
-    session.show(session.printer.done(answer, b"Role %s is revoked from user %s\n" % (as_given(role), as_given(name))))
-    return 0
+    request = pb.AuthUserRevokeRoleRequest(name=name, role=role)
+    news = b"Role %s is revoked from user %s\n" % (as_given(role), as_given(name))
+    return _change(values, methods.USER_REVOKE_ROLE, request, pb.AuthUserRevokeRoleResponse.FromString, news)
 
 
 # ---- roles ----
@@ -157,20 +154,16 @@ def revoke_role(arguments: list[str], values: Values) -> int:
 
 def role_add(arguments: list[str], values: Values) -> int:
     (name,) = _arguments(arguments, 1, "role add command requires role name as its argument")
-    session = Session(values)
-    body = pb.AuthRoleAddRequest(name=name).SerializeToString()
-    answer = session.ask(methods.ROLE_ADD, body, pb.AuthRoleAddResponse.FromString, is_bounded=False)
-    session.show(session.printer.done(answer, b"Role %s created\n" % as_given(name)))
-    return 0
+    request = pb.AuthRoleAddRequest(name=name)
+    news = b"Role %s created\n" % as_given(name)
+    return _change(values, methods.ROLE_ADD, request, pb.AuthRoleAddResponse.FromString, news)
 
 
 def role_delete(arguments: list[str], values: Values) -> int:
     (name,) = _arguments(arguments, 1, "role delete command requires role name as its argument")
-    session = Session(values)
-    body = pb.AuthRoleDeleteRequest(role=name).SerializeToString()
-    answer = session.ask(methods.ROLE_DELETE, body, pb.AuthRoleDeleteResponse.FromString, is_bounded=False)
-    session.show(session.printer.done(answer, b"Role %s deleted\n" % as_given(name)))
-    return 0
+    request = pb.AuthRoleDeleteRequest(role=name)
+    news = b"Role %s deleted\n" % as_given(name)
+    return _change(values, methods.ROLE_DELETE, request, pb.AuthRoleDeleteResponse.FromString, news)
 
 
 def _role(session: Session, name: str) -> "pb.AuthRoleGetResponse":
@@ -186,7 +179,7 @@ def role_get(arguments: list[str], values: Values) -> int:
 
 
 def role_list(arguments: list[str], values: Values) -> int:
-    _no_arguments(arguments, "role list command requires no arguments")
+    _arguments(arguments, 0, "role list command requires no arguments")
     session = Session(values)
     answer = session.ask(methods.ROLE_LIST, b"", pb.AuthRoleListResponse.FromString, is_bounded=False)
     session.show(session.printer.roles(answer))
@@ -202,12 +195,9 @@ def grant_permission(arguments: list[str], values: Values) -> int:
         raise CommandError(f"invalid permission type: {kind}", BAD_ARGUMENTS)
     key, end = _span(arguments[2:], values)
     permission = authpb.Permission(permType=PERMISSIONS.index(kind.upper()), key=key, range_end=end)
-    session = Session(values)
-    body = pb.AuthRoleGrantPermissionRequest(name=name, perm=permission).SerializeToString()
-    decode = pb.AuthRoleGrantPermissionResponse.FromString
-    answer = session.ask(methods.ROLE_GRANT_PERMISSION, body, decode, is_bounded=False)
-    session.show(session.printer.done(answer, b"Role %s updated\n" % as_given(name)))
-    return 0
+    request = pb.AuthRoleGrantPermissionRequest(name=name, perm=permission)
+    news = b"Role %s updated\n" % as_given(name)
+    return _change(values, methods.ROLE_GRANT_PERMISSION, request, pb.AuthRoleGrantPermissionResponse.FromString, news)
 
 
 def revoke_permission(arguments: list[str], values: Values) -> int:
@@ -216,16 +206,14 @@ def revoke_permission(arguments: list[str], values: Values) -> int:
         raise CommandError(text, BAD_ARGUMENTS)
     name = as_given(arguments[0])
     key, end = _span(arguments[1:], values)
-    session = Session(values)
-    body = pb.AuthRoleRevokePermissionRequest(role=arguments[0], key=key, range_end=end).SerializeToString()
-    decode = pb.AuthRoleRevokePermissionResponse.FromString
-    answer = session.ask(methods.ROLE_REVOKE_PERMISSION, body, decode, is_bounded=False)
     what = b"key %s" % as_given(arguments[1])
     if end:
         bound = b"<open ended>" if end == _OPEN else b"%s)" % end
         what = b"range [%s, %s" % (as_given(arguments[1]), bound)
-    session.show(session.printer.done(answer, b"Permission of %s is revoked from role %s\n" % (what, name)))
-    return 0
+    request = pb.AuthRoleRevokePermissionRequest(role=arguments[0], key=key, range_end=end)
+    news = b"Permission of %s is revoked from role %s\n" % (what, name)
+    decode = pb.AuthRoleRevokePermissionResponse.FromString
+    return _change(values, methods.ROLE_REVOKE_PERMISSION, request, decode, news)
 
 
 _OPEN: Final = b"\0"
