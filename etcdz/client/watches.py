@@ -39,9 +39,12 @@ class WatchOptions:
 
     whole   what is taken are WatchResponse messages, their fragments put together, not single events; those that tell
             how far the watch is come whenever a server sends them
+    strip   so many bytes of each key are left out of what is told: the prefix of a namespace
     """
 
-    __slots__ = ("filters", "fragment", "key", "prev", "progress", "range_end", "requires_leader", "start", "whole")
+    __slots__ = (
+        "filters", "fragment", "key", "prev", "progress", "range_end", "requires_leader", "start", "strip", "whole",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class WatchOptions:
         self.fragment = fragment
         self.requires_leader = requires_leader
         self.whole = whole
+        self.strip = 0
 
 
 class Watcher:
@@ -165,6 +169,8 @@ class Watcher:
     def _tell(self, response: Any, found: Any) -> None:
         """found: all events of the response and of its fragments"""
         events, start = [], self.next_revision
+        if self.options.strip:
+            self._strip(found)
         if self.options.whole:
             self._tell_whole(response, [event for event in found if event.kv.mod_revision >= start])
             return
@@ -177,6 +183,13 @@ class Watcher:
         if events:
             self.next_revision = events[-1].revision + 1
             self._add(events)
+
+    def _strip(self, found: Any) -> None:
+        size = self.options.strip
+        for event in found:
+            event.kv.key = event.kv.key[size:]
+            if event.HasField("prev_kv"):
+                event.prev_kv.key = event.prev_kv.key[size:]
 
     def _tell_whole(self, response: Any, found: list[Any]) -> None:
         from etcdz.proto import etcdserverpb as pb
