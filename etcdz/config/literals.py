@@ -70,7 +70,7 @@ def parse_duration(text: str) -> int:
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if rest == "0":
         return 0
-    total: "int | Fraction" = 0
+    total: int | Fraction = 0
     at = 0
     while at < len(rest):
         part = _DURATION_PART.match(rest, at)
