@@ -8,7 +8,6 @@ Everything else has a Stream.
 
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from etcdz.api.errors import Code
 from etcdz.wire import frames as f
@@ -82,8 +81,16 @@ class _Answer:
         self.http = int(status) if status.isdigit() and len(status) == 3 else 0
         code = known.get(b"grpc-status", b"")
         self.code = int(code) if code.isdigit() and len(code) <= 2 else -1 if not code else Code.UNKNOWN
-        self.text = unquote_to_bytes(known.get(b"grpc-message", b"")).decode("utf-8", "replace")
+        self.text = _percent_decoded(known.get(b"grpc-message", b"")).decode("utf-8", "replace")
         self.plain = self.http == 200 and known.get(b"content-type", b"").startswith(b"application/grpc")
+
+
+def _percent_decoded(text: bytes) -> bytes:
+    if b"%" not in text:
+        return text
+    from urllib.parse import unquote_to_bytes  # it loads ipaddress and more
+
+    return unquote_to_bytes(text)
 
 
 def encode_timeout(seconds: float) -> bytes:
