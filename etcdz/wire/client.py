@@ -7,7 +7,7 @@ Everything else has a Stream.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from etcdz.api.errors import Code
@@ -117,6 +117,7 @@ class GrpcClientConnection(Connection[ClientEvent]):
         self._going = False  # the server takes no new streams
         self._known: dict[bytes, _Answer] = {}  # by their blocks, for the dynamic table as it is
         self._kept_heads: dict[bytes, bytes] = {}  # path -> block that stays the same from call to call
+        self._held: set[int] = set()  # streams whose window is not granted again
         self._out.append(f.PREFACE)
         offered = ((f.SETTING_ENABLE_PUSH, 0), (f.SETTING_INITIAL_WINDOW_SIZE, settings.stream_window))
         self._out.append(f.encode_settings(offered))
@@ -182,6 +183,24 @@ class GrpcClientConnection(Connection[ClientEvent]):
             stream.local_done = True
             if not stream.outbox:
                 self._out.append(f.encode_frame(f.DATA, f.END_STREAM, stream_id))
+
+    def hold(self, stream_id: int, holds: bool) -> None:
+        """The server may send no more of a stream than its window, which is then not granted again; or goes on."""
+        stream = self._streams.get(stream_id)
+        if stream.__class__ is not Stream:
+            return
+        if holds:
+            self._held.add(stream_id)
+        elif stream_id in self._held:
+            self._held.discard(stream_id)
+            self._use_stream_window(stream, 0, False)
+
+    def _use_stream_window(self, stream: Stream, size: int, last: bool) -> bool:
+        return super()._use_stream_window(stream, size, last or stream.id in self._held)
+
+    def _forget(self, stream_id: int) -> Any:
+        self._held.discard(stream_id)
+        return super()._forget(stream_id)
 
     def cancel(self, stream_id: int) -> None:
         """Gives a call up; no event follows."""
