@@ -18,6 +18,7 @@ ALLOWED: Final = {
     r"a real etcd has no actors|the subject is an etcd 3\.5\.1 too|etcd 3\.5\.1 has no RangeStream": "asked for: etcd",
     r"strace is not installed|strace may not trace here": "a program of Debian, and the right to trace",
     r"(prometheus|promtool) is not installed": "programs of Debian's package prometheus",
+    r"systemd-analyze is not installed": "a program of Debian's package systemd",
     r"chromium is not installed": "a program of Debian's package chromium",
     r"runs are too few to say": "fewer seeds than usual were asked for",
 }

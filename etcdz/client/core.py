@@ -115,12 +115,16 @@ class Core:
             line.grpc.half_close(stream.stream_id)
             self._writes[line] = None
 
-    def hold(self, stream: StreamCall, holds: bool) -> None:
-        """Lets the server send no more than the stream's window, or go on."""
-        line = stream.line
-        if line is not None:
-            line.grpc.hold(stream.stream_id, holds)
-            self._writes[line] = None
+    def hold(self, stream: StreamCall) -> None:
+        """Who reads it is behind: the server may send no more, but for what fits the window."""
+        if stream.line is not None:
+            stream.line.grpc.hold(stream.stream_id)
+
+    def go_on(self, stream: StreamCall) -> None:
+        """After `hold`."""
+        if stream.line is not None:
+            stream.line.grpc.go_on(stream.stream_id)
+            self._writes[stream.line] = None
 
     def after(self, seconds: float, do: Callable[[], object]) -> None:
         """Once, from `expire`."""

@@ -24,8 +24,14 @@ USAGE = """Usage:
   etcdz actors
     Look at the processes of a running member, and steer them.
 
+  etcdz monitor
+    The same as a screen that goes on; with --endpoints several members side by side.
+
   etcdz bench
     Measure how fast a member or a cluster answers.
+
+  etcdz gateway start
+    One address in front of a cluster: a TCP proxy.
 """
 """Goes to stderr, as etcd's does."""
 

@@ -61,8 +61,13 @@ def lock_id(lock_fd: int) -> LockId:
 
 
 def make(data_dir: Path, lock_fd: int) -> RunDir:
-    """A new run directory. raises OSError: nowhere, with the reason of the last place that was tried"""
+    """A new run directory. raises OSError: nowhere, with the reason of the last place that was tried
+
+    Requires: the lock is held
+    """
     prefix = "{}{:x}-{:x}-".format(PREFIX, *lock_id(lock_fd))
+    for parent in (*_parents(), data_dir):
+        _remove_unrecorded(parent, prefix, lock_fd)
     for parent in _parents():
         if _fits(parent / f"{prefix}{'x' * 8}"):
             with suppress(OSError):
@@ -91,6 +96,14 @@ def remove_stale(real: Path, lock_fd: int) -> bool:
         return False
     _empty(real)
     return True
+
+
+def _remove_unrecorded(parent: Path, prefix: str, lock_fd: int) -> None:
+    """What a member has left that was killed before it had written down where its run directory is."""
+    with suppress(OSError):
+        for name in os.listdir(parent):
+            if name.startswith(prefix):
+                remove_stale(parent / name, lock_fd)
 
 
 def _parents() -> list[Path]:

@@ -1,15 +1,12 @@
 """A real etcd to ask."""
 
-import socket
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.etcd_process import find_program
+from tests.etcd_process import RealEtcd, find_program
 
 ETCD = find_program("etcd")
 
@@ -21,28 +18,17 @@ class RunningEtcd(NamedTuple):
     peer: str
 
 
+class _ReachableEtcd(RealEtcd):
+    """It advertises the address at which others reach it."""
+
+    def _own_flags(self) -> list[str]:
+        peer = f"http://127.0.0.1:{self.peer_port}"
+        return [*super()._own_flags(), f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}"]
+
+
 @pytest.fixture
 def etcd(tmp_path: Path) -> Iterator[RunningEtcd]:
     """One member that is alone, with the v2 API."""
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            ports.append(sock.getsockname()[1])
-    client, peer = (f"http://127.0.0.1:{port}" for port in ports)
-    flags = {"listen-client-urls": client, "advertise-client-urls": client, "listen-peer-urls": peer}
-    flags |= {
-        "initial-advertise-peer-urls": peer,
-        "initial-cluster": f"default={peer}",
-        "data-dir": str(tmp_path / "d"),
-    }
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    with subprocess.Popen([str(ETCD), "--enable-v2", *arguments], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "ready to serve client requests" in line:
-                break
-        drain = threading.Thread(target=process.stderr.read, daemon=True)
-        drain.start()
-        yield RunningEtcd(client, peer)
-        process.kill()
-        drain.join()
+    with _ReachableEtcd(tmp_path, "--enable-v2") as member:
+        yield RunningEtcd(member.client_url, f"http://127.0.0.1:{member.peer_port}")
+        member.kill9()

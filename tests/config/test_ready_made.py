@@ -1,6 +1,5 @@
 """The files in config/ do what they say."""
 
-import configparser
 from pathlib import Path
 
 import pytest
@@ -54,13 +53,6 @@ def test_three_members_agree_on_one_cluster() -> None:
         assert bootstrap.cluster_error(config, resolve) is None
     (bytes_of_a, *others) = [config.first_founding.bootstrap_peers() for config in configs]
     assert others == [bytes_of_a, bytes_of_a]
-
-
-def test_the_unit_starts_what_is_installed() -> None:
-    unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.read(CONFIG / "etcdz.service")
-    assert unit["Service"]["ExecStart"] == "/usr/local/bin/etcdz --config-file /etc/etcdz/etcdz.yml"
-    assert unit["Service"]["Environment"].endswith(unit["Service"]["RuntimeDirectory"])
 
 
 def test_prometheus_asks_the_client_port() -> None:

@@ -18,6 +18,7 @@ from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Etcdz, Member, MemberFailed, NewEtcd, RealEtcd, find_program, free_port
 from tests.offline.members import OldEtcd, call, hash_kv, put, put_many, write_history
 from tests.offline.test_migrate import facts, files_of, moved, names
+from tests.process.altered import altered
 
 pytestmark = [
     pytest.mark.parity,
@@ -272,10 +273,28 @@ def taking_over(member: Member) -> Iterator[None]:
         member.kill9()
 
 
+SLOW = """
+import time
+from etcdz.migration import conversion
+
+def slowly(rows):
+    for row in rows:
+        time.sleep(0.02)
+        yield row
+
+file_rows = conversion.file_rows
+conversion.file_rows = lambda file: slowly(file_rows(file))
+"""
+"""The 20,000 rows take minutes on any machine, and a signal comes in the middle of them."""
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
-def test_a_signal_stops_it_at_once_and_cleanly(how: signal.Signals, large: tuple[Member, tuple[object, ...]]) -> None:
+def test_a_signal_stops_it_at_once_and_cleanly(
+    how: signal.Signals, large: tuple[Member, tuple[object, ...]], tmp_path: Path
+) -> None:
     theirs, expected = large
     ours = ours_on(theirs)
+    ours.env = altered(tmp_path, SLOW)
     with taking_over(ours):
         os.kill(ours.pid, how)
         assert ours.wait() == -how
@@ -284,6 +303,7 @@ def test_a_signal_stops_it_at_once_and_cleanly(how: signal.Signals, large: tuple
         "etcdz.lock",
         "member",
     ]
+    ours.env = {}
     with ours:
         assert facts(ours) == expected
 

@@ -15,6 +15,7 @@ from etcdz.limits import READ_AGAIN_MAX
 from etcdz.proto import etcdserverpb as pb
 from supervisor.telemetry import crash_reports
 from tests.etcd_process import Member
+from tests.process.altered import altered
 from tests.process.load import open_channel, unary
 from tests.process.trial import Trial, wait_gone
 
@@ -33,7 +34,7 @@ def test_an_actor_that_fails_at_each_start_ends_the_member_with_the_reason(
     zygote = ask(str(member.data_dir), "ps", {})["zygote"]["pid"]
     resource.prlimit(zygote, resource.RLIMIT_NOFILE, (8, 8))
     os.kill(trial.actors()[name]["pid"], signal.SIGKILL)
-    assert member.wait(timeout_s=120) == 1
+    assert member.wait(timeout_s=180) == 1
     last = member.log_tail(1)
     assert "the member has stopped" in last and f"{name}: more than 10 restarts within 500 s needed" in last
     assert wait_gone(family, timeout_s=0) == set()
@@ -74,16 +75,8 @@ Mvcc.get_bytes = get_bytes
 """
 
 
-def with_bug(tmp_path: Path, code: str) -> dict[str, str]:
-    """The environment of a member whose processes run this first."""
-    path = tmp_path / "bug"
-    path.mkdir()
-    (path / "sitecustomize.py").write_text(code)
-    return {"PYTHONPATH": f"{path}{os.pathsep}{Path(__file__).resolve().parents[2]}"}
-
-
 def test_a_poison_read_is_given_up_and_the_member_goes_on(tmp_path: Path, make_trial: Callable[..., Trial]) -> None:
-    trial = make_trial(env=with_bug(tmp_path, READ_BUG))
+    trial = make_trial(env=altered(tmp_path, READ_BUG))
     trial.put(b"users-key")
     with pytest.raises(grpc.RpcError) as failed:
         trial.get(b"users-key")
@@ -98,13 +91,13 @@ def test_a_poison_message_does_not_loop_unnoticed_and_waits_for_better_code(
     tmp_path: Path, make_member: Callable[..., Member], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rules = "--actor-rules=backend:intensity=10/500s"  # however long a start takes
-    buggy = make_member(rules, env=with_bug(tmp_path, BUG)).start()
+    buggy = make_member(rules, env=altered(tmp_path, BUG)).start()
     with open_channel(buggy.target) as channel:
         put = unary(channel, "KV/Put", pb.PutResponse)
         put(pb.PutRequest(key=b"before"), timeout=60, wait_for_ready=True)
         with pytest.raises(grpc.RpcError):
             put(pb.PutRequest(key=b"users-key"), timeout=60)
-        assert buggy.wait(timeout_s=120) == 1
+        assert buggy.wait(timeout_s=180) == 1
     last = buggy.log_tail(1)
     assert "backend: more than 10 restarts within 500 s needed" in last and "RuntimeError" in last
     reports = crash_reports.read_all(str(buggy.data_dir), "backend")

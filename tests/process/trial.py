@@ -79,12 +79,12 @@ class Trial:
         """One put by a client of its own. NB: not in the record; for stores that are not checked afterwards."""
         with open_channel(self.member.target, long_running=True) as channel:
             call = unary(channel, "KV/Put", pb.PutResponse)
-            return call(pb.PutRequest(key=key, value=value), timeout=20, wait_for_ready=True)
+            return call(pb.PutRequest(key=key, value=value), timeout=60, wait_for_ready=True)
 
     def get(self, key: bytes) -> Any:
         with open_channel(self.member.target, long_running=True) as channel:
             call = unary(channel, "KV/Range", pb.RangeResponse)
-            return call(pb.RangeRequest(key=key), timeout=20, wait_for_ready=True)
+            return call(pb.RangeRequest(key=key), timeout=60, wait_for_ready=True)
 
     # ---- processes
 

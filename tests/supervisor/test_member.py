@@ -155,7 +155,7 @@ def test_the_reason_of_a_fault_is_the_reason_of_the_end(start: Start, fatal: boo
 
 
 def test_one_that_hangs_is_killed_and_restarted(start: Start) -> None:
-    member = start(log={"hang_s": 1.2, "halt_s": 60.0})
+    member = start(log={"hang_s": 3.0, "halt_s": 60.0})
     member.wait_ready(*NAMES)
     after = member.mark()
     member.kill("log", signal.SIGSTOP)

@@ -49,7 +49,7 @@ class PassThrough:
     def on_writable(self) -> None:
         if self._is_held and self._stream.backlog_bytes <= ROOM_BYTES:
             self._is_held = False
-            self._shell.core.hold(self._call, False)
+            self._shell.core.go_on(self._call)
             self._shell.schedule()
 
     def _on_open(self) -> None:
@@ -61,7 +61,7 @@ class PassThrough:
         self._stream.send(message)
         if not self._is_held and self._stream.backlog_bytes > ROOM_BYTES:
             self._is_held = True
-            self._shell.core.hold(self._call, True)
+            self._shell.core.hold(self._call)
 
     def _on_end(self, error: EtcdError | None) -> None:
         if error is None:

@@ -37,6 +37,14 @@ def test_a_killed_members_is_removed_with_all_that_is_in_it(tmp_path: Path) -> N
     assert not left.exists()
 
 
+def test_that_of_one_that_was_killed_before_it_was_written_down_is_removed(tmp_path: Path) -> None:
+    begun, other = take(str(tmp_path / "data")), take(str(tmp_path / "other"))
+    os.close(begun.lock_fd)
+    take(str(tmp_path / "data")).release()
+    assert not begun.run_dir.exists() and other.run_dir.is_dir()
+    other.release()
+
+
 def test_that_of_a_moved_data_directory_is_removed(tmp_path: Path) -> None:
     left = killed(tmp_path / "before")
     (tmp_path / "before").rename(tmp_path / "after")
