@@ -112,6 +112,17 @@ class Core:
             line.grpc.half_close(stream.stream_id)
             self._writes[line] = None
 
+    def hold(self, stream: StreamCall) -> None:
+        """Who reads it is behind: the server may send no more, but for what fits the window."""
+        if stream.line is not None:
+            stream.line.grpc.hold(stream.stream_id)
+
+    def go_on(self, stream: StreamCall) -> None:
+        """After `hold`."""
+        if stream.line is not None:
+            stream.line.grpc.go_on(stream.stream_id)
+            self._writes[stream.line] = None
+
     def after(self, seconds: float, do: Callable[[], object]) -> None:
         """Once, from `expire`."""
         self._timer_number += 1

@@ -197,6 +197,22 @@ class GrpcClientConnection(Connection[ClientEvent]):
             self._out.append(f.encode_rst_stream(stream_id, f.CANCEL))
             self._remember_early_closed(stream_id)
 
+    def hold(self, stream_id: int) -> None:
+        """The server may send what it has a window for, stream_window at most, and no more until `go_on`. All other
+        calls go on: the window of the connection is granted again whatever becomes of the bytes."""
+        stream = self._streams.get(stream_id)
+        if stream.__class__ is Stream:
+            stream.is_held = True
+
+    def go_on(self, stream_id: int) -> None:
+        """After `hold`."""
+        stream = self._streams.get(stream_id)
+        if stream.__class__ is Stream and stream.is_held:
+            stream.is_held = False
+            if stream.recv_used:
+                self._out.append(f.encode_window_update(stream_id, stream.recv_used))
+                stream.recv_used = 0
+
     def ping(self) -> None:
         """Asks the server for a sign of life: any bytes that come are one."""
         if not self.closed:

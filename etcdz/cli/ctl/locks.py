@@ -22,7 +22,10 @@ from etcdz.proto import mvccpb
 
 
 class _Signals:
-    """stop: set by a signal, or by whoever else ends the wait. Until `is_held` a signal is raised as KeyboardInterrupt."""
+    """stop: set by a signal, or by whoever else ends the wait.
+
+    Until `is_held` a signal is raised as KeyboardInterrupt.
+    """
 
     def __init__(self) -> None:
         self.stop = threading.Event()

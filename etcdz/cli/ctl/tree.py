@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
-from etcdz.cli.command_tree import Command, Flag, Values, execute, flag_lines
+from etcdz.cli.command_tree import Command, CommandError, Flag, Values, execute, flag_lines
 from etcdz.cli.ctl.environment import Refused
 from etcdz.cli.ctl.flags import GLOBAL
 from etcdz.cli.ctl.numbers import flag_integer, flag_unsigned
@@ -13,11 +13,17 @@ from etcdz.cli.version import show_version
 
 
 def _client_command(module: str, name: str) -> Callable[[list[str], Values], int]:
-    """A function of a module of this package, which is loaded when it is called."""
+    """A function of a module of this package, which is loaded when it is called.
+
+    NB: installed as etcdz-client there is nothing here that files of members, or SRV records, could be read with.
+    """
 
     def run(arguments: list[str], values: Values) -> int:
         command: Callable[[list[str], Values], int] = getattr(import_module(f"etcdz.cli.ctl.{module}"), name)
-        return command(arguments, values)
+        try:
+            return command(arguments, values)
+        except ModuleNotFoundError as error:
+            raise CommandError(f"this needs {error.name}: install etcdz in the place of etcdz-client") from error
 
     return run
 
