@@ -27,8 +27,10 @@ Which file does what:
     core.py         endpoints, connections, calls in flight, retries; lines.py, retries.py, token.py beside it
     watches.py      watchers and their resumption; leases.py: keep-alives; streams.py: a streaming call
     requests.py     what is asked about keys; transactions.py, maintenance.py, snapshots.py; results.py: answers
-    operations.py   of more than one call: locks, elections; recipes.py; pending.py: what they await
-    threads.py      the client for threads, around reactor.py; aio.py: the one for asyncio, around loop.py
+    operations.py   of more than one call: locks, elections; pending.py, waiting.py: what they await
+    stm.py          and queues.py, barriers.py, shared_locks.py, mirrors.py: recipes; namespaces.py: views
+    threads.py      the client for threads, around reactor.py; aio.py: the one for asyncio, around loop.py;
+                    thread_recipes.py, aio_recipes.py: their recipes
 
 Nothing of this is loaded, protobuf neither, before the first name is asked for.
 """

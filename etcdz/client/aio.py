@@ -6,10 +6,12 @@ import os
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
+from functools import partial
 from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from etcdz.client import maintenance, operations, requests
+from etcdz.client.aio_recipes import Barrier, DoubleBarrier, Mirror, PriorityQueue, Queue
 from etcdz.client.connecting import make_options
 from etcdz.client.core import Core
 from etcdz.client.endpoints import parse_endpoints
@@ -17,16 +19,19 @@ from etcdz.client.errors import ClientClosed, DeadlineExceeded, EtcdError, Lease
 from etcdz.client.keys import Key, as_bytes, span
 from etcdz.client.leases import KeptLease
 from etcdz.client.loop import Loop
+from etcdz.client.namespaces import View
 from etcdz.client.operations import Candidate, HeldLock, Observation
 from etcdz.client.options import Options
 from etcdz.client.pages import Pages
 from etcdz.client.pending import Ask, Now, Request, Work
-from etcdz.client.recipes import Attempt, QueuePlaces
 from etcdz.client.requests import LeaseId, lease_id
 from etcdz.client.results import Event, KeyValue, TimeToLive, TxnResult
+from etcdz.client.shared_locks import ReadPlace, SemaphorePlace, WritePlace
 from etcdz.client.snapshots import SnapshotFile, SnapshotStream
+from etcdz.client.stm import Attempt
 from etcdz.client.transactions import Compare, Transaction
-from etcdz.client.watches import NO_DELETE, NO_PUT, WatchOptions
+from etcdz.client.waiting import AddWatch
+from etcdz.client.watches import NO_DELETE, NO_PUT, Watcher, WatchOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -308,9 +313,52 @@ class Client:
             if (await self._loop.do(attempt.commit().request(timeout))).succeeded:
                 return result
 
-    def queue(self, name: Key) -> "Queue":
+    def rwlock(self, name: Key, *, ttl: int = 10) -> "RwLock":
+        """A lock that many may hold to read, or one to write: `.read()` and `.write()` are such locks."""
+        return RwLock(self, name, ttl)
+
+    def semaphore(self, name: Key, count: int, *, ttl: int = 10, timeout: float | None = None) -> "Lock":
+        """A lock that so many may hold at once. NB: all that use it must name the same count."""
+        return Lock(self, partial(SemaphorePlace, count), name, ttl, timeout)
+
+    def queue(self, name: Key) -> Queue:
         """A queue of all clients."""
         return Queue(self._loop, name)
+
+    def priority_queue(self, name: Key) -> PriorityQueue:
+        """A queue of all clients, whose entries have priorities."""
+        return PriorityQueue(self._loop, name)
+
+    def barrier(self, name: Key) -> Barrier:
+        """A key that holds others up as long as it is there."""
+        return Barrier(self._loop, name)
+
+    def double_barrier(self, name: Key, count: int, *, ttl: int = 10) -> DoubleBarrier:
+        """What so many clients enter together and leave together. ttl: how long one that dies holds others up"""
+        return DoubleBarrier(self._loop, name, count, lambda: self.lease(ttl))
+
+    # ---- views ----
+
+    def mirror(
+        self, key: Key | None = None, end: Key | None = None, *, prefix: Key | None = None, timeout: float | None = None
+    ) -> "Opening[Mirror]":
+        """What is in a range, kept here and up to date; loaded when it is entered. timeout: for that
+
+        raises  TimeoutError: it could not be loaded in time
+        """
+        found = span(key, end, prefix)
+        seconds = self._options.timeout_s if timeout is None else timeout
+
+        async def make() -> Mirror:
+            mirror = Mirror(self._loop, *found)
+            await mirror._stand(seconds or None)
+            return mirror
+
+        return Opening(make)
+
+    def namespace(self, prefix: Key) -> "Client":
+        """This client, but that all keys begin with prefix, which does not show. Its `close` does nothing."""
+        return _Namespaced(self, as_bytes(prefix))
 
     # ---- the client itself ----
 
@@ -330,6 +378,18 @@ class Client:
         if urls:
             self.set_endpoints(urls)
         return self.endpoints
+
+
+class _Namespaced(Client):
+    """A client's view of a part of its keys."""
+
+    def __init__(self, client: Client, prefix: bytes) -> None:
+        self._options = client._options
+        self._loop = cast(Loop, View(client._loop, prefix))
+        self.members, self.maintenance, self.auth = client.members, client.maintenance, client.auth
+
+    async def close(self) -> None:
+        """Nothing: the client that it is a view of goes on."""
 
 
 class Txn(Transaction):
@@ -367,21 +427,6 @@ class Stm:
         return default if value is None else value
 
 
-class Queue:
-    """Entries in the order in which they were put; each is got once."""
-
-    def __init__(self, loop: Loop, name: Key) -> None:
-        self._loop = loop
-        self._places = QueuePlaces(name)
-
-    async def put(self, value: Key) -> None:
-        await self._loop.run(self._places.put(value, _system_random.getrandbits(64)))
-
-    async def get(self, timeout: float | None = None) -> bytes:
-        """The oldest entry; waits for one. raises TimeoutError"""
-        return await self._loop.run(self._places.get(timeout))
-
-
 class Watch:
     """An async iterator of events. It resumes by itself where it stood.
 
@@ -391,9 +436,11 @@ class Watch:
     def __init__(self, loop: Loop, options: WatchOptions) -> None:
         self.created_revision = 0
         self._loop = loop
-        self._watcher = loop.enter(lambda core: core.watches.add(options))
+        self._options = options
+        self._watcher: Watcher
 
     async def _stand(self, timeout_s: float) -> None:
+        self._watcher = await self._loop.do(AddWatch(self._options))
         try:
             self.created_revision = await self._loop.do(Ask(lambda core: self._watcher.created, timeout_s or None))
         except TimeoutError:
@@ -497,7 +544,7 @@ class Lock:
     def __init__(
         self,
         client: Client,
-        kind: type[HeldLock],
+        kind: Callable[[Key, int], HeldLock],
         name: Key,
         ttl: int,
         timeout: float | None,
@@ -519,8 +566,8 @@ class Lock:
     async def _enter(self, acquire: Callable[[Any, float | None], Work[None]], timeout: float | None) -> None:
         client = self._client
         lease = await client.lease(self._ttl, on_lost=self._on_lost)
-        place = self._kind(self._name, lease.id)
         try:
+            place = self._kind(self._name, lease.id)
             await client._loop.run(acquire(place, self._timeout if timeout is None else timeout))
         except BaseException:
             await lease.revoke()
@@ -577,6 +624,23 @@ class Lock:
         except EtcdError:
             if error is None:
                 raise
+
+
+class RwLock:
+    """A lock of readers and writers."""
+
+    def __init__(self, client: Client, name: Key, ttl: int) -> None:
+        self._client = client
+        self._name = name
+        self._ttl = ttl
+
+    def read(self, *, timeout: float | None = None, on_lost: Callable[[], object] | None = None) -> Lock:
+        """A lock that others may hold, too, to read."""
+        return Lock(self._client, ReadPlace, self._name, self._ttl, timeout, on_lost)
+
+    def write(self, *, timeout: float | None = None, on_lost: Callable[[], object] | None = None) -> Lock:
+        """A lock that nobody else holds, to read nor to write."""
+        return Lock(self._client, WritePlace, self._name, self._ttl, timeout, on_lost)
 
 
 class Election(Lock):

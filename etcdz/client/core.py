@@ -41,6 +41,7 @@ from etcdz.client.token import Token
 from etcdz.client.watches import WatchStreams
 from etcdz.wire.client import CannotOpen
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
+from etcdz.wire.header_block import Field
 
 _REQUIRE_LEADER: Final = ((b"hasleader", b"true"),)
 
@@ -71,14 +72,16 @@ class Core:
 
     # ---- what is asked for ----
 
-    def call(self, method: Method, body: bytes, timeout_s: float | None = None) -> Call:
-        """Begins a unary call. raises ClientClosed"""
+    def call(
+        self, method: Method, body: bytes, timeout_s: float | None = None, metadata: tuple[Field, ...] = ()
+    ) -> Call:
+        """Begins a unary call. metadata: of this call alone. raises ClientClosed"""
         if self.closed:
             raise ClientClosed(self.closed)
         if timeout_s is None:
             timeout_s = self.options.timeout_s
         is_bounded = timeout_s and timeout_s < float("inf")  # it goes to the server as a number of digits
-        call = Call(method, body, self.now() + timeout_s if is_bounded else None)
+        call = Call(method, body, self.now() + timeout_s if is_bounded else None, metadata)
         self._begin(call)
         return call
 
@@ -111,6 +114,17 @@ class Core:
         if line is not None:
             line.grpc.half_close(stream.stream_id)
             self._writes[line] = None
+
+    def hold(self, stream: StreamCall) -> None:
+        """Who reads it is behind: the server may send no more, but for what fits the window."""
+        if stream.line is not None:
+            stream.line.grpc.hold(stream.stream_id)
+
+    def go_on(self, stream: StreamCall) -> None:
+        """After `hold`."""
+        if stream.line is not None:
+            stream.line.grpc.go_on(stream.stream_id)
+            self._writes[stream.line] = None
 
     def after(self, seconds: float, do: Callable[[], object]) -> None:
         """Once, from `expire`."""
@@ -163,7 +177,7 @@ class Core:
         call.tries += 1
         token = self.token
         call.generation = token.generation
-        metadata = token.metadata
+        metadata = token.metadata + call.metadata
         try:
             if call.__class__ is Call:
                 left = None
@@ -385,7 +399,7 @@ class Core:
         if self._waiting or self.watches.is_active or self.keep_alives.is_active:
             times += [remote.redial_at for remote in self._remotes if remote.line is None]
         for line in (*self._up, *self._leaving):
-            if line.calls:
+            if line.calls or self.options.pings_idle:
                 deadline = line.grpc.next_deadline()
                 if deadline is not None:
                     times.append(deadline)
@@ -397,7 +411,7 @@ class Core:
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()
         for line in (*self._up, *self._leaving):
-            if line.calls:
+            if line.calls or self.options.pings_idle:
                 events = line.grpc.expire(now)
                 if events:
                     self._take(line, events)

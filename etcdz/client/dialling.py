@@ -1,14 +1,19 @@
 """Sockets for the shells: TCP or unix, plain or by TLS with HTTP/2 agreed upon."""
 
 import socket
-import ssl
+from typing import TYPE_CHECKING
 
 from etcdz.client.endpoints import Endpoint
 from etcdz.client.options import Tls
 
+if TYPE_CHECKING:
+    import ssl
 
-def make_context(tls: Tls) -> ssl.SSLContext:
+
+def make_context(tls: Tls) -> "ssl.SSLContext":
     """raises OSError: a file is no good (ssl.SSLError is one)"""
+    import ssl
+
     context = ssl.create_default_context(cafile=tls.ca or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.skip_verify:
@@ -18,6 +23,15 @@ def make_context(tls: Tls) -> ssl.SSLContext:
         context.load_cert_chain(tls.cert, tls.key)
     context.set_alpn_protocols(["h2"])
     return context
+
+
+def not_now(endpoint: Endpoint) -> tuple[type[OSError], ...]:
+    """What a connection to it raises that can neither take nor give anything at the moment."""
+    if not endpoint.is_secure:
+        return (BlockingIOError,)
+    import ssl
+
+    return BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError
 
 
 def server_name(endpoint: Endpoint, tls: Tls) -> str:

@@ -90,6 +90,14 @@ class NotLeading(EtcdError):
     """Who proclaims or resigns is no longer the leader of this election."""
 
 
+class KeyExists(EtcdError):
+    """What a recipe was to make is there already."""
+
+
+class TooManyClients(EtcdError):
+    """As many as a double barrier is for have entered it."""
+
+
 def undecodable(problem: Exception, maybe_applied: bool = False) -> EtcdError:
     """An answer that is no message."""
     return EtcdError(f"grpc: failed to unmarshal the received message: {problem}", Code.INTERNAL, maybe_applied)

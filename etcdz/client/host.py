@@ -31,6 +31,12 @@ class Host(Protocol):
 
     def send(self, stream: StreamCall, message: bytes) -> None: ...
 
+    def hold(self, stream: StreamCall) -> None:
+        """Who reads it is behind."""
+
+    def go_on(self, stream: StreamCall) -> None:
+        """After `hold`."""
+
     def end_stream(self, stream: StreamCall) -> None: ...
 
     def again(self, call: Call | StreamCall) -> None:

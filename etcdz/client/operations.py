@@ -7,16 +7,16 @@ lock of this client and one of etcdctl or of Go's client exclude each other.
 
 from etcdz.api import errors as api
 from etcdz.client import methods
-from etcdz.client.core import Core
 from etcdz.client.errors import EtcdError, LeaseExist, LockLost, LockTimeout, NotLeading, error_of
 from etcdz.client.keys import as_bytes, prefix_end
-from etcdz.client.pending import Ask, Now, Pending, Request, Work, done_with
+from etcdz.client.pending import Ask, Now, Request, Work
 from etcdz.client.requests import delete as delete_request
 from etcdz.client.requests import get as get_request
 from etcdz.client.requests import page
-from etcdz.client.results import DELETE, Grant, KeyValue, TimeToLive
+from etcdz.client.results import Grant, KeyValue, RangeResult, TimeToLive
 from etcdz.client.transactions import Compare, Op, delete, get, key, put, txn
-from etcdz.client.watches import NO_DELETE, NO_PUT, Watcher, WatchOptions
+from etcdz.client.waiting import AddWatch, RemoveWatch, until_deleted
+from etcdz.client.watches import WatchOptions
 from etcdz.proto import etcdserverpb as pb
 
 # ---- leases ----
@@ -74,43 +74,6 @@ def _leases(message: bytes) -> list[int]:
     return [lease.ID for lease in pb.LeaseLeasesResponse.FromString(message).leases]
 
 
-# ---- waiting for keys ----
-
-
-async def until_deleted(name: bytes, after: int, until: float | None) -> None:
-    """The key is gone, or was deleted in a revision from `after` on. until: on the core's clock. raises TimeoutError"""
-    watcher = await _watch(WatchOptions(name, start=after, filters=(NO_PUT,)))
-    try:
-        while True:
-            left = None if until is None else max(0.0, until - await Now())
-            event = await Ask(lambda core: watcher.take(), left)
-            if event is None or event.type == DELETE:
-                return
-    finally:
-        await _unwatch(watcher)
-
-
-async def until_put(name: bytes, range_end: bytes, after: int, until: float | None) -> None:
-    """A key of the range was put in a revision from `after` on. raises TimeoutError"""
-    watcher = await _watch(WatchOptions(name, range_end, after, filters=(NO_DELETE,)))
-    try:
-        await Ask(lambda core: watcher.take(), None if until is None else max(0.0, until - await Now()))
-    finally:
-        await _unwatch(watcher)
-
-
-async def _watch(options: WatchOptions) -> Watcher:
-    return await Ask(lambda core: done_with(core.watches.add(options)))
-
-
-async def _unwatch(watcher: Watcher) -> None:
-    def remove(core: Core) -> Pending[None]:
-        core.watches.remove(watcher)
-        return done_with(None)
-
-    await Ask(remove)
-
-
 # ---- locks ----
 
 
@@ -138,7 +101,7 @@ class HeldLock:
         return key(self.key).create_revision == self.revision
 
     async def enqueue(self) -> KeyValue | None:
-        """Makes the place. return the holder's key; None: this one holds it"""
+        """Makes the place. return a key that it waits for; None: this one holds it"""
         result = await (
             txn(key(self.key).version == 0)
             .then(put(self.key, self.value, lease=self.lease_id), self._first())
@@ -175,12 +138,13 @@ class HeldLock:
 
     async def _wait(self, until: float | None) -> None:
         """For each place before this one, the nearest first, to go."""
-        while True:
-            last = self.revision - 1
-            before = await page(prefix=self.prefix, max_create_revision=last, sort="create", order="descend", limit=1)
-            if not before.kvs:
-                return
+        while (before := await self._before(self.prefix)).kvs:
             await until_deleted(before.kvs[0].key, before.revision + 1, until)
+
+    def _before(self, prefix: bytes) -> Request[RangeResult]:
+        """The nearest place before this one, of those that begin so."""
+        last = self.revision - 1
+        return page(prefix=prefix, max_create_revision=last, sort="create", order="descend", limit=1)
 
     async def release(self) -> None:
         """NB: the place goes even if it is not held yet."""
@@ -240,8 +204,8 @@ class Observation:
             if found.kvs and found.kvs[0].mod_revision > self._seen:
                 self._seen = found.kvs[0].mod_revision
                 return found.kvs[0]
-            watcher = await _watch(WatchOptions(self._prefix, prefix_end(self._prefix), found.revision + 1))
+            watcher = await AddWatch(WatchOptions(self._prefix, prefix_end(self._prefix), found.revision + 1))
             try:
                 await Ask(lambda core: watcher.take())  # noqa: B023
             finally:
-                await _unwatch(watcher)
+                await RemoveWatch(watcher)

@@ -19,7 +19,6 @@ import os
 import random
 import select
 import socket
-import ssl
 import threading
 import time
 import weakref
@@ -28,7 +27,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from etcdz.client.core import Core
-from etcdz.client.dialling import open_socket
+from etcdz.client.dialling import not_now, open_socket
 from etcdz.client.errors import ClientClosed
 from etcdz.client.lines import Line
 from etcdz.client.options import Options
@@ -47,13 +46,14 @@ _SLEEP_MAX_S: Final = 86_400.0
 class _Transport:
     """A connected socket, and what the kernel has not taken of what was written."""
 
-    __slots__ = ("fd", "line", "rest", "sock")
+    __slots__ = ("_not_now", "fd", "line", "rest", "sock")
 
     def __init__(self, sock: socket.socket, line: Line) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.line = line
         self.rest = b""
+        self._not_now = not_now(line.remote.endpoint)
 
     def write(self, data: bytes) -> bool:
         """return False: it is waiting for the kernel. raises OSError"""
@@ -63,7 +63,7 @@ class _Transport:
         while data:
             try:
                 sent = self.sock.send(data)
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            except self._not_now:
                 self.rest = data
                 return False
             data = data[sent:]
@@ -73,7 +73,7 @@ class _Transport:
         """What has come, b"" at the end, None: nothing yet. raises OSError"""
         try:
             return self.sock.recv(_READ_BYTES)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except self._not_now:
             return None
 
 
@@ -368,7 +368,7 @@ class Reactor:
                 core.lost(line)
                 return
             core.received(line, data)
-            if len(data) < _READ_BYTES and not isinstance(transport.sock, ssl.SSLSocket):
+            if len(data) < _READ_BYTES and not line.remote.endpoint.is_secure:
                 return
             data = transport.read() if line.transport is transport else None
 

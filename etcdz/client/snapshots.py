@@ -1,5 +1,7 @@
 """A member's whole store, read as a stream and written to a file that is there only if it is whole.
 
+At most HELD_BYTES and a window of pieces wait for who writes them: then the server has to wait.
+
 file = the store's own bytes, then SHA-256 of them (etcd's own form: `etcdctl snapshot save` writes the same)
 """
 
@@ -16,6 +18,7 @@ from etcdz.proto import etcdserverpb as pb
 
 _DIGEST_BYTES: Final = 32
 _PAGE_BYTES: Final = 512
+HELD_BYTES: Final = 4 << 20
 
 
 class SnapshotStream:
@@ -28,6 +31,8 @@ class SnapshotStream:
         self._call.end = self._on_end
         self._began = False
         self._pieces: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._is_held = False
         self._ended = False
         self._error: EtcdError | None = None
         self._waiter: Pending[bytes] | None = None
@@ -54,7 +59,10 @@ class SnapshotStream:
             return
         if self._pieces:
             self._waiter = None
-            waiter.finish(self._pieces.popleft())
+            piece = self._pieces.popleft()
+            self._waiting_bytes -= len(piece)
+            self._pace()
+            waiter.finish(piece)
         elif self._error is not None:
             self._waiter = None
             waiter.fail(self._error)
@@ -70,7 +78,17 @@ class SnapshotStream:
         blob = pb.SnapshotResponse.FromString(message).blob
         if blob:
             self._pieces.append(blob)
+            self._waiting_bytes += len(blob)
+            self._pace()
             self._serve()
+
+    def _pace(self) -> None:
+        if self._waiting_bytes > HELD_BYTES and not self._is_held:
+            self._is_held = True
+            self._call.core.hold(self._call)
+        elif self._is_held and self._waiting_bytes <= HELD_BYTES // 2:
+            self._is_held = False
+            self._call.core.go_on(self._call)
 
     def _on_end(self, error: EtcdError | None) -> None:
         self._ended = True

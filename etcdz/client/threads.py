@@ -6,8 +6,9 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast, overload
 
 from etcdz.client import maintenance, operations, requests
 from etcdz.client.connecting import make_options
@@ -16,16 +17,20 @@ from etcdz.client.endpoints import parse_endpoints
 from etcdz.client.errors import ClientClosed, DeadlineExceeded, EtcdError, LeaseNotFound, LockLost
 from etcdz.client.keys import Key, as_bytes, span
 from etcdz.client.leases import KeptLease
+from etcdz.client.namespaces import View
 from etcdz.client.operations import Candidate, HeldLock, Observation
 from etcdz.client.options import Options
 from etcdz.client.pages import Pages
 from etcdz.client.pending import Ask, Now, Pending, Request, Work
 from etcdz.client.reactor import Reactor
-from etcdz.client.recipes import Attempt, QueuePlaces
 from etcdz.client.requests import LeaseId, lease_id
 from etcdz.client.results import Event, KeyValue, TimeToLive, TxnResult
+from etcdz.client.shared_locks import ReadPlace, SemaphorePlace, WritePlace
 from etcdz.client.snapshots import SnapshotFile, SnapshotStream
+from etcdz.client.stm import Attempt
+from etcdz.client.thread_recipes import Barrier, DoubleBarrier, Mirror, PriorityQueue, Queue
 from etcdz.client.transactions import Compare, Transaction
+from etcdz.client.waiting import AddWatch
 from etcdz.client.watches import NO_DELETE, NO_PUT, Watcher, WatchOptions
 
 P = ParamSpec("P")
@@ -264,9 +269,45 @@ class Client:
             if self._reactor.do(attempt.commit().request(timeout)).succeeded:
                 return result
 
-    def queue(self, name: Key) -> "Queue":
+    def rwlock(self, name: Key, *, ttl: int = 10) -> "RwLock":
+        """A lock that many may hold to read, or one to write: `.read()` and `.write()` are such locks."""
+        return RwLock(self, name, ttl)
+
+    def semaphore(self, name: Key, count: int, *, ttl: int = 10, timeout: float | None = None) -> "Lock":
+        """A lock that so many may hold at once. NB: all that use it must name the same count."""
+        return Lock(self, partial(SemaphorePlace, count), name, ttl, timeout)
+
+    def queue(self, name: Key) -> Queue:
         """A queue of all clients."""
         return Queue(self._reactor, name)
+
+    def priority_queue(self, name: Key) -> PriorityQueue:
+        """A queue of all clients, whose entries have priorities."""
+        return PriorityQueue(self._reactor, name)
+
+    def barrier(self, name: Key) -> Barrier:
+        """A key that holds others up as long as it is there."""
+        return Barrier(self._reactor, name)
+
+    def double_barrier(self, name: Key, count: int, *, ttl: int = 10) -> DoubleBarrier:
+        """What so many clients enter together and leave together. ttl: how long one that dies holds others up"""
+        return DoubleBarrier(self._reactor, name, count, lambda: self.lease(ttl))
+
+    # ---- views ----
+
+    def mirror(
+        self, key: Key | None = None, end: Key | None = None, *, prefix: Key | None = None, timeout: float | None = None
+    ) -> Mirror:
+        """What is in a range, kept here and up to date; loaded when this returns. timeout: for that
+
+        raises  TimeoutError: it could not be loaded in time
+        """
+        seconds = self._options.timeout_s if timeout is None else timeout
+        return Mirror(self._reactor, *span(key, end, prefix), seconds or None)
+
+    def namespace(self, prefix: Key) -> "Client":
+        """This client, but that all keys begin with prefix, which does not show. Its `close` does nothing."""
+        return _Namespaced(self, as_bytes(prefix))
 
     # ---- the client itself ----
 
@@ -286,6 +327,19 @@ class Client:
         if urls:
             self.set_endpoints(urls)
         return self.endpoints
+
+
+class _Namespaced(Client):
+    """A client's view of a part of its keys. NB: it keeps the client, which would be closed if nobody had it."""
+
+    def __init__(self, client: Client, prefix: bytes) -> None:
+        self._client = client
+        self._options = client._options
+        self._reactor = cast(Reactor, View(client._reactor, prefix))
+        self.members, self.maintenance, self.auth = client.members, client.maintenance, client.auth
+
+    def close(self) -> None:
+        """Nothing: the client that it is a view of goes on."""
 
 
 class Txn(Transaction):
@@ -323,21 +377,6 @@ class Stm:
         return default if value is None else value
 
 
-class Queue:
-    """Entries in the order in which they were put; each is got once."""
-
-    def __init__(self, reactor: Reactor, name: Key) -> None:
-        self._reactor = reactor
-        self._places = QueuePlaces(name)
-
-    def put(self, value: Key) -> None:
-        self._reactor.run(self._places.put(value, _system_random.getrandbits(64)))
-
-    def get(self, timeout: float | None = None) -> bytes:
-        """The oldest entry; waits for one. raises TimeoutError"""
-        return self._reactor.run(self._places.get(timeout))
-
-
 class Watch:
     """An iterator of events, and a context manager. It resumes by itself where it stood.
 
@@ -346,7 +385,7 @@ class Watch:
 
     def __init__(self, reactor: Reactor, options: WatchOptions, timeout_s: float) -> None:
         self._reactor = reactor
-        self._watcher = watcher = reactor.enter(lambda core: core.watches.add(options))
+        self._watcher = watcher = reactor.do(AddWatch(options))
         self._finalizer = weakref.finalize(self, _forget_watcher, reactor, watcher)
         self._finalizer.atexit = False
         try:
@@ -475,7 +514,7 @@ class Lock:
     def __init__(
         self,
         client: Client,
-        kind: type[HeldLock],
+        kind: Callable[[Key, int], HeldLock],
         name: Key,
         ttl: int,
         timeout: float | None,
@@ -497,8 +536,8 @@ class Lock:
     def _enter(self, acquire: Callable[[Any, float | None], Work[None]], timeout: float | None) -> None:
         client = self._client
         lease = client.lease(self._ttl, on_lost=self._on_lost)
-        place = self._kind(self._name, lease.id)
         try:
+            place = self._kind(self._name, lease.id)
             client._reactor.run(acquire(place, self._timeout if timeout is None else timeout))
         except BaseException:
             lease.revoke()
@@ -555,6 +594,23 @@ class Lock:
         except EtcdError:
             if error is None:
                 raise
+
+
+class RwLock:
+    """A lock of readers and writers."""
+
+    def __init__(self, client: Client, name: Key, ttl: int) -> None:
+        self._client = client
+        self._name = name
+        self._ttl = ttl
+
+    def read(self, *, timeout: float | None = None, on_lost: Callable[[], object] | None = None) -> Lock:
+        """A lock that others may hold, too, to read."""
+        return Lock(self._client, ReadPlace, self._name, self._ttl, timeout, on_lost)
+
+    def write(self, *, timeout: float | None = None, on_lost: Callable[[], object] | None = None) -> Lock:
+        """A lock that nobody else holds, to read nor to write."""
+        return Lock(self._client, WritePlace, self._name, self._ttl, timeout, on_lost)
 
 
 class Election(Lock):

@@ -5,7 +5,8 @@ A watcher's life, by what comes for it:
     created             it stands: without a start revision, it now is the one behind the header's
     events              told; the next revision is the one behind the last event's
     events, fragment    kept until the last fragment has come, so that a resumption begins at a whole revision
-    progress            the next revision is the one behind the header's
+    progress            the next revision is the one behind the header's, unless it is the answer to a request for all
+                        watchers: etcd before 3.5.8 gives that before events that are on their way
     canceled, compact   ends with Compacted(compact_revision)
     canceled, token     goes on at its next revision on a stream with another token
     canceled, denied    likewise, once: etcd 3.5.1 says so of a token that it does not know, too
@@ -13,9 +14,15 @@ A watcher's life, by what comes for it:
     stream ended        goes on at its next revision on another stream, after 1 ms, then 1.25 times that, up to 100 ms
 
 Nothing is told twice: what lies below the next revision was told before.
+
+Events that nobody takes wait here, up to QUEUE_BYTES and one message; then the watcher is *paused*: removed at the
+server, which keeps the history anyway, and created anew at its next revision when all that waited is taken. To read no
+more of the stream instead would hold up the other watchers on it. Like any slow watcher it ends with Compacted if its
+next revision is compacted meanwhile.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from etcdz.api import errors as api
@@ -32,6 +39,9 @@ RESUME_FACTOR: Final = 1.25
 RESUME_MAX_S: Final = 0.1
 NO_PUT: Final = 0
 NO_DELETE: Final = 1
+QUEUE_BYTES: Final = 16 << 20
+_EVENT_BYTES: Final = 400
+"""Of memory that an event takes, but for its key and values."""
 
 
 class WatchOptions:
@@ -39,9 +49,12 @@ class WatchOptions:
 
     whole   what is taken are WatchResponse messages, their fragments put together, not single events; those that tell
             how far the watch is come whenever a server sends them
+    strip   so many bytes of each key are left out of what is told: the prefix of a namespace
     """
 
-    __slots__ = ("filters", "fragment", "key", "prev", "progress", "range_end", "requires_leader", "start", "whole")
+    __slots__ = (
+        "filters", "fragment", "key", "prev", "progress", "range_end", "requires_leader", "start", "strip", "whole",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,10 +77,15 @@ class WatchOptions:
         self.fragment = fragment
         self.requires_leader = requires_leader
         self.whole = whole
+        self.strip = 0
 
 
 class Watcher:
-    """next_revision: where it would be resumed; 0: now. events: that nobody has taken yet."""
+    """next_revision: where it would be resumed; 0: now. events: that nobody has taken yet.
+
+    is_full     more than QUEUE_BYTES of them wait
+    on_empty    called when somebody waits and there are none, if it is paused
+    """
 
     def __init__(self, options: WatchOptions, watch_id: int = 1) -> None:
         self.options = options
@@ -79,6 +97,9 @@ class Watcher:
         self.created: Pending[int] = Pending()
         """Done with the revision at which it was created first."""
         self.core: Host | None = None
+        self.is_full = False
+        self.on_empty: Callable[[], None] | None = None
+        self._queued_bytes = 0
         self._was_denied = False
         self._fragments: list[Any] = []
         self._waiters: deque[Pending[Any]] = deque()
@@ -102,7 +123,7 @@ class Watcher:
         return pb.WatchRequest(create_request=create).SerializeToString()
 
     def on_response(self, response: Any) -> str:
-        """return "" or, if it was canceled for a reason that a resumption heals, that reason"""
+        """What has come for it alone. return the reason, if it was canceled for one that a resumption heals"""
         if response.canceled:
             return self._on_canceled(response)
         revision = response.header.revision
@@ -123,11 +144,15 @@ class Watcher:
             self._tell(response, response.events)
         else:
             self.next_revision = max(self.next_revision, revision + 1)
-            if self.options.whole:
-                self._add([response])
-            elif self.options.progress:
-                self._add([Event(PROGRESS, NO_KEY, None, revision)])
+            self.on_progress(response)
         return ""
+
+    def on_progress(self, response: Any) -> None:
+        """The answer to a request for progress."""
+        if self.options.whole:
+            self._add([response])
+        elif self.options.progress:
+            self._add([Event(PROGRESS, NO_KEY, None, response.header.revision)])
 
     def take(self) -> Pending[Any]:
         """The next event (of `whole`: message), or None at the end; it fails with what ended the watch."""
@@ -140,6 +165,8 @@ class Watcher:
             pending.finish(None)
         else:
             self._waiters.append(pending)
+            if self.on_empty is not None:
+                self.on_empty()
         return pending
 
     def put_back(self, event: Event | None) -> None:
@@ -165,6 +192,8 @@ class Watcher:
     def _tell(self, response: Any, found: Any) -> None:
         """found: all events of the response and of its fragments"""
         events, start = [], self.next_revision
+        if self.options.strip:
+            self._strip(found)
         if self.options.whole:
             self._tell_whole(response, [event for event in found if event.kv.mod_revision >= start])
             return
@@ -178,6 +207,13 @@ class Watcher:
             self.next_revision = events[-1].revision + 1
             self._add(events)
 
+    def _strip(self, found: Any) -> None:
+        size = self.options.strip
+        for event in found:
+            event.kv.key = event.kv.key[size:]
+            if event.HasField("prev_kv"):
+                event.prev_kv.key = event.prev_kv.key[size:]
+
     def _tell_whole(self, response: Any, found: list[Any]) -> None:
         from etcdz.proto import etcdserverpb as pb
 
@@ -190,6 +226,7 @@ class Watcher:
             self.events.extendleft(events)
         else:
             self.events += events
+            self._count(events)
         while self._waiters and self.events:
             waiter = self._waiters.popleft()
             if waiter.done:  # its time was up
@@ -198,6 +235,13 @@ class Watcher:
                 waiter.finish(self.events.popleft())
             except IndexError:  # another thread, which takes what is there without the core, has just had it
                 self._waiters.appendleft(waiter)
+
+    def _count(self, added: list[Any]) -> None:
+        """What is taken is not counted, as that is done without the core: it is looked at when it might be too much."""
+        self._queued_bytes += sum([_size(event) for event in added])
+        if self._queued_bytes > QUEUE_BYTES:
+            self._queued_bytes = sum([_size(event) for event in tuple(self.events)])
+            self.is_full = self._queued_bytes > QUEUE_BYTES
 
     def _on_canceled(self, response: Any) -> str:
         reason = _plain_reason(response.cancel_reason)
@@ -217,6 +261,14 @@ class Watcher:
             known = next((each for each in api.BY_NAME.values() if each.text == reason), None)
             self.end(error_of(known.code, reason) if known else WatchCanceled(reason or row.text))
         return ""
+
+
+def _size(event: Any) -> int:
+    if event.__class__ is not Event:
+        size: int = event.ByteSize()  # of `whole`
+        return size
+    prev = event.prev
+    return _EVENT_BYTES + len(event.kv.key) + len(event.kv.value) + (len(prev.value) if prev is not None else 0)
 
 
 def _plain_reason(reason: str) -> str:
@@ -247,15 +299,18 @@ class WatchStreams:
             stream.request_progress()
 
     def close(self, error: EtcdError) -> None:
+        """All end."""
         for stream in self._streams.values():
             stream.close(error)
 
 
 class WatchStream:
-    """call: None while there is no stream, or one is to come after its pause."""
+    """call: None while there is no stream, or one is to come after its pause. watchers: by their ids, but for those
+    that are paused."""
 
     def __init__(self, core: Host, requires_leader: bool) -> None:
         self.watchers: dict[int, Watcher] = {}
+        self._paused: set[Watcher] = set()
         self._core = core
         self._requires_leader = requires_leader
         self._call: StreamCall | None = None
@@ -267,26 +322,51 @@ class WatchStream:
     def add(self, options: WatchOptions) -> Watcher:
         if self._core.closed:
             raise ClientClosed(self._core.closed)
-        self._last_id += 1
-        watcher = self.watchers[self._last_id] = Watcher(options, self._last_id)
+        watcher = Watcher(options)
         watcher.core = self._core
+        self._enroll(watcher)
+        return watcher
+
+    def _enroll(self, watcher: Watcher) -> None:
+        """NB: its id was never used: what is still on its way for an earlier one is not for this."""
+        self._last_id += 1
+        watcher.watch_id = self._last_id
+        self.watchers[watcher.watch_id] = watcher
         if self._call is None:
             if len(self.watchers) == 1:
                 self._open()
         elif self._is_open:
             self._create(self._call, watcher)
-        return watcher
 
     def _create(self, call: StreamCall, watcher: Watcher) -> None:
         self._creating.append(watcher)
         self._core.send(call, watcher.create_request())
 
     def remove(self, watcher: Watcher) -> None:
+        if watcher in self._paused:
+            self._paused.discard(watcher)
+        elif self.watchers.pop(watcher.watch_id, None) is None:
+            return
+        else:
+            self._withdraw(watcher)
+        watcher.end(None)
+
+    def _pause(self, watcher: Watcher) -> None:
+        """Until what it was told is taken."""
+        del self.watchers[watcher.watch_id]
+        self._paused.add(watcher)
+        watcher.on_empty = lambda: self._unpause(watcher)
+        self._withdraw(watcher)
+
+    def _unpause(self, watcher: Watcher) -> None:
+        self._paused.discard(watcher)
+        watcher.on_empty, watcher.is_full = None, False
+        self._enroll(watcher)
+
+    def _withdraw(self, watcher: Watcher) -> None:
+        """The server need tell nothing more to it."""
         from etcdz.proto import etcdserverpb as pb
 
-        if self.watchers.pop(watcher.watch_id, None) is None:
-            return
-        watcher.end(None)
         call = self._call
         if call is None:
             return
@@ -305,9 +385,11 @@ class WatchStream:
             self._core.send(self._call, request.SerializeToString())
 
     def close(self, error: EtcdError) -> None:
-        for watcher in list(self.watchers.values()):
+        for watcher in [*self.watchers.values(), *self._paused]:
+            watcher.on_empty = None
             watcher.end(error)
         self.watchers.clear()
+        self._paused.clear()
         call, self._call = self._call, None
         if call is not None:
             call.cancel()
@@ -337,7 +419,7 @@ class WatchStream:
         response = pb.WatchResponse.FromString(message)
         if response.watch_id == -1 and not response.created:  # the answer to a request for progress
             for each in list(self.watchers.values()):
-                each.on_response(response)
+                each.on_progress(response)
             return
         watcher = self._watcher_of(response)
         if watcher is None:
@@ -351,6 +433,8 @@ class WatchStream:
             self._restart(reason)
         elif watcher.ended:
             self.watchers.pop(watcher.watch_id, None)
+        elif watcher.is_full:
+            self._pause(watcher)
 
     def _watcher_of(self, response: Any) -> Watcher | None:
         """NB: one that is refused may be answered without its id."""

@@ -8,7 +8,6 @@ Everything else has a Stream.
 
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from etcdz.api.errors import Code
 from etcdz.wire import frames as f
@@ -82,8 +81,16 @@ class _Answer:
         self.http = int(status) if status.isdigit() and len(status) == 3 else 0
         code = known.get(b"grpc-status", b"")
         self.code = int(code) if code.isdigit() and len(code) <= 2 else -1 if not code else Code.UNKNOWN
-        self.text = unquote_to_bytes(known.get(b"grpc-message", b"")).decode("utf-8", "replace")
+        self.text = _percent_decoded(known.get(b"grpc-message", b"")).decode("utf-8", "replace")
         self.plain = self.http == 200 and known.get(b"content-type", b"").startswith(b"application/grpc")
+
+
+def _percent_decoded(text: bytes) -> bytes:
+    if b"%" not in text:
+        return text
+    from urllib.parse import unquote_to_bytes  # it loads ipaddress and more
+
+    return unquote_to_bytes(text)
 
 
 def encode_timeout(seconds: float) -> bytes:
@@ -189,6 +196,22 @@ class GrpcClientConnection(Connection[ClientEvent]):
             self._forget(stream_id)
             self._out.append(f.encode_rst_stream(stream_id, f.CANCEL))
             self._remember_early_closed(stream_id)
+
+    def hold(self, stream_id: int) -> None:
+        """The server may send what it has a window for, stream_window at most, and no more until `go_on`. All other
+        calls go on: the window of the connection is granted again whatever becomes of the bytes."""
+        stream = self._streams.get(stream_id)
+        if stream.__class__ is Stream:
+            stream.is_held = True
+
+    def go_on(self, stream_id: int) -> None:
+        """After `hold`."""
+        stream = self._streams.get(stream_id)
+        if stream.__class__ is Stream and stream.is_held:
+            stream.is_held = False
+            if stream.recv_used:
+                self._out.append(f.encode_window_update(stream_id, stream.recv_used))
+                stream.recv_used = 0
 
     def ping(self) -> None:
         """Asks the server for a sign of life: any bytes that come are one."""

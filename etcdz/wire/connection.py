@@ -419,7 +419,7 @@ class Connection(Generic[Event]):
         if used > self._stream_window:
             self._reset(stream.id, f.FLOW_CONTROL_ERROR)
             return False
-        if used * 2 >= self._stream_window and not last:
+        if used * 2 >= self._stream_window and not last and not stream.is_held:
             self._out.append(f.encode_window_update(stream.id, used))
             used = 0
         stream.recv_used = used

@@ -14,16 +14,15 @@ Source: RFC 7541.
 from collections.abc import Iterable
 from typing import Final
 
-from hpack.table import HeaderTable
-
 from etcdz.wire.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, HEADER_TABLE_DEFAULT, ProtocolError
+from etcdz.wire.hpack_tables import STATIC_FIELDS
 from etcdz.wire.huffman import HuffmanError, decode_huffman
 
 Field = tuple[bytes, bytes]
 
 ENTRY_OVERHEAD: Final = 32
-_STATIC: Final[list[Field]] = [(b"", b""), *HeaderTable.STATIC_TABLE]
-_STATIC_COUNT: Final = len(HeaderTable.STATIC_TABLE)
+_STATIC: Final[list[Field]] = [(b"", b""), *STATIC_FIELDS]
+_STATIC_COUNT: Final = len(STATIC_FIELDS)
 _STATIC_FIELDS: Final[dict[Field, int]] = {field: index for index, field in enumerate(_STATIC) if index and field[1]}
 _STATIC_NAMES: Final[dict[bytes, int]] = {
     field[0]: index for index, field in reversed(list(enumerate(_STATIC))) if index

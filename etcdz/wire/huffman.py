@@ -1,13 +1,14 @@
 """Decodes HPACK's Huffman code a byte at a time: about 0.1 us a byte, where `hpack` walks nibbles at thrice that.
 
 A row belongs to a node of the code tree and says for each next byte which node follows and which characters came out.
-Rows are built when first asked for: of the 256 only a few dozen are ever met. The code itself is `hpack`'s table.
+Rows are built when first asked for: of the 256 only a few dozen are ever met.
 Source: RFC 7541, section 5.2 and appendix B.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
-from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+from etcdz.wire.hpack_tables import CODE_BITS
 
 _EOS: Final = 256
 _Step = tuple[int, bytes] | None
@@ -17,10 +18,20 @@ class HuffmanError(ValueError):
     """The string holds EOS, or its padding is longer than 7 bits or not all ones."""
 
 
+def codes() -> Iterator[tuple[int, int, int]]:
+    """(symbol, code, bits) in ascending order of codes."""
+    code, before = -1, 0
+    for bits, symbols in CODE_BITS.items():
+        for symbol in symbols:
+            code, before = (code + 1) << (bits - before), bits
+            yield symbol, code, bits
+    yield _EOS, code + 1, before
+
+
 def _build_tree() -> list[list[int]]:
     """Nodes as [child at 0, child at 1]; a child below 0 is a leaf: ~symbol."""
     nodes = [[0, 0]]
-    for symbol, (code, bits) in enumerate(zip(REQUEST_CODES, REQUEST_CODES_LENGTH, strict=True)):
+    for symbol, code, bits in codes():
         node = 0
         for shift in range(bits - 1, 0, -1):
             bit = code >> shift & 1

@@ -13,6 +13,7 @@ class Stream:
     announced       the application knows of it, and is told if it is cancelled
     received        bytes of DATA so far, padding excluded, to hold against content-length
     recv_used       bytes of the window that we granted and that are not yet granted again
+    is_held         nothing is granted: who reads it is behind
     inbox           an incomplete gRPC message with its prefix
     message         a unary call's only message, while its END_STREAM is awaited
     held            bytes that the request keeps here while it is unfinished: inbox, message, and a long head
@@ -27,7 +28,7 @@ class Stream:
 
     __slots__ = (
         "id", "head", "deadline", "remote_done", "announced", "received", "recv_used", "inbox", "message", "held",
-        "granted", "outbox", "outbox_bytes", "long_bytes", "opened", "local_done", "trailers", "tag",
+        "granted", "outbox", "outbox_bytes", "long_bytes", "opened", "local_done", "trailers", "tag", "is_held",
     )  # fmt: skip
 
     def __init__(self, stream_id: int, head: Head) -> None:
@@ -38,6 +39,7 @@ class Stream:
         self.announced = False
         self.received = 0
         self.recv_used = 0
+        self.is_held = False
         self.inbox = bytearray()
         self.message: bytes | None = None
         self.held = 0

@@ -1,6 +1,6 @@
-"""Recipes around transactions, the same for both shells: software transactional memory, and a queue.
+"""Software transactional memory, the same for both shells.
 
-STM: a function reads and writes keys as if it were alone; what it wrote is put at once if nothing that it read has
+A function reads and writes keys as if it were alone; what it wrote is put at once if nothing that it read has
 changed meanwhile, and else it runs again.
 
     serializable            all reads are of the revision of the first, and none of these keys may have changed
@@ -11,9 +11,8 @@ changed meanwhile, and else it runs again.
 
 from typing import Final
 
-from etcdz.client.keys import Key, as_bytes, prefix_end
-from etcdz.client.operations import until_put
-from etcdz.client.pending import Now, Request
+from etcdz.client.keys import Key, as_bytes
+from etcdz.client.pending import Request
 from etcdz.client.requests import page
 from etcdz.client.results import KeyValue, RangeResult
 from etcdz.client.transactions import Compare, Op, Transaction, delete, key, put, txn
@@ -71,34 +70,3 @@ class Attempt:
             unread = [name for name in self._writes if name not in self.reads]
             found += [key(name).mod_revision < self.revision + 1 for name in unread]
         return found
-
-
-# ---- a queue ----
-
-
-class QueuePlaces:
-    """A queue of all clients, in the order of what was put. random: of the name of an entry"""
-
-    def __init__(self, name: Key) -> None:
-        self.prefix = as_bytes(name) + b"/"
-
-    async def put(self, value: Key, random: int) -> None:
-        entry = self.prefix + b"%016x" % random
-        while not (await txn(key(entry).version == 0).then(put(entry, value)).request()).succeeded:
-            entry += b"0"
-
-    async def get(self, timeout: float | None = None) -> bytes:
-        """The oldest entry, which nobody else gets. raises TimeoutError: there was none in so many seconds
-
-        NB: if the answer to its deletion is lost nobody gets it: the error says that it may have been applied
-        """
-        until = None if timeout is None else await Now() + timeout
-        while True:
-            found = await page(prefix=self.prefix, sort="create", order="ascend", limit=1)
-            if not found.kvs:
-                await until_put(self.prefix, prefix_end(self.prefix), found.revision + 1, until)
-                continue
-            first = found.kvs[0]
-            taken = await txn(key(first.key).mod_revision == first.mod_revision).then(delete(first.key)).request()
-            if taken.succeeded:
-                return first.value
