@@ -10,8 +10,8 @@ file; `etcdz --version` and `etcdz --help` print and end. Some first words are c
 **Settings** have etcd's names. A flag is written `--name value` or `--name=value`. Each is also a variable of the
 environment, as `ETCD_DATA_DIR` for `--data-dir`, which counts if the flag is not given; both at once are an error. In a
 configuration file the flags' names are the keys, and flags and variables are not looked at then. Times are written
-`5s`, `90m`, `2h` on the command line and are nanoseconds in a file, as in etcd. What is not as in etcd:
-[config/README.md](../../config/README.md).
+`5s`, `90m`, `2h` on the command line and are nanoseconds in a file, as in etcd. What is not as in etcd is listed in
+[Settings](../../config/README.md).
 
 **Signals**: SIGTERM and SIGINT stop the member in order. SIGQUIT writes the stacks of all its processes to the log and
 ends it at once.
@@ -34,8 +34,8 @@ HEADS: Final = {
     "etcdzctl": _TEXT.format(
         what="""\
 Keys, watches, leases, locks, users and members of a cluster of etcdz or etcd, with the commands of etcdctl 3.5. A
-command may be named by its first letters if no other begins with them. What is not as in etcdctl:
-[config/README.md](../../config/README.md).""",
+command may be named by its first letters if no other begins with them. What is not as in etcdctl is listed in
+[Settings](../../config/README.md).""",
         variables="""\
 each flag that all commands have, as `ETCDCTL_ENDPOINTS` for `--endpoints`; a flag and its variable at once
 are an error.""",
