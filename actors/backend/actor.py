@@ -20,6 +20,7 @@ from actors.backend.auth_barrier import AuthBarrier
 from actors.backend.auth_news import AuthNews
 from actors.backend.auth_reads import AuthReads
 from actors.backend.ballast_watch import BallastWatch
+from actors.backend.flushes import Flushes
 from actors.backend.installing import Installing
 from actors.backend.lease_link import LeaseLink
 from actors.backend.long_reads import LongReads
@@ -50,6 +51,7 @@ from actors.runtime.slow_requests import is_slow, warn_apply
 from etcdz import limits
 from etcdz.api import errors
 from etcdz.api.errors import Code
+from etcdz.api.methods import V2_GET
 from etcdz.auth.store import AuthStore
 from etcdz.auth.tokens import TokenTable
 from etcdz.cluster.membership import Membership, promoted_id
@@ -85,7 +87,7 @@ from etcdz.ipc.request_ids import LESSOR_SLOT, OwnOrigins
 from etcdz.mvcc import alarms
 from etcdz.mvcc.answer import Answer
 from etcdz.mvcc.applier import FOREIGN, Applier, Result, UndecodableEntry
-from etcdz.mvcc.mvcc import Mvcc
+from etcdz.mvcc.mvcc import Mvcc, Reading
 from etcdz.proto import raftpb
 from etcdz.proto.text import encode_text
 from etcdz.store import received
@@ -163,7 +165,7 @@ class BackendActor(Actor):
         config, links, log, mvcc = self.config, self.links, self.log, self.mvcc
         self.origins = OwnOrigins((mvcc.member_id, config.advertised_member_id))
         self.raft = RaftLink(links, mvcc, self.membership)
-        self.v2 = V2State(mvcc.state, self.membership, self.raft, self.applier.times)
+        self.v2 = V2State(mvcc.state, self.membership, self.raft, self.applier.times, mvcc.answer_bytes_max)
         if self.v2.has_keys and config.v2_deprecation != "not-yet":
             stage = config.v2_deprecation
             raise FatalError(f"detected disallowed custom content in v2store for stage --v2-deprecation={stage}")
@@ -179,12 +181,14 @@ class BackendActor(Actor):
             mvcc,
             self.raft,
             self.status.readers() | self.v2.readers(),
+            self.v2.gets.begin(),
             incarnation=self.boot.incarnation,
             log=log,
             warning_s=config.warning_apply_s,
         )
         self.is_v2_guard_new = False
         """Whether listeners are to be told that users of the v2 API are in force, or are not any more."""
+        self.flushes = Flushes(self.v2.store, self.raft, links)
         self.v2_expiry = V2Expiry(self.v2.store, links, mvcc.member_id)
         self.auth_reads = AuthReads(self.applier, self.raft)
         self.reads.guard(self.auth_reads)
@@ -426,6 +430,9 @@ class BackendActor(Actor):
             code, text, body = errors.TIMEOUT.code, errors.TIMEOUT.text, b""  # it may have been made, as it has
         if code == FOREIGN:
             answered = self._apply_foreign(text, body)
+            if isinstance(answered, Reading):
+                self._take_reading(request_id, answered)
+                return
             if answered is None:
                 return
             code, text, body = Code.OK, None, answered
@@ -437,10 +444,19 @@ class BackendActor(Actor):
         else:
             waiting.append(reply)
 
-    def _apply_foreign(self, kind: str | None, data: bytes) -> bytes | None:
+    def _take_reading(self, request_id: int, reading: Reading) -> None:
+        """An entry is a read, of which this is left to be read, if its client is one of this member's."""
+        if not self.origins.has(request_id):
+            return
+        slot = request_ids.slot_of(request_id)
+        if not self.long_reads.take_reading(slot, request_id, V2_GET, reading):
+            error = errors.REQUEST_TOO_MANY_REQUESTS
+            self.reads.answer(slot, request_id, error.code, error.text.encode())
+
+    def _apply_foreign(self, kind: str | None, data: bytes) -> bytes | Reading | None:
         """What the applier leaves to the membership and to the v2 store.
 
-        return  what its client is answered; None: nobody asks
+        return  what its client is answered, or what is left to be read of that; None: nobody asks
         raises  UndecodableEntry
         """
         try:
@@ -533,7 +549,7 @@ class BackendActor(Actor):
 
     def on_flush(self, message: Flush) -> None:
         self._commit(sync=True)
-        self.raft.send_flushed(self.v2.snapshot())
+        self.flushes.begin()
         received.remove_up_to(store_path(self.config), self.raft.applied_index)
 
     def on_install(self, message: Install) -> None:
@@ -571,6 +587,9 @@ class BackendActor(Actor):
         if self.long_reads.has_work:
             self.links.flush()
             self.long_reads.work()
+        if self.flushes.has_work:
+            self.links.flush()
+            self.flushes.work()
 
     def raise_corrupt(self) -> None:
         """Data is not as it was written: the alarm goes through the log."""
@@ -583,7 +602,7 @@ class BackendActor(Actor):
     # ---- timers ----
 
     def next_deadline(self) -> float | None:
-        if self.long_reads.has_work or self.reads.short:
+        if self.long_reads.has_work or self.reads.short or self.flushes.has_work:
             return 0.0
         deadline, report_at, quota_at = self.upkeep.next_at, self.raft.next_report_at(), self.quota.next_at
         if report_at is not None and (deadline is None or report_at < deadline):
@@ -665,6 +684,7 @@ class BackendActor(Actor):
             "applies_slow": self.slow_applies,
             "commits": self.commits.figure(),
             **self.v2.metrics(),
+            **self.flushes.metrics(),
             "installing": int(self.installing.index > 0),
             "learners_promoted": self.promotions,
             "long_reads": len(self.long_reads),

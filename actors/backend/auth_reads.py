@@ -75,7 +75,10 @@ class AuthReads:
         """The same of reads that may take several turns."""
         if not self._access.enabled:
             return dict(plain)
-        return {method: self._begin_behind(self._check_of[method], begin) for method, begin in plain.items()}
+        return {
+            method: self._begin_behind(self._check_of[method], begin) if method in self._check_of else begin
+            for method, begin in plain.items()
+        }
 
     def _behind(self, check: _Check, read: Reader) -> Reader:
         def guarded(body: bytes, auth: AuthInfo | None) -> tuple[int, bytes] | None:

@@ -30,6 +30,8 @@ PART_BYTES: Final = 512 << 10
 HOLD_S: Final = 30.0
 UNSENT_BYTES_MAX: Final = 256 << 20
 """Of answers to changes, which are complete when they come here."""
+ENTRIES_MAX: Final = 64
+"""Reads that are entries of the log and wait. Each keeps what changes meanwhile as it was."""
 
 
 class _LongRead:
@@ -77,7 +79,7 @@ class _LongRead:
 class LongReads:
     """Those that are asked for, by whichever listener. len(): how many
 
-    made    answers of changes that are not committed yet
+    made    answers to entries that are not committed yet
     """
 
     def __init__(
@@ -92,6 +94,10 @@ class LongReads:
         self._warning_s = warning_s
         self._queue: deque[_LongRead] = deque()
         self.made: list[_LongRead] = []
+        self._entries: deque[_LongRead] = deque()
+        """Reads that are entries of the log and wait for the one before, as nobody bounds how many come."""
+        self._entry: _LongRead | None = None
+        """The one that is in the queue."""
         self._parked: list[tuple[int, int, _LongRead]] = []
         """A heap of (index that must be applied first, request id, read)."""
         self._known: set[int] = set()
@@ -106,7 +112,9 @@ class LongReads:
     @property
     def has_work(self) -> bool:
         """Whether `work` would do anything."""
-        return bool(self._queue) or (bool(self._parked) and self._parked[0][0] <= self._raft.applied_index)
+        if self._queue or self._entries:
+            return True
+        return bool(self._parked) and self._parked[0][0] <= self._raft.applied_index
 
     # ---- what comes ----
 
@@ -134,8 +142,18 @@ class LongReads:
         self.made.append(read)
         return True
 
+    def take_reading(self, slot: int, request_id: int, method: int, reading: Reading) -> bool:
+        """The same for an entry that is a read, of which this is left to be read. return False: too many are"""
+        if len(self._entries) >= ENTRIES_MAX:
+            return False
+        read = _LongRead(slot, request_id, method, b"", None)
+        read.reading, read.answer = reading, reading.answer
+        self._known.add(request_id)
+        self._entries.append(read)
+        return True
+
     def release_made(self) -> None:
-        """The changes are committed."""
+        """The entries are committed."""
         self._queue.extend(self.made)
         self.made.clear()
 
@@ -150,7 +168,7 @@ class LongReads:
         self._drop([read for read in self._all() if read.slot == slot])
 
     def _all(self) -> list[_LongRead]:
-        return [*self._queue, *[read for _, _, read in self._parked]]
+        return [*self._queue, *self._entries, *[read for _, _, read in self._parked]]
 
     def _drop(self, gone: list[_LongRead]) -> None:
         if not gone:
@@ -158,11 +176,14 @@ class LongReads:
         for read in gone:
             self._forget(read)
         self._queue = deque([read for read in self._queue if read.request_id in self._known])
+        self._entries = deque([read for read in self._entries if read.request_id in self._known])
         self._parked = [item for item in self._parked if item[1] in self._known]
         heapq.heapify(self._parked)
 
     def _forget(self, read: _LongRead) -> None:
         self._known.discard(read.request_id)
+        if read is self._entry:
+            self._entry = None
         if read.method == 0 and read.answer is not None:
             self._made_bytes -= read.answer.size
 
@@ -191,6 +212,9 @@ class LongReads:
         """A slice of the one whose turn it is. Requires: nothing is pending"""
         while self._parked and self._parked[0][0] <= self._raft.applied_index:
             self._queue.append(heapq.heappop(self._parked)[2])
+        if self._entry is None and self._entries:
+            self._entry = self._entries.popleft()
+            self._queue.append(self._entry)
         read = self._queue.popleft()
         try:
             is_over = self._advance(read)

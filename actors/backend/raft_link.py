@@ -56,10 +56,10 @@ class RaftLink:
         )
         self._links.send("raft", state)
 
-    def send_flushed(self, snapshot_data: bytes) -> None:
-        """All that was applied is committed and survives power loss. snapshot_data: for the .snap file"""
-        conf_state = self._membership.conf_state()
-        self._links.send("raft", Flushed(self.applied_index, self.applied_term, conf_state, snapshot_data))
+    def flushed(self) -> Flushed:
+        """What raft is to be told: all that is applied by now is committed and survives power loss. The v2 store is not
+        in it yet."""
+        return Flushed(self.applied_index, self.applied_term, self._membership.conf_state(), b"")
 
     def report(self) -> None:
         """How far this is. Requires: what was applied is committed"""

@@ -56,12 +56,14 @@ class Reads:
         mvcc: Mvcc,
         raft: RaftLink,
         member_readers: Mapping[int, Reader],
+        member_begin: Mapping[int, BeginRead],
         *,
         incarnation: int,
         log: Any,
         warning_s: float,
     ) -> None:
         """member_readers   what answers reads of more than the key space, by method tag
+        member_begin     how those of them begin that may be long
         incarnation      of this actor
         warning_s        reads that take longer are logged, as etcd does
         """
@@ -83,6 +85,7 @@ class Reads:
             RANGE: lambda body, _: mvcc.begin_range(pb.RangeRequest.FromString(body)),
             RANGE_CHUNK: lambda body, _: mvcc.begin_chunk(pb.RangeRequest.FromString(body)),
             TXN: lambda body, _: mvcc.begin_txn(deep.decode(pb.TxnRequest, body)),
+            **member_begin,
         }
         self._readers = self._plain_readers
         self.begin = self._plain_begin
@@ -191,15 +194,17 @@ class Reads:
         return None
 
     def count_range(self, method: int) -> None:
-        """A read is at its end. NB: counted here, since one that turns out to be long is begun again; what a
-        transaction has done it counts by itself."""
-        if method != TXN:
+        """A read is at its end. NB: counted here, since one that turns out to be long is begun again; what is no range
+        counts by itself."""
+        if method in (RANGE, RANGE_CHUNK):
             self._mvcc.state.tally.ranges += 1
 
     def _keys_looked_at(self, method: int, body: bytes) -> int:
-        """About how many keys a read looks at."""
-        if method != TXN:
+        """About how many keys a read looks at; 1: that is not known."""
+        if method in (RANGE, RANGE_CHUNK):
             return self._keys_of_range(pb.RangeRequest.FromString(body))
+        if method != TXN:
+            return 1
         request = deep.decode(pb.TxnRequest, body)
         compared = [self._keys(compare.key, compare.range_end) for compare in request.compare if compare.range_end]
         return sum(compared) + max(self._keys_of_branch(request.success), self._keys_of_branch(request.failure))

@@ -10,41 +10,45 @@ from typing import Any, Final
 
 from actors.backend.auth_reads import Reader
 from actors.backend.raft_link import RaftLink
+from actors.backend.v2_gets import V2Gets
 from actors.backend.v2_watches import V2Watches
 from actors.runtime.loop import FatalError
 from etcdz.api.auth_info import AuthInfo
 from etcdz.api.errors import Code
-from etcdz.api.methods import V2_GET, V2_STATISTICS
+from etcdz.api.methods import V2_STATISTICS
 from etcdz.cluster.membership import Membership
 from etcdz.mvcc.apply_times import ApplyTimes
+from etcdz.mvcc.mvcc import Reading
 from etcdz.mvcc.state import KvState
 from etcdz.proto import etcdserverpb as pb
-from etcdz.telemetry.histogram import Doublings
-from etcdz.v2 import answers, applying, rows, snapshot
+from etcdz.v2 import applying, rows
 from etcdz.v2.cluster_nodes import follow, store_of
 from etcdz.v2.errors import V2Error
-from etcdz.v2.store import AUTH, KEYS
+from etcdz.v2.store import AUTH
 
-_NAMESPACE: Final = len(KEYS)
 _GUARD: Final = f"{AUTH}/enabled"
 
 
 class V2State:
     """store: as the last applied entry has left it. watches: who waits for what happens to it"""
 
-    def __init__(self, state: KvState, membership: Membership, raft: RaftLink, times: ApplyTimes) -> None:
-        """times: where requests are counted. raises FatalError: its rows are not as they were written"""
+    def __init__(
+        self, state: KvState, membership: Membership, raft: RaftLink, times: ApplyTimes, answer_bytes_max: int
+    ) -> None:
+        """times: where requests are counted. answer_bytes_max: of what a get is answered with
+
+        raises FatalError: its rows are not as they were written
+        """
         self._state = state
         self._membership = membership
         self._raft = raft
         self._times = times
-        self.encodings = Doublings()
-        """How long it took to encode the store for .snap files."""
         try:
             kept = rows.load(state.store)
         except ValueError as error:
             raise FatalError(f"the v2 store cannot be read: {error}") from error
         self.store = store_of(membership) if kept is None else kept
+        self.gets = V2Gets(self.store, raft, answer_bytes_max)
         self.watches = V2Watches(self.store, raft)
         self.keep()
         self._was_guarded = self.is_guarded
@@ -68,15 +72,8 @@ class V2State:
         return was_guarded is not self._was_guarded
 
     def readers(self) -> dict[int, Reader]:
-        """Method tag -> what answers it."""
-        return {V2_GET: self._get, V2_STATISTICS: self._statistics}
-
-    def snapshot(self) -> bytes:
-        """For a .snap file."""
-        began_ns = time.monotonic_ns()
-        data = snapshot.encode(self.store)
-        self.encodings.add(max(1, time.monotonic_ns() - began_ns))
-        return data
+        """Method tag -> what answers it at once."""
+        return {**self.gets.readers(), V2_STATISTICS: self._statistics}
 
     def metrics(self) -> dict[str, Any]:
         """Figures for /metrics, by the names in etcdz.telemetry.families."""
@@ -85,7 +82,6 @@ class V2State:
             **self.store.statistics.figures(),
             "v2_watch_requests": hub.requests,
             "v2_watchers": hub.count,
-            "snap_encodings": self.encodings.figure(),
         }
 
     # ---- apply ----
@@ -95,15 +91,16 @@ class V2State:
         if self._membership.changes:
             follow(self.store, self._membership)
 
-    def apply(self, data: bytes) -> bytes | None:
-        """An encoded etcdserverpb.Request. return what its client is answered; None: nobody asks
+    def apply(self, data: bytes) -> bytes | Reading | None:
+        """An encoded etcdserverpb.Request.
 
-        raises ValueError: no member proposes such
+        return  what its client is answered, or what is left to be read of that; None: nobody asks
+        raises  ValueError: no member proposes such
         """
         request = pb.Request.FromString(data)
         found = applying.apply(self.store, request, time.time_ns())
         self._times.count_v2(request.Method, not isinstance(found, V2Error))
-        return None if found is None else self._encode(found, request)
+        return None if found is None else self.gets.answer(found, request)
 
     def keep(self) -> None:
         """What the entries of this turn have changed is written with their batch."""
@@ -113,16 +110,5 @@ class V2State:
 
     # ---- reads ----
 
-    def _get(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
-        """body: encoded etcdserverpb.Request"""
-        request = pb.Request.FromString(body)
-        found = self.store.get(request.Path, request.Recursive, request.Sorted, time.time_ns())
-        return Code.OK, self._encode(found, request)
-
     def _statistics(self, body: bytes, auth: AuthInfo | None) -> tuple[int, bytes]:
         return Code.OK, self.store.statistics.to_json(self.store.hub.count).encode()
-
-    def _encode(self, found: answers.Found, request: pb.Request) -> bytes:
-        position = answers.Position(self._raft.applied_index, self._raft.applied_term)
-        prefix = request.Path[:_NAMESPACE] if isinstance(request.Path, str) else KEYS
-        return answers.encode_result(found, position, prefix)

@@ -42,6 +42,7 @@ from etcdz.client.token import Token
 from etcdz.client.watches import WatchStreams
 from etcdz.wire.client import CannotOpen
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
+from etcdz.wire.header_block import Field
 
 _SILENT: Final = "no sign of life"
 _REQUIRE_LEADER: Final = ((b"hasleader", b"true"),)
@@ -76,14 +77,16 @@ class Core:
 
     # ---- what is asked for ----
 
-    def call(self, method: Method, body: bytes, timeout_s: float | None = None) -> Call:
-        """Begins a unary call. raises ClientClosed"""
+    def call(
+        self, method: Method, body: bytes, timeout_s: float | None = None, metadata: tuple[Field, ...] = ()
+    ) -> Call:
+        """Begins a unary call. metadata: of this call alone. raises ClientClosed"""
         if self.closed:
             raise ClientClosed(self.closed)
         if timeout_s is None:
             timeout_s = self.options.timeout_s
         is_bounded = timeout_s and timeout_s < float("inf")  # it goes to the server as a number of digits
-        call = Call(method, body, self.now() + timeout_s if is_bounded else None)
+        call = Call(method, body, self.now() + timeout_s if is_bounded else None, metadata)
         self._begin(call)
         return call
 
@@ -183,7 +186,7 @@ class Core:
         call.tries += 1
         token = self.token
         call.generation = token.generation
-        metadata = token.metadata
+        metadata = token.metadata + call.metadata
         try:
             if call.__class__ is Call:
                 left = None
@@ -411,7 +414,7 @@ class Core:
                 deadline = line.grpc.next_deadline()
                 if deadline is not None:
                     times.append(deadline)
-            if line.calls or line.pinged:
+            if line.calls or line.pinged or self.options.pings_idle:
                 times.append(line.looked_at_next(self.options))
         return min(times) if times else None
 
@@ -425,7 +428,7 @@ class Core:
                 if events:
                     self._take(line, events)
                     self._writes[line] = None
-            if line.calls or line.pinged:
+            if line.calls or line.pinged or self.options.pings_idle:
                 self._look_for_life(line, now)
         self._expire_waiting(now)
         if self._is_wanted():

@@ -34,7 +34,13 @@ class Line:
     def __init__(self, remote: "Remote", options: Options, now: Callable[[], float]) -> None:
         endpoint = remote.endpoint
         scheme = b"https" if endpoint.is_secure else b"http"
-        settings = ClientSettings(authority=endpoint.authority, scheme=scheme, user_agent=options.user_agent.encode())
+        settings = ClientSettings(
+            authority=endpoint.authority,
+            scheme=scheme,
+            user_agent=options.user_agent.encode(),
+            message_bytes_max=options.receive_bytes_max,
+            metadata=options.metadata,
+        )
         self.remote = remote
         self.grpc = GrpcClientConnection(settings, now)
         self.calls: dict[int, Any] = {}

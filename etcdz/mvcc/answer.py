@@ -84,16 +84,19 @@ class Answer:
 
     def close(self, place: Place, *tags: bytes) -> None:
         """Ends it. tags: of the fields around its content, the innermost first"""
-        at, before = place
-        size = self.size - before
+        size = self.size - place[1]
         head = b""
         for tag in tags:
             head = tag + encode_varint(size + len(head)) + head
+        self.fill(place, head)
+
+    def fill(self, place: Place, head: bytes) -> None:
+        """Puts what was not known before into a place that was left open."""
         self.size += len(head)
         if self.size > self._kept_max:
             self.parts.clear()
         else:
-            self.parts[at] = head
+            self.parts[place[0]] = head
 
     def join(self) -> bytes:
         return b"".join(self.parts)

@@ -2,6 +2,7 @@
 
 store.py            the tree, and what may be done with it
 watchers.py         who waits for what; history.py: the last 1,000 events
+listing.py          what a get has found, written in pieces; frozen_tree.py: the tree as it was when that began
 applying.py         an entry of the log on the store
 cluster_nodes.py    the membership as nodes of the store
 snapshot.py         the store as a .snap holds it; rows.py: as the backend's store holds it

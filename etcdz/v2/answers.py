@@ -1,5 +1,6 @@
 """Answers to calls of the v2 API: status, headers and JSON, in etcd's order and spelling."""
 
+import struct
 from typing import Final, NamedTuple
 
 import msgpack
@@ -8,6 +9,7 @@ from etcdz.v2 import events
 from etcdz.v2.errors import V2Error
 from etcdz.v2.events import Event
 from etcdz.v2.go_json import encode_text
+from etcdz.v2.listing import Listing
 from etcdz.v2.store import KEYS
 
 JSON: Final = "application/json"
@@ -15,6 +17,9 @@ _ERRORS: Final = 400
 _BRIEF_BEGINNINGS: Final = tuple(
     f'{{"action":"{action}",'.encode() for action in (events.SET, events.COMPARE_AND_SWAP, events.CREATE, events.UPDATE)
 )
+_BODY: Final = struct.Struct(">BI")
+_BIN_32: Final = 0xC6
+"""msgpack's tag of bytes whose length has four bytes."""
 Headers = list[tuple[str, str]]
 
 
@@ -26,7 +31,7 @@ class HttpAnswer(NamedTuple):
     body: bytes
 
 
-Found = Event | V2Error
+Found = Event | Listing | V2Error
 
 
 class Result(NamedTuple):
@@ -51,10 +56,22 @@ class Result(NamedTuple):
 def encode_result(found: Found, position: "Position", prefix: str) -> bytes:
     """prefix: of the part of the store that was asked, which keys and causes are shown without"""
     if isinstance(found, V2Error):
-        status, body = found.status, error_json(found, prefix) + "\n"
+        status, text = found.status, error_json(found, prefix)
+    elif isinstance(found, Listing):
+        status, text = 200, found.to_json(len(prefix))
     else:
-        status, body = 201 if found.has_created else 200, found.to_json(len(prefix)) + "\n"
-    return bytes(msgpack.packb((status, found.store_index, *position, body.encode())))
+        status, text = 201 if found.has_created else 200, found.to_json(len(prefix))
+    body = f"{text}\n".encode()
+    return encode_head(status, found.store_index, position, len(body)) + body
+
+
+def encode_head(status: int, store_index: int, position: "Position", size: int) -> bytes:
+    """What stands before the body of an encoded result. size: of the body"""
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_array_header(len(Result._fields))
+    for number in (status, store_index, *position):
+        packer.pack(number)
+    return bytes(packer.bytes()) + _BODY.pack(_BIN_32, size)
 
 
 def decode_result(data: bytes) -> Result:

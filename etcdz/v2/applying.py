@@ -7,12 +7,13 @@ from typing import Any
 
 from etcdz.v2.errors import V2Error
 from etcdz.v2.events import Event
+from etcdz.v2.listing import Listing
 from etcdz.v2.store import V2Store
 
 WRITES = ("PUT", "POST", "DELETE")
 
 
-def apply(store: V2Store, request: Any, now_ns: int) -> Event | V2Error | None:
+def apply(store: V2Store, request: Any, now_ns: int) -> Event | Listing | V2Error | None:
     """What its client is answered; None: nobody asks.
 
     request   pb.Request; those that are about members are the membership's (Membership.apply_v2)
@@ -22,14 +23,14 @@ def apply(store: V2Store, request: Any, now_ns: int) -> Event | V2Error | None:
     if method == "PUT":
         return _put(store, request, now_ns)
     if method == "QGET":
-        return store.get(_text(request.Path), request.Recursive, request.Sorted, now_ns)
+        return store.get(text(request.Path), request.Recursive, request.Sorted, now_ns)
     if method == "POST":
-        return store.create(_text(request.Path), _value(request), request.Expiration, now_ns, is_in_order=True)
+        return store.create(text(request.Path), _value(request), request.Expiration, now_ns, is_in_order=True)
     if method == "DELETE":
         if request.PrevIndex or request.PrevValue:
-            before_value = _text(request.PrevValue)
-            return store.compare_and_delete(_text(request.Path), before_value, request.PrevIndex, now_ns)
-        return store.delete(_text(request.Path), request.Dir, request.Recursive, now_ns)
+            before_value = text(request.PrevValue)
+            return store.compare_and_delete(text(request.Path), before_value, request.PrevIndex, now_ns)
+        return store.delete(text(request.Path), request.Dir, request.Recursive, now_ns)
     if method == "SYNC":
         store.expire(request.Time, now_ns)
         return None
@@ -37,7 +38,7 @@ def apply(store: V2Store, request: Any, now_ns: int) -> Event | V2Error | None:
 
 
 def _put(store: V2Store, request: Any, now_ns: int) -> Event | V2Error:
-    path, value, before_value = _text(request.Path), _text(request.Val), _text(request.PrevValue)
+    path, value, before_value = text(request.Path), text(request.Val), text(request.PrevValue)
     expires_ns, is_refresh = request.Expiration, request.Refresh
     has_condition = request.PrevIndex or before_value
     if request.HasField("PrevExist") and not request.PrevExist:
@@ -59,9 +60,9 @@ def _put(store: V2Store, request: Any, now_ns: int) -> Event | V2Error:
 
 def _value(request: Any) -> str | None:
     """None: a directory."""
-    return None if request.Dir else _text(request.Val)
+    return None if request.Dir else text(request.Val)
 
 
-def _text(said: str | bytes) -> str:
+def text(said: str | bytes) -> str:
     """Members of etcd may propose what is no UTF-8, which protobuf gives as bytes: shown as clients are shown it."""
     return said if isinstance(said, str) else said.decode("utf-8", "replace")

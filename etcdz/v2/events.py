@@ -1,7 +1,7 @@
 """What a call finds or changes: an action, and the node as it is after it and was before it.
 
     {"action":"set","node":{...},"prevNode":{...}}
-    node := {"key","value","dir","expiration","ttl","nodes","modifiedIndex","createdIndex"}, what is empty left out
+    node := {"key","value","dir","expiration","ttl","modifiedIndex","createdIndex"}, what is empty left out
 
 Source: etcd 3.5 v2store event and node_extern.
 """
@@ -21,12 +21,11 @@ EXPIRE: Final = "expire"
 
 
 class NodeView(NamedTuple):
-    """A node at one moment.
+    """A node at one moment, without those below it.
 
     value       None: it is left out, as of a directory and of what was deleted
     expires_ns  unix time, 0: never
     ttl_s       what is left then, rounded up
-    nodes       a directory's, as far as they were asked for
     """
 
     key: str
@@ -34,42 +33,22 @@ class NodeView(NamedTuple):
     is_dir: bool
     expires_ns: int
     ttl_s: int
-    nodes: "tuple[NodeView, ...]"
     modified: int
     created: int
 
     def to_json(self, skip: int = 0) -> str:
-        """skip: length of what is cut off the front of every key"""
-        parts: list[str] = []
-        left: list[NodeView | str] = [self]
-        while left:  # directories may be nested deeper than calls can be
-            part = left.pop()
-            if isinstance(part, str):
-                parts.append(part)
-                continue
-            if not part.nodes:
-                parts.append(part._json_alone(skip))
-                continue
-            head, tail = part._fields_json(skip)
-            parts.append(head)
-            left.append(tail)
-            left.append("]")
-            left += [item for node in reversed(part.nodes) for item in (node, ",")][:-1]
-            parts.append(',"nodes":[' if len(head) > 1 else '"nodes":[')
-        return "".join(parts)
-
-    def _json_alone(self, skip: int) -> str:
-        """Without nodes. Files that never expire are most of a large listing, and are written at once."""
-        key, value, is_dir, expires_ns, ttl_s, _, modified, created = self
+        """skip: length of what is cut off the front of the key"""
+        key, value, is_dir, expires_ns, ttl_s, modified, created = self
         if value is None or is_dir or expires_ns or ttl_s or not modified or not created or len(key) <= skip:
-            return "".join(self._fields_json(skip))
+            return "".join(self.fields_json(skip))
+        # Files that never expire are most of a large listing.
         return (
             f'{{"key":{encode_text(key[skip:])},"value":{encode_text(value)},'
             f'"modifiedIndex":{modified},"createdIndex":{created}}}'
         )
 
-    def _fields_json(self, skip: int) -> tuple[str, str]:
-        """What stands before its nodes, and what behind."""
+    def fields_json(self, skip: int) -> tuple[str, str]:
+        """What stands before the nodes of a directory, and what behind."""
         head = [f'"key":{encode_text(self.key[skip:])}'] if len(self.key) > skip else []
         if self.value is not None:
             head.append(f'"value":{encode_text(self.value)}')
@@ -82,7 +61,7 @@ class NodeView(NamedTuple):
         tail = [f'"modifiedIndex":{self.modified}'] if self.modified else []
         if self.created:
             tail.append(f'"createdIndex":{self.created}')
-        glue = "," if tail and (head or self.nodes) else ""
+        glue = "," if head and tail else ""
         return "{" + ",".join(head), glue + ",".join(tail) + "}"
 
 

@@ -42,36 +42,16 @@ class Node:
             found += (node.children or {}).values()
         return found
 
-    # ---- what callers see ----
+    def copy(self) -> "Node":
+        """As it is, with the same dictionary of children."""
+        node = Node(self.path, self.value, self.created, self.parent, self.expires_ns)
+        node.children, node.modified = self.children, self.modified
+        return node
 
     def view(self, now_ns: int) -> NodeView:
         """Without its children."""
-        return self._view(now_ns, ())
-
-    def listing(self, now_ns: int, is_recursive: bool, is_sorted: bool) -> NodeView:
-        """With its children, and with theirs if it is recursive; hidden ones are left out."""
-        directories = [self]
-        if is_recursive:
-            for directory in directories:  # which grows meanwhile
-                directories += [child for child in directory._visible() if child.children is not None]
-        views: dict[Node, NodeView] = {}
-        for directory in reversed(directories):
-            below = [views[child] if child in views else child._view(now_ns, ()) for child in directory._visible()]
-            if is_sorted:
-                below.sort(key=_key_of)
-            views[directory] = directory._view(now_ns, tuple(below))
-        return views[self]
-
-    def _visible(self) -> list["Node"]:
-        return [child for name, child in (self.children or {}).items() if name[0] != "_"]
-
-    def _view(self, now_ns: int, nodes: tuple[NodeView, ...]) -> NodeView:
         expires_ns = self.expires_ns
         ttl_s = ttl_of(expires_ns, now_ns) if expires_ns else 0
         return NodeView(
-            self.path, self.value, self.children is not None, expires_ns, ttl_s, nodes, self.modified, self.created
+            self.path, self.value, self.children is not None, expires_ns, ttl_s, self.modified, self.created
         )
-
-
-def _key_of(view: NodeView) -> bytes:
-    return view.key.encode()

@@ -10,9 +10,11 @@ Source: etcd 3.5 api/v2store (store, node, event queue), read off a running 3.5.
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 from etcdz.v2.events import Event, NodeView
+from etcdz.v2.frozen_tree import STEP_NODES, FrozenTree
 from etcdz.v2.go_json import NEVER, decode_time, encode_text, encode_time
 from etcdz.v2.history import EVENTS_MAX, EventHistory
 from etcdz.v2.node import Node
@@ -20,6 +22,8 @@ from etcdz.v2.store import V2Store
 from etcdz.v2.watchers import WatcherHub
 
 STORE_VERSION: Final = 2
+_STEP_PARTS: Final = 2 * STEP_NODES
+"""Two for each file."""
 
 
 # ---- writing ----
@@ -27,35 +31,49 @@ STORE_VERSION: Final = 2
 
 def encode(store: V2Store) -> bytes:
     """The data of a .snap."""
+    return "".join(pieces(store)).encode()
+
+
+def pieces(store: V2Store) -> Iterator[str]:
+    """The same in pieces, some of them empty, of the store as it is at the call."""
     history = store.hub.history
-    watchers = store.hub.count
-    return (
-        f'{{"Root":{_tree_json(store.root)},"WatcherHub":{{"EventHistory":{{"Queue":{_queue_json(history)},'
-        f'"StartIndex":{history.first},"LastIndex":{history.last}}}}},"CurrentIndex":{store.index},'
-        f'"Stats":{store.statistics.to_json(watchers)},"CurrentVersion":{STORE_VERSION}}}'
-    ).encode()
+    tail = (
+        f',"StartIndex":{history.first},"LastIndex":{history.last}}}}},"CurrentIndex":{store.index},'
+        f'"Stats":{store.statistics.to_json(store.hub.count)},"CurrentVersion":{STORE_VERSION}}}'
+    )
+    return chain(
+        ('{"Root":',),
+        _tree_pieces(store.freeze(), store.root),
+        (',"WatcherHub":{"EventHistory":{"Queue":',),
+        _queue_pieces(list(history.events), history.last),
+        (tail,),
+    )
 
 
-def _tree_json(root: Node) -> str:
+def _tree_pieces(tree: FrozenTree, root: Node) -> Iterator[str]:
     """NB: without recursion, as directories may be nested deeper than calls."""
-    parts: list[str] = []
-    left: list[Node | str] = [root]
-    while left:
-        item = left.pop()
-        if isinstance(item, str):
-            parts.append(item)
-            continue
-        parts.append(_fields_json(item))
-        if item.children is None:
+    parts = [_fields_json(tree.state_of(root)), "{"]
+    levels = [(yield from tree.sort_children_of(tree.state_of(root)))]
+    glue = ""
+    while levels:
+        for name, child in levels[-1]:
+            if len(parts) >= _STEP_PARTS:
+                yield "".join(parts)
+                parts.clear()
+            state = tree.state_of(child)
+            parts.append(f"{glue}{encode_text(name)}:{_fields_json(state)}")
+            if state.children is not None:
+                parts.append("{")
+                levels.append((yield from tree.sort_children_of(state)))
+                glue = ""
+                break
             parts.append("null}")
-            continue
-        parts.append("{")
-        left.append("}}")
-        names = sorted(item.children, key=str.encode, reverse=True)
-        for at, name in enumerate(names, 1):
-            left.append(item.children[name])
-            left.append(f"{',' if at < len(names) else ''}{encode_text(name)}:")
-    return "".join(parts)
+            glue = ","
+        else:
+            parts.append("}}")
+            levels.pop()
+            glue = ","
+    yield "".join(parts)
 
 
 def _fields_json(node: Node) -> str:
@@ -66,15 +84,19 @@ def _fields_json(node: Node) -> str:
     )
 
 
-def _queue_json(history: EventHistory) -> str:
+def _queue_pieces(events: list[Event], last: int) -> Iterator[str]:
     """Events stand where etcd, which has begun at the first slot and gone round, would have them."""
-    texts = [event.to_json(with_refresh=True) for event in history.events]
-    size = len(texts)
-    front = history.last % EVENTS_MAX if size == EVENTS_MAX else 0
-    slots = texts[size - front :] + texts[: size - front] if front else texts
-    slots += ["null"] * (EVENTS_MAX - size)
+    size = len(events)
+    front = last % EVENTS_MAX if size == EVENTS_MAX else 0
+    slots = events[size - front :] + events[: size - front] if front else events
+    yield '{"Events":['
+    for at in range(0, size, STEP_NODES):
+        texts = [event.to_json(with_refresh=True) for event in slots[at : at + STEP_NODES]]
+        yield ("," if at else "") + ",".join(texts)
+    nulls = ",".join(["null"] * (EVENTS_MAX - size))
+    glue = "," if nulls and size else ""
     back = (front + size) % EVENTS_MAX
-    return f'{{"Events":[{",".join(slots)}],"Size":{size},"Front":{front},"Back":{back},"Capacity":{EVENTS_MAX}}}'
+    yield f'{glue}{nulls}],"Size":{size},"Front":{front},"Back":{back},"Capacity":{EVENTS_MAX}}}'
 
 
 # ---- reading ----
@@ -181,7 +203,6 @@ def _decode_view(said: Any) -> NodeView:
         bool(said.get("dir")),
         decode_time(expires) if expires else 0,
         _signed(said.get("ttl", 0)),
-        (),
         _number(said.get("modifiedIndex", 0)),
         _number(said.get("createdIndex", 0)),
     )

@@ -55,6 +55,10 @@ class StoreStatistics:
     def count(self, kind: str, is_success: bool) -> None:
         self.counts[f"{kind}Success" if is_success else f"{kind}Fail"] += 1
 
+    def count_get(self, is_recursive: bool, is_success: bool) -> None:
+        self.count(GETS, is_success)
+        self.recursive_gets += is_recursive
+
     def figures(self) -> dict[str, Any]:
         """What this process has done, by the names in etcdz.telemetry.families."""
         done = {kind: self._done(f"{kind}Success") + self._done(f"{kind}Fail") for kind in (GETS, *_ACTIONS)}

@@ -13,12 +13,15 @@ Source: etcd 3.4 v2store store. 3.5 refuses to update a directory, with an error
 
 import posixpath
 from typing import Final
+from weakref import WeakSet
 
 from etcdz.v2 import errors, events, statistics
 from etcdz.v2.errors import V2Error
 from etcdz.v2.events import Event, NodeView
 from etcdz.v2.expiry import Expiry
+from etcdz.v2.frozen_tree import FrozenTree
 from etcdz.v2.history import EventHistory
+from etcdz.v2.listing import Listing
 from etcdz.v2.node import Node
 from etcdz.v2.statistics import StoreStatistics
 from etcdz.v2.watchers import Watcher, WatcherHub
@@ -48,19 +51,31 @@ class V2Store:
         self.hub = WatcherHub(EventHistory())
         self.changes: dict[str, Node | None] = {}
         self.events: list[Event] = []
+        self._frozen: WeakSet[FrozenTree] = WeakSet()
+        """Those that somebody still reads."""
         for path in (CLUSTER, KEYS):
             self._add(self.root, Node(path, None, 0, self.root))
 
     # ---- reads ----
 
-    def get(self, path: str, is_recursive: bool, is_sorted: bool, now_ns: int) -> Event | V2Error:
+    def get(self, path: str, is_recursive: bool, is_sorted: bool, now_ns: int) -> Listing | V2Error:
+        """Of a file, or of a directory and what is in it."""
+        found = self.find(path, is_recursive, is_sorted, now_ns)
+        self.statistics.count_get(is_recursive, not isinstance(found, V2Error))
+        return found
+
+    def find(self, path: str, is_recursive: bool, is_sorted: bool, now_ns: int) -> Listing | V2Error:
+        """As get, but not counted."""
         found = self._find(clean(path))
-        self.statistics.count(statistics.GETS, isinstance(found, Node))
-        if is_recursive:
-            self.statistics.recursive_gets += 1
         if isinstance(found, V2Error):
             return found
-        return Event(events.GET, found.listing(now_ns, is_recursive, is_sorted), None, self.index)
+        return Listing(self.freeze(), found, now_ns, is_recursive, is_sorted, self.index)
+
+    def freeze(self) -> FrozenTree:
+        """The tree as it is, for as long as somebody reads it."""
+        tree = FrozenTree()
+        self._frozen.add(tree)
+        return tree
 
     def value_at(self, path: str) -> str | None:
         """Of a file; None: it is none. Not counted. Requires: a clean path"""
@@ -231,6 +246,7 @@ class V2Store:
         self.index += 1
         node = Node(path, value, self.index, directory, expires_ns if expires_ns >= EARLIEST_NS else 0)
         if present is not None:
+            self._keep(directory)
             del directory.children[name]
         self._add(directory, node)
         return Event(action, node.view(now_ns), before, self.index)
@@ -249,7 +265,13 @@ class V2Store:
             node = child
         return node
 
+    def _keep(self, node: Node) -> None:
+        """Frozen trees keep it as it is. Requires: called before it changes"""
+        if self._frozen and any([tree.keep(node) for tree in self._frozen]) and node.children is not None:
+            node.children = dict(node.children)
+
     def _add(self, directory: Node, node: Node) -> None:
+        self._keep(directory)
         assert directory.children is not None
         directory.children[node.name] = node
         self.changes[node.path] = node
@@ -258,6 +280,7 @@ class V2Store:
 
     def _rewritten(self, action: str, node: Node, value: str, expires_ns: int, now_ns: int, is_refresh: bool) -> Event:
         before = node.view(now_ns)
+        self._keep(node)
         self.index += 1
         if node.value is not None:
             node.value = node.value if is_refresh else value
@@ -273,9 +296,11 @@ class V2Store:
     def _removed(self, action: str, node: Node, now_ns: int) -> Event:
         self.index += 1
         before = node.view(now_ns)
-        after = NodeView(node.path, None, node.is_dir, 0, 0, (), self.index, node.created)
+        after = NodeView(node.path, None, node.is_dir, 0, 0, self.index, node.created)
         event = Event(action, after, before, self.index)
-        assert node.parent is not None and node.parent.children is not None
+        assert node.parent is not None
+        self._keep(node.parent)
+        assert node.parent.children is not None
         del node.parent.children[node.name]
         for gone in reversed(node.subtree()):
             self.changes[gone.path] = None

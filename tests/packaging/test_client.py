@@ -1,4 +1,4 @@
-"""The distribution `etcdz-client`: with protobuf and hpack alone it is a client library, and etcdzctl."""
+"""The distribution `etcdz-client`: with protobuf alone it is a client library, and etcdzctl."""
 
 import subprocess
 import sys

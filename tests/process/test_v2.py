@@ -125,6 +125,19 @@ def test_the_recorded_calls_are_answered_as_recorded(tmp_path: Path) -> None:
     assert [line for line in wrong if line.partition(":")[0] not in OTHERWISE] == []
 
 
+def test_a_large_directory_is_listed_whole_also_by_quorum(member: Etcdz) -> None:
+    client = Client(member)
+    value = "v" * 4096
+    for number in range(50):
+        assert client.ask("PUT", f"/v2/keys/large/{number:02d}", f"value={value}", FORM)[0] == 201
+    for query in ("recursive=true&sorted=true", "recursive=true&sorted=true&quorum=true"):
+        status, headers, body = client.ask("GET", f"/v2/keys/large?{query}")
+        nodes = json.loads(body)["node"]["nodes"]
+        assert (status, [node["key"] for node in nodes]) == (200, [f"/large/{number:02d}" for number in range(50)])
+        assert {node["value"] for node in nodes} == {value}
+        assert int(headers["X-Etcd-Index"]) == nodes[-1]["modifiedIndex"]
+
+
 def kill(member: Etcdz, name: str) -> None:
     """As soon as it is there: it may have been killed before."""
     pid = until(lambda: actors_of(member.data_dir)[name]["pid"], 60, lambda: f"{name} is not there")

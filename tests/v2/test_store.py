@@ -14,6 +14,7 @@ from etcdz.v2.events import Event
 from etcdz.v2.go_json import decode_time, encode_text, encode_time
 from etcdz.v2.history import EVENTS_MAX
 from etcdz.v2.key_request import parse
+from etcdz.v2.listing import Listing
 from etcdz.v2.store import V2Store
 from etcdz.v2.watchers import QUEUE_MAX, Watcher
 
@@ -240,7 +241,7 @@ def test_directories_may_be_nested_deeper_than_calls() -> None:
     store = V2Store()
     store.set("/1" + "/d" * 5000, "v", 0, NOW)
     found = store.get("/1", True, True, NOW)
-    assert isinstance(found, Event)
+    assert isinstance(found, Listing)
     assert found.to_json().count('"dir":true') == 5000
     text = snapshot.encode(store)
     assert isinstance(store.delete("/1/d", True, True, NOW), Event)

@@ -44,7 +44,7 @@ class Bench:
             self.mvcc.put(pb.PutRequest(key=b"k%05d" % number, value=b"v" * 100))
         self.commit()
         self.log: Any = Log()
-        self.reads = Reads(self.links, self.mvcc, self.raft, {}, incarnation=7, log=self.log, warning_s=warning_s)
+        self.reads = Reads(self.links, self.mvcc, self.raft, {}, {}, incarnation=7, log=self.log, warning_s=warning_s)
         self.long = LongReads(self.links, self.raft, self.reads, incarnation=7, log=self.log, warning_s=warning_s)
 
     def commit(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from actors.backend.raft_link import RaftLink
 from etcdz import limits
 from etcdz.cluster.membership import Membership
-from etcdz.ipc.messages import Applied, BackendState, Flushed
+from etcdz.ipc.messages import Applied, BackendState
 from etcdz.mvcc.mvcc import Mvcc
 from etcdz.store.interface import MemoryStore
 from tests.actors.recorded_links import RecordedLinks
@@ -47,10 +47,3 @@ def test_nothing_is_reported_twice() -> None:
     raft.report()
     assert not raft.report_if_due(1e9)
     assert [message.applied_index for message in links.of(Applied)] == [5]
-
-
-def test_what_is_flushed_is_told_with_what_a_snap_file_needs() -> None:
-    raft, links = link()
-    raft.send_flushed(b"v2")
-    [flushed] = links.of(Flushed)
-    assert (flushed.applied_index, flushed.applied_term, flushed.snapshot_data) == (4, 2, b"v2")

@@ -38,6 +38,7 @@ class Bench:
             mvcc,
             self.raft,
             {STATUS: lambda body, auth: (Code.OK, b"status")},
+            {},
             incarnation=7,
             log=self.log,
             warning_s=warning_s,

@@ -6,8 +6,10 @@ from collections.abc import Callable
 import msgpack
 import pytest
 
+from actors.backend import long_reads, reads, v2_gets
 from actors.runtime.link import Peer
 from actors.runtime.loop import FatalError
+from etcdz.api import errors
 from etcdz.api.methods import V2_GET
 from etcdz.cluster.membership import attributes_request, bootstrap_entries, version_request
 from etcdz.ipc.messages import (
@@ -17,9 +19,12 @@ from etcdz.ipc.messages import (
     Flush,
     Flushed,
     Leadership,
+    LongReads,
     Propose,
     Read,
+    ReadLong,
     Replies,
+    ReplyPart,
     V2Events,
     V2Guard,
     V2Watch,
@@ -183,3 +188,77 @@ def test_the_leader_proposes_an_end_only_if_one_is_due(start: Start) -> None:
 def test_a_result_travels_as_it_is() -> None:
     result = Result(200, 1, 2, 3, b"{}\n")
     assert decode_result(msgpack.packb(tuple(result))) == result
+
+
+def filled(start: Start, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """With a directory that takes longer than a turn may."""
+    calls = Calls(start())
+    for number in range(300):
+        calls.call("PUT", f"/1/d/{number}", Val="v")
+    monkeypatch.setattr(v2_gets, "SHORT_S", 0)
+    monkeypatch.setattr(reads, "SHORT_S", 0)
+    monkeypatch.setattr(long_reads, "SLICE_S", 0.000_001)
+    return calls
+
+
+def keys_in(result: Result) -> list[str]:
+    return [node["key"] for node in json.loads(result.body)["node"]["nodes"]]
+
+
+def read_on(calls: Calls, request_id: int) -> tuple[Result, int]:
+    """The answer to a long read, and how many turns with a change each it has taken."""
+    parts, turns = b"", 0
+    while True:
+        turns += 1
+        sent = calls.apply(pb.Request(ID=1, Method="PUT", Path=f"/1/d/{1000 + turns}", Val="v").SerializeToString())
+        for part in [message for _, message in sent if isinstance(message, ReplyPart)]:
+            assert (part.request_id, part.offset) == (request_id, len(parts))
+            parts += part.data
+            if part.is_last:
+                return decode_result(parts), turns
+        answers = [item for _, m in sent if isinstance(m, Replies) for item in m.items if item[0] == request_id]
+        if answers:
+            return decode_result(answers[0][2]), turns
+
+
+def test_a_large_directory_is_read_between_turns_as_it_was_when_that_began(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = filled(start, monkeypatch)
+    before = calls.one.actor.v2.store.statistics.counts["getsSuccess"]
+    request_id = calls.ids.next()
+    body = pb.Request(Method="GET", Path="/1/d", Recursive=True).SerializeToString()
+    sent = calls.one.turn(Read(1, [(request_id, V2_GET, body, 0)]))
+    assert [m.ids for _, m in sent if isinstance(m, LongReads)] == [[request_id]]
+    calls.one.turn(ReadLong(1, [(request_id, V2_GET, body, 0)]))
+    result, turns = read_on(calls, request_id)
+    assert turns > 1
+    assert result[:4] == (200, 300, 300, TERM)
+    assert keys_in(result) == [f"/d/{number}" for number in range(300)]
+    assert calls.one.actor.v2.store.statistics.counts["getsSuccess"] == before + 1
+
+
+def test_a_quorum_get_of_a_large_directory_shows_it_as_its_entry_has_found_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = filled(start, monkeypatch)
+    asked = [pb.Request(ID=calls.ids.next(), Method="QGET", Path="/1/d", Sorted=True) for _ in range(2)]
+    for request in asked:
+        calls.apply(request.SerializeToString())
+        calls.call("DELETE", f"/1/d/{len(asked)}")
+    foreign = pb.Request(ID=1, Method="QGET", Path="/1/d")  # of another member's client: nothing is read for it
+    assert not [m for _, m in calls.apply(foreign.SerializeToString()) if isinstance(m, ReplyPart)]
+    first, _ = read_on(calls, asked[0].ID)
+    second, _ = read_on(calls, asked[1].ID)
+    assert (first[1:3], second[1:3]) == ((300, 301), (301, 303))
+    assert (len(keys_in(first)), len(keys_in(second))) == (300, 299)
+
+
+def test_more_quorum_gets_than_may_wait_are_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = filled(start, monkeypatch)
+    monkeypatch.setattr(long_reads, "ENTRIES_MAX", 1)
+    asked = [pb.Request(ID=calls.ids.next(), Method="QGET", Path="/1/d").SerializeToString() for _ in range(3)]
+    calls.index += 3
+    sent = calls.one.turn(Apply(RAFT, calls.index - 2, TERM, asked, b""))
+    codes = [item[1] for _, m in sent if isinstance(m, Replies) for item in m.items]
+    assert codes == [errors.REQUEST_TOO_MANY_REQUESTS.code] * 2
