@@ -142,8 +142,9 @@ def test_a_namespace(member: Etcdz, direct: Client, tmp_path_factory: pytest.Tem
 def test_a_cluster_that_cannot_be_reached_is_an_error(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
+    """With --debug, too, which says more of it."""
     with (
-        Proxy(tmp_path_factory.mktemp("nobody"), f"127.0.0.1:{free_port()}") as proxy,
+        Proxy(tmp_path_factory.mktemp("nobody"), f"127.0.0.1:{free_port()}", "--debug") as proxy,
         etcdz.connect(proxy.target, timeout=60) as db,
         pytest.raises(errors.Unavailable),
     ):
