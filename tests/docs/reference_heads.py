@@ -5,7 +5,8 @@ from typing import Final
 MEMBER: Final = """\
 `etcdz [flags]` runs a member of a cluster, or a cluster of one. `etcdz --config-file FILE` takes the settings from a
 file; `etcdz --version` and `etcdz --help` print and end. Some first words are commands of their own:
-[actors](etcdz-actors.md), [monitor](etcdz-monitor.md), [bench](etcdz-bench.md), [gateway](etcdz-gateway.md).
+[actors](etcdz-actors.md), [monitor](etcdz-monitor.md), [bench](etcdz-bench.md), [gateway](etcdz-gateway.md),
+[grpc-proxy](etcdz-grpc-proxy.md).
 
 **Settings** have etcd's names. A flag is written `--name value` or `--name=value`. Each is also a variable of the
 environment, as `ETCD_DATA_DIR` for `--data-dir`, which counts if the flag is not given; both at once are an error. In a
@@ -75,6 +76,13 @@ wrong command line; 130 after an interrupt, with a report of what was measured."
         what="""\
 One address for clients that know only one: a TCP proxy in front of a cluster, as `etcd gateway` is. It looks into
 nothing that it carries, TLS least of all.""",
+        variables="none.",
+        statuses="1 if it could not start, with the reason; else it runs until a signal ends it.",
+    ),
+    "etcdz grpc-proxy": _TEXT.format(
+        what="""\
+One process between many clients and a cluster: it shares watches and keep-alives, and keeps answers. More in
+[The gRPC proxy](../grpc-proxy.md).""",
         variables="none.",
         statuses="1 if it could not start, with the reason; else it runs until a signal ends it.",
     ),
