@@ -21,7 +21,6 @@ import uvloop
 
 from actors.listener.acceptor import Acceptor
 from actors.listener.auth_news import AuthNews
-from actors.listener.call_figures import call_figures
 from actors.listener.calls import Calls
 from actors.listener.client_affinity import ClientAffinity
 from actors.listener.connection import Connection, Remote
@@ -83,6 +82,7 @@ from etcdz.ipc.messages import (
     WatchChunk,
     WatchPosition,
 )
+from etcdz.telemetry.call_figures import call_figures
 from etcdz.tls.files import TlsFiles
 from etcdz.wire.answer_heads import AnswerHeads
 from etcdz.wire.call_tally import CallTally

@@ -228,15 +228,16 @@ def usage(path: Sequence[Command]) -> str:
         width = max(11, *[len(child.name) for child in shown])
         parts.append("Available Commands:\n" + "".join(f"  {c.name:{width}} {c.short}\n" for c in shown))
     own = command.flags if command is root else _flags(command, root)[: len(command.flags)]
-    parts.append("Flags:\n" + _flag_lines((*own, _flags(command, root)[-1])))
+    parts.append("Flags:\n" + flag_lines((*own, _flags(command, root)[-1])))
     if command is not root and root.flags:
-        parts.append("Global Flags:\n" + _flag_lines(root.flags))
+        parts.append("Global Flags:\n" + flag_lines(root.flags))
     if shown:
         parts.append(f'Use "{way} [command] --help" for more information about a command.\n')
     return "\n".join(parts)
 
 
-def _flag_lines(flags: Sequence[Flag]) -> str:
+def flag_lines(flags: Sequence[Flag]) -> str:
+    """A line for each, in order of their names."""
     flags = sorted(flags, key=lambda flag: flag.name)
     width = max(len(flag.head) for flag in flags)
     return "".join(f"{flag.head:{width}}   {flag.text}\n" for flag in flags)

@@ -5,6 +5,7 @@
     etcdz monitor ...        the same, as a screen
     etcdz bench ...          a load generator
     etcdz gateway ...        a TCP proxy in front of a cluster
+    etcdz grpc-proxy ...     one that knows gRPC
 
 Commands are loaded when asked for, so that each costs only its own imports.
 """
@@ -29,10 +30,10 @@ COMMANDS = {
     "actors": "etcdz.cli.actors",
     "bench": "etcdz.cli.bench",
     "gateway": "etcdz.cli.gateway",
+    "grpc-proxy": "etcdz.cli.grpc_proxy",
     "monitor": "etcdz.cli.monitor",
 }
 """First word -> module with main(argv) -> exit status."""
-NOT_YET = ("grpc-proxy",)
 
 log = logs.get()
 
@@ -43,9 +44,6 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     command = argv[1] if len(argv) > 1 else ""
     if command in COMMANDS:
         return int(importlib.import_module(COMMANDS[command]).main(list(argv[2:])))
-    if command in NOT_YET:
-        sys.stderr.write(f"etcdz {command} is not supported yet\n")
-        return 1
     return run_member(argv, os.environ if environ is None else environ)
 
 

@@ -17,6 +17,7 @@ def _method(name: str, repeatable: bool = False) -> Method:
 
 
 RANGE: Final = _method("KV/Range", True)
+RANGE_STREAM: Final = _method("KV/RangeStream", True)
 PUT: Final = _method("KV/Put")
 DELETE_RANGE: Final = _method("KV/DeleteRange")
 TXN: Final = _method("KV/Txn")
@@ -38,6 +39,7 @@ ALARM: Final = _method("Maintenance/Alarm", True)
 STATUS: Final = _method("Maintenance/Status", True)
 DEFRAGMENT: Final = _method("Maintenance/Defragment")
 HASH_KV: Final = _method("Maintenance/HashKV", True)
+DOWNGRADE: Final = _method("Maintenance/Downgrade")
 MOVE_LEADER: Final = _method("Maintenance/MoveLeader", True)
 SNAPSHOT: Final = _method("Maintenance/Snapshot", True)
 AUTHENTICATE: Final = _method("Auth/Authenticate", True)

@@ -77,11 +77,16 @@ class Call(Pending[bytes]):
     tries       times that it was sent, or could not be
     generation  of the token that it was last sent with
     line        that it was last sent on, and its stream there
+    metadata    its own, beside the client's
     """
 
-    __slots__ = ("body", "deadline", "generation", "line", "method", "renewals", "since", "stream_id", "tries")
+    __slots__ = (
+        "body", "deadline", "generation", "line", "metadata", "method", "renewals", "since", "stream_id", "tries",
+    )  # fmt: skip
 
-    def __init__(self, method: Method, body: bytes, deadline: float | None) -> None:
+    def __init__(
+        self, method: Method, body: bytes, deadline: float | None, metadata: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         self.done = False
         self.value = None
         self.error = None
@@ -89,6 +94,7 @@ class Call(Pending[bytes]):
         self.method = method
         self.body = body
         self.deadline = deadline
+        self.metadata = metadata
         self.tries = 0
         self.renewals = 0
         self.generation = 0

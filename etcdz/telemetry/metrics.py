@@ -48,24 +48,33 @@ class ActorUse(NamedTuple):
     turn_s: dict[float, float]
 
 
-_GRPC_PROXY: Final = [
-    Family(f"etcd_grpc_proxy_{name}", kind, text, samples=[((), 0)])
-    for name, kind, text in (
-        ("cache_hits_total", GAUGE, "Total number of cache hits"),
-        ("cache_keys_total", GAUGE, "Total number of keys/ranges cached"),
-        ("cache_misses_total", GAUGE, "Total number of cache misses"),
-        ("events_coalescing_total", COUNTER, "Total number of events coalescing"),
-        ("watchers_coalescing_total", GAUGE, "Total number of current watchers coalescing"),
-    )
-]
-"""Every server of etcd tells them, and only its gRPC proxy counts anything."""
+class ProxyUse(NamedTuple):
+    """What a gRPC proxy counts. Every server of etcd tells it, and only a proxy counts anything."""
+
+    cache_hits: int = 0
+    cache_keys: int = 0
+    cache_misses: int = 0
+    events_coalesced: int = 0
+    watchers_coalesced: int = 0
 
 
-def encode(whole: Whole, actors: Iterable[Figures], used: Sequence[ActorUse] = ()) -> bytes:
+NO_PROXY: Final = ProxyUse()
+_GRPC_PROXY: Final = (
+    ("cache_hits_total", GAUGE, "Total number of cache hits"),
+    ("cache_keys_total", GAUGE, "Total number of keys/ranges cached"),
+    ("cache_misses_total", GAUGE, "Total number of cache misses"),
+    ("events_coalescing_total", COUNTER, "Total number of events coalescing"),
+    ("watchers_coalescing_total", GAUGE, "Total number of current watchers coalescing"),
+)
+"""In the order of ProxyUse."""
+
+
+def encode(whole: Whole, actors: Iterable[Figures], used: Sequence[ActorUse] = (), proxy: ProxyUse = NO_PROXY) -> bytes:
     """The text that Prometheus reads.
 
     actors  the figures of each actor, and of those that have ended
     used    what each actor uses
+    proxy   what a gRPC proxy has counted
     """
     found: Figures = {}
     for figures in actors:
@@ -76,7 +85,12 @@ def encode(whole: Whole, actors: Iterable[Figures], used: Sequence[ActorUse] = (
         _preregister(found)
     rows = [row for row in ROWS if row.figure in found and (found[row.figure] or not row.labels)]
     families = [_family(row, found[row.figure]) for row in rows]
-    return exposition.encode([*families, *_GRPC_PROXY, *_actors(used), *_process(whole)])
+    return exposition.encode([*families, *_proxy(proxy), *_actors(used), *_process(whole)])
+
+
+def _proxy(use: ProxyUse) -> list[Family]:
+    rows = zip(_GRPC_PROXY, use, strict=True)
+    return [Family(f"etcd_grpc_proxy_{name}", kind, text, samples=[((), n)]) for (name, kind, text), n in rows]
 
 
 def _family(row: Row, value: Any) -> Family:

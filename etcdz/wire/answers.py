@@ -128,6 +128,15 @@ class AnsweringConnection(Connection[ServerEvent]):
                 self._remember_early_closed(stream.id)
                 self._forget(stream.id)
 
+    def give_up(self, stream_id: int) -> None:
+        """Resets a stream whose client does not read: to be begun again, for REFUSED_STREAM says that it may be."""
+        if stream_id in self._streams:
+            stream = self._stream_of(stream_id)
+            self._count_end(stream, Code.UNAVAILABLE)
+            self._out.append(f.encode_rst_stream(stream_id, f.REFUSED_STREAM))
+            self._remember_early_closed(stream_id)
+            self._forget(stream_id)
+
     def _on_outbox_gone(self, stream: Stream) -> None:
         if stream.long_bytes:
             self._outbox_max -= stream.long_bytes

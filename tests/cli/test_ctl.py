@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -399,6 +400,60 @@ def test_bash_completes_commands_and_flags(capfdbinary: pytest.CaptureFixture[by
     for shell in ("zsh", "fish"):
         assert main(["completion", shell]) == 0
         assert b"promote" in capfdbinary.readouterr().out
+
+
+def test_ranges_by_revisions(ours: Ours, endpoint: str) -> None:
+    for key in "xyz":
+        real(endpoint, ["put", f"by/{key}", key])
+    real(endpoint, ["put", "by/x", "again"])
+    modified = int(ours(["get", "by/x", "-w=json"])[1].partition(b'"mod_revision":')[2].partition(b",")[0])
+    for words, found in (
+        ([f"--min-mod-rev={modified}"], b"x"),
+        ([f"--max-mod-rev={modified - 1}"], b"yz"),
+        ([f"--min-create-rev={modified - 2}", f"--max-create-rev={modified - 2}"], b"y"),
+    ):
+        said = ours(["get", "--prefix", "by/", "--keys-only", *words])
+        assert said == (0, b"".join(b"by/%c\n\n" % key for key in found), [])
+    said = ours(["get", "a", "--min-mod-rev=5", "--max-mod-rev=4"])
+    assert said == (4, b"", ["Error: getMinModRev(=5) > getMaxModRev(=4)"])
+    assert ours(["del", "by/x", "by/z", "--range"]) == (0, b"2\n", [])
+    assert ours(["del", "--prefix", "by/"]) == (0, b"1\n", [])
+
+
+def test_what_newer_etcdctls_have(ours: Ours, endpoint: str) -> None:
+    assert ours(["member", "list", "--consistency=s"]) == real(endpoint, ["member", "list"])
+    assert ours(["member", "list", "--consistency=x"])[0] == 4
+    for words, status, text in (
+        (["enable"], 128, "TARGET_VERSION not provided"),
+        (["enable", "3.4", "x"], 128, "too many arguments"),
+        (["validate", ""], 128, "target version not provided"),
+        (["validate", "3.9"], 1, "etcdserver: invalid downgrade target version"),
+        (["cancel"], 1, "etcdserver: no inflight downgrade job"),
+    ):
+        assert ours(["downgrade", *words]) == (status, b"", [f"Error: {text}"]), words
+    assert ours(["downgrade", "validate", "3.4"])[1:] == (b"Downgrade validate success, cluster version 3.5.0\n", [])
+    shown = ours(["options"])[1]
+    assert b"\n      --cacert string " in shown and b"\n  -w, --write-out string " in shown
+
+
+def test_a_token_stands_for_a_login(ours: Ours, endpoint: str) -> None:
+    for line in ("user add root:pw", "user grant-role root root", "auth enable"):
+        real(endpoint, line.split())
+    try:
+        body = json.dumps({"name": "root", "password": "pw"}).encode()
+        with urllib.request.urlopen(f"{endpoint.partition('=')[2]}/v3/auth/authenticate", body, timeout=60) as answer:
+            token = json.load(answer)["token"]
+        assert ours([f"--auth-jwt-token={token}", "get", "nope"]) == (0, b"", [])
+        assert ours(["--auth-jwt-token=x", "get", "nope"]) == (1, b"", ["Error: etcdserver: invalid auth token"])
+    finally:
+        for line in ("auth disable", "user delete root", "role delete root"):
+            real(endpoint, ["--user=root:pw", *line.split()])
+
+
+def test_powershell_is_told_of_all_commands(ours: Ours) -> None:
+    script = ours(["completion", "powershell"])[1].decode()
+    assert "'member' = 'add list promote remove update'" in script
+    assert "'put' = '--ignore-lease --ignore-value --lease --prev-kv'" in script
 
 
 def test_it_starts_as_a_program(endpoint: str) -> None:

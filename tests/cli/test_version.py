@@ -93,8 +93,3 @@ def test_an_initialized_member_does_not_look_at_the_initial_cluster(tmp_path: Pa
     assert not has_log(config)
     (Path(config.wal_path) / "0000000000000000-0000000000000000.wal").touch()
     assert has_log(config)
-
-
-def test_commands_that_are_to_come(tmp_path: Path) -> None:
-    ran = run("main", "grpc-proxy", cwd=tmp_path)
-    assert (ran.returncode, ran.stderr) == (1, "etcdz grpc-proxy is not supported yet\n")

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-ALLOWED = {"etcdz", "google", "hpack"}
+ALLOWED = {"etcdz", "google"}
 
 
 class Refusal(MetaPathFinder):

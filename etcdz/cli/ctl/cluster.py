@@ -1,7 +1,7 @@
 """member add, remove, update, promote, list; alarm list, disarm."""
 
 from etcdz.cli.command_tree import CommandError, Values
-from etcdz.cli.ctl.exits import BAD_ARGUMENTS
+from etcdz.cli.ctl.exits import BAD_ARGUMENTS, BAD_FEATURE
 from etcdz.cli.ctl.numbers import unsigned
 from etcdz.cli.ctl.session import Session
 from etcdz.client import methods
@@ -74,8 +74,10 @@ def promote(arguments: list[str], values: Values) -> int:
 
 
 def list_all(arguments: list[str], values: Values) -> int:
+    if values["consistency"] not in ("l", "s"):
+        raise CommandError(f"unknown consistency flag {quote(values['consistency'])}", BAD_FEATURE)
     session = Session(values)
-    body = pb.MemberListRequest(linearizable=True).SerializeToString()
+    body = pb.MemberListRequest(linearizable=values["consistency"] == "l").SerializeToString()
     session.show(session.printer.members(session.ask(methods.MEMBER_LIST, body, pb.MemberListResponse.FromString)))
     return 0
 

@@ -23,6 +23,22 @@ _{program}() {{
 }}
 complete -o default -F _{program} {program}
 """
+_POWERSHELL: Final = """\
+Register-ArgumentCompleter -Native -CommandName {program} -ScriptBlock {{
+  param($word, $line, $position)
+  $known = @{{
+{rows}
+  }}
+  $path = ''
+  foreach ($element in $line.CommandElements | Select-Object -Skip 1) {{
+    $next = "$path $element".Trim()
+    if ($known.ContainsKey($next)) {{ $path = $next }}
+  }}
+  ("$($known[$path]) {flags}" -split ' ') | Where-Object {{ $_ -like "$word*" }} | ForEach-Object {{
+    [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+  }}
+}}
+"""
 
 
 def _shown(command: Command) -> list[Command]:
@@ -63,6 +79,23 @@ def _bash() -> str:
     ]
     paths = " | ".join(f'"{path}"' for path, _ in found[1:])
     return _BASH.format(program=_PROGRAM, paths=paths, cases="\n".join(cases), flags=_flags(ROOT.flags))
+
+
+def powershell(arguments: list[str], values: Values) -> int:
+    from etcdz.cli.ctl.tree import ROOT
+
+    found = [("", ROOT), *_paths(ROOT)]
+    rows = [
+        f"    {_in_powershell(path.strip())} = {_in_powershell(words)}"
+        for path, command in found
+        if (words := " ".join([child.name for child in _shown(command)] + [f"--{flag.name}" for flag in command.flags]))
+    ]
+    say(_POWERSHELL.format(program=_PROGRAM, rows="\n".join(rows), flags=_flags(ROOT.flags)).encode())
+    return 0
+
+
+def _in_powershell(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def fish(arguments: list[str], values: Values) -> int:

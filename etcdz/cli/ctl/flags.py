@@ -6,6 +6,7 @@ from etcdz.cli.command_tree import Flag
 from etcdz.cli.ctl.numbers import seconds
 
 GLOBAL: Final = (
+    Flag("auth-jwt-token", "JWT token used for authentication, in place of --user and --password"),
     Flag("cacert", "verify certificates of TLS-enabled secure servers using this CA bundle"),
     Flag("cert", "identify secure client using this TLS certificate file"),
     Flag("command-timeout", "timeout for short running command (excluding dial timeout)", "5s", check=seconds),

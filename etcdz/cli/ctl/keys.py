@@ -81,6 +81,7 @@ def get_body(arguments: list[str], values: Values) -> "pb.RangeRequest":
     return range_body(
         key,
         end,
+        **_revisions(values),
         limit=flag_integer(values["limit"]),
         at=max(0, flag_integer(values["rev"])),
         sort=_TARGETS[target],
@@ -89,6 +90,17 @@ def get_body(arguments: list[str], values: Values) -> "pb.RangeRequest":
         count_only=values["count-only"] == "true",
         serializable=values["consistency"] == "s",
     )
+
+
+def _revisions(values: Values) -> dict[str, int]:
+    """The bounds of --min-mod-rev and its like, by what range_body calls them. raises CommandError"""
+    bounds = {}
+    for kind, shown in (("create", "Create"), ("mod", "Mod")):
+        least, most = (max(0, flag_integer(values[f"{end}-{kind}-rev"])) for end in ("min", "max"))
+        if 0 < most < least:
+            raise CommandError(f"getMin{shown}Rev(={least}) > getMax{shown}Rev(={most})", BAD_FEATURE)
+        bounds[f"min_{kind}_revision"], bounds[f"max_{kind}_revision"] = least, most
+    return bounds
 
 
 def delete(arguments: list[str], values: Values) -> int:

@@ -22,22 +22,24 @@ from etcdz.proto import mvccpb
 
 
 class _Signals:
-    """stop: set by a signal, or by whoever else ends the wait. Until `wait` a signal is raised as KeyboardInterrupt."""
+    """stop: set by a signal, or by whoever else ends the wait.
+
+    Until `is_held` a signal is raised as KeyboardInterrupt.
+    """
 
     def __init__(self) -> None:
         self.stop = threading.Event()
         self.came = False
-        self._is_raised = True
+        self.is_held = False
 
     def on_signal(self, number: int, frame: Any) -> None:
         self.came = True
         self.stop.set()
-        if self._is_raised:
+        if not self.is_held:
             raise KeyboardInterrupt
 
     def wait(self) -> bool:
         """return False: no signal has come, something else has ended it"""
-        self._is_raised = False
         self.stop.wait()
         return self.came
 
@@ -89,6 +91,7 @@ def _hold(db: Client, session: Session, held: Lock, signals: _Signals, lost: str
     answer = _key(db, held.key)
     if lost_at_once and not answer.kvs:
         raise CommandError(lost_at_once)
+    signals.is_held = True  # before anybody can read that it is
     session.show(session.printer.get(answer))
     if not signals.wait():
         raise CommandError(lost)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcdz.cli.command_tree import CommandError, Values
 from etcdz.cli.ctl.exits import BAD_ARGUMENTS
+from etcdz.cli.ctl.numbers import flag_integer, flag_unsigned
 from etcdz.cli.ctl.passwords import login
 from etcdz.cli.ctl.session import Session, as_given, dialled, said
 from etcdz.client import requests
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from etcdz.proto import mvccpb
 
 _REPORT_S: Final = 30.0
-_OPS_MAX: Final = 128
-"""Of a transaction, as etcd allows by default."""
 
 
 def make_mirror(arguments: list[str], values: Values) -> int:
@@ -36,10 +35,15 @@ def make_mirror(arguments: list[str], values: Values) -> int:
     target = _target(arguments[0], values)
     session = Session(values)
     mirror = _Mirror(session, Reactor(target), as_given(values["prefix"]), _target_prefix(values))
+    mirror.ops_max = flag_unsigned(values["max-txn-ops"]) or 1
+    start = max(0, flag_integer(values["rev"]) - 1)
     threading.Thread(target=mirror.report, name="etcdzctl-report", daemon=True).start()
     try:
         with session:
-            mirror.copy()
+            if start:
+                mirror.revision = start
+            else:
+                mirror.copy()
             mirror.follow()
     except EtcdError as error:
         raise CommandError(said(error)) from None
@@ -65,11 +69,12 @@ def _target_prefix(values: Values) -> bytes:
 
 
 class _Mirror:
-    """written: keys so far; revision: of the source, up to which it is a mirror."""
+    """written: keys so far; revision: of the source, up to which it is a mirror; ops_max: of a transaction."""
 
     def __init__(self, source: Session, target: Reactor, prefix: bytes, target_prefix: bytes) -> None:
         self.written = 0
         self.revision = 0
+        self.ops_max = 128
         self._source = source
         self._target = target
         self._prefix = prefix
@@ -111,7 +116,7 @@ class _Mirror:
             if answer is None:
                 return
             for _, events in groupby(answer.events, lambda event: event.kv.mod_revision):
-                for part in _parts(list(events)):
+                for part in _parts(list(events), self.ops_max):
                     self._write(part)
 
     def _write(self, events: "Sequence[mvccpb.Event]") -> None:
@@ -123,7 +128,7 @@ class _Mirror:
         self.written += len(ops)
 
 
-def _parts(events: "list[mvccpb.Event]") -> "Iterator[list[mvccpb.Event]]":
+def _parts(events: "list[mvccpb.Event]", ops_max: int) -> "Iterator[list[mvccpb.Event]]":
     """NB: a deletion of a range is more than one transaction may do, if the range is large."""
-    for start in range(0, len(events), _OPS_MAX):
-        yield events[start : start + _OPS_MAX]
+    for start in range(0, len(events), ops_max):
+        yield events[start : start + ops_max]

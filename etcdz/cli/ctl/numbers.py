@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from etcdz.config.literals import parse_duration, parse_int, quote
+from etcdz.config.literals import parse_duration, parse_int, parse_uint, quote
 
 _DIGITS: Final = {10: re.compile(r"[+-]?[0-9]+", re.ASCII), 16: re.compile(r"[+-]?[0-9a-fA-F]+", re.ASCII)}
 
@@ -35,6 +35,15 @@ def flag_integer(text: str) -> int:
     except ValueError as error:
         words = "value out of range" if "range" in str(error) else "invalid syntax"
         raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: {words}") from None
+
+
+def flag_unsigned(text: str) -> int:
+    """Of a flag, as flag_integer. raises ValueError: strconv's words"""
+    try:
+        return parse_uint(text)
+    except ValueError as error:
+        words = "value out of range" if "range" in str(error) else "invalid syntax"
+        raise ValueError(f"strconv.ParseUint: parsing {quote(text)}: {words}") from None
 
 
 def seconds(text: str) -> float:

@@ -142,6 +142,8 @@ def make_options(values: Values) -> Options:
         domain,
         skip_verify=parse_bool(values["insecure-skip-tls-verify"]),
     )
+    if values["auth-jwt-token"]:
+        return dialled(given, tls, "", "", values)._replace(token=values["auth-jwt-token"])
     user, password = login(values["user"], values["password"], "Password: ")
     return dialled(given, tls, user, password, values)
 

@@ -1,13 +1,14 @@
 """The commands of etcdctl with their flags. What a command does is loaded when it runs."""
 
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
-from etcdz.cli.command_tree import Command, CommandError, Flag, Values, execute
+from etcdz.cli.command_tree import Command, CommandError, Flag, Values, execute, flag_lines
 from etcdz.cli.ctl.environment import Refused
 from etcdz.cli.ctl.flags import GLOBAL
-from etcdz.cli.ctl.numbers import flag_integer
+from etcdz.cli.ctl.numbers import flag_integer, flag_unsigned
 from etcdz.cli.version import show_version
 
 
@@ -31,6 +32,11 @@ def _version(arguments: list[str], values: Values) -> int:
     return show_version("etcdctl")
 
 
+def _options(arguments: list[str], values: Values) -> int:
+    sys.stdout.write("The following options can be passed to any command:\n\n" + flag_lines(GLOBAL))
+    return 0
+
+
 _PREFIX: Final = Flag("prefix", "keys with matching prefix", is_bool=True)
 _FROM_KEY: Final = Flag("from-key", "keys that are greater than or equal to the given key", is_bool=True)
 _PREV: Final = Flag("prev-kv", "return what was there before", is_bool=True)
@@ -47,6 +53,10 @@ _GET: Final = (
     _FROM_KEY,
     Flag("keys-only", "Get only the keys", is_bool=True),
     Flag("limit", "Maximum number of results", "0", check=flag_integer),
+    Flag("max-create-rev", "Maximum create revision", "0", check=flag_integer),
+    Flag("max-mod-rev", "Maximum modification revision", "0", check=flag_integer),
+    Flag("min-create-rev", "Minimum create revision", "0", check=flag_integer),
+    Flag("min-mod-rev", "Minimum modification revision", "0", check=flag_integer),
     Flag("order", "Order of results; ASCEND or DESCEND (ASCEND by default)"),
     _PREFIX,
     Flag("print-value-only", 'Only write values when using the "simple" output format', is_bool=True),
@@ -81,7 +91,13 @@ _MEMBER: Final = (
         _client_command("cluster", "add"),
         (Flag("learner", "indicates if the new member is raft learner", is_bool=True), _PEER_URLS),
     ),
-    Command("list", "Lists all members in the cluster", "", _client_command("cluster", "list_all")),
+    Command(
+        "list",
+        "Lists all members in the cluster",
+        "",
+        _client_command("cluster", "list_all"),
+        (Flag("consistency", "Linearizable(l) or Serializable(s)", "l"),),
+    ),
     Command(
         "promote", "Promotes a non-voting member in the cluster", "<memberID>", _client_command("cluster", "promote")
     ),
@@ -116,6 +132,18 @@ _ENDPOINT: Final = (
         "",
         _client_command("endpoints", "status"),
         (_CLUSTER,),
+    ),
+)
+_DOWNGRADE: Final = (
+    Command(
+        "cancel", "Cancels the downgrade of the cluster that is under way", "", _client_command("downgrade", "cancel")
+    ),
+    Command("enable", "Starts a downgrade of the cluster", "<TARGET_VERSION>", _client_command("downgrade", "enable")),
+    Command(
+        "validate",
+        "Asks whether the cluster could be downgraded",
+        "<TARGET_VERSION>",
+        _client_command("downgrade", "validate"),
     ),
 )
 _ALARM: Final = (
@@ -225,12 +253,17 @@ _MIRROR: Final = (
     Flag("dest-password", "Destination password for authentication"),
     Flag("dest-prefix", "destination prefix to mirror a prefix to a different prefix in the destination cluster"),
     Flag("dest-user", "Destination username[:password] for authentication (prompt if password is not supplied)"),
+    Flag(
+        "max-txn-ops", "Maximum number of operations of a transaction that writes updates", "128", check=flag_unsigned
+    ),
     Flag("no-dest-prefix", "mirror key-values to the root of the destination cluster", is_bool=True),
     Flag("prefix", "Key-value prefix to mirror"),
+    Flag("rev", "The revision to start to mirror from; 0: first all that is there", "0", check=flag_integer),
 )
 _COMPLETION: Final = (
     Command("bash", "Prints a script for bash", "", _client_command("completion", "bash")),
     Command("fish", "Prints a script for fish", "", _client_command("completion", "fish")),
+    Command("powershell", "Prints a script for PowerShell", "", _client_command("completion", "powershell")),
     Command("zsh", "Prints a script for zsh", "", _client_command("completion", "zsh")),
 )
 _LOAD: Final = (
@@ -284,8 +317,9 @@ ROOT: Final = Command(
             "Removes the specified key or range of keys [key, range_end)",
             "[options] <key> [range_end]",
             _client_command("keys", "delete"),
-            (_FROM_KEY, _PREFIX, _PREV),
+            (_FROM_KEY, _PREFIX, _PREV, Flag("range", "delete range of keys", is_bool=True)),
         ),
+        Command("downgrade", "Downgrade related commands", children=_DOWNGRADE),
         Command(
             "elect",
             "Observes and participates in leader election",
@@ -323,6 +357,7 @@ ROOT: Final = Command(
             "<transferee-member-id>",
             _client_command("endpoints", "move_leader"),
         ),
+        Command("options", "Shows the flags that every command has", "", _options),
         Command(
             "put",
             "Puts the given key into the store",

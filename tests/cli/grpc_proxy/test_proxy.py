@@ -1,0 +1,149 @@
+"""A proxy in front of one member: what its clients are answered, and what the member sees of them."""
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+import etcdz
+from etcdz.client import errors
+from etcdz.client.threads import Client
+from tests.cli.grpc_proxy.proxies import Proxy
+from tests.etcd_process import Etcdz, free_port
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcdz]:
+    with Etcdz(tmp_path_factory.mktemp("member")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def proxy(member: Etcdz, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with Proxy(tmp_path_factory.mktemp("proxy"), member.target) as started:
+        yield started
+
+
+@pytest.fixture
+def db(proxy: Proxy) -> Iterator[Client]:
+    with etcdz.connect(proxy.target, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def direct(member: Etcdz) -> Iterator[Client]:
+    with etcdz.connect(member.target, timeout=60) as client:
+        yield client
+
+
+def figure(target: str, name: str, path: str = "/metrics") -> float:
+    """Of this name, all labels together."""
+    with urllib.request.urlopen(f"http://{target}{path}", timeout=60) as answer:
+        text = answer.read().decode()
+    return sum(float(found[1]) for found in re.finditer(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+
+
+def test_what_is_written_is_read_on_either_side(db: Client, direct: Client) -> None:
+    db.put("k", "1")
+    assert direct.get("k").value == b"1"
+    direct.put("k", "2")
+    assert db.get("k").value == b"2"
+    assert db.put("k", "3", prev=True).prev.value == b"2"
+    assert db.delete("k").deleted == 1
+    with pytest.raises(errors.FutureRev):
+        db.get("k", at=1_000_000)
+
+
+def test_serializable_reads_are_answered_from_the_cache_until_a_write_touches_them(db: Client, direct: Client) -> None:
+    db.put("cached", "1")
+    assert db.get("cached").value == b"1"
+    direct.put("cached", "2")
+    assert db.get("cached", serializable=True).value == b"1"
+    assert db.get("cached").value == b"2"
+    direct.put("cached", "3")
+    db.put("cached", "4")
+    assert db.get("cached", serializable=True).value == b"4"
+
+
+def test_watches_of_the_same_keys_are_one_at_the_member(
+    proxy: Proxy, member: Etcdz, db: Client, direct: Client
+) -> None:
+    name = "etcd_debugging_mvcc_watcher_total"
+    before = figure(member.target, name)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(etcdz.connect(proxy.target, timeout=60)) for _ in range(3)]
+        watches = [stack.enter_context(client.watch("w")) for client in clients for _ in range(4)]
+        assert figure(member.target, name) == before + 1
+        first = direct.put("w", "1").revision
+        assert [watch.get(60).kv.value for watch in watches] == [b"1"] * 12
+        late = stack.enter_context(db.watch("w", start=first, prev=True))
+        assert late.get(60).kv.value == b"1"
+        direct.put("w", "2")
+        assert [watch.get(60).kv.value for watch in watches] == [b"2"] * 12
+        event = late.get(60)
+        assert (event.kv.value, event.prev.value) == (b"2", b"1")
+        direct.delete("w")
+        assert [watch.get(60).type for watch in watches] == [event.type for event in [late.get(60)] * 12]
+    # The last one is told before its end is.
+    with db.watch("x"):
+        assert figure(member.target, name) == before + 1
+
+
+def test_a_watch_that_begins_where_all_is_compacted_is_told_so(db: Client) -> None:
+    db.put("c", "1")
+    revision = db.put("c", "2").revision
+    db.compact(revision)
+    with pytest.raises(errors.Compacted), db.watch("c", start=1) as watch:
+        watch.get(60)
+
+
+def test_a_lease_is_kept_alive_and_ends(db: Client, direct: Client) -> None:
+    with db.lease(60) as lease:
+        db.put("leased", "1", lease=lease)
+        assert direct.time_to_live(lease, keys=True).keys == (b"leased",)
+    assert direct.get("leased") is None
+    assert db.get("leased", serializable=True) is None
+
+
+def test_locks_and_elections_go_through(db: Client, direct: Client) -> None:
+    with db.lock("l", ttl=60) as lock:
+        assert direct.get(lock.key) is not None
+
+
+def test_it_says_how_the_cluster_is_and_how_it_is_itself(proxy: Proxy, db: Client) -> None:
+    for path in ("/health", "/proxy/health"):
+        with urllib.request.urlopen(f"http://{proxy.target}{path}", timeout=60) as answer:
+            assert answer.read() == b'{"health":"true","reason":""}'
+    hits = figure(proxy.target, "etcd_grpc_proxy_cache_hits_total", "/proxy/metrics")
+    db.get("nothing", serializable=True)
+    db.get("nothing", serializable=True)
+    assert figure(proxy.target, "etcd_grpc_proxy_cache_hits_total", "/proxy/metrics") == hits + 1
+
+
+def test_a_namespace(member: Etcdz, direct: Client, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with (
+        Proxy(tmp_path_factory.mktemp("namespace"), member.target, "--namespace=app/") as proxy,
+        etcdz.connect(proxy.target, timeout=60) as db,
+        db.watch(prefix="") as watch,
+    ):
+        db.put("k", "1")
+        direct.put("other", "1")
+        assert direct.get("app/k").value == b"1"
+        assert [kv.key for kv in db.range(prefix="")] == [b"k"]
+        assert watch.get(60).key == b"k"
+        assert db.txn(etcdz.client.key("k").value == "1").then(etcdz.client.get("k")).commit().succeeded
+
+
+def test_a_cluster_that_cannot_be_reached_is_an_error(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with (
+        Proxy(tmp_path_factory.mktemp("nobody"), f"127.0.0.1:{free_port()}") as proxy,
+        etcdz.connect(proxy.target, timeout=60) as db,
+        pytest.raises(errors.Unavailable),
+    ):
+        db.put("k", "1")
