@@ -91,6 +91,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("only with --long")
 
 
+# ---- what all tests of a process share ----
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
+    """Signals, environment and directory are as before when the next test begins. A command that a test has called may
+    have changed them: it is the last thing that its own process does."""
+    handlers = {signum: signal.getsignal(signum) for signum in signal.valid_signals()}
+    environment, directory = dict(os.environ), os.getcwd()
+    is_done = yield
+    for signum, handler in handlers.items():
+        if handler is not None and signal.getsignal(signum) != handler:
+            signal.signal(signum, handler)
+    if dict(os.environ) != environment:
+        os.environ.clear()
+        os.environ.update(environment)
+    os.chdir(directory)
+    return is_done
+
+
 # ---- skips ----
 
 

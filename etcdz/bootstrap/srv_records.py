@@ -10,18 +10,13 @@ count. Source: etcd 3.5 client/pkg/srv and embed.GetDNSClusterNames.
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-import dns.exception
-import dns.rdatatype
-import dns.resolver
-
 from etcdz.bootstrap.errors import BootstrapError
+from etcdz.client.srv import look_up_weighted
 from etcdz.config.bootstrap import Resolve
 from etcdz.config.literals import quote
 from etcdz.config.urls import parse_url
 from etcdz.telemetry import logs
 
-LOOKUP_S: Final = 10.0
-"""For one question, all name servers and repetitions together."""
 SERVICES: Final = (("https", "etcd-server-ssl"), ("http", "etcd-server"))
 
 log = logs.get("supervisor")
@@ -40,31 +35,9 @@ class Lookup(Protocol):
     def __call__(self, name: str) -> list[Target]: ...
 
 
-class Weighted(NamedTuple):
-    """A target as its record has it: lower priorities first, more to greater weights."""
-
-    host: str
-    port: int
-    priority: int
-    weight: int
-
-
 def lookup(name: str) -> list[Target]:
     """By the system's name servers. raises OSError"""
-    return [Target(found.host, found.port) for found in lookup_weighted(name)]
-
-
-def lookup_weighted(name: str) -> list[Weighted]:
-    """As lookup."""
-    try:
-        answer = dns.resolver.resolve(name, dns.rdatatype.SRV, lifetime=LOOKUP_S)
-    except dns.exception.DNSException as error:
-        raise OSError(f"lookup {name}: {error}") from None
-    records = sorted(answer, key=lambda record: (record.priority, -record.weight))
-    return [
-        Weighted(str(record.target).removesuffix("."), record.port, record.priority, record.weight)
-        for record in records
-    ]
+    return [Target(found.host, found.port) for found in look_up_weighted(name)]
 
 
 def initial_cluster(

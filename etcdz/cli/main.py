@@ -5,6 +5,7 @@
     etcdz monitor ...        the same, as a screen
     etcdz bench ...          a load generator
     etcdz gateway ...        a TCP proxy in front of a cluster
+    etcdz grpc-proxy ...     one that knows gRPC
 
 Commands are loaded when asked for, so that each costs only its own imports.
 """

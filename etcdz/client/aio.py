@@ -193,11 +193,15 @@ class Client:
         serializable: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[KeyValue]:
-        """Any number of keys, in their order, all as of one revision: page by page. timeout: of each page"""
+        """Any number of keys, in their order, all as of one revision, a part at a time. timeout: of each part"""
         pages = Pages(*span(key, end, prefix), limit, at, keys_only, serializable)
-        while not pages.done:
-            for kv in pages.take(await self._loop.do(pages.request(timeout))):
-                yield kv
+        try:
+            while not pages.done:
+                for kv in await self._loop.run(pages.next(timeout)):
+                    yield kv
+        finally:
+            if not pages.done:
+                self._loop.enter(pages.cancel)
 
     def txn(self, *compares: Compare) -> "Txn":
         """A transaction: `.then(...)`, `.otherwise(...)`, `await .commit()`."""
@@ -690,8 +694,17 @@ def connect(
     token: str = "",
     timeout: float = 10.0,
     dial_timeout: float = 5.0,
+    keepalive_time: float = 2.0,
+    keepalive_timeout: float = 6.0,
+    auto_sync: float = 0.0,
+    discovery_srv: str = "",
+    discovery_srv_name: str = "",
+    insecure_discovery: bool | None = None,
 ) -> Client:
-    """A client for asyncio; arguments as of etcdz.connect."""
+    """A client for asyncio; arguments as of etcdz.connect.
+
+    NB: with discovery_srv it waits for the name servers; `await asyncio.to_thread(connect, ...)` does not.
+    """
     return Client(
         make_options(
             endpoints,
@@ -704,6 +717,12 @@ def connect(
             token=token,
             timeout_s=timeout,
             dial_timeout_s=dial_timeout,
+            keepalive_s=keepalive_time,
+            keepalive_timeout_s=keepalive_timeout,
+            sync_every_s=auto_sync,
+            discovery_srv=discovery_srv,
+            discovery_srv_name=discovery_srv_name,
+            insecure_discovery=insecure_discovery,
         )
     )
 

@@ -37,12 +37,14 @@ from etcdz.client.retries import (
     pause_s,
 )
 from etcdz.client.streams import StreamCall
+from etcdz.client.syncing import MemberSync
 from etcdz.client.token import Token
 from etcdz.client.watches import WatchStreams
 from etcdz.wire.client import CannotOpen
 from etcdz.wire.events import DONE, MESSAGE, ClientEvent
 from etcdz.wire.header_block import Field
 
+_SILENT: Final = "no sign of life"
 _REQUIRE_LEADER: Final = ((b"hasleader", b"true"),)
 
 
@@ -53,6 +55,7 @@ class Core:
         self.options = options
         self.now = now
         self.closed: str = ""
+        self.has_range_stream = True  # until a server says that it has not
         self.token = Token(self)
         self.watches = WatchStreams(self)
         self.keep_alives = KeepAlives(self)
@@ -69,6 +72,8 @@ class Core:
         self._hangups: list[Line] = []
         quorum = len(self._remotes) // 2 + 1
         self._patience_s = TRIES_MAX * ROUND_PAUSE_S / quorum
+        if options.sync_every_s:
+            MemberSync(self, options.sync_every_s)
 
     # ---- what is asked for ----
 
@@ -138,6 +143,7 @@ class Core:
             if endpoint not in endpoints and remote.line is not None:
                 self._retire(remote.line)
         self.options = self.options._replace(endpoints=endpoints)
+        self.has_range_stream = True
         self._remotes = [kept.get(endpoint) or Remote(endpoint) for endpoint in endpoints]
         self._dial_all()
 
@@ -164,14 +170,17 @@ class Core:
             self._send(line, call)
 
     def _next_line(self) -> Line | None:
-        """Round robin over the connections that are up and have room."""
+        """Round robin over the connections that are up and have room; a suspect only if there is no other."""
         up = self._up
+        suspect = None
         for _ in up:
             self._turn += 1
             line = up[self._turn % len(up)]
             if line.grpc.room:
-                return line
-        return None
+                if not line.is_suspect:
+                    return line
+                suspect = line
+        return suspect
 
     def _send(self, line: Line, call: Any) -> None:
         call.tries += 1
@@ -264,8 +273,7 @@ class Core:
         line.remote.on_failure(text, self.now(), self._random())
 
     def received(self, line: Line, data: bytes) -> None:
-        line.heard_at = self.now()
-        line.pinged = False
+        line.on_bytes(self.now())
         events = line.grpc.receive(data)
         if not line.is_up:
             if line.grpc.closed:
@@ -288,6 +296,9 @@ class Core:
         line.remote.failures = 0
         self._up.append(line)
         self._send_waiting()
+        for other in (*self._up, *self._leaving):
+            if other.is_suspect:
+                self._move_reads(other)
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
@@ -399,11 +410,12 @@ class Core:
         if self._waiting or self.watches.is_active or self.keep_alives.is_active:
             times += [remote.redial_at for remote in self._remotes if remote.line is None]
         for line in (*self._up, *self._leaving):
-            if line.calls or self.options.pings_idle:
+            if line.calls:
                 deadline = line.grpc.next_deadline()
                 if deadline is not None:
                     times.append(deadline)
-                times.append(line.heard_at + self.options.ping_after_s + line.pinged * self.options.ping_timeout_s)
+            if line.calls or line.pinged or self.options.pings_idle:
+                times.append(line.looked_at_next(self.options))
         return min(times) if times else None
 
     def expire(self) -> None:
@@ -411,24 +423,42 @@ class Core:
         while self._timers and self._timers[0][0] <= now:
             heapq.heappop(self._timers)[2]()
         for line in (*self._up, *self._leaving):
-            if line.calls or self.options.pings_idle:
+            if line.calls:
                 events = line.grpc.expire(now)
                 if events:
                     self._take(line, events)
                     self._writes[line] = None
+            if line.calls or line.pinged or self.options.pings_idle:
                 self._look_for_life(line, now)
         self._expire_waiting(now)
         if self._is_wanted():
             self._dial_all()
 
     def _look_for_life(self, line: Line, now: float) -> None:
-        options = self.options
-        if line.pinged and now >= line.heard_at + options.ping_after_s + options.ping_timeout_s:
-            self._end(line, "no sign of life")
-        elif not line.pinged and now >= line.heard_at + options.ping_after_s:
-            line.grpc.ping()
-            line.pinged = True
+        if now < line.looked_at_next(self.options):
+            return
+        if not line.pinged:
+            line.ping(now)
             self._writes[line] = None
+        elif now >= line.pinged_at + self.options.ping_timeout_s:
+            self._end(line, _SILENT)
+        else:
+            line.is_suspect = True
+            self._move_reads(line)
+
+    def _move_reads(self, line: Line) -> None:
+        """What may be sent again is, if there is a better connection; writes go on waiting for their answers."""
+        if all([other.is_suspect for other in self._up]):
+            return
+        for call in list(line.calls.values()):
+            if call.__class__ is Call:
+                if call.method.repeatable and call.tries < TRIES_MAX:
+                    self._take_back(call)
+                    self._begin(call)
+            elif call.resumes:
+                self._take_back(call)
+                call.line = None
+                call.on_end(Unavailable(_SILENT))
 
     @property
     def _is_hopeless(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from etcdz.client.endpoints import Endpoint
 from etcdz.client.methods import Method
 from etcdz.client.options import Options
 from etcdz.client.pending import Call
@@ -41,6 +42,8 @@ class Host(Protocol):
 
     def again(self, call: Call | StreamCall) -> None:
         """Of a call that waited."""
+
+    def set_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None: ...
 
     def renew_token(self, generation: int) -> bool:
         """That of this generation is not taken. return False: no other is to be had"""

@@ -136,7 +136,7 @@ class KeepAlives:
     def _open(self) -> None:
         if self._core.closed or self._core.now() < self._opens_at:
             return
-        call = self._call = StreamCall(methods.LEASE_KEEP_ALIVE)
+        call = self._call = StreamCall(methods.LEASE_KEEP_ALIVE, resumes=True)
         self._is_open = False
         call.open = self._on_open
         call.message = self._on_message

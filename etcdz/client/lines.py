@@ -10,6 +10,9 @@ from etcdz.wire.client import ClientSettings, GrpcClientConnection
 REDIAL_FIRST_S: Final = 0.05
 REDIAL_FACTOR: Final = 1.6
 REDIAL_MAX_S: Final = 1.0
+SUSPECT_S: Final = 1.0
+PING_GAP_S: Final = 6.0
+"""etcd takes more than two PINGs within 5 s of each other, without data of its own between, for an attack."""
 
 
 class Line:
@@ -18,11 +21,15 @@ class Line:
     is_up       the server has greeted: calls may go
     is_ended    by either side; its shell has closed it, or will
     calls       stream id -> Call or StreamCall
-    heard_at    bytes have come last; pinged: a sign of life was asked for since
+    heard_at    bytes have come last
+    pinged      a sign of life was asked for since, at pinged_at
+    is_suspect  it did not come in SUSPECT_S
     transport   the shell's
     """
 
-    __slots__ = ("calls", "grpc", "heard_at", "is_ended", "is_up", "pinged", "remote", "transport")
+    __slots__ = (
+        "calls", "grpc", "heard_at", "is_ended", "is_suspect", "is_up", "pinged", "pinged_at", "remote", "transport",
+    )  # fmt: skip
 
     def __init__(self, remote: "Remote", options: Options, now: Callable[[], float]) -> None:
         endpoint = remote.endpoint
@@ -41,7 +48,26 @@ class Line:
         self.is_ended = False
         self.heard_at = 0.0
         self.pinged = False
+        self.pinged_at = float("-inf")
+        self.is_suspect = False
         self.transport: Any = None
+
+    def ping(self, now: float) -> None:
+        self.grpc.ping()
+        self.pinged = True
+        self.pinged_at = now
+
+    def on_bytes(self, now: float) -> None:
+        """A sign of life."""
+        self.heard_at = now
+        self.pinged = self.is_suspect = False
+
+    def looked_at_next(self, options: Options) -> float:
+        """When its silence has been long enough for the next step."""
+        if not self.pinged:
+            return max(self.heard_at + options.ping_after_s, self.pinged_at + PING_GAP_S)
+        given_up_at = self.pinged_at + options.ping_timeout_s
+        return given_up_at if self.is_suspect else min(given_up_at, self.pinged_at + SUSPECT_S)
 
 
 class Remote:

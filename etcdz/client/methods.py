@@ -17,6 +17,7 @@ def _method(name: str, repeatable: bool = False) -> Method:
 
 
 RANGE: Final = _method("KV/Range", True)
+RANGE_STREAM: Final = _method("KV/RangeStream", True)
 PUT: Final = _method("KV/Put")
 DELETE_RANGE: Final = _method("KV/DeleteRange")
 TXN: Final = _method("KV/Txn")

@@ -61,8 +61,10 @@ class MirrorContents:
         pages = Pages(self._key, self._range_end, 0, 0, False, False)
         items: dict[bytes, KeyValue] = {}
         while not pages.done and self.error is None:
-            for kv in pages.take(await pages.request(None)):
+            for kv in await pages.next(None):
                 items[kv.key] = kv
+        if not pages.done:
+            await Ask(pages.cancel)
 
         def replace(core: Any) -> Pending[None]:
             self.items = items

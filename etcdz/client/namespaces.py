@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from etcdz.client import methods
 from etcdz.client.keys import ALL, prefix_end
+from etcdz.client.pages import OpenRangeStream
 from etcdz.client.pending import Request, Step
 from etcdz.client.waiting import AddWatch
 from etcdz.proto import etcdserverpb as pb
@@ -35,6 +36,10 @@ class Namespace:
         """The same within the namespace."""
         if isinstance(step, Request) and step.method.path in _MESSAGES:
             return self._request(step)
+        if isinstance(step, OpenRangeStream):
+            body = pb.RangeRequest.FromString(step.body)
+            self.enter_range(body)
+            return OpenRangeStream(body.SerializeToString(), step.strip + len(self._prefix))  # type: ignore[return-value]
         if isinstance(step, AddWatch):
             options = copy(step.options)
             options.key, options.range_end = self._span(options.key or ALL, options.range_end)

@@ -16,19 +16,26 @@ class StreamCall:
     """open: it has just been sent, messages may follow. end: None, the server has ended it well; it is not sent again.
 
     deadline    of waiting for a connection: none
+    resumes     who wants it goes on with another if it ends
     metadata    its own, beside the client's
     """
 
     __slots__ = (
         "core", "deadline", "done", "end", "generation", "line", "message", "metadata", "method", "open",
-        "requires_leader", "since", "stream_id", "tries",
+        "requires_leader", "resumes", "since", "stream_id", "tries",
     )  # fmt: skip
 
     def __init__(
-        self, method: Method, requires_leader: bool = False, metadata: tuple[tuple[bytes, bytes], ...] = ()
+        self,
+        method: Method,
+        requires_leader: bool = False,
+        metadata: tuple[tuple[bytes, bytes], ...] = (),
+        *,
+        resumes: bool = False,
     ) -> None:
         self.method = method
         self.metadata = metadata
+        self.resumes = resumes
         self.requires_leader = requires_leader
         self.open: Callable[[], None] = _nothing
         self.message: Callable[[bytes], None] = _nothing

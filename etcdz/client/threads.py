@@ -162,13 +162,17 @@ class Client:
         serializable: bool = False,
         timeout: float | None = None,
     ) -> Iterator[KeyValue]:
-        """Any number of keys, in their order, all as of one revision: page by page. timeout: of each page"""
+        """Any number of keys, in their order, all as of one revision, a part at a time. timeout: of each part"""
         pages = Pages(*span(key, end, prefix), limit, at, keys_only, serializable)
         return self._range(pages, timeout)
 
     def _range(self, pages: Pages, timeout: float | None) -> Iterator[KeyValue]:
-        while not pages.done:
-            yield from pages.take(self._reactor.do(pages.request(timeout)))
+        try:
+            while not pages.done:
+                yield from self._reactor.run(pages.next(timeout))
+        finally:
+            if not pages.done:  # NB: this may be the garbage collector's thread
+                self._reactor.soon(pages.cancel)
 
     def txn(self, *compares: Compare) -> "Txn":
         """A transaction: `.then(...)`, `.otherwise(...)`, `.commit()`."""
@@ -660,6 +664,12 @@ def connect(
     token: str = "",
     timeout: float = 10.0,
     dial_timeout: float = 5.0,
+    keepalive_time: float = 2.0,
+    keepalive_timeout: float = 6.0,
+    auto_sync: float = 0.0,
+    discovery_srv: str = "",
+    discovery_srv_name: str = "",
+    insecure_discovery: bool | None = None,
 ) -> Client:
     """A client for threads.
 
@@ -668,7 +678,12 @@ def connect(
     user, password  of a login, renewed by itself
     token           a JWT of one's own instead
     timeout         seconds of a call that names none; 0: none
-    raises          ValueError: these contradict each other
+    keepalive_*     silence in seconds after which a sign of life is asked for; how long it may take
+    auto_sync       seconds between two looks at which endpoints the members advertise; 0: those given stay
+    discovery_srv   a domain whose SRV records (_etcd-client-ssl._tcp, _etcd-client._tcp) say the endpoints
+    discovery_srv_name      what else is in the names of these records: _etcd-client-NAME._tcp
+    insecure_discovery      False: only those with https, and certificates for the domain
+    raises          ValueError: these contradict each other; OSError: there are no such records
     """
     return Client(
         make_options(
@@ -682,6 +697,12 @@ def connect(
             token=token,
             timeout_s=timeout,
             dial_timeout_s=dial_timeout,
+            keepalive_s=keepalive_time,
+            keepalive_timeout_s=keepalive_timeout,
+            sync_every_s=auto_sync,
+            discovery_srv=discovery_srv,
+            discovery_srv_name=discovery_srv_name,
+            insecure_discovery=insecure_discovery,
         )
     )
 

@@ -397,7 +397,7 @@ class WatchStream:
     def _open(self) -> None:
         if self._core.closed or not self.watchers or self._call is not None:
             return
-        call = self._call = StreamCall(methods.WATCH, self._requires_leader)
+        call = self._call = StreamCall(methods.WATCH, self._requires_leader, resumes=True)
         self._is_open = False
         call.open = self._on_open
         call.message = self._on_message

@@ -32,6 +32,9 @@ USAGE = """Usage:
 
   etcdz gateway start
     One address in front of a cluster: a TCP proxy.
+
+  etcdz grpc-proxy start
+    The same for gRPC: calls of many clients share its few connections and watches.
 """
 """Goes to stderr, as etcd's does."""
 

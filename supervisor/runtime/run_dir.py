@@ -67,7 +67,7 @@ def make(data_dir: Path, lock_fd: int) -> RunDir:
     """
     prefix = "{}{:x}-{:x}-".format(PREFIX, *lock_id(lock_fd))
     for parent in (*_parents(), data_dir):
-        _remove_unrecorded(parent, prefix, lock_fd)
+        _remove_unused(parent, prefix)
     for parent in _parents():
         if _fits(parent / f"{prefix}{'x' * 8}"):
             with suppress(OSError):
@@ -98,12 +98,14 @@ def remove_stale(real: Path, lock_fd: int) -> bool:
     return True
 
 
-def _remove_unrecorded(parent: Path, prefix: str, lock_fd: int) -> None:
-    """What a member has left that was killed before it had written down where its run directory is."""
+def _remove_unused(parent: Path, prefix: str) -> None:
+    """What a member has left that was killed before it had written down where its run directory is. NB: only if it is
+    empty: who has deleted the data directory of a member that lives may be given the same inode for another."""
     with suppress(OSError):
         for name in os.listdir(parent):
             if name.startswith(prefix):
-                remove_stale(parent / name, lock_fd)
+                with suppress(OSError):
+                    os.rmdir(parent / name)
 
 
 def _parents() -> list[Path]:

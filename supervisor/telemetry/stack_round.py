@@ -9,10 +9,10 @@ from etcdz.ipc.boot import STACK_SIGNAL
 from supervisor.children.child import Child
 from supervisor.telemetry.observations import Observations
 
-WAIT_S: Final = 2.0
+WAIT_S: Final = 4.0
 """For the last of them. A process that can write its stacks does so within milliseconds of CPU time, which it may not
 get at once on a busy machine; one that is halted writes nothing."""
-QUIET_S: Final = 0.2
+QUIET_S: Final = 0.4
 """Who has written nothing more for so long has written all: it does so line by line."""
 
 

@@ -15,7 +15,7 @@ from etcdz.client.endpoints import parse_endpoint
 from etcdz.client.lines import Line
 from etcdz.client.methods import Method as ClientMethod
 from etcdz.client.options import Options
-from etcdz.client.pending import Call
+from etcdz.client.pending import Call, Pending, Work
 from etcdz.wire.events import CALL, CANCEL, STREAM_MESSAGE, STREAM_OPEN
 from etcdz.wire.frames import REFUSED_STREAM, encode_rst_stream
 from etcdz.wire.request_head import Method
@@ -147,6 +147,44 @@ class World:
         else:
             raise AssertionError("the core is due again and again without time passing")
         self.now = until
+
+
+class Running:
+    """An operation, as a shell runs it."""
+
+    def __init__(self, world: World, work: Work[Any]) -> None:
+        self.ended = False
+        self.error: BaseException | None = None
+        self.result: Any = None
+        self._world = world
+        self._work = work
+        self._step: Any = None
+        self._pending: Pending[Any] | None = None
+        self.go_on()
+
+    def go_on(self) -> None:
+        """As far as it comes without waiting."""
+        self._world.turn()
+        while not self.ended and (self._pending is None or self._pending.done):
+            try:
+                self._next()
+            except StopIteration as stop:
+                self.ended, self.result = True, stop.value
+            except Exception as error:
+                self.ended, self.error = True, error
+            self._world.turn()
+
+    def _next(self) -> None:
+        pending = self._pending
+        if pending is not None and pending.error is not None:
+            self._step = self._work.throw(pending.error)
+        else:
+            self._step = self._work.send(None if pending is None else self._step.result(pending.value))
+        self._pending = self._step.begin(self._world.core)
+
+    def advance(self, seconds: float) -> None:
+        self._world.advance(seconds)
+        self.go_on()
 
 
 def fails(row: EtcdError, times: int = 1, then: Callable[[Server, int, bytes], None] | None = None) -> Any:

@@ -9,47 +9,9 @@ from etcdz.api import errors as api
 from etcdz.client.errors import ClientClosed, PermissionDenied
 from etcdz.client.methods import RANGE, WATCH
 from etcdz.client.mirrors import RELOAD_S, MirrorContents
-from etcdz.client.pending import Pending, Work
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb
-from tests.client.scripted import Server, World, fails
-
-
-class Running:
-    """An operation, as a shell runs it."""
-
-    def __init__(self, world: World, work: Work[Any]) -> None:
-        self.ended = False
-        self.error: BaseException | None = None
-        self._world = world
-        self._work = work
-        self._step: Any = None
-        self._pending: Pending[Any] | None = None
-        self.go_on()
-
-    def go_on(self) -> None:
-        """As far as it comes without waiting."""
-        self._world.turn()
-        while not self.ended and (self._pending is None or self._pending.done):
-            try:
-                self._next()
-            except StopIteration:
-                self.ended = True
-            except Exception as error:
-                self.ended, self.error = True, error
-            self._world.turn()
-
-    def _next(self) -> None:
-        pending = self._pending
-        if pending is not None and pending.error is not None:
-            self._step = self._work.throw(pending.error)
-        else:
-            self._step = self._work.send(None if pending is None else self._step.result(pending.value))
-        self._pending = self._step.begin(self._world.core)
-
-    def advance(self, seconds: float) -> None:
-        self._world.advance(seconds)
-        self.go_on()
+from tests.client.scripted import Running, Server, World, fails
 
 
 class Store:

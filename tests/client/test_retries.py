@@ -1,5 +1,6 @@
 """What is sent again and what is not, as the table of etcdz.client.retries says."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -157,10 +158,77 @@ def test_a_server_that_is_silent_is_asked_for_a_sign_of_life_and_given_up() -> N
     world.call(PUT)
     world.server.line = None  # it reads no more, and nobody says so
     call = world.core.call(PUT, b"", 0)
-    world.advance(15.9)
+    world.advance(7.9)
     assert not call.done
     world.advance(0.2)
     assert isinstance(call.error, Unavailable)
+
+
+def _silenced(world: World) -> str:
+    """The endpoint that has the only call, and reads no more."""
+    (name,) = [name for name, server in world.servers.items() if server.line is not None and server.line.calls]
+    world.servers[name].line = None
+    return name
+
+
+def _connected(**options: Any) -> World:
+    """Two endpoints, both up."""
+    world = World("a:1", "b:1", timeout_s=0, **options)
+    for server in world.servers.values():
+        server.answers[RANGE.path] = replies(b"first")
+    assert world.call(RANGE).done
+    for server in world.servers.values():
+        server.answers.clear()
+    return world
+
+
+def test_a_read_leaves_a_server_that_gives_no_sign_of_life_and_a_write_waits() -> None:
+    world = _connected()
+    read = world.call(RANGE)
+    silent = _silenced(world)
+    (other,) = [server for name, server in world.servers.items() if name != silent]
+    other.answers |= {RANGE.path: replies(b"x"), PUT.path: replies(b"y")}
+    world.advance(2.9)
+    assert not read.done
+    world.advance(0.2)
+    assert read.value == b"x"
+    for _ in range(4):
+        assert world.call(PUT).value == b"y", "nothing new is sent there"
+
+
+def test_a_write_waits_for_a_silent_server_until_it_is_given_up() -> None:
+    world = _connected()
+    write = world.call(PUT)
+    _silenced(world)
+    world.advance(7.9)
+    assert not write.done
+    world.advance(0.2)
+    assert isinstance(write.error, Unavailable) and write.error.maybe_applied
+
+
+def test_a_server_that_answers_late_is_trusted_again() -> None:
+    world = _connected()
+    write = world.call(PUT)
+    (line,) = [server.line for server in world.servers.values() if server.line and server.line.calls]
+    silent = world.servers[_silenced(world)]
+    world.advance(4)
+    assert line.is_suspect
+    silent.line = line
+    silent.answers[PUT.path] = replies(b"y")
+    silent.conn.reply(next(iter(line.calls)), b"late")
+    world.turn()
+    assert write.value == b"late" and not line.is_suspect
+
+
+def test_signs_of_life_are_not_asked_for_so_often_that_etcd_minds() -> None:
+    world = World("a:1", timeout_s=0)
+    call = world.call(PUT)
+    asked: list[float] = []
+    ping = world.server.line.grpc.ping  # type: ignore[union-attr]
+    world.server.line.grpc.ping = lambda: asked.append(world.now) or ping()  # type: ignore
+    world.advance(60)
+    assert not call.done
+    assert 8 <= len(asked) <= 10 and all(later - earlier >= 6 for earlier, later in pairwise(asked))
 
 
 def test_a_server_that_does_not_greet_is_no_connection() -> None:

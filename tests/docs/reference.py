@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
-from etcdz.cli import actors, bench, gateway, monitor, utl
+from etcdz.cli import actors, bench, gateway, grpc_proxy, monitor, utl
 from etcdz.cli.bench import options
 from etcdz.cli.command_tree import Command
 from etcdz.cli.ctl import tree
 from etcdz.cli.gateway import command as gateway_command
+from etcdz.cli.grpc_proxy import command as grpc_proxy_command
 from etcdz.cli.utl import commands as utl_commands
 from etcdz.config.flags import SECTIONS, SETTINGS, Flag, Status
 from tests.docs.reference_heads import HEADS, MEMBER
@@ -46,6 +47,7 @@ def pages() -> dict[str, str]:
         "etcdz-monitor.md": _page("etcdz monitor", monitor.main, []),
         "etcdz-bench.md": _page("etcdz bench", bench.main, [(name,) for name, _, _ in options._COMMANDS]),
         "etcdz-gateway.md": _page("etcdz gateway", gateway.main, ways(gateway_command.COMMAND)),
+        "etcdz-grpc-proxy.md": _page("etcdz grpc-proxy", grpc_proxy.main, ways(grpc_proxy_command.COMMAND)),
     }
 
 

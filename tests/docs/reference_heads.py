@@ -5,13 +5,14 @@ from typing import Final
 MEMBER: Final = """\
 `etcdz [flags]` runs a member of a cluster, or a cluster of one. `etcdz --config-file FILE` takes the settings from a
 file; `etcdz --version` and `etcdz --help` print and end. Some first words are commands of their own:
-[actors](etcdz-actors.md), [monitor](etcdz-monitor.md), [bench](etcdz-bench.md), [gateway](etcdz-gateway.md).
+[actors](etcdz-actors.md), [monitor](etcdz-monitor.md), [bench](etcdz-bench.md), [gateway](etcdz-gateway.md),
+[grpc-proxy](etcdz-grpc-proxy.md).
 
 **Settings** have etcd's names. A flag is written `--name value` or `--name=value`. Each is also a variable of the
 environment, as `ETCD_DATA_DIR` for `--data-dir`, which counts if the flag is not given; both at once are an error. In a
 configuration file the flags' names are the keys, and flags and variables are not looked at then. Times are written
-`5s`, `90m`, `2h` on the command line and are nanoseconds in a file, as in etcd. What is not as in etcd:
-[config/README.md](../../config/README.md).
+`5s`, `90m`, `2h` on the command line and are nanoseconds in a file, as in etcd. What is not as in etcd is listed in
+[Settings](../../config/README.md).
 
 **Signals**: SIGTERM and SIGINT stop the member in order. SIGQUIT writes the stacks of all its processes to the log and
 ends it at once.
@@ -34,8 +35,8 @@ HEADS: Final = {
     "etcdzctl": _TEXT.format(
         what="""\
 Keys, watches, leases, locks, users and members of a cluster of etcdz or etcd, with the commands of etcdctl 3.5. A
-command may be named by its first letters if no other begins with them. What is not as in etcdctl:
-[config/README.md](../../config/README.md).""",
+command may be named by its first letters if no other begins with them. What is not as in etcdctl is listed in
+[Settings](../../config/README.md).""",
         variables="""\
 each flag that all commands have, as `ETCDCTL_ENDPOINTS` for `--endpoints`; a flag and its variable at once
 are an error.""",
@@ -75,6 +76,13 @@ wrong command line; 130 after an interrupt, with a report of what was measured."
         what="""\
 One address for clients that know only one: a TCP proxy in front of a cluster, as `etcd gateway` is. It looks into
 nothing that it carries, TLS least of all.""",
+        variables="none.",
+        statuses="1 if it could not start, with the reason; else it runs until a signal ends it.",
+    ),
+    "etcdz grpc-proxy": _TEXT.format(
+        what="""\
+One process between many clients and a cluster: it shares watches and keep-alives, and keeps answers. More in
+[The gRPC proxy](../grpc-proxy.md).""",
         variables="none.",
         statuses="1 if it could not start, with the reason; else it runs until a signal ends it.",
     ),

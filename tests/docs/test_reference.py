@@ -3,6 +3,7 @@
 import pytest
 
 from etcdz.cli.ctl.tree import ROOT
+from etcdz.cli.main import COMMANDS
 from etcdz.config.flags import SETTINGS
 from tests.docs.reference import FOLDER, pages, ways
 
@@ -24,6 +25,10 @@ def test_every_setting_and_every_command_has_its_place() -> None:
     found = ways(ROOT)
     assert len(found) > 40
     assert [way for way in found if f"\n## {' '.join(way)}\n" not in MADE["etcdzctl.md"]] == []
+
+
+def test_every_first_word_of_etcdz_has_a_page() -> None:
+    assert [word for word in COMMANDS if f"etcdz-{word}.md" not in MADE] == []
 
 
 def test_the_pages_do_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,15 +13,19 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CLIENT: Final = Path("config/etcdz-client")
-_NOT_SOURCES: Final = shutil.ignore_patterns(
-    ".*_cache", ".git", ".venv", ".hypothesis", "__pycache__", "*.egg-info", "build"
-)
+_FOLDERS: Final = ("actors", "config", "docs", "etcdz", "supervisor", "tests", ".ci")
+_LEFT_BY_RUNS: Final = shutil.ignore_patterns(".*_cache", "__pycache__")
 BUILD_S: Final = 300
 
 
 def copy_sources(target: Path) -> Path:
     """return target: a folder as a fresh checkout"""
-    shutil.copytree(ROOT, target, symlinks=True, ignore=_NOT_SOURCES)
+    target.mkdir()
+    for name in _FOLDERS:
+        shutil.copytree(ROOT / name, target / name, symlinks=True, ignore=_LEFT_BY_RUNS)
+    for path in ROOT.iterdir():
+        if path.is_file() and path.name != ".git":
+            shutil.copy(path, target)
     return target
 
 

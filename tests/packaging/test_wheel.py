@@ -55,7 +55,7 @@ def test_files_of_the_packages_are_of_kinds_that_are_shipped() -> None:
         path.suffix
         for name in PACKAGES
         for path in (ROOT / name).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and path.parent.name != "__pycache__"
     }
     assert found == {".py", ".pyi", ".html", ".typed"}
 

@@ -170,7 +170,7 @@ def _over_v2(member: Member) -> None:
     ):
         asked = urllib.request.Request(f"{member.client_url}/v2/keys/{path}", method=method)
         try:
-            answer = urllib.request.urlopen(asked, timeout=20)
+            answer = urllib.request.urlopen(asked, timeout=60)
         except urllib.error.HTTPError as refusal:
             answer = refusal
         with answer:
@@ -180,7 +180,7 @@ def _over_v2(member: Member) -> None:
 
 def _watch_one_expire(member: Member) -> None:
     asked = urllib.request.Request(f"{member.client_url}/v2/keys/gone?value=1&ttl=0", method="PUT")
-    with urllib.request.urlopen(asked, timeout=20) as answer:
+    with urllib.request.urlopen(asked, timeout=60) as answer:
         index = json.load(answer)["node"]["createdIndex"]
     path = f"v2/keys/gone?wait=true&waitIndex={index + 1}"
     with urllib.request.urlopen(f"{member.client_url}/{path}", timeout=60) as answer:
@@ -276,7 +276,7 @@ def _watch(channel: grpc.Channel) -> None:
 def _then_wait(requests: list[Any]) -> Iterator[Any]:
     """The client does not close its half."""
     yield from requests
-    threading.Event().wait(30)
+    threading.Event().wait(120)
 
 
 def _refused(channel: grpc.Channel) -> None:

@@ -17,7 +17,7 @@ from tests.process.load import open_channel, unary
 READ, WRITE, READWRITE = range(3)
 PASSWORDS: Final = {"root": "secret of root", "u": "secret of u", "guest": "secret of guest"}
 FAST: Final = "--bcrypt-cost=4"
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 
 Outcome = Any
 """The answer, or (name of gRPC's code, text)."""

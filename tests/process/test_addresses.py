@@ -17,7 +17,7 @@ MemberMaker = Callable[..., Member]
 
 def revision(target: str) -> int:
     with grpc.insecure_channel(target) as channel:
-        grpc.channel_ready_future(channel).result(timeout=20)
+        grpc.channel_ready_future(channel).result(timeout=60)
         call = channel.unary_unary("/etcdserverpb.KV/Range")
         return int(pb.RangeResponse.FromString(call(pb.RangeRequest(key=b"a").SerializeToString())).header.revision)
 
@@ -63,5 +63,5 @@ def test_who_hears_that_it_is_ready_can_connect(make_member: MemberMaker) -> Non
     member = make_member()
     for _ in range(2):
         member.start()
-        socket.create_connection(("127.0.0.1", member.client_port), timeout=20).close()
+        socket.create_connection(("127.0.0.1", member.client_port), timeout=60).close()
         member.stop()

@@ -423,9 +423,9 @@ def test_tokens_survive_a_kill_of_any_actor(member: AuthMember, name: str) -> No
     member.connect_again()
     with open_channel(member.member.target) as channel:
         call = unary(channel, "KV/Range", pb.RangeResponse)
-        assert call(get(b"foo"), timeout=20, wait_for_ready=True, metadata=member.metadata("u")).count == 1
+        assert call(get(b"foo"), timeout=60, wait_for_ready=True, metadata=member.metadata("u")).count == 1
         with pytest.raises(grpc.RpcError, match="permission denied"):
-            call(get(b"secret"), timeout=20, wait_for_ready=True, metadata=member.metadata("u"))
+            call(get(b"secret"), timeout=60, wait_for_ready=True, metadata=member.metadata("u"))
 
 
 def test_a_new_listener_lets_nobody_in_before_it_knows_the_users(member: AuthMember) -> None:
@@ -437,7 +437,7 @@ def test_a_new_listener_lets_nobody_in_before_it_knows_the_users(member: AuthMem
     with open_channel(member.member.target) as channel:
         call = unary(channel, "Maintenance/HashKV", pb.HashKVResponse)
         with pytest.raises(grpc.RpcError, match="user name is empty"):
-            call(pb.HashKVRequest(), timeout=20, wait_for_ready=True)
+            call(pb.HashKVRequest(), timeout=60, wait_for_ready=True)
     trial.wait_restarted(before, "backend")
     trial.wait_restarted(before, "listener-1")
     member.connect_again()

@@ -46,7 +46,7 @@ class _Upload:
 
     def __init__(self, member: Member, path: str) -> None:
         host, _, port = member.target.partition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=20)
+        self._socket = socket.create_connection((host, int(port)), timeout=60)
         self._answer = self._socket.makefile("rb")
         self._has_head = False
         self._socket.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
@@ -87,7 +87,7 @@ def test_watches_of_one_key_on_one_stream_are_all_told(member: Member) -> None:
 def test_a_client_whose_body_is_too_large_reads_why(member: Member) -> None:
     """It sends on while it is answered: a connection that is reset would lose the answer."""
     size = 8 << 20
-    with socket.create_connection(("127.0.0.1", member.client_port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", member.client_port), timeout=60) as link:
         link.sendall(f"POST /v3/kv/put HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n\r\n".encode())
         link.sendall(bytes(size))
         with link.makefile("rb") as answer:

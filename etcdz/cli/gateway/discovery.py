@@ -12,8 +12,8 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from etcdz.bootstrap import srv_records
 from etcdz.cli.gateway.remotes import Record
+from etcdz.client import srv
 from etcdz.telemetry import logs
 
 log = logs.get()
@@ -21,11 +21,11 @@ log = logs.get()
 SERVICES: Final = (("https", "etcd-client-ssl"), ("http", "etcd-client"))
 PROOF_S: Final = 5.0
 
-Lookup = Callable[[str], list[srv_records.Weighted]]
+Lookup = Callable[[str], list[srv.Weighted]]
 
 
 def discover(
-    domain: str, suffix: str, ca_file: str, is_insecure: bool, look_up: Lookup = srv_records.lookup_weighted
+    domain: str, suffix: str, ca_file: str, is_insecure: bool, look_up: Lookup = srv.look_up_weighted
 ) -> list[Record]:
     """raises OSError: there are no such records"""
     found: list[tuple[str, Record]] = []

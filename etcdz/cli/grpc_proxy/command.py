@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 def start(arguments: list[str], values: Values) -> int:
     """Serves until a signal ends this process."""
     if parse_bool(values["debug"]):
-        logs.configure({"log_level": "debug"})
+        logs.set_level("debug")
     try:
         s.check_arguments(values)
         settings = s.settings_of(values, ())

@@ -36,6 +36,7 @@ from etcdz.store.leveldb import LevelStore
 from etcdz.tls.settings import NO_TLS
 from etcdz.v2.rows import BUCKET
 from tests.actors.recorded_links import RecordedLinks
+from tests.etcd_process import free_port
 
 SENDER, LEARNER, CLUSTER = 1, 2, 7
 INDEX, TERM = 40, 3
@@ -380,9 +381,7 @@ def test_an_unreachable_member_is_reported_and_where_no_store_is_none_is_taken(h
     outcomes: list[Outcome] = []
     outgoing = OutgoingSnapshots(host, store, outcomes.append, NO_TLS)
     taken = take(host, outgoing)
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = closed.getsockname()
-    outgoing.send(LEARNER, message_of(taken), [Target(address, b"")])
+    outgoing.send(LEARNER, message_of(taken), [Target(("127.0.0.1", free_port()), b"")])
     host.run_until(lambda: outcomes)
     assert not outcomes[0].has_arrived and "refused" in outcomes[0].text.lower()
     nowhere = OutgoingSnapshots(host, store.parent / "nothing", outcomes.append, NO_TLS)

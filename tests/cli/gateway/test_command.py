@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from etcdz.bootstrap.srv_records import Weighted
 from etcdz.cli.gateway import main
 from etcdz.cli.gateway.discovery import discover
 from etcdz.cli.gateway.remotes import Record
+from etcdz.client.srv import Weighted
 from etcdz.embed import Member
 from tests.etcd_process import RealEtcd, find_program, free_port
 
