@@ -43,7 +43,8 @@ class Acceptor:
         self._wanted: set[int] = set()
         """File descriptors of the sockets that accept_from has named last."""
         self._chosen: set[int] = set()
-        self._held: set[int] = set()
+        self._held: dict[str, frozenset[int]] = {}
+        """Addresses that nothing is accepted from for now, by why."""
 
     @property
     def is_accepting(self) -> bool:
@@ -58,20 +59,27 @@ class Acceptor:
         self._chosen = set(numbers)
         self._update()
 
-    def hold(self, addresses: Iterable[int]) -> None:
-        """Accept nothing from these addresses for now: clients wait in the sockets' queues. addresses: their places in
-        listen_sockets; none: as accept_from has said"""
-        self._held = set(addresses)
+    def hold(self, why: str, addresses: Iterable[int]) -> None:
+        """Accept nothing from these addresses for now: clients wait in the sockets' queues.
+
+        why         a word of the caller's: what others hold stays held
+        addresses   their places in listen_sockets; none: for this reason none is held any more
+        """
+        self._held[why] = frozenset(addresses)
         self._update()
 
     def _update(self) -> None:
         chosen = self._chosen
-        wanted = {
-            sock.fileno(): sock
-            for address, sockets in enumerate(self._sockets)
-            for number, sock in enumerate(sockets)
-            if address not in self._held and (number in chosen or (chosen and len(sockets) == 1))
-        }
+        held = frozenset().union(*self._held.values())
+        wanted: dict[int, socket.socket] = {}
+        for address, sockets in enumerate(self._sockets):
+            for number, sock in enumerate(sockets):
+                if number not in chosen and not (chosen and len(sockets) == 1):
+                    continue
+                if address in held:
+                    self._queue(sock)
+                else:
+                    wanted[sock.fileno()] = sock
         was_accepting = self.is_accepting
         self._wanted = set(wanted)
         for fd in [fd for fd in self._servers if fd not in wanted]:
@@ -81,6 +89,13 @@ class Acceptor:
                 self._event_loop.create_task(self._listen(fd, sock))
         if self.is_accepting and not was_accepting:  # what was still missing is not wanted any more
             self._on_accepting()
+
+    def _queue(self, sock: socket.socket) -> None:
+        """Clients can connect, and wait."""
+        try:
+            sock.listen(BACKLOG)
+        except OSError as error:
+            self._on_error(error)
 
     async def _listen(self, fd: int, sock: socket.socket) -> None:
         try:

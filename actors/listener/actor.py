@@ -136,6 +136,7 @@ class ListenerActor(Actor):
     idles       whether the timer runs with IDLE_TIMER_S, until wake()
     knows_users whether it has been told of users and roles, by a backend that had applied what was committed: nobody is
                 let in before, for who may do what is not known. Clients wait in the sockets' queues
+    is_known    whether the cluster has heard of this member; before that no clients are served
     readiness   ready once the backend has applied what makes this member known to the cluster
     """
 
@@ -163,6 +164,8 @@ class ListenerActor(Actor):
             on_error=self.fail,
             on_accepting=self._announce,
         )
+        # Until others know this member: its first clients wait, as etcd's do. Who monitors it does not.
+        self.acceptor.hold("unknown", [number for number, port in enumerate(self.ports) if not port.plain.metrics_only])
         self.connections: set[Connection] = set()
         self.unfinished = UnfinishedRequests(limits.UNFINISHED_BYTES_MAX)
         self.tally = CallTally(CallTimes() if config.metrics == "extensive" else None)
@@ -260,7 +263,7 @@ class ListenerActor(Actor):
         self.may_idle = self.keepalive_every_s > IDLE_TIMER_S and (progress_s <= 0 or progress_s > 10 * IDLE_TIMER_S)
         self.flush_due = False
         self.stop_deadline_s = 2.0
-        self.knows_users = self.asks_for_users = False
+        self.knows_users = self.asks_for_users = self.is_known = False
         self.known_commit: int | None = None
         """What raft knew to be committed when it was first heard of."""
         self.sockets: list[int] = []
@@ -347,7 +350,7 @@ class ListenerActor(Actor):
             TlsFiles(settings, self.file_log, crl_behind=True),
             self.log,
             self.event_loop,
-            hold=lambda full: self.acceptor.hold(secure if full else ()),
+            hold=lambda full: self.acceptor.hold("handshakes", secure if full else ()),
             is_leaving=lambda: self.is_drained or self.stopping,
         )
 
@@ -559,6 +562,17 @@ class ListenerActor(Actor):
         """Who the members are, and whether this one is a learner."""
         self.calls.on_members(message)
         self.streams.serve_as(self.calls.members.known.is_learner)
+        if not self.is_known:
+            self._look_whether_it_is_known()
+
+    def _look_whether_it_is_known(self) -> None:
+        """Clients are served from then on when the cluster has heard of this member's URLs: of one that was started
+        before, or whose listener was, it has."""
+        known = self.calls.members.known
+        own = known.by_id.get(known.member_id)
+        self.is_known = self.readiness == _READY or (own is not None and bool(own.client_urls))
+        if self.is_known:
+            self.acceptor.hold("unknown", ())
 
     def on_auth_state(self, message: AuthState) -> None:
         """Users, roles, or whether anybody is asked for them."""
@@ -636,6 +650,8 @@ class ListenerActor(Actor):
             self._ask_ready()
             return
         self.readiness = _READY
+        if not self.is_known:
+            self._look_whether_it_is_known()
         self._announce()
 
     def _announce(self) -> None:
@@ -726,6 +742,7 @@ class ListenerActor(Actor):
             "connection_errors": self.connection_errors,
             "readiness": ("not ready", "asking", "ready")[self.readiness],
             "accepting": self.acceptor.is_accepting,
+            "known": self.is_known,
             "draining": self.is_drained or self.stopping,
             "clients": sorted(connection.remote for connection in self.connections)[:CLIENTS_SHOWN],
             **({} if self.handshakes is None else self.handshakes.files.show()),

@@ -16,7 +16,7 @@ from etcdz.api.methods import PUT
 from etcdz.config import MemberConfig
 from etcdz.embed import ports
 from etcdz.ipc.boot import Boot
-from etcdz.ipc.messages import AuthState, Leadership, Listen, Read, Replies
+from etcdz.ipc.messages import AuthState, Leadership, Listen, Members, Read, Replies
 from etcdz.net.address import Address
 from etcdz.net.listen_sockets import bind_tcp
 from etcdz.proto import etcdserverpb as pb
@@ -55,6 +55,7 @@ class World:
             "listener-1", "listener", 0, 1, str(directory), endpoint, supervisor, [], config, {}, "", address, fds
         )
         self.actor = ListenerActor(boot)
+        self.known_urls = urls
         self.sent: list[tuple[str, Any]] = []
         patch.setattr(self.actor.links, "send", lambda name, message: self.sent.append((name, message)))
         self.actor.log = self.log = Log()
@@ -72,8 +73,13 @@ class World:
 
     def tell_of_users(self, applied_index: int) -> None:
         """As the backend does when it hears of a listener."""
+        self.tell_of_members()
         self.actor.on_auth_state(AuthState(7, applied_index, False, 1, [], []))
         self.sent.clear()
+
+    def tell_of_members(self) -> None:
+        """That the cluster knows: those of the member's URLs that it has heard of."""
+        self.actor.on_members(Members(1, 2, 9, [(9, "m", [], list(self.known_urls), False)], [], "3.5.0"))
 
     def lead(self) -> None:
         self.actor.on_leadership(Leadership(1, 2, 9, 4, 7, READY_INDEX, 0))
@@ -144,6 +150,20 @@ def test_nor_by_what_a_backend_says_that_has_not_caught_up(young: World) -> None
     assert not young.actor.acceptor._wanted, "it has not answered"
     young.backend_answers()
     young.until(lambda: young.actor.acceptor.is_accepting)
+
+
+def test_clients_of_a_member_that_nobody_knows_yet_wait_and_are_not_refused(young: World) -> None:
+    young.known_urls = ()
+    young.listen([0, 1])
+    young.actor.on_leadership(Leadership(1, 2, 0, COMMIT, None, 0, 0))
+    young.tell_of_users(COMMIT)
+    with socket.create_connection(("127.0.0.1", young.port)):
+        young.actor.event_loop.run_until_complete(asyncio.sleep(0))
+        assert not young.actor.connections and not young.actor.acceptor.is_accepting
+        young.lead()
+        young.backend_answers()
+        young.until(lambda: len(young.actor.connections) == 1)
+    assert young.log.lines[0] == "ready to serve client requests"
 
 
 def test_it_says_that_it_serves_once_clients_can_connect_and_the_member_is_known(world: World) -> None:
