@@ -322,18 +322,22 @@ class Reactor:
 
     def _drive(self, core: Core, pending: Pending[Any], timeout: float | None) -> None:
         """Reads in place of the client's thread until pending is done."""
+        drives = True
         try:
             if pending.done:
                 timeout = 0.0
-            while self._is_driven:
+            while True:
                 ready = self._poll.poll(None if timeout is None else timeout * 1000)
                 with self.lock:
                     timeout = self._turn(core, ready, pending)
-                    if pending.done:
+                    if pending.done:  # NB: as soon as the lock is free another may drive, and nobody reads beside it
+                        drives = False
                         self._stop_driving(core)
+                        return
         except BaseException:
             with self.lock:
-                self._stop_driving(core)
+                if drives:
+                    self._stop_driving(core)
             raise
 
     def _stop_driving(self, core: Core) -> None:

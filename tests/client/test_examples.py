@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -397,6 +398,32 @@ def test_members_and_upkeep(db: Any, member: Member) -> None:
     db.auth.role_delete("r")
     assert db.sync_endpoints() == known.client_urls
     assert db.put("k", "v").revision > 1
+
+
+# ---- threads ----
+
+
+def test_threads_whose_calls_follow_each_other_closely_never_read_at_once(db: Any) -> None:
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(400):
+                db.get("k", timeout=120)
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(240)
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert raised == []
 
 
 # ---- ends ----

@@ -331,9 +331,16 @@ def test_a_mirror_of_one_key_and_of_none(db: Any) -> None:
         assert (list(one), list(none)) == ([b"k"], [])
 
 
-def test_a_mirror_that_is_closed_ends_who_waits_and_its_thread(db: Any) -> None:
+def mirror_of_all(db: Any) -> tuple[Any, threading.Thread]:
+    """It and its thread. NB: that of a test before may not have ended yet."""
+    before = set(threading.enumerate())
     cache = db.mirror(prefix="")
-    (thread,) = [each for each in threading.enumerate() if each.name == "etcdz-mirror"]
+    (thread,) = [each for each in set(threading.enumerate()) - before if each.name == "etcdz-mirror"]
+    return cache, thread
+
+
+def test_a_mirror_that_is_closed_ends_who_waits_and_its_thread(db: Any) -> None:
+    cache, thread = mirror_of_all(db)
     with started(lambda: cache.wait(1 << 40)) as raised:
         cache.close()
         cache.close()
@@ -343,8 +350,7 @@ def test_a_mirror_that_is_closed_ends_who_waits_and_its_thread(db: Any) -> None:
 
 
 def test_a_mirror_that_is_forgotten_ends(db: Any) -> None:
-    cache = db.mirror(prefix="")
-    (thread,) = [each for each in threading.enumerate() if each.name == "etcdz-mirror"]
+    cache, thread = mirror_of_all(db)
     del cache
     thread.join(LONG_S)
     assert not thread.is_alive()

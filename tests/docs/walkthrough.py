@@ -24,6 +24,7 @@ from tests.etcd_process import READY
 
 _BLOCK: Final = re.compile(r"(<!-- goes on -->\n)?^```(sh|text|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LIMIT_S: Final = 120
+_PATIENCE: Final = {"ETCDCTL_COMMAND_TIMEOUT": f"{LIMIT_S}s", "ETCDCTL_DIAL_TIMEOUT": f"{LIMIT_S}s"}
 
 
 class Block(NamedTuple):
@@ -104,7 +105,7 @@ class Walkthrough:
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("ETCD_", "ETCDCTL_"))}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self._environ = {**kept, "PATH": path, "ETCDCTL_COMMAND_TIMEOUT": f"{LIMIT_S}s", **environ}
+        self._environ = {**kept, "PATH": path, **_PATIENCE, **environ}
         self._folder = folder
         self._running: list[Running] = []
         self._starting: list[Running] = []

@@ -139,12 +139,12 @@ def test_other_kinds_of_alternative_names_are_left_out(ca: Authority) -> None:
 def test_two_thousand_names_take_no_time_to_speak_of(ca: Authority) -> None:
     client = ca.issue("many", dns=[f"host-{number}.example.com" for number in range(2_000)])
     ends = shown(ca, client)
-    began = time.process_time()
+    began = time.thread_time()
     names = certificate.names_of(ends.server)
     assert len(names.dns_names) == 2_000
     assert not is_allowed(names, (), ("none.example.com",))
     certificate.sent_serials(ends.server)
-    assert time.process_time() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 def test_a_certificate_that_is_too_large_is_refused_by_the_handshake(ca: Authority) -> None:

@@ -58,10 +58,10 @@ def test_a_long_token_and_many_equal_names_cost_no_time_to_speak_of() -> None:
     conn.receive(HELLO)
     for stream_id, extra in ((1, [(b"token", b"x" * 1_000_000)]), (3, [(b"t", b"x" * 20)] * 30_000)):
         sent = long_headers(stream_id, plain_block([*CALL_FIELDS, *extra]))
-        began = time.process_time()
+        began = time.thread_time()
         conn.receive(sent)
         assert len(conn.receive(data(stream_id, message(b"never")))) == 1
-        assert time.process_time() - began < 1
+        assert time.thread_time() - began < 1
 
 
 def test_what_all_connections_hold_is_given_up_by_those_that_do_not_go_on() -> None:

@@ -23,8 +23,11 @@ downgrade.py     downgrade ...
 users.py         auth, user, role
 snapshots.py     snapshot ...
 printers/        one file per output
+
+With ETCDCTL_API=2 etcdz/cli/ctl_v2 takes its place.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -32,7 +35,10 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """return the exit status. NB: who is interrupted, or whose reader has gone, ends by that signal, as etcdctl does"""
-    from etcdz.cli.ctl.tree import run
+    if os.environ.get("ETCDCTL_API") == "2":
+        from etcdz.cli.ctl_v2.tree import run
+    else:
+        from etcdz.cli.ctl.tree import run
 
     try:
         return run(list(sys.argv[1:] if argv is None else argv))

@@ -41,7 +41,7 @@ def test_wider_permissions_are_warned_about_as_etcd_does(tmp_path: Path, capfd: 
     path.mkdir()
     path.chmod(0o755)
     take(str(path)).release()
-    line = json.loads(capfd.readouterr().err)
+    (line,) = [json.loads(text) for text in capfd.readouterr().err.splitlines() if text.startswith("{")]
     assert (line["level"], line["msg"]) == ("warn", "check file permission")
     assert 'exist, but the permission is "drwxr-xr-x"' in line["error"]
     assert mode(path) == 0o755

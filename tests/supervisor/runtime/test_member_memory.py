@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.runtime.member_memory import MemberMemory
+from tests.descriptors import open_links
 
 
 def test_each_incarnation_finds_what_the_one_before_has_left() -> None:
@@ -26,9 +27,8 @@ def test_closing_leaves_no_descriptor_behind() -> None:
 
 
 def memories() -> list[str]:
-    """Of these names, that are open. NB: what other tests have left may be closed at any time."""
-    links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    return [link for link in links if ":kept" in link and ("one" in link or "other" in link)]
+    """Of these names, that are open."""
+    return [link for link in open_links() if ":kept" in link and ("one" in link or "other" in link)]
 
 
 def test_without_memory_an_actor_runs_without(monkeypatch: pytest.MonkeyPatch) -> None:

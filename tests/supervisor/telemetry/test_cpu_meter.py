@@ -15,7 +15,8 @@ def test_cpu_time_and_memory_are_the_kernels() -> None:
     found = process_usage.cpu_s(os.getpid())
     assert found is not None and before - 0.02 <= found <= sum(process.cpu_times()[:2]) + 0.02
     assert process_usage.rss_bytes(os.getpid()) == pytest.approx(process.memory_info().rss, rel=0.05)
-    assert process_usage.open_files(os.getpid()) == process.num_fds()
+    pairs = ((process_usage.open_files(os.getpid()), process.num_fds()) for _ in range(1_000))
+    assert any(ours == psutils for ours, psutils in pairs), "threads that other tests have left close files in between"
 
 
 @pytest.mark.parametrize("share", [0.02, 0.35, 1.0, 2.5])

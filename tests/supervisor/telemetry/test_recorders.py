@@ -1,14 +1,12 @@
 """A flight recorder outlives the actor that writes it, and no incarnation has two."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from etcdz.telemetry import flight
 from etcdz.telemetry.flight import Recorder
 from supervisor.telemetry import recorders
 from supervisor.telemetry.recorders import Recorders
+from tests.descriptors import open_links
 
 
 def test_what_an_actor_wrote_can_be_read_until_the_recorder_is_closed() -> None:
@@ -31,9 +29,8 @@ def test_opening_again_and_closing_all_leave_no_descriptor_behind() -> None:
 
 
 def boxes(name: str) -> int:
-    """How many of this name are open. NB: descriptors that other tests have left may be closed at any time."""
-    paths = [path for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
-    return [os.readlink(path) for path in paths].count(f"/memfd:etcdz:{name} (deleted)")
+    """How many of this name are open."""
+    return open_links().count(f"/memfd:etcdz:{name} (deleted)")
 
 
 def test_without_memory_an_actor_runs_without_a_recorder(monkeypatch: pytest.MonkeyPatch) -> None:
