@@ -8,20 +8,22 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CLIENT: Final = Path("config/etcdz-client")
-_FOLDERS: Final = ("actors", "config", "docs", "etcdz", "supervisor", "tests", ".ci")
+BUILT: Final = ("actors", "config", "etcdz", "supervisor")
+ALL: Final = (*BUILT, "docs", "tests", ".ci")
 _LEFT_BY_RUNS: Final = shutil.ignore_patterns(".*_cache", "__pycache__")
 BUILD_S: Final = 300
 
 
-def copy_sources(target: Path) -> Path:
-    """return target: a folder as a fresh checkout"""
+def copy_sources(target: Path, folders: Iterable[str] = BUILT) -> Path:
+    """return target: as a fresh checkout, with these of its folders"""
     target.mkdir()
-    for name in _FOLDERS:
+    for name in folders:
         shutil.copytree(ROOT / name, target / name, symlinks=True, ignore=_LEFT_BY_RUNS)
     for path in ROOT.iterdir():
         if path.is_file() and path.name != ".git":

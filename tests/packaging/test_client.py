@@ -55,6 +55,7 @@ def test_it_asks_for_no_more_than_etcdz_does() -> None:
     assert PROJECT["project"]["requires-python"] == BOTH["project"]["requires-python"]
 
 
+@pytest.mark.long
 def test_a_source_distribution_builds_the_same(sources: Path, client_wheel: Path, tmp_path: Path) -> None:
     with tarfile.open(build(sources / CLIENT, "build_sdist", tmp_path / "dist")) as archive:
         archive.extractall(tmp_path, filter="data")

@@ -17,7 +17,7 @@ import pytest
 
 from etcdz import __version__
 from tests.etcd_process import Etcdz
-from tests.packaging.distributions import ROOT, build, files_of, unpack
+from tests.packaging.distributions import ALL, ROOT, build, copy_sources, files_of, unpack
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 PACKAGES = ("actors", "etcdz", "supervisor")
@@ -75,7 +75,9 @@ def metadata(wheel: Path) -> Message:
         return Parser().parsestr(archive.read(name).decode())
 
 
-def test_a_source_distribution_builds_the_same(sources: Path, wheel: Path, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_source_distribution_builds_the_same(wheel: Path, tmp_path: Path) -> None:
+    sources = copy_sources(tmp_path / "checkout", ALL)
     with tarfile.open(build(sources, "build_sdist", tmp_path / "dist")) as archive:
         archive.extractall(tmp_path, filter="data")
     folder = tmp_path / f"etcdz-{__version__}"
