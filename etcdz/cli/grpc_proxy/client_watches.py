@@ -124,7 +124,7 @@ class ClientWatches:
             elif kind == "cancel_request":
                 self._cancel(request.cancel_request.watch_id)
             elif kind == "progress_request":
-                self._tell_progress()
+                self._ask_progress()
 
     # ---- a watch is made ----
 
@@ -215,8 +215,13 @@ class ClientWatches:
             self._shared.leave(watch)
             self._send(pb.WatchResponse(header=self._header, watch_id=watch_id, canceled=True))
 
-    def _tell_progress(self) -> None:
-        """Not yet."""
+    def _ask_progress(self) -> None:
+        """Answered once everything is told that was there when it was asked."""
+        self._shared.ask_progress(list(self._watches.values()), self._on_progress)
+
+    def _on_progress(self, header: Any) -> None:
+        if not self._is_over:
+            self._send(pb.WatchResponse(header=header or self._header, watch_id=NO_ID))
 
     def _send(self, response: Any) -> None:
         self.stream.send(response.SerializeToString())

@@ -14,16 +14,14 @@ from etcdz.cli.grpc_proxy.namespace import Namespace
 from etcdz.cli.grpc_proxy.range_cache import RangeCache, Span
 from etcdz.proto import etcdserverpb as pb
 
-NO_GREATER_REVISION: Final = (
-    "etcdclient: no cluster members have a revision higher than the previously received revision"
-)
-
 
 class Forward(NamedTuple):
-    """body: to be sent to the cluster; then: makes of its answer the one for the client"""
+    """body: to be sent to the cluster; then: makes of its answer the one for the client; is_long: the answer may be
+    large"""
 
     body: bytes
     then: Callable[[bytes], bytes] | None = None
+    is_long: bool = False
 
 
 class Answer(NamedTuple):
@@ -38,10 +36,11 @@ _EMPTY_KEY: Final = Answer(api.EMPTY_KEY.code, api.EMPTY_KEY.text.encode())
 
 
 class KeyCalls:
-    """cache: of all clients"""
+    """cache: of all clients; keeps: whether it is used"""
 
-    def __init__(self, prefix: bytes) -> None:
+    def __init__(self, prefix: bytes, keeps: bool = True) -> None:
         self.cache = RangeCache()
+        self._keeps = keeps
         self._namespace = Namespace(prefix)
         self.readers: dict[int, Reader] = {
             m.RANGE: self._range,
@@ -60,14 +59,15 @@ class KeyCalls:
     def _range(self, body: bytes, caller: Caller) -> Forward | Answer:
         """NB: what a caller with a token is answered depends on its rights, and is not kept."""
         request = pb.RangeRequest.FromString(body)
-        may_keep = not has_token(caller)
+        may_keep = self._keeps and not has_token(caller)
         if self._namespace:
             if not request.key:
                 return _EMPTY_KEY
             self._namespace.enter(request)
             body = request.SerializeToString()
+        is_long = bool(request.range_end) and not request.count_only
         if not may_keep:
-            return Forward(body, self._leave_range if self._namespace else None)
+            return Forward(body, self._leave_range if self._namespace else None, is_long)
         is_serializable = request.serializable
         request.serializable = True
         known = request.SerializeToString(deterministic=True)
@@ -80,7 +80,7 @@ class KeyCalls:
             self.cache.add(known, span, revision, answer, stamp)
             return answer
 
-        return Forward(body, keep)
+        return Forward(body, keep, is_long)
 
     def _leave_range(self, answer: bytes) -> bytes:
         response = pb.RangeResponse.FromString(answer)

@@ -149,3 +149,14 @@ def test_a_cluster_that_cannot_be_reached_is_an_error(
         pytest.raises(errors.Unavailable),
     ):
         db.put("k", "1")
+
+
+def test_progress_is_told_behind_what_was_there_before(db: Client, direct: Client) -> None:
+    with db.watch("progress", progress=True) as watch:
+        direct.put("progress", "1")
+        assert watch.get(60).type == "put"
+        last = direct.put("other", "1").revision
+        watch.request_progress()
+        event = watch.get(60)
+        assert event.type == "progress"
+        assert event.revision >= last
