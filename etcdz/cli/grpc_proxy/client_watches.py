@@ -71,6 +71,7 @@ class ClientWatches:
         self._watches: dict[int, ClientWatch] = {}
         self._next_id = 0
         self._queue: deque[Any] = deque()
+        self._queue_bytes = 0
         self._making: ClientWatch | None = None
         self._call: Call | None = None
         self._header = pb.ResponseHeader()
@@ -84,7 +85,8 @@ class ClientWatches:
         except DecodeError as problem:
             self.end(Code.INTERNAL, f"grpc: failed to unmarshal the received message {problem}")
             return
-        if len(self._queue) >= limits.WATCH_REQUESTS_PENDING:
+        self._queue_bytes += len(message)
+        if len(self._queue) >= limits.WATCH_REQUESTS_PENDING or self._queue_bytes > limits.UNREAD_BYTES_MAX:
             self.end(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests")
             return
         self._queue.append(request)
@@ -118,6 +120,8 @@ class ClientWatches:
     def _go_on(self) -> None:
         while self._queue and self._making is None and not self._is_over:
             request = self._queue.popleft()
+            if not self._queue:
+                self._queue_bytes = 0
             kind = request.WhichOneof("request_union")
             if kind == "create_request":
                 self._make(request.create_request)

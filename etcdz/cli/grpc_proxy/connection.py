@@ -10,7 +10,7 @@ import time
 from typing import Any, Final, Protocol
 
 from etcdz.api import methods as m
-from etcdz.api.errors import Code
+from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, Code
 from etcdz.cli.grpc_proxy.callers import Caller, caller_of
 from etcdz.cli.grpc_proxy.calls import Asked, Calls
 from etcdz.wire.call_tally import CallTally
@@ -24,6 +24,8 @@ STREAM_BYTES_MAX: Final = 8 << 20
 SOCKET_BYTES_MAX: Final = 16 << 20
 OUTBOX_BYTES_MAX: Final = 16 << 20
 """Answers that a client leaves unread; a further one is refused, and so are further calls."""
+STREAMS_MAX: Final = 4096
+"""Of one connection that are open; calls do not count."""
 CALLS_MAX: Final = 512
 """With so many calls under way nothing more is read from a client: those of others would wait behind its own. NB: calls
 that wait for what another call does (a lock) do not count."""
@@ -270,6 +272,9 @@ class ProxyConnection(asyncio.Protocol):
         return self._caller
 
     def _open(self, stream_id: int, tag: int, path: bytes, metadata: Metadata) -> None:
+        if len(self._services) >= STREAMS_MAX:
+            self.finish(stream_id, REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+            return
         service = self.host.open_stream(ClientStream(self, stream_id), tag, path, caller_of(metadata))
         if service is not None:
             self._services[stream_id] = service
@@ -392,6 +397,12 @@ class ProxyConnection(asyncio.Protocol):
         if deadline is not None and deadline <= now:
             self._take(grpc.expire(now))
         self.flush()
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the requests whose bytes have not come completely."""
+        if self.grpc is not None:
+            self._take(self.grpc.give_up_unfinished())
+            self.flush()
 
     def keep_alive(self, now: float, mute_s: float) -> None:
         """A client that has been silent for long is sent a PING; one that does not answer is dead, and so is one that

@@ -253,11 +253,14 @@ class Process:
             if is_due:
                 next_keep_alive = now + KEEP_ALIVE_EVERY_S
             self._relieve()
-            if self._unfinished.total > self._unfinished.bytes_max:
-                for holder in self._unfinished.find_overdue():
-                    holder.give_up_unfinished()
 
     def _relieve(self) -> None:
+        """Too much is held for clients that do not go on, or do not read."""
+        if self._unfinished.total > self._unfinished.bytes_max:
+            overdue = set(self._unfinished.find_overdue())
+            for connection in list(self.connections):
+                if connection.grpc in overdue:
+                    connection.give_up_unfinished()
         unsent = {connection: connection.unsent_bytes for connection in self.connections}
         total = sum(unsent.values())
         while total > UNSENT_BYTES_MAX:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -97,6 +98,10 @@ def ask(proxy: Proxy, command: str, directory: Path) -> tuple[int, str, str]:
 
 
 def test_the_same_commands_have_the_same_answers(proxies: list[Proxy], tmp_path: Path) -> None:
-    for command in COMMANDS:
-        ours, theirs = [ask(proxy, command, tmp_path) for proxy in proxies]
-        assert ours == theirs, command
+    homes = [tmp_path / str(number) for number in range(2)]
+    for home in homes:
+        home.mkdir()
+    with ThreadPoolExecutor() as both:
+        for command in COMMANDS:
+            ours, theirs = both.map(ask, proxies, [command] * 2, homes)
+            assert ours == theirs, command
