@@ -82,6 +82,7 @@ class Process:
         prefix = settings.namespace + settings.resolver_prefix
         self.members = Members(self.registrar, prefix.encode("utf-8", "surrogateescape"), settings.advertise_client_url)
         self.calls.own[m.MEMBER_LIST] = self.members.answer
+        self.logs_calls = settings.logs_calls
         self.tally = CallTally()
         self.connections: set[ProxyConnection] = set()
         self.paths = HttpPaths(self.shell, own_options, client_options.tls, self._figures)
