@@ -221,8 +221,8 @@ def test_many_put_into_a_priority_queue_at_once(db: Any) -> None:
 
     with started(*[lambda number=number: work(number) for number in range(3)]) as raised:
         pass
-    found = [queue.get(timeout=LONG_S).decode().split() for _ in range(15)]
     assert raised == []
+    found = [queue.get(timeout=LONG_S).decode().split() for _ in range(15)]
     for number in range(3):
         assert [entry for who, entry in found if who == str(number)] == list("01234")
 
