@@ -10,9 +10,10 @@ import time
 from typing import Any, Final, Protocol
 
 from etcdz.api import methods as m
-from etcdz.api.errors import Code
+from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, Code
 from etcdz.cli.grpc_proxy.callers import Caller, caller_of
 from etcdz.cli.grpc_proxy.calls import Asked, Calls
+from etcdz.telemetry import logs
 from etcdz.wire.call_tally import CallTally
 from etcdz.wire.events import CALL, CANCEL, STREAM_END, STREAM_MESSAGE, STREAM_OPEN, ServerEvent
 from etcdz.wire.http1 import Http1Connection, Http1Limits, Request
@@ -20,10 +21,14 @@ from etcdz.wire.request_head import NO_METADATA, Metadata
 from etcdz.wire.server import GrpcServerConnection
 from etcdz.wire.sniff import BROKEN, HTTP1, sniff
 
+log = logs.get()
+
 STREAM_BYTES_MAX: Final = 8 << 20
 SOCKET_BYTES_MAX: Final = 16 << 20
 OUTBOX_BYTES_MAX: Final = 16 << 20
 """Answers that a client leaves unread; a further one is refused, and so are further calls."""
+STREAMS_MAX: Final = 4096
+"""Of one connection that are open; calls do not count."""
 CALLS_MAX: Final = 512
 """With so many calls under way nothing more is read from a client: those of others would wait behind its own. NB: calls
 that wait for what another call does (a lock) do not count."""
@@ -53,6 +58,7 @@ class Host(Protocol):
 
     calls: Calls
     tally: CallTally
+    logs_calls: bool
     connections: "set[ProxyConnection]"
 
     def new_grpc(self) -> GrpcServerConnection: ...
@@ -77,10 +83,7 @@ class ClientStream:
 
     def send_parts(self, head: bytes, body: bytes) -> None:
         """body is shared by many, and is not copied."""
-        connection = self._connection
-        if connection.grpc is not None:
-            connection.grpc.send_parts(self._id, head, body)
-            connection.check_backlog(self._id)
+        self._connection.send_parts(self._id, head, body)
 
     def finish(self, code: int, text: str) -> None:
         self._connection.finish(self._id, code, text)
@@ -91,7 +94,9 @@ class ClientStream:
 
 
 class ProxyConnection(asyncio.Protocol):
-    """waiting      calls under way, by stream id; waiting_bytes: what they hold
+    """Invariant: an exception over the state of this connection, whoever calls, ends it alone: see fail().
+
+    waiting         calls under way, by stream id; waiting_bytes: what they hold
     grpc, http1     once the client has said what it speaks; None again when the transport is gone
     is_dirty        something is to be written at the end of this turn
     only_http       gRPC is not served here
@@ -234,6 +239,8 @@ class ProxyConnection(asyncio.Protocol):
         for kind, stream_id, method, message, deadline, metadata in events:
             if kind == CALL:
                 tally.started[method.tag] += 1
+                if self.host.logs_calls:
+                    log.info("started call", method=method.path.decode())
                 if method.tag not in m.WAITING:
                     self._short_calls.add(stream_id)
                 calls.begin(self, stream_id, method.tag, message, deadline, self._caller_of(metadata))
@@ -270,6 +277,9 @@ class ProxyConnection(asyncio.Protocol):
         return self._caller
 
     def _open(self, stream_id: int, tag: int, path: bytes, metadata: Metadata) -> None:
+        if len(self._services) >= STREAMS_MAX:
+            self.finish(stream_id, REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+            return
         service = self.host.open_stream(ClientStream(self, stream_id), tag, path, caller_of(metadata))
         if service is not None:
             self._services[stream_id] = service
@@ -285,16 +295,19 @@ class ProxyConnection(asyncio.Protocol):
     # ---- to the client ----
 
     def answer(self, stream_id: int, body: bytes) -> None:
-        grpc = self.grpc
-        if grpc is None:
-            return
-        self._on_over(stream_id)
-        if grpc.pending_bytes > OUTBOX_BYTES_MAX:
-            self._give_up_calls(grpc)
-            grpc.fail(stream_id, Code.RESOURCE_EXHAUSTED, _UNREAD)
-        else:
-            grpc.reply(stream_id, body)
-        self._on_told()
+        try:
+            grpc = self.grpc
+            if grpc is None:
+                return
+            self._on_over(stream_id)
+            if grpc.pending_bytes > OUTBOX_BYTES_MAX:
+                self._give_up_calls(grpc)
+                grpc.fail(stream_id, Code.RESOURCE_EXHAUSTED, _UNREAD)
+            else:
+                grpc.reply(stream_id, body)
+            self._on_told()
+        except Exception as error:
+            self.fail(error)
 
     def _give_up_calls(self, grpc: GrpcServerConnection) -> None:
         """Their answers would not be read either."""
@@ -305,17 +318,32 @@ class ProxyConnection(asyncio.Protocol):
             grpc.fail(stream_id, Code.RESOURCE_EXHAUSTED, _UNREAD)
 
     def refuse(self, stream_id: int, code: int, text: str) -> None:
-        if self.grpc is not None:
-            self._on_over(stream_id)
-            self.grpc.fail(stream_id, code, text)
-            self._on_told()
+        try:
+            if self.grpc is not None:
+                self._on_over(stream_id)
+                self.grpc.fail(stream_id, code, text)
+                self._on_told()
+        except Exception as error:
+            self.fail(error)
+
+    def send_parts(self, stream_id: int, head: bytes, body: bytes) -> None:
+        """On a stream."""
+        try:
+            if self.grpc is not None:
+                self.grpc.send_parts(stream_id, head, body)
+                self._check_backlog(stream_id, self.grpc)
+        except Exception as error:
+            self.fail(error)
 
     def finish(self, stream_id: int, code: int, text: str) -> None:
         """Of a stream: nothing more is told of it."""
-        self._services.pop(stream_id, None)
-        if self.grpc is not None:
-            self.grpc.finish(stream_id, code, text)
-            self._on_told()
+        try:
+            self._services.pop(stream_id, None)
+            if self.grpc is not None:
+                self.grpc.finish(stream_id, code, text)
+                self._on_told()
+        except Exception as error:
+            self.fail(error)
 
     def _on_told(self) -> None:
         if not self.is_dirty:
@@ -327,10 +355,8 @@ class ProxyConnection(asyncio.Protocol):
         waiting: int = self.transport.get_write_buffer_size()
         return waiting + self.grpc.pending_stream_bytes(stream_id)
 
-    def check_backlog(self, stream_id: int) -> None:
-        """After something was sent on a stream."""
-        grpc = self.grpc
-        if grpc is not None and grpc.pending_stream_bytes(stream_id) > STREAM_BYTES_MAX:
+    def _check_backlog(self, stream_id: int, grpc: GrpcServerConnection) -> None:
+        if grpc.pending_stream_bytes(stream_id) > STREAM_BYTES_MAX:
             service = self._services.pop(stream_id, None)
             grpc.give_up(stream_id)
             if service is not None:
@@ -392,6 +418,12 @@ class ProxyConnection(asyncio.Protocol):
         if deadline is not None and deadline <= now:
             self._take(grpc.expire(now))
         self.flush()
+
+    def give_up_unfinished(self) -> None:
+        """Refuses the requests whose bytes have not come completely."""
+        if self.grpc is not None:
+            self._take(self.grpc.give_up_unfinished())
+            self.flush()
 
     def keep_alive(self, now: float, mute_s: float) -> None:
         """A client that has been silent for long is sent a PING; one that does not answer is dead, and so is one that

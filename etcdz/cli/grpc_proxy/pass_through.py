@@ -12,6 +12,7 @@ from etcdz.client.streams import StreamCall
 ROOM_BYTES: Final = 256 << 10
 """What a client may leave unread before the cluster is told to wait. NB: what it has sent by then comes on top, up to
 the window of the stream (etcdz/wire/client.py)."""
+REQUEST_BYTES_MAX: Final = 64 << 10
 
 
 class PassThrough:
@@ -30,6 +31,9 @@ class PassThrough:
     def on_message(self, message: bytes) -> None:
         """NB: a second one is not read, as by etcd."""
         if self._request is not None:
+            return
+        if len(message) > REQUEST_BYTES_MAX:
+            self._finish(Code.RESOURCE_EXHAUSTED, f"a request of {len(message)} bytes, and not {REQUEST_BYTES_MAX}")
             return
         self._request = message
         call = self._call

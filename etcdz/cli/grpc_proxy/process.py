@@ -82,6 +82,7 @@ class Process:
         prefix = settings.namespace + settings.resolver_prefix
         self.members = Members(self.registrar, prefix.encode("utf-8", "surrogateescape"), settings.advertise_client_url)
         self.calls.own[m.MEMBER_LIST] = self.members.answer
+        self.logs_calls = settings.logs_calls
         self.tally = CallTally()
         self.connections: set[ProxyConnection] = set()
         self.paths = HttpPaths(self.shell, own_options, client_options.tls, self._figures)
@@ -253,11 +254,14 @@ class Process:
             if is_due:
                 next_keep_alive = now + KEEP_ALIVE_EVERY_S
             self._relieve()
-            if self._unfinished.total > self._unfinished.bytes_max:
-                for holder in self._unfinished.find_overdue():
-                    holder.give_up_unfinished()
 
     def _relieve(self) -> None:
+        """Too much is held for clients that do not go on, or do not read."""
+        if self._unfinished.total > self._unfinished.bytes_max:
+            overdue = set(self._unfinished.find_overdue())
+            for connection in list(self.connections):
+                if connection.grpc in overdue:
+                    connection.give_up_unfinished()
         unsent = {connection: connection.unsent_bytes for connection in self.connections}
         total = sum(unsent.values())
         while total > UNSENT_BYTES_MAX:

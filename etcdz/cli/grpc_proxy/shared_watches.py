@@ -25,8 +25,8 @@ from etcdz.client.errors import ClientClosed, EtcdError
 from etcdz.client.retries import TOKEN_TEXTS
 from etcdz.client.streams import StreamCall
 from etcdz.proto import etcdserverpb as pb
-from etcdz.proto.fields import encode_varint
-from etcdz.proto.tags import WATCH_ID
+from etcdz.proto.fields import encode_varint, message_field
+from etcdz.proto.tags import RESPONSE_HEADER, WATCH_ID
 
 REOPEN_FIRST_S: Final = 0.01
 REOPEN_FACTOR: Final = 1.5
@@ -47,6 +47,13 @@ class Kind(NamedTuple):
     needs_leader: bool
 
 
+class Told(NamedTuple):
+    """A WatchResponse but for its watch_id, which belongs between the two. body: shared by all who are told the same"""
+
+    header: bytes
+    body: bytes
+
+
 class Receiver(Protocol):
     """A client's watch.
 
@@ -62,8 +69,7 @@ class Receiver(Protocol):
     def on_created(self) -> None:
         """NB: again, if it has to be made anew."""
 
-    def on_body(self, body: bytes) -> None:
-        """body: a WatchResponse without its watch_id"""
+    def on_told(self, told: "Told") -> None: ...
 
     def on_canceled(self, response: Any) -> None:
         """It is over. response: a WatchResponse that says why"""
@@ -142,18 +148,16 @@ class Shared:
     def _tell(self, response: Any) -> None:
         first = response.events[0].kv.mod_revision
         self._owner.namespace.leave_events(response)
-        response.watch_id = 0
-        whole = response.SerializeToString()
-        bare = b""
+        whole, bare = _encode(response), None
         self._owner.coalesced += max(0, len(self.receivers) - 1)
         for receiver in list(self.receivers):
             if first < receiver.next_revision:
                 self._tell_rest(receiver, response)
             elif receiver.prev or not self.prev:
-                receiver.on_body(whole)
+                receiver.on_told(whole)
             else:
-                bare = bare or _without_prev(response)
-                receiver.on_body(bare)
+                bare = bare or _encode(_without_prev(response))
+                receiver.on_told(bare)
 
     def _tell_rest(self, receiver: Receiver, response: Any) -> None:
         """Some of the events it knows already, or is not to know."""
@@ -162,26 +166,32 @@ class Shared:
         del part.events[:]
         part.events.extend([e for e in response.events if e.kv.mod_revision >= receiver.next_revision])
         if part.events:
-            receiver.on_body(part.SerializeToString() if receiver.prev else _without_prev(part))
+            receiver.on_told(_encode(part if receiver.prev else _without_prev(part)))
 
     def _tell_progress(self, response: Any) -> None:
-        response.watch_id = 0
-        body = response.SerializeToString()
+        told = _encode(response)
         for receiver in list(self.receivers):
             if receiver.progress and receiver.next_revision <= self.next_revision:
-                receiver.on_body(body)
+                receiver.on_told(told)
 
 
-def _without_prev(response: Any) -> bytes:
+def _encode(response: Any) -> Told:
+    """NB: in the order of the fields' numbers, as everybody else sends them."""
+    header = message_field(RESPONSE_HEADER, response.header.SerializeToString())
+    rest = pb.WatchResponse(events=response.events)
+    return Told(header, rest.SerializeToString())
+
+
+def _without_prev(response: Any) -> Any:
     bare = pb.WatchResponse()
     bare.CopyFrom(response)
     for event in bare.events:
         event.ClearField("prev_kv")
-    return bare.SerializeToString()
+    return bare
 
 
 def with_id(watch_id: int) -> bytes:
-    """The field that goes with a body."""
+    """The field that goes between."""
     return WATCH_ID + encode_varint(watch_id & (1 << 64) - 1) if watch_id else b""
 
 
