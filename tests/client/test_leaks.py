@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 
 ROUNDS, ROUNDS_LONG = 100, 1_000
 GROWTH_BYTES = 4 << 20
-"""Of the process, at most, by whatever it does. A client that were left would take 50,000 and more."""
+"""Of the process, at most, by whatever it does. A client that is left with its threads takes 100,000 and more."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
