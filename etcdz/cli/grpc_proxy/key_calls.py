@@ -13,6 +13,7 @@ from etcdz.cli.grpc_proxy.callers import Caller, has_token
 from etcdz.cli.grpc_proxy.namespace import Namespace
 from etcdz.cli.grpc_proxy.range_cache import RangeCache, Span
 from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.tags import RESPONSE_HEADER
 
 
 class Forward(NamedTuple):
@@ -41,6 +42,8 @@ class KeyCalls:
     def __init__(self, prefix: bytes, keeps: bool = True) -> None:
         self.cache = RangeCache()
         self._keeps = keeps
+        self._written = 0
+        """The revision of the last write that was answered."""
         self._namespace = Namespace(prefix)
         self.readers: dict[int, Reader] = {
             m.RANGE: self._range,
@@ -76,8 +79,10 @@ class KeyCalls:
         span, revision, stamp = Span(request.key, request.range_end), request.revision, self.cache.stamp
 
         def keep(answer: bytes) -> bytes:
+            is_behind = _revision_of(answer) < self._written
             answer = self._leave_range(answer) if self._namespace else answer
-            self.cache.add(known, span, revision, answer, stamp)
+            if not is_behind:  # of a member that does not know yet what this proxy's clients have written
+                self.cache.add(known, span, revision, answer, stamp)
             return answer
 
         return Forward(body, keep, is_long)
@@ -118,6 +123,7 @@ class KeyCalls:
         again then."""
 
         def touch(answer: bytes) -> bytes:
+            self._written = max(self._written, _revision_of(answer))
             for span in spans:
                 self.cache.touch(span)
             if not self._namespace:
@@ -160,6 +166,14 @@ class KeyCalls:
 
 _TOUCH_ALL: Final = (m.LEASE_REVOKE, m.UNLOCK, m.RESIGN, m.CAMPAIGN, m.PROCLAIM, m.LOCK, m.AUTH_ENABLE)
 """They delete or write keys that their requests do not name, or change who may read what is kept."""
+
+
+def _revision_of(answer: bytes) -> int:
+    """That of its header, which is its first field, and short; 0: it has none there"""
+    if answer[:1] != RESPONSE_HEADER:
+        return 0
+    revision: int = pb.ResponseHeader.FromString(answer[2 : 2 + answer[1]]).revision
+    return revision
 
 
 def _written(txn: Any) -> list[Span]:
