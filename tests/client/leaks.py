@@ -20,7 +20,7 @@ from etcdz.client import aio
 from tests.cluster_process import until
 from tests.descriptors import open_links
 
-WARM: Final = 50
+WARM: Final = 30
 WAIT_S: Final = 60
 EVENT_S: Final = 120
 
