@@ -53,6 +53,7 @@ class GatewayCall(GatewayExchange):
         self._is_waiting = True
         self._begun_s = time.monotonic()
         self._tally.count_call(method.method, metadata, len(body))
+        self.begin_span(metadata)
         host.calls.begin(self, STREAM_ID, method.method, body, auth)
 
     def _fail(self, code: int, text: str) -> None:
@@ -64,15 +65,16 @@ class GatewayCall(GatewayExchange):
 
     def _give_up(self, code: int) -> None:
         if self._is_waiting:
-            self._end_call()
+            self._end_call(code)
             self._tally.ended[self._method.method, code] += 1
             self._host.streams.cancelled.setdefault(self, set()).add(STREAM_ID)
         self._pieces = None
         self._unsent_bytes = 0
 
-    def _end_call(self) -> None:
+    def _end_call(self, code: int, text: str = "") -> None:
         """It is over, as far as its client is concerned."""
         self._is_waiting = False
+        self.end_span(code, text)
         self._tally.count_time(self._method.method, time.monotonic() - self._begun_s)
 
     # ---- the answer ----
@@ -96,13 +98,13 @@ class GatewayCall(GatewayExchange):
         if not self._is_waiting:
             return
         if code:
-            self._end_call()
+            self._end_call(code, body.decode())
             self._tally.ended[self._method.method, code] += 1
             self._fail(code, body.decode())
         elif len(body) > LARGE_BYTES and may_be_large(self._method.response):
             self._answer_in_pieces([body])
         else:
-            self._end_call()
+            self._end_call(Code.OK)
             self._tally.count_answer(self._method.method, len(body))
             self._stop_timer()
             self.exchange.answer(200, encode_response(self._method.response.FromString(body)), JSON, OF_GRPC)
@@ -110,7 +112,7 @@ class GatewayCall(GatewayExchange):
     def _answer_in_pieces(self, parts: list[bytes]) -> None:
         if not self._is_waiting:
             return
-        self._end_call()
+        self._end_call(Code.OK)
         self._unsent_bytes = sum(map(len, parts))
         self._tally.count_answer(self._method.method, self._unsent_bytes)
         self._pieces = encode_large(self._method.response, self._take_parts(parts))

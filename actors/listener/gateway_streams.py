@@ -116,6 +116,7 @@ class GatewayStream(GatewayExchange):
     def _open(self) -> None:
         self._is_open = True
         self.grpc.count_begin()
+        self.begin_span(self._metadata)
         self._tell(STREAM_OPEN, b"")
         self._metadata = {}
 
@@ -216,15 +217,16 @@ class _Lines:
         self._counts = True
         self._begun_s = time.monotonic()
 
-    def count_end(self, code: int) -> None:
+    def count_end(self, code: int, text: str = "") -> None:
         """The call is over, as far as its client is concerned. One that has not begun, or is over, is not counted."""
         if self._counts:
             self._counts = False
+            self._owner.end_span(code, text)
             self._tally.ended[self._tag, code] += 1
             self._tally.count_time(self._tag, time.monotonic() - self._begun_s)
 
     def finish(self, stream_id: int, code: int, text: str) -> None:
-        self.count_end(code)
+        self.count_end(code, text)
         exchange = self._exchange
         if self._is_waiting and code:
             refuse(exchange, code, text)
@@ -241,6 +243,7 @@ class _Lines:
     def refuse(self, stream_id: int, code: int, text: str) -> None:
         """The call is refused before it has begun."""
         self._counts = False
+        self._owner.drop_span()
         self.finish(stream_id, code, text)
 
     def pending_stream_bytes(self, stream_id: int) -> int:

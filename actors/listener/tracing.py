@@ -32,7 +32,8 @@ EVERY_S: Final = 1.0
 UNSENT_BYTES_MAX: Final = 4 << 20
 RESTART_S: Final = 10.0
 """A process that has ended is followed by another one after so long."""
-_PARENT, _STATE = b"traceparent", b"tracestate"
+TRACE_PARENT: Final = b"traceparent"
+TRACE_STATE: Final = b"tracestate"
 
 
 class Host(Protocol):
@@ -67,11 +68,11 @@ class ConnectionTracer:
 
     def begin(self, path: bytes, metadata: Metadata) -> Span | None:
         """See etcdz.wire.traced_server."""
-        parent = read_traceparent(metadata[_PARENT].partition(b",")[0]) if _PARENT in metadata else None
+        parent = read_traceparent(metadata[TRACE_PARENT].partition(b",")[0]) if TRACE_PARENT in metadata else None
         if parent is not None:
             if not parent.is_sampled:
                 return None
-            state = metadata.get(_STATE, b"")
+            state = metadata.get(TRACE_STATE, b"")
             return Span(path, parent.trace_id, parent.span_id.to_bytes(8, "big"), state, time.time_ns())
         if not self._tracing.rate:
             return None

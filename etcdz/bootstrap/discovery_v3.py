@@ -11,31 +11,23 @@ from typing import Any, Final
 
 from etcdz.bootstrap.errors import DiscoveryError
 from etcdz.bootstrap.retries import Retries
+from etcdz.client import Client
+from etcdz.client.endpoints import parse_endpoints
+from etcdz.client.errors import EtcdError
+from etcdz.client.options import Options, Tls
 from etcdz.config.member import parse_initial_cluster
-from etcdz.net.blocking_channel import Channel, RpcError, connect
-from etcdz.net.tls_socket import TlsDialler
-from etcdz.proto import etcdserverpb as pb
-from etcdz.proto.text import printable
 from etcdz.telemetry import logs
-from etcdz.tls.files import TlsFiles
 from etcdz.tls.settings import TlsSettings
-from etcdz.wire.client import ClientSettings
-from etcdz.wire.header_block import Field
 
-RANGE: Final = "/etcdserverpb.KV/Range"
-PUT: Final = "/etcdserverpb.KV/Put"
-WATCH: Final = "/etcdserverpb.Watch/Watch"
-AUTHENTICATE: Final = "/etcdserverpb.Auth/Authenticate"
 WATCH_S: Final = 30.0
-"""A watch that has heard nothing for so long is begun again: nobody tells it that the service is gone."""
+"""A watch that has heard nothing for so long is left, and the service asked: it says if it refuses."""
 SIZE_MAX: Final = (1 << 63) - 1
 
 log = logs.get("supervisor")
 
 
 class Discovery:
-    """One member's way through it. endpoints: the first that answers is asked. user: empty, or a name. tls: None, those
-    that do not say https:// are asked without"""
+    """One member's way through it. user: empty, or a name. tls: None, endpoints that do not say https:// have none"""
 
     def __init__(
         self,
@@ -47,26 +39,23 @@ class Discovery:
         retries: Retries,
         tls: TlsSettings | None = None,
     ) -> None:
+        """raises DiscoveryError: an endpoint is none"""
         prefix = f"/_etcd/registry/{token}"
-        self._size_key = f"{prefix}/_config/size".encode()
-        self._members_prefix = f"{prefix}/members/".encode()
-        self._own_key = self._members_prefix + f"{member_id:x}".encode()
-        self._endpoints = endpoints
-        self._user, self._password = user
-        self._request_s = request_s
+        self._size_key = f"{prefix}/_config/size"
+        self._members_prefix = f"{prefix}/members/"
+        self._own_key = f"{self._members_prefix}{member_id:x}"
         self._retries = retries
-        self._asks_by_tls = tls is not None
-        self._tls = TlsDialler(TlsFiles(tls or TlsSettings(), log), ("h2",))
-        self._channel: Channel | None = None
-        self._metadata: tuple[Field, ...] = ()
+        try:
+            parsed = parse_endpoints(endpoints, is_secure=tls is not None)
+        except ValueError as error:
+            raise DiscoveryError(f"discovery: {error}") from None
+        self._db = Client(Options(parsed, _as_client(tls or TlsSettings()), *user, timeout_s=request_s))
 
     def join(self, own: str) -> str:
         """Take a place, wait for the others. own: name=url,... return the initial cluster. raises DiscoveryError"""
         try:
             self._persist("cluster status check", self._look)
-            self._persist(
-                "register member itself", lambda: self._call(PUT, pb.PutRequest(key=self._own_key, value=own.encode()))
-            )
+            self._persist("register member itself", lambda: self._db.put(self._own_key, own))
             while True:
                 size, members, revision = self._persist("cluster status check", self._look)
                 if len(members) >= size:
@@ -74,102 +63,49 @@ class Discovery:
                 log.info("waiting for peers from discovery service", cluster_size=size, found_peers=len(members))
                 self._watch(revision)
         finally:
-            self._hang_up()
+            self._db.close()
 
     def _persist(self, step: str, work: Any) -> Any:
         """What work() returns, once the service has done it."""
         while True:
             try:
                 done = work()
-            except RpcError as error:
-                self._hang_up()
+            except EtcdError as error:
                 self._retries.failed(step, error)
                 continue
             self._retries.worked()
             return done
 
     def _look(self) -> tuple[int, list[str], int]:
-        """(size, what the members have registered in the order in which they came, revision). raises RpcError,
+        """(size, what the members have registered in the order in which they came, revision). raises EtcdError,
         DiscoveryError"""
-        found = pb.RangeResponse.FromString(self._call(RANGE, pb.RangeRequest(key=self._size_key)))
-        if not found.kvs:
+        found = self._db.get(self._size_key)
+        if found is None:
             raise DiscoveryError("discovery: size key not found")
-        text = found.kvs[0].value
-        if not text.isdigit() or not 0 < int(text) <= SIZE_MAX:
+        if not found.value.isdigit() or not 0 < int(found.value) <= SIZE_MAX:
             raise DiscoveryError("discovery: size key is bad")
-        size, end = int(text), self._members_prefix[:-1] + b"0"
-        listed = pb.RangeResponse.FromString(
-            self._call(RANGE, pb.RangeRequest(key=self._members_prefix, range_end=end))
-        )
-        rows = sorted(listed.kvs, key=lambda kv: kv.create_revision)
-        members = [(kv.key, kv.value.decode("utf-8", "replace").strip()) for kv in rows]
-        for key, value in members:
+        size = int(found.value)
+        listed = self._db.page(prefix=self._members_prefix, sort="create")
+        rows = [(kv.key.decode("utf-8", "replace"), kv.value.decode("utf-8", "replace").strip()) for kv in listed.kvs]
+        for key, value in rows:
             if "=" not in value:
-                log.warn("invalid peer info returned from discovery service", member_key=key.decode("utf-8", "replace"))
-        members = [(key, value) for key, value in members if "=" in value]
+                log.warn("invalid peer info returned from discovery service", member_key=key)
+        members = [(key, value) for key, value in rows if "=" in value]
         if len(members) >= size and all(key != self._own_key for key, _ in members[:size]):
             raise DiscoveryError("discovery: cluster is full")
-        return size, [value for _, value in members], listed.header.revision
+        return size, [value for _, value in members], listed.revision
 
     def _watch(self, revision: int) -> None:
         """Until something has changed since then, or may have."""
         try:
-            stream = self._connected().stream(WATCH, metadata=self._metadata)
-            create = pb.WatchRequest()
-            create.create_request.key = self._members_prefix
-            create.create_request.range_end = self._members_prefix[:-1] + b"0"
-            create.create_request.start_revision = revision + 1
-            stream.send(create.SerializeToString())
-            while (message := stream.recv(WATCH_S)) is not None:
-                if pb.WatchResponse.FromString(message).events:
-                    break
-            stream.cancel()
-        except (RpcError, TimeoutError):
-            self._hang_up()
+            with self._db.watch(prefix=self._members_prefix, start=revision + 1) as events:
+                events.get(WATCH_S)
+        except (EtcdError, TimeoutError):
+            return  # who looks again finds out
 
-    def _call(self, path: str, message: Any) -> bytes:
-        return self._connected().unary(path, message.SerializeToString(), self._request_s, self._metadata)
 
-    def _connected(self) -> Channel:
-        """raises RpcError: no endpoint answers, or the user is refused"""
-        if self._channel is not None:
-            return self._channel
-        failure = RpcError(14, "no endpoint")
-        for endpoint in self._endpoints:
-            channel = self._channel_to(endpoint)
-            try:
-                self._metadata = self._sign_in(channel)
-            except RpcError as error:
-                channel.close()
-                failure = error
-                continue
-            self._channel = channel
-            return channel
-        raise failure
-
-    def _channel_to(self, endpoint: str) -> Channel:
-        """Connects when first used."""
-        scheme, _, address = endpoint.rpartition("://")
-        if scheme != "https" and (scheme or not self._asks_by_tls):
-            return Channel(endpoint)
-        host = address.rpartition(":")[0].strip("[]")
-        settings = ClientSettings(authority=address.encode(), scheme=b"https")
-        return Channel(address, lambda target, timeout_s: self._tls.wrap(connect(target, timeout_s), host), settings)
-
-    def _sign_in(self, channel: Channel) -> tuple[Field, ...]:
-        """Metadata of the calls. Asks something in any case, so that an endpoint that is away is passed over."""
-        if not self._user:
-            request = pb.RangeRequest(key=self._size_key, serializable=True)
-            channel.unary(RANGE, request.SerializeToString(), self._request_s)
-            return ()
-        request_ = pb.AuthenticateRequest(name=self._user, password=self._password)
-        answer = channel.unary(AUTHENTICATE, request_.SerializeToString(), self._request_s)
-        return ((b"token", printable(pb.AuthenticateResponse.FromString(answer).token).encode()),)
-
-    def _hang_up(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+def _as_client(tls: TlsSettings) -> Tls:
+    return Tls(tls.trusted_ca_file, tls.cert_file, tls.key_file, tls.server_name, skip_verify=tls.insecure_skip_verify)
 
 
 def _initial_cluster(values: list[str]) -> str:

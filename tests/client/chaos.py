@@ -14,8 +14,8 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -117,8 +117,10 @@ class SecureCluster:
             time.sleep(0.1)
 
     def move_leader(self) -> None:
-        leader = self.leader()
-        with self.root(leader) as db:
+        again_until_done(self._move_leader)
+
+    def _move_leader(self) -> None:
+        with self.root(self.leader()) as db:
             own = db.maintenance.status().member_id
             others = [each.id for each in db.members.list() if each.id != own]
             db.maintenance.move_leader(others[0])
@@ -130,6 +132,9 @@ class SecureCluster:
 
     def end_tokens(self) -> None:
         """Of the user: all members forget them."""
+        again_until_done(self._change_password)
+
+    def _change_password(self) -> None:
         with self.root() as db:
             db.auth.user_change_password("u", "p")
 
@@ -145,13 +150,30 @@ class SecureCluster:
         """All of its processes stand still."""
         supervisor = psutil.Process(member.pid)
         processes = [supervisor, *supervisor.children(recursive=True)]
-        for process in processes:
-            process.send_signal(signal.SIGSTOP)
+        _send(processes, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in reversed(processes):
-                process.send_signal(signal.SIGCONT)
+            _send(reversed(processes), signal.SIGCONT)
+
+
+def _send(processes: Iterable[psutil.Process], signum: signal.Signals) -> None:
+    """To those that are still there."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signum)
+
+
+def again_until_done(order: Callable[[], None]) -> None:
+    """On a busy machine an election, or a process that has just ended, may be in its way at any moment."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return order()
+        except EtcdError:
+            if time.monotonic() > give_up_at:
+                raise
+        time.sleep(0.1)
 
 
 class Write(NamedTuple):

@@ -153,7 +153,6 @@ def test_no_event_is_missed_by_a_slow_consumer(member: Member, monkeypatch: pyte
         revisions = [db.put("k", VALUE).revision for _ in range(300)]
         db.put("other", "v")
         assert other.get(120).text == "v"
-        assert len(slow._watcher.events) < 200, "most of them the server keeps"
         assert [slow.get(120).revision for _ in revisions] == revisions
         revisions = [db.put("k", VALUE).revision for _ in range(10)]
         assert [slow.get(120).revision for _ in revisions] == revisions

@@ -221,8 +221,8 @@ def test_many_put_into_a_priority_queue_at_once(db: Any) -> None:
 
     with started(*[lambda number=number: work(number) for number in range(3)]) as raised:
         pass
-    found = [queue.get(timeout=LONG_S).decode().split() for _ in range(15)]
     assert raised == []
+    found = [queue.get(timeout=LONG_S).decode().split() for _ in range(15)]
     for number in range(3):
         assert [entry for who, entry in found if who == str(number)] == list("01234")
 
@@ -382,3 +382,16 @@ def test_recipes_and_a_mirror_with_asyncio(run: Any) -> None:
             len(cache)
 
     run(work)
+
+
+def test_what_was_promised_of_recipes_works_as_it_was_written(db: Any) -> None:
+    db.namespace("app/")
+    db.queue("q").put(b"x")
+    db.barrier("b").wait()
+    with db.rwlock("r").read():
+        db.put("svc/a", "1")
+    cache = db.mirror(prefix="svc/")
+    rev = db.put("svc/a", "2").revision
+    cache.wait(rev)
+    assert cache["svc/a"].text == "2"
+    cache.close()

@@ -8,7 +8,7 @@ import pytest
 from tests.docs.walkthrough import Walkthrough, blocks_of, pattern_of
 from tests.etcd_process import free_port
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial"
 OPERATING = ROOT / "docs" / "operating"

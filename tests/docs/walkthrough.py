@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, Self
 from tests.etcd_process import READY
 
 _BLOCK: Final = re.compile(r"(<!-- goes on -->\n)?^```(sh|text|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-LIMIT_S: Final = 120
+LIMIT_S: Final = 300
 _PATIENCE: Final = {"ETCDCTL_COMMAND_TIMEOUT": f"{LIMIT_S}s", "ETCDCTL_DIAL_TIMEOUT": f"{LIMIT_S}s"}
 
 

@@ -17,7 +17,7 @@ CLIENT: Final = Path("config/etcdz-client")
 BUILT: Final = ("actors", "config", "etcdz", "supervisor")
 ALL: Final = (*BUILT, "docs", "tests", ".ci")
 _LEFT_BY_RUNS: Final = shutil.ignore_patterns(".*_cache", "__pycache__")
-BUILD_S: Final = 300
+BUILD_S: Final = 600
 
 
 def copy_sources(target: Path, folders: Iterable[str] = BUILT) -> Path:

@@ -13,10 +13,10 @@ from etcdz import __version__
 from tests.etcd_process import Etcdz
 from tests.packaging.distributions import CLIENT, ROOT, build, files_of, unpack
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(900)]
 PROJECT = tomllib.loads((ROOT / CLIENT / "pyproject.toml").read_text())
 BOTH = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LIMIT_S = 60
+LIMIT_S = 240
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,11 @@ class JsonCall(NamedTuple):
     def __repr__(self) -> str:
         return f"{self.path} {self.spare or self.text}"
 
+    @property
+    def own_text(self) -> str:
+        """The body for etcdz."""
+        return self.text if self.spare is None else self.spare
+
 
 def draw_json_call(rng: Random, base: int, newest: int) -> JsonCall:
     """As generate.draw_call. base: of the store when the conversation began"""

@@ -71,7 +71,7 @@ def left_in(member: Member) -> set[str]:
 @pytest.fixture
 def short() -> Iterator[Path]:
     """A directory in which sockets can be bound by name."""
-    with tempfile.TemporaryDirectory() as path:
+    with tempfile.TemporaryDirectory(dir="/tmp") as path:
         yield Path(path)
 
 

@@ -15,6 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from etcdz.proto import etcdserverpb as pb
 from tests.etcd_process import Etcdz
+from tests.parity.json_calls import Gateway
 from tests.process.load import open_channel, unary
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -96,6 +97,28 @@ def test_spans_are_those_that_etcd_makes(collector: tuple[Collector, str], tmp_p
     assert {span.status.code for span in (put, late, watch)} == {Status.STATUS_CODE_UNSET}
     assert found.resources[0] == {"service.name": "kv", "service.instance.id": "one"}
     assert len(found.wait(3)) == 3, "neither calls whose parent is not sampled, nor at rate 0 those without one"
+
+
+def test_calls_and_streams_of_the_gateway_have_spans(collector: tuple[Collector, str], tmp_path: Path) -> None:
+    found, address = collector
+    with Etcdz(tmp_path, *FLAGS, f"--experimental-distributed-tracing-address={address}") as member:
+        gateway = Gateway(member.target)
+        gateway.call("/v3/kv/put", '{"key":"YQ=="}')
+        gateway.call("/v3/kv/put", '{"key":"YQ=="}', {"traceparent": SAMPLED[0][1]})
+        gateway.call("/v3/kv/range", '{"key":"YQ==","revision":99}', {"Grpc-Metadata-Traceparent": SAMPLED[0][1]})
+        gateway.call("/v3/lease/keepalive", '{"ID":1}{"ID":2}', {"traceparent": SAMPLED[0][1]})
+        gateway.stream("/v3/watch", '{"create_request":{"key":"YQ=="}}', 1, {"traceparent": SAMPLED[0][1]})
+        spans = found.wait(4)
+        gateway.close()
+        member.stop()
+    assert [(span.name, attributes_of(span)["rpc.grpc.status_code"]) for span in spans] == [
+        ("etcdserverpb.KV/Put", 0),
+        ("etcdserverpb.KV/Range", grpc.StatusCode.OUT_OF_RANGE.value[0]),
+        ("etcdserverpb.Lease/LeaseKeepAlive", 0),
+        ("etcdserverpb.Watch/Watch", grpc.StatusCode.CANCELLED.value[0]),
+    ]
+    assert {attributes_of(span)["net.sock.peer.addr"] for span in spans} == {"127.0.0.1"}
+    assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in spans} == {(TRACE, PARENT)}
 
 
 def _ask(channel: grpc.Channel) -> None:

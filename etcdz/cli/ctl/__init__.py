@@ -27,6 +27,7 @@ printers/        one file per output
 With ETCDCTL_API=2 etcdz/cli/ctl_v2 takes its place.
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -35,13 +36,10 @@ from collections.abc import Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """return the exit status. NB: who is interrupted, or whose reader has gone, ends by that signal, as etcdctl does"""
-    if os.environ.get("ETCDCTL_API") == "2":
-        from etcdz.cli.ctl_v2.tree import run
-    else:
-        from etcdz.cli.ctl.tree import run
-
+    package = "ctl_v2" if os.environ.get("ETCDCTL_API") == "2" else "ctl"
+    tree = importlib.import_module(f"etcdz.cli.{package}.tree")  # by name: each has what it needs of the other
     try:
-        return run(list(sys.argv[1:] if argv is None else argv))
+        return int(tree.run(list(sys.argv[1:] if argv is None else argv)))
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
     except BrokenPipeError:

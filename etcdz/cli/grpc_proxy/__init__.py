@@ -10,8 +10,10 @@ process.py        what all connections share; sockets, the loop, the end
 connection.py     one client's connection
 callers.py        what a call says of who asks
 calls.py          calls with one answer, on their way
+turns.py          which of those with large answers is next
 key_calls.py      what is to be read of those about keys: cache and namespace
 range_cache.py    answers to serializable ranges, until a write touches them
+ordering.py       reads that never go back
 namespace.py      keys with a prefix and without
 client_watches.py one client's Watch stream
 shared_watches.py the watches at the cluster, each for many clients

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from etcdz import limits
 from etcdz.api.errors import Code
 from etcdz.cli.grpc_proxy.callers import Caller, requires_leader
-from etcdz.cli.grpc_proxy.shared_watches import Kind, SharedWatches, with_id
+from etcdz.cli.grpc_proxy.shared_watches import Kind, SharedWatches, Told, with_id
 from etcdz.client import methods
 from etcdz.client.errors import ClientClosed
 from etcdz.client.pending import Call
@@ -27,7 +27,7 @@ _ALL: Final = b"\0"
 class ClientWatch:
     """One watch of a client: a Receiver."""
 
-    __slots__ = ("_owner", "caller", "kind", "next_revision", "prev", "progress", "watch_id", "_head")
+    __slots__ = ("_id_field", "_owner", "caller", "kind", "next_revision", "prev", "progress", "watch_id")
 
     def __init__(self, owner: "ClientWatches", create: Any) -> None:
         self._owner = owner
@@ -39,20 +39,20 @@ class ClientWatch:
         self.prev = create.prev_kv
         self.progress = create.progress_notify
         self.watch_id = create.watch_id
-        self._head = b""
+        self._id_field = b""
 
     def is_valid(self) -> bool:
         return not self.kind.end or self.kind.end == _ALL or self.kind.end > self.kind.key
 
     def name(self) -> None:
         """Its id is known."""
-        self._head = with_id(self.watch_id)
+        self._id_field = with_id(self.watch_id)
 
     def on_created(self) -> None:
         self._owner.on_created(self)
 
-    def on_body(self, body: bytes) -> None:
-        self._owner.stream.send_parts(self._head, body)
+    def on_told(self, told: Told) -> None:
+        self._owner.stream.send_parts(told.header + self._id_field, told.body)
 
     def on_canceled(self, response: Any) -> None:
         self._owner.on_canceled(self, response)
@@ -71,6 +71,7 @@ class ClientWatches:
         self._watches: dict[int, ClientWatch] = {}
         self._next_id = 0
         self._queue: deque[Any] = deque()
+        self._queue_bytes = 0
         self._making: ClientWatch | None = None
         self._call: Call | None = None
         self._header = pb.ResponseHeader()
@@ -84,7 +85,8 @@ class ClientWatches:
         except DecodeError as problem:
             self.end(Code.INTERNAL, f"grpc: failed to unmarshal the received message {problem}")
             return
-        if len(self._queue) >= limits.WATCH_REQUESTS_PENDING:
+        self._queue_bytes += len(message)
+        if len(self._queue) >= limits.WATCH_REQUESTS_PENDING or self._queue_bytes > limits.UNREAD_BYTES_MAX:
             self.end(Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests")
             return
         self._queue.append(request)
@@ -118,13 +120,15 @@ class ClientWatches:
     def _go_on(self) -> None:
         while self._queue and self._making is None and not self._is_over:
             request = self._queue.popleft()
+            if not self._queue:
+                self._queue_bytes = 0
             kind = request.WhichOneof("request_union")
             if kind == "create_request":
                 self._make(request.create_request)
             elif kind == "cancel_request":
                 self._cancel(request.cancel_request.watch_id)
             elif kind == "progress_request":
-                self._tell_progress()
+                self._ask_progress()
 
     # ---- a watch is made ----
 
@@ -215,8 +219,13 @@ class ClientWatches:
             self._shared.leave(watch)
             self._send(pb.WatchResponse(header=self._header, watch_id=watch_id, canceled=True))
 
-    def _tell_progress(self) -> None:
-        """Not yet."""
+    def _ask_progress(self) -> None:
+        """Answered once everything is told that was there when it was asked."""
+        self._shared.ask_progress(list(self._watches.values()), self._on_progress)
+
+    def _on_progress(self, header: Any) -> None:
+        if not self._is_over:
+            self._send(pb.WatchResponse(header=header or self._header, watch_id=NO_ID))
 
     def _send(self, response: Any) -> None:
         self.stream.send(response.SerializeToString())

@@ -2,7 +2,8 @@
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -41,20 +42,32 @@ def start(arguments: list[str], values: Values) -> int:
     """Serves until a signal ends this process."""
     if parse_bool(values["debug"]):
         logs.set_level("debug")
-    try:
-        s.check_arguments(values)
-        settings = s.settings_of(values, ())
-        own_tls = _own_tls(settings)
-        listening = _listen(settings.listen_addr)
-        log.info("listening for gRPC proxy client requests", address=settings.listen_addr)
-        settings = settings._replace(endpoints=_endpoints(values))
-        process = Process(settings, _cluster_options(settings), _own_options(settings, own_tls), _files(own_tls))
-        metrics = _listen_metrics(settings.metrics_addr)
-    except (SettingsError, TlsError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    with ExitStack() as opened:
+        try:
+            run = _prepare(values, opened)
+        except (SettingsError, TlsError, OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        return run()
+
+
+def _prepare(values: Values, opened: ExitStack) -> Callable[[], int]:
+    """return what serves, and then has the exit status. opened: its sockets
+
+    raises  SettingsError, TlsError, OSError, ValueError: it cannot start
+    """
+    s.check_arguments(values)
+    settings = s.settings_of(values, ())
+    own_tls = _own_tls(settings)
+    listening = opened.enter_context(_listen(settings.listen_addr))
+    log.info("listening for gRPC proxy client requests", address=settings.listen_addr)
+    settings = settings._replace(endpoints=_endpoints(values))
+    process = Process(settings, _cluster_options(settings), _own_options(settings, own_tls), _files(own_tls))
+    metrics = _listen_metrics(settings.metrics_addr)
+    if metrics is not None:
+        opened.enter_context(metrics)
     is_secure = own_tls is not None and settings.metrics_addr.startswith("https:")
-    return process.run(listening, metrics, is_secure)
+    return lambda: process.run(listening, metrics, is_secure)
 
 
 # ---- TLS ----

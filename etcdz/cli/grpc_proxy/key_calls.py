@@ -13,17 +13,16 @@ from etcdz.cli.grpc_proxy.callers import Caller, has_token
 from etcdz.cli.grpc_proxy.namespace import Namespace
 from etcdz.cli.grpc_proxy.range_cache import RangeCache, Span
 from etcdz.proto import etcdserverpb as pb
-
-NO_GREATER_REVISION: Final = (
-    "etcdclient: no cluster members have a revision higher than the previously received revision"
-)
+from etcdz.proto.tags import RESPONSE_HEADER
 
 
 class Forward(NamedTuple):
-    """body: to be sent to the cluster; then: makes of its answer the one for the client"""
+    """body: to be sent to the cluster; then: makes of its answer the one for the client; is_long: the answer may be
+    large"""
 
     body: bytes
     then: Callable[[bytes], bytes] | None = None
+    is_long: bool = False
 
 
 class Answer(NamedTuple):
@@ -38,10 +37,13 @@ _EMPTY_KEY: Final = Answer(api.EMPTY_KEY.code, api.EMPTY_KEY.text.encode())
 
 
 class KeyCalls:
-    """cache: of all clients"""
+    """cache: of all clients; keeps: whether it is used"""
 
-    def __init__(self, prefix: bytes) -> None:
+    def __init__(self, prefix: bytes, keeps: bool = True) -> None:
         self.cache = RangeCache()
+        self._keeps = keeps
+        self._written = 0
+        """The revision of the last write that was answered."""
         self._namespace = Namespace(prefix)
         self.readers: dict[int, Reader] = {
             m.RANGE: self._range,
@@ -60,14 +62,15 @@ class KeyCalls:
     def _range(self, body: bytes, caller: Caller) -> Forward | Answer:
         """NB: what a caller with a token is answered depends on its rights, and is not kept."""
         request = pb.RangeRequest.FromString(body)
-        may_keep = not has_token(caller)
+        may_keep = self._keeps and not has_token(caller)
         if self._namespace:
             if not request.key:
                 return _EMPTY_KEY
             self._namespace.enter(request)
             body = request.SerializeToString()
+        is_long = bool(request.range_end) and not request.count_only
         if not may_keep:
-            return Forward(body, self._leave_range if self._namespace else None)
+            return Forward(body, self._leave_range if self._namespace else None, is_long)
         is_serializable = request.serializable
         request.serializable = True
         known = request.SerializeToString(deterministic=True)
@@ -76,11 +79,13 @@ class KeyCalls:
         span, revision, stamp = Span(request.key, request.range_end), request.revision, self.cache.stamp
 
         def keep(answer: bytes) -> bytes:
+            is_behind = _revision_of(answer) < self._written
             answer = self._leave_range(answer) if self._namespace else answer
-            self.cache.add(known, span, revision, answer, stamp)
+            if not is_behind:  # of a member that does not know yet what this proxy's clients have written
+                self.cache.add(known, span, revision, answer, stamp)
             return answer
 
-        return Forward(body, keep)
+        return Forward(body, keep, is_long)
 
     def _leave_range(self, answer: bytes) -> bytes:
         response = pb.RangeResponse.FromString(answer)
@@ -118,6 +123,7 @@ class KeyCalls:
         again then."""
 
         def touch(answer: bytes) -> bytes:
+            self._written = max(self._written, _revision_of(answer))
             for span in spans:
                 self.cache.touch(span)
             if not self._namespace:
@@ -160,6 +166,14 @@ class KeyCalls:
 
 _TOUCH_ALL: Final = (m.LEASE_REVOKE, m.UNLOCK, m.RESIGN, m.CAMPAIGN, m.PROCLAIM, m.LOCK, m.AUTH_ENABLE)
 """They delete or write keys that their requests do not name, or change who may read what is kept."""
+
+
+def _revision_of(answer: bytes) -> int:
+    """That of its header, which is its first field, and short; 0: it has none there"""
+    if answer[:1] != RESPONSE_HEADER:
+        return 0
+    revision: int = pb.ResponseHeader.FromString(answer[2 : 2 + answer[1]]).revision
+    return revision
 
 
 def _written(txn: Any) -> list[Span]:

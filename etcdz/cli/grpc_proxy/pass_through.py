@@ -1,5 +1,6 @@
 """A stream from the cluster to one client: one request, many answers, no faster than the client reads them."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from etcdz.api.errors import Code
@@ -11,12 +12,16 @@ from etcdz.client.streams import StreamCall
 ROOM_BYTES: Final = 256 << 10
 """What a client may leave unread before the cluster is told to wait. NB: what it has sent by then comes on top, up to
 the window of the stream (etcdz/wire/client.py)."""
+REQUEST_BYTES_MAX: Final = 64 << 10
 
 
 class PassThrough:
-    """stream: the client's"""
+    """stream: the client's; over: told once, when it has ended"""
 
-    def __init__(self, shell: Any, stream: Any, path: bytes, caller: Caller) -> None:
+    def __init__(
+        self, shell: Any, stream: Any, path: bytes, caller: Caller, over: Callable[["PassThrough"], object]
+    ) -> None:
+        self._over = over
         self._shell = shell
         self._stream = stream
         self._call = StreamCall(Method(path, False), metadata=caller)
@@ -27,22 +32,26 @@ class PassThrough:
         """NB: a second one is not read, as by etcd."""
         if self._request is not None:
             return
+        if len(message) > REQUEST_BYTES_MAX:
+            self._finish(Code.RESOURCE_EXHAUSTED, f"a request of {len(message)} bytes, and not {REQUEST_BYTES_MAX}")
+            return
         self._request = message
         call = self._call
         call.open, call.message, call.end = self._on_open, self._on_answer, self._on_end
         try:
             self._shell.core.stream(call)
         except ClientClosed as error:
-            self._stream.finish(Code.UNAVAILABLE, error.text)
+            self._finish(Code.UNAVAILABLE, error.text)
             return
         self._shell.schedule()
 
     def on_end(self) -> None:
         """The client has said all; without a request there is nothing to answer."""
         if self._request is None:
-            self._stream.finish(Code.INTERNAL, "EOF")
+            self._finish(Code.INTERNAL, "EOF")
 
     def on_cancel(self) -> None:
+        self._over(self)
         self._call.cancel()
         self._shell.schedule()
 
@@ -65,6 +74,10 @@ class PassThrough:
 
     def _on_end(self, error: EtcdError | None) -> None:
         if error is None:
-            self._stream.finish(0, "")
+            self._finish(0, "")
         else:
-            self._stream.finish(error.code, error.text)
+            self._finish(error.code, error.text)
+
+    def _finish(self, code: int, text: str) -> None:
+        self._over(self)
+        self._stream.finish(code, text)

@@ -16,7 +16,7 @@ import uvloop
 
 from etcdz import limits
 from etcdz.api import methods as m
-from etcdz.api.errors import Code
+from etcdz.api.errors import REQUEST_TOO_MANY_REQUESTS, Code
 from etcdz.cli.grpc_proxy import figures
 from etcdz.cli.grpc_proxy.callers import Caller
 from etcdz.cli.grpc_proxy.calls import Calls
@@ -26,6 +26,7 @@ from etcdz.cli.grpc_proxy.http_paths import HttpPaths
 from etcdz.cli.grpc_proxy.keep_alives import KeepAlives
 from etcdz.cli.grpc_proxy.key_calls import KeyCalls
 from etcdz.cli.grpc_proxy.members import Members
+from etcdz.cli.grpc_proxy.ordering import Ordering
 from etcdz.cli.grpc_proxy.pass_through import PassThrough
 from etcdz.cli.grpc_proxy.settings import Settings
 from etcdz.cli.grpc_proxy.shared_watches import SharedWatches
@@ -52,12 +53,17 @@ log = logs.get()
 
 MESSAGE_BYTES_MAX: Final = 4 << 20
 """Of a request, as grpc-go has it where nobody says otherwise."""
+UNSENT_BYTES_MAX: Final = 512 << 20
+"""What all clients together may leave unread; beyond, those with most lose their connections."""
+CORK_BYTES: Final = 256 << 10
+"""Of one client's large answers that are written before the others have their turn."""
 TIMER_S: Final = 0.25
 KEEP_ALIVE_EVERY_S: Final = 1.0
 DRAIN_S: Final = 2.0
 ACCEPT_PAUSE_S: Final = 0.1
-PASS_THROUGHS_MAX: Final = 1024
-"""Streams from the cluster at a time; each may hold a window's worth for a client that does not read."""
+LONG_STREAMS_MAX: Final = 64
+"""Snapshots and streamed ranges at a time; each may hold a window's worth for a client that does not read."""
+_LONG_STREAMS: Final = (m.SNAPSHOT, m.RANGE_STREAM)
 
 
 class Process:
@@ -68,14 +74,15 @@ class Process:
     ) -> None:
         self.settings = settings
         self.shell = Loop(client_options)
-        self.keys = KeyCalls(settings.namespace.encode("utf-8", "surrogateescape"))
-        self.calls = Calls(self.keys, self.shell, settings.send_bytes_max)
+        self.keys = KeyCalls(settings.namespace.encode("utf-8", "surrogateescape"), keeps=not settings.is_ordered)
+        self.calls = Calls(self.keys, self.shell, settings.send_bytes_max, Ordering() if settings.is_ordered else None)
         self.watches = SharedWatches(self.shell, self.keys.namespace)
         self.keep_alives = KeepAlives(self.shell)
         self.registrar = Client(client_options)
         prefix = settings.namespace + settings.resolver_prefix
         self.members = Members(self.registrar, prefix.encode("utf-8", "surrogateescape"), settings.advertise_client_url)
         self.calls.own[m.MEMBER_LIST] = self.members.answer
+        self.logs_calls = settings.logs_calls
         self.tally = CallTally()
         self.connections: set[ProxyConnection] = set()
         self.paths = HttpPaths(self.shell, own_options, client_options.tls, self._figures)
@@ -89,12 +96,13 @@ class Process:
         self._server_settings = ServerSettings(
             message_bytes_max=MESSAGE_BYTES_MAX,
             max_concurrent_streams=settings.streams_max,
+            cork_bytes=CORK_BYTES,
             keepalive=rules_of_flags(
                 settings.keepalive_min_s, settings.keepalive_interval_s, settings.keepalive_timeout_s
             ),
         )
         self._dirty: list[ProxyConnection] = []
-        self._passing = 0
+        self._long_streams: set[PassThrough] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- for connections ----
@@ -112,7 +120,13 @@ class Process:
         if tag == m.RANGE_STREAM and self.settings.namespace:
             stream.finish(Code.UNIMPLEMENTED, "RangeStream is not served in a namespace")
             return None
-        return PassThrough(self.shell, stream, path, caller)
+        if tag in _LONG_STREAMS and len(self._long_streams) >= LONG_STREAMS_MAX:
+            stream.finish(REQUEST_TOO_MANY_REQUESTS.code, REQUEST_TOO_MANY_REQUESTS.text)
+            return None
+        passing = PassThrough(self.shell, stream, path, caller, self._long_streams.discard)
+        if tag in _LONG_STREAMS:
+            self._long_streams.add(passing)
+        return passing
 
     def serve_http(self, connection: ProxyConnection, request: Request) -> None:
         self.paths.serve(connection, request)
@@ -239,9 +253,22 @@ class Process:
                     connection.fail(error)
             if is_due:
                 next_keep_alive = now + KEEP_ALIVE_EVERY_S
-            if self._unfinished.total > self._unfinished.bytes_max:
-                for holder in self._unfinished.find_overdue():
-                    holder.give_up_unfinished()
+            self._relieve()
+
+    def _relieve(self) -> None:
+        """Too much is held for clients that do not go on, or do not read."""
+        if self._unfinished.total > self._unfinished.bytes_max:
+            overdue = set(self._unfinished.find_overdue())
+            for connection in list(self.connections):
+                if connection.grpc in overdue:
+                    connection.give_up_unfinished()
+        unsent = {connection: connection.unsent_bytes for connection in self.connections}
+        total = sum(unsent.values())
+        while total > UNSENT_BYTES_MAX:
+            worst = max(unsent, key=lambda connection: unsent[connection])
+            total -= unsent.pop(worst)
+            log.warn("a client does not read what it is told", remote_addr=worst.remote)
+            worst.transport.abort()
 
     async def _sync(self) -> None:
         """Who the members are, again and again (--endpoints-auto-sync-interval)."""

@@ -10,6 +10,8 @@ Source: etcd 3.5 grpcproxy/cache, which keeps as many; it does not look at write
 from collections import OrderedDict, deque
 from typing import Final, NamedTuple
 
+from etcdz.watch.ranges import Range, RangeMap
+
 ENTRIES_MAX: Final = 2048
 BYTES_MAX: Final = 64 << 20
 ENTRY_BYTES_MAX: Final = 1 << 20
@@ -23,6 +25,10 @@ class Span(NamedTuple):
 
     key: bytes
     end: bytes
+
+    @property
+    def bounds(self) -> Range:
+        return self.key, None if self.end == _END else self.end
 
     def meets(self, other: "Span") -> bool:
         return self._begins_before(other) and other._begins_before(self)
@@ -46,6 +52,8 @@ class RangeCache:
         self.hits = self.misses = 0
         self.stamp = 0
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._of_spans: RangeMap[set[bytes]] = RangeMap()
+        """Requests by their keys, of those that a write may touch."""
         self._bytes = 0
         self._writes: deque[Span] = deque(maxlen=_WRITES_KEPT)
         self._compacted = -1
@@ -70,6 +78,8 @@ class RangeCache:
         self._drop(request)
         self._entries[request] = _Entry(span, revision, answer)
         self._bytes += len(answer)
+        if not revision:
+            self._note(request, span)
         while len(self._entries) > ENTRIES_MAX or self._bytes > BYTES_MAX:
             self._drop(next(iter(self._entries)))
 
@@ -83,9 +93,14 @@ class RangeCache:
         """A write to these keys begins, or has ended."""
         self.stamp += 1
         self._writes.append(span)
-        if self._entries:
-            for request in [r for r, entry in self._entries.items() if not entry.revision and entry.span.meets(span)]:
-                self._drop(request)
+        for request in self._touched_by(span):
+            self._drop(request)
+
+    def _touched_by(self, span: Span) -> list[bytes]:
+        """NB: writes of a single key are most, and are looked up; the others look at all."""
+        if not span.end:
+            return [request for requests in self._of_spans.at(span.key) for request in requests]
+        return [r for r, entry in self._entries.items() if not entry.revision and entry.span.meets(span)]
 
     def compact(self, revision: int) -> None:
         self._compacted = max(self._compacted, revision)
@@ -94,9 +109,23 @@ class RangeCache:
         """What is true may be all different."""
         self.touch(Span(_END, _END))
         self._entries.clear()
+        self._of_spans = RangeMap()
         self._bytes = 0
+
+    def _note(self, request: bytes, span: Span) -> None:
+        requests = self._of_spans.get(span.bounds)
+        if requests is None:
+            self._of_spans.set(span.bounds, {request})
+        else:
+            requests.add(request)
 
     def _drop(self, request: bytes) -> None:
         entry = self._entries.pop(request, None)
-        if entry is not None:
-            self._bytes -= len(entry.answer)
+        if entry is None:
+            return
+        self._bytes -= len(entry.answer)
+        requests = self._of_spans.get(entry.span.bounds)
+        if requests is not None and not entry.revision:
+            requests.discard(request)
+            if not requests:
+                self._of_spans.remove(entry.span.bounds)

@@ -13,6 +13,7 @@ A watch goes on with the rights of who has asked for it first, and who joins it 
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from etcdz.api import errors as api
@@ -24,12 +25,15 @@ from etcdz.client.errors import ClientClosed, EtcdError
 from etcdz.client.retries import TOKEN_TEXTS
 from etcdz.client.streams import StreamCall
 from etcdz.proto import etcdserverpb as pb
-from etcdz.proto.fields import encode_varint
-from etcdz.proto.tags import WATCH_ID
+from etcdz.proto.fields import encode_varint, message_field
+from etcdz.proto.tags import RESPONSE_HEADER, WATCH_ID
 
 REOPEN_FIRST_S: Final = 0.01
 REOPEN_FACTOR: Final = 1.5
 REOPEN_MAX_S: Final = 0.5
+PROGRESS_MAX: Final = 4096
+"""Requests for progress that wait for one stream; with more, the oldest is answered by what is known."""
+_PROGRESS_REQUEST: Final = pb.WatchRequest(progress_request=pb.WatchProgressRequest()).SerializeToString()
 _RESUMED: Final = (Code.UNAVAILABLE, Code.INTERNAL)
 _NOT_PERMITTED: Final = (api.PERMISSION_DENIED.text, *TOKEN_TEXTS)
 
@@ -41,6 +45,13 @@ class Kind(NamedTuple):
     end: bytes
     filters: tuple[int, ...]
     needs_leader: bool
+
+
+class Told(NamedTuple):
+    """A WatchResponse but for its watch_id, which belongs between the two. body: shared by all who are told the same"""
+
+    header: bytes
+    body: bytes
 
 
 class Receiver(Protocol):
@@ -55,9 +66,10 @@ class Receiver(Protocol):
     prev: bool
     progress: bool
 
-    def on_created(self) -> None: ...
-    def on_body(self, body: bytes) -> None:
-        """body: a WatchResponse without its watch_id"""
+    def on_created(self) -> None:
+        """NB: again, if it has to be made anew."""
+
+    def on_told(self, told: "Told") -> None: ...
 
     def on_canceled(self, response: Any) -> None:
         """It is over. response: a WatchResponse that says why"""
@@ -130,24 +142,22 @@ class Shared:
                 refusal = pb.WatchResponse(canceled=True, cancel_reason=api.PERMISSION_DENIED.text)
                 receiver.on_canceled(refusal)
         for receiver in others:
-            self._owner.join(receiver, self.kind, not self.is_created)
+            self._owner.join(receiver, self.kind)
         return True
 
     def _tell(self, response: Any) -> None:
         first = response.events[0].kv.mod_revision
         self._owner.namespace.leave_events(response)
-        response.watch_id = 0
-        whole = response.SerializeToString()
-        bare = b""
+        whole, bare = _encode(response), None
         self._owner.coalesced += max(0, len(self.receivers) - 1)
         for receiver in list(self.receivers):
             if first < receiver.next_revision:
                 self._tell_rest(receiver, response)
             elif receiver.prev or not self.prev:
-                receiver.on_body(whole)
+                receiver.on_told(whole)
             else:
-                bare = bare or _without_prev(response)
-                receiver.on_body(bare)
+                bare = bare or _encode(_without_prev(response))
+                receiver.on_told(bare)
 
     def _tell_rest(self, receiver: Receiver, response: Any) -> None:
         """Some of the events it knows already, or is not to know."""
@@ -156,26 +166,32 @@ class Shared:
         del part.events[:]
         part.events.extend([e for e in response.events if e.kv.mod_revision >= receiver.next_revision])
         if part.events:
-            receiver.on_body(part.SerializeToString() if receiver.prev else _without_prev(part))
+            receiver.on_told(_encode(part if receiver.prev else _without_prev(part)))
 
     def _tell_progress(self, response: Any) -> None:
-        response.watch_id = 0
-        body = response.SerializeToString()
+        told = _encode(response)
         for receiver in list(self.receivers):
             if receiver.progress and receiver.next_revision <= self.next_revision:
-                receiver.on_body(body)
+                receiver.on_told(told)
 
 
-def _without_prev(response: Any) -> bytes:
+def _encode(response: Any) -> Told:
+    """NB: in the order of the fields' numbers, as everybody else sends them."""
+    header = message_field(RESPONSE_HEADER, response.header.SerializeToString())
+    rest = pb.WatchResponse(events=response.events)
+    return Told(header, rest.SerializeToString())
+
+
+def _without_prev(response: Any) -> Any:
     bare = pb.WatchResponse()
     bare.CopyFrom(response)
     for event in bare.events:
         event.ClearField("prev_kv")
-    return bare.SerializeToString()
+    return bare
 
 
 def with_id(watch_id: int) -> bytes:
-    """The field that goes with a body."""
+    """The field that goes between."""
     return WATCH_ID + encode_varint(watch_id & (1 << 64) - 1) if watch_id else b""
 
 
@@ -190,6 +206,7 @@ class Source:
         self._is_open = False
         self._last_id = 0
         self._pause_s = REOPEN_FIRST_S
+        self._progress: deque[Callable[[Any], None]] = deque()
         self._creating: deque[int] = deque()
         """Those that the cluster has been asked for, and has not answered: it answers in their order."""
 
@@ -228,6 +245,8 @@ class Source:
         self._creating.clear()
         for watch in self.watches.values():
             self._ask(watch)
+        for _ in self._progress:
+            self._send(_PROGRESS_REQUEST)
 
     def _ask(self, watch: Shared) -> None:
         self._creating.append(watch.watch_id)
@@ -248,6 +267,16 @@ class Source:
         watch = self.watches.get(watch_id)
         if watch is not None:
             watch.on_response(response)
+        elif not (response.created or response.canceled or response.events) and self._progress:
+            self._progress.popleft()(response.header)
+
+    def ask_progress(self, then: Callable[[Any], None]) -> None:
+        """then: told the header, once what was there before is told"""
+        if len(self._progress) >= PROGRESS_MAX:
+            self._progress.popleft()(None)
+        self._progress.append(then)
+        if self._is_open:
+            self._send(_PROGRESS_REQUEST)
 
     def _on_end(self, error: EtcdError | None) -> None:
         self._stream = None
@@ -289,12 +318,12 @@ class SharedWatches:
         """Watches of clients that need none of their own."""
         return len(self._of) - len(self)
 
-    def join(self, receiver: Receiver, kind: Kind, tells: bool = True) -> None:
-        """Requires: receiver.next_revision is set. tells: that it is created, now or when it is"""
+    def join(self, receiver: Receiver, kind: Kind) -> None:
+        """Requires: receiver.next_revision is set. It is told that it is created, now or when it is."""
         watch = self._fitting(receiver, kind) or self._found(receiver, kind)
         watch.receivers[receiver] = None
         self._of[receiver] = watch
-        if watch.is_created and tells:
+        if watch.is_created:
             receiver.on_created()
 
     def _fitting(self, receiver: Receiver, kind: Kind) -> Shared | None:
@@ -350,6 +379,27 @@ class SharedWatches:
             if self._of.get(receiver) is watch:
                 del self._of[receiver]
         watch.source.remove(watch)
+
+    def ask_progress(self, receivers: Sequence[Receiver], then: Callable[[Any], None]) -> None:
+        """then: told the header of a revision up to which they have been told everything; None: none are there"""
+        sources = {self._of[receiver].source for receiver in receivers if receiver in self._of}
+        if not sources:
+            then(None)
+            return
+        headers: list[Any] = []
+
+        def collect(header: Any) -> None:
+            headers.append(header)
+            if len(headers) < len(sources):
+                return
+            now = {self._of[receiver].source for receiver in receivers if receiver in self._of}
+            if now <= sources:
+                then(min(filter(None, headers), key=lambda known: known.revision, default=None))
+            else:  # one of them goes on with another stream, which may be behind
+                self.ask_progress(receivers, then)
+
+        for source in sources:
+            source.ask_progress(collect)
 
     def forget(self, source: Source) -> None:
         if self._sources.get(source.caller) is source:

@@ -70,9 +70,10 @@ class _Calls:
 
 
 class _Listener:
-    """A gateway, and timers that are run by hand."""
+    """A gateway, and timers that are run by hand. tracing: None, or what spans are told to"""
 
-    def __init__(self) -> None:
+    def __init__(self, tracing: Any = None) -> None:
+        self.tracing = tracing
         self.calls = _Calls()
         self.tally = CallTally()
         self.streams = Streams(3, self.tally)
@@ -227,3 +228,59 @@ def test_a_client_that_leaves_a_large_answer_costs_nothing_more(listener: _Liste
     exchange.handler.on_writable()
     assert not listener.timers and caller.unsent_bytes == 0
     assert not listener.streams.cancelled
+
+
+# ---- spans ----
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED = f"00-{TRACE}-{PARENT}-01".encode()
+UNSAMPLED = f"00-{TRACE}-{PARENT}-00".encode()
+
+
+class _Tracing:
+    """Keeps (path, code, text) of each span. rate: as Tracing has it"""
+
+    rate = 0
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        path, trace_id, _, parent_id, *_, code, text, remote = row
+        assert (trace_id.hex(), parent_id.hex(), remote) == (TRACE, PARENT, "1.2.3.4:5")
+        self.rows.append((path, code, text))
+
+
+@pytest.fixture
+def traced() -> _Listener:
+    return _Listener(_Tracing())
+
+
+@pytest.mark.parametrize("header", ["grpc_metadata_traceparent", "traceparent"])
+def test_a_call_has_a_span_if_its_trace_is_sampled(traced: _Listener, header: str) -> None:
+    traced.ask("/v3/kv/put", b"{}", **{header: SAMPLED})
+    traced.ask("/v3/kv/put", b"{}", **{header: UNSAMPLED})
+    traced.ask("/v3/kv/range", b"{}", **{header: SAMPLED})
+    traced.ask("/v3/kv/put", b"{}")
+    for number, (caller, *_) in enumerate(list(traced.calls.begun)):
+        assert len(traced.tracing.rows) == min(number, 1) + (number > 2)
+        caller.reply(1, 11 if number == 2 else 0, b"compacted" if number == 2 else b"")
+    assert traced.tracing.rows == [
+        (b"/etcdserverpb.KV/Put", 0, b""),
+        (b"/etcdserverpb.KV/Range", 11, b"compacted"),
+    ]
+
+
+def test_a_call_that_nobody_waits_for_any_more_has_a_span_that_says_so(traced: _Listener) -> None:
+    traced.ask("/v3/kv/range", b"{}", traceparent=SAMPLED).handler.on_gone()
+    traced.ask("/v3/kv/range", b"{}", traceparent=SAMPLED, grpc_timeout=b"1S")
+    traced.run_timers()
+    assert [code for _, code, _ in traced.tracing.rows] == [Code.CANCELED, Code.DEADLINE_EXCEEDED]
+
+
+def test_what_is_refused_before_it_begins_has_none(traced: _Listener) -> None:
+    traced.streams.on_leader(False)
+    traced.ask("/v3/kv/range", b"{", traceparent=SAMPLED)
+    for path in ("/v3/kv/range", "/v3/watch"):
+        traced.ask(path, b"{}", traceparent=SAMPLED, grpc_metadata_hasleader=b"true")
+    assert traced.tracing.rows == []

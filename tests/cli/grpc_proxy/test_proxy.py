@@ -1,6 +1,8 @@
 """A proxy in front of one member: what its clients are answered, and what the member sees of them."""
 
 import re
+import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,8 +10,15 @@ from contextlib import ExitStack
 import pytest
 
 import etcdz
+from etcdz.api.errors import Code
+from etcdz.cli.grpc_proxy.connection import STREAM_BYTES_MAX
 from etcdz.client import errors
 from etcdz.client.threads import Client
+from etcdz.proto import etcdserverpb as pb
+from etcdz.proto.tags import RESPONSE_HEADER
+from etcdz.wire.client import ClientSettings, GrpcClientConnection
+from etcdz.wire.events import DONE, MESSAGE
+from etcdz.wire.frames import PREFACE
 from tests.cli.grpc_proxy.proxies import Proxy
 from tests.cluster_process import until
 from tests.etcd_process import Etcdz, free_port
@@ -125,6 +134,43 @@ def test_it_says_how_the_cluster_is_and_how_it_is_itself(proxy: Proxy, db: Clien
     assert figure(proxy.target, "etcd_grpc_proxy_cache_hits_total", "/proxy/metrics") == hits + 1
 
 
+def test_a_client_that_does_not_read_loses_its_stream_alone(proxy: Proxy, db: Client, direct: Client) -> None:
+    stalled = GrpcClientConnection(ClientSettings(stream_window=65_535), time.monotonic)
+    stream_id = stalled.open(b"/etcdserverpb.Watch/Watch")
+    create = pb.WatchCreateRequest(key=b"stalled")
+    stalled.send_message(stream_id, pb.WatchRequest(create_request=create).SerializeToString())
+    with socket.create_connection(("127.0.0.1", proxy.client_port), 60) as sock, db.watch("stalled") as watch:
+        sock.sendall(stalled.take_output())
+        events = stalled.receive(sock.recv(1 << 16))
+        while not any(kind == MESSAGE for kind, *_ in events):  # it is created
+            events = stalled.receive(sock.recv(1 << 16))
+        for number in range(STREAM_BYTES_MAX // 1_000_000 + 2):
+            value = bytes([number]) * 1_000_000
+            direct.put("stalled", value)
+            assert watch.get(60).value == value
+        while not any(kind == DONE for kind, *_ in events):
+            data = sock.recv(1 << 20)
+            assert data
+            events = stalled.receive(data)
+            # Some clients read by hand, and count on the order of the fields.
+            assert all(message[:1] == RESPONSE_HEADER for kind, _, _, _, message in events if kind == MESSAGE)
+        assert [(kind, code) for kind, _, code, _, _ in events if kind == DONE] == [(DONE, Code.UNAVAILABLE)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"\0" * 100, PREFACE + b"\xff" * 100, b"GET / HTTP/9\r\n\r\n", PREFACE[:10]],
+    ids=["zeros", "frames", "version", "cut"],
+)
+def test_nonsense_ends_its_own_connection(said: bytes, proxy: Proxy, db: Client) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.client_port), 60) as sock:
+        sock.sendall(said)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(1 << 16):
+            pass
+    db.put("sense", "1")
+
+
 def test_a_namespace(member: Etcdz, direct: Client, tmp_path_factory: pytest.TempPathFactory) -> None:
     with (
         Proxy(tmp_path_factory.mktemp("namespace"), member.target, "--namespace=app/") as proxy,
@@ -149,3 +195,14 @@ def test_a_cluster_that_cannot_be_reached_is_an_error(
         pytest.raises(errors.Unavailable),
     ):
         db.put("k", "1")
+
+
+def test_progress_is_told_behind_what_was_there_before(db: Client, direct: Client) -> None:
+    with db.watch("progress", progress=True) as watch:
+        direct.put("progress", "1")
+        assert watch.get(60).type == "put"
+        last = direct.put("other", "1").revision
+        watch.request_progress()
+        event = watch.get(60)
+        assert event.type == "progress"
+        assert event.revision >= last

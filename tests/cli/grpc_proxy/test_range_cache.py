@@ -51,6 +51,23 @@ def test_an_answer_stays_until_one_of_its_keys_is_touched(touched: Span, stays: 
     assert (cache.hits, cache.misses) == (1 + stays, 1 - stays)
 
 
+@given(st.lists(st.tuples(spans, st.booleans()), max_size=30))
+@settings(max_examples=examples(100))
+def test_what_is_kept_is_what_no_write_has_touched(steps: list[tuple[Span, bool]]) -> None:
+    cache = RangeCache()
+    expected: dict[bytes, Span] = {}
+    for span, is_write in steps:
+        if is_write:
+            cache.touch(span)
+            expected = {request: kept for request, kept in expected.items() if not kept.meets(span)}
+        else:
+            request = repr(span).encode()
+            cache.add(request, span, 0, b"x", cache.stamp)
+            expected[request] = span
+    assert {request for request in expected if cache.get(request)} == set(expected)
+    assert len(cache) == len(expected)
+
+
 def test_a_range_that_a_write_has_overtaken_is_not_kept() -> None:
     cache = RangeCache()
     began = cache.stamp

@@ -115,7 +115,7 @@ def bound(data: DataDir) -> bool:
 
 def test_where_nothing_else_can_be_written_it_lies_in_the_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere_else(monkeypatch)
-    with tempfile.TemporaryDirectory() as short:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
         data = take(short)
         assert data.run_dir.parent == Path(short) and bound(data)
         data.release()
