@@ -306,7 +306,11 @@ class WatchStreams:
 
 class WatchStream:
     """call: None while there is no stream, or one is to come after its pause. watchers: by their ids, but for those
-    that are paused."""
+    that are paused.
+
+    A watcher names its id, and etcd takes it. etcd's grpc-proxy counts for itself: whether a stream's other end is such
+    a one its first answer tells, and until then, or from then on, one watcher is created after the other.
+    """
 
     def __init__(self, core: Host, requires_leader: bool) -> None:
         self.watchers: dict[int, Watcher] = {}
@@ -318,6 +322,8 @@ class WatchStream:
         self._pause_s = RESUME_FIRST_S
         self._last_id = 0
         self._creating: deque[Watcher] = deque()  # asked for on this stream and not answered: answers come in order
+        self._held: deque[Watcher] = deque()  # to be asked for when that is answered
+        self._takes_ids: bool | None = None  # None: it has answered nothing yet
 
     def add(self, options: WatchOptions) -> Watcher:
         if self._core.closed:
@@ -338,9 +344,28 @@ class WatchStream:
         elif self._is_open:
             self._create(self._call, watcher)
 
+    def _renumber(self) -> None:
+        """With ids of ours, all of them new, whatever a server has made of them."""
+        watchers = list(self.watchers.values())
+        self.watchers.clear()
+        for watcher in watchers:
+            self._last_id += 1
+            watcher.watch_id = self._last_id
+            self.watchers[watcher.watch_id] = watcher
+
     def _create(self, call: StreamCall, watcher: Watcher) -> None:
+        if self._creating and not self._takes_ids:
+            self._held.append(watcher)
+            return
         self._creating.append(watcher)
         self._core.send(call, watcher.create_request())
+
+    def _create_held(self) -> None:
+        call = self._call
+        while self._held and call is not None and (self._takes_ids or not self._creating):
+            watcher = self._held.popleft()
+            if self.watchers.get(watcher.watch_id) is watcher:
+                self._create(call, watcher)
 
     def remove(self, watcher: Watcher) -> None:
         if watcher in self._paused:
@@ -365,8 +390,6 @@ class WatchStream:
 
     def _withdraw(self, watcher: Watcher) -> None:
         """The server need tell nothing more to it."""
-        from etcdz.proto import etcdserverpb as pb
-
         call = self._call
         if call is None:
             return
@@ -374,8 +397,13 @@ class WatchStream:
             self._call = None
             call.cancel()
         elif self._is_open:
-            cancel = pb.WatchCancelRequest(watch_id=watcher.watch_id)
-            self._core.send(call, pb.WatchRequest(cancel_request=cancel).SerializeToString())
+            self._cancel(call, watcher.watch_id)
+
+    def _cancel(self, call: StreamCall, watch_id: int) -> None:
+        from etcdz.proto import etcdserverpb as pb
+
+        cancel = pb.WatchCancelRequest(watch_id=watch_id)
+        self._core.send(call, pb.WatchRequest(cancel_request=cancel).SerializeToString())
 
     def request_progress(self) -> None:
         from etcdz.proto import etcdserverpb as pb
@@ -410,6 +438,10 @@ class WatchStream:
             return
         self._is_open = True
         self._creating.clear()
+        self._held.clear()
+        if self._takes_ids is False:
+            self._renumber()
+        self._takes_ids = None
         for watcher in self.watchers.values():
             self._create(call, watcher)
 
@@ -440,13 +472,27 @@ class WatchStream:
         """NB: one that is refused may be answered without its id."""
         watcher = self.watchers.get(response.watch_id)
         if response.created and self._creating:
-            if response.watch_id < 0:
-                watcher = self._creating.popleft()
-            elif watcher is not None and watcher in self._creating:
-                self._creating.remove(watcher)
-            else:
-                self._creating.popleft()  # removed meanwhile
+            watcher = self._answered(response.watch_id)
+            self._create_held()
         return None if watcher is None or watcher.ended else watcher
+
+    def _answered(self, watch_id: int) -> Watcher:
+        """Whom the server has created, or refused to create. Requires: it was asked for one"""
+        if watch_id < 0:
+            return self._creating.popleft()
+        named = next((watcher for watcher in self._creating if watcher.watch_id == watch_id), None)
+        if named is not None:
+            self._takes_ids = True
+            self._creating.remove(named)
+            return named
+        self._takes_ids = False
+        watcher = self._creating.popleft()
+        if self.watchers.pop(watcher.watch_id, None) is watcher:
+            watcher.watch_id = watch_id
+            self.watchers[watch_id] = watcher
+        elif self._call is not None:  # removed meanwhile
+            self._cancel(self._call, watch_id)
+        return watcher
 
     def _restart(self, reason: str) -> None:
         """Another stream, if that may help; it ends all watchers if not."""

@@ -132,6 +132,47 @@ def test_many_watchers_share_a_stream_but_for_those_that_require_a_leader() -> N
     assert len(world.server.streams) == 2
 
 
+def test_a_server_may_give_watches_its_own_numbers() -> None:
+    world = World("a:1")
+    asked: list[bytes] = []
+
+    def note(server: Server, stream_id: int, body: bytes) -> None:
+        asked.append(pb.WatchRequest.FromString(body).create_request.key)
+
+    world.server.answers[WATCH.path] = note
+    watchers = [world.core.watches.add(WatchOptions(key)) for key in (b"x", b"y", b"z")]
+    world.turn()
+    for number, watcher in enumerate(watchers):
+        assert asked == [b"x", b"y", b"z"][: number + 1], "one after the other, until it is known whose numbers count"
+        created = pb.WatchResponse(header=pb.ResponseHeader(revision=7), watch_id=number, created=True)
+        _tell(world, world.server, created)
+        assert watcher.created.value == 7
+    for number in (2, 0, 1):
+        kv = mvccpb.KeyValue(key=b"xyz"[number : number + 1], mod_revision=8 + number)
+        header = pb.ResponseHeader(revision=8 + number)
+        _tell(world, world.server, pb.WatchResponse(header=header, watch_id=number, events=[mvccpb.Event(kv=kv)]))
+    assert [watcher.events[0].kv.key for watcher in watchers] == [b"x", b"y", b"z"]
+    world.core.watches.remove(watchers[1])
+    world.turn()
+    last = pb.WatchRequest.FromString([body for path, body in world.server.seen if path == WATCH.path][-1])
+    assert last.cancel_request.watch_id == 1
+
+
+def test_a_watcher_that_was_given_up_before_it_was_made_is_given_up_there_too() -> None:
+    world = World("a:1")
+    world.server.answers[WATCH.path] = lambda server, stream_id, body: None
+    first = world.core.watches.add(WatchOptions(b"x"))
+    second = world.core.watches.add(WatchOptions(b"y"))
+    world.turn()
+    world.core.watches.remove(first)
+    _tell(world, world.server, pb.WatchResponse(header=pb.ResponseHeader(revision=7), watch_id=40, created=True))
+    requests = [pb.WatchRequest.FromString(body) for path, body in world.server.seen if path == WATCH.path]
+    assert [request.cancel_request.watch_id for request in requests if request.HasField("cancel_request")][-1] == 40
+    assert requests[-1].create_request.key == b"y" or requests[-2].create_request.key == b"y"
+    _tell(world, world.server, pb.WatchResponse(header=pb.ResponseHeader(revision=9), watch_id=41, created=True))
+    assert second.created.value == 9
+
+
 def test_a_broken_stream_is_resumed_where_each_watcher_stood() -> None:
     world = _world("a:1")
     first, second = _add(world), _add(world, start=3)
