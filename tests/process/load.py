@@ -132,9 +132,11 @@ class Op:
 
     @property
     def is_unsent(self) -> bool:
-        """grpcio has failed it before it was sent, unless it may retry, which clients here may not: its connection had to
-        be left (GOAWAY; the less CPU time it gets, the more of them there are), or for the next one grpcio has not made
-        a TLS handshaker of its own, and nothing was said to a server yet."""
+        """grpcio has failed it before it was sent, unless it may retry, which clients here may not.
+
+        Its connection had to be left (GOAWAY; the less CPU time it gets, the more of them there are), or for the next
+        one grpcio has not made a TLS handshaker of its own, and nothing was said to a server yet.
+        """
         return "Stream removed (GOAWAY received" in self.text or "Failed to create security handshaker" in self.text
 
     def __repr__(self) -> str:
