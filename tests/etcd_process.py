@@ -22,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.request
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -221,6 +223,15 @@ class Member:
         """Returns once a log line of this run holds `text`; raises MemberFailed otherwise."""
         if not self._log.wait_for(text, timeout_s):
             raise MemberFailed(self.report(f"did not log {text!r}"))
+
+    def wait_cluster_version(self, timeout_s: float = 60) -> None:
+        """Returns once it knows the version of its cluster, which takes a moment after a start. Without TLS."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            with urllib.request.urlopen(f"{self.client_url}/version", timeout=timeout_s) as answer:
+                if json.load(answer)["etcdcluster"] != "not_decided":
+                    return
+        raise MemberFailed(self.report("knows no cluster version"))
 
     def wait(self, timeout_s: float = 60) -> int:
         """Waits for the member to end by itself; its exit code (negative: the signal). Its log is whole then."""

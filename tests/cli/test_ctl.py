@@ -100,6 +100,7 @@ get a --cert=|get a --cert x|get a --limit|put a b --lease 99999999999999999999|
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with RealEtcd(tmp_path_factory.mktemp("etcd")) as member:
         given = f"--endpoints={member.client_url}"
+        member.wait_cluster_version()
         for line in ("lease grant 500", "put s/1 x", "put s/2 yy", "put s/3 z", "put a 1", "put a 2"):
             assert real(given, line.split())[0] == 0
         yield given

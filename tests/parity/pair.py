@@ -59,6 +59,7 @@ class Side:
     def start(self) -> None:
         """Starts the member, which begins a new term."""
         self.member.start()
+        self.member.wait_cluster_version()
         self.open()
         before, self.term_base = self.term_base, self.must("Status", pb.StatusRequest()).raftTerm
         assert self.term_base > before
