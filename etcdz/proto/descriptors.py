@@ -7,6 +7,8 @@ Source: google/protobuf/descriptor.proto.
 
 from typing import Final, NamedTuple
 
+from etcdz.proto.varints import plain_varint
+
 TYPE_MESSAGE: Final = 11
 TYPE_ENUM: Final = 14
 _SCALARS: Final = {"int64": 3, "uint64": 4, "int32": 5, "bool": 8, "string": 9, "bytes": 12, "uint32": 13}
@@ -176,22 +178,12 @@ def _ordered(files: list[File]) -> list[File]:
 
 
 def _int(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
+    return plain_varint(number << 3) + plain_varint(value)
 
 
 def _bytes(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
+    return plain_varint(number << 3 | 2) + plain_varint(len(value)) + value
 
 
 def _text(number: int, value: str) -> bytes:
     return _bytes(number, value.encode())
-
-
-def _varint(value: int) -> bytes:
-    # Not fields.encode_varint: its tables for hot paths take as long to make as all else here.
-    groups = bytearray()
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    groups.append(value)
-    return bytes(groups)

@@ -21,20 +21,12 @@ from etcdz.proto.tags import (
     HEADER_REVISION,
     RESPONSE_HEADER,
 )
+from etcdz.proto.varints import plain_varint
 
 VARINT_BYTES_MAX: Final = 10
 WITH_LENGTH: Final = 2
 """Wire type of what has a length; that of varints is 0."""
 _MASK64: Final = 0xFFFFFFFFFFFFFFFF
-
-
-def _encode(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 class _High(dict[int, bytes]):
@@ -43,11 +35,11 @@ class _High(dict[int, bytes]):
     def __missing__(self, high: int) -> bytes:
         if len(self) >= 4096:
             self.clear()
-        value = self[high] = _encode(high)
+        value = self[high] = plain_varint(high)
         return value
 
 
-SMALL_VARINTS: Final = [_encode(value) for value in range(1 << 14)]
+SMALL_VARINTS: Final = [plain_varint(value) for value in range(1 << 14)]
 """Varints of all numbers that take up to two bytes, for loops that cannot afford a call for each length."""
 LOW_GROUPS: Final = [bytes((value & 127 | 128, value >> 7 | 128)) for value in range(1 << 14)]
 """The two lowest groups of seven bits of a varint that has more."""

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from etcdz.proto import etcdserverpb as pb
 from etcdz.proto import mvccpb, raftpb, walpb
+from etcdz.proto.varints import plain_varint
 
 _WITH_LENGTH: Final = (FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE)
 
@@ -18,13 +19,7 @@ _WITH_LENGTH: Final = (FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_STRING, 
 def tag_of(message: type[Message], name: str) -> bytes:
     """What the field called name begins with; not for packed ones. raises KeyError: message has no such field"""
     field = message.DESCRIPTOR.fields_by_name[name]
-    value = field.number << 3 | (2 if field.type in _WITH_LENGTH else 0)
-    groups = bytearray()
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    groups.append(value)
-    return bytes(groups)
+    return plain_varint(field.number << 3 | (2 if field.type in _WITH_LENGTH else 0))
 
 
 KV_KEY: Final = tag_of(mvccpb.KeyValue, "key")

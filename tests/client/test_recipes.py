@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-import etcdz
-from etcdz.client import aio, get, key, put, txn
+from etcdz.client import get, key, put, txn
 from etcdz.client.errors import (
     ClientClosed,
     EmptyKey,
@@ -19,33 +18,9 @@ from etcdz.client.errors import (
     TooManyClients,
 )
 from etcdz.client.results import DELETE, PUT
-from tests.etcd_process import Member
 
 pytestmark = pytest.mark.process
 LONG_S = 120
-
-
-@pytest.fixture
-def db(member: Member) -> Iterator[Any]:
-    """A client, of a store that is empty."""
-    with etcdz.connect(member.target) as client:
-        client.delete(prefix="")
-        yield client
-
-
-@pytest.fixture
-def run(member: Member, db: Any) -> Any:
-    """run(f): f(client for asyncio) in an event loop of its own; no task is left behind."""
-
-    def run(work: Any) -> None:
-        async def main() -> None:
-            async with aio.connect(member.target) as client:
-                await asyncio.wait_for(work(client), LONG_S)
-            assert len(asyncio.all_tasks()) == 1
-
-        asyncio.run(main())
-
-    return run
 
 
 @contextmanager

@@ -1,14 +1,12 @@
 """get, ls, set, mk, update, rm and those of directories."""
 
-import json
 import sys
-from typing import Any, Final
+from typing import Any
 
 from etcdz.cli.ctl_v2.requests import NOT_JSON, Answer, Request, RequestError
 from etcdz.cli.ctl_v2.session import BAD_ARGUMENTS, SERVER_ERROR, Failed, Session, fail
 from etcdz.cli.ctl_v2.words import Values
-
-_FOR_HTML: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+from etcdz.cli.go_json import go_json
 
 
 def key_path(key: str) -> str:
@@ -67,7 +65,7 @@ def show(said: dict[str, Any], output: str) -> None:
             print(f"\n{node.get('value', '')}")
     elif output == "json":
         shown = {"action": said["action"], "node": _node(node), "prevNode": _node(before) if before else None}
-        print(json.dumps(shown, separators=(",", ":"), ensure_ascii=False).translate(_FOR_HTML))
+        print(go_json(shown))
     else:
         print("Unsupported output format:", output, file=sys.stderr)
 

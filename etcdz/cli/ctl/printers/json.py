@@ -4,18 +4,16 @@ A message has the names of its protobuf fields and lacks those that are zero; by
 and watches are of Go's client instead: the header's fields are among the others, or some have other names.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from etcdz.cli.ctl.printers.printer import Health, Printer
+from etcdz.cli.go_json import go_json
 from etcdz.proto.text import printable
 
 if TYPE_CHECKING:
     from etcdz.proto import etcdserverpb as pb
-
-_FOR_HTML: Final = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def _value(value: Any) -> Any:
@@ -37,7 +35,7 @@ def _field(field: Any, value: Any) -> Any:
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).translate(_FOR_HTML).encode() + b"\n"
+    return go_json(value).encode() + b"\n"
 
 
 class Json(Printer):
